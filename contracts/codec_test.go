@@ -1,0 +1,196 @@
+package contracts_test
+
+import (
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"waybill/contracts"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+var (
+	at    = time.Date(2026, 11, 23, 10, 4, 5, 678900000, time.UTC)
+	cause = uuid.MustParse("01976f2e-0000-7000-8000-00000000000c")
+)
+
+func envelope(n byte, cause uuid.UUID) contracts.Envelope {
+	id := uuid.MustParse("01976f2e-0000-7000-8000-000000000000")
+	id[15] = n
+	return contracts.Envelope{EventID: id, Time: at, OrderID: 4711, CausationID: cause}
+}
+
+// messages has one of each type, as its producer sends it.
+var messages = []contracts.Message{
+	contracts.OrderCreated{Envelope: envelope(1, uuid.Nil), UserID: "u1", SKU: "burger", Quantity: 2},
+	contracts.OrderConfirmed{Envelope: envelope(2, cause)},
+	contracts.OrderCancelled{Envelope: envelope(3, cause), Reason: `unknown sku "x"`},
+	contracts.OrderCancelRequested{Envelope: envelope(4, uuid.Nil), Reason: "changed my mind"},
+	contracts.InventoryReserved{Envelope: envelope(5, cause), Reserved: true},
+	contracts.InventoryRejected{Envelope: envelope(6, cause), Reason: "insufficient stock: 3 available, 5 requested"},
+	contracts.InventoryReleased{Envelope: envelope(7, cause)},
+	contracts.ReserveInventory{Envelope: envelope(8, cause), SKU: "burger", Quantity: 2},
+	contracts.ReleaseInventory{Envelope: envelope(9, cause)},
+	contracts.ConfirmOrder{Envelope: envelope(10, cause)},
+	contracts.CancelOrder{Envelope: envelope(11, cause), Reason: `unknown sku "x"`},
+}
+
+func TestEveryMessageKeepsItsGoldenJSON(t *testing.T) {
+	t.Parallel()
+	for _, m := range messages {
+		record, err := contracts.Encode(m)
+		require.NoError(t, err)
+		golden := filepath.Join("testdata", record.Type+".json")
+		if *update {
+			require.NoError(t, os.WriteFile(golden, append(record.Payload, '\n'), 0o644))
+		}
+		want, err := os.ReadFile(golden)
+		require.NoError(t, err)
+		require.Equal(t, strings.TrimSpace(string(want)), string(record.Payload), golden)
+	}
+}
+
+func TestThereIsAGoldenFileAndASchemaForEveryType(t *testing.T) {
+	t.Parallel()
+	for _, dir := range []string{"testdata", "schemas"} {
+		files, err := filepath.Glob(filepath.Join(dir, "*.json"))
+		require.NoError(t, err)
+		require.Len(t, files, len(messages), dir)
+	}
+}
+
+func TestDecodeReturnsWhatWasEncoded(t *testing.T) {
+	t.Parallel()
+	for _, m := range messages {
+		record, err := contracts.Encode(m)
+		require.NoError(t, err)
+		require.Equal(t, m.Meta().EventID, record.EventID)
+		require.Equal(t, "4711", record.Key)
+		topic, known := contracts.TopicOf(contracts.Type(record.Type))
+		require.True(t, known)
+		require.Equal(t, topic, record.Topic)
+
+		got, err := contracts.Decode(record.Payload, func(name string) string { return record.Headers[name] })
+		require.NoError(t, err)
+		require.Equal(t, contracts.Type(record.Type), got.Meta().Type)
+		again, err := contracts.Encode(got)
+		require.NoError(t, err)
+		require.Empty(t, cmp.Diff(record, again))
+		require.Equal(t, m.Meta().CausationID, got.Meta().CausationID)
+	}
+}
+
+func TestDecodeNamesTheFieldAtFault(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		change map[string]any // fields of a valid OrderCreated to replace; nil removes
+		want   string
+	}{
+		"no eventId":          {map[string]any{"eventId": nil}, `field "eventId" is missing`},
+		"eventId not a uuid":  {map[string]any{"eventId": "17"}, `field "eventId" must be a UUID`},
+		"no type":             {map[string]any{"type": nil}, `field "type" is missing`},
+		"no time":             {map[string]any{"time": nil}, `field "time" is missing`},
+		"time not RFC 3339":   {map[string]any{"time": "yesterday"}, `field "time" must be an RFC 3339 time`},
+		"no orderId":          {map[string]any{"orderId": nil}, `field "orderId" is missing`},
+		"orderId a string":    {map[string]any{"orderId": "4711"}, `field "orderId" must not be a JSON string`},
+		"orderId negative":    {map[string]any{"orderId": -1}, `field "orderId" must be positive`},
+		"no userId":           {map[string]any{"userId": nil}, `field "userId" is missing`},
+		"no sku":              {map[string]any{"sku": nil}, `field "sku" is missing`},
+		"sku too long":        {map[string]any{"sku": strings.Repeat("x", 129)}, `field "sku" must be at most 128 bytes`},
+		"no quantity":         {map[string]any{"quantity": nil}, `field "quantity" is missing`},
+		"quantity a fraction": {map[string]any{"quantity": 1.5}, `field "quantity" must not be a JSON number 1.5`},
+		"quantity too large":  {map[string]any{"quantity": 1_000_001}, `field "quantity" must be from 1 to 1000000`},
+		"quantity negative":   {map[string]any{"quantity": -1}, `field "quantity" must be from 1 to 1000000`},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := contracts.Decode(orderCreatedWith(t, tt.change), noHeaders)
+			var fault *contracts.FieldError
+			require.ErrorAs(t, err, &fault)
+			require.Equal(t, tt.want, fault.Error())
+		})
+	}
+}
+
+func TestDecodeRefusesContradictions(t *testing.T) {
+	t.Parallel()
+	for _, body := range []string{
+		`{"eventId":"01976f2e-0000-7000-8000-000000000001","type":"InventoryReserved","time":"2026-11-23T10:04:05Z","orderId":1,"reserved":false}`,
+		`{"eventId":"01976f2e-0000-7000-8000-000000000001","type":"InventoryRejected","time":"2026-11-23T10:04:05Z","orderId":1,"reserved":true}`,
+	} {
+		_, err := contracts.Decode([]byte(body), noHeaders)
+		var fault *contracts.FieldError
+		require.ErrorAs(t, err, &fault)
+		require.Equal(t, "reserved", fault.Field)
+	}
+}
+
+func TestDecodeAllowsUnknownFields(t *testing.T) {
+	t.Parallel()
+	_, err := contracts.Decode(orderCreatedWith(t, map[string]any{"colour": "red"}), noHeaders)
+	require.NoError(t, err)
+}
+
+func TestDecodeTellsAnUnknownTypeFromAnInvalidMessage(t *testing.T) {
+	t.Parallel()
+	_, err := contracts.Decode(orderCreatedWith(t, map[string]any{"type": "OrderShipped"}), noHeaders)
+	require.ErrorIs(t, err, contracts.ErrUnknownType)
+
+	for _, garbage := range []string{"", "{", "[]", "17", "\x00\xff"} {
+		_, err := contracts.Decode([]byte(garbage), noHeaders)
+		require.Error(t, err, garbage)
+		require.NotErrorIs(t, err, contracts.ErrUnknownType)
+	}
+}
+
+func TestEncodeRefusesAnInvalidMessage(t *testing.T) {
+	t.Parallel()
+	_, err := contracts.Encode(contracts.CancelOrder{Envelope: envelope(1, cause)})
+	require.EqualError(t, err, `encode CancelOrder of order 4711: field "reason" is missing`)
+}
+
+func FuzzDecodeNeverPanicsAndWhatItAcceptsEncodesAgain(f *testing.F) {
+	for _, m := range messages {
+		record, err := contracts.Encode(m)
+		require.NoError(f, err)
+		f.Add(record.Payload)
+	}
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		m, err := contracts.Decode(payload, noHeaders)
+		if err != nil {
+			return
+		}
+		_, err = contracts.Encode(m)
+		require.NoError(t, err)
+	})
+}
+
+func noHeaders(string) string { return "" }
+
+func orderCreatedWith(t *testing.T, change map[string]any) []byte {
+	t.Helper()
+	record, err := contracts.Encode(messages[0])
+	require.NoError(t, err)
+	var fields map[string]any
+	require.NoError(t, json.Unmarshal(record.Payload, &fields))
+	for name, value := range change {
+		if value == nil {
+			delete(fields, name)
+		} else {
+			fields[name] = value
+		}
+	}
+	payload, err := json.Marshal(fields)
+	require.NoError(t, err)
+	return payload
+}

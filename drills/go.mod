@@ -1,0 +1,3 @@
+module waybill/drills
+
+go 1.26.0

@@ -1,0 +1,3 @@
+module waybill/inventory
+
+go 1.26.0

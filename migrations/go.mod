@@ -1,0 +1,3 @@
+module waybill/migrations
+
+go 1.26.0

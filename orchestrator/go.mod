@@ -1,0 +1,3 @@
+module waybill/orchestrator
+
+go 1.26

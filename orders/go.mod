@@ -1,0 +1,3 @@
+module waybill/orders
+
+go 1.26.0

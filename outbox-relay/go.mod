@@ -1,0 +1,3 @@
+module waybill/outbox-relay
+
+go 1.26

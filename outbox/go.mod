@@ -1,0 +1,3 @@
+module waybill/outbox
+
+go 1.26.0

@@ -1,0 +1,99 @@
+// Command migrate applies, shows and takes back the schema of a Waybill database.
+//
+//	migrate up     --database postgres://… outbox orders
+//	migrate status --database postgres://… outbox orders
+//	migrate down   --database postgres://… orders
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"text/tabwriter"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"waybill/migrations"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var commands cli
+	k := kong.Parse(&commands,
+		kong.Name("migrate"),
+		kong.Description("Applies, shows and takes back the schema of a Waybill database.\nSets: outbox orders inventory orchestrator."),
+		kong.UsageOnError(),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.BindTo(os.Stdout, (*io.Writer)(nil)),
+	)
+	k.FatalIfErrorf(k.Run())
+}
+
+type cli struct {
+	Up     up     `cmd:"" help:"Apply the pending migrations of the sets."`
+	Down   down   `cmd:"" help:"Take back the newest migration of one set, and its data with it."`
+	Status status `cmd:"" help:"List the migrations of the sets, applied and pending."`
+}
+
+type database struct {
+	URL string `name:"database" required:"" env:"DATABASE_URL" help:"The database, as postgres://user:password@host:port/name."`
+}
+
+type up struct {
+	database
+	Sets []migrations.Set `arg:"" help:"The sets to apply, in this order."`
+}
+
+type down struct {
+	database
+	Set migrations.Set `arg:"" help:"The set to take one migration back of."`
+}
+
+type status struct {
+	database
+	Sets []migrations.Set `arg:"" help:"The sets to list."`
+}
+
+func (c *up) Run(ctx context.Context, out io.Writer) error {
+	steps, err := migrations.Up(ctx, c.URL, c.Sets...)
+	for _, s := range steps {
+		fmt.Fprintf(out, "applied %s/%s in %s\n", s.Set, s.File, s.Took.Round(time.Millisecond))
+	}
+	if err == nil && len(steps) == 0 {
+		fmt.Fprintln(out, "nothing to apply: the schema is up to date")
+	}
+	return err
+}
+
+func (c *down) Run(ctx context.Context, out io.Writer) error {
+	steps, err := migrations.Down(ctx, c.URL, c.Set)
+	for _, s := range steps {
+		fmt.Fprintf(out, "took back %s/%s in %s\n", s.Set, s.File, s.Took.Round(time.Millisecond))
+	}
+	if err == nil && len(steps) == 0 {
+		fmt.Fprintln(out, "nothing to take back: no migration is applied")
+	}
+	return err
+}
+
+func (c *status) Run(ctx context.Context, out io.Writer) error {
+	steps, err := migrations.Status(ctx, c.URL, c.Sets...)
+	if err != nil {
+		return err
+	}
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "SET\tMIGRATION\tAPPLIED")
+	for _, s := range steps {
+		applied := "pending"
+		if !s.Applied.IsZero() {
+			applied = s.Applied.Local().Format(time.DateTime)
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\n", s.Set, s.File, applied)
+	}
+	return table.Flush()
+}

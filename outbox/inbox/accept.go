@@ -1,0 +1,65 @@
+package inbox
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// Entry is a message to be recorded under the id that identifies it.
+type Entry struct {
+	EventID  uuid.UUID
+	Delivery Delivery
+}
+
+// The rows go in by event id, so that two consumers of one group that hold the same messages for a
+// moment (a rebalance) lock them in the same order and cannot deadlock.
+const acceptSQL = `
+insert into inbox (event_id, consumer, topic, "partition", "offset")
+select event_id, $1, topic, "partition", "offset"
+from unnest($2::uuid[], $3::text[], $4::int[], $5::bigint[]) as m (event_id, topic, "partition", "offset")
+order by event_id
+on conflict do nothing
+returning event_id`
+
+// Accept records messages as handled by a consumer, inside the transaction that applies their
+// effects, in one round trip. It returns the indexes of the entries that are new, in their order;
+// the others have been handled before, or stand earlier in the same call. A concurrent transaction
+// that holds the same message is waited for: Accept tells the truth also then.
+func Accept(ctx context.Context, tx pgx.Tx, consumer string, entries []Entry) ([]int, error) {
+	if len(entries) == 0 {
+		return nil, nil
+	}
+	first := make(map[uuid.UUID]int, len(entries))
+	ids, topics := make([]uuid.UUID, 0, len(entries)), make([]string, 0, len(entries))
+	partitions, offsets := make([]int32, 0, len(entries)), make([]int64, 0, len(entries))
+	for i, e := range entries {
+		if _, twice := first[e.EventID]; twice {
+			continue
+		}
+		first[e.EventID] = i
+		ids, topics = append(ids, e.EventID), append(topics, e.Delivery.Topic)
+		partitions, offsets = append(partitions, e.Delivery.Partition), append(offsets, e.Delivery.Offset)
+	}
+	rows, err := tx.Query(ctx, acceptSQL, consumer, ids, topics, partitions, offsets)
+	if err != nil {
+		return nil, fmt.Errorf("record %d messages in the inbox: %w", len(ids), err)
+	}
+	added, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+	if err != nil {
+		return nil, fmt.Errorf("record %d messages in the inbox: %w", len(ids), err)
+	}
+	isNew := make([]bool, len(entries))
+	for _, id := range added {
+		isNew[first[id]] = true
+	}
+	fresh := make([]int, 0, len(added))
+	for i := range entries {
+		if isNew[i] {
+			fresh = append(fresh, i)
+		}
+	}
+	return fresh, nil
+}

@@ -1,0 +1,110 @@
+package outbox
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// SchemaVersion is the version of the migration set "outbox" that this package needs.
+const SchemaVersion = 1
+
+// Message is one row of the outbox: what the relay will send to Kafka.
+type Message struct {
+	// EventID identifies the message to its consumers. The zero value stands for a fresh
+	// version 7 UUID.
+	EventID uuid.UUID
+	// Topic is the Kafka topic to send to. It must exist when the relay gets there.
+	Topic string
+	// Key orders messages: those of one key reach Kafka in the order in which their
+	// transactions made them visible. The empty key is stored as null: no order, any partition.
+	Key string
+	// Type is what consumers dispatch on; it becomes the header ce_type.
+	Type string
+	// Payload becomes the Kafka message's value, byte for byte.
+	Payload []byte
+	// Headers are added to the CloudEvents headers that the relay writes. May be nil.
+	Headers map[string]string
+}
+
+var (
+	errNoTopic = errors.New("the topic is empty")
+	errNoType  = errors.New("the type is empty")
+)
+
+// The ids are drawn in the order of the arrays, because unnest keeps it.
+const appendSQL = `
+insert into outbox (event_id, topic, key, type, payload, headers)
+select event_id, topic, nullif(key, ''), type, payload, headers::jsonb
+from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::text[])
+  as m (event_id, topic, key, type, payload, headers)`
+
+// Append adds messages to the outbox inside the caller's transaction, in their order and in one
+// round trip. They are sent once tx commits, and never if it does not. Where two transactions can
+// write messages of the same key, take the lock that decides which one is first (usually the
+// entity's row) before calling Append.
+//
+// Append returns an error for a message without topic or type, before it touches the database;
+// like every failed statement, an error of the database leaves tx aborted. It does nothing where
+// there are no messages.
+func Append(ctx context.Context, tx pgx.Tx, messages ...Message) error {
+	if len(messages) == 0 {
+		return nil
+	}
+	args, err := columns(messages)
+	if err != nil {
+		return fmt.Errorf("append to outbox: %w", err)
+	}
+	if _, err := tx.Exec(ctx, appendSQL, args...); err != nil {
+		return fmt.Errorf("append to outbox: %w", err)
+	}
+	return nil
+}
+
+// columns turns messages into one array a column, the shape that unnest takes.
+func columns(messages []Message) ([]any, error) {
+	n := len(messages)
+	ids, topics, keys := make([]uuid.UUID, n), make([]string, n), make([]string, n)
+	types, payloads, headers := make([]string, n), make([][]byte, n), make([]string, n)
+	for i, m := range messages {
+		switch {
+		case m.Topic == "":
+			return nil, fmt.Errorf("message %d: %w", i, errNoTopic)
+		case m.Type == "":
+			return nil, fmt.Errorf("message %d: %w", i, errNoType)
+		}
+		ids[i], topics[i], keys[i], types[i] = m.EventID, m.Topic, m.Key, m.Type
+		if ids[i] == uuid.Nil {
+			id, err := uuid.NewV7()
+			if err != nil {
+				return nil, fmt.Errorf("draw an event id: %w", err)
+			}
+			ids[i] = id
+		}
+		payloads[i] = m.Payload
+		if payloads[i] == nil {
+			payloads[i] = []byte{} // an empty value, not SQL's null
+		}
+		encoded, err := encodeHeaders(m.Headers)
+		if err != nil {
+			return nil, fmt.Errorf("message %d: %w", i, err)
+		}
+		headers[i] = encoded
+	}
+	return []any{ids, topics, keys, types, payloads, headers}, nil
+}
+
+func encodeHeaders(headers map[string]string) (string, error) {
+	if len(headers) == 0 {
+		return "{}", nil
+	}
+	encoded, err := json.Marshal(headers)
+	if err != nil {
+		return "", fmt.Errorf("encode headers: %w", err)
+	}
+	return string(encoded), nil
+}

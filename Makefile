@@ -1,0 +1,91 @@
+# Waybill's commands. `make` alone lists them, and CI runs nothing that is not here.
+.DEFAULT_GOAL := help
+
+# Every module of the workspace, as ./contracts/... ./outbox/... and so on.
+MODULES  := $(patsubst $(CURDIR)/%,%,$(shell go list -m -f '{{.Dir}}'))
+PACKAGES := $(MODULES:%=./%/...)
+COMMANDS := ./orders ./inventory ./orchestrator ./outbox-relay ./migrations/cmd/migrate
+
+# The tools have a module of their own (tools/go.mod), so that what they depend on never chooses
+# the version of what Waybill depends on. They are built once into bin/.
+tool = GOWORK=off go build -C tools -o ../bin/ $(1)
+
+bin/golangci-lint: tools/go.mod tools/go.sum
+	$(call tool,github.com/golangci/golangci-lint/v2/cmd/golangci-lint)
+bin/gofumpt: tools/go.mod tools/go.sum
+	$(call tool,mvdan.cc/gofumpt)
+bin/gotestsum: tools/go.mod tools/go.sum
+	$(call tool,gotest.tools/gotestsum)
+bin/govulncheck: tools/go.mod tools/go.sum
+	$(call tool,golang.org/x/vuln/cmd/govulncheck)
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^##@/ { print "\n" substr($$0, 5) } \
+	  /^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+##@ Run it
+
+.PHONY: demo
+demo: ## Start everything, place orders, print their timelines, stop
+	go run ./devstack demo
+
+.PHONY: up
+up: ## Run the whole system in the foreground until Ctrl-C
+	go run ./devstack up
+
+# One process of the stack that `make up` runs in another terminal:
+#   make stack-kill NAME=broker
+STACK := stack-stop stack-start stack-kill stack-freeze stack-thaw
+.PHONY: $(STACK)
+stack-stop: ## Stop one process of the running stack: NAME=broker
+stack-start: ## Start it again
+stack-kill: ## Kill it with SIGKILL
+stack-freeze: ## Freeze it with SIGSTOP
+stack-thaw: ## Let it go on
+$(STACK): stack-%:
+	go run ./devstack $* $(or $(NAME),$(error say which process: make $@ NAME=broker))
+
+.PHONY: migrate
+migrate: ## Migrate a database: DATABASE_URL=postgres://… SETS="outbox orders"
+	go run ./migrations/cmd/migrate up \
+	  --database $(or $(DATABASE_URL),$(error say which database: make migrate DATABASE_URL=… SETS="outbox orders")) \
+	  $(or $(SETS),$(error say what to install: SETS="outbox orders"))
+
+##@ Change it
+
+.PHONY: test
+test: bin/gotestsum ## Run every test with the race detector
+	bin/gotestsum --format $(TEST_FORMAT) -- -race -timeout 10m $(TESTFLAGS) $(PACKAGES)
+
+TEST_FORMAT ?= standard-quiet
+TESTFLAGS   ?=
+
+.PHONY: build
+build: ## Compile everything, each module also on its own, and the commands into bin/
+	go build $(PACKAGES)
+	go build -o bin/ $(COMMANDS)
+	for module in $(MODULES); do (cd $$module && GOWORK=off go vet ./...) || exit 1; done
+
+.PHONY: lint
+lint: bin/golangci-lint ## Check the code with the linters of .golangci.yml
+	bin/golangci-lint run $(PACKAGES)
+
+.PHONY: fmt
+fmt: bin/gofumpt ## Format the code
+	bin/gofumpt -w $(MODULES)
+
+.PHONY: tidy
+tidy: ## Tidy the go.mod of every module
+	for module in $(MODULES) tools; do (cd $$module && GOWORK=off go mod tidy) || exit 1; done
+
+.PHONY: generate
+generate: ## Write generated files anew
+	go generate $(PACKAGES)
+
+.PHONY: vuln
+vuln: bin/govulncheck ## Look for known vulnerabilities (asks vuln.go.dev)
+	bin/govulncheck $(PACKAGES)
+
+.PHONY: ci
+ci: lint build test demo ## What CI runs

@@ -1,0 +1,34 @@
+package postgres
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+)
+
+// External returns how to reach the databases of the server that
+// WAYBILL_POSTGRES names, or false when it is not set.
+func External() (databaseURL func(database string) string, ok bool, err error) {
+	server := os.Getenv(EnvURL)
+	if server == "" {
+		return nil, false, nil
+	}
+	u, err := url.Parse(server)
+	if err == nil && u.Scheme != "postgres" && u.Scheme != "postgresql" {
+		err = errors.New("it does not begin with postgres://")
+	}
+	if err != nil {
+		// url.Parse repeats the text, and with it a password.
+		var fault *url.Error
+		if errors.As(err, &fault) {
+			err = fault.Err
+		}
+		return nil, false, fmt.Errorf("%s is no URL of a Postgres server: %w", EnvURL, err)
+	}
+	return func(database string) string {
+		at := *u
+		at.Path = "/" + database
+		return at.String()
+	}, true, nil
+}

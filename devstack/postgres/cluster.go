@@ -16,6 +16,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"waybill/devstack/loopback"
 	"waybill/devstack/process"
 )
 
@@ -70,7 +71,7 @@ func Prepare(ctx context.Context, cfg Config) (*Cluster, error) {
 		return nil, err
 	}
 	if c.port == 0 {
-		if c.port, err = FreePort(); err != nil {
+		if c.port, err = loopback.FreePort(); err != nil {
 			return nil, err
 		}
 	}
@@ -193,7 +194,7 @@ func (c *Cluster) URL(database string) string {
 	u := url.URL{
 		Scheme:   "postgres",
 		User:     url.UserPassword(superuser, c.password),
-		Host:     Addr(c.port),
+		Host:     loopback.Addr(c.port),
 		Path:     "/" + database,
 		RawQuery: "sslmode=disable",
 	}

@@ -15,6 +15,8 @@ import (
 	"strconv"
 
 	embedded "github.com/fergusstrange/embedded-postgres"
+
+	"waybill/devstack/loopback"
 )
 
 // oldest is the first major version that has multiranges, which the outbox
@@ -102,7 +104,7 @@ func fetch(ctx context.Context, progress io.Writer) (Installation, error) {
 		return Installation{}, fmt.Errorf("fetch Postgres: %w", err)
 	}
 	defer os.RemoveAll(scratch)
-	port, err := FreePort()
+	port, err := loopback.FreePort()
 	if err != nil {
 		return Installation{}, err
 	}

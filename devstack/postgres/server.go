@@ -2,10 +2,7 @@ package postgres
 
 import (
 	"context"
-	"fmt"
-	"net"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
@@ -80,16 +77,3 @@ func (s *Server) URL(database string) string { return s.cluster.URL(database) }
 
 // Remove deletes the data directory. The server must have been stopped.
 func (s *Server) Remove() error { return os.RemoveAll(s.cluster.home) }
-
-// FreePort returns a TCP port on 127.0.0.1 that nobody listened on just now.
-func FreePort() (int, error) {
-	listener, err := net.Listen("tcp", Addr(0))
-	if err != nil {
-		return 0, fmt.Errorf("find a free port: %w", err)
-	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port, nil
-}
-
-// Addr returns a port's address on the loopback interface.
-func Addr(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }

@@ -1,0 +1,185 @@
+// Package compose_test holds compose.yaml and the Dockerfile to the code: they name topics,
+// environment variables, commands and versions that the compiler cannot check, and they must work
+// for people who run Waybill in containers before anything else.
+package compose_test
+
+import (
+	"go/version"
+	"maps"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/compose-spec/compose-go/v2/cli"
+	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/stretchr/testify/require"
+
+	"waybill/contracts"
+)
+
+// services are the long-running processes of ours, and the port that each publishes.
+var services = map[string]string{
+	"orders": "8080", "inventory": "8081", "orchestrator": "8082", "outbox-relay": "8083",
+}
+
+// load parses compose.yaml as `docker compose` does: against the schema, merged and interpolated.
+// Without an environment, so that a variable without a default would be found.
+func load(t *testing.T) *types.Project {
+	t.Helper()
+	options, err := cli.NewProjectOptions(
+		[]string{"../compose.yaml"}, cli.WithWorkingDirectory(".."), cli.WithConsistency(true),
+	)
+	require.NoError(t, err)
+	project, err := options.LoadProject(t.Context())
+	require.NoError(t, err)
+	return project
+}
+
+func oneShot(s types.ServiceConfig) bool { return s.Restart == types.RestartPolicyNo }
+
+func TestEveryImageIsPinnedToAnExactVersion(t *testing.T) {
+	t.Parallel()
+	exact := regexp.MustCompile(`:v?\d+\.\d+(\.\d+)?(-[a-z]+)?$`)
+	for name, s := range load(t).Services {
+		if s.Build == nil {
+			require.Regexp(t, exact, s.Image, name)
+		} else {
+			require.Regexp(t, `^waybill/[a-z-]+:local$`, s.Image, name)
+		}
+	}
+	for _, stage := range dockerfile(t) {
+		if !stage.local {
+			require.Regexp(t, exact, stage.from, stage.name)
+		}
+	}
+}
+
+func TestEveryLongRunningServiceIsHealthCheckedAndUnprivileged(t *testing.T) {
+	t.Parallel()
+	stages := dockerfile(t)
+	for name, s := range load(t).Services {
+		require.Contains(t, s.SecurityOpt, "no-new-privileges:true", name)
+		user := s.User
+		if s.Build != nil {
+			user = stages.user(s.Build.Target)
+			require.True(t, s.ReadOnly, name)
+			require.Equal(t, []string{"ALL"}, s.CapDrop, name)
+		}
+		require.NotEmpty(t, user, name)
+		require.NotRegexp(t, `^(root|0)(:|$)`, user, name)
+		if !oneShot(s) {
+			require.NotNil(t, s.HealthCheck, name)
+			require.NotEmpty(t, s.HealthCheck.Test, name)
+		}
+	}
+}
+
+func TestNothingStartsBeforeWhatItNeeds(t *testing.T) {
+	t.Parallel()
+	project := load(t)
+	for name, s := range project.Services {
+		for needed, dependency := range s.DependsOn {
+			want := types.ServiceConditionHealthy
+			if oneShot(project.Services[needed]) {
+				want = types.ServiceConditionCompletedSuccessfully
+			}
+			require.Equal(t, want, dependency.Condition, "%s needs %s", name, needed)
+		}
+	}
+	for name := range services {
+		require.Contains(t, project.Services[name].DependsOn, "topics", name)
+	}
+	for _, database := range []string{"orders", "inventory", "orchestrator"} {
+		require.Contains(t, project.Services[database].DependsOn, "migrate-"+database)
+		require.Contains(t, project.Services["outbox-relay"].DependsOn, "migrate-"+database)
+	}
+}
+
+func TestEveryPublishedPortStaysOnThisMachine(t *testing.T) {
+	t.Parallel()
+	published := map[string]string{}
+	for name, s := range load(t).Services {
+		for _, port := range s.Ports {
+			require.Equal(t, "127.0.0.1", port.HostIP, name)
+			published[name] = port.Published
+		}
+	}
+	want := maps.Clone(services)
+	want["redpanda"] = "19092"
+	require.Equal(t, want, published)
+}
+
+func TestRedpandaListensInsideAndOutside(t *testing.T) {
+	t.Parallel()
+	command := load(t).Services["redpanda"].Command
+	require.Contains(t, command, "--kafka-addr=internal://0.0.0.0:9092,external://0.0.0.0:19092")
+	require.Contains(t, command, "--advertise-kafka-addr=internal://redpanda:9092,external://localhost:19092")
+	require.Contains(t, command, "redpanda.auto_create_topics_enabled=false")
+	// Acknowledged means written to disk.
+	require.Contains(t, command, "--unsafe-bypass-fsync=false")
+	require.Contains(t, command, "redpanda.write_caching_default=false")
+}
+
+func TestTheTopicsAreThoseOfTheContracts(t *testing.T) {
+	t.Parallel()
+	topics := load(t).Services["topics"]
+	require.ElementsMatch(t, contracts.Topics(), topics.Command)
+	require.Contains(t, topics.Entrypoint, "--if-not-exists")
+}
+
+func TestEveryDatabaseIsCreatedMigratedAndServed(t *testing.T) {
+	t.Parallel()
+	project := load(t)
+	script, err := os.ReadFile("create-databases.sql")
+	require.NoError(t, err)
+	relay := *project.Services["outbox-relay"].Environment["RELAY_DATABASES"]
+	for _, name := range []string{"orders", "inventory", "orchestrator"} {
+		require.Contains(t, string(script), "create database "+name+";")
+
+		url := *project.Services[name].Environment["DATABASE_URL"]
+		require.Contains(t, url, "@postgres:5432/"+name+"?")
+		require.Contains(t, strings.Split(relay, ","), name+"="+url)
+
+		migrate := project.Services["migrate-"+name]
+		require.Equal(t, url, *migrate.Environment["DATABASE_URL"])
+		require.Equal(t, types.ShellCommand{"up", "outbox", name}, migrate.Command)
+	}
+}
+
+func TestEveryImageOfOursIsATargetOfTheDockerfile(t *testing.T) {
+	t.Parallel()
+	stages := dockerfile(t)
+	for name, s := range load(t).Services {
+		if s.Build == nil {
+			continue
+		}
+		target := s.Build.Target
+		require.Contains(t, stages, target, name)
+		require.Equal(t, "waybill/"+target+":local", s.Image)
+		require.Contains(t, stages[target].lines, "COPY --from=build /out/"+target+" /usr/local/bin/")
+		require.True(t, slices.ContainsFunc(stages["build"].fields(), func(field string) bool {
+			return strings.HasPrefix(field, "./") && path.Base(field) == target
+		}), "%s is not compiled", target)
+	}
+}
+
+// The image's Go does not fetch a newer one, so it must be new enough for every module.
+func TestTheCompilerOfTheImageIsNewEnough(t *testing.T) {
+	t.Parallel()
+	_, tag, _ := strings.Cut(dockerfile(t)["build"].from, ":")
+	compiler, _, _ := strings.Cut(tag, "-")
+	modules, err := filepath.Glob("../*/go.mod")
+	require.NoError(t, err)
+	require.NotEmpty(t, modules)
+	for _, module := range append(modules, "../go.work") {
+		text, err := os.ReadFile(module)
+		require.NoError(t, err)
+		needed := regexp.MustCompile(`(?m)^go (\S+)$`).FindStringSubmatch(string(text))
+		require.NotNil(t, needed, module)
+		require.LessOrEqual(t, version.Compare("go"+needed[1], "go"+compiler), 0, module)
+	}
+}

@@ -1,0 +1,122 @@
+// Package ordersaga is the workflow of an order, written down for the saga
+// engine: reserve the items, then confirm the order; and when that cannot be,
+// give the items back and cancel it.
+package ordersaga
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"waybill/contracts"
+	"waybill/orchestrator/saga"
+)
+
+// Name is the definition's name.
+const Name = "order"
+
+// Timing is what differs between a production system and a drill.
+type Timing struct {
+	// ReserveWithin is how long the first ReserveInventory waits for Inventory.
+	// Kafka keeps a command for a participant that is away or behind, so asking
+	// again helps only against a lost message: the wait is long on purpose.
+	ReserveWithin time.Duration `env:"RESERVE_DEADLINE" envDefault:"15s"`
+	// ReserveAttempts is how often Inventory is asked before the order is cancelled.
+	ReserveAttempts int `env:"RESERVE_ATTEMPTS" envDefault:"4"`
+	// ReplyWithin is the first wait for the replies that must come in the end.
+	ReplyWithin time.Duration `env:"REPLY_DEADLINE" envDefault:"15s"`
+	// CancelWindow is how long after CONFIRMED an order can still be cancelled.
+	CancelWindow time.Duration `env:"CANCEL_WINDOW" envDefault:"24h"`
+}
+
+// DefaultTiming is the timing of the environment's defaults.
+func DefaultTiming() Timing {
+	return Timing{
+		ReserveWithin: 15 * time.Second, ReserveAttempts: 4,
+		ReplyWithin: 15 * time.Second, CancelWindow: 24 * time.Hour,
+	}
+}
+
+// Order is what the saga remembers of the order.
+type Order struct {
+	OrderID  int64  `json:"orderId"`
+	UserID   string `json:"userId"`
+	SKU      string `json:"sku"`
+	Quantity int32  `json:"quantity"`
+}
+
+// Definition returns the current version of the order saga.
+func Definition(t Timing) (*saga.Definition, error) {
+	s := saga.Define[Order](Name, 1)
+	s.StartOn(string(contracts.TypeOrderCreated), saga.From(accepted))
+	s.CancelOn(string(contracts.TypeOrderCancelRequested), t.CancelWindow, saga.From(cancelReason))
+	s.Ends("CONFIRMED", "CANCELLED")
+
+	patient := saga.Patience{Within: t.ReplyWithin, Attempts: 8, Max: 4 * t.ReplyWithin}
+
+	s.Step("order").
+		Given("Orders has accepted it: it is PENDING").
+		Undo(string(contracts.TypeCancelOrder), cancelOrder, string(contracts.TypeOrderCancelled), patient)
+
+	s.Step("reserve").
+		Send(string(contracts.TypeReserveInventory), reserveInventory).
+		Success(string(contracts.TypeInventoryReserved)).
+		Failure(string(contracts.TypeInventoryRejected), saga.From(rejectReason)).
+		Wait(saga.Patience{Within: t.ReserveWithin, Attempts: t.ReserveAttempts, Max: 4 * t.ReserveWithin},
+			"inventory did not answer").
+		Undo(string(contracts.TypeReleaseInventory), releaseInventory, string(contracts.TypeInventoryReleased), patient)
+
+	s.Step("confirm").
+		Send(string(contracts.TypeConfirmOrder), confirmOrder).
+		Success(string(contracts.TypeOrderConfirmed)).
+		UntilAnswered(patient).
+		NoUndo("cancelling the order takes its confirmation back")
+
+	return s.Build()
+}
+
+func accepted(m contracts.OrderCreated) Order {
+	return Order{OrderID: m.OrderID, UserID: m.UserID, SKU: m.SKU, Quantity: m.Quantity}
+}
+
+func rejectReason(m contracts.InventoryRejected) string { return m.Reason }
+
+func cancelReason(m contracts.OrderCancelRequested) string { return m.Reason }
+
+func reserveInventory(c saga.Call[Order]) (any, error) {
+	return contracts.ReserveInventory{Envelope: envelope(c), SKU: c.Data.SKU, Quantity: c.Data.Quantity}, nil
+}
+
+func releaseInventory(c saga.Call[Order]) (any, error) {
+	return contracts.ReleaseInventory{Envelope: envelope(c)}, nil
+}
+
+func confirmOrder(c saga.Call[Order]) (any, error) {
+	return contracts.ConfirmOrder{Envelope: envelope(c)}, nil
+}
+
+func cancelOrder(c saga.Call[Order]) (any, error) {
+	return contracts.CancelOrder{Envelope: envelope(c), Reason: c.Reason}, nil
+}
+
+func envelope(c saga.Call[Order]) contracts.Envelope {
+	return contracts.Envelope{EventID: c.ID, Time: c.At, OrderID: c.Data.OrderID, CausationID: c.Cause}
+}
+
+// Message turns an event of the order flow into one that the engine knows.
+func Message(m contracts.Message, payload []byte) saga.Message {
+	meta := m.Meta()
+	return saga.Message{
+		ID: meta.EventID, Type: string(meta.Type), Key: strconv.FormatInt(meta.OrderID, 10),
+		CausationID: meta.CausationID, Data: payload,
+	}
+}
+
+// Encode turns a command of the engine into a record for the outbox.
+func Encode(c saga.Command) (contracts.Record, error) {
+	m, ok := c.Body.(contracts.Message)
+	if !ok {
+		return contracts.Record{}, fmt.Errorf("encode %s: %T is no message of the contracts", c.Type, c.Body)
+	}
+	return contracts.Encode(m)
+}

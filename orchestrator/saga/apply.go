@@ -1,0 +1,220 @@
+package saga
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Errors of Apply. None of them changes the saga.
+var (
+	// ErrUnknownSaga says that a message other than a start is for a saga that
+	// has not begun.
+	ErrUnknownSaga = errors.New("no such saga")
+	// ErrEnded says that an intervention came after the saga had ended.
+	ErrEnded = errors.New("the saga has ended")
+	// ErrNotWaiting says that the step an intervention names waits for nothing.
+	ErrNotWaiting = errors.New("the step is not waiting")
+	// ErrUnknownEnd says that the state to force is not an end of the definition.
+	ErrUnknownEnd = errors.New("no such end state")
+	// ErrParked says that an intervention needs a definition that is not registered.
+	ErrParked = errors.New("the saga is parked")
+	// ErrWrongDefinition says that the state belongs to another definition.
+	ErrWrongDefinition = errors.New("the saga belongs to another definition")
+)
+
+// turn is one application of the engine: the state as it becomes, and what
+// has been decided so far.
+type turn struct {
+	def      *Definition
+	state    State
+	now      time.Time
+	cause    Cause
+	commands []Command
+	kind     Kind
+	step     string
+	note     string
+	err      error
+}
+
+// Apply is the engine. It returns what the saga becomes when in happens to it
+// at now, what is to be sent, and the transition to record. It is pure: it
+// changes neither its arguments nor anything else, and the same arguments give
+// the same decision. Errors other than the package's Err values come from the
+// definition's own functions, and mean that the message can never be applied.
+func (d *Definition) Apply(s State, in Input, now time.Time) (Decision, error) {
+	if s.Exists() && (s.Definition != d.name || s.Version != d.version) {
+		return Decision{}, fmt.Errorf("%w: %s v%d, not %s v%d", ErrWrongDefinition, s.Definition, s.Version, d.name, d.version)
+	}
+	t := &turn{def: d, state: s.clone(), now: now.UTC(), cause: in.cause()}
+	if err := t.apply(in); err != nil {
+		return Decision{}, err
+	}
+	if t.err != nil {
+		return Decision{}, t.err
+	}
+	return t.decision(s), nil
+}
+
+func (t *turn) apply(in Input) error {
+	if !t.state.Exists() {
+		m, ok := in.(Message)
+		if !ok || m.Type != t.def.start.message {
+			return ErrUnknownSaga
+		}
+		return t.begin(m)
+	}
+	switch in := in.(type) {
+	case Message:
+		return t.message(in)
+	case Due:
+		t.due()
+	case RetryNow:
+		return t.retryNow(in)
+	case Cancel:
+		return t.cancelByHand(in)
+	case Force:
+		return t.force(in)
+	case MoveDeadline:
+		return t.moveDeadline(in)
+	default:
+		return fmt.Errorf("saga: unknown input %T", in)
+	}
+	return nil
+}
+
+func (t *turn) begin(m Message) error {
+	data, err := t.def.start.data(m)
+	if err != nil {
+		return err
+	}
+	t.state = State{
+		ID: m.Key, Definition: t.def.name, Version: t.def.version, Phase: Running,
+		Steps: make([]StepState, len(t.def.steps)), Data: data, StartedAt: t.now,
+	}
+	t.record(Started, "", "")
+	t.enterStage(0)
+	return nil
+}
+
+func (t *turn) message(m Message) error {
+	switch {
+	case m.Type == t.def.start.message:
+		t.stale("", "the saga has begun already")
+		return nil
+	case t.def.cancel != nil && m.Type == t.def.cancel.message:
+		return t.cancelRequested(m)
+	default:
+		return t.reply(m)
+	}
+}
+
+// enterStage sends the commands of a stage, and goes past stages that send
+// none; after the last the saga is complete.
+func (t *turn) enterStage(n int) {
+	for ; n < len(t.def.stages); n++ {
+		t.state.Stage = n
+		for _, i := range t.def.stages[n] {
+			if t.def.steps[i].command == nil {
+				t.state.Steps[i].Status = Done
+				continue
+			}
+			t.send(i)
+		}
+		if !t.stageDone() {
+			return
+		}
+	}
+	t.end(Completed)
+}
+
+// stageDone says whether every step of the current stage has succeeded.
+func (t *turn) stageDone() bool {
+	return !slices.ContainsFunc(t.def.stages[t.state.Stage], func(i int) bool {
+		return t.state.Steps[i].Status != Done
+	})
+}
+
+func (t *turn) end(p Phase) {
+	t.state.Phase, t.state.EndedAt = p, t.now
+	for i := range t.state.Steps {
+		t.state.Steps[i].Deadline = time.Time{}
+	}
+}
+
+// send sends the command of step i, for the first time or again.
+func (t *turn) send(i int) {
+	step, st := t.def.steps[i], &t.state.Steps[i]
+	st.Attempt++
+	id, dice := draw(t.state, step.name, false, st.Attempt, t.now)
+	st.Status, st.SentAt = Waiting, t.now
+	st.Deadline = t.now.Add(step.wait.delay(st.Attempt-st.Budget, dice))
+	st.Sent = remember(st.Sent, id)
+	t.emit(step, step.command, Command{ID: id, Attempt: st.Attempt})
+}
+
+// sendUndo sends the undo of step i, for the first time or again.
+func (t *turn) sendUndo(i int) {
+	step, st := t.def.steps[i], &t.state.Steps[i]
+	st.Undo++
+	id, dice := draw(t.state, step.name, true, st.Undo, t.now)
+	st.Status, st.SentAt = Undoing, t.now
+	st.Deadline = t.now.Add(step.undo.wait.delay(st.Undo-st.Budget, dice))
+	st.UndoSent = remember(st.UndoSent, id)
+	t.emit(step, &step.undo.command, Command{ID: id, Attempt: st.Undo, Undo: true})
+}
+
+func (t *turn) emit(step *step, c *command, out Command) {
+	out.Type, out.Key, out.Step, out.CausationID = c.message, t.state.ID, step.name, t.cause.ID
+	body, err := c.build(call{
+		saga: t.state.ID, id: out.ID, cause: out.CausationID, at: t.now,
+		attempt: out.Attempt, reason: t.state.Reason, data: t.state.Data,
+	})
+	if err != nil {
+		t.err = errors.Join(t.err, fmt.Errorf("step %q: build %s: %w", step.name, c.message, err))
+		return
+	}
+	out.Body = body
+	t.commands = append(t.commands, out)
+}
+
+// remember appends id without touching the slice that the old state shares.
+func remember(ids []uuid.UUID, id uuid.UUID) []uuid.UUID {
+	if len(ids) >= keptIDs {
+		ids = ids[len(ids)-keptIDs+1:]
+	}
+	return append(slices.Clone(ids), id)
+}
+
+// record says what the turn came to; the last word counts.
+func (t *turn) record(kind Kind, step, note string) {
+	t.kind, t.step, t.note = kind, step, note
+}
+
+// stale records a reply that changes nothing.
+func (t *turn) stale(step, why string) {
+	t.state.Stale++
+	t.record(StaleReply, step, why)
+}
+
+func (t *turn) decision(before State) Decision {
+	if t.kind == "" {
+		return Decision{State: before}
+	}
+	from := ""
+	if before.Exists() {
+		from = t.def.StateName(before.Phase)
+	}
+	t.state.Revision++
+	t.state.UpdatedAt = t.now
+	if !t.state.Phase.Ended() {
+		t.state.EndedAt = time.Time{}
+	}
+	return Decision{State: t.state, Commands: t.commands, Transition: Transition{
+		Seq: t.state.Revision, Kind: t.kind, At: t.now, From: from, To: t.def.StateName(t.state.Phase),
+		Step: t.step, Cause: t.cause, Note: t.note, Commands: t.commands,
+	}}
+}

@@ -1,0 +1,166 @@
+package saga
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Definition is one version of a workflow. It is immutable once built and safe
+// for concurrent use.
+type Definition struct {
+	name      string
+	version   int
+	start     start
+	stages    [][]int // indexes into steps; a stage's steps run in parallel
+	steps     []*step
+	cancel    *cancellation
+	completed string
+	cancelled string
+}
+
+// Name is the workflow's name, the same for all its versions.
+func (d *Definition) Name() string { return d.name }
+
+// Version tells this definition from others of the same name. A running saga
+// stays on the version it began with.
+func (d *Definition) Version() int { return d.version }
+
+// Ends are the two states a saga of this definition can end in: the one
+// reached when every step succeeded, and the one reached when it was undone.
+func (d *Definition) Ends() (completed, cancelled string) { return d.completed, d.cancelled }
+
+// MessageTypes are the types of the messages that mean something to a saga of
+// this definition: its start, its replies and its cancellation.
+func (d *Definition) MessageTypes() []string {
+	types := []string{d.start.message}
+	if d.cancel != nil {
+		types = append(types, d.cancel.message)
+	}
+	for _, s := range d.steps {
+		for _, r := range s.replies {
+			types = append(types, r.message)
+		}
+		if s.undo != nil {
+			types = append(types, s.undo.reply)
+		}
+	}
+	return types
+}
+
+// start is how a message begins a saga and what it leaves as the saga's data.
+type start struct {
+	message string
+	data    func(Message) (json.RawMessage, error)
+}
+
+// cancellation is the message that asks for a saga to be undone, and for how
+// long after the saga completed that is still granted.
+type cancellation struct {
+	message string
+	reason  func(Message) (string, error)
+	window  time.Duration
+}
+
+// step is one thing a participant does for the saga.
+type step struct {
+	name string
+	// given says why the step has no command: it was done before the saga began.
+	given   string
+	command *command
+	replies []reply
+	// wait is how patient the step is; unlimited patience never gives up.
+	wait    Patience
+	forever bool
+	giveUp  string // the saga's reason when the step never answered
+	undo    *undo
+	noUndo  string // why there is nothing to undo
+}
+
+// command is what a step sends.
+type command struct {
+	message string
+	build   func(call) (any, error)
+}
+
+// undo is a step's compensation.
+type undo struct {
+	command
+	reply string
+	wait  Patience
+}
+
+// verdict is what a reply says about the command it answers.
+type verdict int
+
+const (
+	succeeded verdict = iota
+	failed
+	busy // not now: ask again later
+)
+
+// reply is one type of answer to a step's command.
+type reply struct {
+	message string
+	verdict verdict
+	reason  func(Message) (string, error)                                  // of a failure; may be nil
+	keep    func(data json.RawMessage, m Message) (json.RawMessage, error) // of a success; may be nil
+}
+
+// call is what a command is built from, before its data has a type.
+type call struct {
+	saga    string
+	id      uuid.UUID
+	cause   uuid.UUID
+	at      time.Time
+	attempt int
+	reason  string
+	data    json.RawMessage
+}
+
+// effectful says whether carrying out the step changes something that only
+// its compensation can take back.
+func (s *step) effectful() bool { return s.undo != nil }
+
+// Patience says how long to wait for an answer and how often to ask again:
+// attempt n waits Within × Factor^(n-1), at most Max, give or take Jitter.
+// The wait is the backoff: asking again while the first question may still be
+// answered only adds load.
+type Patience struct {
+	Within   time.Duration // how long the first attempt waits
+	Attempts int           // how many times the command is sent in all
+	Factor   float64       // how much longer each attempt waits; 0 means 2
+	Max      time.Duration // the longest wait; 0 means 16 × Within
+	Jitter   float64       // the part of the wait that is random, 0..1; negative means none, 0 means 0.1
+}
+
+// withDefaults fills what was left zero.
+func (p Patience) withDefaults() Patience {
+	if p.Factor == 0 {
+		p.Factor = 2
+	}
+	if p.Max == 0 {
+		p.Max = 16 * p.Within
+	}
+	switch {
+	case p.Jitter == 0:
+		p.Jitter = 0.1
+	case p.Jitter < 0:
+		p.Jitter = 0
+	}
+	return p
+}
+
+// delay is how long attempt (from 1) waits; dice in [0,1) decides the jitter.
+func (p Patience) delay(attempt int, dice float64) time.Duration {
+	wait := float64(p.Within)
+	for range attempt - 1 {
+		wait *= p.Factor
+		if wait >= float64(p.Max) {
+			break
+		}
+	}
+	wait = min(wait, float64(p.Max))
+	return time.Duration(wait * (1 + p.Jitter*(2*dice-1)))
+}

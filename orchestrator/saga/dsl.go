@@ -1,0 +1,209 @@
+package saga
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Builder writes down a [Definition] whose sagas carry data of type D, which
+// is stored as JSON. Nothing is checked before Build, which reports everything
+// that is wrong at once.
+type Builder[D any] struct {
+	def Definition
+}
+
+// Define begins version (from 1) of the workflow called name.
+func Define[D any](name string, version int) *Builder[D] {
+	return &Builder[D]{def: Definition{
+		name: name, version: version,
+		completed: "COMPLETED", cancelled: "CANCELLED",
+	}}
+}
+
+// StartOn names the message that begins a saga and how it becomes the saga's
+// data; [From] turns a function of a typed message into one.
+func (b *Builder[D]) StartOn(message string, data func(Message) (D, error)) {
+	b.def.start.message = message
+	if data == nil {
+		return
+	}
+	b.def.start.data = func(m Message) (json.RawMessage, error) {
+		d, err := data(m)
+		if err != nil {
+			return nil, err
+		}
+		return json.Marshal(d)
+	}
+}
+
+// CancelOn names the message that asks for a saga to be undone: at any time
+// while it runs, and for window after it completed. Reason may be nil.
+func (b *Builder[D]) CancelOn(message string, window time.Duration, reason func(Message) (string, error)) {
+	b.def.cancel = &cancellation{message: message, window: window, reason: reason}
+}
+
+// Ends names the states a saga ends in: when every step succeeded, and when it
+// was undone. Without it they are COMPLETED and CANCELLED.
+func (b *Builder[D]) Ends(completed, cancelled string) {
+	b.def.completed, b.def.cancelled = completed, cancelled
+}
+
+// Step adds a step that runs after those before it have succeeded.
+func (b *Builder[D]) Step(name string) *Step[D] {
+	b.def.stages = append(b.def.stages, nil)
+	return b.Alongside(name)
+}
+
+// Alongside adds a step that runs in parallel with the step added before it.
+// The saga goes on when all of them succeeded; if one fails, those that did
+// are undone in reverse order.
+func (b *Builder[D]) Alongside(name string) *Step[D] {
+	if len(b.def.stages) == 0 {
+		b.def.stages = append(b.def.stages, nil)
+	}
+	s := &step{name: name}
+	last := len(b.def.stages) - 1
+	b.def.stages[last] = append(b.def.stages[last], len(b.def.steps))
+	b.def.steps = append(b.def.steps, s)
+	return &Step[D]{s: s}
+}
+
+// Build checks the definition and returns it. The error joins one error for
+// each fault, each naming the step it is in.
+func (b *Builder[D]) Build() (*Definition, error) {
+	def := b.def
+	if err := def.validate(); err != nil {
+		return nil, fmt.Errorf("saga definition %q: %w", def.name, err)
+	}
+	return &def, nil
+}
+
+// Step is one step of a definition being written; its methods return it so
+// that a step reads as one sentence.
+type Step[D any] struct {
+	s *step
+}
+
+// Given says that the step was done before the saga began, and by whom: it
+// sends nothing, but it can have an undo.
+func (t *Step[D]) Given(why string) *Step[D] {
+	t.s.given = why
+	return t
+}
+
+// Send is the command that carries the step out; build makes its body.
+func (t *Step[D]) Send(message string, build func(Call[D]) (any, error)) *Step[D] {
+	t.s.command = &command{message: message, build: erase(build)}
+	return t
+}
+
+// Success is a reply that says the step is done.
+func (t *Step[D]) Success(message string) *Step[D] {
+	t.s.replies = append(t.s.replies, reply{message: message, verdict: succeeded})
+	return t
+}
+
+// SuccessKeeping is a reply that says the step is done and brings something
+// later steps need, which keep writes into the saga's data.
+func (t *Step[D]) SuccessKeeping(message string, keep func(*D, Message) error) *Step[D] {
+	r := reply{message: message, verdict: succeeded}
+	r.keep = func(raw json.RawMessage, m Message) (json.RawMessage, error) {
+		var d D
+		if err := json.Unmarshal(raw, &d); err != nil {
+			return nil, fmt.Errorf("saga data: %w", err)
+		}
+		if err := keep(&d, m); err != nil {
+			return nil, err
+		}
+		return json.Marshal(d)
+	}
+	t.s.replies = append(t.s.replies, r)
+	return t
+}
+
+// Failure is a reply that says the step was refused and nothing was done: the
+// saga is undone for the reason it gives. Reason may be nil; [From] makes one.
+func (t *Step[D]) Failure(message string, reason func(Message) (string, error)) *Step[D] {
+	t.s.replies = append(t.s.replies, reply{message: message, verdict: failed, reason: reason})
+	return t
+}
+
+// Busy is a reply that says not now: the command is sent again after the
+// attempt's wait, counted like one that was not answered.
+func (t *Step[D]) Busy(message string) *Step[D] {
+	t.s.replies = append(t.s.replies, reply{message: message, verdict: busy})
+	return t
+}
+
+// Wait is how long to wait for a reply and how often to ask; after the last
+// attempt the step is given up and the saga is undone because of giveUp.
+func (t *Step[D]) Wait(p Patience, giveUp string) *Step[D] {
+	t.s.wait, t.s.giveUp = p.withDefaults(), giveUp
+	return t
+}
+
+// UntilAnswered makes the step one that is never given up: past the point of
+// no return the command is sent again, at most every p.Max, until a reply
+// comes. p.Attempts is of no account.
+func (t *Step[D]) UntilAnswered(p Patience) *Step[D] {
+	t.s.wait, t.s.forever = p.withDefaults(), true
+	return t
+}
+
+// Undo is the command that takes the step back, the reply that says it has
+// been, and how patiently to ask. After p.Attempts the saga shows as
+// COMPENSATION_STUCK and the command is sent again every p.Max.
+func (t *Step[D]) Undo(message string, build func(Call[D]) (any, error), reply string, p Patience) *Step[D] {
+	t.s.undo = &undo{
+		command: command{message: message, build: erase(build)},
+		reply:   reply,
+		wait:    p.withDefaults(),
+	}
+	return t
+}
+
+// NoUndo says why the step needs no compensation.
+func (t *Step[D]) NoUndo(why string) *Step[D] {
+	t.s.noUndo = why
+	return t
+}
+
+// Call is what a command's body is made from.
+type Call[D any] struct {
+	Saga    string    // the saga's id, which is the message key
+	ID      uuid.UUID // the command's own id, which replies name as their cause
+	Cause   uuid.UUID // the message that led to it; zero for a deadline
+	At      time.Time
+	Attempt int    // from 1
+	Reason  string // why the saga is being undone; empty while it runs
+	Data    D
+}
+
+func erase[D any](build func(Call[D]) (any, error)) func(call) (any, error) {
+	if build == nil {
+		return nil
+	}
+	return func(c call) (any, error) {
+		out := Call[D]{Saga: c.saga, ID: c.id, Cause: c.cause, At: c.at, Attempt: c.attempt, Reason: c.reason}
+		if err := json.Unmarshal(c.data, &out.Data); err != nil {
+			return nil, fmt.Errorf("saga data: %w", err)
+		}
+		return build(out)
+	}
+}
+
+// From makes a function of a typed message, such as one that picks the reason
+// out of a rejection, into one of a [Message] by decoding its JSON.
+func From[M, R any](f func(M) R) func(Message) (R, error) {
+	return func(m Message) (R, error) {
+		var body M
+		if err := json.Unmarshal(m.Data, &body); err != nil {
+			var zero R
+			return zero, fmt.Errorf("decode %s: %w", m.Type, err)
+		}
+		return f(body), nil
+	}
+}

@@ -1,0 +1,32 @@
+package saga
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// draw derives a command's id, and the dice for its jitter, from what the
+// command is: the engine needs no random source, and applying the same input
+// again gives the same id. The id is a version 7 UUID, so that tables keyed by
+// it grow at one end.
+func draw(s State, step string, undo bool, attempt int, now time.Time) (uuid.UUID, float64) {
+	action := "do"
+	if undo {
+		action = "undo"
+	}
+	name := s.Definition + "\x00" + s.ID + "\x00" + step + "\x00" + action + "\x00" + strconv.Itoa(attempt)
+	sum := sha256.Sum256([]byte(name))
+	var id uuid.UUID
+	copy(id[:], sum[:16])
+	ms := now.UnixMilli()
+	id[0], id[1], id[2] = byte(ms>>40), byte(ms>>32), byte(ms>>24)
+	id[3], id[4], id[5] = byte(ms>>16), byte(ms>>8), byte(ms)
+	id[6] = id[6]&0x0f | 0x70
+	id[8] = id[8]&0x3f | 0x80
+	dice := float64(binary.BigEndian.Uint64(sum[16:24])>>11) / (1 << 53)
+	return id, dice
+}

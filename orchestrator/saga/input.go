@@ -1,0 +1,130 @@
+package saga
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Input is what can happen to a saga: a [Message], a [Due] deadline, or one of
+// the interventions of an operator.
+type Input interface {
+	cause() Cause
+}
+
+// Message is something a participant said. It must reach the engine once; an
+// inbox keyed by ID sees to that.
+type Message struct {
+	ID          uuid.UUID       `json:"id"`
+	Type        string          `json:"type"`
+	Key         string          `json:"key"` // the saga's id
+	CausationID uuid.UUID       `json:"causationId,omitzero"`
+	Data        json.RawMessage `json:"data,omitempty"` // the body, as JSON
+}
+
+// Due says that the time is come to look at the saga's deadlines.
+type Due struct{}
+
+// Operator is who intervenes, and why; both are kept in the transition.
+type Operator struct {
+	ID     uuid.UUID // of the request, so that it can be found again
+	Actor  string
+	Reason string
+}
+
+// RetryNow sends the commands of the saga's waits again at once, and gives
+// them all their attempts again. Step limits it to one step; empty is all.
+type RetryNow struct {
+	Operator
+	Step string
+}
+
+// Cancel undoes a saga, however long ago it completed.
+type Cancel struct {
+	Operator
+}
+
+// Force ends a saga in one of its definition's two ends without sending
+// anything. It is for what was settled by hand.
+type Force struct {
+	Operator
+	End string
+}
+
+// MoveDeadline lets a step's wait end at another time; the zero time revokes
+// the deadline, so that the saga waits for the reply alone.
+type MoveDeadline struct {
+	Operator
+	Step string
+	To   time.Time
+}
+
+// Cause is what led to a transition.
+type Cause struct {
+	ID    uuid.UUID `json:"id,omitzero"`
+	Type  string    `json:"type"`
+	Actor string    `json:"actor,omitempty"`
+}
+
+func (m Message) cause() Cause { return Cause{ID: m.ID, Type: m.Type} }
+func (Due) cause() Cause       { return Cause{Type: "deadline"} }
+
+func (o Operator) by(verb string) Cause { return Cause{ID: o.ID, Type: verb, Actor: o.Actor} }
+func (i RetryNow) cause() Cause         { return i.by("retry") }
+func (i Cancel) cause() Cause           { return i.by("cancel") }
+func (i Force) cause() Cause            { return i.by("force") }
+func (i MoveDeadline) cause() Cause     { return i.by("deadline moved") }
+
+// Command is a message to send, together with the transition that sends it.
+type Command struct {
+	ID          uuid.UUID
+	Type        string
+	Key         string
+	CausationID uuid.UUID
+	Step        string
+	Undo        bool
+	Attempt     int
+	Body        any // what the definition's builder returned
+}
+
+// Kind classifies a transition.
+type Kind string
+
+// The kinds of transitions.
+const (
+	Started         Kind = "started"
+	Replied         Kind = "replied"          // a reply was applied
+	LateReply       Kind = "late_reply"       // a success came after the step was given up; it is undone
+	StaleReply      Kind = "stale_reply"      // a reply was recorded and not applied
+	TimedOut        Kind = "timed_out"        // a deadline passed
+	CancelRequested Kind = "cancel_requested" // by a message
+	Intervened      Kind = "intervened"       // by an operator
+	ParkedSaga      Kind = "parked"           // the definition's version is gone; the input is held
+	Unparked        Kind = "unparked"
+)
+
+// Transition is one line of a saga's history.
+type Transition struct {
+	Seq      int // from 1, without gaps
+	Kind     Kind
+	At       time.Time
+	From, To string // the names of the states; equal where only a step moved
+	Step     string // the step it was about, if one
+	Cause    Cause
+	Note     string // what happened, in words
+	Commands []Command
+}
+
+// Decision is what the engine made of an input.
+type Decision struct {
+	State State
+	// Commands to send, in this order.
+	Commands []Command
+	// Transition to record; its Kind is empty, and the state unchanged, where
+	// the input meant nothing (a deadline that is not due any more).
+	Transition Transition
+}
+
+// Changed says whether there is anything to store.
+func (d Decision) Changed() bool { return d.Transition.Kind != "" }

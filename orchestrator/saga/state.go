@@ -1,0 +1,160 @@
+package saga
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Phase says which way a saga is going.
+type Phase string
+
+// The phases of a saga. A finished saga shows the name its definition gave the
+// end it reached; see [Definition.StateName].
+const (
+	Running           Phase = "RUNNING"
+	Compensating      Phase = "COMPENSATING"
+	CompensationStuck Phase = "COMPENSATION_STUCK" // an undo has used up its attempts; still trying, slowly
+	Parked            Phase = "PARKED"             // its definition's version is not registered
+	Completed         Phase = "COMPLETED"          // every step succeeded
+	Cancelled         Phase = "CANCELLED"          // what was done has been undone
+)
+
+// Ended says whether nothing more is expected to happen in this phase.
+func (p Phase) Ended() bool { return p == Completed || p == Cancelled }
+
+// StepStatus is how far one step of a saga has come.
+type StepStatus string
+
+// The statuses of a step.
+const (
+	Idle    StepStatus = ""        // its turn has not come
+	Waiting StepStatus = "waiting" // the command was sent, the reply has not come
+	Done    StepStatus = "done"
+	Failed  StepStatus = "failed"   // refused: nothing was done
+	GivenUp StepStatus = "given_up" // never answered; whether it was done is not known
+	Undoing StepStatus = "undoing"  // the undo was sent, its reply has not come
+	Undone  StepStatus = "undone"
+	// Abandoned: the saga was forced to its end while the step was open.
+	Abandoned StepStatus = "abandoned"
+)
+
+// StepState is where one step of one saga stands. Ids and deadlines of
+// commands that are settled are kept, so that a late reply is recognised.
+type StepState struct {
+	Status   StepStatus  `json:"status,omitzero"`
+	Attempt  int         `json:"attempt,omitzero"` // commands sent so far
+	Undo     int         `json:"undo,omitzero"`    // undo commands sent so far
+	Budget   int         `json:"budget,omitzero"`  // attempts of the current wait that were spent before an operator renewed it
+	Sent     []uuid.UUID `json:"sent,omitempty"`   // ids of the commands, oldest first
+	UndoSent []uuid.UUID `json:"undoSent,omitempty"`
+	SentAt   time.Time   `json:"sentAt,omitzero"`
+	Deadline time.Time   `json:"deadline,omitzero"` // of the current wait; zero if it was revoked
+	Blind    bool        `json:"blind,omitzero"`    // the undo was sent without knowing whether there is anything to undo
+	Late     bool        `json:"late,omitzero"`     // a success that came too late has been undone
+	Stuck    bool        `json:"stuck,omitzero"`    // the undo has used up its attempts
+}
+
+// keptIDs bounds how many command ids a step remembers. A reply to an older
+// one is stale; a step that is asked this often answers the newest as well.
+const keptIDs = 32
+
+// State is one saga. The zero State stands for a saga that has not begun.
+type State struct {
+	ID         string // the key of its messages
+	Definition string
+	Version    int
+	Phase      Phase
+	ParkedFrom Phase // the phase it was in when its definition went missing
+	Stage      int
+	Steps      []StepState // one for each step of the definition, in its order
+	Reason     string      // why it is being undone, or was
+	Data       json.RawMessage
+	Revision   int       // transitions so far
+	Stale      int       // replies that were recorded but not applied
+	Held       []Message // what it was sent while it was parked
+	StartedAt  time.Time
+	UpdatedAt  time.Time
+	EndedAt    time.Time
+}
+
+// Exists says whether the saga has begun.
+func (s State) Exists() bool { return s.Revision > 0 }
+
+// Deadline is when the saga needs attention unless a message comes first;
+// false where it waits for nothing.
+func (s State) Deadline() (time.Time, bool) {
+	var earliest time.Time
+	for _, st := range s.Steps {
+		if st.Deadline.IsZero() {
+			continue
+		}
+		if earliest.IsZero() || st.Deadline.Before(earliest) {
+			earliest = st.Deadline
+		}
+	}
+	return earliest, !earliest.IsZero()
+}
+
+// clone returns a copy whose steps can be changed without changing s.
+func (s State) clone() State {
+	steps := make([]StepState, len(s.Steps))
+	copy(steps, s.Steps)
+	s.Steps = steps
+	return s
+}
+
+// StateName is what the saga's state is called to people: the phase, or the
+// definition's name of the end that was reached.
+func (d *Definition) StateName(p Phase) string {
+	switch p {
+	case Completed:
+		return d.completed
+	case Cancelled:
+		return d.cancelled
+	default:
+		return string(p)
+	}
+}
+
+// Wait is one thing a saga waits for.
+type Wait struct {
+	Step      string    `json:"step"`
+	Undo      bool      `json:"undo,omitzero" doc:"True where the step is being taken back"`
+	Command   string    `json:"command" doc:"The command that was sent last"`
+	CommandID uuid.UUID `json:"commandId"`
+	Replies   []string  `json:"replies" doc:"The messages that would end the wait"`
+	Attempt   int       `json:"attempt"`
+	Attempts  int       `json:"attempts,omitzero" doc:"Attempts before the step is given up, or the undo is stuck; absent where it is never given up"`
+	Since     time.Time `json:"since"`
+	Until     time.Time `json:"until,omitzero" doc:"When the saga acts without a reply; absent where an operator revoked the deadline"`
+}
+
+// Waits lists what the saga waits for, in the order of its steps.
+func (d *Definition) Waits(s State) []Wait {
+	var waits []Wait
+	for i, st := range s.Steps {
+		step := d.steps[i]
+		switch st.Status {
+		case Waiting:
+			w := Wait{Step: step.name, Command: step.command.message, Attempt: st.Attempt - st.Budget, Since: st.SentAt, Until: st.Deadline}
+			for _, r := range step.replies {
+				w.Replies = append(w.Replies, r.message)
+			}
+			if !step.forever {
+				w.Attempts = step.wait.Attempts
+			}
+			w.CommandID = st.Sent[len(st.Sent)-1]
+			waits = append(waits, w)
+		case Undoing:
+			waits = append(waits, Wait{
+				Step: step.name, Undo: true, Command: step.undo.message, Replies: []string{step.undo.reply},
+				CommandID: st.UndoSent[len(st.UndoSent)-1],
+				Attempt:   st.Undo - st.Budget, Attempts: step.undo.wait.Attempts, Since: st.SentAt, Until: st.Deadline,
+			})
+		case Idle, Done, Failed, GivenUp, Undone, Abandoned:
+		}
+	}
+	return waits
+}

@@ -36,9 +36,11 @@ func TestAllReadsEveryPartition(t *testing.T) {
 	t.Parallel()
 	broker := kafkatest.Start(t, "orders.v1")
 	require.Empty(t, broker.All(t, "orders.v1"))
+	var sent []kafkatest.Record
 	for i := range 100 {
-		broker.Produce(t, kafkatest.Record{Topic: "orders.v1", Key: fmt.Append(nil, i), Value: []byte("x")})
+		sent = append(sent, kafkatest.Record{Topic: "orders.v1", Key: fmt.Append(nil, i), Value: []byte("x")})
 	}
+	broker.Produce(t, sent...)
 	partitions := map[int32]int{}
 	for _, r := range broker.All(t, "orders.v1") {
 		partitions[r.Partition]++

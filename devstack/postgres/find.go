@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -119,6 +120,7 @@ func fetch(ctx context.Context, progress io.Writer) (Installation, error) {
 	if err = server.Start(); err == nil {
 		err = server.Stop()
 	}
+	http.DefaultClient.CloseIdleConnections() // it fetches through this one
 	if _, missing := inspect(ctx, filepath.Join(programs, "bin")); missing != nil {
 		return Installation{}, fmt.Errorf("fetch Postgres for %s/%s (install Postgres %d or newer, or set %s to the URL of a server): %w",
 			runtime.GOOS, runtime.GOARCH, oldest, EnvURL, errors.Join(err, missing))

@@ -1,0 +1,114 @@
+// Package httpserver is the HTTP side that every service has: chi for routing, huma for operations
+// that are declared once (routes, validation, OpenAPI 3.1), RFC 9457 problem+json for every error,
+// and /livez, /readyz and /metrics.
+package httpserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humachi"
+	"github.com/go-chi/chi/v5"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Config says where to listen. Each service sets its own default before it loads its settings.
+type Config struct {
+	Addr string `env:"HTTP_ADDR"`
+}
+
+// Limits on a client that is slow or hostile. RequestTimeout is what a handler has to answer; it is
+// short, because a client that waits longer than this has better things to do with a 503.
+const (
+	MaxBodyBytes   = 64 << 10
+	RequestTimeout = 1500 * time.Millisecond
+	headerTimeout  = 5 * time.Second
+	bodyTimeout    = 10 * time.Second
+	idleTimeout    = 2 * time.Minute
+	drainTimeout   = 10 * time.Second
+)
+
+// Options are what a server is made of.
+type Options struct {
+	Title, Version string // of the API, for its OpenAPI document
+	Log            *slog.Logger
+	Metrics        *prometheus.Registry
+	Checks         []Check
+}
+
+// Server serves one service's HTTP API. Register operations on API, or plain handlers on Router,
+// before Run.
+type Server struct {
+	API      huma.API
+	Router   chi.Router
+	log      *slog.Logger
+	listener net.Listener
+}
+
+// New listens on the configured address, so that a port in use is found at once, and returns a
+// server that Run will serve.
+func New(c Config, o Options) (*Server, error) {
+	listener, err := net.Listen("tcp", c.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("listen for HTTP on %s (set HTTP_ADDR for another address): %w", c.Addr, err)
+	}
+	router := chi.NewRouter()
+	router.Use(measured(o.Metrics), recovered(o.Log))
+	router.NotFound(func(w http.ResponseWriter, r *http.Request) {
+		WriteProblem(w, http.StatusNotFound, "there is nothing at "+r.URL.Path)
+	})
+	router.MethodNotAllowed(func(w http.ResponseWriter, r *http.Request) {
+		WriteProblem(w, http.StatusMethodNotAllowed, r.Method+" is not possible here")
+	})
+	router.Get("/livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	router.Get("/readyz", readyz(o.Checks))
+	router.Method(http.MethodGet, "/metrics", promhttp.HandlerFor(o.Metrics, promhttp.HandlerOpts{}))
+
+	config := huma.DefaultConfig(o.Title, o.Version)
+	config.DocsPath = ""     // its page loads scripts from elsewhere; /openapi.json is there
+	config.CreateHooks = nil // no $schema in bodies: clients get the fields that are documented
+	config.SchemasPath = ""  // they are in the document
+	config.NoFormatFallback = true
+	return &Server{API: humachi.New(router, config), Router: router, log: o.Log, listener: listener}, nil
+}
+
+// Addr is the address that the server listens on, host:port.
+func (s *Server) Addr() string { return s.listener.Addr().String() }
+
+// Run serves until ctx ends, then lets requests that are under way finish.
+func (s *Server) Run(ctx context.Context) error {
+	server := &http.Server{
+		Handler:           s.Router,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       bodyTimeout,
+		IdleTimeout:       idleTimeout,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(s.listener) }()
+	s.log.Info("serving HTTP", "addr", s.Addr())
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve HTTP: %w", err)
+	case <-ctx.Done():
+	}
+	// Detached: ctx has ended, and the requests under way get their time all the same.
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	defer cancel()
+	err := server.Shutdown(drain)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = server.Close() // a stream that does not end by itself
+	}
+	<-served
+	if err != nil {
+		return fmt.Errorf("stop HTTP: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,126 @@
+package kafka
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+)
+
+// Config says how to reach the brokers. Its fields carry the environment variables' names.
+type Config struct {
+	// Brokers are the addresses to start from, host:port.
+	Brokers []string `env:"KAFKA_BROKERS" envDefault:"127.0.0.1:19092"`
+	// SecurityProtocol is PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.
+	SecurityProtocol string `env:"KAFKA_SECURITY_PROTOCOL" envDefault:"PLAINTEXT"`
+	SASLMechanism    string `env:"KAFKA_SASL_MECHANISM"`
+	SASLUsername     string `env:"KAFKA_SASL_USERNAME"`
+	SASLPassword     string `env:"KAFKA_SASL_PASSWORD" secret:"true"`
+	// The TLS files, in PEM.
+	SSLCALocation          string `env:"KAFKA_SSL_CA_LOCATION"`
+	SSLCertificateLocation string `env:"KAFKA_SSL_CERTIFICATE_LOCATION"`
+	SSLKeyLocation         string `env:"KAFKA_SSL_KEY_LOCATION"`
+	SSLKeyPassword         string `env:"KAFKA_SSL_KEY_PASSWORD" secret:"true"`
+	// Properties are further librdkafka settings, name=value, which win over all others.
+	Properties []string `env:"KAFKA_PROPERTIES" secret:"true"`
+}
+
+// Validate returns every fault of the settings at once.
+func (c Config) Validate() []error {
+	var faults []error
+	if len(c.Brokers) == 0 || slices.Contains(c.Brokers, "") {
+		faults = append(faults, fmt.Errorf("KAFKA_BROKERS must list host:port, separated by commas"))
+	}
+	protocols := []string{"PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"}
+	if !slices.Contains(protocols, strings.ToUpper(c.SecurityProtocol)) {
+		faults = append(faults, fmt.Errorf("KAFKA_SECURITY_PROTOCOL must be one of %s, not %q", strings.Join(protocols, ", "), c.SecurityProtocol))
+	}
+	for _, p := range c.Properties {
+		if name, _, ok := strings.Cut(p, "="); !ok || strings.TrimSpace(name) == "" {
+			faults = append(faults, fmt.Errorf("KAFKA_PROPERTIES must be name=value, separated by commas"))
+			break
+		}
+	}
+	return faults
+}
+
+// common is what producers and consumers share.
+func (c Config) common(clientID string) kafka.ConfigMap {
+	m := kafka.ConfigMap{
+		"bootstrap.servers": strings.Join(c.Brokers, ","),
+		"client.id":         clientID,
+		"security.protocol": strings.ToLower(c.SecurityProtocol),
+		// A broker that returns is used within a second, not within librdkafka's ten.
+		"reconnect.backoff.ms":     50,
+		"reconnect.backoff.max.ms": 1000,
+		// Topics are created on purpose, with the partitions that they need.
+		"allow.auto.create.topics": false,
+		"go.logs.channel.enable":   true,
+		// Each line is logged by us, with our own time and level.
+		"log.thread.name": false,
+	}
+	for name, value := range map[string]string{
+		"sasl.mechanisms":          c.SASLMechanism,
+		"sasl.username":            c.SASLUsername,
+		"sasl.password":            c.SASLPassword,
+		"ssl.ca.location":          c.SSLCALocation,
+		"ssl.certificate.location": c.SSLCertificateLocation,
+		"ssl.key.location":         c.SSLKeyLocation,
+		"ssl.key.password":         c.SSLKeyPassword,
+	} {
+		if value != "" {
+			m[name] = value
+		}
+	}
+	return m
+}
+
+// with adds settings, and the operator's own last.
+func (c Config) with(m, settings kafka.ConfigMap) *kafka.ConfigMap {
+	maps.Copy(m, settings)
+	for _, p := range c.Properties {
+		name, value, _ := strings.Cut(p, "=")
+		m[strings.TrimSpace(name)] = strings.TrimSpace(value)
+	}
+	return &m
+}
+
+// ProducerConfig returns the settings of a producer that neither loses, doubles nor reorders a
+// message: idempotent (KIP-98), acknowledged by all replicas, and partitioned as Java's producers
+// partition. more is added to them and may override them; log lines come on the producer's Logs
+// channel, which has to be read (see [Logs]).
+func (c Config) ProducerConfig(clientID string, more kafka.ConfigMap) *kafka.ConfigMap {
+	m := c.common(clientID)
+	maps.Copy(m, kafka.ConfigMap{
+		"enable.idempotence": true,
+		"acks":               "all",
+		"partitioner":        "murmur2_random",
+	})
+	return c.with(m, more)
+}
+
+// consumerConfig returns the settings of a consumer whose offsets follow what was made durable.
+func (c Config) consumerConfig(group, clientID string) *kafka.ConfigMap {
+	return c.with(c.common(clientID), kafka.ConfigMap{
+		"group.id":          group,
+		"auto.offset.reset": "earliest",
+		// Offsets are stored by us once a batch is durable; librdkafka commits what is stored.
+		"enable.auto.offset.store": false,
+		"enable.auto.commit":       true,
+		"auto.commit.interval.ms":  1000,
+		// A rebalance takes away only the partitions that move (KIP-429).
+		"partition.assignment.strategy": "cooperative-sticky",
+		// The partitions of a killed process go to another within six seconds.
+		"session.timeout.ms":    6000,
+		"heartbeat.interval.ms": 1500,
+		// A topic that is created later is found within seconds.
+		"topic.metadata.refresh.interval.ms": 10000,
+		// Bound what is fetched ahead, and look again soon after the bound was reached.
+		"queued.min.messages":        20000,
+		"queued.max.messages.kbytes": 16384,
+		"fetch.queue.backoff.ms":     10,
+		"fetch.error.backoff.ms":     100,
+	})
+}

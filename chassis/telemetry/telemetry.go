@@ -1,0 +1,70 @@
+// Package telemetry gives a service its logger and its metrics.
+package telemetry
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/lmittmann/tint"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+// Config says how to log.
+type Config struct {
+	LogLevel slog.Level `env:"LOG_LEVEL" envDefault:"info"`
+	// LogFormat is text, for people, or json, for machines.
+	LogFormat string `env:"LOG_FORMAT" envDefault:"text"`
+}
+
+// Validate returns every fault of the settings.
+func (c Config) Validate() []error {
+	if c.LogFormat != "text" && c.LogFormat != "json" {
+		return []error{fmt.Errorf("LOG_FORMAT must be text or json, not %q", c.LogFormat)}
+	}
+	return nil
+}
+
+// Logger returns a logger that names the service in each line. Text is coloured where w is a
+// terminal.
+func Logger(c Config, service string, w io.Writer) *slog.Logger {
+	if c.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: c.LogLevel})).With("service", service)
+	}
+	return slog.New(tint.NewHandler(w, &tint.Options{
+		Level:      c.LogLevel,
+		TimeFormat: "15:04:05.000",
+		NoColor:    !terminal(w),
+	}))
+}
+
+func terminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// Metrics returns a registry that already has Go's and the process's own metrics.
+func Metrics() *prometheus.Registry {
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	return reg
+}
+
+// Name makes an identifier for this process, such as a client id: service-host-pid.
+func Name(service string) string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("%s-%s-%d", service, strings.ReplaceAll(host, ".", "-"), os.Getpid())
+}

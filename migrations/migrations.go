@@ -135,7 +135,7 @@ func provider(db *sql.DB, set Set) (*goose.Provider, error) {
 		return nil, fmt.Errorf("open migration set %s: %w", set, err)
 	}
 	// Two processes that migrate one database at once would both create the version table.
-	locker, err := lock.NewPostgresSessionLocker()
+	locker, err := lock.NewPostgresSessionLocker(lock.WithLockTimeout(1, 300)) // look every second, for five minutes
 	if err != nil {
 		return nil, fmt.Errorf("lock for migration set %s: %w", set, err)
 	}

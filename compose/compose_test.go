@@ -150,6 +150,24 @@ func TestEveryDatabaseIsCreatedMigratedAndServed(t *testing.T) {
 	}
 }
 
+// Each variable of compose.yaml is read by the service it is given to.
+func TestEveryEnvironmentVariableIsReadBySomething(t *testing.T) {
+	t.Parallel()
+	folders := map[string][]string{"migrate": {"migrations"}}
+	for name := range services {
+		folders[name] = []string{name, "chassis"}
+	}
+	for name, s := range load(t).Services {
+		if s.Build == nil {
+			continue
+		}
+		known := variables(t, folders[s.Build.Target]...)
+		for variable := range s.Environment {
+			require.Contains(t, known, variable, "%s: nothing reads it", name)
+		}
+	}
+}
+
 func TestEveryImageOfOursIsATargetOfTheDockerfile(t *testing.T) {
 	t.Parallel()
 	stages := dockerfile(t)

@@ -1,7 +1,10 @@
 package compose_test
 
 import (
+	"io/fs"
 	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -57,4 +60,37 @@ func dockerfile(t *testing.T) stages {
 	}
 	require.NotEmpty(t, all)
 	return all
+}
+
+var (
+	envTag    = regexp.MustCompile(`\benv:"([A-Z0-9_]+)`)
+	envPrefix = regexp.MustCompile(`\benvPrefix:"([A-Z0-9_]+)`)
+)
+
+// variables are the environment variables that the struct tags in the folders name.
+func variables(t *testing.T, folders ...string) []string {
+	t.Helper()
+	var names, prefixes []string
+	for _, folder := range folders {
+		err := filepath.WalkDir(filepath.Join("..", folder), func(file string, _ fs.DirEntry, err error) error {
+			if err != nil || filepath.Ext(file) != ".go" || strings.HasSuffix(file, "_test.go") {
+				return err
+			}
+			source, err := os.ReadFile(file)
+			for _, tag := range envTag.FindAllStringSubmatch(string(source), -1) {
+				names = append(names, tag[1])
+			}
+			for _, tag := range envPrefix.FindAllStringSubmatch(string(source), -1) {
+				prefixes = append(prefixes, tag[1])
+			}
+			return err
+		})
+		require.NoError(t, err)
+	}
+	for _, name := range names {
+		for _, prefix := range prefixes {
+			names = append(names, prefix+name)
+		}
+	}
+	return names
 }

@@ -1,0 +1,158 @@
+package stock
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// Action is what a command asks for.
+type Action string
+
+// The actions.
+const (
+	Reserve Action = "reserve"
+	Release Action = "release"
+)
+
+// Command asks to set items aside for an order, or to give back what the order has, if anything.
+type Command struct {
+	Action   Action
+	OrderID  int64
+	SKU      string // of a Reserve
+	Quantity int32  // of a Reserve
+}
+
+// Reply is the answer to one command.
+type Reply struct {
+	State  State  // Reserved or Rejected to a Reserve, Released to a Release
+	Reason string // why Rejected
+	// Effect says what the command changed.
+	Effect Effect
+}
+
+// Effect says what a command changed.
+type Effect string
+
+// The effects.
+const (
+	// Decided: it was the first to settle something for its order.
+	Decided Effect = "decided"
+	// Repeated: it was settled before, and answered as before.
+	Repeated Effect = "repeated"
+	// Contradicted: it asks for other items than its order did at first; answered as at first.
+	Contradicted Effect = "contradicted"
+)
+
+// The reasons of a rejection that do not depend on the stock.
+const (
+	reasonReleasedFirst = "released before it was reserved"
+	reasonReleased      = "already released"
+)
+
+// Decision is what a batch of commands changes, and the replies.
+type Decision struct {
+	Replies  []Reply       // one a command, in their order
+	Moves    []Move        // by sku
+	Added    []Reservation // new ones, by order
+	Released []int64       // orders whose known reservation was live and is no more, ascending
+}
+
+// Move changes what is on hand of a sku.
+type Move struct {
+	SKU   string
+	Delta int64 // not 0; negative where items are set aside
+}
+
+// Decide applies the commands one after the other: first come, first served, and a small order may
+// still fit after a larger one was rejected. onHand has the skus that exist, of those that the
+// commands or the known reservations name; known has the reservations of the commands' orders.
+// Neither is changed.
+func Decide(onHand map[string]int64, known []Reservation, commands []Command) Decision {
+	l := ledger{onHand: make(map[string]int64, len(onHand)), orders: make(map[int64]Reservation, len(commands))}
+	maps.Copy(l.onHand, onHand)
+	for _, r := range known {
+		l.orders[r.OrderID] = r
+	}
+	before := maps.Clone(l.orders)
+
+	var d Decision
+	for _, c := range commands {
+		d.Replies = append(d.Replies, l.apply(c))
+	}
+	for sku, left := range l.onHand {
+		if left != onHand[sku] {
+			d.Moves = append(d.Moves, Move{sku, left - onHand[sku]})
+		}
+	}
+	for order, r := range l.orders {
+		switch was, existed := before[order]; {
+		case !existed:
+			d.Added = append(d.Added, r)
+		case was.State != r.State:
+			d.Released = append(d.Released, order)
+		}
+	}
+	slices.SortFunc(d.Moves, func(a, b Move) int { return cmp.Compare(a.SKU, b.SKU) })
+	slices.SortFunc(d.Added, func(a, b Reservation) int { return cmp.Compare(a.OrderID, b.OrderID) })
+	slices.Sort(d.Released)
+	return d
+}
+
+// ledger is the state between two commands of a batch.
+type ledger struct {
+	onHand map[string]int64
+	orders map[int64]Reservation
+}
+
+func (l *ledger) apply(c Command) Reply {
+	if c.Action == Release {
+		return l.release(c)
+	}
+	if r, settled := l.orders[c.OrderID]; settled {
+		return r.again(c)
+	}
+	r := Reservation{OrderID: c.OrderID, SKU: c.SKU, Quantity: c.Quantity, State: Reserved}
+	available, exists := l.onHand[c.SKU]
+	switch {
+	case !exists:
+		r.State, r.Reason = Rejected, fmt.Sprintf("unknown sku %q", c.SKU)
+	case available < int64(c.Quantity):
+		r.State, r.Reason = Rejected, fmt.Sprintf("insufficient stock: %d available, %d requested", available, c.Quantity)
+	default:
+		l.onHand[c.SKU] -= int64(c.Quantity)
+	}
+	l.orders[c.OrderID] = r
+	return Reply{r.State, r.Reason, Decided}
+}
+
+// again answers a Reserve of an order that is settled.
+func (r Reservation) again(c Command) Reply {
+	effect := Repeated
+	switch {
+	case r.SKU == "":
+		return Reply{Rejected, reasonReleasedFirst, effect}
+	case r.SKU != c.SKU || r.Quantity != c.Quantity:
+		effect = Contradicted
+	}
+	if r.State == Released {
+		return Reply{Rejected, reasonReleased, effect}
+	}
+	return Reply{r.State, r.Reason, effect}
+}
+
+func (l *ledger) release(c Command) Reply {
+	r, settled := l.orders[c.OrderID]
+	switch {
+	case !settled:
+		l.orders[c.OrderID] = Reservation{OrderID: c.OrderID, State: Released}
+		return Reply{Released, "", Decided}
+	case r.State != Reserved:
+		return Reply{Released, "", Repeated}
+	}
+	l.onHand[r.SKU] += int64(r.Quantity)
+	r.State = Released
+	l.orders[c.OrderID] = r
+	return Reply{Released, "", Decided}
+}

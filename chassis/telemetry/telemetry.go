@@ -34,7 +34,7 @@ func Logger(c Config, service string, w io.Writer) *slog.Logger {
 	if c.LogFormat == "json" {
 		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: c.LogLevel})).With("service", service)
 	}
-	return slog.New(tint.NewHandler(w, &tint.Options{
+	return slog.New(tint.NewTextHandler(w, &tint.Options{
 		Level:      c.LogLevel,
 		TimeFormat: "15:04:05.000",
 		NoColor:    !terminal(w),

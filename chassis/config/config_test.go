@@ -1,0 +1,65 @@
+package config_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"waybill/chassis/config"
+)
+
+type server struct {
+	Addr string `env:"TEST_ADDR"`
+}
+
+type settings struct {
+	Server server
+	URL    string `env:"TEST_URL,required" secret:"true"`
+	Size   int    `env:"TEST_SIZE" envDefault:"10"`
+	state  string
+}
+
+func (s settings) Validate() []error {
+	var faults []error
+	if s.Size < 1 {
+		faults = append(faults, errors.New("TEST_SIZE must be positive"))
+	}
+	return faults
+}
+
+func TestLoadKeepsDefaultsThatTheServiceHasSet(t *testing.T) {
+	t.Setenv("TEST_URL", "x")
+	s := settings{Server: server{Addr: "127.0.0.1:8080"}}
+	require.NoError(t, config.Load(&s))
+	require.Equal(t, settings{Server: server{Addr: "127.0.0.1:8080"}, URL: "x", Size: 10}, s)
+
+	t.Setenv("TEST_ADDR", "127.0.0.1:9090")
+	require.NoError(t, config.Load(&s))
+	require.Equal(t, "127.0.0.1:9090", s.Server.Addr)
+}
+
+func TestLoadNamesEveryFaultAtOnce(t *testing.T) {
+	t.Setenv("TEST_SIZE", "-3")
+	err := config.Load(&settings{})
+	require.ErrorContains(t, err, "TEST_URL")
+	require.ErrorContains(t, err, "TEST_SIZE must be positive")
+}
+
+func TestMaskedHidesSecrets(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, []any{"test_addr", "a", "test_url", "***", "test_size", "1"},
+		config.Masked(settings{Server: server{Addr: "a"}, URL: "postgres://u:p@h/d", Size: 1, state: "hidden"}))
+}
+
+func ExampleLoad() {
+	var s struct {
+		Greeting string `env:"EXAMPLE_GREETING" envDefault:"hello"`
+	}
+	if err := config.Load(&s); err != nil {
+		panic(err)
+	}
+	fmt.Println(s.Greeting)
+	// Output: hello
+}

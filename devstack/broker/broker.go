@@ -27,6 +27,8 @@ type Config struct {
 	// Dir keeps the topics, the messages and the groups' offsets, and gives
 	// them back when the broker is opened on it again; "" keeps nothing.
 	Dir string
+	// Topics exist from the first moment, with Partitions partitions each.
+	Topics []string
 	// Log gets the broker's warnings and errors; nil drops them.
 	Log *slog.Logger
 }
@@ -43,12 +45,13 @@ type Broker struct {
 // With a Dir, each batch is handed to the operating system before it is
 // acknowledged, so it outlives kill -9 of the broker but not a power cut: what
 // an Apache Kafka node does with its default settings. kfake could fsync each
-// batch too (SyncWrites); a development broker need not be safer than a real
-// one and five times as slow.
+// batch too (SyncWrites), but a development broker that is safer than the real
+// one, and slower, would teach the wrong thing.
 func Open(cfg Config) (*Broker, error) {
 	opts := []kfake.Opt{
 		kfake.Ports(cfg.Port),
 		kfake.DefaultNumPartitions(Partitions),
+		kfake.SeedTopics(Partitions, cfg.Topics...), // looked at on an empty Dir only
 		kfake.ClusterID("waybill-devstack"),
 		// Brokers' own lower limit is 6 s; tests of lost consumers cannot wait.
 		kfake.GroupMinSessionTimeout(100 * time.Millisecond),
@@ -63,7 +66,19 @@ func Open(cfg Config) (*Broker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the embedded broker: %w", err)
 	}
-	return &Broker{Cluster: cluster, addr: cluster.ListenAddrs()[0]}, nil
+	b := &Broker{Cluster: cluster, addr: cluster.ListenAddrs()[0]}
+	if err := b.createMissing(cfg.Topics); err != nil {
+		b.Close()
+		return nil, err
+	}
+	return b, nil
+}
+
+// createMissing makes topics that were not thought of when the Dir was new.
+func (b *Broker) createMissing(topics []string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return CreateTopics(ctx, b.addr, Partitions, topics...)
 }
 
 // Addr returns host:port, as clients want it for their bootstrap servers.
@@ -71,6 +86,9 @@ func (b *Broker) Addr() string { return b.addr }
 
 // CreateTopics makes the topics that do not exist yet, on any Kafka.
 func CreateTopics(ctx context.Context, addr string, partitions int32, topics ...string) error {
+	if len(topics) == 0 {
+		return nil
+	}
 	client, err := kgo.NewClient(kgo.SeedBrokers(addr))
 	if err != nil {
 		return fmt.Errorf("create topics: %w", err)

@@ -1,0 +1,148 @@
+package broker_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"go.uber.org/goleak"
+
+	"waybill/devstack/broker"
+	"waybill/devstack/loopback"
+	"waybill/devstack/process"
+)
+
+// TestMain doubles as the broker process that is killed.
+func TestMain(m *testing.M) {
+	if dir := os.Getenv("WAYBILL_TEST_BROKER_DIR"); dir != "" {
+		port, err := strconv.Atoi(os.Getenv("WAYBILL_TEST_BROKER_PORT"))
+		if err != nil {
+			panic(err)
+		}
+		if _, err := broker.Open(broker.Config{Port: port, Dir: dir, Topics: []string{"orders.v1"}}); err != nil {
+			panic(err)
+		}
+		select {}
+	}
+	goleak.VerifyTestMain(m)
+}
+
+func startProcess(t *testing.T, dir string, port int) *process.Process {
+	t.Helper()
+	p, err := process.Start(process.Command{
+		Name: "broker",
+		Path: os.Args[0],
+		Env:  append(os.Environ(), "WAYBILL_TEST_BROKER_DIR="+dir, fmt.Sprintf("WAYBILL_TEST_BROKER_PORT=%d", port)),
+	})
+	require.NoError(t, err)
+	t.Cleanup(p.Kill)
+	client, err := kgo.NewClient(kgo.SeedBrokers(loopback.Addr(port)))
+	require.NoError(t, err)
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	require.NoError(t, p.AwaitReady(ctx, client.Ping))
+	return p
+}
+
+// A broker that is killed with SIGKILL, again and again, while a producer
+// writes as fast as it can, comes back with every record that it had
+// acknowledged, in the order in which they were sent.
+func TestAcknowledgedRecordsOutliveSIGKILL(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	port, err := loopback.FreePort()
+	require.NoError(t, err)
+	running := startProcess(t, dir, port)
+
+	producer, err := kgo.NewClient(kgo.SeedBrokers(loopback.Addr(port)), kgo.DefaultProduceTopic("orders.v1"),
+		kgo.RecordPartitioner(kgo.ManualPartitioner()), kgo.ProducerLinger(0))
+	require.NoError(t, err)
+	defer producer.Close()
+	enough := make(chan struct{})
+	acknowledged := make(chan int)
+	go func() {
+		for n := 0; ; n++ {
+			select {
+			case <-enough:
+				acknowledged <- n
+				return
+			default:
+			}
+			record := &kgo.Record{Value: []byte(strconv.Itoa(n))}
+			if err := producer.ProduceSync(t.Context(), record).FirstErr(); err != nil {
+				t.Errorf("record %d: %v", n, err)
+			}
+		}
+	}()
+	for range 3 {
+		<-time.After(200 * time.Millisecond) // of traffic
+		require.NoError(t, running.Signal(syscall.SIGKILL))
+		<-running.Done()
+		running = startProcess(t, dir, port)
+	}
+	close(enough)
+	sent := <-acknowledged
+	require.Greater(t, sent, 100)
+
+	next := 0
+	for _, value := range readAll(t, port, sent) {
+		n, err := strconv.Atoi(value)
+		require.NoError(t, err)
+		require.LessOrEqual(t, n, next, "record %d is missing", next)
+		if n == next { // a record that was sent again after its ack was lost comes twice
+			next++
+		}
+	}
+	require.Equal(t, sent, next)
+}
+
+// readAll reads partition 0 until the record with the last number has come.
+func readAll(t *testing.T, port, sent int) (values []string) {
+	t.Helper()
+	consumer, err := kgo.NewClient(kgo.SeedBrokers(loopback.Addr(port)),
+		kgo.ConsumePartitions(map[string]map[int32]kgo.Offset{"orders.v1": {0: kgo.NewOffset().AtStart()}}))
+	require.NoError(t, err)
+	defer consumer.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	for len(values) == 0 || values[len(values)-1] != strconv.Itoa(sent-1) {
+		consumer.PollFetches(ctx).EachRecord(func(r *kgo.Record) { values = append(values, string(r.Value)) })
+		require.NoError(t, ctx.Err())
+	}
+	return values
+}
+
+func TestTopicsAreAddedToAnExistingDirectory(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, topics := range [][]string{{"one"}, {"one", "two"}} {
+		b, err := broker.Open(broker.Config{Dir: dir, Topics: topics})
+		require.NoError(t, err)
+		client, err := kgo.NewClient(kgo.SeedBrokers(b.Addr()))
+		require.NoError(t, err)
+		for _, topic := range topics {
+			require.NoError(t, client.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Value: []byte("x")}).FirstErr())
+		}
+		client.Close()
+		b.Close()
+	}
+}
+
+func TestPortInUseIsAnError(t *testing.T) {
+	t.Parallel()
+	first, err := broker.Open(broker.Config{})
+	require.NoError(t, err)
+	defer first.Close()
+	var port int
+	_, err = fmt.Sscanf(first.Addr(), "127.0.0.1:%d", &port)
+	require.NoError(t, err)
+	_, err = broker.Open(broker.Config{Port: port})
+	require.ErrorIs(t, err, syscall.EADDRINUSE)
+}

@@ -1,0 +1,34 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+
+	"waybill/contracts"
+	"waybill/devstack/broker"
+)
+
+type brokerCommand struct {
+	Port  int      `default:"19092" help:"Port on 127.0.0.1."`
+	Dir   string   `required:"" type:"path" help:"Where topics, messages and offsets are kept."`
+	Topic []string `help:"A topic to create beside Waybill's own. Repeatable."`
+}
+
+func (c *brokerCommand) Run(ctx context.Context) error {
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	b, err := broker.Open(broker.Config{
+		Port:   c.Port,
+		Dir:    c.Dir,
+		Topics: append(contracts.Topics(), c.Topic...),
+		Log:    log,
+	})
+	if err != nil {
+		return err
+	}
+	log.Info("broker is up", "addr", b.Addr(), "dir", c.Dir)
+	<-ctx.Done()
+	b.Close()
+	log.Info("broker has stopped")
+	return nil
+}

@@ -1,0 +1,87 @@
+package stack
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"waybill/devstack/postgres"
+	"waybill/devstack/process"
+)
+
+// lockDir makes sure that one stack uses a directory. The lock goes with the
+// process that holds it, however that ends.
+func lockDir(dir string) (*os.File, error) {
+	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("lock the state directory: %w", err)
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		lock.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("a stack runs in %s already: end it with Ctrl-C where it runs, or use another --dir", dir)
+		}
+		return nil, fmt.Errorf("lock the state directory: %w", err)
+	}
+	return lock, nil
+}
+
+// endLeftovers ends the processes of a stack whose supervisor was killed. On
+// Linux they are ending already, as it took them along; they may take a while.
+func endLeftovers(dir string, console *Console) {
+	state, err := Read(dir)
+	if err != nil {
+		return // nothing has run here
+	}
+	for _, p := range state.Processes {
+		if p.Pid == 0 || !isOurs(p) {
+			continue
+		}
+		console.Say("ending %s (process %d), which a stack that was killed has left behind", p.Name, p.Pid)
+		_ = syscall.Kill(p.Pid, syscall.SIGCONT)
+		_ = syscall.Kill(p.Pid, stopSignal(p.Name))
+		for deadline := time.Now().Add(stopTime); isOurs(p); {
+			if time.Now().After(deadline) {
+				_ = syscall.Kill(p.Pid, syscall.SIGKILL)
+			}
+			<-time.After(50 * time.Millisecond)
+		}
+	}
+}
+
+func stopSignal(name string) syscall.Signal {
+	if name == Postgres {
+		return syscall.SIGINT // on SIGTERM it waits for its clients
+	}
+	return syscall.SIGTERM
+}
+
+// isOurs reports whether a pid of an earlier run still is what it was then, and
+// not a stranger that has got the number since.
+func isOurs(p Process) bool {
+	program := map[string]string{Broker: "devstack"}[p.Name]
+	if program == "" {
+		program = p.Name
+	}
+	path, _, _ := strings.Cut(process.CommandLine(p.Pid), " ")
+	return filepath.Base(path) == program
+}
+
+// wipe removes what earlier runs have left in the directory, but for the lock
+// that we hold.
+func wipe(dir string) error {
+	home, err := postgres.Home(filepath.Join(dir, Postgres))
+	if err != nil {
+		return err
+	}
+	for _, path := range []string{home, filepath.Join(dir, Broker), stateFile(dir)} {
+		if err := os.RemoveAll(path); err != nil {
+			return fmt.Errorf("remove the data of the last run: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,174 @@
+package stack
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"waybill/contracts"
+	"waybill/devstack/broker"
+	"waybill/devstack/loopback"
+	"waybill/devstack/postgres"
+	"waybill/devstack/process"
+)
+
+// databaseNames are the services with a database; each database is named for
+// its service.
+var databaseNames = []string{Orders, Inventory, Orchestrator}
+
+// EnvBrokers names the environment variable with a Kafka to use instead of the
+// embedded broker.
+const EnvBrokers = "KAFKA_BROKERS"
+
+// plan is what a stack consists of.
+type plan struct {
+	servers, services []*unit
+	databases         map[string]string
+	databaseURL       func(name string) string
+	brokers           string
+	inventoryAddr     string
+}
+
+func (s *Stack) plan(ctx context.Context, bin string) (*plan, error) {
+	databaseURL, externalPostgres, err := postgres.External()
+	if err != nil {
+		return nil, err
+	}
+	externalBrokers := os.Getenv(EnvBrokers)
+
+	listening := services
+	if !externalPostgres {
+		listening = append([]string{Postgres}, listening...)
+	}
+	if externalBrokers == "" {
+		listening = append([]string{Broker}, listening...)
+	}
+	ports, err := choosePorts(s.cfg.EphemeralPorts, listening)
+	if err != nil {
+		return nil, err
+	}
+
+	p := &plan{databaseURL: databaseURL, brokers: externalBrokers, inventoryAddr: loopback.Addr(ports[Inventory])}
+	postgresUnit := &unit{name: Postgres, notOurs: true}
+	if !externalPostgres {
+		if postgresUnit, err = s.postgres(ctx, ports[Postgres], p); err != nil {
+			return nil, err
+		}
+	}
+	brokerUnit := &unit{name: Broker, notOurs: true, addr: externalBrokers}
+	if externalBrokers == "" {
+		brokerUnit = s.broker(bin, ports[Broker])
+		p.brokers = brokerUnit.addr
+	}
+	p.servers = []*unit{postgresUnit, brokerUnit}
+	p.databases = map[string]string{}
+	for _, name := range databaseNames {
+		p.databases[name] = p.databaseURL(name)
+	}
+	for _, name := range services {
+		p.services = append(p.services, s.service(bin, name, loopback.Addr(ports[name]), p))
+	}
+	return p, nil
+}
+
+func (s *Stack) postgres(ctx context.Context, port int, p *plan) (*unit, error) {
+	cluster, err := postgres.Prepare(ctx, postgres.Config{
+		Dir:      filepath.Join(s.cfg.Dir, Postgres),
+		Port:     port,
+		Progress: s.cfg.Console,
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.databaseURL = cluster.URL
+	return &unit{
+		name:    Postgres,
+		addr:    loopback.Addr(port),
+		command: cluster.Command(),
+		ready:   cluster.Ping,
+		logPath: s.logPath(Postgres),
+	}, nil
+}
+
+func (s *Stack) broker(bin string, port int) *unit {
+	addr := loopback.Addr(port)
+	return &unit{
+		name: Broker,
+		addr: addr,
+		command: process.Command{
+			Path: filepath.Join(bin, "devstack"),
+			Args: []string{"broker", fmt.Sprintf("--port=%d", port), "--dir=" + filepath.Join(s.cfg.Dir, Broker)},
+		},
+		ready:   func(ctx context.Context) error { return pingBroker(ctx, addr) },
+		logPath: s.logPath(Broker),
+	}
+}
+
+func (s *Stack) service(bin, name, addr string, p *plan) *unit {
+	env := append(os.Environ(), "HTTP_ADDR="+addr, EnvBrokers+"="+p.brokers)
+	if name == Relay {
+		var sources []string
+		for _, database := range databaseNames {
+			sources = append(sources, database+"="+p.databases[database])
+		}
+		env = append(env, "RELAY_DATABASES="+strings.Join(sources, ","))
+	} else {
+		env = append(env, "DATABASE_URL="+p.databases[name])
+	}
+	return &unit{
+		name:    name,
+		addr:    addr,
+		command: process.Command{Path: filepath.Join(bin, name), Env: env},
+		ready:   func(ctx context.Context) error { return askReady(ctx, addr) },
+		logPath: s.logPath(name),
+	}
+}
+
+func (s *Stack) logPath(name string) string {
+	return filepath.Join(s.cfg.Dir, "logs", name+".log")
+}
+
+// prepareServers makes what the services expect to find: their databases, on
+// the newest schema, and the topics.
+func (p *plan) prepareServers(ctx context.Context, console *Console) error {
+	console.Say("migrating the databases %s", strings.Join(databaseNames, ", "))
+	if err := migrate(ctx, p.databaseURL, p.databases); err != nil {
+		return err
+	}
+	if os.Getenv("KAFKA_SECURITY_PROTOCOL") != "" {
+		console.Say("leaving the topics to whoever runs the secured Kafka at %s", p.brokers)
+		return nil
+	}
+	return broker.CreateTopics(ctx, p.brokers, contracts.DefaultPartitions, contracts.Topics()...)
+}
+
+func pingBroker(ctx context.Context, addr string) error {
+	client, err := kgo.NewClient(kgo.SeedBrokers(addr))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	return client.Ping(ctx)
+}
+
+// askReady asks a service for its own opinion.
+func askReady(ctx context.Context, addr string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/readyz", nil)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("GET /readyz answers %s", response.Status)
+	}
+	return nil
+}

@@ -1,0 +1,44 @@
+package stack
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// initialStock is what a new stack has to sell: enough of one thing for any
+// experiment, little of another to see an order rejected.
+var initialStock = map[string]int{"burger": 100_000, "pizza": 3}
+
+// seedStock puts the initial stock on the shelf, unless it was there before.
+func seedStock(ctx context.Context, inventoryAddr string) error {
+	for sku, onHand := range initialStock {
+		url := "http://" + inventoryAddr + "/v1/stock/" + sku
+		status, err := call(ctx, http.MethodGet, url, "")
+		if err == nil && status == http.StatusNotFound {
+			status, err = call(ctx, http.MethodPut, url, fmt.Sprintf(`{"onHand": %d}`, onHand))
+		}
+		if err == nil && status >= http.StatusBadRequest {
+			err = fmt.Errorf("inventory answers %d", status)
+		}
+		if err != nil {
+			return fmt.Errorf("seed the stock of %s: %w", sku, err)
+		}
+	}
+	return nil
+}
+
+func call(ctx context.Context, method, url, body string) (status int, err error) {
+	request, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
+	if err != nil {
+		return 0, err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, err
+	}
+	defer response.Body.Close()
+	return response.StatusCode, nil
+}

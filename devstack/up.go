@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"text/tabwriter"
+
+	"waybill/devstack/stack"
+)
+
+type upCommand struct {
+	Dir            string `default:"${dir}" help:"Where the stack keeps its state, data and logs. Relative to the source tree."`
+	EphemeralPorts bool   `help:"Take free ports, so that several stacks can run side by side."`
+	Fresh          bool   `help:"Remove the data of the last run first."`
+	Quiet          bool   `short:"q" help:"Show the steps only, not what the processes log."`
+}
+
+func (c *upCommand) Run(ctx context.Context, stdout io.Writer) error {
+	workspace, err := stack.Workspace(".")
+	if err != nil {
+		return err
+	}
+	if !filepath.IsAbs(c.Dir) {
+		c.Dir = filepath.Join(workspace, c.Dir)
+	}
+	console := stack.NewConsole(stdout, isTerminal(stdout))
+	s, err := stack.Up(ctx, stack.Config{
+		Workspace:      workspace,
+		Dir:            c.Dir,
+		EphemeralPorts: c.EphemeralPorts,
+		Fresh:          c.Fresh,
+		Console:        console,
+		ShowLogs:       !c.Quiet,
+	})
+	if err != nil {
+		return err
+	}
+	console.Say("everything is ready; Ctrl-C stops it")
+	for _, p := range s.State().Processes {
+		console.Say("  %-12s %s", p.Name, p.Addr)
+	}
+	<-ctx.Done()
+	console.Say("stopping")
+	if err := s.Down(); err != nil {
+		return err
+	}
+	console.Say("all processes have ended")
+	return nil
+}
+
+// isTerminal reports whether a writer is a screen that may be coloured.
+func isTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	if !ok || os.Getenv("NO_COLOR") != "" {
+		return false
+	}
+	info, err := file.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// running names the directory of a stack that is up.
+type running struct {
+	Dir string `default:"${dir}" help:"The state directory of the stack. Relative to the source tree."`
+}
+
+func (r running) dial() (*stack.Client, error) {
+	if !filepath.IsAbs(r.Dir) {
+		workspace, err := stack.Workspace(".")
+		if err != nil {
+			return nil, err
+		}
+		r.Dir = filepath.Join(workspace, r.Dir)
+	}
+	return stack.Dial(r.Dir)
+}
+
+type statusCommand struct {
+	running
+
+	JSON bool `name:"json" help:"As JSON."`
+}
+
+func (c *statusCommand) Run(ctx context.Context, stdout io.Writer) error {
+	client, err := c.dial()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	all, err := client.Status(ctx)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		encoder := json.NewEncoder(stdout)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(all)
+	}
+	table := tabwriter.NewWriter(stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "NAME\tSTATE\tPID\tADDRESS\tLOG")
+	for _, p := range all {
+		pid := "-"
+		if p.Pid != 0 {
+			pid = fmt.Sprint(p.Pid)
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", p.Name, p.State, pid, p.Addr, p.Log)
+	}
+	return table.Flush()
+}
+
+// target is one process of a stack that is up.
+type target struct {
+	running
+
+	Name string `arg:"" help:"Which process: postgres, broker, orders, inventory, orchestrator or outbox-relay."`
+}
+
+func (t target) act(ctx context.Context, action stack.Action) error {
+	client, err := t.dial()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	return client.Act(ctx, action, t.Name)
+}
+
+type (
+	stopCommand   struct{ target }
+	killCommand   struct{ target }
+	freezeCommand struct{ target }
+	thawCommand   struct{ target }
+	startCommand  struct {
+		target
+
+		NoWait bool `help:"Do not wait until it is ready."`
+	}
+)
+
+func (c *startCommand) Run(ctx context.Context) error {
+	if c.NoWait {
+		return c.act(ctx, stack.Launch)
+	}
+	return c.act(ctx, stack.Start)
+}
+
+func (c *stopCommand) Run(ctx context.Context) error   { return c.act(ctx, stack.Stop) }
+func (c *killCommand) Run(ctx context.Context) error   { return c.act(ctx, stack.Kill) }
+func (c *freezeCommand) Run(ctx context.Context) error { return c.act(ctx, stack.Freeze) }
+func (c *thawCommand) Run(ctx context.Context) error   { return c.act(ctx, stack.Thaw) }

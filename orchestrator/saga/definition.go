@@ -164,3 +164,12 @@ func (p Patience) delay(attempt int, dice float64) time.Duration {
 	wait = min(wait, float64(p.Max))
 	return time.Duration(wait * (1 + p.Jitter*(2*dice-1)))
 }
+
+// StepNames are the names of the steps, in the order of [State].Steps.
+func (d *Definition) StepNames() []string {
+	names := make([]string, len(d.steps))
+	for i, s := range d.steps {
+		names[i] = s.name
+	}
+	return names
+}

@@ -1,0 +1,86 @@
+-- The sagas of an orchestrator and their histories.
+
+-- +goose Up
+
+-- One row a saga. Every step of a saga updates its row, so indexes are few: the primary key, the
+-- deadlines of the sagas that have not ended, the order of their beginnings (lists, retention), and a
+-- partial one that is empty while nothing is in trouble.
+create table sagas (
+    id          text        collate "C" primary key,
+    definition  text        not null,
+    version     integer     not null constraint sagas_version_positive check (version > 0),
+    phase       text        not null constraint sagas_phase
+                check (phase in ('RUNNING', 'COMPENSATING', 'COMPENSATION_STUCK', 'PARKED', 'COMPLETED', 'CANCELLED')),
+    state       text        not null,
+    step        text        not null default '',
+    attempt     integer     not null default 0,
+    deadline    timestamptz,
+    reason      text        not null default '',
+    revision    integer     not null constraint sagas_revision_positive check (revision > 0),
+    stale       integer     not null default 0,
+    stage       integer     not null default 0,
+    steps       jsonb       not null constraint sagas_steps_list check (jsonb_typeof(steps) = 'array'),
+    data        jsonb       not null,
+    parked_from text,
+    held        jsonb,
+    started_at  timestamptz not null,
+    updated_at  timestamptz not null,
+    ended_at    timestamptz,
+    constraint sagas_open   check ((deadline is null) = (phase in ('COMPLETED', 'CANCELLED'))),
+    constraint sagas_ended  check (deadline is not null or ended_at is not null),
+    constraint sagas_parked check ((phase = 'PARKED') = (parked_from is not null))
+) with (
+    -- Each saga leaves a dead row version a step.
+    autovacuum_vacuum_scale_factor = 0.05,
+    autovacuum_vacuum_threshold = 5000
+);
+
+create index sagas_open on sagas (deadline) where deadline is not null;
+create index sagas_started on sagas (started_at, id);
+create index sagas_in_trouble on sagas (phase, started_at, id) where phase in ('COMPENSATION_STUCK', 'PARKED');
+
+comment on table sagas is 'Where each saga stands. Written by the engine alone; to change one by hand use the orchestrator''s interventions.';
+comment on column sagas.id is 'The key of the saga''s messages; of an order saga, the order id.';
+comment on column sagas.state is 'The phase, or the definition''s own name of the end that was reached.';
+comment on column sagas.step is 'The steps that wait for a reply, separated by commas.';
+comment on column sagas.deadline is 'When the saga acts unless a message comes first: the earliest of its waits. Infinity: nothing but a message moves it. Null: it has ended.';
+comment on column sagas.revision is 'Transitions so far; every update names the one it saw.';
+comment on column sagas.steps is 'Each step''s progress, in the definition''s order; see StepState in the package saga.';
+comment on column sagas.data is 'What the definition keeps of the messages; commands are made from it.';
+comment on column sagas.held is 'Messages that came while the definition was not registered.';
+
+-- Append-only.
+create table saga_transitions (
+    saga_id    text        collate "C" not null,
+    seq        integer     not null,
+    at         timestamptz not null,
+    kind       text        not null,
+    from_state text        not null,
+    to_state   text        not null,
+    step       text        not null,
+    cause_id   uuid,
+    cause_type text        not null,
+    actor      text        not null,
+    note       text        not null,
+    commands   jsonb       not null,
+    primary key (saga_id, seq)
+);
+
+comment on table saga_transitions is 'What happened to each saga, why, and which commands were sent for it.';
+comment on column saga_transitions.cause_id is 'The message that caused it; null for a deadline.';
+
+-- What is being waited for, a row a wait. Moving or revoking one goes through the orchestrator.
+create view saga_deadlines as
+select s.id as saga_id, s.definition, s.state, w.n - 1 as step_index,
+       w.step ->> 'status' = 'undoing' as undo,
+       coalesce((w.step ->> 'attempt')::integer, 0) as attempts,
+       (w.step ->> 'deadline')::timestamptz as due_at
+  from sagas s
+ cross join lateral jsonb_array_elements(s.steps) with ordinality as w (step, n)
+ where s.deadline is not null
+   and w.step ->> 'status' in ('waiting', 'undoing');
+
+-- +goose Down
+drop view saga_deadlines;
+drop table saga_transitions;
+drop table sagas;

@@ -1,0 +1,53 @@
+package app
+
+import (
+	"fmt"
+	"time"
+
+	"waybill/chassis/httpserver"
+	"waybill/chassis/kafka"
+	"waybill/chassis/postgres"
+	"waybill/chassis/telemetry"
+	"waybill/orchestrator/internal/ordersaga"
+)
+
+// Config is the orchestrator's settings; see the table in the README.
+type Config struct {
+	Postgres  postgres.Config
+	Kafka     kafka.Config
+	HTTP      httpserver.Config
+	Telemetry telemetry.Config
+	Timing    ordersaga.Timing
+	// BatchSize bounds the messages of one transaction.
+	BatchSize int `env:"BATCH_SIZE" envDefault:"500"`
+	// DeadlineRate bounds how many deadlines are acted on a second, so that those
+	// which passed during an outage do not all act at once.
+	DeadlineRate int `env:"DEADLINE_RATE" envDefault:"500"`
+}
+
+// DefaultConfig is what the environment adds to.
+func DefaultConfig() Config {
+	return Config{HTTP: httpserver.Config{Addr: "127.0.0.1:8082"}}
+}
+
+// Validate returns every fault of the settings at once.
+func (c Config) Validate() []error {
+	var faults []error
+	positive := func(name string, ok bool) {
+		if !ok {
+			faults = append(faults, fmt.Errorf("%s must be positive", name))
+		}
+	}
+	positive("BATCH_SIZE", c.BatchSize > 0)
+	positive("DEADLINE_RATE", c.DeadlineRate > 0)
+	positive("RESERVE_DEADLINE", c.Timing.ReserveWithin > 0)
+	positive("RESERVE_ATTEMPTS", c.Timing.ReserveAttempts > 0)
+	positive("REPLY_DEADLINE", c.Timing.ReplyWithin > 0)
+	if c.Timing.CancelWindow < 0 {
+		faults = append(faults, fmt.Errorf("CANCEL_WINDOW must not be negative"))
+	}
+	return faults
+}
+
+// pollEvery is how often deadlines are looked at: the precision of a deadline.
+const pollEvery = 200 * time.Millisecond

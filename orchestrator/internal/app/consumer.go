@@ -1,0 +1,83 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"waybill/contracts"
+	"waybill/orchestrator/internal/ordersaga"
+	"waybill/orchestrator/internal/postgres"
+	"waybill/orchestrator/saga"
+	"waybill/outbox"
+	"waybill/outbox/inbox"
+)
+
+// Group is the consumer group, and the name in the inbox.
+const Group = contracts.GroupOrchestrator
+
+// decode turns a delivery of the order topics into a message for the engine.
+// One that means nothing to any definition is skipped.
+func decode(r *saga.Registry) func(inbox.Delivery) (uuid.UUID, saga.Message, error) {
+	return func(d inbox.Delivery) (uuid.UUID, saga.Message, error) {
+		m, err := contracts.Decode(d.Value, d.Header)
+		if errors.Is(err, contracts.ErrUnknownType) {
+			return uuid.Nil, saga.Message{}, fmt.Errorf("%w: %w", inbox.ErrSkip, err)
+		}
+		if err != nil {
+			return uuid.Nil, saga.Message{}, err
+		}
+		message := ordersaga.Message(m, d.Value)
+		if !r.Means(message.Type) {
+			return uuid.Nil, saga.Message{}, inbox.ErrSkip
+		}
+		return message.ID, message, nil
+	}
+}
+
+func encode(c saga.Command) (outbox.Message, error) {
+	record, err := ordersaga.Encode(c)
+	return outbox.Message(record), err
+}
+
+// Processor applies batches of messages to the sagas of a store.
+func Processor(store *postgres.Store, decode func(inbox.Delivery) (uuid.UUID, saga.Message, error), m *metrics) *inbox.Processor[saga.Message] {
+	return &inbox.Processor[saga.Message]{
+		Consumer: Group,
+		DB:       store.Pool,
+		Decode:   decode,
+		Apply: func(ctx context.Context, tx pgx.Tx, batch []inbox.Received[saga.Message]) ([]outbox.Message, error) {
+			events := make([]postgres.Event, len(batch))
+			for i, r := range batch {
+				events[i] = postgres.Event{Saga: r.Message.Key, Input: r.Message}
+			}
+			return store.Apply(ctx, tx, events, time.Now())
+		},
+		Observe: m.outcome,
+	}
+}
+
+// backlog remembers when the consumer last had its hands full.
+type backlog struct {
+	*inbox.Processor[saga.Message]
+	full     int          // messages that make a batch a full one
+	lastFull atomic.Int64 // Unix nanoseconds
+}
+
+// Process implements kafka.Handler.
+func (b *backlog) Process(ctx context.Context, batch []inbox.Delivery) error {
+	if len(batch) >= b.full {
+		b.lastFull.Store(time.Now().UnixNano())
+	}
+	return b.Processor.Process(ctx, batch)
+}
+
+// busy says whether messages are probably waiting to be read.
+func (b *backlog) busy() bool {
+	return time.Since(time.Unix(0, b.lastFull.Load())) < time.Second
+}

@@ -1,0 +1,68 @@
+package app
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"waybill/orchestrator/saga"
+	"waybill/outbox/inbox"
+)
+
+// metrics is what an operator can alert on.
+type metrics struct {
+	messages    *prometheus.CounterVec
+	transitions *prometheus.CounterVec
+	ended       *prometheus.CounterVec
+	duration    *prometheus.HistogramVec
+	commands    *prometheus.CounterVec
+	unknown     prometheus.Counter
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	f := promauto.With(reg)
+	return &metrics{
+		messages: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "waybill_orchestrator_messages_total",
+			Help: "Messages consumed, by what became of them: applied, duplicate, skipped or dead_letter.",
+		}, []string{"result"}),
+		transitions: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "waybill_saga_transitions_total",
+			Help: "Transitions of sagas, by kind; stale_reply and late_reply are replies out of their time.",
+		}, []string{"definition", "kind"}),
+		ended: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "waybill_sagas_ended_total",
+			Help: "Sagas that reached an end.",
+		}, []string{"definition", "state"}),
+		duration: f.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "waybill_saga_seconds",
+			Help:    "Time from a saga's start to its end.",
+			Buckets: prometheus.ExponentialBuckets(0.002, 2, 18),
+		}, []string{"definition", "state"}),
+		commands: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "waybill_saga_commands_total",
+			Help: "Commands sent, repetitions included.",
+		}, []string{"definition", "type"}),
+		unknown: f.NewCounter(prometheus.CounterOpts{
+			Name: "waybill_saga_unknown_total",
+			Help: "Messages for a saga that does not exist.",
+		}),
+	}
+}
+
+func (m *metrics) outcome(o inbox.Outcome) {
+	m.messages.WithLabelValues("applied").Add(float64(o.Applied))
+	m.messages.WithLabelValues("duplicate").Add(float64(o.Duplicates))
+	m.messages.WithLabelValues("skipped").Add(float64(o.Skipped))
+	m.messages.WithLabelValues("dead_letter").Add(float64(o.DeadLettered))
+}
+
+func (m *metrics) transition(s saga.State, t saga.Transition) {
+	m.transitions.WithLabelValues(s.Definition, string(t.Kind)).Inc()
+	for _, c := range t.Commands {
+		m.commands.WithLabelValues(s.Definition, c.Type).Inc()
+	}
+	if s.Phase.Ended() && t.From != t.To {
+		m.ended.WithLabelValues(s.Definition, t.To).Inc()
+		m.duration.WithLabelValues(s.Definition, t.To).Observe(s.EndedAt.Sub(s.StartedAt).Seconds())
+	}
+}

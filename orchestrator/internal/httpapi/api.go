@@ -1,0 +1,189 @@
+// Package httpapi is the orchestrator's HTTP side: looking at sagas and, with a
+// token, intervening.
+package httpapi
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"waybill/chassis/httpserver"
+	chassispg "waybill/chassis/postgres"
+	"waybill/orchestrator/internal/postgres"
+	"waybill/orchestrator/saga"
+)
+
+// API serves what the store holds.
+type API struct {
+	Store    *postgres.Store
+	Registry *saga.Registry
+	Log      *slog.Logger
+}
+
+// Register adds the operations to an API.
+func (a *API) Register(api huma.API) {
+	huma.Register(api, huma.Operation{
+		OperationID: "list-sagas", Method: http.MethodGet, Path: "/v1/sagas",
+		Summary: "List sagas, newest first", Tags: []string{"Sagas"},
+	}, a.list)
+	huma.Register(api, huma.Operation{
+		OperationID: "get-saga", Method: http.MethodGet, Path: "/v1/sagas/{orderId}",
+		Summary: "One saga: where it stands, what it waits for, and its timeline", Tags: []string{"Sagas"},
+	}, a.get)
+}
+
+type listInput struct {
+	State      string `query:"state" maxLength:"64" doc:"RUNNING, COMPENSATING, COMPENSATION_STUCK, PARKED, or an end such as CONFIRMED"`
+	Definition string `query:"definition" maxLength:"128"`
+	Overdue    bool   `query:"overdue" doc:"Only those whose deadline has passed"`
+	Stuck      bool   `query:"stuck" doc:"Only those in COMPENSATION_STUCK or PARKED"`
+	OlderThan  string `query:"olderThan" maxLength:"32" doc:"Only those that began longer ago, such as 90s or 2h"`
+	SKU        string `query:"sku" maxLength:"128" doc:"Only those for this sku"`
+	Cursor     string `query:"cursor" maxLength:"512" doc:"The next of the page before"`
+	Limit      int    `query:"limit" minimum:"1" maximum:"500" default:"50"`
+}
+
+type listOutput struct {
+	Body struct {
+		Sagas []postgres.Summary `json:"sagas" nullable:"false"`
+		Next  string             `json:"next,omitempty" doc:"The cursor of the next page; absent on the last"`
+	}
+}
+
+func (a *API) list(ctx context.Context, in *listInput) (*listOutput, error) {
+	f := postgres.Filter{
+		State: strings.ToUpper(in.State), Definition: in.Definition, Overdue: in.Overdue,
+		Stuck: in.Stuck, SKU: in.SKU, Limit: in.Limit + 1,
+	}
+	var err error
+	if in.OlderThan != "" {
+		if f.OlderThan, err = time.ParseDuration(in.OlderThan); err != nil || f.OlderThan < 0 {
+			return nil, invalid("query.olderThan", "must be a duration such as 90s or 2h", in.OlderThan)
+		}
+	}
+	if in.Cursor != "" {
+		if f.After, err = parseCursor(in.Cursor); err != nil {
+			return nil, invalid("query.cursor", "is not one that this API gave out", in.Cursor)
+		}
+	}
+	sagas, err := a.Store.List(ctx, f, time.Now())
+	if err != nil {
+		return nil, a.problem(err)
+	}
+	out := &listOutput{}
+	if len(sagas) > in.Limit {
+		sagas = sagas[:in.Limit]
+		last := sagas[in.Limit-1]
+		out.Body.Next = formatCursor(postgres.Cursor{StartedAt: last.StartedAt, ID: last.ID})
+	}
+	out.Body.Sagas = sagas
+	return out, nil
+}
+
+func formatCursor(c postgres.Cursor) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(c.StartedAt.UTC().Format(time.RFC3339Nano) + " " + c.ID))
+}
+
+func parseCursor(s string) (postgres.Cursor, error) {
+	raw, err := base64.RawURLEncoding.DecodeString(s)
+	if err != nil {
+		return postgres.Cursor{}, err
+	}
+	at, id, found := strings.Cut(string(raw), " ")
+	if !found || id == "" {
+		return postgres.Cursor{}, errors.New("no id")
+	}
+	started, err := time.Parse(time.RFC3339Nano, at)
+	return postgres.Cursor{StartedAt: started, ID: id}, err
+}
+
+type sagaInput struct {
+	ID string `path:"orderId" maxLength:"256" doc:"The key of the saga's messages: of an order saga, the order id"`
+}
+
+type sagaOutput struct {
+	Body Detail
+}
+
+// Detail is everything about one saga.
+type Detail struct {
+	ID         string          `json:"id"`
+	Definition string          `json:"definition"`
+	Version    int             `json:"version"`
+	State      string          `json:"state"`
+	Reason     string          `json:"reason,omitempty" doc:"Why it is being undone, or was"`
+	Waits      []saga.Wait     `json:"waits,omitempty" doc:"What it waits for, and until when"`
+	Steps      []StepDetail    `json:"steps" nullable:"false" doc:"How far each step has come"`
+	Data       json.RawMessage `json:"data"`
+	Stale      int             `json:"staleReplies,omitzero" doc:"Replies that were recorded and not applied"`
+	StartedAt  time.Time       `json:"startedAt"`
+	UpdatedAt  time.Time       `json:"updatedAt"`
+	EndedAt    *time.Time      `json:"endedAt,omitempty"`
+	TookMS     float64         `json:"tookMs,omitzero" doc:"Milliseconds from start to end"`
+	Timeline   []postgres.Line `json:"timeline" nullable:"false"`
+}
+
+// StepDetail is how far one step has come.
+type StepDetail struct {
+	Name     string `json:"name"`
+	Status   string `json:"status" doc:"idle, waiting, done, failed, given_up, undoing, undone or abandoned"`
+	Attempts int    `json:"attempts,omitzero" doc:"Commands sent"`
+	Undos    int    `json:"undos,omitzero" doc:"Undo commands sent"`
+}
+
+func (a *API) get(ctx context.Context, in *sagaInput) (*sagaOutput, error) {
+	state, lines, err := a.Store.Get(ctx, in.ID)
+	if err != nil {
+		return nil, a.problem(err)
+	}
+	return &sagaOutput{Body: a.detail(state, lines)}, nil
+}
+
+func (a *API) detail(s saga.State, lines []postgres.Line) Detail {
+	d := Detail{
+		ID: s.ID, Definition: s.Definition, Version: s.Version, State: a.Registry.StateName(s), Reason: s.Reason,
+		Steps: []StepDetail{}, Data: s.Data, Stale: s.Stale, StartedAt: s.StartedAt, UpdatedAt: s.UpdatedAt, Timeline: lines,
+	}
+	if s.Phase.Ended() {
+		d.EndedAt = &s.EndedAt
+		d.TookMS = float64(s.EndedAt.Sub(s.StartedAt).Microseconds()) / 1000
+	}
+	if def, ok := a.Registry.Definition(s.Definition, s.Version); ok {
+		d.Waits = def.Waits(s)
+		for i, name := range def.StepNames() {
+			st := s.Steps[i]
+			status := string(st.Status)
+			if status == "" {
+				status = "idle"
+			}
+			d.Steps = append(d.Steps, StepDetail{Name: name, Status: status, Attempts: st.Attempt, Undos: st.Undo})
+		}
+	}
+	return d
+}
+
+// problem turns an error into what a client may see, once for all operations.
+func (a *API) problem(err error) error {
+	switch {
+	case errors.Is(err, postgres.ErrNotFound):
+		return huma.Error404NotFound("there is no such saga")
+	case chassispg.Transient(err):
+		return httpserver.Unavailable("the database does not answer; try again shortly")
+	default:
+		a.Log.Error("request failed", "error", err)
+		return huma.Error500InternalServerError("something went wrong here; it has been logged")
+	}
+}
+
+func invalid(location, message string, value any) error {
+	return huma.Error422UnprocessableEntity("validation failed", &huma.ErrorDetail{
+		Location: location, Message: message, Value: value,
+	})
+}

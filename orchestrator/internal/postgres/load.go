@@ -1,0 +1,87 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"waybill/orchestrator/saga"
+)
+
+// row is a row of the table sagas as the engine needs it.
+type row struct {
+	ID         string
+	Definition string
+	Version    int
+	Phase      string
+	ParkedFrom *string
+	Stage      int
+	Steps      []byte
+	Data       []byte
+	Reason     string
+	Revision   int
+	Stale      int
+	Held       []byte
+	StartedAt  time.Time
+	UpdatedAt  time.Time
+	EndedAt    *time.Time
+}
+
+const columns = `id, definition, version, phase, parked_from, stage, steps, data, reason, revision, stale, held, started_at, updated_at, ended_at`
+
+// Locked in the order of the ids, so that two batches that share sagas cannot deadlock.
+const loadSQL = `
+select ` + columns + `
+from sagas where id = any ($1) order by id for update`
+
+func load(ctx context.Context, tx pgx.Tx, ids []string) (map[string]saga.State, error) {
+	rows, err := tx.Query(ctx, loadSQL, ids)
+	if err != nil {
+		return nil, fmt.Errorf("load sagas: %w", err)
+	}
+	found, err := states(rows)
+	if err != nil {
+		return nil, fmt.Errorf("load sagas: %w", err)
+	}
+	sagas := make(map[string]saga.State, len(ids))
+	for _, s := range found {
+		sagas[s.ID] = s
+	}
+	return sagas, nil
+}
+
+func states(rows pgx.Rows) ([]saga.State, error) {
+	return pgx.CollectRows(rows, func(r pgx.CollectableRow) (saga.State, error) {
+		one, err := pgx.RowToStructByName[row](r)
+		if err != nil {
+			return saga.State{}, err
+		}
+		return one.state()
+	})
+}
+
+func (r row) state() (saga.State, error) {
+	s := saga.State{
+		ID: r.ID, Definition: r.Definition, Version: r.Version, Phase: saga.Phase(r.Phase),
+		Stage: r.Stage, Reason: r.Reason, Data: r.Data, Revision: r.Revision, Stale: r.Stale,
+		StartedAt: r.StartedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
+	}
+	if r.ParkedFrom != nil {
+		s.ParkedFrom = saga.Phase(*r.ParkedFrom)
+	}
+	if r.EndedAt != nil {
+		s.EndedAt = r.EndedAt.UTC()
+	}
+	if err := json.Unmarshal(r.Steps, &s.Steps); err != nil {
+		return s, fmt.Errorf("steps of saga %s: %w", r.ID, err)
+	}
+	if r.Held != nil {
+		if err := json.Unmarshal(r.Held, &s.Held); err != nil {
+			return s, fmt.Errorf("held messages of saga %s: %w", r.ID, err)
+		}
+	}
+	return s, nil
+}

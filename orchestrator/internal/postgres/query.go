@@ -1,0 +1,167 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"waybill/orchestrator/saga"
+)
+
+// ErrNotFound says that there is no saga with the given id.
+var ErrNotFound = errors.New("no such saga")
+
+// Filter chooses sagas for List; zero fields choose all.
+type Filter struct {
+	State      string        // as people call it
+	Definition string        // its name
+	Overdue    bool          // its deadline has passed
+	Stuck      bool          // COMPENSATION_STUCK or PARKED
+	OlderThan  time.Duration // begun longer ago
+	SKU        string        // the sku in the saga's data
+	After      Cursor        // begun before the one that the cursor names
+	Limit      int
+}
+
+// Cursor is a place in the list of sagas, newest first.
+type Cursor struct {
+	StartedAt time.Time
+	ID        string
+}
+
+// Summary is one line of a list of sagas.
+type Summary struct {
+	ID         string     `json:"id" doc:"The key of the saga's messages: of an order saga, the order id"`
+	Definition string     `json:"definition"`
+	Version    int        `json:"version"`
+	State      string     `json:"state" doc:"RUNNING, COMPENSATING, COMPENSATION_STUCK, PARKED, or the end that was reached"`
+	Step       string     `json:"step,omitempty" doc:"The steps that wait for a reply"`
+	Attempt    int        `json:"attempt,omitzero"`
+	Deadline   *time.Time `json:"deadline,omitempty" doc:"When the saga acts unless a reply comes first"`
+	Reason     string     `json:"reason,omitempty" doc:"Why it is being undone, or was"`
+	StartedAt  time.Time  `json:"startedAt"`
+	UpdatedAt  time.Time  `json:"updatedAt"`
+	EndedAt    *time.Time `json:"endedAt,omitempty"`
+}
+
+const summaryColumns = `id, definition, version, state, step, attempt, nullif(deadline, 'infinity') as deadline,
+       reason, started_at, updated_at, ended_at`
+
+// List returns sagas, newest first. Its conditions are only those asked for,
+// so that each filter is served by the index made for it: overdue and open
+// sagas by sagas_open, those in trouble by sagas_in_trouble, all others by
+// walking sagas_started.
+func (s *Store) List(ctx context.Context, f Filter, now time.Time) ([]Summary, error) {
+	args := pgx.NamedArgs{"limit": f.Limit}
+	where := []string{"true"}
+	when := func(asked bool, condition, name string, value any) {
+		if asked {
+			where = append(where, condition)
+			args[name] = value
+		}
+	}
+	when(f.State != "", "state = @state", "state", f.State)
+	when(f.State == string(saga.Running) || f.State == string(saga.Compensating), "deadline is not null", "", nil)
+	when(f.Stuck || f.State == string(saga.CompensationStuck) || f.State == string(saga.Parked),
+		"phase in ('COMPENSATION_STUCK', 'PARKED')", "", nil)
+	when(f.Definition != "", "definition = @definition", "definition", f.Definition)
+	when(f.Overdue, "deadline < @now", "now", now)
+	when(f.OlderThan > 0, "started_at < @before", "before", now.Add(-f.OlderThan))
+	when(f.SKU != "", "data ->> 'sku' = @sku", "sku", f.SKU)
+	when(f.After.ID != "", "(started_at, id) < (@after, @id)", "after", f.After.StartedAt)
+	args["id"] = f.After.ID
+	sql := "select " + summaryColumns + "\nfrom sagas where " + strings.Join(where, " and ") +
+		"\norder by started_at desc, id desc limit @limit"
+	rows, err := s.Pool.Query(ctx, sql, args)
+	if err != nil {
+		return nil, fmt.Errorf("list sagas: %w", err)
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByName[Summary])
+	if err != nil {
+		return nil, fmt.Errorf("list sagas: %w", err)
+	}
+	return list, nil
+}
+
+// Line is one transition of a saga, as the history keeps it.
+type Line struct {
+	Seq       int        `json:"seq"`
+	At        time.Time  `json:"at"`
+	Kind      string     `json:"kind" doc:"started, replied, late_reply, stale_reply, timed_out, cancel_requested, intervened, parked or unparked"`
+	From      string     `json:"from,omitempty" doc:"The state before"`
+	To        string     `json:"to" doc:"The state after"`
+	Step      string     `json:"step,omitempty"`
+	CauseID   *uuid.UUID `json:"causeId,omitempty" doc:"The message that caused it"`
+	CauseType string     `json:"causeType"`
+	Actor     string     `json:"actor,omitempty" doc:"Who intervened"`
+	Note      string     `json:"note,omitempty"`
+	AfterMS   float64    `json:"afterMs" doc:"Milliseconds since the line before"`
+	Commands  []Sent     `json:"commands,omitempty" doc:"What was sent"`
+}
+
+// Sent is a command that was sent.
+type Sent struct {
+	ID      uuid.UUID `json:"id"`
+	Type    string    `json:"type"`
+	Step    string    `json:"step"`
+	Undo    bool      `json:"undo,omitzero"`
+	Attempt int       `json:"attempt"`
+}
+
+const oneSQL = `select ` + columns + ` from sagas where id = $1`
+
+const linesSQL = `
+select seq, at, kind, from_state, to_state, step, cause_id, cause_type, actor, note, commands
+from saga_transitions where saga_id = $1 order by seq`
+
+// Get returns a saga and its history as they were at one moment.
+func (s *Store) Get(ctx context.Context, id string) (saga.State, []Line, error) {
+	var state saga.State
+	var lines []Line
+	snapshot := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
+	err := pgx.BeginTxFunc(ctx, s.Pool, snapshot, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, oneSQL, id)
+		if err != nil {
+			return err
+		}
+		found, err := states(rows)
+		if err != nil {
+			return err
+		}
+		if len(found) == 0 {
+			return ErrNotFound
+		}
+		state = found[0]
+		if rows, err = tx.Query(ctx, linesSQL, id); err != nil {
+			return err
+		}
+		lines, err = pgx.CollectRows(rows, scanLine)
+		return err
+	})
+	if err != nil {
+		return saga.State{}, nil, fmt.Errorf("read saga %s: %w", id, err)
+	}
+	for i := range lines {
+		if i > 0 {
+			lines[i].AfterMS = float64(lines[i].At.Sub(lines[i-1].At).Microseconds()) / 1000
+		}
+	}
+	return state, lines, nil
+}
+
+func scanLine(r pgx.CollectableRow) (Line, error) {
+	var l Line
+	var commands []byte
+	err := r.Scan(&l.Seq, &l.At, &l.Kind, &l.From, &l.To, &l.Step, &l.CauseID, &l.CauseType, &l.Actor, &l.Note, &commands)
+	if err != nil {
+		return l, err
+	}
+	l.At = l.At.UTC()
+	return l, json.Unmarshal(commands, &l.Commands)
+}

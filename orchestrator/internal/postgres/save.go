@@ -1,0 +1,189 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"waybill/orchestrator/saga"
+)
+
+// openUntil is the column deadline: a saga that has not ended always has one.
+const openUntil = `case when n.phase in ('COMPLETED', 'CANCELLED') then null else coalesce(n.deadline, 'infinity') end`
+
+const insertSQL = `
+insert into sagas (id, revision, definition, version, phase, state, step, attempt, deadline, reason, stale, stage,
+                   steps, data, parked_from, held, started_at, updated_at, ended_at)
+select id, revision, definition, version, phase, state, step, attempt, ` + openUntil + `, reason, stale, stage,
+       steps, data, parked_from, held, started_at, updated_at, ended_at
+from unnest($1::text[], $2::int[], $3::text[], $4::int[], $5::text[], $6::text[], $7::text[], $8::int[],
+            $9::timestamptz[], $10::text[], $11::int[], $12::int[], $13::jsonb[], $14::jsonb[], $15::text[],
+            $16::jsonb[], $17::timestamptz[], $18::timestamptz[], $19::timestamptz[])
+  as n (id, revision, definition, version, phase, state, step, attempt, deadline, reason, stale, stage,
+        steps, data, parked_from, held, started_at, updated_at, ended_at)`
+
+// $17, when the saga began, never changes: here it is left out of the update.
+const updateSQL = `
+update sagas s
+set revision = n.revision, phase = n.phase, state = n.state, step = n.step, attempt = n.attempt,
+    deadline = ` + openUntil + `, reason = n.reason, stale = n.stale, stage = n.stage, steps = n.steps, data = n.data,
+    parked_from = n.parked_from, held = n.held, updated_at = n.updated_at, ended_at = n.ended_at
+from unnest($1::text[], $2::int[], $3::text[], $4::int[], $5::text[], $6::text[], $7::text[], $8::int[],
+            $9::timestamptz[], $10::text[], $11::int[], $12::int[], $13::jsonb[], $14::jsonb[], $15::text[],
+            $16::jsonb[], $17::timestamptz[], $18::timestamptz[], $19::timestamptz[], $20::int[])
+  as n (id, revision, definition, version, phase, state, step, attempt, deadline, reason, stale, stage,
+        steps, data, parked_from, held, started_at, updated_at, ended_at, seen)
+where s.id = n.id and s.revision = n.seen`
+
+const historySQL = `
+insert into saga_transitions (saga_id, seq, at, kind, from_state, to_state, step, cause_id, cause_type, actor, note, commands)
+select * from unnest($1::text[], $2::int[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[],
+                     $8::uuid[], $9::text[], $10::text[], $11::text[], $12::jsonb[])`
+
+// save writes the changed sagas and the history in one round trip.
+func (w *work) save(ctx context.Context, tx pgx.Tx) error {
+	if len(w.changed) == 0 {
+		return nil
+	}
+	var fresh, known table
+	var seen []int32
+	for _, id := range w.changed {
+		state, into := w.sagas[id], &fresh
+		if before, ok := w.before[id]; ok {
+			into, seen = &known, append(seen, int32(before))
+		}
+		if err := into.add(w.store.Registry, state); err != nil {
+			return err
+		}
+	}
+	batch := &pgx.Batch{}
+	if fresh.len() > 0 {
+		batch.Queue(insertSQL, fresh.args()...)
+	}
+	if known.len() > 0 {
+		batch.Queue(updateSQL, append(known.args(), seen)...)
+	}
+	history, err := historyArgs(w.history)
+	if err != nil {
+		return err
+	}
+	batch.Queue(historySQL, history...)
+	results := tx.SendBatch(ctx, batch)
+	if err := expect(results, fresh.len(), known.len(), len(w.history)); err != nil {
+		_ = results.Close() // the error that counts is the first
+		return err
+	}
+	return results.Close()
+}
+
+// expect reads a result for each statement that was queued and holds it
+// against the number of rows it should have touched.
+func expect(results pgx.BatchResults, rows ...int) error {
+	for _, n := range rows {
+		if n == 0 {
+			continue
+		}
+		tag, err := results.Exec()
+		if err != nil {
+			return fmt.Errorf("save sagas: %w", err)
+		}
+		if tag.RowsAffected() != int64(n) {
+			return fmt.Errorf("save sagas: %w", ErrConflict)
+		}
+	}
+	return nil
+}
+
+// table is the columns of sagas, each an array.
+type table struct {
+	ids, definitions, phases, states, steps, reasons []string
+	revisions, versions, attempts, stale, stages     []int32
+	progress, data, held                             [][]byte
+	parkedFrom                                       []*string
+	deadlines, ended                                 []*time.Time
+	started, updated                                 []time.Time
+}
+
+func (t *table) len() int { return len(t.ids) }
+
+func (t *table) args() []any {
+	return []any{
+		t.ids, t.revisions, t.definitions, t.versions, t.phases, t.states, t.steps, t.attempts,
+		t.deadlines, t.reasons, t.stale, t.stages, t.progress, t.data, t.parkedFrom,
+		t.held, t.started, t.updated, t.ended,
+	}
+}
+
+func (t *table) add(r *saga.Registry, s saga.State) error {
+	progress, err := json.Marshal(s.Steps)
+	if err != nil {
+		return fmt.Errorf("encode steps of saga %s: %w", s.ID, err)
+	}
+	var held []byte
+	if len(s.Held) > 0 {
+		if held, err = json.Marshal(s.Held); err != nil {
+			return fmt.Errorf("encode held messages of saga %s: %w", s.ID, err)
+		}
+	}
+	step, attempt := waiting(r, s)
+	t.ids, t.revisions = append(t.ids, s.ID), append(t.revisions, int32(s.Revision))
+	t.definitions, t.versions = append(t.definitions, s.Definition), append(t.versions, int32(s.Version))
+	t.phases, t.states = append(t.phases, string(s.Phase)), append(t.states, r.StateName(s))
+	t.steps, t.attempts = append(t.steps, step), append(t.attempts, int32(attempt))
+	t.reasons, t.stale = append(t.reasons, s.Reason), append(t.stale, int32(s.Stale))
+	t.stages, t.progress = append(t.stages, int32(s.Stage)), append(t.progress, progress)
+	t.data, t.held = append(t.data, s.Data), append(t.held, held)
+	t.parkedFrom = append(t.parkedFrom, unlessZero(string(s.ParkedFrom)))
+	deadline, _ := s.Deadline()
+	t.deadlines, t.ended = append(t.deadlines, unlessZero(deadline)), append(t.ended, unlessZero(s.EndedAt))
+	t.started, t.updated = append(t.started, s.StartedAt), append(t.updated, s.UpdatedAt)
+	return nil
+}
+
+// waiting summarises a saga's waits for the columns that people read.
+func waiting(r *saga.Registry, s saga.State) (steps string, attempt int) {
+	d, ok := r.Definition(s.Definition, s.Version)
+	if !ok {
+		return "", 0
+	}
+	var names []string
+	for _, w := range d.Waits(s) {
+		names, attempt = append(names, w.Step), max(attempt, w.Attempt)
+	}
+	return strings.Join(names, ","), attempt
+}
+
+func unlessZero[T comparable](v T) *T {
+	var zero T
+	if v == zero {
+		return nil
+	}
+	return &v
+}
+
+func historyArgs(history []transition) ([]any, error) {
+	n := len(history)
+	sagas, seqs, ats := make([]string, n), make([]int32, n), make([]time.Time, n)
+	kinds, froms, tos, steps := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
+	causes, types := make([]*uuid.UUID, n), make([]string, n)
+	actors, notes, commands := make([]string, n), make([]string, n), make([][]byte, n)
+	for i, t := range history {
+		sagas[i], seqs[i], ats[i], kinds[i] = t.saga, int32(t.Seq), t.At, string(t.Kind)
+		froms[i], tos[i], steps[i] = t.From, t.To, t.Step
+		causes[i], types[i], actors[i], notes[i] = unlessZero(t.Cause.ID), t.Cause.Type, t.Cause.Actor, t.Note
+		list := make([]Sent, len(t.Commands))
+		for j, c := range t.Commands {
+			list[j] = Sent{ID: c.ID, Type: c.Type, Step: c.Step, Undo: c.Undo, Attempt: c.Attempt}
+		}
+		var err error
+		if commands[i], err = json.Marshal(list); err != nil {
+			return nil, fmt.Errorf("encode history of saga %s: %w", t.saga, err)
+		}
+	}
+	return []any{sagas, seqs, ats, kinds, froms, tos, steps, causes, types, actors, notes, commands}, nil
+}

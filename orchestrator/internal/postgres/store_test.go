@@ -1,0 +1,201 @@
+package postgres_test
+
+import (
+	"log/slog"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"waybill/contracts"
+	"waybill/devstack/pgtest"
+	"waybill/migrations"
+	"waybill/orchestrator/internal/ordersaga"
+	"waybill/orchestrator/internal/postgres"
+	"waybill/orchestrator/saga"
+	"waybill/outbox"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+func newStore(t *testing.T, db *pgtest.Database, defs ...*saga.Definition) *postgres.Store {
+	t.Helper()
+	if defs == nil {
+		def, err := ordersaga.Definition(ordersaga.DefaultTiming())
+		require.NoError(t, err)
+		defs = append(defs, def)
+	}
+	registry, err := saga.NewRegistry(defs...)
+	require.NoError(t, err)
+	return &postgres.Store{
+		Pool: db.Pool, Registry: registry, Log: slog.New(slog.DiscardHandler),
+		Encode: func(c saga.Command) (outbox.Message, error) {
+			r, err := ordersaga.Encode(c)
+			return outbox.Message(r), err
+		},
+	}
+}
+
+func newDB(t *testing.T) *pgtest.Database {
+	return pgtest.New(t, migrations.Outbox, migrations.Orchestrator)
+}
+
+// message makes an event of the order flow into an event of the store.
+func message(t *testing.T, m contracts.Message) postgres.Event {
+	t.Helper()
+	r, err := contracts.Encode(m)
+	require.NoError(t, err)
+	decoded, err := contracts.Decode(r.Payload, func(name string) string { return r.Headers[name] })
+	require.NoError(t, err)
+	return postgres.Event{Saga: r.Key, Input: ordersaga.Message(decoded, r.Payload)}
+}
+
+func created(t *testing.T, id int64) postgres.Event {
+	return message(t, contracts.OrderCreated{
+		Envelope: contracts.NewEnvelope(id, uuid.Nil, start), UserID: "u1", SKU: "burger", Quantity: 2,
+	})
+}
+
+// apply applies events in one transaction and returns the commands it led to.
+func apply(t *testing.T, s *postgres.Store, now time.Time, events ...postgres.Event) []outbox.Message {
+	t.Helper()
+	var out []outbox.Message
+	require.NoError(t, pgx.BeginFunc(t.Context(), s.Pool, func(tx pgx.Tx) (err error) {
+		out, err = s.Apply(t.Context(), tx, events, now)
+		return err
+	}))
+	return out
+}
+
+func TestABatchHoldsManySagasAndSeveralMessagesOfOne(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, newDB(t))
+	var events []postgres.Event
+	for id := range int64(50) {
+		events = append(events, created(t, id+1))
+	}
+	// The same batch brings the answer for order 1: what the first message made
+	// of the saga is what the second finds.
+	events = append(events, message(t, contracts.InventoryReserved{Envelope: contracts.NewEnvelope(1, uuid.Nil, start), Reserved: true}))
+	out := apply(t, s, start, events...)
+	require.Len(t, out, 51)
+	require.Equal(t, "ConfirmOrder", out[50].Type)
+
+	state, lines, err := s.Get(t.Context(), "1")
+	require.NoError(t, err)
+	require.Equal(t, 2, state.Revision)
+	require.Len(t, lines, 2)
+	require.Equal(t, "InventoryReserved", lines[1].CauseType)
+	require.Equal(t, out[50].EventID, lines[1].Commands[0].ID)
+
+	apply(t, s, start.Add(time.Second), message(t, contracts.OrderConfirmed{Envelope: contracts.NewEnvelope(1, out[50].EventID, start)}))
+	state, lines, err = s.Get(t.Context(), "1")
+	require.NoError(t, err)
+	require.Equal(t, saga.Completed, state.Phase)
+	require.InDelta(t, 1000, lines[2].AfterMS, 0.001)
+}
+
+func TestAStoredSagaIsLoadedAsItWas(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, newDB(t))
+	event := created(t, 7)
+	want, err := s.Registry.Apply(saga.State{}, event.Input, start)
+	require.NoError(t, err)
+	apply(t, s, start, event)
+	got, _, err := s.Get(t.Context(), "7")
+	require.NoError(t, err)
+	require.JSONEq(t, string(want[0].State.Data), string(got.Data))
+	got.Data = want[0].State.Data
+	require.Equal(t, want[0].State, got)
+}
+
+func TestDeadlinesActOnceHoweverManyPoll(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, newDB(t))
+	var events []postgres.Event
+	for id := range int64(40) {
+		events = append(events, created(t, id+1))
+	}
+	apply(t, s, start, events...)
+	late := start.Add(time.Minute)
+	results := make(chan int, 4)
+	for range 4 {
+		go func() {
+			n, err := s.ApplyDue(t.Context(), late, 15)
+			if err != nil {
+				n = -1000
+			}
+			results <- n
+		}()
+	}
+	total := 0
+	for range 4 {
+		total += <-results
+	}
+	rest, err := s.ApplyDue(t.Context(), late, 100)
+	require.NoError(t, err)
+	require.Equal(t, 40, total+rest)
+	var commands int
+	require.NoError(t, s.Pool.QueryRow(t.Context(), "select count(*) from outbox where type = 'ReserveInventory'").Scan(&commands))
+	require.Equal(t, 40, commands, "each saga asked again once")
+}
+
+func TestASagaWhoseDefinitionIsGoneIsParkedAndGoesOnWhenItIsBack(t *testing.T) {
+	t.Parallel()
+	db := newDB(t)
+	s := newStore(t, db)
+	apply(t, s, start, created(t, 1))
+	other := saga.Define[struct{}]("other", 1)
+	other.StartOn("OtherStarted", saga.From(func(struct{}) struct{} { return struct{}{} }))
+	other.Step("given").Given("done").Undo("Undo", func(saga.Call[struct{}]) (any, error) { return nil, nil }, "Undid",
+		saga.Patience{Within: time.Second, Attempts: 1})
+	def, err := other.Build()
+	require.NoError(t, err)
+	without := newStore(t, db, def)
+
+	require.Empty(t, apply(t, without, start, message(t, contracts.InventoryReserved{Envelope: contracts.NewEnvelope(1, uuid.Nil, start), Reserved: true})))
+	list, err := without.List(t.Context(), postgres.Filter{Stuck: true, Limit: 10}, start)
+	require.NoError(t, err)
+	require.Len(t, list, 1)
+	require.Equal(t, "PARKED", list[0].State)
+
+	n, err := s.ApplyDue(t.Context(), start.Add(time.Minute), 10)
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+	state, lines, err := s.Get(t.Context(), "1")
+	require.NoError(t, err)
+	require.Equal(t, saga.Running, state.Phase)
+	require.Equal(t, saga.Done, state.Steps[1].Status, "the held reply was applied")
+	require.Len(t, lines, 4)
+}
+
+func TestListPagesNewestFirstAndFilters(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, newDB(t))
+	for id := range int64(5) {
+		apply(t, s, start.Add(time.Duration(id)*time.Second), created(t, id+1))
+	}
+	ids := func(f postgres.Filter) []string {
+		list, err := s.List(t.Context(), f, start.Add(17*time.Second))
+		require.NoError(t, err)
+		var ids []string
+		for _, l := range list {
+			ids = append(ids, l.ID)
+		}
+		return ids
+	}
+	require.Equal(t, []string{"5", "4"}, ids(postgres.Filter{Limit: 2}))
+	require.Equal(t, []string{"3", "2"}, ids(postgres.Filter{Limit: 2, After: postgres.Cursor{StartedAt: start.Add(3 * time.Second), ID: "4"}}))
+	require.Equal(t, []string{"5"}, ids(postgres.Filter{Limit: 1, State: "RUNNING", SKU: "burger", Definition: "order"}))
+	require.Empty(t, ids(postgres.Filter{Limit: 9, SKU: "salad"}))
+	require.Empty(t, ids(postgres.Filter{Limit: 9, Stuck: true}))
+	require.Equal(t, []string{"2", "1"}, ids(postgres.Filter{Limit: 9, OlderThan: 15 * time.Second}))
+	require.NotEmpty(t, ids(postgres.Filter{Limit: 9, Overdue: true}))
+	_, _, err := s.Get(t.Context(), strconv.Itoa(99))
+	require.ErrorIs(t, err, postgres.ErrNotFound)
+}

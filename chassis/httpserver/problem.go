@@ -3,6 +3,7 @@ package httpserver
 import (
 	"encoding/json"
 	"net/http"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -24,4 +25,46 @@ func Unavailable(detail string) error {
 		huma.Error503ServiceUnavailable(detail),
 		http.Header{"Retry-After": []string{RetryAfter}},
 	)
+}
+
+// A client learns what is wrong with its request; it does not get the request back, however it
+// was made.
+const (
+	maxFaults    = 100 // in one problem
+	maxFaultText = 300 // bytes of one message or location
+	maxEcho      = 100 // bytes of a value that is shown
+)
+
+// bounded is a huma transformer that keeps problems small: huma's own quote the whole body.
+func bounded(_ huma.Context, _ string, body any) (any, error) {
+	problem, ok := body.(*huma.ErrorModel)
+	if !ok {
+		return body, nil
+	}
+	if problem.Status >= http.StatusInternalServerError {
+		problem.Errors = nil // what went wrong here is for the log
+		return problem, nil
+	}
+	problem.Errors = problem.Errors[:min(len(problem.Errors), maxFaults)]
+	for _, e := range problem.Errors {
+		e.Message, e.Location = cut(e.Message, maxFaultText), cut(e.Location, maxFaultText)
+		switch value := e.Value.(type) {
+		case string:
+			if len(value) > maxEcho || e.Location == "body" {
+				e.Value = nil
+			}
+		case bool, int64, float64:
+		default:
+			e.Value = nil // an object or an array: the body itself, when a field is missing
+		}
+	}
+	return problem, nil
+}
+
+// cut shortens text to at most so many bytes, and says that it did.
+func cut(text string, bytes int) string {
+	if len(text) <= bytes {
+		return text
+	}
+	return strings.ToValidUTF8(text[:bytes], "") + "…"
 }

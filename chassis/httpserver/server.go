@@ -72,11 +72,16 @@ func New(c Config, o Options) (*Server, error) {
 	router.Method(http.MethodGet, "/metrics", promhttp.HandlerFor(o.Metrics, promhttp.HandlerOpts{}))
 
 	config := huma.DefaultConfig(o.Title, o.Version)
-	config.DocsPath = ""     // its page loads scripts from elsewhere; /openapi.json is there
-	config.CreateHooks = nil // no $schema in bodies: clients get the fields that are documented
-	config.SchemasPath = ""  // they are in the document
-	config.NoFormatFallback = true
-	return &Server{API: humachi.New(router, config), Router: router, log: o.Log, listener: listener}, nil
+	config.DocsPath = ""                                                                   // its page loads scripts from elsewhere; /openapi.json is there
+	config.CreateHooks = nil                                                               // no $schema in bodies: clients get the fields that are documented
+	config.SchemasPath = ""                                                                // they are in the document
+	config.Formats = map[string]huma.Format{mediaTypeJSON: strictJSON, "json": strictJSON} // and …+json
+	config.Transformers = append(config.Transformers, bounded)
+	// A client gets JSON whatever it says it accepts: by the time huma looks, the work is done.
+	config.NoFormatFallback = false
+	api := humachi.New(router, config)
+	api.UseMiddleware(requireJSON(api))
+	return &Server{API: api, Router: router, log: o.Log, listener: listener}, nil
 }
 
 // Addr is the address that the server listens on, host:port.

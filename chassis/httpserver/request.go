@@ -1,0 +1,99 @@
+package httpserver
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+	"unicode/utf8"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humachi"
+)
+
+const mediaTypeJSON = "application/json"
+
+// huma would take {"SKU": …} for {"sku": …}, as encoding/json does; the document says otherwise.
+func init() { huma.ValidateStrictCasing = true }
+
+// strictJSON reads what RFC 8259 calls interoperable, and nothing else: two readers of such a body
+// cannot understand different things.
+var strictJSON = huma.Format{
+	Marshal: huma.DefaultJSONFormat.Marshal,
+	Unmarshal: func(body []byte, into any) error {
+		// huma reads a body twice: for validation into an any, then into the operation's struct.
+		if _, first := into.(*any); first && !utf8.Valid(body) {
+			return errors.New("the body is not UTF-8")
+		}
+		err := json.Unmarshal(body, into)
+		var wrongType *json.UnmarshalTypeError
+		if errors.As(err, &wrongType) {
+			// Everything else is found by validation, with a better message.
+			return fmt.Errorf("%s: expected a whole number without fraction or exponent, not a JSON %s", wrongType.Field, wrongType.Value)
+		}
+		if _, first := into.(*any); first && err == nil {
+			return duplicateName(body)
+		}
+		return err
+	},
+}
+
+// duplicateName returns an error if an object in the body, which is valid JSON, names a field twice.
+func duplicateName(body []byte) error {
+	type level struct {
+		names map[string]bool // nil: an array
+		value bool            // the next token is the value of a name
+	}
+	var open []level
+	for tokens := json.NewDecoder(bytes.NewReader(body)); ; {
+		token, err := tokens.Token()
+		if err != nil {
+			return nil // the end
+		}
+		if delim, ok := token.(json.Delim); ok && (delim == '}' || delim == ']') {
+			open = open[:len(open)-1]
+			continue
+		}
+		if n := len(open); n > 0 && open[n-1].names != nil {
+			top := &open[n-1]
+			if name, ok := token.(string); ok && !top.value {
+				if top.names[name] {
+					return fmt.Errorf("the field %q is there twice", name)
+				}
+				top.names[name] = true
+			}
+			top.value = !top.value
+		}
+		switch token {
+		case json.Delim('{'):
+			open = append(open, level{names: make(map[string]bool, 8)})
+		case json.Delim('['):
+			open = append(open, level{})
+		}
+	}
+}
+
+// requireJSON refuses a body that does not say it is JSON, also one that says nothing: browsers send
+// such requests across origins without asking first.
+func requireJSON(api huma.API) func(huma.Context, func(huma.Context)) {
+	return func(ctx huma.Context, next func(huma.Context)) {
+		request, _ := humachi.Unwrap(ctx)
+		nothing := ctx.Operation().RequestBody == nil || request.ContentLength == 0
+		if nothing || isJSON(ctx.Header("Content-Type")) {
+			next(ctx)
+			return
+		}
+		// An error of this is one of the connection; there is nobody to tell.
+		_ = huma.WriteErr(api, ctx, http.StatusUnsupportedMediaType, "send the body as "+mediaTypeJSON+" (header Content-Type)")
+	}
+}
+
+func isJSON(contentType string) bool {
+	if contentType == mediaTypeJSON {
+		return true
+	}
+	mediaType, _, err := mime.ParseMediaType(contentType)
+	return err == nil && mediaType == mediaTypeJSON
+}

@@ -139,8 +139,7 @@ func Decode(payload []byte, header func(name string) string) (Message, error) {
 
 // named turns an error of encoding/json into one that names the field, where a field is at fault.
 func named(payload []byte, err error) error {
-	var wrongType *json.UnmarshalTypeError
-	if errors.As(err, &wrongType) {
+	if wrongType, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		if wrongType.Field == "" {
 			return fmt.Errorf("the message must be a JSON object, not a %s", wrongType.Value)
 		}

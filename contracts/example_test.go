@@ -21,8 +21,7 @@ func Example() {
 	fmt.Println(record.Topic, record.Key, record.Type)
 
 	_, err = contracts.Decode([]byte(`{"type":"OrderCreated"}`), func(string) string { return "" })
-	var fault *contracts.FieldError
-	if errors.As(err, &fault) {
+	if fault, ok := errors.AsType[*contracts.FieldError](err); ok {
 		fmt.Println(fault)
 	}
 	// Output:

@@ -39,7 +39,7 @@ func Load(cfg any) error {
 
 func validate(v reflect.Value) []error {
 	var faults []error
-	if validator, ok := v.Interface().(Validator); ok {
+	if validator, ok := reflect.TypeAssert[Validator](v); ok {
 		faults = append(faults, validator.Validate()...)
 	}
 	for i := range v.NumField() {

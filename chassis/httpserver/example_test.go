@@ -21,7 +21,8 @@ func Example() {
 		type greeting struct{ Body struct{ Text string } }
 		huma.Get(s.API, "/hello/{name}", func(_ context.Context, in *struct {
 			Name string `path:"name" maxLength:"20"`
-		}) (*greeting, error) {
+		},
+		) (*greeting, error) {
 			g := &greeting{}
 			g.Body.Text = "hello " + in.Name
 			return g, nil

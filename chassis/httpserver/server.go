@@ -111,7 +111,7 @@ func (s *Server) Run(ctx context.Context) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = server.Close() // a stream that does not end by itself
 	}
-	<-served
+	_ = <-served // http.ErrServerClosed, always
 	if err != nil {
 		return fmt.Errorf("stop HTTP: %w", err)
 	}

@@ -10,7 +10,7 @@ import (
 	"waybill/chassis/kafka"
 )
 
-func TestSecuritySettingsPassThroughFromTheEnvironment(t *testing.T) {
+func TestSecuritySettingsPassThroughFromTheEnvironment(t *testing.T) { //nolint:paralleltest // it sets the environment
 	for name, value := range map[string]string{
 		"KAFKA_BROKERS":           "a:9092,b:9092",
 		"KAFKA_SECURITY_PROTOCOL": "SASL_SSL",

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -70,8 +71,8 @@ func (g *Group) Run(ctx context.Context, log *slog.Logger, patience time.Duratio
 	timeout := time.NewTimer(patience)
 	defer timeout.Stop()
 	var errs []error
-	for i := len(all) - 1; i >= 0; i-- {
-		r := all[i]
+	for _, r := range slices.Backward(all) {
+
 		r.stop()
 		select {
 		case err := <-r.done:

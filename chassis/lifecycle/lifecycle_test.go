@@ -29,7 +29,7 @@ type diary struct {
 func (d *diary) part(name string, drain time.Duration) func(context.Context) error {
 	return func(ctx context.Context) error {
 		<-ctx.Done()
-		time.Sleep(drain) // in a synctest bubble: no time passes outside
+		time.Sleep(drain) //nolint:forbidigo // in a synctest bubble: no time passes outside
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		d.stopped = append(d.stopped, name)
@@ -76,7 +76,7 @@ func TestAPartThatHangsIsNamedAndLeftBehind(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		require.EqualError(t, g.Run(ctx, quiet, 20*time.Second), "hangs did not stop within 20s")
-		time.Sleep(time.Hour) // the bubble must be empty at its end
+		time.Sleep(time.Hour) //nolint:forbidigo // in a bubble too, which must be empty at its end
 	})
 }
 

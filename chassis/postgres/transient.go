@@ -15,8 +15,7 @@ import (
 // of connections, read-only for a failover, or another transaction was in the way. The classes are
 // those of PostgreSQL's appendix A, "Error Codes".
 func Transient(err error) bool {
-	var pgErr *pgconn.PgError
-	if errors.As(err, &pgErr) {
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return transientCode(pgErr.Code)
 	}
 	return Unavailable(err)

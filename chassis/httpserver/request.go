@@ -28,8 +28,7 @@ var strictJSON = huma.Format{
 			return errors.New("the body is not UTF-8")
 		}
 		err := json.Unmarshal(body, into)
-		var wrongType *json.UnmarshalTypeError
-		if errors.As(err, &wrongType) {
+		if wrongType, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 			// Everything else is found by validation, with a better message.
 			return fmt.Errorf("%s: expected a whole number without fraction or exponent, not a JSON %s", wrongType.Field, wrongType.Value)
 		}
@@ -50,7 +49,7 @@ func duplicateName(body []byte) error {
 	for tokens := json.NewDecoder(bytes.NewReader(body)); ; {
 		token, err := tokens.Token()
 		if err != nil {
-			return nil // the end
+			return nil //nolint:nilerr // the end: the body is known to be valid
 		}
 		if delim, ok := token.(json.Delim); ok && (delim == '}' || delim == ']') {
 			open = open[:len(open)-1]

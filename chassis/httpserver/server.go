@@ -111,7 +111,9 @@ func (s *Server) Run(ctx context.Context) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = server.Close() // a stream that does not end by itself
 	}
-	_ = <-served // http.ErrServerClosed, always
+	if serveErr := <-served; !errors.Is(serveErr, http.ErrServerClosed) {
+		err = errors.Join(err, serveErr)
+	}
 	if err != nil {
 		return fmt.Errorf("stop HTTP: %w", err)
 	}

@@ -17,7 +17,7 @@ type brokerCommand struct {
 
 func (c *brokerCommand) Run(ctx context.Context) error {
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	b, err := broker.Open(broker.Config{
+	b, err := broker.Open(ctx, broker.Config{
 		Port:   c.Port,
 		Dir:    c.Dir,
 		Topics: append(contracts.Topics(), c.Topic...),

@@ -22,6 +22,7 @@ import (
 
 type commands struct {
 	Up     upCommand     `cmd:"" help:"Run the stack in the foreground until Ctrl-C."`
+	Demo   demoCommand   `cmd:"" help:"Start a stack, place orders, show what became of them, stop."`
 	Status statusCommand `cmd:"" help:"Show the processes of the stack that is up."`
 
 	Start  startCommand  `cmd:"" help:"Start a process of the stack again and wait until it is ready."`

@@ -45,7 +45,7 @@ func (c *upCommand) Run(ctx context.Context, stdout io.Writer) error {
 	}
 	<-ctx.Done()
 	console.Say("stopping")
-	if err := s.Down(); err != nil {
+	if err := s.Down(context.WithoutCancel(ctx)); err != nil {
 		return err
 	}
 	console.Say("all processes have ended")

@@ -47,7 +47,7 @@ type Broker struct {
 // an Apache Kafka node does with its default settings. kfake could fsync each
 // batch too (SyncWrites), but a development broker that is safer than the real
 // one, and slower, would teach the wrong thing.
-func Open(cfg Config) (*Broker, error) {
+func Open(ctx context.Context, cfg Config) (*Broker, error) {
 	opts := []kfake.Opt{
 		kfake.Ports(cfg.Port),
 		kfake.DefaultNumPartitions(Partitions),
@@ -67,7 +67,7 @@ func Open(cfg Config) (*Broker, error) {
 		return nil, fmt.Errorf("open the embedded broker: %w", err)
 	}
 	b := &Broker{Cluster: cluster, addr: cluster.ListenAddrs()[0]}
-	if err := b.createMissing(cfg.Topics); err != nil {
+	if err := b.createMissing(ctx, cfg.Topics); err != nil {
 		b.Close()
 		return nil, err
 	}
@@ -75,8 +75,8 @@ func Open(cfg Config) (*Broker, error) {
 }
 
 // createMissing makes topics that were not thought of when the Dir was new.
-func (b *Broker) createMissing(topics []string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+func (b *Broker) createMissing(ctx context.Context, topics []string) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	return CreateTopics(ctx, b.addr, Partitions, topics...)
 }

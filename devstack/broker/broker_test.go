@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 		if err != nil {
 			panic(err)
 		}
-		if _, err := broker.Open(broker.Config{Port: port, Dir: dir, Topics: []string{"orders.v1"}}); err != nil {
+		if _, err := broker.Open(context.Background(), broker.Config{Port: port, Dir: dir, Topics: []string{"orders.v1"}}); err != nil {
 			panic(err)
 		}
 		select {}
@@ -123,7 +123,7 @@ func TestTopicsAreAddedToAnExistingDirectory(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	for _, topics := range [][]string{{"one"}, {"one", "two"}} {
-		b, err := broker.Open(broker.Config{Dir: dir, Topics: topics})
+		b, err := broker.Open(t.Context(), broker.Config{Dir: dir, Topics: topics})
 		require.NoError(t, err)
 		client, err := kgo.NewClient(kgo.SeedBrokers(b.Addr()))
 		require.NoError(t, err)
@@ -137,12 +137,12 @@ func TestTopicsAreAddedToAnExistingDirectory(t *testing.T) {
 
 func TestPortInUseIsAnError(t *testing.T) {
 	t.Parallel()
-	first, err := broker.Open(broker.Config{})
+	first, err := broker.Open(t.Context(), broker.Config{})
 	require.NoError(t, err)
 	defer first.Close()
 	var port int
 	_, err = fmt.Sscanf(first.Addr(), "127.0.0.1:%d", &port)
 	require.NoError(t, err)
-	_, err = broker.Open(broker.Config{Port: port})
+	_, err = broker.Open(t.Context(), broker.Config{Port: port})
 	require.ErrorIs(t, err, syscall.EADDRINUSE)
 }

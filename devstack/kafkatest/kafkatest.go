@@ -65,7 +65,7 @@ func (b *Broker) Stop() {
 func (b *Broker) Start(t testing.TB) {
 	t.Helper()
 	var err error
-	b.running, err = broker.Open(b.config)
+	b.running, err = broker.Open(t.Context(), b.config)
 	require.NoError(t, err)
 }
 

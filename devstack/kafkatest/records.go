@@ -120,7 +120,7 @@ func (b *Broker) partitions(ctx context.Context, t testing.TB, client *kgo.Clien
 	t.Helper()
 	request := kmsg.NewPtrMetadataRequest()
 	asked := kmsg.NewMetadataRequestTopic()
-	asked.Topic = kmsg.StringPtr(topic)
+	asked.Topic = new(topic)
 	request.Topics = append(request.Topics, asked)
 	response, err := request.RequestWith(ctx, client)
 	require.NoError(t, err)

@@ -12,7 +12,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"waybill/migrations"
@@ -42,7 +41,7 @@ func (h *host) newDatabase(t testing.TB, sets []migrations.Set) *Database {
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		if !closeInTime(db.Pool) {
-			assert.Fail(t, "the test ended with a connection of its pool still acquired")
+			t.Error("the test ended with a connection of its pool still acquired")
 		}
 		// A test may have stopped its private server: its data goes anyway.
 		_ = h.exec(ctx, "drop database if exists "+name+" with (force)")
@@ -55,15 +54,15 @@ func (h *host) template(sets []migrations.Set) func() (string, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	key := fmt.Sprint(sets)
-	make, ok := h.templates[key]
+	made, ok := h.templates[key]
 	if !ok {
-		make = sync.OnceValues(func() (string, error) { return h.makeTemplate(sets) })
+		made = sync.OnceValues(func() (string, error) { return h.makeTemplate(sets) })
 		if h.templates == nil {
 			h.templates = map[string]func() (string, error){}
 		}
-		h.templates[key] = make
+		h.templates[key] = made
 	}
-	return make
+	return made
 }
 
 func (h *host) makeTemplate(sets []migrations.Set) (string, error) {

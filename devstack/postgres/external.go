@@ -20,8 +20,7 @@ func External() (databaseURL func(database string) string, ok bool, err error) {
 	}
 	if err != nil {
 		// url.Parse repeats the text, and with it a password.
-		var fault *url.Error
-		if errors.As(err, &fault) {
+		if fault, ok := errors.AsType[*url.Error](err); ok {
 			err = fault.Err
 		}
 		return nil, false, fmt.Errorf("%s is no URL of a Postgres server: %w", EnvURL, err)

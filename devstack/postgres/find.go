@@ -104,7 +104,7 @@ func fetch(ctx context.Context, progress io.Writer) (Installation, error) {
 	if err != nil {
 		return Installation{}, fmt.Errorf("fetch Postgres: %w", err)
 	}
-	defer os.RemoveAll(scratch)
+	defer func() { _ = os.RemoveAll(scratch) }()
 	port, err := loopback.FreePort()
 	if err != nil {
 		return Installation{}, err

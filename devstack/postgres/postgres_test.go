@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // openDir is like t.TempDir, but open to the user that a server runs as.
 func openDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "waybill-postgres-")
+	dir, err := os.MkdirTemp("", "waybill-postgres-") //nolint:usetesting // t.TempDir is closed to others
 	require.NoError(t, err)
 	require.NoError(t, os.Chmod(dir, 0o755))
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })

@@ -41,8 +41,7 @@ func Build(ctx context.Context, workspace string, progress io.Writer) (string, e
 	cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-o", bin + "/"}, programs...)...)
 	cmd.Dir = workspace
 	out, err := cmd.CombinedOutput()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if _, failed := errors.AsType[*exec.ExitError](err); failed {
 		return "", fmt.Errorf("go build: %w\n%s", err, strings.TrimSpace(string(out)))
 	}
 	if err != nil {

@@ -58,8 +58,7 @@ func (c *Client) do(ctx context.Context, method, path string) ([]byte, error) {
 		return nil, err
 	}
 	response, err := c.http.Do(request)
-	var unreachable *net.OpError
-	if errors.As(err, &unreachable) {
+	if _, unreachable := errors.AsType[*net.OpError](err); unreachable {
 		return nil, fmt.Errorf("no stack runs in %s: `devstack up` starts one", c.dir)
 	}
 	if err != nil {

@@ -21,11 +21,11 @@ func lockDir(dir string) (*os.File, error) {
 		return nil, fmt.Errorf("lock the state directory: %w", err)
 	}
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		lock.Close()
+		err = fmt.Errorf("lock the state directory: %w", err)
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("a stack runs in %s already: end it with Ctrl-C where it runs, or use another --dir", dir)
+			err = fmt.Errorf("a stack runs in %s already: end it with Ctrl-C where it runs, or use another --dir", dir)
 		}
-		return nil, fmt.Errorf("lock the state directory: %w", err)
+		return nil, errors.Join(err, lock.Close())
 	}
 	return lock, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -48,7 +49,7 @@ func Up(ctx context.Context, cfg Config) (_ *Stack, err error) {
 	}
 	s := &Stack{cfg: cfg}
 	if err := s.up(ctx); err != nil {
-		return nil, errors.Join(err, s.Down())
+		return nil, errors.Join(err, s.Down(context.WithoutCancel(ctx)))
 	}
 	return s, nil
 }
@@ -173,17 +174,17 @@ func (s *Stack) unit(name string) (*unit, error) {
 }
 
 // Down stops everything, the services before the servers that they use, and
-// returns when no process is left.
-func (s *Stack) Down() error {
+// returns when no process is left. When ctx ends it becomes hasty and kills.
+func (s *Stack) Down(ctx context.Context) error {
 	var errs []error
 	if s.control != nil {
 		errs = append(errs, s.control.close())
 	}
-	for i := len(s.stages) - 1; i >= 0; i-- {
+	for _, stage := range slices.Backward(s.stages) {
 		var group errgroup.Group
-		for _, u := range s.stages[i] {
+		for _, u := range stage {
 			group.Go(func() error {
-				err := u.stop(context.Background())
+				err := u.stop(ctx)
 				if errors.Is(err, errNotRunning) {
 					err = nil
 				}

@@ -83,7 +83,7 @@ func start(t *testing.T, servers, services []*unit, dir string) (*Stack, *output
 // stateDir has a path that is short enough for a socket.
 func stateDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "stack-")
+	dir, err := os.MkdirTemp("", "stack-") //nolint:usetesting // t.TempDir is too long for a socket
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 	return dir
@@ -96,7 +96,7 @@ func TestActionsAreVisibleInStackJSON(t *testing.T) {
 	dir := stateDir(t)
 	s, shown, err := start(t, []*unit{script(t, dir, "broker", obedient)}, []*unit{script(t, dir, "orders", obedient)}, dir)
 	require.NoError(t, err)
-	defer func() { require.NoError(t, s.Down()) }()
+	defer func() { require.NoError(t, s.Down(context.WithoutCancel(t.Context()))) }()
 	pid := func(name string) int {
 		state, err := Read(dir)
 		require.NoError(t, err)
@@ -147,7 +147,7 @@ func TestWhatCannotBeDoneIsSaid(t *testing.T) {
 	dir := stateDir(t)
 	s, _, err := start(t, []*unit{script(t, dir, "broker", obedient), {name: "postgres", notOurs: true}}, nil, dir)
 	require.NoError(t, err)
-	defer func() { require.NoError(t, s.Down()) }()
+	defer func() { require.NoError(t, s.Down(context.WithoutCancel(t.Context()))) }()
 	client, err := Dial(dir)
 	require.NoError(t, err)
 	defer client.Close()
@@ -179,7 +179,7 @@ func TestProcessThatEndsByItselfIsReportedAndNotRestarted(t *testing.T) {
 	dir := stateDir(t)
 	s, shown, err := start(t, []*unit{script(t, dir, "broker", obedient)}, nil, dir)
 	require.NoError(t, err)
-	defer func() { require.NoError(t, s.Down()) }()
+	defer func() { require.NoError(t, s.Down(context.WithoutCancel(t.Context()))) }()
 	before, err := Read(dir)
 	require.NoError(t, err)
 	require.NoError(t, syscall.Kill(before.Processes[0].Pid, syscall.SIGKILL))
@@ -210,7 +210,7 @@ func TestProcessThatDiesAtStartIsNamedAndNoneIsLeft(t *testing.T) {
 		}
 	}
 	require.NotEmpty(t, pids)
-	require.NoError(t, s.Down())
+	require.NoError(t, s.Down(context.WithoutCancel(t.Context())))
 	for _, pid := range pids {
 		require.False(t, alive(pid))
 	}

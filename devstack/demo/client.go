@@ -1,0 +1,95 @@
+package demo
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+)
+
+// order is what the orders service says of an order.
+type order struct {
+	Status string `json:"status"`
+	Reason string `json:"reason"`
+}
+
+func (o order) ended() bool { return o.Status == "CONFIRMED" || o.Status == "CANCELLED" }
+
+// saga is what the orchestrator says of a saga.
+type saga struct {
+	Definition string     `json:"definition"`
+	Version    int        `json:"version"`
+	State      string     `json:"state"`
+	StartedAt  time.Time  `json:"startedAt"`
+	EndedAt    *time.Time `json:"endedAt"`
+	Timeline   []line     `json:"timeline"`
+}
+
+type line struct {
+	At        time.Time `json:"at"`
+	To        string    `json:"to"`
+	Step      string    `json:"step"`
+	CauseType string    `json:"causeType"`
+	Note      string    `json:"note"`
+	Commands  []command `json:"commands"`
+}
+
+type command struct {
+	Type    string `json:"type"`
+	Attempt int    `json:"attempt"`
+}
+
+func (s saga) ended() bool { return s.EndedAt != nil }
+
+// client talks to the services as any client does.
+type client struct{ addrs Addrs }
+
+func (c client) place(ctx context.Context, w wish) (id int64, err error) {
+	body, err := json.Marshal(map[string]any{"userId": "demo", "sku": w.sku, "quantity": w.quantity})
+	if err != nil {
+		return 0, err
+	}
+	var placed struct {
+		ID int64 `json:"id"`
+	}
+	err = call(ctx, http.MethodPost, "http://"+c.addrs.Orders+"/v1/orders", body, http.StatusAccepted, &placed)
+	return placed.ID, err
+}
+
+func (c client) order(ctx context.Context, id int64) (o order, err error) {
+	err = call(ctx, http.MethodGet, fmt.Sprintf("http://%s/v1/orders/%d", c.addrs.Orders, id), nil, http.StatusOK, &o)
+	return o, err
+}
+
+func (c client) saga(ctx context.Context, id int64) (s saga, err error) {
+	err = call(ctx, http.MethodGet, fmt.Sprintf("http://%s/v1/sagas/%d", c.addrs.Orchestrator, id), nil, http.StatusOK, &s)
+	return s, err
+}
+
+// call makes a request and decodes the answer, which must have the status.
+func call(ctx context.Context, method, url string, body []byte, status int, into any) error {
+	request, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", method, url, err)
+	}
+	if response.StatusCode != status {
+		return fmt.Errorf("%s %s answers %s: %s", method, url, response.Status, answer)
+	}
+	if err := json.Unmarshal(answer, into); err != nil {
+		return fmt.Errorf("%s %s: %w", method, url, err)
+	}
+	return nil
+}

@@ -1,0 +1,106 @@
+// Package demo shows what Waybill does: it places orders that will be confirmed
+// and orders that will be rejected, through the same HTTP API as everybody, and
+// prints how each saga went.
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+// patience bounds how long an order may take to reach its end.
+const patience = 30 * time.Second
+
+// Addrs is where the services listen.
+type Addrs struct{ Orders, Orchestrator string }
+
+// wish is an order to place, and where it should end.
+type wish struct {
+	why      string
+	sku      string
+	quantity int
+	end      string
+}
+
+var wishes = []wish{
+	{why: "there is plenty", sku: "burger", quantity: 2, end: "CONFIRMED"},
+	{why: "all that there is", sku: "pizza", quantity: 3, end: "CONFIRMED"},
+	{why: "one more than is left", sku: "pizza", quantity: 1, end: "CANCELLED"},
+	{why: "nobody sells it", sku: "unicorn", quantity: 1, end: "CANCELLED"},
+}
+
+// Run places the orders one after the other, so that each meets the stock that
+// the one before has left, and prints what became of each. It returns an error
+// when one does not end as it should.
+func Run(ctx context.Context, addrs Addrs, out io.Writer) error {
+	c := client{addrs}
+	var errs []error
+	for _, w := range wishes {
+		if err := c.fulfil(ctx, w, out); err != nil {
+			errs = append(errs, fmt.Errorf("order of %d × %s: %w", w.quantity, w.sku, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (c client) fulfil(ctx context.Context, w wish, out io.Writer) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("it has not ended within %s", patience))
+	defer cancel()
+	began := time.Now()
+	id, err := c.place(ctx, w)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "\nOrder %d: %d × %s (%s)\n", id, w.quantity, w.sku, w.why)
+	fmt.Fprintf(out, "  accepted (202) after %s\n", milliseconds(time.Since(began)))
+	placed, err := await(ctx, func() (order, error) { return c.order(ctx, id) }, order.ended)
+	ended := time.Since(began)
+	if err != nil {
+		return errors.Join(fmt.Errorf("order %d is %s: %w", id, placed.Status, err), c.explain(ctx, id, out))
+	}
+	fmt.Fprintf(out, "  %s after %s", placed.Status, milliseconds(ended))
+	if placed.Reason != "" {
+		fmt.Fprintf(out, ": %s", placed.Reason)
+	}
+	fmt.Fprintln(out)
+	told, err := await(ctx, func() (saga, error) { return c.saga(ctx, id) }, saga.ended)
+	printTimeline(out, told)
+	if err != nil {
+		return fmt.Errorf("order %d is %s, but its saga is %s: %w", id, placed.Status, told.State, err)
+	}
+	if placed.Status != w.end {
+		return fmt.Errorf("order %d is %s, not %s", id, placed.Status, w.end)
+	}
+	return nil
+}
+
+// explain shows how far a saga has come that does not end. It has a deadline of
+// its own, as the order's is over.
+func (c client) explain(ctx context.Context, id int64, out io.Writer) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	told, err := c.saga(ctx, id)
+	if err != nil {
+		return err
+	}
+	printTimeline(out, told)
+	return nil
+}
+
+// await asks until the answer is what is waited for, and returns the last one.
+func await[T any](ctx context.Context, ask func() (T, error), done func(T) bool) (T, error) {
+	for {
+		answer, err := ask()
+		if err == nil && done(answer) {
+			return answer, nil
+		}
+		select {
+		case <-ctx.Done():
+			return answer, errors.Join(context.Cause(ctx), err)
+		case <-time.After(2 * time.Millisecond):
+		}
+	}
+}

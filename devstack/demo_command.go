@@ -1,0 +1,47 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"waybill/devstack/demo"
+	"waybill/devstack/stack"
+)
+
+type demoCommand struct{}
+
+// Run has a stack of its own on free ports, so it can run beside another.
+func (demoCommand) Run(ctx context.Context, stdout io.Writer) (err error) {
+	workspace, err := stack.Workspace(".")
+	if err != nil {
+		return err
+	}
+	dir, remove, err := stack.TempDir()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("%w\nthe logs are kept in %s", err, dir)
+			return
+		}
+		err = remove()
+	}()
+	console := stack.NewConsole(stdout, isTerminal(stdout))
+	s, err := stack.Up(ctx, stack.Config{Workspace: workspace, Dir: dir, EphemeralPorts: true, Console: console})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		console.Say("stopping")
+		err = errors.Join(err, s.Down(context.WithoutCancel(ctx)))
+	}()
+	state := s.State()
+	orders, _ := state.Process(stack.Orders)
+	orchestrator, _ := state.Process(stack.Orchestrator)
+	err = demo.Run(ctx, demo.Addrs{Orders: orders.Addr, Orchestrator: orchestrator.Addr}, stdout)
+	fmt.Fprintln(stdout)
+	return err
+}

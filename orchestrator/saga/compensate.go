@@ -1,5 +1,7 @@
 package saga
 
+import "slices"
+
 // turnBack begins to undo the saga because of reason.
 func (t *turn) turnBack(reason string) {
 	t.state.Reason = reason
@@ -18,7 +20,7 @@ func (t *turn) turnBack(reason string) {
 // not end before that undo is answered, but nobody else waits for it.
 func (t *turn) compensate() {
 	settled := true
-	for i := len(t.state.Steps) - 1; i >= 0; i-- {
+	for i := range slices.Backward(t.state.Steps) {
 		held, open := t.takeBack(i)
 		settled = settled && !open
 		if held {

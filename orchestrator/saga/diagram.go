@@ -2,6 +2,7 @@ package saga
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -153,10 +154,10 @@ func (d *Definition) Mermaid() string {
 }
 
 func (d *Definition) mermaidUndo(line func(string, ...any), desc Description) {
-	for n := len(desc.Stages) - 1; n >= 0; n-- {
-		for i := len(desc.Stages[n]) - 1; i >= 0; i-- {
-			if u := desc.Stages[n][i].Undo; u != nil {
-				line("note left of %s: undo %s: %s, answered by %s", Compensating, desc.Stages[n][i].Name, u.Command, u.Reply)
+	for _, stage := range slices.Backward(desc.Stages) {
+		for _, s := range slices.Backward(stage) {
+			if u := s.Undo; u != nil {
+				line("note left of %s: undo %s: %s, answered by %s", Compensating, s.Name, u.Command, u.Reply)
 			}
 		}
 	}

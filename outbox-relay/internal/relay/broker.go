@@ -1,0 +1,46 @@
+package relay
+
+import (
+	"time"
+
+	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+)
+
+// clientSays reads an event of the Kafka client that is not about a row.
+func (t *term) clientSays(event kafka.Event) {
+	failure, ok := event.(kafka.Error)
+	switch {
+	case !ok:
+	case failure.IsFatal():
+		t.broken = failure
+	case failure.Code() == kafka.ErrAllBrokersDown, failure.Code() == kafka.ErrAuthentication, failure.Code() == kafka.ErrSsl:
+		t.brokerSays(failure)
+	}
+}
+
+// brokerSays notes that a broker has answered (nil) or that none does.
+func (t *term) brokerSays(err error) {
+	if err == nil && t.answering {
+		return // as for every row; the rest is for the news
+	}
+	t.answering = err == nil
+	if !t.status.broker(err) {
+		return
+	}
+	if err != nil {
+		t.meters.broker.Set(0)
+		t.log.Warn("no broker answers; rows wait in the database", "error", err)
+		return
+	}
+	t.meters.broker.Set(1)
+	t.log.Info("a broker answers")
+}
+
+// askBroker asks a broker that was down whether it is back, when there is no row that would show it.
+func (t *term) askBroker() {
+	if t.answering || time.Since(t.asked) < time.Second {
+		return
+	}
+	t.asked = time.Now()
+	t.brokerSays(t.producer.Alive())
+}

@@ -1,0 +1,89 @@
+package relay
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+// Metrics are the relay's, each by database.
+type Metrics struct {
+	published *prometheus.CounterVec
+	batch     *prometheus.HistogramVec
+	latency   *prometheus.HistogramVec
+	inFlight  *prometheus.GaugeVec
+	holes     *prometheus.GaugeVec
+	closed    *prometheus.CounterVec
+	late      *prometheus.CounterVec
+	stuck     *prometheus.CounterVec
+	leader    *prometheus.GaugeVec
+	broker    *prometheus.GaugeVec
+	restarts  *prometheus.CounterVec
+}
+
+// NewMetrics registers the metrics.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	f := promauto.With(reg)
+	by := []string{"database"}
+	counter := func(name, help string) *prometheus.CounterVec {
+		return f.NewCounterVec(prometheus.CounterOpts{Name: "waybill_relay_" + name, Help: help}, by)
+	}
+	gauge := func(name, help string) *prometheus.GaugeVec {
+		return f.NewGaugeVec(prometheus.GaugeOpts{Name: "waybill_relay_" + name, Help: help}, by)
+	}
+	return &Metrics{
+		published: counter("published_total", "Rows that the broker has acknowledged."),
+		batch: f.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "waybill_relay_batch_rows", Help: "Rows found by a read that found any.",
+			Buckets: prometheus.ExponentialBuckets(1, 4, 8),
+		}, by),
+		latency: f.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "waybill_relay_publish_seconds", Help: "From the insert of a row to the broker's acknowledgement.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 20),
+		}, by),
+		inFlight: gauge("in_flight_rows", "Rows read and not yet settled."),
+		holes:    gauge("holes", "Ranges of ids below the cursor's end whose rows are not visible."),
+		closed:   counter("closed_ids_total", "Ids given up as rolled back."),
+		late:     counter("late_rows_total", "Rows that came after their id was given up; published, but perhaps out of order."),
+		stuck:    counter("set_aside_total", "Rows that became stuck or parked."),
+		leader:   gauge("leader", "1 while this process leads the database."),
+		broker:   gauge("broker_up", "1 if the broker answered last, 0 if the client complained since."),
+		restarts: counter("producer_restarts_total", "Producers that ended at a refused row or a fatal error."),
+	}
+}
+
+func (m *Metrics) leading(database string, leads bool) {
+	value := 0.0
+	if leads {
+		value = 1
+	}
+	m.leader.WithLabelValues(database).Set(value)
+}
+
+// meters are the metrics of one database, looked up once.
+type meters struct {
+	published, closed, late, stuck, restarts prometheus.Counter
+	batch, latency                           prometheus.Observer
+	inFlight, holes, broker                  prometheus.Gauge
+}
+
+func (m *Metrics) of(database string) meters {
+	return meters{
+		published: m.published.WithLabelValues(database),
+		closed:    m.closed.WithLabelValues(database),
+		late:      m.late.WithLabelValues(database),
+		stuck:     m.stuck.WithLabelValues(database),
+		restarts:  m.restarts.WithLabelValues(database),
+		batch:     m.batch.WithLabelValues(database),
+		latency:   m.latency.WithLabelValues(database),
+		inFlight:  m.inFlight.WithLabelValues(database),
+		holes:     m.holes.WithLabelValues(database),
+		broker:    m.broker.WithLabelValues(database),
+	}
+}
+
+// age is how long ago a row was inserted; a clock that was set back does not make it negative.
+func age(created int64, now time.Time) float64 {
+	return max(0, float64(now.UnixMicro()-created)/1e6)
+}

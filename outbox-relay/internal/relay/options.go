@@ -1,0 +1,46 @@
+package relay
+
+import "time"
+
+// Options are the bounds a source works within. The zero value of a field stands for its default.
+type Options struct {
+	// BatchRows is the most rows read at a time. Default 4,000.
+	BatchRows int
+	// InFlightRows is the most rows between having been read and having been answered. Default 40,000.
+	InFlightRows int
+	// InFlightBytes bounds the same in bytes; one batch may exceed it. Default 64 MiB.
+	InFlightBytes int
+	// PollMin and PollMax bound the pause after a read that found nothing; it doubles. Default 1 ms to 10 ms.
+	PollMin, PollMax time.Duration
+	// Quiet is how long nothing must come before the relay asks to be notified and sleeps. Default 1 s.
+	Quiet time.Duration
+	// Fallback is how often the relay looks while it sleeps, or waits for the broker. Default 500 ms.
+	Fallback time.Duration
+	// HoleGrace is the least age at which a hole is given up as rolled back. Default 2 s.
+	HoleGrace time.Duration
+	// Drain is how long rows in flight are waited for at shutdown. Default 5 s.
+	Drain time.Duration
+	// Election is how often a standby asks for the lead. Default 200 ms.
+	Election time.Duration
+}
+
+func (o Options) withDefaults() Options {
+	orElse(&o.BatchRows, 4000)
+	orElse(&o.InFlightRows, 40_000)
+	orElse(&o.InFlightBytes, 64<<20)
+	orElse(&o.PollMin, time.Millisecond)
+	orElse(&o.PollMax, 10*time.Millisecond)
+	orElse(&o.Quiet, time.Second)
+	orElse(&o.Fallback, 500*time.Millisecond)
+	orElse(&o.HoleGrace, 2*time.Second)
+	orElse(&o.Drain, 5*time.Second)
+	orElse(&o.Election, 200*time.Millisecond)
+	return o
+}
+
+func orElse[T comparable](value *T, fallback T) {
+	var zero T
+	if *value == zero {
+		*value = fallback
+	}
+}

@@ -1,0 +1,154 @@
+package relay
+
+import (
+	"context"
+	"time"
+
+	"waybill/outbox-relay/internal/source"
+)
+
+// read reads a batch if it is time and there is room, and hands its rows to the producer as they come.
+func (t *term) read(ctx context.Context) error {
+	limit := t.room()
+	now := time.Now()
+	if limit == 0 || t.paused || now.Before(t.nextRead) {
+		return nil
+	}
+	batch := t.batch()
+	t.streaming = true
+	err := t.session.Read(ctx, t.taken, limit, batch, t.arrived)
+	t.streaming = false
+	found := len(batch.Rows)
+	t.taken.AddSet(&batch.IDs)
+	if found == 0 {
+		t.spare = append(t.spare, batch)
+	} else {
+		t.bytes += batch.Bytes
+		t.batches = append(t.batches, batch)
+		t.lastRow = now
+		t.meters.batch.Observe(float64(found))
+	}
+	if err != nil {
+		return err
+	}
+	if found < limit {
+		t.closeRipe(t.taken.End())
+	} else {
+		t.closeRipe(batch.Rows[found-1].ID)
+	}
+	return t.schedule(ctx, found)
+}
+
+// room returns how many rows may be read now.
+func (t *term) room() int {
+	if len(t.queue) > 0 || t.bytes >= t.options.InFlightBytes {
+		return 0
+	}
+	limit := min(t.options.BatchRows, t.options.InFlightRows-t.rows)
+	if limit < min(t.options.BatchRows, t.options.InFlightRows)/4 {
+		return 0 // a few answers do not make a batch
+	}
+	return limit
+}
+
+func (t *term) batch() *source.Batch {
+	if n := len(t.spare); n > 0 {
+		b := t.spare[n-1]
+		t.spare = t.spare[:n-1]
+		return b
+	}
+	return source.NewBatch(t.options.BatchRows)
+}
+
+// arrived deals with a row that has just come from the wire.
+func (t *term) arrived(row *source.Row) {
+	t.rows++
+	if len(t.queue) == 0 && t.broken == nil {
+		if passed, _ := t.offer(context.Background(), row); passed { // while streaming, it does not use the context
+			return
+		}
+	}
+	t.queue = append(t.queue, row)
+}
+
+// schedule decides when to read next: at once when there is much, after a breath when there is little, so that
+// Postgres is not kept busy with tiny reads, and ever later when there is nothing, until the relay sleeps.
+func (t *term) schedule(ctx context.Context, found int) error {
+	now := time.Now()
+	switch {
+	case found > 0:
+		if found < t.options.BatchRows/4 {
+			t.nextRead = now.Add(t.options.PollMin)
+		}
+		t.pause = t.options.PollMin
+		return t.sleep(ctx, false)
+	case t.sleeping:
+		// A writer that looked at the flag just before it was set does not notify: look soon at first.
+		t.pause = min(2*t.pause, t.options.Fallback)
+	default:
+		t.pause = min(2*t.pause, t.options.PollMax)
+	}
+	t.nextRead = now.Add(t.pause)
+	if t.rows == 0 && now.Sub(t.lastRow) >= t.options.Quiet {
+		return t.sleep(ctx, true)
+	}
+	return nil
+}
+
+func (t *term) sleep(ctx context.Context, sleeping bool) error {
+	if t.sleeping == sleeping {
+		return nil
+	}
+	if err := t.session.SetSleeping(ctx, sleeping); err != nil {
+		return err
+	}
+	t.sleeping = sleeping
+	return nil
+}
+
+// wait returns when there may be something to do: an answer of the broker, a new row, the time to read.
+func (t *term) wait(ctx context.Context) error {
+	if t.paused {
+		return t.idle(ctx, t.options.Fallback)
+	}
+	pause := time.Until(t.nextRead)
+	if t.room() == 0 {
+		pause = t.options.Fallback
+	}
+	if pause <= 0 || t.broken != nil {
+		return nil
+	}
+	pause = min(pause, t.options.Fallback)
+	if t.rows == 0 {
+		return t.idle(ctx, pause)
+	}
+	if t.sent == 0 {
+		pause = min(pause, blockedPause)
+	}
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case event := <-t.producer.Events():
+		t.answered(event)
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return nil
+}
+
+// How soon rows are offered again that the producer could not take.
+const blockedPause = 100 * time.Millisecond
+
+// idle waits for a notification. Nothing is in flight that could be answered.
+func (t *term) idle(ctx context.Context, pause time.Duration) error {
+	t.askBroker()
+	before := time.Now()
+	err := t.session.WaitForRow(ctx, pause)
+	if ctx.Err() != nil {
+		return nil // the loop ends by itself
+	}
+	if err == nil && time.Since(before) < pause {
+		t.nextRead = time.Time{} // notified
+	}
+	return err
+}

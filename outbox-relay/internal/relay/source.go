@@ -1,0 +1,119 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	chassis "waybill/chassis/kafka"
+	"waybill/outbox-relay/internal/publish"
+	"waybill/outbox-relay/internal/source"
+)
+
+// Source relays one database.
+type Source struct {
+	name    string
+	dsn     string
+	leader  string
+	kafka   chassis.Config
+	options Options
+	log     *slog.Logger
+	metrics *Metrics
+	status  status
+}
+
+// NewSource returns a source that Run will relay. Name is what people call the database, and part of ce_source;
+// leader is what this process calls itself.
+func NewSource(name, dsn, leader string, kafka chassis.Config, options Options, metrics *Metrics, log *slog.Logger) *Source {
+	s := &Source{
+		name: name, dsn: dsn, leader: leader, kafka: kafka,
+		options: options.withDefaults(), metrics: metrics, log: log.With("database", name),
+	}
+	s.status.set(Connecting, nil)
+	return s
+}
+
+// Name returns what people call the database.
+func (s *Source) Name() string { return s.name }
+
+const (
+	retryMin = 100 * time.Millisecond
+	retryMax = 2 * time.Second
+)
+
+// Run relays until ctx ends, through every failure of the database and the broker.
+func (s *Source) Run(ctx context.Context) error {
+	pause := retryMin
+	var told string
+	for {
+		began := time.Now()
+		err := s.attempt(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		s.status.set(Connecting, err)
+		s.metrics.leading(s.name, false)
+		if time.Since(began) > retryMax {
+			pause = retryMin
+		}
+		if text := err.Error(); text != told || pause == retryMin {
+			s.log.Warn("not relaying", "error", err, "retry_in", pause)
+			told = text
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+		pause = min(2*pause, retryMax)
+	}
+}
+
+// attempt connects, waits for the lead, and leads for as long as nothing fails.
+func (s *Source) attempt(ctx context.Context) error {
+	session, err := source.Connect(ctx, s.name, s.dsn)
+	if err != nil {
+		return err
+	}
+	defer session.Close()
+	if err := s.standBy(ctx, session); err != nil {
+		return err
+	}
+	progress, err := session.Begin(ctx, s.leader)
+	if err != nil {
+		return err
+	}
+	producer, err := publish.Open(s.kafka, s.name, s.log)
+	if err != nil {
+		return err
+	}
+	t := newTerm(s, session, producer, progress)
+	defer t.close()
+	s.log.Info("leading", "published_up_to", progress.Published.End()-1, "holes", len(progress.Published.Holes()), "stuck", progress.Stuck)
+	s.status.set(Leading, nil)
+	s.metrics.leading(s.name, true)
+	err = t.run(ctx)
+	if errors.Is(err, source.ErrDeposed) {
+		s.log.Warn("another relay has taken over")
+	}
+	return err
+}
+
+// standBy returns when the session has the lead.
+func (s *Source) standBy(ctx context.Context, session *source.Session) error {
+	ticker := time.NewTicker(s.options.Election)
+	defer ticker.Stop()
+	for {
+		leads, err := session.TryLead(ctx)
+		if err != nil || leads {
+			return err
+		}
+		s.status.set(Standby, nil)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+		}
+	}
+}

@@ -1,0 +1,224 @@
+package relay
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"waybill/outbox-relay/internal/cursor"
+	"waybill/outbox-relay/internal/publish"
+	"waybill/outbox-relay/internal/source"
+)
+
+// term is one leadership of one database, and the state of its loop. It belongs to one goroutine.
+type term struct {
+	*Source
+	meters
+	session  *source.Session
+	producer *publish.Producer
+	prober   *publish.Prober // opened when the first row is refused
+
+	taken   *cursor.Set // published, in flight, set aside or given up
+	settled cursor.Set  // of these, what the database's cursor does not say yet
+	closed  cursor.Set  // of the settled, what was given up
+	aside   []source.Stuck
+	holes   holes
+
+	batches []*source.Batch // with unsettled rows, in the order in which they were read
+	spare   []*source.Batch
+	queue   []*source.Row // read and not yet sent, in order; all of batches' rows that wait
+	rows    int           // unsettled, whether sent or not
+	sent    int
+	bytes   int
+
+	stuckKeys map[string]struct{}
+	refused   map[string]refusedTopic
+	broken    error // the producer has ended
+	restarts  int   // in a row without an acknowledgement between
+	streaming bool  // a read is under way: the session can do nothing else
+	answering bool  // a broker has answered since the client last complained
+	asked     time.Time
+	told      time.Time
+
+	paused   bool
+	sleeping bool
+	pause    time.Duration
+	nextRead time.Time
+	lastRow  time.Time
+	checked  time.Time // when the lead was last known to be ours
+	verified time.Time // when the cursor was last held against the id sequence
+}
+
+func newTerm(s *Source, session *source.Session, producer *publish.Producer, progress source.Progress) *term {
+	now := time.Now()
+	t := &term{
+		Source: s, meters: s.metrics.of(s.name),
+		session: session, producer: producer,
+		taken: progress.Published, paused: progress.Paused,
+		stuckKeys: make(map[string]struct{}, len(progress.StuckKeys)),
+		refused:   map[string]refusedTopic{},
+		answering: true,
+		pause:     s.options.PollMin, lastRow: now, checked: now, verified: now,
+	}
+	for _, key := range progress.StuckKeys {
+		t.stuckKeys[key] = struct{}{}
+	}
+	return t
+}
+
+func (t *term) close() {
+	t.producer.Close()
+	if t.prober != nil {
+		t.prober.Close()
+	}
+}
+
+// A round without a wait takes milliseconds; a database that takes this long is taken for gone.
+const roundTimeout = 30 * time.Second
+
+// run goes around until ctx ends, and then settles what is in flight, or until the database fails or another relay
+// has taken over.
+func (t *term) run(ctx context.Context) error {
+	if err := t.session.SetSleeping(ctx, false); err != nil {
+		return err
+	}
+	for ctx.Err() == nil {
+		if err := t.round(ctx); err != nil {
+			return err
+		}
+		if err := t.wait(ctx); err != nil {
+			return err
+		}
+	}
+	return t.drain(ctx)
+}
+
+// round is detached from the end of ctx, which would break the session in the middle of a statement; the loop stops
+// between rounds.
+func (t *term) round(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), roundTimeout)
+	defer cancel()
+	t.takeAnswers()
+	if t.broken != nil {
+		if err := t.restart(); err != nil {
+			return err
+		}
+	}
+	if err := t.pump(ctx); err != nil {
+		return err
+	}
+	if err := t.advance(ctx); err != nil {
+		return err
+	}
+	if err := t.watchHoles(ctx); err != nil {
+		return err
+	}
+	if err := t.read(ctx); err != nil {
+		return err
+	}
+	return t.check(ctx)
+}
+
+// advance makes durable what has been settled since the last time.
+func (t *term) advance(ctx context.Context) error {
+	t.collect()
+	if t.settled.Empty() && len(t.aside) == 0 {
+		return nil
+	}
+	paused, err := t.session.Advance(ctx, source.Step{Settled: &t.settled, Closed: &t.closed, Stuck: t.aside})
+	if err != nil {
+		return err
+	}
+	t.settled.Clear()
+	t.closed.Clear()
+	t.aside = t.aside[:0]
+	t.confirmed(paused)
+	return nil
+}
+
+// collect takes the batches whose last row is settled out of the flight.
+func (t *term) collect() {
+	kept := t.batches[:0]
+	for _, b := range t.batches {
+		if b.Unsettled > 0 {
+			kept = append(kept, b)
+			continue
+		}
+		t.settled.AddSet(&b.IDs)
+		t.release(b)
+	}
+	clear(t.batches[len(kept):])
+	t.batches = kept
+}
+
+func (t *term) release(b *source.Batch) {
+	t.bytes -= b.Bytes
+	b.Reset()
+	t.spare = append(t.spare, b)
+}
+
+// check makes sure from time to time that the lead is still ours, that nobody has paused the source, and that the
+// table has not been truncated under the cursor. It is also what shows a standby that this process is not frozen.
+func (t *term) check(ctx context.Context) error {
+	now := time.Now()
+	if now.Sub(t.checked) < t.options.Fallback {
+		return nil
+	}
+	paused, err := t.session.CheckTerm(ctx)
+	if err != nil {
+		return err
+	}
+	t.confirmed(paused)
+	if now.Sub(t.verified) < verifyEvery {
+		return nil
+	}
+	t.verified = now
+	return t.session.CheckSequence(ctx, t.taken)
+}
+
+const verifyEvery = 5 * time.Second
+
+func (t *term) confirmed(paused bool) {
+	t.checked = time.Now()
+	if t.paused == paused {
+		return
+	}
+	t.paused = paused
+	if paused {
+		t.log.Info("paused")
+		t.status.set(Paused, nil)
+	} else {
+		t.log.Info("resumed")
+		t.status.set(Leading, nil)
+	}
+}
+
+// drain waits for the rows in flight and makes durable what is settled, so that the next leader does not send it
+// again.
+func (t *term) drain(ctx context.Context) error {
+	timeout := time.NewTimer(t.options.Drain)
+	defer timeout.Stop()
+	for t.sent > 0 && t.broken == nil {
+		select {
+		case event := <-t.producer.Events():
+			t.answered(event)
+		case <-timeout.C:
+			t.log.Warn("stopping with rows in flight; they will be sent again", "rows", t.sent)
+			t.broken = fmt.Errorf("stopped")
+		}
+	}
+	for _, b := range t.batches {
+		for i := range b.Rows {
+			if b.Rows[i].State == source.Settled {
+				t.settled.AddID(b.Rows[i].ID)
+			}
+		}
+	}
+	// Detached: ctx has ended, and this write saves everybody duplicates.
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	if err := t.advance(last); err != nil {
+		return err
+	}
+	return t.session.SetSleeping(last, false) // nobody would hear the notifications
+}

@@ -1,0 +1,186 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"waybill/outbox-relay/internal/cursor"
+)
+
+// ErrNoSchema means that the database has no outbox tables, or older ones than the relay needs.
+var ErrNoSchema = errors.New("the outbox schema is missing")
+
+// ErrDeposed means that another relay leads this database now: whatever the session tried has not happened.
+var ErrDeposed = errors.New("another relay has taken over this database")
+
+// Session is a connection to one database. It is for one goroutine at a time.
+type Session struct {
+	conn     *pgx.Conn
+	database string
+	epoch    int64
+	names    interned
+}
+
+// The advisory lock whose holder leads. Locks belong to a database, so one number does for all: "outbox" in ASCII.
+const leaderLock = 0x6f7574626f78
+
+// Every statement of the relay goes by id, so a plan that scans the table is always a mistake, made from statistics
+// of a time when the table was small. Not waiting for the disk when the cursor moves is safe: a cursor that a crash
+// takes back means rows that are sent again. The keepalives end the session of a relay whose machine is gone.
+var settings = map[string]string{
+	"application_name":                    "outbox-relay",
+	"synchronous_commit":                  "off",
+	"enable_seqscan":                      "off",
+	"enable_bitmapscan":                   "off",
+	"max_parallel_workers_per_gather":     "0",
+	"jit":                                 "off",
+	"lock_timeout":                        "10s",
+	"idle_in_transaction_session_timeout": "10s",
+	"tcp_keepalives_idle":                 "2",
+	"tcp_keepalives_interval":             "1",
+	"tcp_keepalives_count":                "3",
+}
+
+// Connect opens a session. Name is what people call the database. It returns ErrNoSchema, with the command to run,
+// where the outbox's tables are missing.
+func Connect(ctx context.Context, name, dsn string) (*Session, error) {
+	config, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		return nil, fmt.Errorf("the URL of database %s is not valid", name) // the error would show the password
+	}
+	for setting, value := range settings {
+		config.RuntimeParams[setting] = value
+	}
+	config.ConnectTimeout = 5 * time.Second
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("connect to database %s: %w", name, err)
+	}
+	s := &Session{conn: conn, database: name}
+	if err := s.prepare(ctx); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+const listenSQL = `listen outbox`
+
+func (s *Session) prepare(ctx context.Context) error {
+	for name, sql := range map[string]string{readTailName: readTailSQL, readHolesName: readHolesSQL} {
+		if _, err := s.conn.Prepare(ctx, name, sql); err != nil {
+			return s.explain(fmt.Errorf("prepare to read the outbox: %w", err))
+		}
+	}
+	if _, err := s.conn.Exec(ctx, listenSQL); err != nil {
+		return fmt.Errorf("listen for new rows: %w", err)
+	}
+	return nil
+}
+
+// explain turns a missing table or column into ErrNoSchema and what to do about it.
+func (s *Session) explain(err error) error {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && (pg.Code == "42P01" || pg.Code == "42703") { // undefined table, undefined column
+		return fmt.Errorf("database %s: %w (%s); run: migrate up --database URL outbox", s.database, ErrNoSchema, pg.Message)
+	}
+	return err
+}
+
+// Close ends the session and with it its leadership, without waiting long for a server that does not answer.
+func (s *Session) Close() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second) // the caller's may be over already
+	defer cancel()
+	_ = s.conn.Close(ctx)
+}
+
+const tryLeadSQL = `select pg_try_advisory_lock($1)`
+
+// TryLead asks for the leadership and says whether the session has it now. It does not wait in the database: a
+// waiting statement would hold back vacuum.
+func (s *Session) TryLead(ctx context.Context) (bool, error) {
+	var leads bool
+	if err := s.conn.QueryRow(ctx, tryLeadSQL, int64(leaderLock)).Scan(&leads); err != nil {
+		return false, fmt.Errorf("ask for the lead of database %s: %w", s.database, err)
+	}
+	return leads, nil
+}
+
+// Progress is what a new leader finds.
+type Progress struct {
+	// Published are the ids that need not be read again.
+	Published *cursor.Set
+	// Paused says that an operator has paused the source.
+	Paused bool
+	// StuckKeys are the keys that have a stuck row: later rows of theirs have to wait.
+	StuckKeys []string
+	// Stuck counts the stuck rows, those without a key among them.
+	Stuck int64
+}
+
+const (
+	beginTermSQL = `
+update outbox_cursor
+   set epoch = epoch + 1, leader = $1, led_since = now()
+returning epoch, published::text, paused`
+	stuckKeysSQL = `select distinct key from outbox_stuck where key is not null`
+	stuckSQL     = `select count(*) from outbox_stuck`
+)
+
+// Begin starts a term: it draws a new epoch, so that the writes of every earlier leader fail from here on, and reads
+// how far they came. The session must have been given the lead.
+func (s *Session) Begin(ctx context.Context, leader string) (Progress, error) {
+	var progress Progress
+	var published string
+	err := s.conn.QueryRow(ctx, beginTermSQL, leader).Scan(&s.epoch, &published, &progress.Paused)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return progress, fmt.Errorf("database %s: outbox_cursor is empty; run: insert into outbox_cursor default values", s.database)
+	}
+	if err != nil {
+		return progress, s.explain(fmt.Errorf("begin to lead database %s: %w", s.database, err))
+	}
+	if progress.Published, err = cursor.Parse(published); err != nil {
+		return progress, fmt.Errorf("read the cursor of database %s: %w", s.database, err)
+	}
+	rows, _ := s.conn.Query(ctx, stuckKeysSQL)
+	if progress.StuckKeys, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
+		return progress, fmt.Errorf("read the stuck keys of database %s: %w", s.database, err)
+	}
+	if err := s.conn.QueryRow(ctx, stuckSQL).Scan(&progress.Stuck); err != nil {
+		return progress, fmt.Errorf("count the stuck rows of database %s: %w", s.database, err)
+	}
+	return progress, s.CheckSequence(ctx, progress.Published)
+}
+
+// SequenceError says that the cursor is ahead of the ids that the table hands out, so that rows to come would be
+// taken for published.
+type SequenceError struct {
+	Database         string
+	Published, Drawn int64
+}
+
+func (e *SequenceError) Error() string {
+	return fmt.Sprintf("database %s: rows up to id %d are published, but the table has handed out only %d ids: it was truncated or "+
+		"restored without its cursor. To go on above the cursor, run: alter table outbox alter column id restart with %d. "+
+		"To publish what the table holds now, all of it, run: update outbox_cursor set published = '{}'. Then restart the relay",
+		e.Database, e.Published, e.Drawn, e.Published+1)
+}
+
+const drawnSQL = `select coalesce(pg_sequence_last_value(pg_get_serial_sequence('outbox', 'id')), 0)`
+
+// CheckSequence returns a *SequenceError if ids are in published that have never been handed out.
+func (s *Session) CheckSequence(ctx context.Context, published *cursor.Set) error {
+	var drawn int64
+	if err := s.conn.QueryRow(ctx, drawnSQL).Scan(&drawn); err != nil {
+		return fmt.Errorf("read the id sequence of database %s: %w", s.database, err)
+	}
+	if last := published.End() - 1; last > drawn {
+		return &SequenceError{Database: s.database, Published: last, Drawn: drawn}
+	}
+	return nil
+}

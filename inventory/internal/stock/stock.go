@@ -15,6 +15,9 @@ const (
 	MaxOnHand   = 1_000_000_000_000
 )
 
+// ErrNotFound is wrapped by the error for a sku or a reservation that does not exist.
+var ErrNotFound = errors.New("not found")
+
 // Level is how much there is of one sku.
 type Level struct {
 	SKU       string

@@ -1,0 +1,102 @@
+// Package app puts the inventory service together. The command runs it, and so do the end-to-end
+// tests.
+package app
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"waybill/chassis/httpserver"
+	"waybill/chassis/kafka"
+	"waybill/chassis/lifecycle"
+	chassispg "waybill/chassis/postgres"
+	"waybill/chassis/telemetry"
+	"waybill/contracts"
+	"waybill/inventory/internal/consumer"
+	"waybill/inventory/internal/httpapi"
+	"waybill/inventory/internal/postgres"
+	"waybill/outbox"
+	"waybill/outbox/inbox"
+)
+
+// patience is how long an ordered stop may take.
+const patience = 20 * time.Second
+
+// App is the service, ready to run.
+type App struct {
+	log    *slog.Logger
+	group  lifecycle.Group
+	server *httpserver.Server
+}
+
+// New waits for the database, checks its schema, and wires the service. It does not wait for a
+// broker. It returns ctx's error if that ends first.
+func New(ctx context.Context, cfg Config, log *slog.Logger) (*App, error) {
+	pool, err := chassispg.Open(ctx, cfg.Postgres, "inventory")
+	if err != nil {
+		return nil, err
+	}
+	a := &App{log: log}
+	if err := a.wire(ctx, cfg, pool); err != nil {
+		pool.Close()
+		return nil, err
+	}
+	return a, nil
+}
+
+func (a *App) wire(ctx context.Context, cfg Config, pool *pgxpool.Pool) error {
+	err := chassispg.AwaitSchema(ctx, pool, a.log,
+		chassispg.Schema{Set: "outbox", Version: outbox.SchemaVersion},
+		chassispg.Schema{Set: "inventory", Version: postgres.SchemaVersion})
+	if err != nil {
+		return err
+	}
+	metrics := telemetry.Metrics()
+	store := postgres.NewStore(pool)
+	commands, err := consume(cfg.Kafka, consumer.New(pool, store, metrics), a.log, metrics)
+	if err != nil {
+		return err
+	}
+	a.server, err = httpserver.New(cfg.HTTP, httpserver.Options{
+		Title: "Waybill Inventory", Version: "1", Log: a.log, Metrics: metrics,
+		Checks: []httpserver.Check{
+			{Name: "postgres", Required: true, Run: chassispg.Check(pool)},
+			{Name: "kafka", Run: commands.Check},
+		},
+	})
+	if err != nil {
+		return err
+	}
+	httpapi.Register(a.server.API, store, a.log)
+
+	a.group.Add("postgres pool", lifecycle.Closer(pool.Close))
+	a.group.Add("command consumer", commands.Run)
+	a.group.Add("http server", a.server.Run)
+	return nil
+}
+
+func consume(cfg kafka.Config, handler *consumer.Handler, log *slog.Logger, reg prometheus.Registerer) (*kafka.Consumer[inbox.Delivery], error) {
+	return kafka.NewConsumer(cfg, kafka.ConsumerOptions{
+		Group:     contracts.GroupInventory,
+		ClientID:  telemetry.Name("inventory"),
+		Topics:    []string{contracts.TopicInventoryCommands},
+		Transient: transient,
+	}, handler, func(m kafka.Message) inbox.Delivery { return inbox.Delivery(m) }, log, reg)
+}
+
+// transient tells what time mends from what a message brings about.
+func transient(err error) bool {
+	return chassispg.Transient(err) || errors.Is(err, postgres.ErrConflict)
+}
+
+// Addr is where the service answers HTTP, host:port.
+func (a *App) Addr() string { return a.server.Addr() }
+
+// Run serves until ctx ends, and then stops in order: requests that are under way finish first, the
+// consumer follows, the pool last.
+func (a *App) Run(ctx context.Context) error { return a.group.Run(ctx, a.log, patience) }

@@ -1,0 +1,100 @@
+// Package postgres keeps stock and reservations in the tables of the migration set "inventory".
+//
+// [Store.Apply] is the hot path: a whole batch of commands in two round trips, however many there
+// are. The rest is what the HTTP API reads and sets.
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"waybill/inventory/internal/stock"
+)
+
+// SchemaVersion is the version of the migration set "inventory" that this package needs.
+const SchemaVersion = 1
+
+// Store reads and writes one database. It is safe for concurrent use.
+type Store struct{ pool *pgxpool.Pool }
+
+// NewStore returns a store on a pool, which stays the caller's to close.
+func NewStore(pool *pgxpool.Pool) *Store { return &Store{pool} }
+
+const levelSQL = `
+select sku, on_hand, received, updated_at from stock where sku = $1`
+
+// Level returns how much there is of one sku, or [stock.ErrNotFound].
+func (s *Store) Level(ctx context.Context, sku string) (stock.Level, error) {
+	level, err := one[stock.Level](s.pool.Query(ctx, levelSQL, sku))
+	if err != nil {
+		return stock.Level{}, fmt.Errorf("read stock of %q: %w", sku, err)
+	}
+	return level, nil
+}
+
+const levelsSQL = `
+select sku, on_hand, received, updated_at from stock where sku > $1 order by sku limit $2`
+
+// Levels returns at most limit skus that come after the given one in the order of their bytes;
+// after "" come all.
+func (s *Store) Levels(ctx context.Context, after string, limit int) ([]stock.Level, error) {
+	rows, err := s.pool.Query(ctx, levelsSQL, after, limit)
+	if err != nil {
+		return nil, fmt.Errorf("list stock: %w", err)
+	}
+	levels, err := pgx.CollectRows(rows, pgx.RowToStructByName[stock.Level])
+	if err != nil {
+		return nil, fmt.Errorf("list stock: %w", err)
+	}
+	return levels, nil
+}
+
+// One statement: a reservation made at the same time is either before it, and has left on_hand
+// lower, or after it, and finds the new on_hand. What is reserved stays as it is both ways.
+const setOnHandSQL = `
+insert into stock (sku, on_hand, received) values ($1, $2, $2)
+on conflict (sku) do update
+set received = stock.received + excluded.on_hand - stock.on_hand,
+    on_hand = excluded.on_hand,
+    updated_at = now()
+returning sku, on_hand, received, updated_at`
+
+// SetOnHand sets what the next order can have of a sku, and adds the sku where it is new. What was
+// received changes by the same number of items.
+func (s *Store) SetOnHand(ctx context.Context, sku string, onHand int64) (stock.Level, error) {
+	level, err := one[stock.Level](s.pool.Query(ctx, setOnHandSQL, sku, onHand))
+	if err != nil {
+		return stock.Level{}, fmt.Errorf("set stock of %q: %w", sku, err)
+	}
+	return level, nil
+}
+
+const reservationSQL = `
+select order_id, coalesce(sku, '') as sku, coalesce(quantity, 0) as quantity, state, reason, created_at, updated_at
+from reservations where order_id = $1`
+
+// Reservation returns what was decided for an order, or [stock.ErrNotFound].
+func (s *Store) Reservation(ctx context.Context, orderID int64) (stock.Reservation, error) {
+	reservation, err := one[stock.Reservation](s.pool.Query(ctx, reservationSQL, orderID))
+	if err != nil {
+		return stock.Reservation{}, fmt.Errorf("read reservation of order %d: %w", orderID, err)
+	}
+	return reservation, nil
+}
+
+// one collects the single row of a query.
+func one[T any](rows pgx.Rows, err error) (T, error) {
+	if err != nil {
+		var none T
+		return none, err
+	}
+	row, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[T])
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = stock.ErrNotFound
+	}
+	return row, err
+}

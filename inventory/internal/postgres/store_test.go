@@ -1,0 +1,292 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/stretchr/testify/require"
+
+	"waybill/devstack/pgtest"
+	"waybill/inventory/internal/postgres"
+	"waybill/inventory/internal/stock"
+	"waybill/migrations"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+func newStore(t *testing.T) (*postgres.Store, *pgxpool.Pool) {
+	t.Helper()
+	db := pgtest.New(t, migrations.Inventory)
+	return postgres.NewStore(db.Pool), db.Pool
+}
+
+func reserve(order int64, sku string, quantity int32) stock.Command {
+	return stock.Command{Action: stock.Reserve, OrderID: order, SKU: sku, Quantity: quantity}
+}
+
+func release(order int64) stock.Command { return stock.Command{Action: stock.Release, OrderID: order} }
+
+func set(t *testing.T, s *postgres.Store, sku string, onHand int64) {
+	t.Helper()
+	_, err := s.SetOnHand(t.Context(), sku, onHand)
+	require.NoError(t, err)
+}
+
+// apply applies commands in one transaction and returns the answers' states.
+func apply(ctx context.Context, s *postgres.Store, pool *pgxpool.Pool, commands ...stock.Command) (states []stock.State, err error) {
+	err = pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+		replies, err := s.Apply(ctx, tx, commands)
+		states = nil
+		for _, r := range replies {
+			states = append(states, r.State)
+		}
+		return err
+	})
+	return states, err
+}
+
+func requireLevel(t *testing.T, s *postgres.Store, sku string, onHand, reserved int64) {
+	t.Helper()
+	level, err := s.Level(t.Context(), sku)
+	require.NoError(t, err)
+	require.Equal(t, []int64{onHand, reserved}, []int64{level.OnHand, level.Reserved()}, "on hand and reserved of %s", sku)
+}
+
+// requireConserved counts the reservations themselves.
+func requireConserved(t *testing.T, pool *pgxpool.Pool) {
+	t.Helper()
+	var broken []string
+	require.NoError(t, pool.QueryRow(t.Context(), "select coalesce(array_agg(sku), '{}') from stock_audit").Scan(&broken))
+	require.Empty(t, broken, "received is not on hand + reserved")
+}
+
+func TestReservationsOutliveTheirTransaction(t *testing.T) {
+	t.Parallel()
+	s, pool := newStore(t)
+	set(t, s, "a", 5)
+	set(t, s, "b", 1)
+
+	states, err := apply(t.Context(), s, pool,
+		reserve(4, "b", 2), reserve(3, "a", 5), reserve(2, "a", 1), release(1), reserve(5, "x", 1))
+	require.NoError(t, err)
+	require.Equal(t, []stock.State{stock.Rejected, stock.Reserved, stock.Rejected, stock.Released, stock.Rejected}, states)
+	requireLevel(t, s, "a", 0, 5)
+	requireLevel(t, s, "b", 1, 0)
+
+	for _, want := range []stock.Reservation{
+		{OrderID: 1, State: stock.Released},
+		{OrderID: 2, SKU: "a", Quantity: 1, State: stock.Rejected, Reason: "insufficient stock: 0 available, 1 requested"},
+		{OrderID: 3, SKU: "a", Quantity: 5, State: stock.Reserved},
+		{OrderID: 4, SKU: "b", Quantity: 2, State: stock.Rejected, Reason: "insufficient stock: 1 available, 2 requested"},
+		{OrderID: 5, SKU: "x", Quantity: 1, State: stock.Rejected, Reason: `unknown sku "x"`},
+	} {
+		got, err := s.Reservation(t.Context(), want.OrderID)
+		require.NoError(t, err)
+		require.NotZero(t, got.CreatedAt)
+		require.Empty(t, cmp.Diff(want, got, cmpopts.IgnoreFields(stock.Reservation{}, "CreatedAt", "UpdatedAt")))
+	}
+
+	// A second transaction answers from what the first one left.
+	states, err = apply(t.Context(), s, pool, reserve(3, "a", 5), release(3), reserve(1, "a", 1), reserve(6, "a", 5), release(3))
+	require.NoError(t, err)
+	require.Equal(t, []stock.State{stock.Reserved, stock.Released, stock.Rejected, stock.Reserved, stock.Released}, states)
+	requireLevel(t, s, "a", 0, 5)
+	requireConserved(t, pool)
+}
+
+func TestNothingIsLeftOfATransactionThatIsRolledBack(t *testing.T) {
+	t.Parallel()
+	s, pool := newStore(t)
+	set(t, s, "a", 5)
+	boom := errors.New("boom")
+	err := pgx.BeginFunc(t.Context(), pool, func(tx pgx.Tx) error {
+		_, err := s.Apply(t.Context(), tx, []stock.Command{reserve(1, "a", 5)})
+		return errors.Join(err, boom)
+	})
+	require.ErrorIs(t, err, boom)
+	requireLevel(t, s, "a", 5, 0)
+	_, err = s.Reservation(t.Context(), 1)
+	require.ErrorIs(t, err, stock.ErrNotFound)
+}
+
+// Two transactions that name the same skus in opposite orders wait for one another, and both of
+// them get through: of the last item there is one, and one order has it.
+func TestTwoConsumersShareTheLastItemsWithoutDeadlock(t *testing.T) {
+	t.Parallel()
+	s, pool := newStore(t)
+	const skus = 20
+	name := func(i int) string { return string(rune('a' + i)) }
+	for i := range skus {
+		set(t, s, name(i), 1)
+	}
+	var wg sync.WaitGroup
+	errs := make([]error, 2)
+	for consumer := range 2 {
+		var commands []stock.Command
+		for i := range skus {
+			sku := i
+			if consumer == 1 {
+				sku = skus - 1 - i
+			}
+			commands = append(commands, reserve(int64(1+consumer*skus+i), name(sku), 1))
+		}
+		wg.Go(func() { _, errs[consumer] = apply(t.Context(), s, pool, commands...) })
+	}
+	wg.Wait()
+	require.NoError(t, errors.Join(errs...))
+	for i := range skus {
+		requireLevel(t, s, name(i), 0, 1)
+	}
+	requireConserved(t, pool)
+}
+
+// Two consumers hold messages of one order, as they may for a moment in a rebalance: the release
+// and the request each find no reservation. Whoever writes second must not believe it.
+func TestATransactionThatComesSecondToAnOrderIsToldToTryAgain(t *testing.T) {
+	t.Parallel()
+	s, pool := newStore(t)
+	set(t, s, "a", 5)
+	first, err := pool.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = s.Apply(t.Context(), first, []stock.Command{release(1)})
+	require.NoError(t, err)
+
+	second := make(chan error, 1)
+	go func() {
+		_, err := apply(t.Context(), s, pool, reserve(1, "a", 2))
+		second <- err
+	}()
+	const waiting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+	require.Eventually(t, func() bool {
+		var n int
+		return pool.QueryRow(t.Context(), waiting).Scan(&n) == nil && n == 1
+	}, 10*time.Second, 5*time.Millisecond)
+	require.NoError(t, first.Commit(t.Context()))
+
+	require.ErrorIs(t, <-second, postgres.ErrConflict)
+	states, err := apply(t.Context(), s, pool, reserve(1, "a", 2))
+	require.NoError(t, err)
+	require.Equal(t, []stock.State{stock.Rejected}, states)
+	requireLevel(t, s, "a", 5, 0)
+}
+
+// Counts are set while orders come and go. In the end every item is accounted for, and what was
+// received is the last count and what is reserved.
+func TestSettingStockConservesItWhileOrdersComeAndGo(t *testing.T) {
+	t.Parallel()
+	s, pool := newStore(t)
+	set(t, s, "a", 1000)
+	var wg sync.WaitGroup
+	errs := make([]error, 3)
+	for consumer := range 2 {
+		wg.Go(func() {
+			for i := range int64(60) {
+				order := int64(consumer)*1000 + i + 2
+				_, err := apply(t.Context(), s, pool, reserve(order, "a", 7), release(order-1), reserve(order+500, "a", 3))
+				errs[consumer] = errors.Join(errs[consumer], err)
+			}
+		})
+	}
+	wg.Go(func() {
+		for i := range int64(60) {
+			_, err := s.SetOnHand(t.Context(), "a", 1000+i%3)
+			errs[2] = errors.Join(errs[2], err)
+		}
+	})
+	wg.Wait()
+	require.NoError(t, errors.Join(errs...))
+	requireConserved(t, pool)
+	// Of each consumer: 60 orders of 3, and the last of 7, which nobody gave back.
+	level, err := s.Level(t.Context(), "a")
+	require.NoError(t, err)
+	require.Equal(t, int64(2*(60*3+7)), level.Reserved())
+}
+
+func TestSetOnHandKeepsAccounts(t *testing.T) {
+	t.Parallel()
+	s, pool := newStore(t)
+	_, err := s.Level(t.Context(), "a")
+	require.ErrorIs(t, err, stock.ErrNotFound)
+
+	set(t, s, "a", 5)
+	_, err = apply(t.Context(), s, pool, reserve(1, "a", 4))
+	require.NoError(t, err)
+	requireLevel(t, s, "a", 1, 4)
+	for range 2 { // twice is the same as once
+		level, err := s.SetOnHand(t.Context(), "a", 10)
+		require.NoError(t, err)
+		require.Equal(t, []int64{10, 14}, []int64{level.OnHand, level.Received})
+	}
+	set(t, s, "a", 0)
+	requireLevel(t, s, "a", 0, 4)
+	set(t, s, "a", stock.MaxOnHand)
+	_, err = apply(t.Context(), s, pool, release(1))
+	require.NoError(t, err, "what is given back fits in, however much there is")
+	requireConserved(t, pool)
+}
+
+func TestLevelsPageInTheOrderOfBytes(t *testing.T) {
+	t.Parallel()
+	s, _ := newStore(t)
+	want := []string{"B", "a", "a b", "b", "é", "🍔"}
+	for _, sku := range []string{"é", "b", "🍔", "B", "a b", "a"} {
+		set(t, s, sku, 1)
+	}
+	var got []string
+	for after := ""; ; {
+		page, err := s.Levels(t.Context(), after, 4)
+		require.NoError(t, err)
+		if len(page) == 0 {
+			break
+		}
+		for _, l := range page {
+			got = append(got, l.SKU)
+		}
+		after = got[len(got)-1]
+	}
+	require.Equal(t, want, got)
+}
+
+// The schema itself refuses what no code of ours should write.
+func TestTheSchemaRefusesImpossibleRows(t *testing.T) {
+	t.Parallel()
+	s, pool := newStore(t)
+	set(t, s, "a", 5)
+	for constraint, sql := range map[string]string{
+		"stock_on_hand_not_negative":     "update stock set on_hand = -1",
+		"stock_conserved":                "update stock set on_hand = 6",
+		"stock_sku_length":               "insert into stock (sku, on_hand, received) values ('', 0, 0)",
+		"reservations_state":             "insert into reservations (order_id, sku, quantity, state) values (1, 'a', 1, 'MAYBE')",
+		"reservations_of_something":      "insert into reservations (order_id, state) values (1, 'RESERVED')",
+		"reservations_rejected_says_why": "insert into reservations (order_id, sku, quantity, state) values (1, 'a', 1, 'REJECTED')",
+		"reservations_quantity_positive": "insert into reservations (order_id, sku, quantity, state) values (1, 'a', 0, 'RESERVED')",
+		"reservations_order_positive":    "insert into reservations (order_id, state) values (0, 'RELEASED')",
+	} {
+		_, err := pool.Exec(t.Context(), sql)
+		require.ErrorContains(t, err, `"`+constraint+`"`)
+	}
+}
+
+func TestTheAuditNamesASkuThatDoesNotAddUp(t *testing.T) {
+	t.Parallel()
+	s, pool := newStore(t)
+	set(t, s, "a", 5)
+	set(t, s, "b", 5)
+	_, err := apply(t.Context(), s, pool, reserve(1, "a", 2), reserve(2, "b", 2))
+	require.NoError(t, err)
+	requireConserved(t, pool)
+	_, err = pool.Exec(t.Context(), "update stock set on_hand = on_hand - 1 where sku = 'a'")
+	require.NoError(t, err)
+	_, err = pool.Exec(t.Context(), "insert into reservations (order_id, sku, quantity, state) values (3, 'lost', 1, 'RESERVED')")
+	require.NoError(t, err)
+	var broken []string
+	require.NoError(t, pool.QueryRow(t.Context(), "select array_agg(sku order by sku) from stock_audit").Scan(&broken))
+	require.Equal(t, []string{"a", "lost"}, broken)
+}

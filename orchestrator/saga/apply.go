@@ -1,6 +1,8 @@
 package saga
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -61,11 +63,14 @@ func (d *Definition) Apply(s State, in Input, now time.Time) (Decision, error) {
 
 func (t *turn) apply(in Input) error {
 	if !t.state.Exists() {
-		m, ok := in.(Message)
-		if !ok || m.Type != t.def.start.message {
-			return ErrUnknownSaga
+		m, _ := in.(Message)
+		switch {
+		case m.Type == t.def.start.message:
+			return t.begin(m)
+		case t.def.cancel != nil && m.Type == t.def.cancel.message:
+			return t.cancelEarly(m)
 		}
-		return t.begin(m)
+		return ErrUnknownSaga
 	}
 	switch in := in.(type) {
 	case Message:
@@ -91,17 +96,58 @@ func (t *turn) begin(m Message) error {
 	if err != nil {
 		return err
 	}
-	t.state = State{
-		ID: m.Key, Definition: t.def.name, Version: t.def.version, Phase: Running,
-		Steps: make([]StepState, len(t.def.steps)), Data: data, StartedAt: t.now,
-	}
+	t.state.ID, t.state.Definition, t.state.Version = m.Key, t.def.name, t.def.version
+	t.state.Phase, t.state.Steps = Running, make([]StepState, len(t.def.steps))
+	t.state.Data, t.state.StartedAt = data, t.now
 	t.record(Started, "", "")
 	t.enterStage(0)
 	return nil
 }
 
+// cancelEarly remembers a cancellation that overtook the start it is for, as
+// participants remember an undo that overtook the deed.
+func (t *turn) cancelEarly(m Message) error {
+	reason, err := t.def.cancel.said(m)
+	if err != nil {
+		return err
+	}
+	t.state = State{
+		ID: m.Key, Definition: t.def.name, Version: t.def.version, Steps: make([]StepState, len(t.def.steps)),
+		Data: neverBegun, StartedAt: t.now, Reason: reason,
+	}
+	t.record(CancelRequested, "", "came before the saga began: it will be undone at once")
+	t.end(Cancelled)
+	return nil
+}
+
+// neverBegun is the data of a saga that was cancelled before it began.
+var neverBegun = json.RawMessage("null")
+
+// beginCancelled begins a saga only to take back what was given.
+func (t *turn) beginCancelled(m Message) error {
+	data, err := t.def.start.data(m)
+	if err != nil {
+		return err
+	}
+	t.state.Data = data
+	t.record(Started, "", "cancelled before it began")
+	for _, stage := range t.def.stages {
+		for _, i := range stage {
+			if t.def.steps[i].command != nil {
+				t.turnBack(t.state.Reason)
+				return nil
+			}
+			t.state.Steps[i].Status = Done
+		}
+	}
+	t.turnBack(t.state.Reason)
+	return nil
+}
+
 func (t *turn) message(m Message) error {
 	switch {
+	case m.Type == t.def.start.message && bytes.Equal(t.state.Data, neverBegun):
+		return t.beginCancelled(m)
 	case m.Type == t.def.start.message:
 		t.stale("", "the saga has begun already")
 		return nil

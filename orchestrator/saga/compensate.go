@@ -68,15 +68,9 @@ func (t *turn) takeBack(i int) (held, open bool) {
 // cancelRequested undoes the saga if it runs, or completed not too long ago.
 // Asking again changes nothing.
 func (t *turn) cancelRequested(m Message) error {
-	reason := "cancellation was requested"
-	if t.def.cancel.reason != nil {
-		said, err := t.def.cancel.reason(m)
-		if err != nil {
-			return err
-		}
-		if said != "" {
-			reason = said
-		}
+	reason, err := t.def.cancel.said(m)
+	if err != nil {
+		return err
 	}
 	switch {
 	case t.state.Phase == Running:
@@ -91,4 +85,14 @@ func (t *turn) cancelRequested(m Message) error {
 		t.turnBack(reason)
 	}
 	return nil
+}
+
+// said is the reason that a cancellation gives.
+func (c *cancellation) said(m Message) (string, error) {
+	if c.reason != nil {
+		if said, err := c.reason(m); said != "" || err != nil {
+			return said, err
+		}
+	}
+	return "cancellation was requested", nil
 }

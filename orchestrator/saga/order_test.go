@@ -311,3 +311,17 @@ func TestTheSameInputGivesTheSameCommandIDs(t *testing.T) {
 	require.NoError(t, err)
 	require.NotEqual(t, a.Commands[0].ID, c.Commands[0].ID)
 }
+
+func TestACancellationThatOvertakesTheStartCancelsTheOrderOnceItBegins(t *testing.T) {
+	t.Parallel()
+	s := &story{t: t, def: orderSaga(t), now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), sent: map[string][]saga.Command{}}
+	require.Empty(t, s.says("OrderCancelRequested", uuid.Nil, `{"reason":"changed my mind"}`))
+	s.is("CANCELLED")
+	require.Equal(t, "CancelOrder", s.says("OrderCreated", uuid.Nil, `{"item":"burger"}`))
+	s.is("COMPENSATING")
+	s.answers("CancelOrder", "OrderCancelled")
+	s.is("CANCELLED")
+	require.Equal(t, "changed my mind", s.state.Reason)
+	s.says("OrderCreated", uuid.Nil, `{"item":"burger"}`)
+	require.Equal(t, saga.StaleReply, s.last.Transition.Kind)
+}

@@ -11,15 +11,15 @@ import (
 // of each side by side. Sagas begin on the newest version; a running one stays
 // on its own. It is safe for concurrent use once the last Register returned.
 type Registry struct {
-	byName  map[string][]*Definition // oldest version first
-	started map[string]string        // message type → the definition it starts
-	meant   map[string]bool          // message types that mean something
+	byName map[string][]*Definition // oldest version first
+	begins map[string]string        // message type → the definition it starts, or cancels early
+	meant  map[string]bool          // message types that mean something
 }
 
 // NewRegistry returns a registry of the given definitions.
 func NewRegistry(defs ...*Definition) (*Registry, error) {
 	r := &Registry{
-		byName: map[string][]*Definition{}, started: map[string]string{}, meant: map[string]bool{},
+		byName: map[string][]*Definition{}, begins: map[string]string{}, meant: map[string]bool{},
 	}
 	var faults []error
 	for _, d := range defs {
@@ -28,11 +28,13 @@ func NewRegistry(defs ...*Definition) (*Registry, error) {
 	return r, errors.Join(faults...)
 }
 
-// Register adds a definition. Two definitions cannot start on the same
-// message, and a version can be registered once.
+// Register adds a definition. Two definitions cannot start, or be
+// cancelled, by the same message, and a version can be registered once.
 func (r *Registry) Register(d *Definition) error {
-	if other, taken := r.started[d.start.message]; taken && other != d.name {
-		return fmt.Errorf("saga definition %q: %s starts %q already", d.name, d.start.message, other)
+	for _, m := range d.beginnings() {
+		if other, taken := r.begins[m]; taken && other != d.name {
+			return fmt.Errorf("saga definition %q: %s starts or cancels %q already", d.name, m, other)
+		}
 	}
 	versions := r.byName[d.name]
 	at, taken := slices.BinarySearchFunc(versions, d.version, func(d *Definition, v int) int { return d.version - v })
@@ -40,11 +42,21 @@ func (r *Registry) Register(d *Definition) error {
 		return fmt.Errorf("saga definition %q: version %d is registered already", d.name, d.version)
 	}
 	r.byName[d.name] = slices.Insert(versions, at, d)
-	r.started[d.start.message] = d.name
+	for _, m := range d.beginnings() {
+		r.begins[m] = d.name
+	}
 	for _, m := range d.MessageTypes() {
 		r.meant[m] = true
 	}
 	return nil
+}
+
+// beginnings are the messages that can be the first of a saga.
+func (d *Definition) beginnings() []string {
+	if d.cancel == nil {
+		return []string{d.start.message}
+	}
+	return []string{d.start.message, d.cancel.message}
 }
 
 // Definition finds a version of a definition; version 0 is the newest.
@@ -105,7 +117,7 @@ func (r *Registry) Apply(s State, in Input, now time.Time) ([]Decision, error) {
 		d, _ = r.Definition(s.Definition, s.Version)
 	} else {
 		m, _ := in.(Message)
-		d, _ = r.Definition(r.started[m.Type], 0)
+		d, _ = r.Definition(r.begins[m.Type], 0)
 	}
 	switch {
 	case d == nil && !s.Exists():

@@ -115,19 +115,20 @@ func (a *api) list(ctx context.Context, in *listInput) (*listOutput, error) {
 	return out, nil
 }
 
-type skuInput struct {
+// SKUPath is the sku in a path. It is exported for huma, which fills in embedded structs only then.
+type SKUPath struct {
 	SKU string `path:"sku" doc:"At most 128 bytes without control characters, percent-encoded"`
 }
 
 // Resolve implements huma.Resolver: it checks what a JSON Schema cannot say.
-func (in *skuInput) Resolve(huma.Context) []error {
+func (in *SKUPath) Resolve(huma.Context) []error {
 	if err := stock.CheckSKU(in.SKU); err != nil {
 		return []error{&huma.ErrorDetail{Location: "path.sku", Message: err.Error()}}
 	}
 	return nil
 }
 
-func (a *api) get(ctx context.Context, in *skuInput) (*levelOutput, error) {
+func (a *api) get(ctx context.Context, in *SKUPath) (*levelOutput, error) {
 	level, err := a.store.Level(ctx, in.SKU)
 	if err != nil {
 		return nil, a.problem(err)
@@ -136,7 +137,7 @@ func (a *api) get(ctx context.Context, in *skuInput) (*levelOutput, error) {
 }
 
 type setInput struct {
-	skuInput
+	SKUPath
 	Body struct {
 		OnHand int64 `json:"onHand" minimum:"0" maximum:"1000000000000" example:"100" doc:"What the next order can have"`
 	}

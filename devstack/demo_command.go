@@ -10,10 +10,10 @@ import (
 	"waybill/devstack/stack"
 )
 
-type demoCommand struct{}
+type demoCommand struct{ brokerChoice }
 
 // Run has a stack of its own on free ports, so it can run beside another.
-func (demoCommand) Run(ctx context.Context, stdout io.Writer) (err error) {
+func (c *demoCommand) Run(ctx context.Context, stdout io.Writer) (err error) {
 	workspace, err := stack.Workspace(".")
 	if err != nil {
 		return err
@@ -30,7 +30,13 @@ func (demoCommand) Run(ctx context.Context, stdout io.Writer) (err error) {
 		err = remove()
 	}()
 	console := stack.NewConsole(stdout, isTerminal(stdout))
-	s, err := stack.Up(ctx, stack.Config{Workspace: workspace, Dir: dir, EphemeralPorts: true, Console: console})
+	s, err := stack.Up(ctx, stack.Config{
+		Workspace:      workspace,
+		Dir:            dir,
+		EphemeralPorts: true,
+		RealKafka:      c.Broker == "kafka",
+		Console:        console,
+	})
 	if err != nil {
 		return err
 	}

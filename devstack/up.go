@@ -12,7 +12,14 @@ import (
 	"waybill/devstack/stack"
 )
 
+// brokerChoice is a flag of the commands that start a stack.
+type brokerChoice struct {
+	Broker string `enum:"embedded,kafka" default:"embedded" env:"BROKER" help:"The embedded broker, or a real Apache Kafka (kafka), which needs Java and Maven."`
+}
+
 type upCommand struct {
+	brokerChoice
+
 	Dir            string `default:"${dir}" help:"Where the stack keeps its state, data and logs. Relative to the source tree."`
 	EphemeralPorts bool   `help:"Take free ports, so that several stacks can run side by side."`
 	Fresh          bool   `help:"Remove the data of the last run first."`
@@ -33,6 +40,7 @@ func (c *upCommand) Run(ctx context.Context, stdout io.Writer) error {
 		Dir:            c.Dir,
 		EphemeralPorts: c.EphemeralPorts,
 		Fresh:          c.Fresh,
+		RealKafka:      c.Broker == "kafka",
 		Console:        console,
 		ShowLogs:       !c.Quiet,
 	})

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -63,12 +64,12 @@ func stopSignal(name string) syscall.Signal {
 // isOurs reports whether a pid of an earlier run still is what it was then, and
 // not a stranger that has got the number since.
 func isOurs(p Process) bool {
-	program := map[string]string{Broker: "devstack"}[p.Name]
-	if program == "" {
-		program = p.Name
+	programs := []string{p.Name}
+	if p.Name == Broker {
+		programs = []string{"devstack", "java"}
 	}
 	path, _, _ := strings.Cut(process.CommandLine(p.Pid), " ")
-	return filepath.Base(path) == program
+	return slices.Contains(programs, filepath.Base(path))
 }
 
 // wipe removes what earlier runs have left in the directory, but for the lock
@@ -78,7 +79,7 @@ func wipe(dir string) error {
 	if err != nil {
 		return err
 	}
-	for _, path := range []string{home, filepath.Join(dir, Broker), stateFile(dir)} {
+	for _, path := range []string{home, filepath.Join(dir, Broker), filepath.Join(dir, realKafka), stateFile(dir)} {
 		if err := os.RemoveAll(path); err != nil {
 			return fmt.Errorf("remove the data of the last run: %w", err)
 		}

@@ -12,6 +12,7 @@ import (
 
 	"waybill/contracts"
 	"waybill/devstack/broker"
+	"waybill/devstack/kafka"
 	"waybill/devstack/loopback"
 	"waybill/devstack/postgres"
 	"waybill/devstack/process"
@@ -24,6 +25,9 @@ var databaseNames = []string{Orders, Inventory, Orchestrator}
 // EnvBrokers names the environment variable with a Kafka to use instead of the
 // embedded broker.
 const EnvBrokers = "KAFKA_BROKERS"
+
+// realKafka is the directory that takes the broker's place with RealKafka.
+const realKafka = "kafka"
 
 // plan is what a stack consists of.
 type plan struct {
@@ -62,7 +66,9 @@ func (s *Stack) plan(ctx context.Context, bin string) (*plan, error) {
 	}
 	brokerUnit := &unit{name: Broker, notOurs: true, addr: externalBrokers}
 	if externalBrokers == "" {
-		brokerUnit = s.broker(bin, ports[Broker])
+		if brokerUnit, err = s.broker(ctx, bin, ports[Broker]); err != nil {
+			return nil, err
+		}
 		p.brokers = brokerUnit.addr
 	}
 	p.servers = []*unit{postgresUnit, brokerUnit}
@@ -95,18 +101,26 @@ func (s *Stack) postgres(ctx context.Context, port int, p *plan) (*unit, error) 
 	}, nil
 }
 
-func (s *Stack) broker(bin string, port int) *unit {
+func (s *Stack) broker(ctx context.Context, bin string, port int) (*unit, error) {
 	addr := loopback.Addr(port)
-	return &unit{
-		name: Broker,
-		addr: addr,
+	u := &unit{
+		name:    Broker,
+		addr:    addr,
+		ready:   func(ctx context.Context) error { return pingBroker(ctx, addr) },
+		logPath: s.logPath(Broker),
 		command: process.Command{
 			Path: filepath.Join(bin, "devstack"),
 			Args: []string{"broker", fmt.Sprintf("--port=%d", port), "--dir=" + filepath.Join(s.cfg.Dir, Broker)},
 		},
-		ready:   func(ctx context.Context) error { return pingBroker(ctx, addr) },
-		logPath: s.logPath(Broker),
 	}
+	if !s.cfg.RealKafka {
+		return u, nil
+	}
+	var err error
+	u.command, err = kafka.Prepare(ctx, kafka.Config{
+		Dir: filepath.Join(s.cfg.Dir, realKafka), Port: port, Progress: s.cfg.Console,
+	})
+	return u, err
 }
 
 func (s *Stack) service(bin, name, addr string, p *plan) *unit {

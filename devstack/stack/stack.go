@@ -25,6 +25,9 @@ type Config struct {
 	EphemeralPorts bool
 	// Fresh removes the data and logs of the last run first.
 	Fresh bool
+	// RealKafka runs an Apache Kafka in place of the embedded broker. It needs
+	// Java and Maven.
+	RealKafka bool
 	// Console shows the stack's steps.
 	Console *Console
 	// ShowLogs shows what the processes write on the console too.

@@ -29,7 +29,7 @@ var alone = kafka.ConfigMap{
 	"enable.idempotence":           false,
 	"max.in.flight":                1,
 	"linger.ms":                    0,
-	"message.timeout.ms":           5000,
+	"message.timeout.ms":           2000,
 	"queue.buffering.max.messages": 10,
 	"go.delivery.report.fields":    "none",
 }

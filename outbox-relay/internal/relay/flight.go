@@ -196,7 +196,7 @@ func (t *term) restart() error {
 }
 
 const (
-	purgePatience   = 2 * time.Second
+	purgePatience   = time.Second
 	restartPause    = 20 * time.Millisecond
 	maxRestartPause = time.Second
 )

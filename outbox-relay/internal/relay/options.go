@@ -22,6 +22,9 @@ type Options struct {
 	Drain time.Duration
 	// Election is how often a standby asks for the lead. Default 200 ms.
 	Election time.Duration
+	// Frozen is how long a leader may do nothing before a standby takes its lead away. Default 3 s, which is more
+	// than a leader that waits for its broker ever takes.
+	Frozen time.Duration
 }
 
 func (o Options) withDefaults() Options {
@@ -35,6 +38,7 @@ func (o Options) withDefaults() Options {
 	orElse(&o.HoleGrace, 2*time.Second)
 	orElse(&o.Drain, 5*time.Second)
 	orElse(&o.Election, 200*time.Millisecond)
+	orElse(&o.Frozen, 3*time.Second)
 	return o
 }
 

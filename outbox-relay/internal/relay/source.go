@@ -99,21 +99,3 @@ func (s *Source) attempt(ctx context.Context) error {
 	}
 	return err
 }
-
-// standBy returns when the session has the lead.
-func (s *Source) standBy(ctx context.Context, session *source.Session) error {
-	ticker := time.NewTicker(s.options.Election)
-	defer ticker.Stop()
-	for {
-		leads, err := session.TryLead(ctx)
-		if err != nil || leads {
-			return err
-		}
-		s.status.set(Standby, nil)
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-ticker.C:
-		}
-	}
-}

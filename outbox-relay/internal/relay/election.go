@@ -1,0 +1,59 @@
+package relay
+
+import (
+	"context"
+	"time"
+
+	"waybill/outbox-relay/internal/source"
+)
+
+// standBy returns when the session has the lead.
+//
+// A leader that dies loses its connection, and with it the lock; the next attempt here gets it. A leader that is frozen
+// (SIGSTOP, a paused machine, a network that swallows packets) keeps its connection. It shows by its session, which
+// waits for a client that says nothing; then the session is ended for it. Should the frozen leader wake up, it finds
+// its session gone, and its epoch is over: it can move the cursor no more. What it may still send are duplicates; see
+// package publish.
+func (s *Source) standBy(ctx context.Context, session *source.Session) error {
+	ticker := time.NewTicker(s.options.Election)
+	defer ticker.Stop()
+	watch := watch{patience: s.options.Frozen}
+	for {
+		leads, err := session.TryLead(ctx)
+		if err != nil || leads {
+			return err
+		}
+		s.status.set(Standby, nil)
+		holder, found, err := session.Holder(ctx)
+		if err != nil {
+			return err
+		}
+		if found && watch.frozen(holder, time.Now()) {
+			s.log.Warn("the leading relay is frozen; taking over", "silent_for", s.options.Frozen)
+			if err := session.Evict(ctx, holder); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+		}
+	}
+}
+
+// watch notices when a leader has stopped doing anything. It goes by this process's monotonic clock and by whether
+// anything has changed, so no two clocks are compared.
+type watch struct {
+	patience time.Duration
+	last     source.Holder
+	since    time.Time
+}
+
+func (w *watch) frozen(holder source.Holder, now time.Time) bool {
+	if holder != w.last || !holder.AwaitsClient {
+		w.last, w.since = holder, now
+		return false
+	}
+	return now.Sub(w.since) >= w.patience
+}

@@ -1,0 +1,159 @@
+package relay_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"waybill/devstack/pgtest"
+	"waybill/migrations"
+	"waybill/outbox-relay/internal/relay"
+	"waybill/outbox-relay/internal/source"
+)
+
+// A broker that is away costs nothing but time: no row becomes stuck, and the relay says what it waits for.
+func TestRowsWaitForABrokerThatIsDown(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	r := s.relay(t, relay.Options{BatchRows: 50, InFlightRows: 200})
+	s.insertMany(t, 3, 10)
+	s.values(t, 30)
+	s.broker.Stop()
+	await(t, func() bool { return r.Status().BrokerErr != nil }, "the relay to say that the broker is down")
+	s.exec(t, `insert into outbox (topic, key, type, payload)
+		select $1, 'k' || k, 'Counted', convert_to(i::text, 'utf8') from generate_series(11, 300) i, generate_series(1, 3) k order by i, k`, topic)
+	s.broker.Start(t)
+	requireCounted(t, s.values(t, 900), 3, 300)
+	s.settled(t)
+	await(t, func() bool { return r.Status().BrokerErr == nil }, "the relay to say that the broker is back")
+	require.Zero(t, one[int64](t, s, `select count(*) from outbox_stuck`))
+}
+
+func TestTheRelayStartsWithoutABroker(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.broker.Stop()
+	s.insertMany(t, 3, 10)
+	r := s.relay(t, relay.Options{})
+	await(t, func() bool { return r.Status().BrokerErr != nil }, "the relay to say that the broker is down")
+	s.broker.Start(t)
+	requireCounted(t, s.values(t, 30), 3, 10)
+	s.settled(t)
+}
+
+// A broker that comes and goes while many rows are on their way: connections break in the middle of requests, so the
+// relay cannot know what arrived. Nothing may be lost, and each key stays in order once duplicates are dropped.
+func TestABrokerThatComesAndGoesBreaksNoOrder(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.relay(t, relay.Options{BatchRows: 100, InFlightRows: 1000})
+	var writers sync.WaitGroup
+	const keys, n = 6, 500
+	for k := 1; k <= keys; k++ {
+		writers.Go(func() {
+			for i := 1; i <= n; i++ {
+				_, err := s.db.Pool.Exec(context.Background(), insertSQL, topic, fmt.Sprint("k", k), fmt.Append(nil, i))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	for range 3 {
+		settledSoFar := one[int64](t, s, `select coalesce(upper(published), 0) from outbox_cursor`)
+		await(t, func() bool {
+			return one[int64](t, s, `select coalesce(upper(published), 0) from outbox_cursor`) >= min(settledSoFar+300, keys*n)
+		}, "some progress")
+		s.broker.Stop()
+		s.broker.Start(t)
+	}
+	writers.Wait()
+	requireCounted(t, s.values(t, keys*n), keys, n)
+	s.settled(t)
+}
+
+func TestADatabaseThatGoesAwayAndReturnsIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Private(t)
+	s := newStage(t)
+	s.db = server.New(t, migrations.Outbox)
+	r := s.relay(t, relay.Options{})
+	s.insertMany(t, 3, 10)
+	s.settled(t)
+	require.NoError(t, server.Stop())
+	await(t, func() bool { return r.Status().Err != nil }, "the relay to say that the database is down")
+	require.NoError(t, server.Start(t.Context()))
+	s.db.Pool.Reset() // its connections are gone
+	s.insert(t, "k1", "11")
+	require.Len(t, s.values(t, 31)["k1"], 11)
+	s.settled(t)
+}
+
+func TestAMissingTableSaysWhichMigrationToRun(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.db = pgtest.New(t)
+	r := s.relay(t, relay.Options{})
+	await(t, func() bool { return r.Status().Err != nil }, "an error")
+	require.ErrorIs(t, r.Status().Err, source.ErrNoSchema)
+	require.ErrorContains(t, r.Status().Err, "migrate up --database URL outbox")
+	_, err := migrations.Up(t.Context(), s.db.URL, migrations.Outbox)
+	require.NoError(t, err)
+	s.insertMany(t, 1, 1)
+	s.settled(t)
+}
+
+// A truncated table hands out ids that the cursor takes for published. That has to be an error: the rows would wait
+// for ever without a word.
+func TestACursorAheadOfTheTableIsAnErrorWithInstructions(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	r := s.relay(t, relay.Options{})
+	s.insertMany(t, 1, 10)
+	s.settled(t)
+	r.stop()
+	s.exec(t, `truncate outbox restart identity`)
+	s.insertMany(t, 1, 1)
+	r = s.relay(t, relay.Options{})
+	await(t, func() bool { return r.Status().Err != nil }, "an error")
+	require.ErrorContains(t, r.Status().Err, "alter table outbox alter column id restart with 11")
+	s.exec(t, `update outbox_cursor set published = '{}'`)
+	s.settled(t)
+	s.distinct(t, 11)
+}
+
+func TestATableTruncatedWhileTheRelayRunsIsFoundToo(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	r := s.relay(t, relay.Options{Fallback: 20 * time.Millisecond})
+	s.insertMany(t, 1, 10)
+	s.settled(t)
+	s.exec(t, `truncate outbox restart identity`)
+	await(t, func() bool { return r.Status().Err != nil }, "an error")
+	require.ErrorContains(t, r.Status().Err, "truncated")
+}
+
+// The broker has acknowledged rows, and the relay dies before its cursor says so. The next one sends them again:
+// duplicates, which consumers drop by event id, but nothing lost and no key out of order.
+func TestACrashBetweenAcknowledgementAndCursorMakesOnlyDuplicates(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.exec(t, `create sequence crashes`)
+	s.exec(t, `create function crash() returns trigger language plpgsql as $$ begin
+		if new.published <> old.published and nextval('crashes') <= 4 then
+			perform pg_terminate_backend(pg_backend_pid());
+		end if;
+		return new; end $$`)
+	s.exec(t, `create trigger crash before update on outbox_cursor for each row execute function crash()`)
+	s.insertMany(t, 5, 100)
+	s.relay(t, relay.Options{BatchRows: 100})
+	s.settled(t)
+	records := s.distinct(t, 500)
+	require.Greater(t, len(records), 500, "the crashes came after acknowledgements")
+	requireCounted(t, firsts(records), 5, 100)
+}

@@ -1,0 +1,52 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Holder is the session that has the lead, as others see it.
+type Holder struct {
+	PID uint32
+	// Activity changes with every statement that the session runs.
+	Activity string
+	// AwaitsClient says that the server has done its part and waits for the relay.
+	AwaitsClient bool
+}
+
+// A leader runs a statement every half second, if only to check that it still leads. The activity of sessions of
+// other roles is only shown to members of pg_read_all_stats; it is null here then.
+const holderSQL = `
+select a.pid, coalesce(a.state_change::text, ''), coalesce(a.wait_event_type = 'Client', false)
+  from pg_locks l
+  join pg_stat_activity a on a.pid = l.pid
+ where l.locktype = 'advisory' and l.granted and l.objsubid = 1
+   and l.database = (select oid from pg_database where datname = current_database())
+   and l.classid::bigint << 32 | l.objid::bigint = $1`
+
+// Holder looks at the session that leads. It returns false if there is none.
+func (s *Session) Holder(ctx context.Context) (Holder, bool, error) {
+	var h Holder
+	err := s.conn.QueryRow(ctx, holderSQL, int64(leaderLock)).Scan(&h.PID, &h.Activity, &h.AwaitsClient)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return h, false, nil
+	}
+	if err != nil {
+		return h, false, fmt.Errorf("look at the leader of database %s: %w", s.database, err)
+	}
+	return h, true, nil
+}
+
+const evictSQL = `select pg_terminate_backend($1)`
+
+// Evict ends the session of a leader that is frozen, and with it its lead. A role may end sessions of its own, and
+// members of pg_signal_backend those of others.
+func (s *Session) Evict(ctx context.Context, h Holder) error {
+	if _, err := s.conn.Exec(ctx, evictSQL, int32(h.PID)); err != nil {
+		return fmt.Errorf("end the session of the frozen leader of database %s: %w", s.database, err)
+	}
+	return nil
+}

@@ -143,7 +143,11 @@ func (t *turn) failed(i int, r reply, m Message) error {
 	}
 	t.record(Replied, step.name, reason)
 	t.settle(i, Failed)
-	t.turnBack(reason)
+	if t.state.Phase == Running {
+		t.turnBack(reason)
+		return nil
+	}
+	t.compensate()
 	return nil
 }
 

@@ -9,10 +9,16 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"waybill/chassis/httpserver"
+	"waybill/chassis/kafka"
 	"waybill/chassis/lifecycle"
 	"waybill/chassis/postgres"
 	"waybill/chassis/telemetry"
+	"waybill/contracts"
+	"waybill/orders/internal/consumer"
+	"waybill/orders/internal/httpapi"
+	orderspg "waybill/orders/internal/postgres"
 	"waybill/outbox"
+	"waybill/outbox/inbox"
 )
 
 // SchemaVersion is the version of the migration set "orders" that this service needs.
@@ -51,16 +57,29 @@ func (a *App) wire(ctx context.Context, cfg Config, pool *pgxpool.Pool) error {
 		return err
 	}
 	metrics := telemetry.Metrics()
+	store := orderspg.NewStore(pool)
+	commands, err := kafka.NewConsumer(cfg.Kafka, kafka.ConsumerOptions{
+		Group:     contracts.GroupOrders,
+		ClientID:  telemetry.Name("orders"),
+		Topics:    []string{contracts.TopicOrderCommands},
+		Transient: postgres.Transient,
+	}, consumer.New(pool, store, a.log, metrics), delivery, a.log, metrics)
+	if err != nil {
+		return err
+	}
 	a.server, err = httpserver.New(cfg.HTTP, httpserver.Options{
 		Title: "Waybill Orders", Version: "1", Log: a.log, Metrics: metrics,
 		Checks: []httpserver.Check{
 			{Name: "postgres", Required: true, Run: postgres.Check(pool)},
+			{Name: "kafka", Run: commands.Check}, // orders are taken without it
 		},
 	})
 	if err != nil {
 		return err
 	}
+	httpapi.Register(a.server.API, store, a.log)
 	a.group.Add("postgres pool", lifecycle.Closer(pool.Close))
+	a.group.Add("command consumer", commands.Run)
 	a.group.Add("http server", a.server.Run)
 	return nil
 }
@@ -71,3 +90,5 @@ func (a *App) Addr() string { return a.server.Addr() }
 // Run serves until ctx ends, and then stops in order: requests that are under way finish first, the
 // consumer follows, the pool last.
 func (a *App) Run(ctx context.Context) error { return a.group.Run(ctx, a.log, patience) }
+
+func delivery(m kafka.Message) inbox.Delivery { return inbox.Delivery(m) }

@@ -1,0 +1,99 @@
+package consumer
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"waybill/contracts"
+	"waybill/orders/internal/order"
+	"waybill/orders/internal/trace"
+	"waybill/outbox"
+	"waybill/outbox/inbox"
+)
+
+type received = inbox.Received[order.Command]
+
+// unknownOrder is the outcome of a command for an order that does not exist.
+const unknownOrder order.Outcome = "unknown_order"
+
+// result is what became of one command.
+type result struct {
+	command order.Command
+	eventID uuid.UUID
+	outcome order.Outcome
+	status  order.Status // of the order, afterwards
+}
+
+// apply carries commands out one after the other on the locked states of their orders, and then
+// stores, in one statement, where each order has arrived. Every command is answered with what its
+// order is now, whether it changed anything or not: a saga that missed the first answer, or that is
+// wrong about the order, learns the truth. A command for an order that does not exist can never be
+// applied (a command follows from an order that was committed) and becomes a dead letter.
+func (h *Handler) apply(ctx context.Context, tx pgx.Tx, commands []received) ([]outbox.Message, []result, error) {
+	ids := make([]int64, len(commands))
+	for i, c := range commands {
+		ids[i] = c.Message.OrderID
+	}
+	before, at, err := h.store.Lock(ctx, tx, ids)
+	if err != nil {
+		return nil, nil, err
+	}
+	now := make(map[int64]order.State, len(before))
+	out := make([]outbox.Message, 0, len(commands))
+	results := make([]result, 0, len(commands))
+	for _, c := range commands {
+		id := c.Message.OrderID
+		state, known := now[id]
+		if !known {
+			state, known = before[id]
+		}
+		if !known {
+			reason := fmt.Errorf("order %d does not exist", id)
+			out = append(out, inbox.DeadLetter(c.Delivery, contracts.GroupOrders, reason))
+			results = append(results, result{c.Message, c.EventID, unknownOrder, ""})
+			continue
+		}
+		next, outcome := state.Apply(c.Message)
+		now[id] = next
+		answer, err := reply(c, next, at)
+		if err != nil {
+			return nil, nil, err
+		}
+		out = append(out, answer)
+		results = append(results, result{c.Message, c.EventID, outcome, next.Status})
+	}
+	return out, results, h.store.Change(ctx, tx, changes(before, now))
+}
+
+// changes lists the orders that are not as they were. Lock and Change agree on the order of ids by
+// the row locks, which are held already.
+func changes(before, now map[int64]order.State) []order.Change {
+	var list []order.Change
+	for id, state := range now {
+		if state != before[id] {
+			list = append(list, order.Change{OrderID: id, From: before[id], To: state})
+		}
+	}
+	return list
+}
+
+// reply tells what an order is after a command, whatever the command wanted.
+func reply(c received, s order.State, at time.Time) (outbox.Message, error) {
+	envelope := contracts.NewEnvelope(c.Message.OrderID, c.EventID, at)
+	var event contracts.Message = contracts.OrderConfirmed{Envelope: envelope}
+	if s.Status == order.Cancelled {
+		event = contracts.OrderCancelled{Envelope: envelope, Reason: s.Reason}
+	}
+	record, err := contracts.Encode(event)
+	if err != nil {
+		return outbox.Message{}, err
+	}
+	if parent := trace.Parent(c.Delivery.Header(contracts.HeaderTraceParent)); parent != "" {
+		record.Headers[contracts.HeaderTraceParent] = parent
+	}
+	return outbox.Message(record), nil
+}

@@ -1,0 +1,78 @@
+// Package consumer applies the saga's commands to orders, each of them once, and answers each with
+// an event that tells what the order is now.
+package consumer
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"waybill/contracts"
+	"waybill/orders/internal/order"
+	"waybill/outbox"
+	"waybill/outbox/inbox"
+)
+
+// Store changes orders inside a transaction.
+type Store interface {
+	Lock(ctx context.Context, tx pgx.Tx, ids []int64) (map[int64]order.State, time.Time, error)
+	Change(ctx context.Context, tx pgx.Tx, changes []order.Change) error
+}
+
+// Handler handles batches of commands. It is safe for concurrent use.
+type Handler struct {
+	inbox   inbox.Processor[order.Command]
+	store   Store
+	log     *slog.Logger
+	metrics metrics
+}
+
+// New returns a handler whose transactions begin on db.
+func New(db inbox.Begin, store Store, log *slog.Logger, reg prometheus.Registerer) *Handler {
+	h := &Handler{store: store, log: log, metrics: newMetrics(reg)}
+	h.inbox = inbox.Processor[order.Command]{
+		Consumer: contracts.GroupOrders,
+		DB:       db,
+		Decode:   decode,
+		Observe:  h.metrics.observe,
+	}
+	return h
+}
+
+// Process applies a batch in one transaction; after an error nothing of it has happened.
+func (h *Handler) Process(ctx context.Context, batch []inbox.Delivery) error {
+	var done []result
+	attempt := h.inbox
+	attempt.Apply = func(ctx context.Context, tx pgx.Tx, commands []received) (out []outbox.Message, err error) {
+		out, done, err = h.apply(ctx, tx, commands)
+		return out, err
+	}
+	if err := attempt.Process(ctx, batch); err != nil {
+		return err
+	}
+	h.report(done) // only what was committed
+	return nil
+}
+
+// Reject sets a command aside that Process refuses again and again.
+func (h *Handler) Reject(ctx context.Context, d inbox.Delivery, reason error) error {
+	return h.inbox.Reject(ctx, d, reason)
+}
+
+func (h *Handler) report(done []result) {
+	for _, r := range done {
+		h.metrics.commands.WithLabelValues(string(r.command.Verb), string(r.outcome)).Inc()
+		switch r.outcome {
+		case order.Contradicted:
+			h.log.Warn("command contradicts the order and changes nothing",
+				"order_id", r.command.OrderID, "command", r.command.Verb, "status", r.status, "event_id", r.eventID)
+		case unknownOrder:
+			h.log.Error("command for an unknown order set aside as a dead letter",
+				"order_id", r.command.OrderID, "command", r.command.Verb, "event_id", r.eventID)
+		case order.Changed, order.Repeated:
+		}
+	}
+}

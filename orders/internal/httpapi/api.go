@@ -1,0 +1,97 @@
+// Package httpapi is the orders API over HTTP. Its operations are declared once: routes, validation,
+// errors and the OpenAPI document come from the same lines.
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strconv"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"waybill/chassis/httpserver"
+	"waybill/chassis/postgres"
+	"waybill/orders/internal/order"
+)
+
+// Orders is what the API is about. An order that does not exist is [order.ErrNotFound].
+type Orders interface {
+	// Place returns the new order's id once the order is durable.
+	Place(ctx context.Context, d order.Draft, traceparent string) (int64, error)
+	Get(ctx context.Context, id int64) (order.Order, error)
+	List(ctx context.Context, f order.Filter, p order.Page) ([]order.Order, error)
+	// RequestCancel returns the order as it is when the request is taken.
+	RequestCancel(ctx context.Context, id int64, reason, traceparent string) (order.Order, error)
+}
+
+type api struct {
+	orders Orders
+	log    *slog.Logger
+}
+
+// Register adds the operations to an API.
+func Register(to huma.API, orders Orders, log *slog.Logger) {
+	a := &api{orders, log}
+	huma.Register(to, placeOperation, handler(a, "place order", a.place))
+	huma.Register(to, getOperation, handler(a, "get order", a.get))
+	huma.Register(to, listOperation, handler(a, "list orders", a.list))
+	huma.Register(to, cancelOperation, handler(a, "cancel order", a.cancel))
+}
+
+// handler gives an operation its time, which begins once the request is read, and makes its error
+// one for HTTP.
+func handler[I, O any](a *api, doing string, do func(context.Context, *I) (*O, error)) func(context.Context, *I) (*O, error) {
+	return func(ctx context.Context, in *I) (*O, error) {
+		ctx, cancel := context.WithTimeout(ctx, httpserver.RequestTimeout)
+		defer cancel()
+		out, err := do(ctx, in)
+		if err != nil {
+			return nil, a.problem(ctx, doing, err)
+		}
+		return out, nil
+	}
+}
+
+// problem is the one place where an error becomes an answer. The client learns what it can do; what
+// happened is for the log.
+func (a *api) problem(ctx context.Context, doing string, err error) error {
+	var answer huma.StatusError
+	switch {
+	case errors.As(err, &answer):
+		return err
+	case errors.Is(err, order.ErrNotFound):
+		return huma.Error404NotFound("there is no such order")
+	case errors.Is(err, context.Canceled):
+		return httpserver.Unavailable("the request was given up") // by the client, who will not read this
+	case postgres.Transient(err):
+		a.log.WarnContext(ctx, "database is away", "doing", doing, "error", err)
+		return httpserver.Unavailable("the database does not answer; try again")
+	default:
+		a.log.ErrorContext(ctx, "request failed", "doing", doing, "error", err)
+		return huma.Error500InternalServerError("something went wrong here; it has been logged")
+	}
+}
+
+// PathID is an order's id in a path. It is a string to huma, whose answer to a word where a number
+// belongs is 422; a URL that cannot exist is 400. Exported, as huma passes over what is not.
+type PathID struct {
+	ID string `path:"id" doc:"The order's id, a positive whole number" example:"1"`
+}
+
+func (i PathID) number() (int64, error) {
+	n, err := strconv.ParseUint(i.ID, 10, 63)
+	if err != nil || n == 0 {
+		return 0, huma.Error400BadRequest("the order id in the path is not a positive whole number")
+	}
+	return int64(n), nil
+}
+
+// Traced takes a client's W3C trace context along.
+type Traced struct {
+	TraceParent string `header:"traceparent" doc:"W3C trace context: the order's messages become part of this trace" example:"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"`
+}
+
+// Every operation may answer these besides its own.
+var commonErrors = []int{http.StatusServiceUnavailable}

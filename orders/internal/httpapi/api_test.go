@@ -1,0 +1,96 @@
+package httpapi_test
+
+import (
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+
+	"waybill/chassis/httpserver"
+	"waybill/devstack/pgtest"
+	"waybill/migrations"
+	"waybill/orders/internal/httpapi"
+	"waybill/orders/internal/postgres"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+// fixture is the API on a database of the test's own, called without a network.
+type fixture struct {
+	*pgtest.Database
+	handler http.Handler
+}
+
+func start(t testing.TB) fixture {
+	t.Helper()
+	return on(t, pgtest.New(t, migrations.Outbox, migrations.Orders))
+}
+
+func on(t testing.TB, db *pgtest.Database) fixture {
+	t.Helper()
+	server, err := httpserver.New(httpserver.Config{Addr: "127.0.0.1:0"}, httpserver.Options{
+		Title: "Orders", Version: "1", Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
+	})
+	require.NoError(t, err)
+	httpapi.Register(server.API, postgres.NewStore(db.Pool), slog.New(slog.DiscardHandler))
+	return fixture{db, server.Router}
+}
+
+func (f fixture) do(r *http.Request) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	f.handler.ServeHTTP(w, r)
+	return w
+}
+
+func (f fixture) get(path string) *httptest.ResponseRecorder {
+	return f.do(httptest.NewRequest(http.MethodGet, path, nil))
+}
+
+func (f fixture) post(path, body string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	return f.do(r)
+}
+
+// place stores a valid order and returns its id.
+func (f fixture) place(t *testing.T, body string) int64 {
+	t.Helper()
+	w := f.post("/v1/orders", body)
+	require.Equal(t, http.StatusAccepted, w.Code, w.Body)
+	var accepted struct{ ID int64 }
+	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &accepted))
+	return accepted.ID
+}
+
+func (f fixture) count(t *testing.T, sql string) (n int) {
+	t.Helper()
+	require.NoError(t, f.Pool.QueryRow(t.Context(), sql).Scan(&n))
+	return n
+}
+
+// problem is RFC 9457's, as far as the tests look.
+type problem struct {
+	Status int
+	Detail string
+	Errors []struct{ Message, Location string }
+}
+
+// requireProblem checks an answer's form, and that nothing of the inside shows in it.
+func requireProblem(t *testing.T, status int, w *httptest.ResponseRecorder) problem {
+	t.Helper()
+	require.Equal(t, status, w.Code, w.Body)
+	require.Equal(t, "application/problem+json", w.Header().Get("Content-Type"))
+	require.Less(t, w.Body.Len(), 2_000)
+	for _, inside := range []string{"select", "insert", "SQLSTATE", "postgres://", "goroutine", ".go:", "httpapi", "pgx"} {
+		require.NotContains(t, w.Body.String(), inside)
+	}
+	var p problem
+	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &p))
+	require.Equal(t, status, p.Status)
+	return p
+}

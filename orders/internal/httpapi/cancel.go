@@ -1,0 +1,67 @@
+package httpapi
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"waybill/chassis/httpserver"
+	"waybill/orders/internal/order"
+	"waybill/orders/internal/trace"
+)
+
+// defaultReason is what a client sees who cancelled an order without saying why.
+const defaultReason = "cancelled on request"
+
+var cancelOperation = huma.Operation{
+	OperationID: "cancelOrder",
+	Method:      http.MethodPost,
+	Path:        "/v1/orders/{id}/cancel",
+	Summary:     "Ask for an order to be cancelled",
+	Description: "202: the request is durable, and the order's saga will act on it; the order is shown as it is now. " +
+		"A CONFIRMED order is taken back if the request comes within the saga's window. Asking twice is the same as once. " +
+		"200: the order is CANCELLED already, and stays as it is.",
+	DefaultStatus: http.StatusAccepted,
+	MaxBodyBytes:  httpserver.MaxBodyBytes + 1, // huma refuses a body of just this size
+	Errors: append([]int{
+		http.StatusBadRequest, http.StatusNotFound,
+		http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType,
+	}, commonErrors...),
+}
+
+type cancelInput struct {
+	PathID
+	Traced
+	Body *cancellation `required:"false"`
+}
+
+type cancellation struct {
+	Reason text `json:"reason,omitempty" doc:"Why, at most 1,000 characters; shown with the order" example:"changed my mind"`
+}
+
+type cancelOutput struct {
+	Status int
+	Body   shown
+}
+
+func (a *api) cancel(ctx context.Context, in *cancelInput) (*cancelOutput, error) {
+	number, err := in.number()
+	if err != nil {
+		return nil, err
+	}
+	var reason string
+	if in.Body != nil {
+		reason = string(in.Body.Reason)
+	}
+	found, err := a.orders.RequestCancel(ctx, number, cmp.Or(reason, defaultReason), trace.Parent(in.TraceParent))
+	if err != nil {
+		return nil, err
+	}
+	out := &cancelOutput{Status: http.StatusAccepted, Body: show(found)}
+	if found.Status == order.Cancelled {
+		out.Status = http.StatusOK
+	}
+	return out, nil
+}

@@ -1,0 +1,60 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"waybill/chassis/httpserver"
+	"waybill/orders/internal/order"
+	"waybill/orders/internal/trace"
+)
+
+var placeOperation = huma.Operation{
+	OperationID: "placeOrder",
+	Method:      http.MethodPost,
+	Path:        "/v1/orders",
+	Summary:     "Place an order",
+	Description: "Accepts an order, which is PENDING until its saga confirms or cancels it. The answer is sent " +
+		"once the order and the message that starts its saga are durable; whether Kafka is up does not matter. " +
+		"After a 503 the order may have been stored or not: look in the list of the user's orders before placing it again.",
+	DefaultStatus: http.StatusAccepted,
+	MaxBodyBytes:  httpserver.MaxBodyBytes + 1, // huma refuses a body of just this size
+	Errors:        append([]int{http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType}, commonErrors...),
+}
+
+type placeInput struct {
+	Traced
+	Body draft
+}
+
+type draft struct {
+	UserID   name  `json:"userId" doc:"Who orders; at most 128 bytes" example:"u1"`
+	SKU      name  `json:"sku" doc:"What is ordered; at most 128 bytes" example:"burger"`
+	Quantity int32 `json:"quantity" minimum:"1" maximum:"1000000" doc:"How many" example:"2"`
+	Note     text  `json:"note,omitempty" doc:"A remark, kept with the order; at most 1,000 characters" example:"kafka test"`
+}
+
+type placeOutput struct {
+	Location string `header:"Location" doc:"Where the order is" example:"/v1/orders/1"`
+	Body     accepted
+}
+
+type accepted struct {
+	ID int64 `json:"id" doc:"The order's id" example:"1"`
+}
+
+func (a *api) place(ctx context.Context, in *placeInput) (*placeOutput, error) {
+	id, err := a.orders.Place(ctx, order.Draft{
+		UserID:   string(in.Body.UserID),
+		SKU:      string(in.Body.SKU),
+		Quantity: in.Body.Quantity,
+		Note:     string(in.Body.Note),
+	}, trace.Parent(in.TraceParent))
+	if err != nil {
+		return nil, err
+	}
+	return &placeOutput{Location: "/v1/orders/" + strconv.FormatInt(id, 10), Body: accepted{id}}, nil
+}

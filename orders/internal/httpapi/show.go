@@ -1,0 +1,53 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"waybill/orders/internal/order"
+)
+
+// shown is an order as clients see it.
+type shown struct {
+	ID        int64     `json:"id" example:"1"`
+	UserID    string    `json:"userId" example:"u1"`
+	SKU       string    `json:"sku" example:"burger"`
+	Quantity  int32     `json:"quantity" example:"2"`
+	Note      string    `json:"note" example:"kafka test"`
+	Status    string    `json:"status" enum:"PENDING,CONFIRMED,CANCELLED" doc:"PENDING until the saga has decided; CANCELLED is final" example:"CONFIRMED"`
+	Reason    string    `json:"reason,omitempty" doc:"Why the order is CANCELLED" example:"insufficient stock: 3 available, 5 requested"`
+	CreatedAt time.Time `json:"createdAt" example:"2026-11-23T10:04:05.123456Z"`
+	UpdatedAt time.Time `json:"updatedAt" doc:"When the status changed last" example:"2026-11-23T10:04:05.234567Z"`
+}
+
+func show(o order.Order) shown {
+	return shown{
+		ID: o.ID, UserID: o.UserID, SKU: o.SKU, Quantity: o.Quantity, Note: o.Note,
+		Status: string(o.Status), Reason: o.Reason, CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt,
+	}
+}
+
+var getOperation = huma.Operation{
+	OperationID: "getOrder",
+	Method:      http.MethodGet,
+	Path:        "/v1/orders/{id}",
+	Summary:     "Show an order",
+	Errors:      append([]int{http.StatusBadRequest, http.StatusNotFound}, commonErrors...),
+}
+
+type orderOutput struct{ Body shown }
+
+func (a *api) get(ctx context.Context, in *PathID) (*orderOutput, error) {
+	number, err := in.number()
+	if err != nil {
+		return nil, err
+	}
+	found, err := a.orders.Get(ctx, number)
+	if err != nil {
+		return nil, err
+	}
+	return &orderOutput{show(found)}, nil
+}

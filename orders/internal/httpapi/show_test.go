@@ -1,0 +1,227 @@
+package httpapi_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"waybill/devstack/pgtest"
+	"waybill/migrations"
+)
+
+func encode(t *testing.T, v any) string {
+	t.Helper()
+	b, err := json.Marshal(v)
+	require.NoError(t, err)
+	return string(b)
+}
+
+func decode(t *testing.T, w *httptest.ResponseRecorder) (v map[string]any) {
+	t.Helper()
+	require.Equal(t, http.StatusOK, w.Code, w.Body)
+	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &v))
+	return v
+}
+
+func TestAnIDThatIsNoNumberIsNotTheSameAsOneThatIsNotThere(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	for id, status := range map[string]int{
+		"1": 404, "9223372036854775807": 404,
+		"0": 400, "-1": 400, "+1": 400, "one": 400, "1.0": 400, "0x1": 400, "9223372036854775808": 400,
+		"%20": 400, "%00": 400, "%ff": 400, "1%2F2": 400, "1'--": 400, strings.Repeat("9", 2_000): 400,
+	} {
+		requireProblem(t, status, f.get("/v1/orders/"+id))
+		requireProblem(t, status, f.post("/v1/orders/"+id+"/cancel", "{}"))
+	}
+	require.Zero(t, f.count(t, events))
+}
+
+// page is what the list answers.
+type page struct {
+	Orders []struct {
+		ID             int64
+		Status, UserID string
+	}
+	Next string
+}
+
+func (f fixture) list(t *testing.T, query string) page {
+	t.Helper()
+	w := f.get("/v1/orders" + query)
+	require.Equal(t, http.StatusOK, w.Code, w.Body)
+	var p page
+	require.NoError(t, json.Unmarshal(w.Body.Bytes(), &p))
+	return p
+}
+
+func (p page) ids() []int64 {
+	ids := make([]int64, len(p.Orders))
+	for i, o := range p.Orders {
+		ids[i] = o.ID
+	}
+	return ids
+}
+
+func TestAnEmptyListIsAListWithoutANext(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, `{"orders":[]}`, strings.TrimSpace(start(t).get("/v1/orders").Body.String()))
+}
+
+func TestListShowsEachOrderOnceNewestFirstThoughOthersAreBeingPlaced(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	var want []int64
+	for range 25 {
+		want = append(want, f.place(t, burger))
+	}
+	slices.Reverse(want)
+	for _, limit := range []int{1, 7, 24, 25, 26, 200} {
+		var got []int64
+		for cursor := ""; ; {
+			p := f.list(t, fmt.Sprintf("?userId=u1&limit=%d&cursor=%s", limit, cursor))
+			got = append(got, p.ids()...)
+			if cursor = p.Next; cursor == "" {
+				break
+			}
+			f.place(t, `{"userId":"other","sku":"s","quantity":1}`)
+		}
+		require.Equal(t, want, got, "limit %d", limit)
+	}
+}
+
+func TestListFiltersByStatusAndUser(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	for _, user := range []string{"a", "b", "a", "b", "a&b"} {
+		f.place(t, encode(t, map[string]any{"userId": user, "sku": "s", "quantity": 1}))
+	}
+	_, err := f.Pool.Exec(t.Context(), `
+update orders set status = case when id = 1 then 'CONFIRMED' else 'CANCELLED' end,
+                  reason = case when id = 2 then 'sold out' end
+where id in (1, 2)`)
+	require.NoError(t, err)
+	require.Equal(t, []int64{5, 4, 3}, f.list(t, "?status=PENDING").ids())
+	require.Equal(t, []int64{2}, f.list(t, "?status=CANCELLED").ids())
+	require.Equal(t, []int64{3, 1}, f.list(t, "?userId=a").ids())
+	require.Equal(t, []int64{1}, f.list(t, "?userId=a&status=CONFIRMED").ids())
+	require.Equal(t, []int64{5}, f.list(t, "?userId="+url.QueryEscape("a&b")).ids())
+	require.Empty(t, f.list(t, "?userId=nobody").ids())
+	require.Equal(t, []int64{5, 4, 3, 2, 1}, f.list(t, "?status=&userId=&cursor=&limit=").ids())
+	require.Equal(t, "sold out", decode(t, f.get("/v1/orders/2"))["reason"])
+	require.NotContains(t, decode(t, f.get("/v1/orders/1")), "reason")
+}
+
+func TestListHasAPageLengthOfFifty(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	_, err := f.Pool.Exec(t.Context(), "insert into orders (user_id, sku, quantity) select 'u', 's', 1 from generate_series(1, 300)")
+	require.NoError(t, err)
+	require.Len(t, f.list(t, "").Orders, 50)
+	require.Len(t, f.list(t, "?limit=200").Orders, 200)
+}
+
+func TestListRefusesWhatItDoesNotUnderstand(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	f.place(t, burger)
+	for query, status := range map[string]int{
+		"cursor=x": 400, "cursor=AAAAAAAAAAA": 400, "cursor=__________8": 400, "cursor=AAAAAAAAEmcAAA": 400, "cursor=%ff": 400,
+		"limit=0": 422, "limit=-1": 422, "limit=201": 422, "limit=ten": 422, "limit=1.5": 422,
+		"status=pending": 422, "status=DONE": 422, "status=%00": 422,
+		"userId=%00": 422, "userId=%ff": 422, "userId=" + strings.Repeat("x", 129): 422,
+		"state=PENDING": 422,
+	} {
+		requireProblem(t, status, f.get("/v1/orders?"+query))
+	}
+}
+
+func TestCancelTellsTheSagaAndChangesNothingByItself(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	f.place(t, burger)
+	w := f.post("/v1/orders/1/cancel", `{"reason":"changed my mind"}`)
+	require.Equal(t, http.StatusAccepted, w.Code, w.Body)
+	require.Contains(t, w.Body.String(), `"status":"PENDING"`)
+
+	var topic, key, kind, payload string
+	require.NoError(t, f.Pool.QueryRow(t.Context(), "select topic, key, type, convert_from(payload, 'UTF8') from outbox order by id desc limit 1").
+		Scan(&topic, &key, &kind, &payload))
+	require.Equal(t, []string{"orders.v1", "1", "OrderCancelRequested"}, []string{topic, key, kind})
+	require.Contains(t, payload, `"orderId":1,"reason":"changed my mind"}`)
+}
+
+func TestCancelNeedsNoBodyAndNoContentType(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	f.place(t, burger)
+	require.Equal(t, http.StatusAccepted, f.do(httptest.NewRequest(http.MethodPost, "/v1/orders/1/cancel", nil)).Code)
+	require.Equal(t, http.StatusAccepted, f.post("/v1/orders/1/cancel", "").Code)
+	require.Equal(t, http.StatusAccepted, f.post("/v1/orders/1/cancel", "{}").Code)
+	require.Equal(t, 3, f.count(t, events+` where convert_from(payload, 'UTF8') like '%"reason":"cancelled on request"%'`))
+
+	require.Equal(t, 1, len(requireProblem(t, 422, f.post("/v1/orders/1/cancel", `{"reason":"a\u0000b"}`)).Errors))
+	require.Equal(t, 1, len(requireProblem(t, 422, f.post("/v1/orders/1/cancel", `{"reason":"`+strings.Repeat("x", 1001)+`"}`)).Errors))
+	requireProblem(t, 422, f.post("/v1/orders/1/cancel", `{"why":"x"}`))
+	requireProblem(t, 413, f.post("/v1/orders/1/cancel", `{"reason":"`+strings.Repeat("x", 64<<10)+`"}`))
+}
+
+func TestCancelLeavesACancelledOrderAlone(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	f.place(t, burger)
+	_, err := f.Pool.Exec(t.Context(), "update orders set status = 'CANCELLED', reason = 'sold out'")
+	require.NoError(t, err)
+	w := f.post("/v1/orders/1/cancel", `{"reason":"again"}`)
+	require.Equal(t, "sold out", decode(t, w)["reason"])
+	require.Equal(t, 1, f.count(t, events), "the OrderCreated alone")
+}
+
+// A database that is away is answered with 503 and Retry-After within two seconds, whether it
+// refuses connections or is frozen, and leaves neither an order nor an event of a request that
+// failed.
+func TestADatabaseThatIsAwayIsA503WithinTwoSeconds(t *testing.T) {
+	t.Parallel()
+	server := pgtest.Private(t)
+	f := on(t, server.New(t, migrations.Outbox, migrations.Orders))
+	f.place(t, burger)
+	require.NoError(t, server.Stop())
+	for _, ask := range []func() *httptest.ResponseRecorder{
+		func() *httptest.ResponseRecorder { return f.post("/v1/orders", burger) },
+		func() *httptest.ResponseRecorder { return f.post("/v1/orders/1/cancel", "{}") },
+		func() *httptest.ResponseRecorder { return f.get("/v1/orders/1") },
+		func() *httptest.ResponseRecorder { return f.get("/v1/orders") },
+	} {
+		began := time.Now()
+		w := ask()
+		require.Less(t, time.Since(began), 2*time.Second)
+		requireProblem(t, http.StatusServiceUnavailable, w)
+		require.Equal(t, "1", w.Header().Get("Retry-After"))
+	}
+	require.NoError(t, server.Start(t.Context()))
+	require.Eventually(t, func() bool { return f.get("/v1/orders/1").Code == http.StatusOK }, 10*time.Second, 20*time.Millisecond)
+	require.Equal(t, []int{1, 1}, []int{f.count(t, orders), f.count(t, events)})
+	f.place(t, burger)
+}
+
+func TestTheDocumentDescribesTheAPIWithExamplesThatAreValid(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	document := f.get("/openapi.json")
+	require.Equal(t, http.StatusOK, document.Code)
+	for _, part := range []string{
+		`"/v1/orders"`, `"/v1/orders/{id}"`, `"/v1/orders/{id}/cancel"`,
+		`"202"`, `"400"`, `"404"`, `"413"`, `"415"`, `"422"`, `"503"`,
+		`"maxLength":128`, `"maxLength":1000`, `"maximum":1000000`, `"burger"`,
+	} {
+		require.Contains(t, document.Body.String(), part)
+	}
+}

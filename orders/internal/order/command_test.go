@@ -1,0 +1,56 @@
+package order_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"waybill/orders/internal/order"
+)
+
+var (
+	pending   = order.State{Status: order.Pending}
+	confirmed = order.State{Status: order.Confirmed}
+	cancelled = order.State{Status: order.Cancelled, Reason: "first"}
+	confirm   = order.Command{OrderID: 1, Verb: order.Confirm}
+	cancel    = order.Command{OrderID: 1, Verb: order.Cancel, Reason: "second"}
+)
+
+func TestEveryCommandInEveryStateDoesWhatTheTableSays(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name    string
+		state   order.State
+		command order.Command
+		want    order.State
+		outcome order.Outcome
+	}{
+		{"pending is confirmed", pending, confirm, confirmed, order.Changed},
+		{"pending is cancelled for the reason given", pending, cancel, order.State{Status: order.Cancelled, Reason: "second"}, order.Changed},
+		{"confirmed stays so", confirmed, confirm, confirmed, order.Repeated},
+		{"confirmed is taken back", confirmed, cancel, order.State{Status: order.Cancelled, Reason: "second"}, order.Changed},
+		{"cancelled keeps its first reason", cancelled, cancel, cancelled, order.Repeated},
+		{"cancelled is final", cancelled, confirm, cancelled, order.Contradicted},
+	}
+	require.Len(t, tests, 3*2, "each of three states, each of two verbs")
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			got, outcome := tt.state.Apply(tt.command)
+			require.Equal(t, tt.want, got)
+			require.Equal(t, tt.outcome, outcome)
+		})
+	}
+}
+
+func TestACommandGivenTwiceIsTheSameAsOnce(t *testing.T) {
+	t.Parallel()
+	for _, state := range []order.State{pending, confirmed, cancelled} {
+		for _, command := range []order.Command{confirm, cancel} {
+			once, _ := state.Apply(command)
+			twice, outcome := once.Apply(command)
+			require.Equal(t, once, twice)
+			require.NotEqual(t, order.Changed, outcome)
+		}
+	}
+}

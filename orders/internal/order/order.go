@@ -1,0 +1,53 @@
+// Package order is what an order is and what may become of it. It knows neither a database nor a
+// broker nor a clock.
+package order
+
+import (
+	"errors"
+	"time"
+)
+
+// Status says how far an order has come.
+type Status string
+
+// The statuses. [State.Apply] is the only way from one to another.
+const (
+	Pending   Status = "PENDING"
+	Confirmed Status = "CONFIRMED"
+	Cancelled Status = "CANCELLED"
+)
+
+// MaxTextRunes bounds a note and a reason, in Unicode code points.
+const MaxTextRunes = 1000
+
+// ErrNotFound says that there is no order of an id.
+var ErrNotFound = errors.New("no such order")
+
+// Draft is an order that a client wants to place.
+type Draft struct {
+	UserID   string
+	SKU      string
+	Quantity int32
+	Note     string
+}
+
+// Order is an order that was accepted.
+type Order struct {
+	ID int64
+	Draft
+	State
+	CreatedAt time.Time
+	UpdatedAt time.Time // when the state changed last
+}
+
+// Filter chooses orders; the zero value of a field means any.
+type Filter struct {
+	Status Status
+	UserID string
+}
+
+// Page is a stretch of the orders that a filter chooses, newest first.
+type Page struct {
+	Before int64 // only ids below this one; 0 for the first page
+	Limit  int
+}

@@ -1,0 +1,68 @@
+// Package postgres keeps orders in Postgres. What an order's change tells the world goes into the
+// outbox in the same transaction.
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"waybill/orders/internal/order"
+)
+
+// Store is safe for concurrent use.
+type Store struct{ pool *pgxpool.Pool }
+
+// NewStore returns a store on a pool that it does not close.
+func NewStore(pool *pgxpool.Pool) *Store { return &Store{pool: pool} }
+
+// row is an order as the table has it.
+type row struct {
+	ID        int64
+	UserID    string
+	SKU       string
+	Quantity  int32
+	Note      string
+	Status    string
+	Reason    string
+	CreatedAt time.Time
+	UpdatedAt time.Time
+}
+
+const columns = `id, user_id, sku, quantity, note, status, coalesce(reason, '') as reason, created_at, updated_at`
+
+func (r row) order() order.Order {
+	return order.Order{
+		ID:        r.ID,
+		Draft:     order.Draft{UserID: r.UserID, SKU: r.SKU, Quantity: r.Quantity, Note: r.Note},
+		State:     order.State{Status: order.Status(r.Status), Reason: r.Reason},
+		CreatedAt: r.CreatedAt.UTC(),
+		UpdatedAt: r.UpdatedAt.UTC(),
+	}
+}
+
+const getSQL = `select ` + columns + ` from orders where id = $1`
+
+// Get returns one order, or [order.ErrNotFound].
+func (s *Store) Get(ctx context.Context, id int64) (order.Order, error) {
+	rows, err := s.pool.Query(ctx, getSQL, id)
+	if err != nil {
+		return order.Order{}, fmt.Errorf("read order: %w", err)
+	}
+	return one(rows)
+}
+
+func one(rows pgx.Rows) (order.Order, error) {
+	r, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[row])
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return order.Order{}, order.ErrNotFound
+	case err != nil:
+		return order.Order{}, fmt.Errorf("read order: %w", err)
+	}
+	return r.order(), nil
+}

@@ -51,7 +51,7 @@ func serve(t *testing.T, store httpapi.Store, log *slog.Logger) http.Handler {
 	require.NoError(t, err)
 	httpapi.Register(server.API, store, log)
 	t.Cleanup(func() { // gives the port back
-		ended, end := context.WithCancel(context.Background())
+		ended, end := context.WithCancel(context.WithoutCancel(t.Context()))
 		end()
 		require.NoError(t, server.Run(ended))
 	})
@@ -212,7 +212,7 @@ func TestBadInputIsNamed(t *testing.T) {
 		})
 	}
 	t.Cleanup(func() {
-		level, err := c.store.Level(context.Background(), "burger")
+		level, err := c.store.Level(context.WithoutCancel(t.Context()), "burger")
 		require.NoError(t, err)
 		require.Equal(t, int64(5), level.OnHand, "bad input changes nothing")
 	})

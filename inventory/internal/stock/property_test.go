@@ -124,25 +124,25 @@ func TestBatchesAnswerAsIfCommandsCameAloneAndConserveStock(t *testing.T) {
 			"a": rapid.Int64Range(0, 12).Draw(t, "a"),
 			"b": rapid.Int64Range(0, 12).Draw(t, "b"),
 		}
-		real := table{onHand: maps.Clone(received), orders: map[int64]stock.Reservation{}}
+		db := table{onHand: maps.Clone(received), orders: map[int64]stock.Reservation{}}
 		model := naive{left: maps.Clone(received)}
 		for _, batch := range rapid.SliceOfN(rapid.SliceOfN(anyCommand, 1, 12), 1, 6).Draw(t, "batches") {
-			replies := real.apply(t, batch)
+			replies := db.apply(t, batch)
 			require.Len(t, replies, len(batch))
 			for i, c := range batch {
 				state, reason := model.apply(c)
 				require.Equal(t, state, replies[i].State, "command %d of %v", i, batch)
 				require.Equal(t, reason, replies[i].Reason)
 			}
-			require.Empty(t, cmp.Diff(model.left, real.onHand))
+			require.Empty(t, cmp.Diff(model.left, db.onHand))
 			held := map[string]int64{}
-			for _, r := range real.orders {
+			for _, r := range db.orders {
 				if r.State == stock.Reserved {
 					held[r.SKU] += int64(r.Quantity)
 				}
 			}
 			for sku := range received {
-				require.Equal(t, received[sku], real.onHand[sku]+held[sku], "sku %s", sku)
+				require.Equal(t, received[sku], db.onHand[sku]+held[sku], "sku %s", sku)
 			}
 		}
 	})

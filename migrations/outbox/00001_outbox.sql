@@ -80,6 +80,7 @@ $$;
 create trigger outbox_wake after insert on outbox for each statement execute function outbox_wake();
 
 -- Rows the broker refuses for good, and the later rows of their keys, which wait (parked) to keep the key's order.
+-- A row that is published leaves the table; one that was discarded stays for the record.
 create table outbox_stuck (
     outbox_id       bigint      primary key,
     key             text,
@@ -91,15 +92,18 @@ create table outbox_stuck (
     stuck_at        timestamptz not null default now(),
     last_attempt_at timestamptz,
     next_attempt_at timestamptz,
+    discarded_at    timestamptz,
     constraint outbox_stuck_says_why   check (parked or error <> ''),
-    constraint outbox_stuck_retried    check (parked = (next_attempt_at is null)),
-    constraint outbox_stuck_parked_key check (not parked or key is not null)
+    constraint outbox_stuck_parked     check (not parked or (key is not null and next_attempt_at is null)),
+    constraint outbox_stuck_goes_on    check (parked or next_attempt_at is not null or discarded_at is not null)
 );
 
 create index outbox_stuck_key on outbox_stuck (key, outbox_id);
-create index outbox_stuck_due on outbox_stuck (next_attempt_at) where not parked;
+create index outbox_stuck_due on outbox_stuck (next_attempt_at) where next_attempt_at is not null;
 
 comment on column outbox_stuck.parked is 'Not refused itself: it waits behind an earlier row of its key.';
+comment on column outbox_stuck.next_attempt_at is
+    'When the leading relay looks at the row again: to send it, or to let a discarded row''s followers go.';
 
 -- Ids given up as rolled back. Read again for a while, so that a row that comes after all is found and published.
 create table outbox_closed (
@@ -147,7 +151,8 @@ create table outbox_audit (
 -- What became of each row, for people and for other tools: select * from outbox_status where key = '42' order by id.
 create view outbox_status as
 select o.id, o.event_id, o.topic, o.key, o.type, o.created_at,
-       case when s.parked then 'parked'
+       case when s.discarded_at is not null then 'discarded'
+            when s.parked then 'parked'
             when s.outbox_id is not null then 'stuck'
             when c.published @> o.id then 'published'
             else 'pending'

@@ -31,11 +31,9 @@ func (t *term) pump(ctx context.Context) error {
 // offer sends a row or sets it aside, and says whether it did: a row that cannot go yet keeps its place, and so does
 // everything behind it.
 func (t *term) offer(ctx context.Context, row *source.Row) (passed bool, err error) {
-	if len(t.stuckKeys) > 0 && row.Key != nil {
-		if _, stuck := t.stuckKeys[string(row.Key)]; stuck {
-			t.park(row)
-			return true, nil
-		}
+	if t.blocked(row) {
+		t.park(row)
+		return true, nil
 	}
 	if len(t.refused) > 0 {
 		if refusal := t.refusedTopic(row.Topic); refusal != nil {
@@ -84,12 +82,7 @@ func (t *term) probe(ctx context.Context, row *source.Row) (passed bool, err err
 	if t.streaming || t.sent > 0 {
 		return false, nil
 	}
-	if t.prober == nil {
-		if t.prober, err = publish.OpenProber(t.kafka, t.name, t.log); err != nil {
-			return false, err
-		}
-	}
-	err = t.prober.Probe(ctx, row)
+	err = t.ask(ctx, row)
 	var refusal *publish.Refusal
 	switch {
 	case err == nil:
@@ -137,7 +130,7 @@ func (t *term) answered(event kafka.Event) {
 }
 
 func (t *term) acknowledged(row *source.Row) {
-	t.meters.published.Inc()
+	t.published.Inc()
 	t.latency.Observe(age(row.Created, time.Now()))
 	t.restarts = 0
 	t.settle(row)

@@ -90,9 +90,9 @@ func (t *term) closeRipe(upTo int64) {
 	for _, g := range ripe {
 		gone := g.ids.Subtract(t.taken).Intersect(looked)
 		t.taken.AddSet(gone)
-		t.settled.AddSet(gone)
-		t.closed.AddSet(gone)
-		t.meters.closed.Add(float64(gone.Size()))
+		t.step.Settled.AddSet(gone)
+		t.step.Closed.AddSet(gone)
+		t.closed.Add(float64(gone.Size()))
 		if rest := g.ids.Subtract(t.taken); !rest.Empty() {
 			g.ids = rest
 			t.holes.generations = append(t.holes.generations, g)

@@ -18,6 +18,8 @@ type Options struct {
 	Fallback time.Duration
 	// HoleGrace is the least age at which a hole is given up as rolled back. Default 2 s.
 	HoleGrace time.Duration
+	// Sweep is how often rows are looked for whose ids were given up. Default 5 s.
+	Sweep time.Duration
 	// Drain is how long rows in flight are waited for at shutdown. Default 5 s.
 	Drain time.Duration
 	// Election is how often a standby asks for the lead. Default 200 ms.
@@ -36,6 +38,7 @@ func (o Options) withDefaults() Options {
 	orElse(&o.Quiet, time.Second)
 	orElse(&o.Fallback, 500*time.Millisecond)
 	orElse(&o.HoleGrace, 2*time.Second)
+	orElse(&o.Sweep, 5*time.Second)
 	orElse(&o.Drain, 5*time.Second)
 	orElse(&o.Election, 200*time.Millisecond)
 	orElse(&o.Frozen, 3*time.Second)

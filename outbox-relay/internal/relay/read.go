@@ -21,7 +21,7 @@ func (t *term) read(ctx context.Context) error {
 	found := len(batch.Rows)
 	t.taken.AddSet(&batch.IDs)
 	if found == 0 {
-		t.spare = append(t.spare, batch)
+		t.recycle(batch)
 	} else {
 		t.bytes += batch.Bytes
 		t.batches = append(t.batches, batch)

@@ -90,7 +90,7 @@ func (s *Source) attempt(ctx context.Context) error {
 	}
 	t := newTerm(s, session, producer, progress)
 	defer t.close()
-	s.log.Info("leading", "published_up_to", progress.Published.End()-1, "holes", len(progress.Published.Holes()), "stuck", progress.Stuck)
+	s.log.Info("leading", "published_up_to", progress.Published.End()-1, "holes", len(progress.Published.Holes()), "stuck_keys", len(progress.StuckKeys))
 	s.status.set(Leading, nil)
 	s.metrics.leading(s.name, true)
 	err = t.run(ctx)

@@ -18,11 +18,9 @@ type term struct {
 	producer *publish.Producer
 	prober   *publish.Prober // opened when the first row is refused
 
-	taken   *cursor.Set // published, in flight, set aside or given up
-	settled cursor.Set  // of these, what the database's cursor does not say yet
-	closed  cursor.Set  // of the settled, what was given up
-	aside   []source.Stuck
-	holes   holes
+	taken *cursor.Set // published, in flight, set aside or given up
+	step  source.Step // what the database does not know yet
+	holes holes
 
 	batches []*source.Batch // with unsettled rows, in the order in which they were read
 	spare   []*source.Batch
@@ -31,8 +29,12 @@ type term struct {
 	sent    int
 	bytes   int
 
-	stuckKeys map[string]struct{}
+	anyStuck  bool
+	stuckKeys map[string]struct{} // later rows of theirs are parked
+	releasing map[string]struct{} // of these, the keys whose parked rows may go
 	refused   map[string]refusedTopic
+	retried   time.Time
+	swept     time.Time
 	broken    error // the producer has ended
 	restarts  int   // in a row without an acknowledgement between
 	streaming bool  // a read is under way: the session can do nothing else
@@ -56,6 +58,8 @@ func newTerm(s *Source, session *source.Session, producer *publish.Producer, pro
 		session: session, producer: producer,
 		taken: progress.Published, paused: progress.Paused,
 		stuckKeys: make(map[string]struct{}, len(progress.StuckKeys)),
+		anyStuck:  progress.AnyStuck || len(progress.StuckKeys) > 0,
+		releasing: map[string]struct{}{},
 		refused:   map[string]refusedTopic{},
 		answering: true,
 		pause:     s.options.PollMin, lastRow: now, checked: now, verified: now,
@@ -110,6 +114,12 @@ func (t *term) round(ctx context.Context) error {
 	if err := t.advance(ctx); err != nil {
 		return err
 	}
+	if err := t.retry(ctx); err != nil {
+		return err
+	}
+	if err := t.sweep(ctx); err != nil {
+		return err
+	}
 	if err := t.watchHoles(ctx); err != nil {
 		return err
 	}
@@ -122,16 +132,14 @@ func (t *term) round(ctx context.Context) error {
 // advance makes durable what has been settled since the last time.
 func (t *term) advance(ctx context.Context) error {
 	t.collect()
-	if t.settled.Empty() && len(t.aside) == 0 {
+	if t.step.Empty() {
 		return nil
 	}
-	paused, err := t.session.Advance(ctx, source.Step{Settled: &t.settled, Closed: &t.closed, Stuck: t.aside})
+	paused, err := t.session.Advance(ctx, &t.step)
 	if err != nil {
 		return err
 	}
-	t.settled.Clear()
-	t.closed.Clear()
-	t.aside = t.aside[:0]
+	t.step.Clear()
 	t.confirmed(paused)
 	return nil
 }
@@ -144,17 +152,32 @@ func (t *term) collect() {
 			kept = append(kept, b)
 			continue
 		}
-		t.settled.AddSet(&b.IDs)
-		t.release(b)
+		t.account(b)
+		t.bytes -= b.Bytes
+		t.recycle(b)
 	}
 	clear(t.batches[len(kept):])
 	t.batches = kept
 }
 
-func (t *term) release(b *source.Batch) {
-	t.bytes -= b.Bytes
-	b.Reset()
-	t.spare = append(t.spare, b)
+// account notes the settled rows of a batch for the next step.
+func (t *term) account(b *source.Batch) {
+	if b.Origin == source.New && b.Unsettled == 0 {
+		t.step.Settled.AddSet(&b.IDs)
+		return
+	}
+	for i := range b.Rows {
+		row := &b.Rows[i]
+		switch {
+		case row.State != source.Settled:
+		case b.Origin == source.New:
+			t.step.Settled.AddID(row.ID)
+		case b.Origin == source.Late:
+			t.step.Late.AddID(row.ID)
+		case !row.Aside:
+			t.step.Released = append(t.step.Released, row.ID)
+		}
+	}
 }
 
 // check makes sure from time to time that the lead is still ours, that nobody has paused the source, and that the
@@ -208,10 +231,8 @@ func (t *term) drain(ctx context.Context) error {
 		}
 	}
 	for _, b := range t.batches {
-		for i := range b.Rows {
-			if b.Rows[i].State == source.Settled {
-				t.settled.AddID(b.Rows[i].ID)
-			}
+		if b.Unsettled > 0 {
+			t.account(b)
 		}
 	}
 	// Detached: ctx has ended, and this write saves everybody duplicates.

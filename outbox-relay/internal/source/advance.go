@@ -10,24 +10,37 @@ import (
 	"waybill/outbox-relay/internal/cursor"
 )
 
-// Stuck is a row set aside: refused by the broker, or parked behind an earlier row of its key.
-type Stuck struct {
-	ID     int64
-	Key    *string
-	Topic  string
-	Parked bool
-	Code   string
-	Error  string
-}
-
-// Step is what a leader has settled since its last step.
+// Step is what a leader has settled since its last step. The zero value is nothing.
 type Step struct {
 	// Settled are ids that need not be read again: acknowledged, set aside, or closed.
-	Settled *cursor.Set
+	Settled cursor.Set
 	// Closed are the ids among them that were given up as rolled back.
-	Closed *cursor.Set
-	// Stuck are the rows among them that were set aside.
+	Closed cursor.Set
+	// Late are ids that had been given up and were published after all.
+	Late cursor.Set
+	// Stuck are the rows that were set aside, some of them not for the first time.
 	Stuck []Stuck
+	// Released are the ids of stuck rows that are published or discarded now.
+	Released []int64
+}
+
+// Empty says whether there is nothing to make durable.
+func (s *Step) Empty() bool {
+	return s.Settled.Empty() && s.Closed.Empty() && s.Late.Empty() && len(s.Stuck) == 0 && len(s.Released) == 0
+}
+
+// plain says whether moving the cursor is all there is to do.
+func (s *Step) plain() bool {
+	return s.Closed.Empty() && s.Late.Empty() && len(s.Stuck) == 0 && len(s.Released) == 0
+}
+
+// Clear empties the step and keeps its memory.
+func (s *Step) Clear() {
+	s.Settled.Clear()
+	s.Closed.Clear()
+	s.Late.Clear()
+	clear(s.Stuck)
+	s.Stuck, s.Released = s.Stuck[:0], s.Released[:0]
 }
 
 const (
@@ -38,33 +51,30 @@ update outbox_cursor
  where epoch = $1
 returning paused`
 	closeHolesSQL = `insert into outbox_closed (ids) values ($1::text::int8multirange)`
-	setAsideSQL   = `
-insert into outbox_stuck (outbox_id, key, topic, parked, error_code, error, attempts, last_attempt_at, next_attempt_at)
-select id, key, topic, parked, code, error,
-       case when parked then 0 else 1 end,
-       case when parked then null else now() end,
-       case when parked then null else now() + interval '1 second' end
-  from unnest($1::bigint[], $2::text[], $3::text[], $4::boolean[], $5::text[], $6::text[])
-       as r (id, key, topic, parked, code, error)
-on conflict (outbox_id) do nothing`
 )
 
 // Advance makes a step durable, all of it or nothing, and says whether an operator has paused the source. It
 // returns ErrDeposed if the session's term is over.
-func (s *Session) Advance(ctx context.Context, step Step) (paused bool, err error) {
-	if len(step.Stuck) == 0 && (step.Closed == nil || step.Closed.Empty()) {
-		return s.moveCursor(ctx, s.conn, step.Settled)
+func (s *Session) Advance(ctx context.Context, step *Step) (paused bool, err error) {
+	if step.plain() {
+		return s.moveCursor(ctx, s.conn, &step.Settled)
 	}
 	err = pgx.BeginFunc(ctx, s.conn, func(tx pgx.Tx) error {
-		if paused, err = s.moveCursor(ctx, tx, step.Settled); err != nil {
+		if paused, err = s.moveCursor(ctx, tx, &step.Settled); err != nil {
 			return err
 		}
-		if step.Closed != nil && !step.Closed.Empty() {
+		if !step.Closed.Empty() {
 			if _, err := tx.Exec(ctx, closeHolesSQL, step.Closed.String()); err != nil {
 				return fmt.Errorf("remember closed holes: %w", err)
 			}
 		}
-		return setAside(ctx, tx, step.Stuck)
+		if err := forgetLate(ctx, tx, &step.Late); err != nil {
+			return err
+		}
+		if err := setAside(ctx, tx, step.Stuck); err != nil {
+			return err
+		}
+		return unstick(ctx, tx, step.Released)
 	})
 	return paused, err
 }
@@ -82,23 +92,4 @@ func (s *Session) moveCursor(ctx context.Context, on queryer, settled *cursor.Se
 		return false, fmt.Errorf("move the cursor of database %s: %w", s.database, err)
 	}
 	return paused, nil
-}
-
-func setAside(ctx context.Context, tx pgx.Tx, rows []Stuck) error {
-	if len(rows) == 0 {
-		return nil
-	}
-	var (
-		ids                  = make([]int64, len(rows))
-		keys                 = make([]*string, len(rows))
-		parked               = make([]bool, len(rows))
-		topics, codes, texts = make([]string, len(rows)), make([]string, len(rows)), make([]string, len(rows))
-	)
-	for i, r := range rows {
-		ids[i], keys[i], topics[i], parked[i], codes[i], texts[i] = r.ID, r.Key, r.Topic, r.Parked, r.Code, r.Error
-	}
-	if _, err := tx.Exec(ctx, setAsideSQL, ids, keys, topics, parked, codes, texts); err != nil {
-		return fmt.Errorf("set rows aside: %w", err)
-	}
-	return nil
 }

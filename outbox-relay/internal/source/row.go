@@ -23,9 +23,11 @@ type Row struct {
 	Deferred bool
 	// Batch is the batch that the row was read into.
 	Batch *Batch
-	// State and Refusal are for the use of whoever publishes the row.
+	// State, Refusal and Aside are for the use of whoever publishes the row: how far it has come, why it was
+	// refused, and whether it was settled by setting it aside.
 	State   State
 	Refusal error
+	Aside   bool
 }
 
 // State is how far a row has come on its way to the broker.
@@ -49,11 +51,23 @@ type Batch struct {
 	IDs cursor.Set
 	// Unsettled counts the rows that are not settled.
 	Unsettled int
+	// Origin is why the rows were read.
+	Origin Origin
 	// Bytes is the memory that the rows' columns take, without deferred payloads.
 	Bytes int
 
 	arena []byte
 }
+
+// Origin is why a batch was read.
+type Origin uint8
+
+// The rows of a batch are new, or have been parked and are released, or came after their ids were given up.
+const (
+	New Origin = iota
+	Released
+	Late
+)
 
 const arenaSize = 1 << 20
 
@@ -65,7 +79,7 @@ func (b *Batch) Reset() {
 	clear(b.Rows)
 	b.Rows = b.Rows[:0]
 	b.IDs.Clear()
-	b.Unsettled, b.Bytes = 0, 0
+	b.Unsettled, b.Bytes, b.Origin = 0, 0, New
 	b.arena = b.arena[:0]
 }
 

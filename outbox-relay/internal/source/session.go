@@ -119,18 +119,14 @@ type Progress struct {
 	Paused bool
 	// StuckKeys are the keys that have a stuck row: later rows of theirs have to wait.
 	StuckKeys []string
-	// Stuck counts the stuck rows, those without a key among them.
-	Stuck int64
+	// AnyStuck says whether a row is stuck, with a key or without.
+	AnyStuck bool
 }
 
-const (
-	beginTermSQL = `
+const beginTermSQL = `
 update outbox_cursor
    set epoch = epoch + 1, leader = $1, led_since = now()
 returning epoch, published::text, paused`
-	stuckKeysSQL = `select distinct key from outbox_stuck where key is not null`
-	stuckSQL     = `select count(*) from outbox_stuck`
-)
 
 // Begin starts a term: it draws a new epoch, so that the writes of every earlier leader fail from here on, and reads
 // how far they came. The session must have been given the lead.
@@ -147,12 +143,11 @@ func (s *Session) Begin(ctx context.Context, leader string) (Progress, error) {
 	if progress.Published, err = cursor.Parse(published); err != nil {
 		return progress, fmt.Errorf("read the cursor of database %s: %w", s.database, err)
 	}
-	rows, _ := s.conn.Query(ctx, stuckKeysSQL)
-	if progress.StuckKeys, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
-		return progress, fmt.Errorf("read the stuck keys of database %s: %w", s.database, err)
+	if progress.StuckKeys, err = s.stuckKeys(ctx); err != nil {
+		return progress, err
 	}
-	if err := s.conn.QueryRow(ctx, stuckSQL).Scan(&progress.Stuck); err != nil {
-		return progress, fmt.Errorf("count the stuck rows of database %s: %w", s.database, err)
+	if progress.AnyStuck, err = s.AnyStuck(ctx); err != nil {
+		return progress, err
 	}
 	return progress, s.CheckSequence(ctx, progress.Published)
 }

@@ -1,0 +1,211 @@
+package source
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"waybill/outbox-relay/internal/cursor"
+)
+
+// Stuck is a row set aside: refused by the broker, or parked behind an earlier row of its key.
+type Stuck struct {
+	ID     int64
+	Key    *string
+	Topic  string
+	Parked bool
+	Code   string
+	Error  string
+}
+
+// The first attempt was the one that failed just now. Each further one comes twice as late, up to five minutes, and
+// a little off, so that rows that were refused together are not all tried at once.
+const setAsideSQL = `
+insert into outbox_stuck as s (outbox_id, key, topic, parked, error_code, error, attempts, last_attempt_at, next_attempt_at)
+select id, key, topic, parked, code, error,
+       case when parked then 0 else 1 end,
+       case when parked then null else now() end,
+       case when parked then null else now() + interval '1 second' end
+  from unnest($1::bigint[], $2::text[], $3::text[], $4::boolean[], $5::text[], $6::text[])
+       as r (id, key, topic, parked, code, error)
+on conflict (outbox_id) do update
+   set parked = false, error_code = excluded.error_code, error = excluded.error,
+       attempts = s.attempts + 1, last_attempt_at = now(),
+       next_attempt_at = now() + least(interval '5 minutes', interval '1 second' * 2 ^ least(s.attempts, 10)) * (0.9 + 0.2 * random())
+ where not excluded.parked`
+
+func setAside(ctx context.Context, tx pgx.Tx, rows []Stuck) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	var (
+		ids                  = make([]int64, len(rows))
+		keys                 = make([]*string, len(rows))
+		parked               = make([]bool, len(rows))
+		topics, codes, texts = make([]string, len(rows)), make([]string, len(rows)), make([]string, len(rows))
+	)
+	for i, r := range rows {
+		ids[i], keys[i], topics[i], parked[i], codes[i], texts[i] = r.ID, r.Key, r.Topic, r.Parked, r.Code, r.Error
+	}
+	if _, err := tx.Exec(ctx, setAsideSQL, ids, keys, topics, parked, codes, texts); err != nil {
+		return fmt.Errorf("set rows aside: %w", err)
+	}
+	return nil
+}
+
+const (
+	// A key's first row in the table is the one that is tried again. Where the last leader died between publishing
+	// it and its followers, the next one takes its place.
+	promoteSQL = `
+update outbox_stuck s
+   set parked = false, next_attempt_at = now(), error_code = 'RELEASED', error = 'the row it waited for is gone; its turn is next'
+ where s.parked
+   and not exists (select from outbox_stuck e
+                    where e.key = s.key and e.outbox_id < s.outbox_id and (e.parked or e.next_attempt_at is not null))`
+	stuckKeysSQL = `
+select distinct key
+  from outbox_stuck
+ where key is not null and (parked or next_attempt_at is not null)`
+	anyStuckSQL = `select exists (select from outbox_stuck where next_attempt_at is not null)`
+)
+
+// AnyStuck says whether a row is stuck.
+func (s *Session) AnyStuck(ctx context.Context) (any bool, err error) {
+	if err := s.conn.QueryRow(ctx, anyStuckSQL).Scan(&any); err != nil {
+		return false, fmt.Errorf("look for stuck rows of database %s: %w", s.database, err)
+	}
+	return any, nil
+}
+
+// stuckKeys returns the keys that have a stuck row, after making sure that each of them has one to be tried again.
+func (s *Session) stuckKeys(ctx context.Context) ([]string, error) {
+	if _, err := s.conn.Exec(ctx, promoteSQL); err != nil {
+		return nil, fmt.Errorf("promote parked rows of database %s: %w", s.database, err)
+	}
+	rows, _ := s.conn.Query(ctx, stuckKeysSQL)
+	keys, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("read the stuck keys of database %s: %w", s.database, err)
+	}
+	return keys, nil
+}
+
+// Due is a stuck row whose next attempt is due.
+type Due struct {
+	ID int64
+	// Discarded says that an operator has given the row up.
+	Discarded bool
+	// Key and Topic are the row's.
+	Key   *string
+	Topic string
+}
+
+const dueSQL = `
+select outbox_id, discarded_at is not null, key, topic
+  from outbox_stuck
+ where next_attempt_at <= now()
+ order by next_attempt_at
+ limit $1`
+
+// Due returns stuck rows to be looked at again, those that are overdue most first.
+func (s *Session) Due(ctx context.Context, limit int) ([]Due, error) {
+	rows, _ := s.conn.Query(ctx, dueSQL, limit)
+	due, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Due])
+	if err != nil {
+		return nil, fmt.Errorf("read the stuck rows of database %s that are due: %w", s.database, err)
+	}
+	return due, nil
+}
+
+const (
+	readByIDSQL   = `select ` + rowColumns + ` from outbox where id = any($1::bigint[]) order by id`
+	readParkedSQL = `
+select ` + rowColumns + `
+  from outbox
+ where id in (select outbox_id from outbox_stuck where key = any($1::text[]) and parked order by outbox_id limit $2)
+ order by id`
+)
+
+// ReadByID reads rows by their ids into an empty batch with room for them.
+func (s *Session) ReadByID(ctx context.Context, ids []int64, batch *Batch) error {
+	return s.collect(ctx, batch, readByIDSQL, ids)
+}
+
+// ReadParked reads the first parked rows of these keys into an empty batch with room for limit of them.
+func (s *Session) ReadParked(ctx context.Context, keys []string, limit int, batch *Batch) error {
+	return s.collect(ctx, batch, readParkedSQL, keys, limit)
+}
+
+// collect reads rows that are few, in the columns and the format of Read.
+func (s *Session) collect(ctx context.Context, batch *Batch, sql string, args ...any) error {
+	rows, err := s.conn.Query(ctx, sql, append([]any{pgx.QueryResultFormats{1, 1, 1, 1, 1, 1, 1, 1}}, args...)...)
+	if err != nil {
+		return fmt.Errorf("read outbox rows: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if _, err := batch.add(rows.RawValues(), &s.names); err != nil {
+			return err
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("read outbox rows: %w", err)
+	}
+	return nil
+}
+
+const (
+	unstickSQL = `delete from outbox_stuck where outbox_id = any($1::bigint[]) and discarded_at is null`
+	letGoSQL   = `update outbox_stuck set next_attempt_at = null where outbox_id = any($1::bigint[]) and discarded_at is not null`
+)
+
+// unstick takes rows that are published out of the stuck ones, and closes those that were discarded.
+func unstick(ctx context.Context, tx pgx.Tx, ids []int64) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	_, err := tx.Exec(ctx, unstickSQL, ids)
+	if err == nil {
+		_, err = tx.Exec(ctx, letGoSQL, ids)
+	}
+	if err != nil {
+		return fmt.Errorf("release stuck rows: %w", err)
+	}
+	return nil
+}
+
+const (
+	// Ids that were given up, and whose rows are there after all.
+	readLateSQL = `
+select ` + rowColumns + `
+  from outbox
+ where id in (select o.id
+                from outbox_closed c
+               cross join lateral unnest(c.ids) as gap
+               cross join lateral (select id from outbox where id >= lower(gap) and id < upper(gap)) o
+               limit $1)
+ order by id`
+	forgetLateSQL   = `update outbox_closed set ids = ids - $1::text::int8multirange where ids && $1::text::int8multirange`
+	forgetClosedSQL = `delete from outbox_closed where closed_at < now() - interval '15 minutes' or ids = '{}'`
+)
+
+// ReadLate reads rows that became visible after their ids were given up as rolled back, and forgets ids that were
+// given up long ago.
+func (s *Session) ReadLate(ctx context.Context, limit int, batch *Batch) error {
+	if _, err := s.conn.Exec(ctx, forgetClosedSQL); err != nil {
+		return fmt.Errorf("forget closed holes: %w", err)
+	}
+	return s.collect(ctx, batch, readLateSQL, limit)
+}
+
+func forgetLate(ctx context.Context, tx pgx.Tx, late *cursor.Set) error {
+	if late.Empty() {
+		return nil
+	}
+	if _, err := tx.Exec(ctx, forgetLateSQL, late.String()); err != nil {
+		return fmt.Errorf("forget rows that came late: %w", err)
+	}
+	return nil
+}
+

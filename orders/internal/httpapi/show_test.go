@@ -73,7 +73,7 @@ func (p page) ids() []int64 {
 
 func TestAnEmptyListIsAListWithoutANext(t *testing.T) {
 	t.Parallel()
-	require.Equal(t, `{"orders":[]}`, strings.TrimSpace(start(t).get("/v1/orders").Body.String()))
+	require.JSONEq(t, `{"orders":[]}`, start(t).get("/v1/orders").Body.String())
 }
 
 func TestListShowsEachOrderOnceNewestFirstThoughOthersAreBeingPlaced(t *testing.T) {
@@ -168,8 +168,8 @@ func TestCancelNeedsNoBodyAndNoContentType(t *testing.T) {
 	require.Equal(t, http.StatusAccepted, f.post("/v1/orders/1/cancel", "{}").Code)
 	require.Equal(t, 3, f.count(t, events+` where convert_from(payload, 'UTF8') like '%"reason":"cancelled on request"%'`))
 
-	require.Equal(t, 1, len(requireProblem(t, 422, f.post("/v1/orders/1/cancel", `{"reason":"a\u0000b"}`)).Errors))
-	require.Equal(t, 1, len(requireProblem(t, 422, f.post("/v1/orders/1/cancel", `{"reason":"`+strings.Repeat("x", 1001)+`"}`)).Errors))
+	require.Len(t, requireProblem(t, 422, f.post("/v1/orders/1/cancel", `{"reason":"a\u0000b"}`)).Errors, 1)
+	require.Len(t, requireProblem(t, 422, f.post("/v1/orders/1/cancel", `{"reason":"`+strings.Repeat("x", 1001)+`"}`)).Errors, 1)
 	requireProblem(t, 422, f.post("/v1/orders/1/cancel", `{"why":"x"}`))
 	requireProblem(t, 413, f.post("/v1/orders/1/cancel", `{"reason":"`+strings.Repeat("x", 64<<10)+`"}`))
 }

@@ -20,6 +20,12 @@ select id, status, coalesce(reason, '') as reason, now() as at
 from orders where id = any($1)
 order by id for no key update`
 
+type locked struct {
+	ID             int64
+	Status, Reason string
+	At             time.Time
+}
+
 // Lock returns the states of those of the orders that exist, and keeps them as they are until tx
 // ends. at is the time of the transaction, which [Store.Change] stamps changes with.
 func (*Store) Lock(ctx context.Context, tx pgx.Tx, ids []int64) (states map[int64]order.State, at time.Time, err error) {
@@ -27,17 +33,13 @@ func (*Store) Lock(ctx context.Context, tx pgx.Tx, ids []int64) (states map[int6
 	if err != nil {
 		return nil, at, fmt.Errorf("lock orders: %w", err)
 	}
-	states = make(map[int64]order.State, len(ids))
-	var (
-		id             int64
-		status, reason string
-	)
-	_, err = pgx.ForEachRow(rows, []any{&id, &status, &reason, &at}, func() error {
-		states[id] = order.State{Status: order.Status(status), Reason: reason}
-		return nil
-	})
+	found, err := pgx.CollectRows(rows, pgx.RowToStructByName[locked])
 	if err != nil {
 		return nil, at, fmt.Errorf("lock orders: %w", err)
+	}
+	states = make(map[int64]order.State, len(found))
+	for _, l := range found {
+		states[l.ID], at = order.State{Status: order.Status(l.Status), Reason: l.Reason}, l.At
 	}
 	return states, at, nil
 }

@@ -221,7 +221,7 @@ func TestWhatWasAppliedBeforeACrashIsNotAppliedAgain(t *testing.T) {
 	s.send(reserve(1, "burger", 2), release(2))
 
 	ctx, die := context.WithCancel(t.Context())
-	handler := crashing{consumer.New(s.db.Pool, store, prometheus.NewRegistry()), die}
+	handler := crashing{consumer.New(s.db.Pool, store, slog.New(slog.DiscardHandler), prometheus.NewRegistry()), die}
 	dying, err := kafka.NewConsumer(s.config().Kafka, kafka.ConsumerOptions{
 		Group: contracts.GroupInventory, ClientID: "dying", Topics: []string{contracts.TopicInventoryCommands},
 	}, handler, func(m kafka.Message) inbox.Delivery { return inbox.Delivery(m) }, slog.New(slog.DiscardHandler), telemetry.Metrics())

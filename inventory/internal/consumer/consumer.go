@@ -6,6 +6,7 @@ package consumer
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -24,71 +25,85 @@ type Store interface {
 
 // Handler makes the effects of commands durable, once each. It is safe for concurrent use.
 type Handler struct {
-	db      inbox.Begin
+	inbox   inbox.Processor[stock.Command]
 	store   Store
+	log     *slog.Logger
 	metrics metrics
 }
 
-// New returns a handler that works on db through the store.
-func New(db inbox.Begin, store Store, reg prometheus.Registerer) *Handler {
-	return &Handler{db: db, store: store, metrics: newMetrics(reg)}
+// New returns a handler whose transactions begin on db.
+func New(db inbox.Begin, store Store, log *slog.Logger, reg prometheus.Registerer) *Handler {
+	h := &Handler{store: store, log: log, metrics: newMetrics(reg)}
+	h.inbox = inbox.Processor[stock.Command]{
+		Consumer: contracts.GroupInventory,
+		DB:       db,
+		Decode:   decode,
+		Observe:  h.metrics.observe,
+	}
+	return h
 }
+
+type command = inbox.Received[stock.Command]
 
 // Process applies a batch of deliveries in one transaction. When it returns nil the batch is
 // durable; after an error nothing of it has happened.
 func (h *Handler) Process(ctx context.Context, batch []inbox.Delivery) error {
-	var answered tally
-	processor := h.processor()
-	processor.Apply = func(ctx context.Context, tx pgx.Tx, received []command) ([]outbox.Message, error) {
-		commands := make([]stock.Command, len(received))
-		for i, r := range received {
-			commands[i] = r.Message
-		}
-		replies, err := h.store.Apply(ctx, tx, commands)
-		if err != nil {
+	var commands []command
+	var replies []stock.Reply
+	attempt := h.inbox
+	attempt.Apply = func(ctx context.Context, tx pgx.Tx, received []command) (_ []outbox.Message, err error) {
+		commands = received
+		if replies, err = h.store.Apply(ctx, tx, messages(received)); err != nil {
 			return nil, err
 		}
-		answered = count(commands, replies)
 		return answers(received, replies, time.Now())
 	}
-	if err := processor.Process(ctx, batch); err != nil {
+	if err := attempt.Process(ctx, batch); err != nil {
 		return err
 	}
-	h.metrics.answered(answered)
+	h.report(commands, replies) // only what was committed
 	return nil
 }
 
 // Reject sets a delivery that Process refuses for good aside, in a transaction of its own.
 func (h *Handler) Reject(ctx context.Context, d inbox.Delivery, reason error) error {
-	return h.processor().Reject(ctx, d, reason)
+	return h.inbox.Reject(ctx, d, reason)
 }
 
-func (h *Handler) processor() *inbox.Processor[stock.Command] {
-	return &inbox.Processor[stock.Command]{
-		Consumer: contracts.GroupInventory,
-		DB:       h.db,
-		Decode:   decode,
-		Observe:  h.metrics.observe,
+func (h *Handler) report(commands []command, replies []stock.Reply) {
+	for i, r := range replies {
+		c := commands[i].Message
+		h.metrics.commands.WithLabelValues(string(c.Action), string(r.State), string(r.Effect)).Inc()
+		if r.Effect == stock.Contradicted {
+			h.log.Warn("order asks for other items than at first and gets the first answer",
+				"order_id", c.OrderID, "sku", c.SKU, "quantity", c.Quantity, "event_id", commands[i].EventID)
+		}
 	}
 }
 
-type command = inbox.Received[stock.Command]
+func messages(received []command) []stock.Command {
+	commands := make([]stock.Command, len(received))
+	for i, r := range received {
+		commands[i] = r.Message
+	}
+	return commands
+}
 
 // answers turns the reply to each command into the message that carries it.
 func answers(received []command, replies []stock.Reply, now time.Time) ([]outbox.Message, error) {
-	messages := make([]outbox.Message, len(replies))
+	out := make([]outbox.Message, len(replies))
 	for i, reply := range replies {
 		record, err := contracts.Encode(answer(received[i], reply, now))
 		if err != nil {
 			return nil, fmt.Errorf("answer %s of order %d: %w", received[i].Message.Action, received[i].Message.OrderID, err)
 		}
-		messages[i] = outbox.Message(record)
+		out[i] = outbox.Message(record)
 		if trace := traceParent(received[i].Delivery); trace != "" {
 			// The headers exist: the cause of an answer is one of them.
-			messages[i].Headers[contracts.HeaderTraceParent] = trace
+			out[i].Headers[contracts.HeaderTraceParent] = trace
 		}
 	}
-	return messages, nil
+	return out, nil
 }
 
 func answer(received command, reply stock.Reply, now time.Time) contracts.Message {

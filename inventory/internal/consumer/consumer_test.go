@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -41,7 +42,7 @@ func newBench(t *testing.T) *bench {
 	t.Helper()
 	db := pgtest.New(t, migrations.Outbox, migrations.Inventory)
 	b := &bench{t: t, pool: db.Pool, store: postgres.NewStore(db.Pool), reg: prometheus.NewRegistry()}
-	b.Handler = consumer.New(db.Pool, b.store, b.reg)
+	b.Handler = consumer.New(db.Pool, b.store, slog.New(slog.DiscardHandler), b.reg)
 	_, err := b.store.SetOnHand(t.Context(), "burger", 5)
 	require.NoError(t, err)
 	return b
@@ -170,7 +171,7 @@ func TestADuplicateOfEachMessageChangesNothing(t *testing.T) {
 	require.Len(t, b.outbox(), 4)
 	b.requireOnHand(5)
 	b.requireCount("waybill_inventory_messages_total", "outcome=applied", 3)
-	b.requireCount("waybill_inventory_messages_total", "outcome=dead_lettered", 1)
+	b.requireCount("waybill_inventory_messages_total", "outcome=dead_letter", 1)
 	b.requireCount("waybill_inventory_messages_total", "outcome=duplicate", 17)
 }
 
@@ -189,9 +190,9 @@ func TestACommandThatIsRepeatedIsAnsweredAgain(t *testing.T) {
 		"InventoryReserved", "InventoryReserved", "InventoryReserved",
 		"InventoryReleased", "InventoryReleased", "InventoryRejected: already released",
 	}, b.answers())
-	b.requireCount("waybill_inventory_commands_total", "action=reserve answer=RESERVED effect=repeated", 1)
-	b.requireCount("waybill_inventory_commands_total", "action=reserve answer=RESERVED effect=contradicted", 1)
-	b.requireCount("waybill_inventory_commands_total", "action=release answer=RELEASED effect=decided", 1)
+	b.requireCount("waybill_inventory_commands_total", "answer=RESERVED command=reserve outcome=repeated", 1)
+	b.requireCount("waybill_inventory_commands_total", "answer=RESERVED command=reserve outcome=contradicted", 1)
+	b.requireCount("waybill_inventory_commands_total", "answer=RELEASED command=release outcome=decided", 1)
 }
 
 func TestAReleaseThatOvertookItsReserveWins(t *testing.T) {
@@ -273,7 +274,7 @@ func TestARollbackLeavesNothingAndCountsNothing(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	reg := prometheus.NewRegistry()
-	failing := consumer.New(broken{b.pool}, b.store, reg)
+	failing := consumer.New(broken{b.pool}, b.store, slog.New(slog.DiscardHandler), reg)
 	batch := []inbox.Delivery{b.delivery(reserve(1, "burger", 2)), b.raw("{")}
 	require.ErrorIs(t, failing.Process(t.Context(), batch), errCommit)
 	require.Empty(t, b.outbox())

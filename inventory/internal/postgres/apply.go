@@ -37,17 +37,22 @@ select order_id, coalesce(sku, '') as sku, coalesce(quantity, 0) as quantity, st
 from reservations
 where order_id = any ($1::bigint[])
 order by order_id
-for update`
+for no key update`
 
 // The skus that are asked for, and those that may be given back. The array is built first, so that
-// stock is read through its primary key, also for many skus.
+// stock is read through its primary key, however many skus there are:
+//
+//	LockRows
+//	  InitPlan 1 -> Index Scan using reservations_pkey on reservations
+//	  -> Index Scan using stock_pkey on stock
+//	       Index Cond: (sku = ANY ($1 || $0))
 const lockStockSQL = `
 select sku, on_hand
 from stock
 where sku = any ($1::text[] || array(
         select sku from reservations where order_id = any ($2::bigint[]) and state = 'RESERVED'))
 order by sku
-for update`
+for no key update`
 
 // load locks and reads what the decision needs, in one round trip.
 func load(ctx context.Context, tx pgx.Tx, commands []stock.Command) (onHand map[string]int64, known []stock.Reservation, err error) {

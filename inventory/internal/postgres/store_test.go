@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -116,9 +117,9 @@ func TestNothingIsLeftOfATransactionThatIsRolledBack(t *testing.T) {
 	require.ErrorIs(t, err, stock.ErrNotFound)
 }
 
-// Two transactions that name the same skus in opposite orders wait for one another, and both of
-// them get through: of the last item there is one, and one order has it.
-func TestTwoConsumersShareTheLastItemsWithoutDeadlock(t *testing.T) {
+// Two transactions name the same skus in opposite orders: of each item there is one, and one order
+// has it.
+func TestTwoConsumersShareTheLastItems(t *testing.T) {
 	t.Parallel()
 	s, pool := newStore(t)
 	const skus = 20
@@ -147,6 +148,56 @@ func TestTwoConsumersShareTheLastItemsWithoutDeadlock(t *testing.T) {
 	requireConserved(t, pool)
 }
 
+// Transactions that lock rows in the same order cannot deadlock. While somebody holds the row in the
+// middle, a batch that names three rows backwards has the first one and waits, and the last is free.
+func TestRowsAreLockedInTheOrderOfTheirKeys(t *testing.T) {
+	t.Parallel()
+	backwards := map[string][]stock.Command{
+		"select sku from stock where sku = 'b'":                      {reserve(6, "c", 1), reserve(5, "b", 1), reserve(4, "a", 1)},
+		"select order_id::text from reservations where order_id = 2": {release(3), release(2), release(1)},
+	}
+	for middle, commands := range backwards {
+		t.Run(middle, func(t *testing.T) {
+			t.Parallel()
+			s, pool := newStore(t)
+			for _, sku := range []string{"a", "b", "c"} {
+				set(t, s, sku, 5)
+			}
+			_, err := apply(t.Context(), s, pool, reserve(1, "a", 1), reserve(2, "b", 1), reserve(3, "c", 1))
+			require.NoError(t, err)
+			holder, err := pool.Begin(t.Context())
+			require.NoError(t, err)
+			_, err = holder.Exec(t.Context(), middle+" for update")
+			require.NoError(t, err)
+
+			done := make(chan error, 1)
+			go func() {
+				_, err := apply(t.Context(), s, pool, commands...)
+				done <- err
+			}()
+			requireOneWaits(t, pool)
+			all, _, _ := strings.Cut(middle, " where")
+			rows, _ := pool.Query(t.Context(), all+" for update skip locked")
+			free, err := pgx.CollectRows(rows, pgx.RowTo[string])
+			require.NoError(t, err)
+			require.Len(t, free, 1)
+			require.Contains(t, []string{"c", "3"}, free[0])
+			require.NoError(t, holder.Rollback(t.Context()))
+			require.NoError(t, <-done)
+		})
+	}
+}
+
+// requireOneWaits waits until a session waits for a lock.
+func requireOneWaits(t *testing.T, pool *pgxpool.Pool) {
+	t.Helper()
+	const waiting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+	require.Eventually(t, func() bool {
+		var n int
+		return pool.QueryRow(t.Context(), waiting).Scan(&n) == nil && n == 1
+	}, 10*time.Second, 5*time.Millisecond)
+}
+
 // Two consumers hold messages of one order, as they may for a moment in a rebalance: the release
 // and the request each find no reservation. Whoever writes second must not believe it.
 func TestATransactionThatComesSecondToAnOrderIsToldToTryAgain(t *testing.T) {
@@ -163,11 +214,7 @@ func TestATransactionThatComesSecondToAnOrderIsToldToTryAgain(t *testing.T) {
 		_, err := apply(t.Context(), s, pool, reserve(1, "a", 2))
 		second <- err
 	}()
-	const waiting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
-	require.Eventually(t, func() bool {
-		var n int
-		return pool.QueryRow(t.Context(), waiting).Scan(&n) == nil && n == 1
-	}, 10*time.Second, 5*time.Millisecond)
+	requireOneWaits(t, pool)
 	require.NoError(t, first.Commit(t.Context()))
 
 	require.ErrorIs(t, <-second, postgres.ErrConflict)

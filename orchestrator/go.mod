@@ -11,6 +11,7 @@ require (
 	github.com/schollz/progressbar/v3 v3.19.1
 	github.com/stretchr/testify v1.12.1
 	go.uber.org/goleak v1.3.0
+	pgregory.net/rapid v1.3.0
 	waybill/chassis v0.0.0-00010101000000-000000000000
 	waybill/contracts v0.0.0
 	waybill/devstack v0.0.0

@@ -34,6 +34,8 @@ type App struct {
 	consumer  *kafka.Consumer[inbox.Delivery]
 	deadlines *deadlines.Poller
 	log       *slog.Logger
+
+	closeStreams func()
 }
 
 // New builds an orchestrator. It waits for a database that is away, until ctx
@@ -69,7 +71,7 @@ func New(ctx context.Context, c Config, log *slog.Logger) (_ *App, err error) {
 		Group: Group, ClientID: telemetry.Name(Group),
 		Topics:    []string{contracts.TopicOrders, contracts.TopicInventory},
 		BatchSize: c.BatchSize, Transient: chassispg.Transient,
-	}, handler, delivery, log, reg)
+	}, handler, func(m kafka.Message) inbox.Delivery { return inbox.Delivery(m) }, log, reg)
 	if err != nil {
 		return nil, err
 	}
@@ -83,10 +85,16 @@ func New(ctx context.Context, c Config, log *slog.Logger) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
-	api := &httpapi.API{Store: store, Registry: registry, Log: log}
+	tokens, err := httpapi.ParseTokens(c.AdminTokens)
+	if err != nil {
+		return nil, err
+	}
+	closing := make(chan struct{})
+	api := &httpapi.API{Store: store, Registry: registry, Log: log, Tokens: tokens, Closing: closing}
 	api.Register(server.API)
 	return &App{
-		pool: pool, server: server, consumer: consumer, log: log,
+		closeStreams: func() { close(closing) },
+		pool:         pool, server: server, consumer: consumer, log: log,
 		deadlines: &deadlines.Poller{
 			Act:  func(ctx context.Context, limit int) (int, error) { return store.ApplyDue(ctx, time.Now(), limit) },
 			Busy: handler.busy, Every: pollEvery, Batch: min(c.DeadlineRate, 200), Rate: c.DeadlineRate, Log: log,
@@ -105,6 +113,7 @@ func (a *App) Run(ctx context.Context) error {
 	parts.Add("deadlines", a.deadlines.Run)
 	parts.Add("consumer", a.consumer.Run)
 	parts.Add("http", a.server.Run)
+	parts.Add("streams", lifecycle.Closer(a.closeStreams))
 	return parts.Run(ctx, a.log, stopWithin)
 }
 
@@ -116,15 +125,4 @@ func Definitions(t ordersaga.Timing) (*saga.Registry, error) {
 		return nil, err
 	}
 	return saga.NewRegistry(order)
-}
-
-func delivery(m kafka.Message) inbox.Delivery {
-	headers := make([]inbox.Header, len(m.Headers))
-	for i, h := range m.Headers {
-		headers[i] = inbox.Header(h)
-	}
-	return inbox.Delivery{
-		Topic: m.Topic, Partition: m.Partition, Offset: m.Offset,
-		Key: m.Key, Value: m.Value, Headers: headers, Time: m.Time,
-	}
 }

@@ -8,6 +8,7 @@ import (
 	"waybill/chassis/kafka"
 	"waybill/chassis/postgres"
 	"waybill/chassis/telemetry"
+	"waybill/orchestrator/internal/httpapi"
 	"waybill/orchestrator/internal/ordersaga"
 )
 
@@ -23,6 +24,8 @@ type Config struct {
 	// DeadlineRate bounds how many deadlines are acted on a second, so that those
 	// which passed during an outage do not all act at once.
 	DeadlineRate int `env:"DEADLINE_RATE" envDefault:"500"`
+	// AdminTokens are name=token pairs of those who may intervene; none: nobody may.
+	AdminTokens []string `env:"ORCHESTRATOR_ADMIN_TOKENS" secret:"true"`
 }
 
 // DefaultConfig is what the environment adds to.
@@ -45,6 +48,9 @@ func (c Config) Validate() []error {
 	positive("REPLY_DEADLINE", c.Timing.ReplyWithin > 0)
 	if c.Timing.CancelWindow < 0 {
 		faults = append(faults, fmt.Errorf("CANCEL_WINDOW must not be negative"))
+	}
+	if _, err := httpapi.ParseTokens(c.AdminTokens); err != nil {
+		faults = append(faults, fmt.Errorf("ORCHESTRATOR_ADMIN_TOKENS: %w", err))
 	}
 	return faults
 }

@@ -25,6 +25,10 @@ type API struct {
 	Store    *postgres.Store
 	Registry *saga.Registry
 	Log      *slog.Logger
+	// Tokens are who may intervene.
+	Tokens Tokens
+	// Closing ends streams when it is closed, so that the server can stop.
+	Closing <-chan struct{}
 }
 
 // Register adds the operations to an API.
@@ -37,6 +41,65 @@ func (a *API) Register(api huma.API) {
 		OperationID: "get-saga", Method: http.MethodGet, Path: "/v1/sagas/{orderId}",
 		Summary: "One saga: where it stands, what it waits for, and its timeline", Tags: []string{"Sagas"},
 	}, a.get)
+	huma.Register(api, huma.Operation{
+		OperationID: "saga-stats", Method: http.MethodGet, Path: "/v1/sagas/stats",
+		Summary: "How the sagas are doing: by state, rates, and the time they take", Tags: []string{"Sagas"},
+	}, a.stats)
+	huma.Register(api, huma.Operation{
+		OperationID: "list-deadlines", Method: http.MethodGet, Path: "/v1/deadlines",
+		Summary: "What is being waited for, the earliest deadline first", Tags: []string{"Sagas"},
+	}, a.deadlines)
+	a.registerStream(api)
+	a.registerDefinitions(api)
+	a.registerInterventions(api)
+}
+
+type statsInput struct {
+	Window string `query:"window" maxLength:"32" default:"1m" doc:"How far to look back for rates and times, such as 30s or 1h at most"`
+}
+
+type statsOutput struct {
+	Body postgres.Stats
+}
+
+func (a *API) stats(ctx context.Context, in *statsInput) (*statsOutput, error) {
+	window, err := time.ParseDuration(in.Window)
+	if err != nil || window < time.Second || window > time.Hour {
+		return nil, invalid("query.window", "must be a duration from 1s to 1h", in.Window)
+	}
+	ctx, cancel := context.WithTimeout(ctx, httpserver.RequestTimeout)
+	defer cancel()
+	stats, err := a.Store.Stats(ctx, time.Now(), window)
+	if err != nil {
+		return nil, a.problem(err)
+	}
+	return &statsOutput{Body: stats}, nil
+}
+
+type deadlinesInput struct {
+	Before time.Time `query:"before" doc:"Only those due before; an hour from now if left out"`
+	Limit  int       `query:"limit" minimum:"1" maximum:"500" default:"50"`
+}
+
+type deadlinesOutput struct {
+	Body struct {
+		Deadlines []postgres.Deadline `json:"deadlines" nullable:"false"`
+	}
+}
+
+func (a *API) deadlines(ctx context.Context, in *deadlinesInput) (*deadlinesOutput, error) {
+	if in.Before.IsZero() {
+		in.Before = time.Now().Add(time.Hour)
+	}
+	ctx, cancel := context.WithTimeout(ctx, httpserver.RequestTimeout)
+	defer cancel()
+	list, err := a.Store.Deadlines(ctx, in.Before, in.Limit)
+	if err != nil {
+		return nil, a.problem(err)
+	}
+	out := &deadlinesOutput{}
+	out.Body.Deadlines = list
+	return out, nil
 }
 
 type listInput struct {
@@ -73,6 +136,8 @@ func (a *API) list(ctx context.Context, in *listInput) (*listOutput, error) {
 			return nil, invalid("query.cursor", "is not one that this API gave out", in.Cursor)
 		}
 	}
+	ctx, cancel := context.WithTimeout(ctx, httpserver.RequestTimeout)
+	defer cancel()
 	sagas, err := a.Store.List(ctx, f, time.Now())
 	if err != nil {
 		return nil, a.problem(err)
@@ -139,6 +204,8 @@ type StepDetail struct {
 }
 
 func (a *API) get(ctx context.Context, in *sagaInput) (*sagaOutput, error) {
+	ctx, cancel := context.WithTimeout(ctx, httpserver.RequestTimeout)
+	defer cancel()
 	state, lines, err := a.Store.Get(ctx, in.ID)
 	if err != nil {
 		return nil, a.problem(err)
@@ -171,6 +238,9 @@ func (a *API) detail(s saga.State, lines []postgres.Line) Detail {
 
 // problem turns an error into what a client may see, once for all operations.
 func (a *API) problem(err error) error {
+	if refused := refusal(err); refused != nil {
+		return refused
+	}
 	switch {
 	case errors.Is(err, postgres.ErrNotFound):
 		return huma.Error404NotFound("there is no such saga")

@@ -1,0 +1,213 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/google/uuid"
+
+	"waybill/orchestrator/internal/postgres"
+	"waybill/orchestrator/saga"
+)
+
+const (
+	// answerWithin bounds how long an intervention watches what comes of it.
+	answerWithin = 10 * time.Second
+	watchEvery   = 25 * time.Millisecond
+)
+
+func (a *API) registerInterventions(api huma.API) {
+	operation := func(id, method, path, summary string) huma.Operation {
+		return huma.Operation{
+			OperationID: id, Method: method, Path: path, Summary: summary, Tags: []string{"Interventions"},
+			Security:    []map[string][]string{{"token": {}}},
+			Middlewares: huma.Middlewares{a.guard(api)},
+			Errors:      []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict},
+		}
+	}
+	schemes := api.OpenAPI().Components
+	if schemes.SecuritySchemes == nil {
+		schemes.SecuritySchemes = map[string]*huma.SecurityScheme{}
+	}
+	schemes.SecuritySchemes["token"] = &huma.SecurityScheme{Type: "http", Scheme: "bearer"}
+
+	huma.Register(api, operation("retry-saga", http.MethodPost, "/v1/sagas/{orderId}/retry",
+		"Send the commands that the saga waits for again, now, with all their attempts"),
+		func(ctx context.Context, in *retryInput) (*interventionOutput, error) {
+			return a.intervene(ctx, in.ID, in.Wait, func(o saga.Operator) saga.Input { return saga.RetryNow{Operator: o, Step: in.Body.Step} }, in.Body.Reason)
+		})
+	huma.Register(api, operation("cancel-saga", http.MethodPost, "/v1/sagas/{orderId}/cancel",
+		"Undo the saga, also long after it completed"),
+		func(ctx context.Context, in *cancelInput) (*interventionOutput, error) {
+			return a.intervene(ctx, in.ID, in.Wait, func(o saga.Operator) saga.Input { return saga.Cancel{Operator: o} }, in.Body.Reason)
+		})
+	huma.Register(api, operation("force-saga", http.MethodPost, "/v1/sagas/{orderId}/force",
+		"End the saga without sending anything: for what was settled by hand"),
+		func(ctx context.Context, in *forceInput) (*interventionOutput, error) {
+			return a.intervene(ctx, in.ID, in.Wait, func(o saga.Operator) saga.Input { return saga.Force{Operator: o, End: in.Body.End} }, in.Body.Reason)
+		})
+	huma.Register(api, operation("move-deadline", http.MethodPut, "/v1/sagas/{orderId}/deadlines/{step}",
+		"Let a step's wait end at another time"),
+		func(ctx context.Context, in *moveInput) (*interventionOutput, error) {
+			return a.intervene(ctx, in.ID, in.Wait, func(o saga.Operator) saga.Input {
+				return saga.MoveDeadline{Operator: o, Step: in.Step, To: in.Body.To}
+			}, in.Body.Reason)
+		})
+	huma.Register(api, operation("revoke-deadline", http.MethodDelete, "/v1/sagas/{orderId}/deadlines/{step}",
+		"Let a step wait for its reply alone"),
+		func(ctx context.Context, in *revokeInput) (*interventionOutput, error) {
+			return a.intervene(ctx, in.ID, in.Wait, func(o saga.Operator) saga.Input { return saga.MoveDeadline{Operator: o, Step: in.Step} }, in.Reason)
+		})
+}
+
+// Target names the saga to intervene in. It is exported because huma fills in
+// exported fields only, embedded ones too.
+type Target struct {
+	ID   string  `path:"orderId" maxLength:"256" doc:"The saga's id: of an order saga, the order id"`
+	Wait float64 `query:"wait" minimum:"0" maximum:"10" default:"2" doc:"Seconds to watch what comes of it before answering"`
+}
+
+type retryInput struct {
+	Target
+	Body struct {
+		Reason string `json:"reason" minLength:"1" maxLength:"500" doc:"Why; kept in the timeline"`
+		Step   string `json:"step,omitempty" maxLength:"128" doc:"Only this step; all that wait if left out"`
+	}
+}
+
+type cancelInput struct {
+	Target
+	Body struct {
+		Reason string `json:"reason" minLength:"1" maxLength:"500" doc:"Why; the client may see it"`
+	}
+}
+
+type forceInput struct {
+	Target
+	Body struct {
+		Reason string `json:"reason" minLength:"1" maxLength:"500" doc:"Why; kept in the timeline"`
+		End    string `json:"end" minLength:"1" maxLength:"64" doc:"One of the definition's two ends, such as CONFIRMED or CANCELLED"`
+	}
+}
+
+type moveInput struct {
+	Target
+	Step string `path:"step" maxLength:"128"`
+	Body struct {
+		Reason string    `json:"reason" minLength:"1" maxLength:"500" doc:"Why; kept in the timeline"`
+		To     time.Time `json:"to" doc:"When the wait is to end"`
+	}
+}
+
+type revokeInput struct {
+	Target
+	Step   string `path:"step" maxLength:"128"`
+	Reason string `query:"reason" required:"true" minLength:"1" maxLength:"500" doc:"Why; kept in the timeline"`
+}
+
+type interventionOutput struct {
+	Body Outcome
+}
+
+// Outcome is what came of an intervention while it was watched.
+type Outcome struct {
+	State    string        `json:"state" doc:"The saga's state when the watch ended"`
+	Observed string        `json:"observed" doc:"What was seen to come of it, in words"`
+	Answered bool          `json:"answered" doc:"Whether something came of it: a reply, or the end of the saga"`
+	Recorded postgres.Line `json:"recorded" doc:"The intervention as it stands in the timeline"`
+	Saga     Detail        `json:"saga"`
+}
+
+func (a *API) intervene(ctx context.Context, id string, wait float64, input func(saga.Operator) saga.Input, reason string) (*interventionOutput, error) {
+	actor, _ := ctx.Value(actorKey{}).(string)
+	operator := saga.Operator{ID: uuid.Must(uuid.NewV7()), Actor: actor, Reason: reason}
+	began := time.Now()
+	if err := a.Store.Intervene(ctx, id, input(operator), began); err != nil {
+		return nil, a.problem(err)
+	}
+	a.Log.Info("operator intervened", "saga", id, "actor", actor, "input", fmt.Sprintf("%T", input(operator)), "reason", reason)
+	watch, cancel := context.WithTimeout(ctx, min(answerWithin, time.Duration(wait*float64(time.Second))))
+	defer cancel()
+	for {
+		// Not with the watch's time: the answer is due even when that is over.
+		state, lines, err := a.Store.Get(ctx, id)
+		if err != nil {
+			return nil, a.problem(err)
+		}
+		recorded, after := split(lines, operator.ID)
+		if state.Phase.Ended() || len(after) > 0 || len(recorded.Commands) == 0 || watch.Err() != nil {
+			return a.outcome(ctx, state, lines, recorded, after, time.Since(began))
+		}
+		select {
+		case <-watch.Done():
+		case <-time.After(watchEvery):
+		}
+	}
+}
+
+// split finds the line of an intervention and those that came after it.
+func split(lines []postgres.Line, id uuid.UUID) (recorded postgres.Line, after []postgres.Line) {
+	for i, l := range lines {
+		if l.CauseID != nil && *l.CauseID == id {
+			return l, lines[i+1:]
+		}
+	}
+	return postgres.Line{}, nil
+}
+
+func (a *API) outcome(ctx context.Context, s saga.State, lines []postgres.Line, recorded postgres.Line, after []postgres.Line, took time.Duration) (*interventionOutput, error) {
+	out := &interventionOutput{Body: Outcome{
+		State: a.Registry.StateName(s), Answered: len(after) > 0 || s.Phase.Ended(), Recorded: recorded, Saga: a.detail(s, lines),
+	}}
+	took = took.Round(time.Millisecond)
+	switch {
+	case len(after) > 0:
+		out.Body.Observed = fmt.Sprintf("%s came within %s: the saga is %s", after[0].CauseType, took, out.Body.State)
+	case s.Phase.Ended():
+		out.Body.Observed = "the saga is " + out.Body.State
+	case len(recorded.Commands) == 0:
+		out.Body.Observed = "recorded; nothing had to be sent, the saga is " + out.Body.State
+	default:
+		sent := recorded.Commands[len(recorded.Commands)-1]
+		rows, err := postgres.Outbox(ctx, a.Store.Pool, s.ID)
+		if err != nil {
+			return nil, a.problem(err)
+		}
+		out.Body.Observed = fmt.Sprintf("no reply to %s within %s; the command is %s", sent.Type, took, whereabouts(rows, sent.ID))
+	}
+	return out, nil
+}
+
+// whereabouts says what became of a command, as far as the outbox tells.
+func whereabouts(rows []postgres.OutboxRow, id uuid.UUID) string {
+	for _, r := range rows {
+		if r.EventID != id {
+			continue
+		}
+		s := fmt.Sprintf("outbox row %d, %s", r.ID, r.Status)
+		if r.Error != "" {
+			s += ": " + r.Error
+		}
+		return s
+	}
+	return "not in the outbox any more"
+}
+
+// refusal maps the engine's errors to answers.
+func refusal(err error) error {
+	switch {
+	case errors.Is(err, saga.ErrEnded):
+		return huma.Error409Conflict("the saga has ended; cancel still undoes a completed one")
+	case errors.Is(err, saga.ErrNotWaiting):
+		return huma.Error409Conflict("that step waits for nothing; GET the saga to see what it waits for")
+	case errors.Is(err, saga.ErrParked):
+		return huma.Error409Conflict("the saga is parked: run an orchestrator that knows its definition's version")
+	case errors.Is(err, saga.ErrUnknownEnd):
+		return invalid("body.end", "must be one of the definition's two ends; GET /v1/definitions names them", nil)
+	}
+	return nil
+}

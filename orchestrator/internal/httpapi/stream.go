@@ -1,0 +1,74 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/sse"
+
+	"waybill/orchestrator/internal/postgres"
+	"waybill/orchestrator/saga"
+)
+
+// lookEvery is how often a stream looks for news.
+const lookEvery = 100 * time.Millisecond
+
+// End is the last event of a stream: the saga has ended.
+type End struct {
+	State  string  `json:"state"`
+	Reason string  `json:"reason,omitempty"`
+	TookMS float64 `json:"tookMs"`
+}
+
+// Trouble says that a stream cannot be served; the client connects again.
+type Trouble struct {
+	Detail string `json:"detail"`
+}
+
+func (a *API) registerStream(api huma.API) {
+	sse.Register(api, huma.Operation{
+		OperationID: "stream-saga", Method: http.MethodGet, Path: "/v1/sagas/{orderId}/stream",
+		Summary: "A saga's transitions as they happen, until it has ended", Tags: []string{"Sagas"},
+	}, map[string]any{"transition": postgres.Line{}, "end": End{}, "trouble": Trouble{}}, a.stream)
+}
+
+// stream sends each transition once, first those that have been. It ends with
+// the saga, with the client, or when the server stops.
+func (a *API) stream(ctx context.Context, in *sagaInput, send sse.Sender) {
+	seen := 0
+	for {
+		state, lines, err := a.Store.Get(ctx, in.ID)
+		if err != nil {
+			_ = send.Data(Trouble{Detail: a.problem(err).Error()}) // the client may be gone
+			return
+		}
+		for _, l := range lines {
+			if l.Seq > seen {
+				if send(sse.Message{ID: l.Seq, Data: l}) != nil {
+					return
+				}
+				seen = l.Seq
+			}
+		}
+		if state.Phase.Ended() {
+			_ = send.Data(a.end(state))
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-a.Closing:
+			return
+		case <-time.After(lookEvery):
+		}
+	}
+}
+
+func (a *API) end(s saga.State) End {
+	return End{
+		State: a.Registry.StateName(s), Reason: s.Reason,
+		TookMS: float64(s.EndedAt.Sub(s.StartedAt).Microseconds()) / 1000,
+	}
+}

@@ -1,0 +1,72 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"waybill/orchestrator/saga"
+	"waybill/outbox"
+)
+
+// Intervene applies what an operator wants to one saga, in a transaction of
+// its own. The errors are ErrNotFound and those of the engine.
+func (s *Store) Intervene(ctx context.Context, id string, in saga.Input, now time.Time) error {
+	err := pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
+		out, err := s.Apply(ctx, tx, []Event{{Saga: id, Input: in}}, now)
+		if err != nil {
+			return err
+		}
+		return outbox.Append(ctx, tx, out...)
+	})
+	if errors.Is(err, saga.ErrUnknownSaga) {
+		return ErrNotFound
+	}
+	if err != nil {
+		return fmt.Errorf("intervene: %w", err)
+	}
+	return nil
+}
+
+// OutboxRow is what became of a message in a service's outbox.
+type OutboxRow struct {
+	ID          int64
+	EventID     uuid.UUID
+	Topic       string
+	Type        string
+	CreatedAt   time.Time
+	Status      string // published, pending, stuck or parked
+	Error       string
+	Attempts    int
+	StuckAt     *time.Time
+	NextAttempt *time.Time
+}
+
+// The view outbox_status belongs to the migration set "outbox", which every
+// database of a service has.
+const outboxSQL = `
+select id, event_id, topic, type, created_at, status,
+       coalesce(error, '') as error, coalesce(attempts, 0) as attempts, stuck_at, next_attempt_at as next_attempt
+from outbox_status where key = $1 order by id`
+
+// Querier is what reads need; a pool, a connection and a transaction have it.
+type Querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}
+
+// Outbox returns all messages of one key in the outbox of a database.
+func Outbox(ctx context.Context, db Querier, key string) ([]OutboxRow, error) {
+	rows, err := db.Query(ctx, outboxSQL, key)
+	if err != nil {
+		return nil, fmt.Errorf("read outbox: %w", err)
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByName[OutboxRow])
+	if err != nil {
+		return nil, fmt.Errorf("read outbox: %w", err)
+	}
+	return list, nil
+}

@@ -51,6 +51,10 @@ func (c *upCommand) Run(ctx context.Context, stdout io.Writer) error {
 	for _, p := range s.State().Processes {
 		console.Say("  %-12s %s", p.Name, p.Addr)
 	}
+	orders, _ := s.State().Process(stack.Orders)
+	console.Say("place an order, and see what became of it:")
+	console.Say(`  curl -s -X POST %s/v1/orders -H "Content-Type: application/json" -d '{"userId":"u1","sku":"burger","quantity":2}'`, orders.Addr)
+	console.Say("  curl -s %s/v1/orders/1", orders.Addr)
 	<-ctx.Done()
 	console.Say("stopping")
 	if err := s.Down(context.WithoutCancel(ctx)); err != nil {

@@ -1,0 +1,233 @@
+package e2e_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"waybill/devstack/process"
+	"waybill/devstack/stack"
+)
+
+// patience bounds every wait. The machine may be busy with other tests.
+const patience = 2 * time.Minute
+
+// build compiles the programs once for all tests.
+var build = sync.OnceValues(func() (string, error) {
+	workspace, err := stack.Workspace(".")
+	if err != nil {
+		return "", err
+	}
+	return stack.Build(context.Background(), workspace, io.Discard)
+})
+
+// system is a running stack, seen from outside: its supervisor's output, the
+// directory, and HTTP.
+type system struct {
+	dir        string
+	supervisor *process.Process
+	output     *output
+}
+
+// output is what the supervisor writes, which may be read while it does.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
+
+// newDir makes a state directory that goes with the test.
+func newDir(t *testing.T) string {
+	t.Helper()
+	dir, remove, err := stack.TempDir()
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, remove()) })
+	return dir
+}
+
+// launch runs `devstack up` in a directory, with settings added to the
+// environment, and does not wait for anything.
+func launch(t *testing.T, dir string, env ...string) *system {
+	t.Helper()
+	bin, err := build()
+	require.NoError(t, err)
+	s := &system{dir: dir, output: new(output)}
+	s.supervisor, err = process.Start(process.Command{
+		Name:   "devstack",
+		Path:   filepath.Join(bin, "devstack"),
+		Args:   []string{"up", "--quiet", "--ephemeral-ports", "--dir=" + dir},
+		Env:    append(os.Environ(), env...),
+		Output: s.output,
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		_ = s.supervisor.Stop(context.WithoutCancel(t.Context()))
+		if t.Failed() {
+			t.Logf("the supervisor wrote:\n%s", s.output)
+		}
+	})
+	return s
+}
+
+// start runs `devstack up` and waits until everything is ready.
+func start(t *testing.T, dir string) *system {
+	t.Helper()
+	s := launch(t, dir)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	require.NoError(t, s.supervisor.AwaitReady(ctx, func(context.Context) error {
+		if !strings.Contains(s.output.String(), "everything is ready") {
+			return fmt.Errorf("not yet")
+		}
+		return nil
+	}))
+	return s
+}
+
+func (s *system) process(t *testing.T, name string) stack.Process {
+	t.Helper()
+	state, err := stack.Read(s.dir)
+	require.NoError(t, err)
+	p, ok := state.Process(name)
+	require.True(t, ok, name)
+	return p
+}
+
+// pids returns the process ids of everything that runs.
+func (s *system) pids(t *testing.T) (pids []int) {
+	t.Helper()
+	state, err := stack.Read(s.dir)
+	require.NoError(t, err)
+	for _, p := range state.Processes {
+		if p.Pid != 0 {
+			pids = append(pids, p.Pid)
+		}
+	}
+	return pids
+}
+
+// killByHand does what a person does with the pid from stack.json.
+func (s *system) killByHand(t *testing.T, name string) {
+	t.Helper()
+	pid := s.process(t, name).Pid
+	require.NotZero(t, pid, "%s does not run", name)
+	require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
+	await(t, name+" is gone", func() bool { return s.process(t, name).Pid == 0 })
+}
+
+// act runs `devstack start NAME` and the like.
+func (s *system) act(t *testing.T, action stack.Action, name string) {
+	t.Helper()
+	client, err := stack.Dial(s.dir)
+	require.NoError(t, err)
+	defer client.Close()
+	require.NoError(t, client.Act(t.Context(), action, name))
+}
+
+func (s *system) url(t *testing.T, name, path string) string {
+	t.Helper()
+	return "http://" + s.process(t, name).Addr + path
+}
+
+// order is an order as GET /v1/orders/{id} shows it.
+type order struct {
+	ID       int64  `json:"id"`
+	UserID   string `json:"userId"`
+	SKU      string `json:"sku"`
+	Quantity int    `json:"quantity"`
+	Note     string `json:"note"`
+	Status   string `json:"status"`
+	Reason   string `json:"reason"`
+}
+
+func (o order) terminal() bool { return o.Status == "CONFIRMED" || o.Status == "CANCELLED" }
+
+// place posts an order, which must be accepted.
+func (s *system) place(t *testing.T, body string) (id int64) {
+	t.Helper()
+	status, answer, _ := call(t, http.MethodPost, s.url(t, stack.Orders, "/v1/orders"), body)
+	require.Equal(t, http.StatusAccepted, status, answer)
+	var placed struct {
+		ID int64 `json:"id"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(answer), &placed))
+	return placed.ID
+}
+
+// outcome waits until an order has reached its end.
+func (s *system) outcome(t *testing.T, id int64) (o order) {
+	t.Helper()
+	await(t, fmt.Sprintf("order %d is terminal", id), func() bool {
+		status, answer, _ := call(t, http.MethodGet, s.url(t, stack.Orders, fmt.Sprintf("/v1/orders/%d", id)), "")
+		require.Equal(t, http.StatusOK, status, answer)
+		require.NoError(t, json.Unmarshal([]byte(answer), &o))
+		return o.terminal()
+	})
+	return o
+}
+
+// stock is what the shelf holds of a sku.
+type stock struct {
+	OnHand   int `json:"onHand"`
+	Received int `json:"received"`
+}
+
+func (s *system) stock(t *testing.T, sku string) (level stock) {
+	t.Helper()
+	status, answer, _ := call(t, http.MethodGet, s.url(t, stack.Inventory, "/v1/stock/"+sku), "")
+	require.Equal(t, http.StatusOK, status, answer)
+	require.NoError(t, json.Unmarshal([]byte(answer), &level))
+	return level
+}
+
+// client keeps no connections that goleak would take for a leak.
+var client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+
+// call makes a request and returns the answer's status, body and header.
+func call(t *testing.T, method, url, body string) (int, string, http.Header) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	require.NoError(t, err)
+	request.Header.Set("Content-Type", "application/json")
+	response, err := client.Do(request)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	return response.StatusCode, string(answer), response.Header
+}
+
+func await(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !condition(); {
+		require.True(t, time.Now().Before(deadline), "waited %s: %s", patience, what)
+		<-time.After(20 * time.Millisecond)
+	}
+}
+
+// gone reports whether a process has ended. One that nobody has waited for yet
+// has no command line any more, though its id is still taken.
+func gone(pid int) bool { return process.CommandLine(pid) == "" }

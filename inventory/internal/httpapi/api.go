@@ -49,7 +49,8 @@ func Register(on huma.API, store Store, log *slog.Logger) {
 		OperationID: "set-stock", Method: http.MethodPut, Path: "/v1/stock/{sku}", Tags: []string{"Stock"},
 		Summary: "Set what is on hand of one sku, which may be new",
 		Description: "Sets the count of what the next order can have, after a delivery or a stock-taking. " +
-			"What is reserved stays reserved. Doing it twice is the same as once.",
+			"What is reserved stays reserved. Doing it twice is the same as once: after a 503 it may have been done, " +
+			"so send it again.",
 		Middlewares: within, MaxBodyBytes: httpserver.MaxBodyBytes,
 		Errors: []int{http.StatusBadRequest, http.StatusServiceUnavailable},
 	}, a.set)

@@ -1,0 +1,488 @@
+package audit_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"waybill/contracts"
+	"waybill/devstack/kafkatest"
+	"waybill/devstack/pgtest"
+	"waybill/drills/audit"
+	"waybill/drills/load"
+	"waybill/migrations"
+)
+
+func TestMain(m *testing.M) {
+	pgtest.Main(m, goleak.IgnoreAnyFunction("github.com/twmb/franz-go/pkg/kgo.(*Client).reapConnectionsLoop"))
+}
+
+// world is a stack's databases, topics and ledger without the services: the tests write what those
+// would have written, and then spoil one thing.
+type world struct {
+	t      *testing.T
+	dbs    map[string]*pgtest.Database
+	broker *kafkatest.Broker
+	ledger string
+	cfg    audit.Config
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{t: t, broker: kafkatest.Start(t, contracts.Topics()...), ledger: filepath.Join(t.TempDir(), "ledger.jsonl")}
+	w.dbs = map[string]*pgtest.Database{
+		"orders":       pgtest.New(t, migrations.Outbox, migrations.Orders),
+		"inventory":    pgtest.New(t, migrations.Outbox, migrations.Inventory),
+		"orchestrator": pgtest.New(t, migrations.Outbox, migrations.Orchestrator),
+	}
+	w.cfg = audit.Config{Databases: map[string]string{}, Brokers: []string{w.broker.Addr()}, Ledger: w.ledger}
+	for name, db := range w.dbs {
+		w.cfg.Databases[name] = db.URL
+	}
+	w.sql("inventory", "insert into stock (sku, on_hand, received) values ('burger', 100, 100)")
+	require.NoError(t, os.WriteFile(w.ledger, nil, 0o600))
+	return w
+}
+
+func (w *world) sql(db, statement string, args ...any) {
+	w.t.Helper()
+	_, err := w.dbs[db].Pool.Exec(w.t.Context(), statement, args...)
+	require.NoError(w.t, err)
+}
+
+// send writes an outbox row, publishes it and has its consumer handle it.
+func (w *world) send(db string, m contracts.Message, consumerDB, group string) uuid.UUID {
+	w.t.Helper()
+	record := w.row(db, m)
+	w.publish(record)
+	w.sql(consumerDB, `insert into inbox (event_id, consumer, topic, "partition", "offset") values ($1, $2, $3, 0, 0)`, record.EventID, group, record.Topic)
+	return record.EventID
+}
+
+func (w *world) row(db string, m contracts.Message) contracts.Record {
+	w.t.Helper()
+	record, err := contracts.Encode(m)
+	require.NoError(w.t, err)
+	headers := record.Headers
+	if headers == nil {
+		headers = map[string]string{}
+	}
+	var id int64
+	require.NoError(w.t, w.dbs[db].Pool.QueryRow(w.t.Context(),
+		"insert into outbox (event_id, topic, key, type, payload, headers) values ($1, $2, $3, $4, $5, $6) returning id",
+		record.EventID, record.Topic, record.Key, record.Type, record.Payload, headers).Scan(&id))
+	w.sql(db, "update outbox_cursor set published = published + int8multirange(int8range($1, $1, '[]'))", id)
+	return record
+}
+
+func (w *world) publish(records ...contracts.Record) {
+	w.t.Helper()
+	for _, r := range records {
+		w.broker.Produce(w.t, kafkatest.Record{
+			Topic: r.Topic, Key: []byte(r.Key), Value: r.Payload, Headers: map[string]string{"ce_id": r.EventID.String(), "ce_type": r.Type},
+		})
+	}
+}
+
+func envelope(order int64, cause uuid.UUID) contracts.Envelope {
+	return contracts.NewEnvelope(order, cause, time.Now())
+}
+
+// place carries an order through the whole flow, to CONFIRMED or CANCELLED, and returns its id.
+func (w *world) place(quantity int32, confirm bool) int64 {
+	w.t.Helper()
+	ctx := w.t.Context()
+	var id int64
+	require.NoError(w.t, pgx.BeginFunc(ctx, w.dbs["orders"].Pool, func(tx pgx.Tx) error {
+		return tx.QueryRow(ctx, "insert into orders (user_id, sku, quantity, created_at) values ('u', 'burger', $1, now() - interval '1 minute') returning id", quantity).Scan(&id)
+	}))
+	created := w.send("orders", contracts.OrderCreated{Envelope: envelope(id, uuid.Nil), UserID: "u", SKU: "burger", Quantity: quantity}, "orchestrator", "orchestrator")
+	reserve := w.send("orchestrator", contracts.ReserveInventory{Envelope: envelope(id, created), SKU: "burger", Quantity: quantity}, "inventory", "inventory-service")
+	var reply uuid.UUID
+	if confirm {
+		w.sql("inventory", "insert into reservations (order_id, sku, quantity, state) values ($1, 'burger', $2, 'RESERVED')", id, quantity)
+		w.sql("inventory", "update stock set on_hand = on_hand - $1 where sku = 'burger'", quantity)
+		reply = w.send("inventory", contracts.InventoryReserved{Envelope: envelope(id, reserve), Reserved: true}, "orchestrator", "orchestrator")
+		confirm := w.send("orchestrator", contracts.ConfirmOrder{Envelope: envelope(id, reply)}, "orders", "orders-service")
+		w.send("orders", contracts.OrderConfirmed{Envelope: envelope(id, confirm)}, "orchestrator", "orchestrator")
+		w.sql("orders", "update orders set status = 'CONFIRMED' where id = $1", id)
+	} else {
+		w.sql("inventory", "insert into reservations (order_id, sku, quantity, state, reason) values ($1, 'burger', $2, 'REJECTED', 'no')", id, quantity)
+		reply = w.send("inventory", contracts.InventoryRejected{Envelope: envelope(id, reserve), Reason: "no"}, "orchestrator", "orchestrator")
+		cancel := w.send("orchestrator", contracts.CancelOrder{Envelope: envelope(id, reply), Reason: "no"}, "orders", "orders-service")
+		w.send("orders", contracts.OrderCancelled{Envelope: envelope(id, cancel), Reason: "no"}, "orchestrator", "orchestrator")
+		w.sql("orders", "update orders set status = 'CANCELLED', reason = 'no' where id = $1", id)
+	}
+	phase, state := "COMPLETED", "CONFIRMED"
+	if !confirm {
+		phase, state = "CANCELLED", "CANCELLED"
+	}
+	w.sql("orchestrator", `insert into sagas (id, definition, version, phase, state, revision, steps, data, started_at, updated_at, ended_at)
+		values ($1, 'order', 1, $2, $3, 3, '[]', '{}', now(), now(), now())`, strconv.FormatInt(id, 10), phase, state)
+	w.transition(id, 1, created)
+	w.transition(id, 2, reply)
+	w.claim(id, id, quantity)
+	return id
+}
+
+func (w *world) transition(order int64, seq int, cause uuid.UUID) {
+	w.t.Helper()
+	w.sql("orchestrator", `insert into saga_transitions (saga_id, seq, at, kind, from_state, to_state, step, cause_id, cause_type, actor, note, commands)
+		values ($1, $2, now(), 'replied', '', '', '', $3, '', '', '', '[]')`, strconv.FormatInt(order, 10), seq, cause)
+}
+
+// claim writes what the client was answered into its ledger.
+func (w *world) claim(n, order int64, quantity int32) {
+	w.t.Helper()
+	line, err := json.Marshal(load.Entry{N: n, UserID: "u", SKU: "burger", Quantity: quantity, Done: time.Now(), Status: 202, OrderID: order})
+	require.NoError(w.t, err)
+	file, err := os.OpenFile(w.ledger, os.O_APPEND|os.O_WRONLY, 0)
+	require.NoError(w.t, err)
+	defer file.Close()
+	_, err = file.Write(append(line, '\n'))
+	require.NoError(w.t, err)
+}
+
+func (w *world) auditor() *audit.Auditor {
+	w.t.Helper()
+	a, err := audit.New(w.t.Context(), w.cfg)
+	require.NoError(w.t, err)
+	w.t.Cleanup(a.Close)
+	return a
+}
+
+func pass(t *testing.T, a *audit.Auditor) audit.Report {
+	t.Helper()
+	report, err := a.Pass(t.Context())
+	require.NoError(t, err)
+	return report
+}
+
+// settle makes everything look as if it had happened a while ago.
+func (w *world) settle() {
+	w.sql("orders", "update orders set updated_at = updated_at - interval '1 hour'")
+	w.sql("inventory", "update reservations set updated_at = updated_at - interval '1 hour'")
+	w.sql("orchestrator", "update sagas set updated_at = updated_at - interval '1 hour'")
+}
+
+func TestASoundSystemPasses(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.place(1, true)
+	w.place(2, false)
+	w.place(3, true)
+	w.settle()
+	report := pass(t, w.auditor())
+	require.Empty(t, report.Findings())
+	require.True(t, report.Passed())
+	require.Zero(t, report.Open)
+	looked := map[audit.Check]int64{}
+	for _, c := range report.Checks {
+		require.NotEmpty(t, c.Promise)
+		looked[c.Check] = c.Looked
+	}
+	require.Equal(t, map[audit.Check]int64{
+		audit.Accepted: 3, audit.Announced: 3, audit.Terminal: 3, audit.Reserved: 3, audit.Agreed: 3, audit.Stock: 1,
+		audit.Delivered: 15, audit.Handled: 15, audit.Once: 6, audit.Ordered: 3, audit.Origin: 0, audit.Trouble: 0,
+	}, looked, "a check that looks at nothing proves nothing")
+}
+
+// violation is one way in which a system can be unsound: what spoils an order that was placed, and
+// which check has to name it, about what.
+type violation struct {
+	confirmed bool // the order that is spoilt
+	spoil     func(w *world, order int64) (subject string)
+	check     audit.Check
+	problem   string
+	repair    string
+}
+
+func aboutOrder(spoil func(w *world, order int64)) func(*world, int64) string {
+	return func(w *world, order int64) string {
+		spoil(w, order)
+		return fmt.Sprintf("order %d", order)
+	}
+}
+
+// held changes what is reserved for an order, and the stock so that it still adds up.
+func (w *world) held(order int64, set string, onHand int) {
+	w.t.Helper()
+	w.sql("inventory", "update reservations set "+set+" where order_id = $1", order)
+	w.sql("inventory", "update stock set on_hand = on_hand + $1 where sku = 'burger'", onHand)
+}
+
+// newest returns the name of the newest row of an outbox.
+func (w *world) newest(db string) string {
+	w.t.Helper()
+	var id int64
+	require.NoError(w.t, w.dbs[db].Pool.QueryRow(w.t.Context(), "select max(id) from outbox").Scan(&id))
+	return fmt.Sprintf("%s outbox row %d", db, id)
+}
+
+func (w *world) eventID(db string, messageType contracts.Type, order int64) (id uuid.UUID) {
+	w.t.Helper()
+	require.NoError(w.t, w.dbs[db].Pool.QueryRow(w.t.Context(), "select event_id from outbox where type = $1 and key = $2",
+		string(messageType), strconv.FormatInt(order, 10)).Scan(&id))
+	return id
+}
+
+const (
+	anyOrder  = true
+	confirmed = true
+	cancelled = false
+)
+
+var violations = map[string]violation{
+	"an accepted order is gone": {anyOrder, func(w *world, _ int64) string {
+		w.claim(1000, 4711, 1)
+		return "order 4711"
+	}, audit.Accepted, "there is no such order", "curl -s -X POST localhost:8080/v1/orders"},
+	"an order id was given out twice": {anyOrder, aboutOrder(func(w *world, id int64) { w.claim(1001, id, 1) }),
+		audit.Accepted, "and again to request 1001", "curl"},
+	"an accepted order is not what was asked for": {anyOrder, aboutOrder(func(w *world, id int64) {
+		w.sql("orders", "update orders set user_id = 'v' where id = $1", id)
+	}), audit.Accepted, "for v", "curl -s localhost:8080/v1/orders/"},
+	"an order without its event": {anyOrder, func(w *world, _ int64) string {
+		var id int64
+		require.NoError(w.t, w.dbs["orders"].Pool.QueryRow(w.t.Context(),
+			"insert into orders (user_id, sku, quantity) values ('u', 'burger', 1) returning id").Scan(&id))
+		return fmt.Sprintf("order %d", id)
+	}, audit.Announced, "no OrderCreated", "curl"},
+	"an event without its order": {anyOrder, func(w *world, _ int64) string {
+		w.send("orders", contracts.OrderCreated{Envelope: envelope(777, uuid.Nil), UserID: "u", SKU: "burger", Quantity: 1}, "orchestrator", "orchestrator")
+		return "order 777"
+	}, audit.Announced, "it is not there", "curl"},
+	"an order that waits for ever": {confirmed, aboutOrder(func(w *world, id int64) {
+		w.sql("orders", "update orders set status = 'PENDING' where id = $1", id)
+		w.sql("orchestrator", "update sagas set phase = 'RUNNING', state = 'RUNNING', deadline = now() where id = $1", fmt.Sprint(id))
+	}), audit.Terminal, "its saga is RUNNING", "orchestrator saga explain"},
+	"an order without a saga": {anyOrder, aboutOrder(func(w *world, id int64) {
+		w.sql("orchestrator", "delete from sagas where id = $1", fmt.Sprint(id))
+	}), audit.Terminal, "no saga was ever started", "outbox-relay replay"},
+	"a confirmed order without a reservation": {confirmed, aboutOrder(func(w *world, id int64) {
+		w.sql("inventory", "delete from reservations where order_id = $1", id)
+		w.held(id, "state = state", 1)
+	}), audit.Reserved, "never heard of it", "/cancel"},
+	"a confirmed order whose reservation was released": {confirmed, aboutOrder(func(w *world, id int64) {
+		w.held(id, "state = 'RELEASED'", 1)
+	}), audit.Reserved, "its reservation is RELEASED", "/cancel"},
+	"a confirmed order with other items reserved": {confirmed, aboutOrder(func(w *world, id int64) {
+		w.held(id, "quantity = 5", -4)
+	}), audit.Reserved, "5 × \"burger\" are reserved", "/cancel"},
+	"a cancelled order that holds items": {cancelled, aboutOrder(func(w *world, id int64) {
+		w.held(id, "state = 'RESERVED', reason = ''", -1)
+	}), audit.Reserved, "still reserved", `psql "$ORCHESTRATOR_URL" -c "insert into outbox`},
+	"a reservation without an order": {anyOrder, func(w *world, _ int64) string {
+		w.sql("inventory", "insert into reservations (order_id, sku, quantity, state) values (999, 'burger', 7, 'RESERVED')")
+		w.held(0, "state = state", -7)
+		return "order 999"
+	}, audit.Reserved, "there is no such order", "ReleaseInventory"},
+	"a saga that thinks otherwise than its order": {confirmed, aboutOrder(func(w *world, id int64) {
+		w.sql("orchestrator", "update sagas set phase = 'CANCELLED', state = 'CANCELLED' where id = $1", fmt.Sprint(id))
+	}), audit.Agreed, "its saga ended CANCELLED", "orchestrator saga explain"},
+	"stock that was made from nothing": {anyOrder, func(w *world, _ int64) string {
+		w.sql("inventory", "insert into stock (sku, on_hand, received) values ('ghost', 3, 4)")
+		return `sku "ghost"`
+	}, audit.Stock, "received 4, but on hand 3 + reserved 0 = 3", "psql"},
+	"a row that counts as published and is not on its topic": {anyOrder, func(w *world, id int64) string {
+		w.row("orchestrator", contracts.ConfirmOrder{Envelope: envelope(id, uuid.Nil)})
+		return w.newest("orchestrator")
+	}, audit.Delivered, "counts as published", "outbox-relay replay --database orchestrator --from-id"},
+	"a row that was never published": {anyOrder, func(w *world, _ int64) string {
+		w.sql("inventory", "insert into outbox (topic, key, type, payload) values ('inventory.v1', '1', 'InventoryReleased', '{}')")
+		return w.newest("inventory")
+	}, audit.Delivered, "waits to be published", "outbox-relay pending"},
+	"a message that nobody handled": {anyOrder, func(w *world, id int64) string {
+		w.publish(w.row("orders", contracts.OrderCancelRequested{Envelope: envelope(id, uuid.Nil)}))
+		return w.newest("orders")
+	}, audit.Handled, "orchestrator has not handled it", "outbox-relay replay --database orders"},
+	"a command that was answered twice": {confirmed, func(w *world, id int64) string {
+		command := w.eventID("orchestrator", contracts.TypeReserveInventory, id)
+		w.send("inventory", contracts.InventoryReserved{Envelope: envelope(id, command), Reserved: true}, "orchestrator", "orchestrator")
+		return w.newest("inventory")
+	}, audit.Once, "has answered", "psql"},
+	"a message that moved its saga twice": {anyOrder, aboutOrder(func(w *world, id int64) {
+		w.transition(id, 3, w.eventID("orders", contracts.TypeOrderCreated, id))
+	}), audit.Once, "moved its saga more than once", "orchestrator saga explain"},
+	"two rows of one event": {anyOrder, func(w *world, id int64) string {
+		w.sql("orders", "insert into outbox (event_id, topic, key, type, payload) select event_id, topic, key, type, payload from outbox where event_id = $1",
+			w.eventID("orders", contracts.TypeOrderCreated, id))
+		return w.newest("orders")
+	}, audit.Once, "has the event id of orders outbox row", "psql"},
+	"messages of a key in the wrong order": {anyOrder, func(w *world, id int64) string {
+		first := w.row("orders", contracts.OrderCancelRequested{Envelope: envelope(id, uuid.Nil)})
+		second := w.row("orders", contracts.OrderCancelRequested{Envelope: envelope(id, uuid.Nil)})
+		w.publish(second, first)
+		for _, r := range []contracts.Record{first, second} {
+			w.sql("orchestrator", `insert into inbox (event_id, consumer, topic, "partition", "offset") values ($1, 'orchestrator', '', 0, 0)`, r.EventID)
+		}
+		return "orders.v1/"
+	}, audit.Ordered, "of orders came after row", "outbox-relay pause --database orders"},
+	"a message from nowhere": {anyOrder, func(w *world, id int64) string {
+		record, err := contracts.Encode(contracts.ConfirmOrder{Envelope: envelope(id, uuid.Nil)})
+		require.NoError(w.t, err)
+		w.publish(record)
+		return "orders.commands.v1/"
+	}, audit.Origin, "no outbox has such a row", "kcat"},
+	"a stuck row": {anyOrder, func(w *world, id int64) string {
+		w.row("orders", contracts.OrderCancelRequested{Envelope: envelope(id, uuid.Nil)})
+		w.sql("orders", `insert into outbox_stuck (outbox_id, topic, parked, error, attempts, next_attempt_at)
+			select max(id), 'orders.v1', false, 'too large', 3, now() from outbox`)
+		return w.newest("orders")
+	}, audit.Trouble, "too large", "outbox-relay stuck retry --database orders"},
+	"a dead letter": {anyOrder, deadLetter, audit.Trouble, "a dead letter", "psql"},
+	"a saga in trouble": {anyOrder, func(w *world, _ int64) string {
+		w.sql("orchestrator", `insert into sagas (id, definition, version, phase, state, reason, revision, steps, data, deadline, started_at, updated_at)
+			values ('5555', 'order', 1, 'COMPENSATION_STUCK', 'COMPENSATION_STUCK', 'no answer', 3, '[]', '{}', now(), now(), now())`)
+		return "saga 5555"
+	}, audit.Trouble, "COMPENSATION_STUCK", "orchestrator saga explain 5555"},
+}
+
+func deadLetter(w *world, order int64) string {
+	id := uuid.New()
+	key := strconv.FormatInt(order, 10)
+	w.sql("orders", "insert into outbox (event_id, topic, key, type, payload) values ($1, 'orders.commands.v1.dlq', $2, 'DeadLetter', '{')", id, key)
+	w.broker.Produce(w.t, kafkatest.Record{Topic: "orders.commands.v1.dlq", Key: []byte(key), Headers: map[string]string{"ce_id": id.String()}})
+	return w.newest("orders")
+}
+
+// Every kind of violation is planted in one system, each on an order of its own. Each has to be named
+// by its check, about its subject, and nothing else may be.
+func TestEachViolationIsNamedAndNothingElse(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	subjects := map[string]string{}
+	for name, v := range violations {
+		subjects[name] = v.spoil(w, w.place(1, v.confirmed))
+	}
+	w.settle()
+	a := w.auditor()
+	findings := pass(t, a).Findings()
+	for name, v := range violations {
+		found := slices.DeleteFunc(slices.Clone(findings), func(f audit.Finding) bool {
+			return f.Check != v.check || !about(f.Subject, subjects[name]) || !strings.Contains(f.Problem, v.problem)
+		})
+		require.Len(t, found, 1, "%s: %s", name, subjects[name])
+		require.Contains(t, found[0].Repair, v.repair, name)
+	}
+	require.Len(t, findings, len(violations), "a false alarm: %+v", findings)
+
+	a.Forget()
+	require.ElementsMatch(t, named(findings), named(pass(t, a).Findings()), "what was found stays found")
+}
+
+// about compares subjects; one that ends in a slash stands for any place on a topic.
+func about(subject, want string) bool {
+	return subject == want || strings.HasSuffix(want, "/") && strings.HasPrefix(subject, want)
+}
+
+// named leaves out what changes with time.
+func named(findings []audit.Finding) []string {
+	names := make([]string, len(findings))
+	for i, f := range findings {
+		names[i] = string(f.Check) + " " + f.Subject
+	}
+	return names
+}
+
+// The second pass begins where the first has ended: it finds what went wrong in between, and sees
+// that what was open has come to its end.
+func TestALaterPassSeesWhatIsNewAndWhatWasMended(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.cfg.Limits = audit.Limits{Settle: time.Minute, Overdue: 10 * time.Minute}
+	w.place(1, true)
+	a := w.auditor()
+	first := pass(t, a)
+	require.Empty(t, first.Findings())
+	require.Equal(t, 1, first.Open, "an order that has just changed is not judged")
+
+	w.settle()
+	w.sql("inventory", "update reservations set state = 'RELEASED'")
+	w.sql("inventory", "update stock set on_hand = on_hand + 1")
+	w.place(2, true)
+	second := pass(t, a)
+	require.Len(t, second.Findings(), 1)
+	require.Equal(t, audit.Reserved, second.Findings()[0].Check)
+
+	w.sql("inventory", "update reservations set state = 'RESERVED' where order_id = 1")
+	w.sql("inventory", "update stock set on_hand = on_hand - 1")
+	w.settle()
+	a.Forget()
+	third := pass(t, a)
+	require.Empty(t, third.Findings())
+	require.Zero(t, third.Open)
+}
+
+// A replay puts messages on the topics again; that is what it is for, and no cause for alarm.
+func TestAMessageThatComesAgainIsNoViolation(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.place(1, true)
+	w.settle()
+	again := func() {
+		for _, topic := range contracts.Topics() {
+			w.broker.Produce(t, w.broker.All(t, topic)...)
+		}
+	}
+	again()
+	a := w.auditor()
+	require.Empty(t, pass(t, a).Findings())
+	for _, db := range []string{"orders", "inventory", "orchestrator"} {
+		w.sql(db, "update outbox set created_at = created_at - interval '1 hour'")
+	}
+	pass(t, a)
+	a.Forget()
+	again()
+	require.Empty(t, pass(t, a).Findings(), "also when the audit has forgotten the row")
+}
+
+func TestWhatIsExpectedIsNotReported(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.place(1, true)
+	w.settle()
+	violations["a dead letter"].spoil(w, 1)
+	violations["a message from nowhere"].spoil(w, 1)
+	w.cfg.Expected = func(key, topic string) bool { return key == "1" && topic == contracts.TopicOrderCommands }
+	w.cfg.Foreign = func(id uuid.UUID, _ string) bool { return id != uuid.Nil }
+	require.Empty(t, pass(t, w.auditor()).Findings())
+}
+
+func TestTopicsThatCameBackEmptyAreReadAnew(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.place(1, true)
+	w.settle()
+	a := w.auditor()
+	require.Empty(t, pass(t, a).Findings())
+	w.broker = kafkatest.Start(t, contracts.Topics()...)
+	w.cfg.Brokers = []string{w.broker.Addr()}
+	report := pass(t, w.auditor())
+	require.Len(t, report.Findings(), 5, "every row is missing")
+	for _, f := range report.Findings() {
+		require.Equal(t, audit.Delivered, f.Check)
+	}
+}
+
+func TestNewSaysWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	_, err := audit.New(t.Context(), audit.Config{})
+	require.EqualError(t, err, `the audit needs the database "orders"`)
+	_, err = audit.New(t.Context(), audit.Config{Databases: map[string]string{
+		"orders": "postgres://u:secret@127.0.0.1:1/x", "inventory": "postgres://u:secret@127.0.0.1:1/x", "orchestrator": "postgres://u:secret@127.0.0.1:1/x",
+	}})
+	require.ErrorContains(t, err, `the database "orders" does not answer`)
+	require.NotContains(t, fmt.Sprint(err), "secret")
+}

@@ -1,0 +1,153 @@
+package audit
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Check names one thing that must be so.
+type Check string
+
+// The checks, in the order of a report.
+const (
+	Accepted  Check = "accepted"
+	Announced Check = "announced"
+	Terminal  Check = "terminal"
+	Reserved  Check = "reserved"
+	Agreed    Check = "agreed"
+	Stock     Check = "stock"
+	Delivered Check = "delivered"
+	Handled   Check = "handled"
+	Once      Check = "once"
+	Ordered   Check = "ordered"
+	Origin    Check = "origin"
+	Trouble   Check = "trouble"
+)
+
+// promises says in a sentence what each check holds the system to.
+var promises = []struct {
+	check   Check
+	promise string
+}{
+	{Accepted, "every order that a client got a 202 for is there, as it was asked for"},
+	{Announced, "every order has one OrderCreated in the outbox, written with it"},
+	{Terminal, "every order is CONFIRMED or CANCELLED, or younger than the deadlines"},
+	{Reserved, "an order is CONFIRMED exactly when its items are reserved"},
+	{Agreed, "a finished saga and its order say the same"},
+	{Stock, "received = on hand + reserved, for every sku"},
+	{Delivered, "every outbox row is on its topic at least once"},
+	{Handled, "every message on a topic was handled by its consumer"},
+	{Once, "no message took effect twice"},
+	{Ordered, "the messages of a key stand on their topic in the order of their outbox rows"},
+	{Origin, "every message on the topics comes from an outbox row"},
+	{Trouble, "no stuck row, dead letter or stuck saga, but those that are expected"},
+}
+
+// Checks returns every check, in the order of a report.
+func Checks() []Check {
+	all := make([]Check, len(promises))
+	for i, p := range promises {
+		all[i] = p.check
+	}
+	return all
+}
+
+// Promise says in a sentence what the check holds the system to.
+func (c Check) Promise() string {
+	for _, p := range promises {
+		if p.check == c {
+			return p.promise
+		}
+	}
+	return ""
+}
+
+// Finding is one thing that is not as promised.
+type Finding struct {
+	Check   Check  `json:"check"`
+	Subject string `json:"subject"` // what it is about: "order 17", "orders outbox row 812"
+	Problem string `json:"problem"`
+	// Repair is a command that mends it or shows more. It is proposed, never run.
+	Repair string `json:"repair"`
+}
+
+// Result is one check of a pass.
+type Result struct {
+	Check    Check     `json:"check"`
+	Promise  string    `json:"promise"`
+	Looked   int64     `json:"looked"` // how many things were held against the promise, in all passes
+	Findings []Finding `json:"findings"`
+}
+
+// Report is what a pass found.
+type Report struct {
+	At     time.Time     `json:"at"`
+	Took   time.Duration `json:"took"`
+	Checks []Result      `json:"checks"`
+	// Open counts what is too young to be judged.
+	Open int `json:"open"`
+}
+
+// Passed reports whether every promise holds.
+func (r Report) Passed() bool { return len(r.Findings()) == 0 }
+
+// Findings returns what every check found.
+func (r Report) Findings() []Finding {
+	var all []Finding
+	for _, c := range r.Checks {
+		all = append(all, c.Findings...)
+	}
+	return all
+}
+
+// results collects what the checks look at and find. looked and lasting grow from pass to pass.
+type results struct {
+	looked   map[Check]int64
+	findings map[Check][]Finding
+	lasting  []Finding
+}
+
+func newResults() *results { return &results{looked: map[Check]int64{}} }
+
+// begin starts a pass.
+func (r *results) begin() {
+	r.findings = map[Check][]Finding{}
+	for _, f := range r.lasting {
+		r.findings[f.Check] = append(r.findings[f.Check], f)
+	}
+}
+
+// find reports what is wrong now: it is looked at again in the next pass, and may have been mended.
+func (r *results) find(c Check, subject, repair, problem string, args ...any) {
+	f := Finding{Check: c, Subject: subject, Problem: fmt.Sprintf(problem, args...), Repair: repair}
+	r.findings[c] = append(r.findings[c], f)
+}
+
+// keep reports what has gone wrong once: no later pass takes it back, or finds it again.
+func (r *results) keep(c Check, subject, repair, problem string, args ...any) {
+	if slices.ContainsFunc(r.lasting, func(f Finding) bool { return f.Check == c && f.Subject == subject }) {
+		return
+	}
+	r.find(c, subject, repair, problem, args...)
+	found := r.findings[c]
+	r.lasting = append(r.lasting, found[len(found)-1])
+}
+
+func (r *results) count() (n int) {
+	for _, found := range r.findings {
+		n += len(found)
+	}
+	return n
+}
+
+func (r *results) list() []Result {
+	list := make([]Result, 0, len(promises))
+	for _, p := range promises {
+		found := slices.Clone(r.findings[p.check])
+		slices.SortStableFunc(found, func(a, b Finding) int { return cmp.Compare(a.Subject, b.Subject) })
+		list = append(list, Result{Check: p.check, Promise: p.promise, Looked: r.looked[p.check], Findings: found})
+	}
+	return list
+}

@@ -1,0 +1,132 @@
+package audit
+
+import (
+	"fmt"
+	"time"
+)
+
+// The statuses and states that the checks speak of.
+const (
+	pending   = "PENDING"
+	confirmed = "CONFIRMED"
+	cancelled = "CANCELLED"
+
+	reservedState = "RESERVED"
+)
+
+// order is one order as its three databases have it. Ages are those at the time of reading.
+type order struct {
+	ID          int64
+	UserID      string
+	SKU         string
+	Quantity    int32
+	Status      string
+	Age, Still  time.Duration // since it was placed, since its last change
+	Announced   int           // OrderCreated rows of it
+	Reservation *reservation
+	Saga        *saga
+}
+
+type reservation struct {
+	OrderID  int64
+	SKU      string
+	Quantity int32
+	State    string
+	Still    time.Duration
+}
+
+type saga struct {
+	OrderID int64
+	Phase   string
+	State   string
+	Reason  string
+	Ended   bool
+	Still   time.Duration
+	// Repeated counts the messages that moved it more than once.
+	Repeated int
+}
+
+// Limits says what is too young to be judged.
+type Limits struct {
+	// Settle is how long an order's rows must have been left alone for them to be compared.
+	Settle time.Duration
+	// Overdue is the age from which on an order must be terminal, a row published, and a message
+	// handled. Sagas have deadlines: it should be longer than those.
+	Overdue time.Duration
+}
+
+// judge holds an order against the promises. It reports whether the order is done with: all is well,
+// and nothing about it is going to change, unless its client still cancels it.
+func (r *results) judge(o order, limits Limits) (done bool) {
+	if o.still() < limits.Settle {
+		return false
+	}
+	subject := fmt.Sprintf("order %d", o.ID)
+	if o.Announced == 0 {
+		r.find(Announced, subject, repairShow(o.ID), "there, and no OrderCreated tells of it")
+		return false
+	}
+	ended := o.Saga != nil && o.Saga.Ended && o.Status != pending
+	switch late := o.Age > limits.Overdue; {
+	case !ended && !late:
+		return false
+	case o.Saga == nil:
+		r.find(Terminal, subject, repairReplayKey("orders", o.ID), "%s for %s, and no saga was ever started for it", o.Status, round(o.Age))
+		return false
+	case !ended:
+		r.find(Terminal, subject, repairExplain(o.ID), "%s, %s after it was placed; its saga is %s since %s",
+			o.Status, round(o.Age), o.Saga.State, round(o.Saga.Still))
+		return false
+	}
+	before := r.count()
+	r.agree(o, subject)
+	if r.count() > before {
+		return false
+	}
+	for _, c := range []Check{Announced, Terminal, Reserved, Agreed} {
+		r.looked[c]++
+	}
+	return true
+}
+
+// still is how long nothing of the order has changed.
+func (o order) still() time.Duration {
+	still := o.Still
+	if o.Reservation != nil {
+		still = min(still, o.Reservation.Still)
+	}
+	if o.Saga != nil {
+		still = min(still, o.Saga.Still)
+	}
+	return still
+}
+
+// agree compares the parts of an order whose saga has ended.
+func (r *results) agree(o order, subject string) {
+	held := o.Reservation != nil && o.Reservation.State == reservedState
+	switch {
+	case o.Status == confirmed && o.Reservation == nil:
+		r.find(Reserved, subject, repairCancel(o.ID), "CONFIRMED, and Inventory has never heard of it")
+	case o.Status == confirmed && !held:
+		r.find(Reserved, subject, repairCancel(o.ID), "CONFIRMED, but its reservation is %s", o.Reservation.State)
+	case o.Status == confirmed && (o.Reservation.SKU != o.SKU || o.Reservation.Quantity != o.Quantity):
+		r.find(Reserved, subject, repairCancel(o.ID), "asks for %d × %q, and %d × %q are reserved for it",
+			o.Quantity, o.SKU, o.Reservation.Quantity, o.Reservation.SKU)
+	case o.Status == cancelled && held:
+		r.find(Reserved, subject, repairRelease(o.ID), "CANCELLED, and %d × %q are still reserved for it", o.Reservation.Quantity, o.Reservation.SKU)
+	}
+	if o.Saga.State != o.Status {
+		r.find(Agreed, subject, repairExplain(o.ID), "%s, but its saga ended %s", o.Status, o.Saga.State)
+	}
+	if o.Saga.Repeated > 0 {
+		r.find(Once, subject, repairExplain(o.ID), "%d messages moved its saga more than once", o.Saga.Repeated)
+	}
+}
+
+// round makes a duration readable.
+func round(d time.Duration) time.Duration {
+	if d < time.Second {
+		return d.Round(time.Millisecond)
+	}
+	return d.Round(100 * time.Millisecond)
+}

@@ -1,0 +1,74 @@
+package audit
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"waybill/contracts"
+	"waybill/drills/load"
+)
+
+// The commands that findings propose. They are written to be pasted into a shell in the source tree
+// of a running stack.
+
+func repairExplain(order int64) string { return fmt.Sprintf("orchestrator saga explain %d", order) }
+
+func repairShow(order int64) string {
+	return fmt.Sprintf("curl -s localhost:8080/v1/orders/%d", order)
+}
+
+func repairCancel(order int64) string {
+	return fmt.Sprintf(`curl -s -X POST localhost:8080/v1/orders/%d/cancel -H 'Content-Type: application/json' -d '{"reason":"not reserved"}'`, order)
+}
+
+// repairLost places the order again: the client believes that it has one.
+func repairLost(e load.Entry) string {
+	body, _ := json.Marshal(map[string]any{"userId": e.UserID, "sku": e.SKU, "quantity": e.Quantity}) // strings and a number
+	return fmt.Sprintf("curl -s -X POST localhost:8080/v1/orders -H 'Content-Type: application/json' -d '%s'", quote(string(body)))
+}
+
+// repairRelease writes the command that the saga would have sent into the orchestrator's outbox.
+// Inventory releases what an order holds, and does nothing where it holds nothing.
+func repairRelease(order int64) string {
+	record, err := contracts.Encode(contracts.ReleaseInventory{Envelope: contracts.NewEnvelope(order, uuid.Nil, time.Now())})
+	if err != nil {
+		return repairExplain(order)
+	}
+	return fmt.Sprintf(`psql "$ORCHESTRATOR_URL" -c "insert into outbox (event_id, topic, key, type, payload) values ('%s', '%s', '%s', '%s', convert_to('%s', 'UTF8'))"`,
+		record.EventID, record.Topic, record.Key, record.Type, strings.ReplaceAll(string(record.Payload), `"`, `\"`))
+}
+
+func repairReplayKey(database string, order int64) string {
+	return fmt.Sprintf("outbox-relay replay --database %s --key %d --yes", database, order)
+}
+
+func repairReplayRow(w row) string {
+	return fmt.Sprintf("outbox-relay replay --database %s --from-id %d --to-id %d --yes", w.Database, w.ID, w.ID)
+}
+
+func repairPending(w row) string { return "outbox-relay pending --database " + w.Database }
+
+func repairPause(database string) string { return "outbox-relay pause --database " + database }
+
+func repairStuck(database string, id int64) string {
+	return fmt.Sprintf("outbox-relay stuck retry --database %s %d", database, id)
+}
+
+func repairShowRow(w row) string {
+	return fmt.Sprintf(`psql "$%s_URL" -c "select * from outbox where event_id = '%s'"`, strings.ToUpper(w.Database), w.EventID)
+}
+
+func repairStock(sku string) string {
+	return fmt.Sprintf(`psql "$INVENTORY_URL" -c "select * from reservations where sku = '%s' and state = 'RESERVED'"`, quote(strings.ReplaceAll(sku, "'", "''")))
+}
+
+// quote makes text safe between single quotes of a shell.
+func quote(text string) string { return strings.ReplaceAll(text, "'", `'\''`) }
+
+func repairShowMessage(m message) string {
+	return fmt.Sprintf("kcat -b localhost:19092 -C -t %s -p %d -o %d -c 1 -f '%%h\\n%%s\\n'", m.Topic, m.Partition, m.Offset)
+}

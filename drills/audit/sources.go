@@ -1,0 +1,264 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// databases are the three databases of a stack, by name.
+type databases map[string]*pgxpool.Pool
+
+// names is every database with an outbox.
+var names = []string{"orders", "inventory", "orchestrator"}
+
+// openDatabases makes a small pool for each URL.
+func openDatabases(ctx context.Context, urls map[string]string) (_ databases, err error) {
+	dbs := databases{}
+	defer func() {
+		if err != nil {
+			dbs.close()
+		}
+	}()
+	for _, name := range names {
+		url, ok := urls[name]
+		if !ok {
+			return nil, fmt.Errorf("the audit needs the database %q", name)
+		}
+		cfg, err := pgxpool.ParseConfig(url)
+		if err != nil {
+			return nil, fmt.Errorf("the URL of the database %q cannot be read", name) // it may hold a password
+		}
+		cfg.MaxConns = 2
+		cfg.ConnConfig.RuntimeParams["application_name"] = "waybill-audit"
+		cfg.ConnConfig.RuntimeParams["default_transaction_read_only"] = "on"
+		if dbs[name], err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
+			return nil, fmt.Errorf("open the database %q: %w", name, err)
+		}
+	}
+	return dbs, nil
+}
+
+func (d databases) close() {
+	for _, pool := range d {
+		pool.Close()
+	}
+}
+
+// collect reads every row of a query.
+func collect[T any](ctx context.Context, db *pgxpool.Pool, sql string, args ...any) ([]T, error) {
+	rows, err := db.Query(ctx, sql, args...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowToStructByNameLax[T])
+}
+
+// Orders that are new, still open, or asked for by id.
+const ordersSQL = `
+select o.id, o.user_id, o.sku, o.quantity, o.status,
+       clock_timestamp() - o.created_at as age, clock_timestamp() - o.updated_at as still,
+       case when o.created_at < (select created_at from outbox order by id limit 1) then 1
+            else (select count(*) from outbox w where w.key = o.id::text and w.type = 'OrderCreated')
+       end as announced
+  from orders o
+ where o.id > $1 or o.id = any($2)`
+
+func (d databases) orders(ctx context.Context, after int64, ids []int64) (map[int64]order, error) {
+	list, err := collect[order](ctx, d["orders"], ordersSQL, after, ids)
+	if err != nil {
+		return nil, fmt.Errorf("read the orders: %w", err)
+	}
+	orders := make(map[int64]order, len(list))
+	for _, o := range list {
+		orders[o.ID] = o
+	}
+	return orders, nil
+}
+
+const reservationsSQL = `
+select order_id, coalesce(sku, '') as sku, coalesce(quantity, 0) as quantity, state, clock_timestamp() - updated_at as still
+  from reservations
+ where order_id > $1 or order_id = any($2)`
+
+func (d databases) reservations(ctx context.Context, after int64, ids []int64) ([]reservation, error) {
+	list, err := collect[reservation](ctx, d["inventory"], reservationsSQL, after, ids)
+	if err != nil {
+		return nil, fmt.Errorf("read the reservations: %w", err)
+	}
+	return list, nil
+}
+
+// The ids of sagas are text; those of order sagas are order ids.
+const sagasSQL = `
+select s.id::bigint as order_id, s.phase, s.state, s.reason,
+       s.phase in ('COMPLETED', 'CANCELLED') as ended, clock_timestamp() - s.updated_at as still,
+       (select count(*) from (
+            select from saga_transitions t
+             where t.saga_id = s.id and t.cause_id is not null
+             group by t.cause_id having count(*) > 1) as again) as repeated
+  from sagas s
+ where s.definition = 'order' and s.id = any($1)`
+
+func (d databases) sagas(ctx context.Context, ids []int64) ([]saga, error) {
+	keys := make([]string, len(ids))
+	for i, id := range ids {
+		keys[i] = fmt.Sprint(id)
+	}
+	list, err := collect[saga](ctx, d["orchestrator"], sagasSQL, keys)
+	if err != nil {
+		return nil, fmt.Errorf("read the sagas: %w", err)
+	}
+	return list, nil
+}
+
+// position is what a relay has published of a database.
+const publishedSQL = `select o.id from outbox o cross join outbox_cursor c where o.id > $1 and c.published @> o.id`
+
+func (d databases) published(ctx context.Context, name string, after int64) (map[int64]bool, error) {
+	rows, err := d[name].Query(ctx, publishedSQL, after)
+	if err != nil {
+		return nil, fmt.Errorf("read the relay's cursor of %s: %w", name, err)
+	}
+	ids, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil {
+		return nil, fmt.Errorf("read the relay's cursor of %s: %w", name, err)
+	}
+	set := make(map[int64]bool, len(ids))
+	for _, id := range ids {
+		set[id] = true
+	}
+	return set, nil
+}
+
+const rowColumns = `
+select o.id, o.event_id, o.topic, coalesce(o.key, '') as key, o.type, clock_timestamp() - o.created_at as age,
+       coalesce(o.headers ->> 'ce_causationid', '') as cause, s.outbox_id is not null as stuck
+  from outbox o
+  left join outbox_stuck s on s.outbox_id = o.id`
+
+const rowsSQL = rowColumns + ` where o.id > $1 order by o.id`
+
+// A message that belongs to no row that is remembered: an older one, that was replayed, or none.
+const rowsByKeySQL = rowColumns + `
+  join unnest($1::text[], $2::uuid[]) as asked (key, event_id) on o.key = asked.key and o.event_id = asked.event_id`
+
+func (d databases) rows(ctx context.Context, name string, after int64, published map[int64]bool) ([]row, error) {
+	return d.read(ctx, name, published, rowsSQL, after)
+}
+
+func (d databases) rowsByKey(ctx context.Context, name string, keys []string, ids []uuid.UUID) ([]row, error) {
+	return d.read(ctx, name, nil, rowsByKeySQL, keys, ids)
+}
+
+func (d databases) read(ctx context.Context, name string, published map[int64]bool, sql string, args ...any) ([]row, error) {
+	type stored struct {
+		ID               int64
+		EventID          uuid.UUID
+		Topic, Key, Type string
+		Age              time.Duration
+		Cause            string
+		Stuck            bool
+	}
+	list, err := collect[stored](ctx, d[name], sql, args...)
+	if err != nil {
+		return nil, fmt.Errorf("read the outbox of %s: %w", name, err)
+	}
+	rows := make([]row, len(list))
+	for i, s := range list {
+		cause, _ := uuid.Parse(s.Cause) // what is no id causes nothing
+		rows[i] = row{
+			Database: name, ID: s.ID, EventID: s.EventID, Topic: s.Topic, Key: s.Key, Type: s.Type,
+			Cause: cause, Age: s.Age, Published: published[s.ID], Stuck: s.Stuck,
+		}
+	}
+	return rows, nil
+}
+
+const handledSQL = `select event_id from inbox where consumer = $1 and event_id = any($2)`
+
+func (d databases) handled(ctx context.Context, c consumer, ids []uuid.UUID) ([]uuid.UUID, error) {
+	rows, err := d[c.database].Query(ctx, handledSQL, c.group, ids)
+	if err == nil {
+		ids, err = pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the inbox of %s: %w", c.group, err)
+	}
+	return ids, nil
+}
+
+// shelf is one sku.
+type shelf struct {
+	SKU                        string
+	Received, OnHand, Reserved int64
+}
+
+// One statement sees one moment, so the numbers belong together.
+const shelvesSQL = `
+select sku, coalesce(s.received, 0) as received, coalesce(s.on_hand, 0) as on_hand, coalesce(r.reserved, 0) as reserved
+  from stock s
+  full join (select sku, sum(quantity)::bigint as reserved
+               from reservations where state = 'RESERVED' group by sku) r using (sku)`
+
+func (d databases) shelves(ctx context.Context) ([]shelf, error) {
+	list, err := collect[shelf](ctx, d["inventory"], shelvesSQL)
+	if err != nil {
+		return nil, fmt.Errorf("read the stock: %w", err)
+	}
+	return list, nil
+}
+
+// stuckRow is a row that the broker refuses.
+type stuckRow struct {
+	OutboxID int64
+	Topic    string
+	Key      string
+	Parked   bool
+	Error    string
+	Attempts int
+	Since    time.Duration
+}
+
+const stuckSQL = `
+select outbox_id, topic, coalesce(key, '') as key, parked, error, attempts, clock_timestamp() - stuck_at as since
+  from outbox_stuck order by outbox_id limit 1000`
+
+func (d databases) stuck(ctx context.Context, name string) ([]stuckRow, error) {
+	list, err := collect[stuckRow](ctx, d[name], stuckSQL)
+	if err != nil {
+		return nil, fmt.Errorf("read the stuck rows of %s: %w", name, err)
+	}
+	return list, nil
+}
+
+// The phases in this list have an index of their own.
+const troubledSQL = `
+select case when id ~ '^[0-9]{1,18}$' then id::bigint else 0 end as order_id, phase, state, reason,
+       false as ended, clock_timestamp() - updated_at as still, 0::bigint as repeated
+  from sagas where phase in ('COMPENSATION_STUCK', 'PARKED')
+ order by started_at limit 1000`
+
+func (d databases) troubled(ctx context.Context) ([]saga, error) {
+	list, err := collect[saga](ctx, d["orchestrator"], troubledSQL)
+	if err != nil {
+		return nil, fmt.Errorf("read the sagas in trouble: %w", err)
+	}
+	return list, nil
+}
+
+// ping asks every database for a sign of life.
+func (d databases) ping(ctx context.Context) error {
+	var errs []error
+	for name, pool := range d {
+		if err := pool.Ping(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("the database %q does not answer", name))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,41 @@
+package openloop
+
+import (
+	"sync"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+)
+
+// Histogram counts durations to three digits. It is safe for concurrent use.
+type Histogram struct {
+	mu     sync.Mutex
+	counts *hdrhistogram.Histogram // microseconds
+}
+
+const longest = 10 * time.Minute
+
+func newHistogram() *Histogram {
+	return &Histogram{counts: hdrhistogram.New(1, longest.Microseconds(), 3)}
+}
+
+// Record counts a duration.
+func (h *Histogram) Record(d time.Duration) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	_ = h.counts.RecordValue(min(max(1, d.Microseconds()), longest.Microseconds())) // in range
+}
+
+// Quantile returns the duration that a share q (0 to 1) of those counted do not exceed.
+func (h *Histogram) Quantile(q float64) time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return time.Duration(h.counts.ValueAtQuantile(100*q)) * time.Microsecond
+}
+
+// Count is how many durations were counted.
+func (h *Histogram) Count() int64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.counts.TotalCount()
+}

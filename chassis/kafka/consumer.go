@@ -56,6 +56,7 @@ type Consumer[M any] struct {
 	lost    map[partition]bool // taken away since the batch in hand was received
 	waiting bool               // the batch in hand waits for its next attempt
 	fatal   error              // librdkafka cannot go on
+	warned  time.Time          // when the log last said that no broker is there
 }
 
 type partition struct {
@@ -124,6 +125,9 @@ func (c *Consumer[M]) collect() []Message {
 			break
 		}
 		c.take(event)
+		if len(c.arrived) == 0 {
+			break // an error; while no broker is there they come faster than firstMessageWait
+		}
 	}
 	batch := c.kept(c.arrived)
 	c.arrived = nil
@@ -143,15 +147,24 @@ func (c *Consumer[M]) take(event kafka.Event) {
 			c.fatal = fmt.Errorf("consume as %s: %w", c.options.Group, e)
 		}
 		c.metrics.clientErrors.Inc()
-		c.log.Log(context.Background(), severity(e), "kafka is in trouble", "error", e.Error())
+		c.log.Log(context.Background(), c.severity(e), "kafka is in trouble", "error", e.Error())
 	}
 }
 
+// reminder is how often the log says that no broker is there.
+const reminder = 30 * time.Second
+
 // severity keeps the log readable while a broker is away: librdkafka reports each connection that it
-// fails to make, and once that no broker is left.
-func severity(e kafka.Error) slog.Level {
-	if e.Code() == kafka.ErrTransport || e.Code() == kafka.ErrResolve {
+// fails to make, and with each, dozens of times a second, that no broker is left.
+func (c *Consumer[M]) severity(e kafka.Error) slog.Level {
+	switch e.Code() {
+	case kafka.ErrTransport, kafka.ErrResolve:
 		return slog.LevelDebug
+	case kafka.ErrAllBrokersDown:
+		if time.Since(c.warned) < reminder {
+			return slog.LevelDebug
+		}
+		c.warned = time.Now()
 	}
 	return slog.LevelWarn
 }

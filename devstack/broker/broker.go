@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -24,6 +25,9 @@ const Partitions = 3
 type Config struct {
 	// Port on 127.0.0.1; zero picks a free one.
 	Port int
+	// Advertise is the host:port that clients are told to connect to, if there
+	// is a proxy in front; "" is the broker's own.
+	Advertise string
 	// Dir keeps the topics, the messages and the groups' offsets, and gives
 	// them back when the broker is opened on it again; "" keeps nothing.
 	Dir string
@@ -56,6 +60,9 @@ func Open(ctx context.Context, cfg Config) (*Broker, error) {
 		// Brokers' own lower limit is 6 s; tests of lost consumers cannot wait.
 		kfake.GroupMinSessionTimeout(100 * time.Millisecond),
 	}
+	if cfg.Advertise != "" {
+		opts = append(opts, kfake.ListenFn(listenAs(cfg.Advertise)))
+	}
 	if cfg.Dir != "" {
 		opts = append(opts, kfake.DataDir(cfg.Dir))
 	}
@@ -73,6 +80,29 @@ func Open(ctx context.Context, cfg Config) (*Broker, error) {
 	}
 	return b, nil
 }
+
+// listenAs returns a listen function whose listeners call themselves addr: kfake
+// tells clients what its listener says.
+func listenAs(addr string) func(network, address string) (net.Listener, error) {
+	return func(network, address string) (net.Listener, error) {
+		listener, err := net.Listen(network, address)
+		if err != nil {
+			return nil, err
+		}
+		advertised, err := net.ResolveTCPAddr("tcp", addr)
+		if err != nil {
+			return nil, errors.Join(err, listener.Close())
+		}
+		return advertising{listener, advertised}, nil
+	}
+}
+
+type advertising struct {
+	net.Listener
+	addr net.Addr
+}
+
+func (a advertising) Addr() net.Addr { return a.addr }
 
 // createMissing makes topics that were not thought of when the Dir was new.
 func (b *Broker) createMissing(ctx context.Context, topics []string) error {

@@ -146,3 +146,12 @@ func TestPortInUseIsAnError(t *testing.T) {
 	_, err = broker.Open(t.Context(), broker.Config{Port: port})
 	require.ErrorIs(t, err, syscall.EADDRINUSE)
 }
+
+// A client that finds the broker is sent to the proxy in front of it.
+func TestTheBrokerAdvertisesTheProxyInFrontOfIt(t *testing.T) {
+	t.Parallel()
+	b, err := broker.Open(t.Context(), broker.Config{Advertise: "127.0.0.1:12345"})
+	require.NoError(t, err)
+	t.Cleanup(b.Close)
+	require.Equal(t, "127.0.0.1:12345", b.Addr())
+}

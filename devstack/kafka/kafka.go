@@ -38,6 +38,9 @@ type Config struct {
 	Dir string
 	// Port on 127.0.0.1.
 	Port int
+	// Advertise is the host:port that clients are told to connect to; "" is the
+	// node's own.
+	Advertise string
 	// Progress is told what takes long.
 	Progress io.Writer
 }
@@ -75,9 +78,12 @@ func writeSettings(cfg Config) error {
 	if err != nil {
 		return err
 	}
+	if cfg.Advertise == "" {
+		cfg.Advertise = loopback.Addr(cfg.Port)
+	}
 	var properties bytes.Buffer
 	err = template.Must(template.New("").Parse(serverProperties)).Execute(&properties, map[string]any{
-		"Port": cfg.Port, "ControllerPort": controllerPort, "Data": cfg.path("data"),
+		"Port": cfg.Port, "Advertise": cfg.Advertise, "ControllerPort": controllerPort, "Data": cfg.path("data"),
 	})
 	return errors.Join(err,
 		os.MkdirAll(cfg.Dir, 0o755),

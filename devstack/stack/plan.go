@@ -66,20 +66,50 @@ func (s *Stack) plan(ctx context.Context, bin string) (*plan, error) {
 	}
 	brokerUnit := &unit{name: Broker, notOurs: true, addr: externalBrokers}
 	if externalBrokers == "" {
-		if brokerUnit, err = s.broker(ctx, bin, ports[Broker]); err != nil {
+		if p.brokers, err = s.front(Broker, loopback.Addr(ports[Broker])); err != nil {
 			return nil, err
 		}
-		p.brokers = brokerUnit.addr
+		if brokerUnit, err = s.broker(ctx, bin, ports[Broker], p.brokers); err != nil {
+			return nil, err
+		}
 	}
 	p.servers = []*unit{postgresUnit, brokerUnit}
 	p.databases = map[string]string{}
 	for _, name := range databaseNames {
 		p.databases[name] = p.databaseURL(name)
 	}
+	postgresAddr := postgresUnit.addr
+	if !externalPostgres {
+		if postgresAddr, err = s.front(Postgres, postgresUnit.addr); err != nil {
+			return nil, err
+		}
+	}
 	for _, name := range services {
-		p.services = append(p.services, s.service(bin, name, loopback.Addr(ports[name]), p))
+		p.services = append(p.services, s.service(bin, name, loopback.Addr(ports[name]), p.behind(postgresUnit.addr, postgresAddr)))
 	}
 	return p, nil
+}
+
+// front returns where the services reach one of our servers.
+func (s *Stack) front(server, addr string) (string, error) {
+	if s.cfg.Front == nil {
+		return addr, nil
+	}
+	front, err := s.cfg.Front(server, addr)
+	if err != nil {
+		return "", fmt.Errorf("put a proxy in front of %s: %w", server, err)
+	}
+	return front, nil
+}
+
+// behind returns the plan as the services see it, with the databases at another address.
+func (p *plan) behind(addr, front string) *plan {
+	seen := *p
+	seen.databases = map[string]string{}
+	for name, url := range p.databases {
+		seen.databases[name] = strings.Replace(url, "@"+addr+"/", "@"+front+"/", 1)
+	}
+	return &seen
 }
 
 func (s *Stack) postgres(ctx context.Context, port int, p *plan) (*unit, error) {
@@ -101,7 +131,7 @@ func (s *Stack) postgres(ctx context.Context, port int, p *plan) (*unit, error) 
 	}, nil
 }
 
-func (s *Stack) broker(ctx context.Context, bin string, port int) (*unit, error) {
+func (s *Stack) broker(ctx context.Context, bin string, port int, advertise string) (*unit, error) {
 	addr := loopback.Addr(port)
 	u := &unit{
 		name:    Broker,
@@ -110,7 +140,7 @@ func (s *Stack) broker(ctx context.Context, bin string, port int) (*unit, error)
 		logPath: s.logPath(Broker),
 		command: process.Command{
 			Path: filepath.Join(bin, "devstack"),
-			Args: []string{"broker", fmt.Sprintf("--port=%d", port), "--dir=" + filepath.Join(s.cfg.Dir, Broker)},
+			Args: []string{"broker", fmt.Sprintf("--port=%d", port), "--dir=" + filepath.Join(s.cfg.Dir, Broker), "--advertise=" + advertise},
 		},
 	}
 	if !s.cfg.RealKafka {
@@ -118,7 +148,7 @@ func (s *Stack) broker(ctx context.Context, bin string, port int) (*unit, error)
 	}
 	var err error
 	u.command, err = kafka.Prepare(ctx, kafka.Config{
-		Dir: filepath.Join(s.cfg.Dir, realKafka), Port: port, Progress: s.cfg.Console,
+		Dir: filepath.Join(s.cfg.Dir, realKafka), Port: port, Advertise: advertise, Progress: s.cfg.Console,
 	})
 	return u, err
 }
@@ -134,6 +164,7 @@ func (s *Stack) service(bin, name, addr string, p *plan) *unit {
 	} else {
 		env = append(env, "DATABASE_URL="+p.databases[name])
 	}
+	env = append(env, s.cfg.Env[name]...)
 	return &unit{
 		name:    name,
 		addr:    addr,

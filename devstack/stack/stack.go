@@ -28,6 +28,11 @@ type Config struct {
 	// RealKafka runs an Apache Kafka in place of the embedded broker. It needs
 	// Java and Maven.
 	RealKafka bool
+	// Env adds settings to a process' environment, as NAME=value, by its name.
+	Env map[string][]string
+	// Front, if set, returns the address at which the services reach a server,
+	// Postgres or Broker, that listens on addr: a proxy's, to put faults between.
+	Front func(server, addr string) (string, error)
 	// Console shows the stack's steps.
 	Console *Console
 	// ShowLogs shows what the processes write on the console too.

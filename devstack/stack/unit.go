@@ -14,8 +14,8 @@ import (
 
 const (
 	// readyTime bounds how long a process may take to get ready, which for
-	// Postgres includes recovery.
-	readyTime = time.Minute
+	// Postgres includes recovery, and for Apache Kafka a JVM on a busy machine.
+	readyTime = 2 * time.Minute
 	// stopTime bounds an ordered stop, after which comes SIGKILL.
 	stopTime = 20 * time.Second
 )

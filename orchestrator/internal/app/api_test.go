@@ -131,16 +131,16 @@ func TestDeadlinesAreListedMovedAndRevoked(t *testing.T) {
 	require.Equal(t, http.StatusConflict, status, body)
 }
 
-func TestAStreamTellsEachTransitionUntilTheEnd(t *testing.T) {
-	t.Parallel()
-	s := startSystem(t, nil)
-	s.send(created(1))
-	reserve := s.command(1, contracts.TypeReserveInventory, 1)
-	response, err := http.Get("http://" + s.addr + "/v1/sagas/1/stream")
-	require.NoError(t, err)
+// events follows a stream and returns its events' names as they come.
+func (s *system) events(path string) <-chan string {
 	events := make(chan string, 100)
 	go func() {
 		defer close(events)
+		response, err := http.Get("http://" + s.addr + path)
+		if err != nil {
+			events <- err.Error()
+			return
+		}
 		defer response.Body.Close()
 		for lines := bufio.NewScanner(response.Body); lines.Scan(); {
 			if event, ok := strings.CutPrefix(lines.Text(), "event: "); ok {
@@ -148,6 +148,15 @@ func TestAStreamTellsEachTransitionUntilTheEnd(t *testing.T) {
 			}
 		}
 	}()
+	return events
+}
+
+func TestAStreamTellsEachTransitionUntilTheEnd(t *testing.T) {
+	t.Parallel()
+	s := startSystem(t, nil)
+	s.send(created(1))
+	reserve := s.command(1, contracts.TypeReserveInventory, 1)
+	events := s.events("/v1/sagas/1/stream")
 	require.Equal(t, "transition", <-events)
 	s.send(contracts.InventoryRejected{Envelope: contracts.NewEnvelope(1, reserve, time.Now()), Reason: "none left"})
 	require.Equal(t, "transition", <-events)

@@ -4,6 +4,7 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"waybill/chassis/telemetry"
 	"waybill/contracts"
 	"waybill/orchestrator/internal/deadlines"
+	"waybill/orchestrator/internal/explain"
 	"waybill/orchestrator/internal/httpapi"
 	"waybill/orchestrator/internal/ordersaga"
 	"waybill/orchestrator/internal/postgres"
@@ -36,6 +38,7 @@ type App struct {
 	log       *slog.Logger
 
 	closeStreams func()
+	sources      []explain.Source
 }
 
 // New builds an orchestrator. It waits for a database that is away, until ctx
@@ -89,11 +92,19 @@ func New(ctx context.Context, c Config, log *slog.Logger) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
+	sources, err := explain.ParseSources(ctx, c.ExplainDatabases)
+	if err != nil {
+		return nil, fmt.Errorf("EXPLAIN_DATABASES: %w", err)
+	}
 	closing := make(chan struct{})
-	api := &httpapi.API{Store: store, Registry: registry, Log: log, Tokens: tokens, Closing: closing}
+	api := &httpapi.API{
+		Store: store, Registry: registry, Log: log, Tokens: tokens, Closing: closing,
+		Explainer: &explain.Explainer{Store: store, Sources: sources, Broker: consumer.Check, RelayURL: c.RelayURL},
+	}
 	api.Register(server.API)
 	return &App{
 		closeStreams: func() { close(closing) },
+		sources:      sources,
 		pool:         pool, server: server, consumer: consumer, log: log,
 		deadlines: &deadlines.Poller{
 			Act:  func(ctx context.Context, limit int) (int, error) { return store.ApplyDue(ctx, time.Now(), limit) },
@@ -109,6 +120,9 @@ func (a *App) Addr() string { return a.server.Addr() }
 // messages, no new deadlines. It must be called once.
 func (a *App) Run(ctx context.Context) error {
 	defer a.pool.Close()
+	for _, s := range a.sources {
+		defer s.Pool.Close()
+	}
 	var parts lifecycle.Group
 	parts.Add("deadlines", a.deadlines.Run)
 	parts.Add("consumer", a.consumer.Run)

@@ -24,6 +24,11 @@ type Config struct {
 	// DeadlineRate bounds how many deadlines are acted on a second, so that those
 	// which passed during an outage do not all act at once.
 	DeadlineRate int `env:"DEADLINE_RATE" envDefault:"500"`
+	// ExplainDatabases are name=URL pairs of the other services' databases, read-only
+	// users suffice; they make explain tell the whole story.
+	ExplainDatabases []string `env:"EXPLAIN_DATABASES" secret:"true"`
+	// RelayURL is where outbox-relay answers /readyz, for explain.
+	RelayURL string `env:"EXPLAIN_RELAY_URL"`
 	// AdminTokens are name=token pairs of those who may intervene; none: nobody may.
 	AdminTokens []string `env:"ORCHESTRATOR_ADMIN_TOKENS" secret:"true"`
 }

@@ -16,6 +16,7 @@ import (
 
 	"waybill/chassis/httpserver"
 	chassispg "waybill/chassis/postgres"
+	"waybill/orchestrator/internal/explain"
 	"waybill/orchestrator/internal/postgres"
 	"waybill/orchestrator/saga"
 )
@@ -25,6 +26,8 @@ type API struct {
 	Store    *postgres.Store
 	Registry *saga.Registry
 	Log      *slog.Logger
+	// Explainer answers why.
+	Explainer *explain.Explainer
 	// Tokens are who may intervene.
 	Tokens Tokens
 	// Closing ends streams when it is closed, so that the server can stop.
@@ -49,9 +52,27 @@ func (a *API) Register(api huma.API) {
 		OperationID: "list-deadlines", Method: http.MethodGet, Path: "/v1/deadlines",
 		Summary: "What is being waited for, the earliest deadline first", Tags: []string{"Sagas"},
 	}, a.deadlines)
+	huma.Register(api, huma.Operation{
+		OperationID: "explain-saga", Method: http.MethodGet, Path: "/v1/sagas/{orderId}/explain",
+		Summary:     "Why it is where it is",
+		Description: "What the saga waits for, what stands in the way, what will happen next and when, and one timeline over all databases. Sources that cannot be asked are named.",
+		Tags:        []string{"Sagas"},
+	}, a.explain)
 	a.registerStream(api)
 	a.registerDefinitions(api)
 	a.registerInterventions(api)
+}
+
+type explainOutput struct {
+	Body explain.Explanation
+}
+
+func (a *API) explain(ctx context.Context, in *sagaInput) (*explainOutput, error) {
+	e, err := a.Explainer.Explain(ctx, in.ID, time.Now())
+	if err != nil {
+		return nil, a.problem(err)
+	}
+	return &explainOutput{Body: e}, nil
 }
 
 type statsInput struct {

@@ -1,0 +1,276 @@
+package explain
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"waybill/orchestrator/internal/postgres"
+)
+
+// Source is a database that knows a part of the story.
+type Source struct {
+	Name string
+	Pool *pgxpool.Pool
+}
+
+// Explainer asks all sources.
+type Explainer struct {
+	Store   *postgres.Store
+	Sources []Source // the other services' databases
+	// Broker says whether the broker answers.
+	Broker func(context.Context) error
+	// RelayURL is where the relay answers /readyz; empty: it is not asked.
+	RelayURL string
+}
+
+// each bounds how long one source may take, so that one that is away does not
+// keep the answer of the others.
+const each = 800 * time.Millisecond
+
+// Explain finds out all it can about an order. The error is
+// postgres.ErrNotFound where no source knows of it, or that the orchestrator's
+// own database could not be read.
+func (x *Explainer) Explain(ctx context.Context, id string, now time.Time) (Explanation, error) {
+	story := Story{ID: id, Now: now.UTC(), Registry: x.Store.Registry}
+	state, lines, err := x.Store.Get(ctx, id)
+	switch {
+	case err == nil:
+		story.Saga, story.Lines = &state, lines
+	case !errors.Is(err, postgres.ErrNotFound):
+		return Explanation{}, err
+	}
+	x.ask(ctx, &story)
+	known := story.Saga != nil
+	for _, f := range story.Sources {
+		known = known || len(f.Sent)+len(f.Facts) > 0
+	}
+	if !known {
+		return Explanation{}, postgres.ErrNotFound
+	}
+	return Diagnose(story), nil
+}
+
+// ask asks everybody at once, first for what was sent, and then who handled it.
+func (x *Explainer) ask(ctx context.Context, story *Story) {
+	sources := append([]Source{{Own, x.Store.Pool}}, x.Sources...)
+	story.Sources = make([]Found, len(sources))
+	var wg sync.WaitGroup
+	for i, source := range sources {
+		wg.Go(func() { story.Sources[i] = source.sent(ctx, story.ID) })
+	}
+	wg.Go(func() { story.Broker = x.broker(ctx) })
+	wg.Go(func() { story.Relay = x.relay(ctx) })
+	wg.Wait()
+	var ids []uuid.UUID
+	for _, f := range story.Sources {
+		for _, m := range f.Sent {
+			ids = append(ids, m.EventID)
+		}
+	}
+	for i, source := range sources {
+		if story.Sources[i].Err == nil {
+			wg.Go(func() { source.handled(ctx, ids, &story.Sources[i]) })
+		}
+	}
+	wg.Wait()
+}
+
+const sentSQL = `
+select s.id, s.event_id, s.topic, s.type, s.created_at, s.status,
+       coalesce(s.error, '') as error, coalesce(s.attempts, 0) as attempts, s.stuck_at, s.next_attempt_at as next_attempt,
+       o.headers ->> $2 as cause, coalesce(o.headers ->> 'waybill-dlq-reason', '') as why
+from outbox_status s join outbox o using (id)
+where s.key = $1 order by s.id limit 200`
+
+const relaySQL = `select paused, leader from outbox_cursor`
+
+// Counts no further than a person wants to know, and reads no row twice.
+const aheadSQL = `
+select count(*) from (
+    select from outbox o, outbox_cursor c
+    where o.id < $1 and o.id > coalesce(upper(range_merge(c.published)), 0) limit 100000) as ahead`
+
+// headerCause is the header that names the message a message answers.
+const headerCause = "ce_causationid"
+
+func (s Source) sent(ctx context.Context, key string) (f Found) {
+	ctx, cancel := context.WithTimeout(ctx, each)
+	defer cancel()
+	f.Name = s.Name
+	err := pgx.BeginTxFunc(ctx, s.Pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, sentSQL, key, headerCause)
+		if err != nil {
+			return err
+		}
+		if f.Sent, err = pgx.CollectRows(rows, scanSent); err != nil {
+			return err
+		}
+		if err := tx.QueryRow(ctx, relaySQL).Scan(&f.Relay.Paused, &f.Relay.Leader); err != nil {
+			return err
+		}
+		if i := slices.IndexFunc(f.Sent, func(m Sent) bool { return m.Status == "pending" }); i >= 0 {
+			if err := tx.QueryRow(ctx, aheadSQL, f.Sent[i].ID).Scan(&f.Relay.Ahead); err != nil {
+				return err
+			}
+		}
+		f.Facts, err = facts(ctx, tx, key)
+		return err
+	})
+	if err != nil {
+		f.Err = errors.New("the database does not answer, or not as expected")
+	}
+	return f
+}
+
+func scanSent(r pgx.CollectableRow) (Sent, error) {
+	var m Sent
+	var cause *string
+	err := r.Scan(&m.ID, &m.EventID, &m.Topic, &m.Type, &m.CreatedAt, &m.Status, &m.Error, &m.Attempts, &m.StuckAt, &m.NextAttempt, &cause, &m.Why)
+	if err == nil && cause != nil {
+		if id, err := uuid.Parse(*cause); err == nil {
+			m.Cause = &id
+		}
+	}
+	return m, err
+}
+
+const handledSQL = `
+select event_id, consumer, topic, "partition", "offset", handled_at as at
+from inbox where event_id = any ($1) order by handled_at`
+
+func (s Source) handled(ctx context.Context, ids []uuid.UUID, f *Found) {
+	ctx, cancel := context.WithTimeout(ctx, each)
+	defer cancel()
+	rows, err := s.Pool.Query(ctx, handledSQL, ids)
+	if err == nil {
+		f.Handled, err = pgx.CollectRows(rows, pgx.RowToStructByName[Handled])
+	}
+	if err != nil {
+		f.Err = errors.New("the inbox could not be read")
+	}
+}
+
+// factQueries are what the tables of the services we know say about an order.
+// A database without the table is one of another service.
+var factQueries = []struct{ table, sql string }{
+	{"orders", `
+select created_at, 'accepted', format('order accepted over HTTP: %s × %s for %s', quantity, sku, user_id) from orders where id = $1
+union all
+select updated_at, 'became', 'order became ' || status || coalesce(': ' || reason, '') from orders where id = $1 and status <> 'PENDING'`},
+	{"reservations", `
+select updated_at, 'became', 'reservation became ' || state || coalesce(': ' || nullif(reason, ''), '') from reservations where order_id = $1`},
+}
+
+func facts(ctx context.Context, tx pgx.Tx, key string) ([]Fact, error) {
+	id, err := strconv.ParseInt(key, 10, 64)
+	if err != nil {
+		return nil, nil //nolint:nilerr // not the key of an order
+	}
+	var all []Fact
+	for _, q := range factQueries {
+		var exists bool
+		if err := tx.QueryRow(ctx, "select to_regclass($1) is not null", q.table).Scan(&exists); err != nil {
+			return nil, err
+		}
+		if !exists {
+			continue
+		}
+		rows, err := tx.Query(ctx, q.sql, id)
+		if err != nil {
+			return nil, err
+		}
+		found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Fact])
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found...)
+	}
+	return all, nil
+}
+
+func (x *Explainer) broker(ctx context.Context) string {
+	if x.Broker == nil {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(ctx, each)
+	defer cancel()
+	if x.Broker(ctx) != nil {
+		return "the broker does not answer the orchestrator"
+	}
+	return ""
+}
+
+// relay asks the relay what is wrong, by the names of its sources.
+func (x *Explainer) relay(ctx context.Context) map[string]string {
+	if x.RelayURL == "" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, each)
+	defer cancel()
+	trouble := map[string]string{}
+	everywhere := func(what string) map[string]string {
+		trouble[Own] = what
+		for _, s := range x.Sources {
+			trouble[s.Name] = what
+		}
+		return trouble
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(x.RelayURL, "/")+"/readyz", nil)
+	if err != nil {
+		return everywhere("the relay's address is not one")
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return everywhere("outbox-relay does not answer")
+	}
+	defer response.Body.Close()
+	var ready struct{ Checks map[string]string }
+	if err := json.NewDecoder(response.Body).Decode(&ready); err != nil {
+		return everywhere("outbox-relay does not answer as expected")
+	}
+	for check, what := range ready.Checks {
+		name := check[strings.LastIndexByte(check, ' ')+1:]
+		if what != "ok" {
+			trouble[name] = what
+		}
+	}
+	return trouble
+}
+
+// ParseSources opens a pool for each name=URL pair. Pools connect when they
+// are used; close them at the end.
+func ParseSources(ctx context.Context, pairs []string) ([]Source, error) {
+	var sources []Source
+	for i, pair := range pairs {
+		name, url, ok := strings.Cut(strings.TrimSpace(pair), "=")
+		if !ok || name == "" || name == Own {
+			return nil, fmt.Errorf("pair %d must be name=URL of a database other than the orchestrator's", i+1)
+		}
+		config, err := pgxpool.ParseConfig(url)
+		if err != nil {
+			// The error may quote the URL, and the URL holds a password.
+			return nil, fmt.Errorf("pair %d (%s): the URL cannot be parsed", i+1, name)
+		}
+		config.MaxConns, config.MinConns = 2, 0
+		config.ConnConfig.ConnectTimeout = each
+		config.ConnConfig.RuntimeParams["application_name"] = "orchestrator-explain"
+		pool, err := pgxpool.NewWithConfig(ctx, config)
+		if err != nil {
+			return nil, fmt.Errorf("pair %d (%s): %w", i+1, name, err)
+		}
+		sources = append(sources, Source{name, pool})
+	}
+	return sources, nil
+}

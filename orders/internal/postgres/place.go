@@ -13,14 +13,14 @@ import (
 	"waybill/outbox"
 )
 
+// maxTogether bounds the orders of one transaction.
+const maxTogether = 500
+
 // Place stores an order and the OrderCreated event that tells of it, both or neither, and returns
-// the order's id. traceparent, if not empty, travels with the event.
+// the order's id. traceparent, if not empty, travels with the event. Orders that are placed while a
+// transaction is under way share the next one.
 func (s *Store) Place(ctx context.Context, d order.Draft, traceparent string) (int64, error) {
-	ids, err := s.PlaceAll(ctx, []Placement{{d, traceparent}})
-	if err != nil {
-		return 0, err
-	}
-	return ids[0], nil
+	return s.placing.Do(ctx, Placement{d, traceparent})
 }
 
 // Placement is an order to be placed, and the trace that it belongs to.

@@ -11,14 +11,27 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"waybill/chassis/postgres"
+	"waybill/orders/internal/gather"
 	"waybill/orders/internal/order"
 )
 
 // Store is safe for concurrent use.
-type Store struct{ pool *pgxpool.Pool }
+type Store struct {
+	pool    *pgxpool.Pool
+	placing gather.Group[Placement, int64]
+}
 
 // NewStore returns a store on a pool that it does not close.
-func NewStore(pool *pgxpool.Pool) *Store { return &Store{pool: pool} }
+func NewStore(pool *pgxpool.Pool) *Store {
+	s := &Store{pool: pool}
+	s.placing.All = s.PlaceAll
+	s.placing.Limit = maxTogether
+	// Of a transaction that was cut off nobody knows whether it was committed. Any other error says
+	// that it was rolled back.
+	s.placing.Separable = func(err error) bool { return !postgres.Transient(err) }
+	return s
+}
 
 // row is an order as the table has it.
 type row struct {

@@ -157,10 +157,11 @@ const reminder = 30 * time.Second
 // severity keeps the log readable while a broker is away: librdkafka reports each connection that it
 // fails to make, and with each, dozens of times a second, that no broker is left.
 func (c *Consumer[M]) severity(e kafka.Error) slog.Level {
-	switch code := e.Code(); {
-	case code == kafka.ErrTransport, code == kafka.ErrResolve:
+	code := e.Code()
+	if code == kafka.ErrTransport || code == kafka.ErrResolve {
 		return slog.LevelDebug
-	case code == kafka.ErrAllBrokersDown:
+	}
+	if code == kafka.ErrAllBrokersDown {
 		if time.Since(c.warned) < reminder {
 			return slog.LevelDebug
 		}

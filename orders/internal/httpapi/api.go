@@ -38,6 +38,7 @@ func Register(to huma.API, orders Orders, log *slog.Logger) {
 	huma.Register(to, getOperation, handler(a, "get order", a.get))
 	huma.Register(to, listOperation, handler(a, "list orders", a.list))
 	huma.Register(to, cancelOperation, handler(a, "cancel order", a.cancel))
+	documentNoop(to.OpenAPI())
 }
 
 // handler gives an operation its time, which begins once the request is read, and makes its error

@@ -34,16 +34,25 @@ var cancelOperation = huma.Operation{
 type cancelInput struct {
 	PathID
 	Traced
-	Body *cancellation `required:"false"`
+	Body *Cancellation `required:"false"`
 }
 
-type cancellation struct {
+// Cancellation says why an order is to be cancelled.
+type Cancellation struct {
 	Reason text `json:"reason,omitempty" doc:"Why, at most 1,000 characters; shown with the order" example:"changed my mind"`
 }
 
 type cancelOutput struct {
 	Status int
-	Body   shown
+	Body   Order
+}
+
+// documentNoop adds the other success to the document: huma knows of one.
+func documentNoop(document *huma.OpenAPI) {
+	responses := document.Paths[cancelOperation.Path].Post.Responses
+	noop := *responses["202"]
+	noop.Description = "The order is CANCELLED already"
+	responses["200"] = &noop
 }
 
 func (a *api) cancel(ctx context.Context, in *cancelInput) (*cancelOutput, error) {

@@ -29,10 +29,11 @@ type listInput struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"Orders on a page"`
 }
 
-type listOutput struct{ Body list }
+type listOutput struct{ Body Page }
 
-type list struct {
-	Orders []shown `json:"orders" nullable:"false"`
+// Page is a page of orders.
+type Page struct {
+	Orders []Order `json:"orders" nullable:"false" doc:"Newest first"`
 	Next   string  `json:"next,omitempty" doc:"The cursor of the next page; absent on the last" example:"AAAAAAAAEmc"`
 }
 
@@ -47,7 +48,7 @@ func (a *api) list(ctx context.Context, in *listInput) (*listOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &listOutput{list{Orders: make([]shown, 0, len(found))}}
+	out := &listOutput{Page{Orders: make([]Order, 0, len(found))}}
 	for _, o := range found[:min(len(found), in.Limit)] {
 		out.Body.Orders = append(out.Body.Orders, show(o))
 	}

@@ -27,10 +27,11 @@ var placeOperation = huma.Operation{
 
 type placeInput struct {
 	Traced
-	Body draft
+	Body Draft
 }
 
-type draft struct {
+// Draft is an order to be placed.
+type Draft struct {
 	UserID   name  `json:"userId" doc:"Who orders; at most 128 bytes" example:"u1"`
 	SKU      name  `json:"sku" doc:"What is ordered; at most 128 bytes" example:"burger"`
 	Quantity int32 `json:"quantity" minimum:"1" maximum:"1000000" doc:"How many" example:"2"`
@@ -39,10 +40,11 @@ type draft struct {
 
 type placeOutput struct {
 	Location string `header:"Location" doc:"Where the order is" example:"/v1/orders/1"`
-	Body     accepted
+	Body     Accepted
 }
 
-type accepted struct {
+// Accepted is the answer to an order that was accepted.
+type Accepted struct {
 	ID int64 `json:"id" doc:"The order's id" example:"1"`
 }
 
@@ -56,5 +58,5 @@ func (a *api) place(ctx context.Context, in *placeInput) (*placeOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &placeOutput{Location: "/v1/orders/" + strconv.FormatInt(id, 10), Body: accepted{id}}, nil
+	return &placeOutput{Location: "/v1/orders/" + strconv.FormatInt(id, 10), Body: Accepted{id}}, nil
 }

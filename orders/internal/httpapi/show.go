@@ -10,8 +10,8 @@ import (
 	"waybill/orders/internal/order"
 )
 
-// shown is an order as clients see it.
-type shown struct {
+// Order is an order as clients see it. The names of bodies are exported for the document alone.
+type Order struct {
 	ID        int64     `json:"id" example:"1"`
 	UserID    string    `json:"userId" example:"u1"`
 	SKU       string    `json:"sku" example:"burger"`
@@ -23,8 +23,8 @@ type shown struct {
 	UpdatedAt time.Time `json:"updatedAt" doc:"When the status changed last" example:"2026-11-23T10:04:05.234567Z"`
 }
 
-func show(o order.Order) shown {
-	return shown{
+func show(o order.Order) Order {
+	return Order{
 		ID: o.ID, UserID: o.UserID, SKU: o.SKU, Quantity: o.Quantity, Note: o.Note,
 		Status: string(o.Status), Reason: o.Reason, CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt,
 	}
@@ -38,7 +38,7 @@ var getOperation = huma.Operation{
 	Errors:      append([]int{http.StatusBadRequest, http.StatusNotFound}, commonErrors...),
 }
 
-type orderOutput struct{ Body shown }
+type orderOutput struct{ Body Order }
 
 func (a *api) get(ctx context.Context, in *PathID) (*orderOutput, error) {
 	number, err := in.number()

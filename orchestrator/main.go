@@ -1,38 +1,62 @@
 // Orchestrator runs sagas: it listens to what services say, decides what comes
 // next, and keeps each saga's state and history in Postgres.
+//
+//	orchestrator              run the service
+//	orchestrator saga list    look at sagas; see --help for the other verbs
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+
+	"github.com/alecthomas/kong"
 
 	"waybill/chassis/config"
 	"waybill/chassis/lifecycle"
 	"waybill/chassis/telemetry"
 	"waybill/orchestrator/internal/app"
+	"waybill/orchestrator/internal/cli"
 )
+
+type commands struct {
+	Run  service  `cmd:"" default:"1" help:"Run the service; settings come from the environment. The default."`
+	Saga cli.Saga `cmd:"" help:"Look at the sagas of a running orchestrator, and intervene."`
+}
 
 func main() {
 	ctx, stop := lifecycle.Signals()
 	defer stop()
-	if err := run(ctx); err != nil {
+	var c commands
+	parsed := kong.Parse(&c, kong.Name("orchestrator"), kong.UsageOnError(),
+		kong.Description("Run sagas, and look after them."))
+	if err := parsed.Run(&c.Saga, cli.Terminal{Context: ctx, Out: os.Stdout}); err != nil && !stopped(ctx, err) {
 		fmt.Fprintln(os.Stderr, "orchestrator:", err)
 		stop()
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context) error {
+// stopped says whether an error only tells that the process was asked to stop
+// before it was ready.
+func stopped(ctx context.Context, err error) bool {
+	return ctx.Err() != nil && errors.Is(err, context.Canceled)
+}
+
+type service struct{}
+
+// Run runs the service until the process is asked to stop.
+func (service) Run(t cli.Terminal) error {
 	cfg := app.DefaultConfig()
 	if err := config.Load(&cfg); err != nil {
 		return err
 	}
 	log := telemetry.Logger(cfg.Telemetry, "orchestrator", os.Stderr)
 	log.Info("starting", config.Masked(cfg)...)
-	service, err := app.New(ctx, cfg, log)
+	a, err := app.New(t.Context, cfg, log)
 	if err != nil {
 		return err
 	}
-	return service.Run(ctx)
+	return a.Run(t.Context)
 }

@@ -1,0 +1,148 @@
+package cli
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"waybill/orchestrator/internal/explain"
+	"waybill/orchestrator/internal/httpapi"
+	"waybill/orchestrator/internal/postgres"
+)
+
+// printer writes for people. Times are UTC, as everywhere in the system.
+type printer struct {
+	bytes.Buffer
+}
+
+const timeLayout = "15:04:05.000"
+
+func (p *printer) line(format string, args ...any) { fmt.Fprintf(p, format+"\n", args...) }
+
+// table writes rows of columns; the first row is the head.
+func (p *printer) table(rows ...[]string) {
+	w := tabwriter.NewWriter(p, 0, 0, 2, ' ', 0)
+	for _, r := range rows {
+		fmt.Fprintln(w, strings.TrimRight(strings.Join(r, "\t"), "\t "))
+	}
+	_ = w.Flush() // into memory
+}
+
+func (p *printer) list(sagas []postgres.Summary, next string) {
+	if len(sagas) == 0 {
+		p.line("No sagas.")
+		return
+	}
+	rows := [][]string{{"ID", "SAGA", "STATE", "WAITS FOR", "UNTIL", "BEGAN (UTC)", "TOOK", "REASON"}}
+	for _, s := range sagas {
+		waits, until, took := s.Step, "", ""
+		if s.Attempt > 1 {
+			waits = fmt.Sprintf("%s (attempt %d)", s.Step, s.Attempt)
+		}
+		if s.Deadline != nil {
+			until = s.Deadline.UTC().Format("15:04:05")
+		}
+		if s.EndedAt != nil {
+			took = short(s.EndedAt.Sub(s.StartedAt))
+		}
+		rows = append(rows, []string{
+			s.ID, fmt.Sprintf("%s v%d", s.Definition, s.Version), s.State, waits, until,
+			s.StartedAt.UTC().Format("2006-01-02 15:04:05"), took, s.Reason,
+		})
+	}
+	p.table(rows...)
+	if next != "" {
+		p.line("\nMore: --cursor %s", next)
+	}
+}
+
+func (p *printer) detail(d httpapi.Detail) {
+	p.line("Saga %s of %s version %d: %s", d.ID, d.Definition, d.Version, d.State)
+	if d.Reason != "" {
+		p.line("Because: %s", d.Reason)
+	}
+	if d.EndedAt != nil {
+		p.line("Took:    %s", short(d.EndedAt.Sub(d.StartedAt)))
+	}
+	for _, w := range d.Waits {
+		until := "without a deadline"
+		if !w.Until.IsZero() {
+			until = "until " + w.Until.UTC().Format("15:04:05")
+		}
+		p.line("Waits:   for %s, %s (attempt %d)", strings.Join(w.Replies, " or "), until, w.Attempt)
+	}
+	p.line("Data:    %s", d.Data)
+	p.line("")
+	p.timeline(d.Timeline)
+}
+
+func (p *printer) timeline(lines []postgres.Line) {
+	rows := [][]string{{"AT (UTC)", "AFTER", "WHAT", "STEP", "STATE", "BECAUSE OF", "SENT", "NOTE"}}
+	for _, l := range lines {
+		var sent []string
+		for _, c := range l.Commands {
+			sent = append(sent, c.Type)
+		}
+		cause := l.CauseType
+		if l.Actor != "" {
+			cause += " by " + l.Actor
+		}
+		rows = append(rows, []string{
+			l.At.UTC().Format(timeLayout), "+" + short(time.Duration(l.AfterMS*float64(time.Millisecond))),
+			strings.ReplaceAll(l.Kind, "_", " "), l.Step, l.To, cause, strings.Join(sent, ", "), l.Note,
+		})
+	}
+	p.table(rows...)
+}
+
+func (p *printer) explanation(e explain.Explanation) {
+	p.line("Saga %s: %s", e.ID, e.State)
+	p.line("%s", e.Summary)
+	p.section("In the way", e.Obstacles)
+	p.section("Next", e.Next)
+	p.section("You can", e.Advice)
+	for _, s := range e.Sources {
+		if s.Error != "" {
+			p.line("\nNot asked: %s (%s)", s.Name, s.Error)
+		}
+	}
+	p.line("")
+	rows := [][]string{{"AT (UTC)", "AFTER", "WHERE", "WHAT"}}
+	for _, m := range e.Timeline {
+		rows = append(rows, []string{
+			m.At.UTC().Format(timeLayout), "+" + short(time.Duration(m.AfterMS*float64(time.Millisecond))), m.Source, m.What,
+		})
+	}
+	p.table(rows...)
+}
+
+func (p *printer) section(title string, lines []string) {
+	if len(lines) == 0 {
+		return
+	}
+	p.line("\n%s:", title)
+	for _, l := range lines {
+		p.line("  %s", l)
+	}
+}
+
+func (p *printer) outcome(o httpapi.Outcome) {
+	p.line("%s.", strings.ToUpper(o.Observed[:1])+o.Observed[1:])
+	p.line("Recorded as number %d in the timeline of saga %s, by %s: %s", o.Recorded.Seq, o.Saga.ID, o.Recorded.Actor, o.Recorded.Note)
+}
+
+// short keeps what people read of a duration.
+func short(d time.Duration) string {
+	switch {
+	case d < 10*time.Millisecond:
+		return d.Round(10 * time.Microsecond).String()
+	case d < time.Second:
+		return d.Round(time.Millisecond).String()
+	case d < time.Minute:
+		return d.Round(10 * time.Millisecond).String()
+	default:
+		return d.Round(time.Second).String()
+	}
+}

@@ -1,0 +1,166 @@
+// Package cli is the command `orchestrator saga`: what the HTTP API shows and
+// does, for people at a terminal and for scripts.
+package cli
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"waybill/orchestrator/internal/explain"
+	"waybill/orchestrator/internal/httpapi"
+	"waybill/orchestrator/internal/postgres"
+)
+
+// Saga is the command and its verbs.
+type Saga struct {
+	URL   string `help:"Where the orchestrator answers HTTP." env:"ORCHESTRATOR_URL" default:"http://127.0.0.1:8082"`
+	Token string `help:"The token to intervene with." env:"ORCHESTRATOR_TOKEN"`
+	JSON  bool   `help:"Print JSON, as the API gave it." name:"json"`
+
+	List    List    `cmd:"" help:"List sagas, newest first."`
+	Show    Show    `cmd:"" help:"Show one saga with its timeline."`
+	Explain Explain `cmd:"" help:"Say why a saga is where it is, and what stands in the way."`
+	Retry   Retry   `cmd:"" help:"Send the commands that a saga waits for again, now."`
+	Cancel  Cancel  `cmd:"" help:"Undo a saga."`
+	Force   Force   `cmd:"" help:"End a saga without sending anything: for what was settled by hand."`
+	Diagram Diagram `cmd:"" help:"Print a definition as a diagram."`
+}
+
+// Terminal is where a command writes, and how long it may take.
+type Terminal struct {
+	Context context.Context // of the process: kong hands one value to the verb that was chosen
+	Out     io.Writer
+}
+
+// List is `saga list`.
+type List struct {
+	State      string `help:"Only this state, such as RUNNING or CONFIRMED."`
+	Definition string `help:"Only this definition."`
+	SKU        string `help:"Only this sku." name:"sku"`
+	Overdue    bool   `help:"Only those whose deadline has passed."`
+	Stuck      bool   `help:"Only those in COMPENSATION_STUCK or PARKED."`
+	OlderThan  string `help:"Only those that began longer ago, such as 90s or 2h."`
+	Limit      int    `help:"At most this many." default:"50"`
+	Cursor     string `help:"Go on where the page before ended."`
+}
+
+// Run prints a page of sagas.
+func (c *List) Run(s *Saga, t Terminal) error {
+	query := url.Values{"limit": {strconv.Itoa(c.Limit)}}
+	for name, value := range map[string]string{
+		"state": c.State, "definition": c.Definition, "sku": c.SKU, "olderThan": c.OlderThan, "cursor": c.Cursor,
+		"overdue": yes(c.Overdue), "stuck": yes(c.Stuck),
+	} {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	var page struct {
+		Sagas []postgres.Summary
+		Next  string
+	}
+	return s.show(t, http.MethodGet, "/v1/sagas?"+query.Encode(), nil, &page, func(p *printer) { p.list(page.Sagas, page.Next) })
+}
+
+func yes(b bool) string {
+	if b {
+		return "true"
+	}
+	return ""
+}
+
+// Show is `saga show`.
+type Show struct {
+	ID string `arg:"" help:"The order id."`
+}
+
+// Run prints one saga.
+func (c *Show) Run(s *Saga, t Terminal) error {
+	var detail httpapi.Detail
+	return s.show(t, http.MethodGet, "/v1/sagas/"+url.PathEscape(c.ID), nil, &detail, func(p *printer) { p.detail(detail) })
+}
+
+// Explain is `saga explain`.
+type Explain struct {
+	ID string `arg:"" help:"The order id."`
+}
+
+// Run prints why a saga is where it is.
+func (c *Explain) Run(s *Saga, t Terminal) error {
+	var e explain.Explanation
+	return s.show(t, http.MethodGet, "/v1/sagas/"+url.PathEscape(c.ID)+"/explain", nil, &e, func(p *printer) { p.explanation(e) })
+}
+
+// intervention is what the verbs that change a saga share.
+type intervention struct {
+	ID     string  `arg:"" help:"The order id."`
+	Reason string  `help:"Why; kept in the timeline." required:""`
+	Wait   float64 `help:"Seconds to watch what comes of it." default:"2"`
+}
+
+func (c intervention) do(s *Saga, t Terminal, verb string, more map[string]string) error {
+	body := map[string]string{"reason": c.Reason}
+	for name, value := range more {
+		if value != "" {
+			body[name] = value
+		}
+	}
+	path := "/v1/sagas/" + url.PathEscape(c.ID) + "/" + verb + "?wait=" + strconv.FormatFloat(c.Wait, 'f', -1, 64)
+	var o httpapi.Outcome
+	return s.show(t, http.MethodPost, path, body, &o, func(p *printer) { p.outcome(o) })
+}
+
+// Retry is `saga retry`.
+type Retry struct {
+	intervention `embed:""`
+	Step         string `help:"Only this step."`
+}
+
+// Run asks again and prints what came of it.
+func (c *Retry) Run(s *Saga, t Terminal) error {
+	return c.do(s, t, "retry", map[string]string{"step": c.Step})
+}
+
+// Cancel is `saga cancel`.
+type Cancel struct {
+	intervention `embed:""`
+}
+
+// Run undoes the saga and prints what came of it.
+func (c *Cancel) Run(s *Saga, t Terminal) error { return c.do(s, t, "cancel", nil) }
+
+// Force is `saga force`.
+type Force struct {
+	intervention `embed:""`
+	End          string `arg:"" help:"The end to force: CONFIRMED or CANCELLED."`
+}
+
+// Run ends the saga and prints what came of it.
+func (c *Force) Run(s *Saga, t Terminal) error {
+	return c.do(s, t, "force", map[string]string{"end": c.End})
+}
+
+// Diagram is `saga diagram`.
+type Diagram struct {
+	Name    string `arg:"" help:"The definition's name." default:"order"`
+	Version int    `help:"The version; the newest if left out."`
+	Format  string `help:"mermaid, svg or json." enum:"mermaid,svg,json" default:"mermaid"`
+}
+
+// Run prints the diagram.
+func (c *Diagram) Run(s *Saga, t Terminal) error {
+	format := c.Format
+	if s.JSON {
+		format = "json"
+	}
+	query := url.Values{"format": {format}, "version": {strconv.Itoa(c.Version)}}
+	body, err := s.call(t.Context, http.MethodGet, "/v1/definitions/"+url.PathEscape(c.Name)+"?"+query.Encode(), nil)
+	if err != nil {
+		return err
+	}
+	_, err = t.Out.Write(append(body, '\n'))
+	return err
+}

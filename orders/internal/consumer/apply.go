@@ -3,6 +3,7 @@ package consumer
 import (
 	"context"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/google/uuid"
@@ -42,15 +43,12 @@ func (h *Handler) apply(ctx context.Context, tx pgx.Tx, commands []received) ([]
 	if err != nil {
 		return nil, nil, err
 	}
-	now := make(map[int64]order.State, len(before))
+	now := maps.Clone(before)
 	out := make([]outbox.Message, 0, len(commands))
 	results := make([]result, 0, len(commands))
 	for _, c := range commands {
 		id := c.Message.OrderID
 		state, known := now[id]
-		if !known {
-			state, known = before[id]
-		}
 		if !known {
 			reason := fmt.Errorf("order %d does not exist", id)
 			out = append(out, inbox.DeadLetter(c.Delivery, contracts.GroupOrders, reason))
@@ -69,8 +67,7 @@ func (h *Handler) apply(ctx context.Context, tx pgx.Tx, commands []received) ([]
 	return out, results, h.store.Change(ctx, tx, changes(before, now))
 }
 
-// changes lists the orders that are not as they were. Lock and Change agree on the order of ids by
-// the row locks, which are held already.
+// changes lists the orders that are not as they were, in any order: their rows are locked already.
 func changes(before, now map[int64]order.State) []order.Change {
 	var list []order.Change
 	for id, state := range now {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -34,11 +35,18 @@ type api struct {
 // Register adds the operations to an API.
 func Register(to huma.API, orders Orders, log *slog.Logger) {
 	a := &api{orders, log}
-	huma.Register(to, placeOperation, handler(a, "place order", a.place))
-	huma.Register(to, getOperation, handler(a, "get order", a.get))
-	huma.Register(to, listOperation, handler(a, "list orders", a.list))
-	huma.Register(to, cancelOperation, handler(a, "cancel order", a.cancel))
+	register(to, placeOperation, handler(a, "place order", a.place))
+	register(to, getOperation, handler(a, "get order", a.get))
+	register(to, listOperation, handler(a, "list orders", a.list))
+	register(to, cancelOperation, handler(a, "cancel order", a.cancel))
 	documentNoop(to.OpenAPI())
+}
+
+// register adds one operation. huma appends to its errors, and the operation is shared by every API of
+// the process.
+func register[I, O any](to huma.API, operation huma.Operation, do func(context.Context, *I) (*O, error)) {
+	operation.Errors = slices.Clone(operation.Errors)
+	huma.Register(to, operation, do)
 }
 
 // handler gives an operation its time, which begins once the request is read, and makes its error

@@ -17,11 +17,15 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/sync/errgroup"
 )
 
 // Config says where to listen. Each service sets its own default before it loads its settings.
 type Config struct {
 	Addr string `env:"HTTP_ADDR"`
+	// PprofAddr is where Go's profiles are served. They tell much about a process and cost it time:
+	// by default they are nowhere.
+	PprofAddr string `env:"PPROF_ADDR"`
 }
 
 // Limits on a client that is slow or hostile. RequestTimeout is what a handler has to answer; it is
@@ -50,6 +54,7 @@ type Server struct {
 	Router   chi.Router
 	log      *slog.Logger
 	listener net.Listener
+	profiler *profiler // nil: not asked for
 }
 
 // New listens on the configured address, so that a port in use is found at once, and returns a
@@ -81,7 +86,14 @@ func New(c Config, o Options) (*Server, error) {
 	config.NoFormatFallback = false
 	api := humachi.New(router, config)
 	api.UseMiddleware(requireJSON(api))
-	return &Server{API: api, Router: router, log: o.Log, listener: listener}, nil
+	s := &Server{API: api, Router: router, log: o.Log, listener: listener}
+	if c.PprofAddr != "" {
+		if s.profiler, err = newProfiler(c.PprofAddr, o.Log); err != nil {
+			listener.Close()
+			return nil, err
+		}
+	}
+	return s, nil
 }
 
 // Addr is the address that the server listens on, host:port.
@@ -89,6 +101,16 @@ func (s *Server) Addr() string { return s.listener.Addr().String() }
 
 // Run serves until ctx ends, then lets requests that are under way finish.
 func (s *Server) Run(ctx context.Context) error {
+	if s.profiler == nil {
+		return s.serve(ctx)
+	}
+	together, ctx := errgroup.WithContext(ctx)
+	together.Go(func() error { return s.serve(ctx) })
+	together.Go(func() error { return s.profiler.run(ctx) })
+	return together.Wait()
+}
+
+func (s *Server) serve(ctx context.Context) error {
 	server := &http.Server{
 		Handler:           s.Router,
 		ReadHeaderTimeout: headerTimeout,

@@ -5,6 +5,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"waybill/outbox-relay/internal/source"
 )
 
 // Metrics are the relay's, each by database.
@@ -20,6 +22,10 @@ type Metrics struct {
 	leader    *prometheus.GaugeVec
 	broker    *prometheus.GaugeVec
 	restarts  *prometheus.CounterVec
+	expired   *prometheus.CounterVec
+	pending   *prometheus.GaugeVec
+	oldest    *prometheus.GaugeVec
+	waiting   *prometheus.GaugeVec
 }
 
 // NewMetrics registers the metrics.
@@ -49,6 +55,12 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		stuck:    counter("set_aside_total", "Rows that became stuck or parked."),
 		leader:   gauge("leader", "1 while this process leads the database."),
 		broker:   gauge("broker_up", "1 if the broker answered last, 0 if the client complained since."),
+		expired:  counter("expired_rows_total", "Published rows removed by retention."),
+		pending:  gauge("pending_rows", "Ids handed out and not dealt with; some may have been rolled back. Only from the leader."),
+		oldest:   gauge("oldest_pending_seconds", "Age of the oldest committed row that waits to be published. Only from the leader."),
+		waiting: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "waybill_relay_stuck_rows", Help: "Rows set aside now: stuck, or parked behind a stuck one. Only from the leader.",
+		}, []string{"database", "state"}),
 		restarts: counter("producer_restarts_total", "Producers that ended at a refused row or a fatal error."),
 	}
 }
@@ -59,6 +71,21 @@ func (m *Metrics) leading(database string, leads bool) {
 		value = 1
 	}
 	m.leader.WithLabelValues(database).Set(value)
+}
+
+func (m *Metrics) backlog(database string, b source.Backlog) {
+	m.pending.WithLabelValues(database).Set(float64(b.Pending))
+	m.oldest.WithLabelValues(database).Set(b.OldestSeconds)
+	m.waiting.WithLabelValues(database, "stuck").Set(float64(b.Stuck))
+	m.waiting.WithLabelValues(database, "parked").Set(float64(b.Parked))
+}
+
+// resign takes back what only a leader tells.
+func (m *Metrics) resign(database string) {
+	m.leading(database, false)
+	for _, gauge := range []*prometheus.GaugeVec{m.pending, m.oldest, m.waiting, m.holes, m.inFlight, m.broker} {
+		gauge.DeletePartialMatch(prometheus.Labels{"database": database})
+	}
 }
 
 // meters are the metrics of one database, looked up once.

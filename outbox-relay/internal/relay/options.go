@@ -20,6 +20,10 @@ type Options struct {
 	HoleGrace time.Duration
 	// Sweep is how often rows are looked for whose ids were given up. Default 5 s.
 	Sweep time.Duration
+	// Retention is how long published rows are kept; below zero, for ever. Default 7 days.
+	Retention time.Duration
+	// Expire is how often old rows are looked for, and Backlog how often the backlog is measured. Default 10 s and 5 s.
+	Expire, Backlog time.Duration
 	// Drain is how long rows in flight are waited for at shutdown. Default 5 s.
 	Drain time.Duration
 	// Election is how often a standby asks for the lead. Default 200 ms.
@@ -39,6 +43,9 @@ func (o Options) withDefaults() Options {
 	orElse(&o.Fallback, 500*time.Millisecond)
 	orElse(&o.HoleGrace, 2*time.Second)
 	orElse(&o.Sweep, 5*time.Second)
+	orElse(&o.Retention, 7*24*time.Hour)
+	orElse(&o.Expire, 10*time.Second)
+	orElse(&o.Backlog, 5*time.Second)
 	orElse(&o.Drain, 5*time.Second)
 	orElse(&o.Election, 200*time.Millisecond)
 	orElse(&o.Frozen, 3*time.Second)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	chassis "waybill/chassis/kafka"
@@ -53,7 +54,7 @@ func (s *Source) Run(ctx context.Context) error {
 			return nil
 		}
 		s.status.set(Connecting, err)
-		s.metrics.leading(s.name, false)
+		s.metrics.resign(s.name)
 		if time.Since(began) > retryMax {
 			pause = retryMin
 		}
@@ -90,6 +91,11 @@ func (s *Source) attempt(ctx context.Context) error {
 	}
 	t := newTerm(s, session, producer, progress)
 	defer t.close()
+	leading, resign := context.WithCancel(ctx)
+	var housekeeping sync.WaitGroup
+	housekeeping.Go(func() { s.keep(leading, session.Epoch()) })
+	defer housekeeping.Wait()
+	defer resign()
 	s.log.Info("leading", "published_up_to", progress.Published.End()-1, "holes", len(progress.Published.Holes()), "stuck_keys", len(progress.StuckKeys))
 	s.status.set(Leading, nil)
 	s.metrics.leading(s.name, true)

@@ -69,16 +69,11 @@ func Connect(ctx context.Context, name, dsn string) (*Session, error) {
 	return s, nil
 }
 
-const listenSQL = `listen outbox`
-
 func (s *Session) prepare(ctx context.Context) error {
 	for name, sql := range map[string]string{readTailName: readTailSQL, readHolesName: readHolesSQL} {
 		if _, err := s.conn.Prepare(ctx, name, sql); err != nil {
 			return s.explain(fmt.Errorf("prepare to read the outbox: %w", err))
 		}
-	}
-	if _, err := s.conn.Exec(ctx, listenSQL); err != nil {
-		return fmt.Errorf("listen for new rows: %w", err)
 	}
 	return nil
 }
@@ -123,16 +118,22 @@ type Progress struct {
 	AnyStuck bool
 }
 
-const beginTermSQL = `
+const (
+	listenSQL    = `listen outbox`
+	beginTermSQL = `
 update outbox_cursor
    set epoch = epoch + 1, leader = $1, led_since = now()
 returning epoch, published::text, paused`
+)
 
 // Begin starts a term: it draws a new epoch, so that the writes of every earlier leader fail from here on, and reads
 // how far they came. The session must have been given the lead.
 func (s *Session) Begin(ctx context.Context, leader string) (Progress, error) {
 	var progress Progress
 	var published string
+	if _, err := s.conn.Exec(ctx, listenSQL); err != nil {
+		return progress, fmt.Errorf("listen for new rows of database %s: %w", s.database, err)
+	}
 	err := s.conn.QueryRow(ctx, beginTermSQL, leader).Scan(&s.epoch, &published, &progress.Paused)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return progress, fmt.Errorf("database %s: outbox_cursor is empty; run: insert into outbox_cursor default values", s.database)
@@ -151,6 +152,12 @@ func (s *Session) Begin(ctx context.Context, leader string) (Progress, error) {
 	}
 	return progress, s.CheckSequence(ctx, progress.Published)
 }
+
+// Epoch returns the number of the session's term.
+func (s *Session) Epoch() int64 { return s.epoch }
+
+// Join has the session write as part of a term that another session has begun.
+func (s *Session) Join(epoch int64) { s.epoch = epoch }
 
 // SequenceError says that the cursor is ahead of the ids that the table hands out, so that rows to come would be
 // taken for published.

@@ -208,4 +208,3 @@ func forgetLate(ctx context.Context, tx pgx.Tx, late *cursor.Set) error {
 	}
 	return nil
 }
-

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"waybill/devstack/loopback"
+	"waybill/devstack/postgres"
+	"waybill/devstack/process"
+	"waybill/migrations"
+)
+
+const (
+	topic           = "bench.v1"
+	profileVariable = "OUTBOX_BENCH_PROFILE"
+)
+
+// bench is the machinery: a Postgres with fsync on, a broker, and databases made for each part.
+type bench struct {
+	options
+	dir      string
+	postgres *postgres.Server
+	broker   *process.Process
+	port     int
+	made     int
+}
+
+func open(ctx context.Context, o options) (*bench, error) {
+	b := &bench{options: o, dir: filepath.Join(os.TempDir(), "waybill-bench-"+strconv.Itoa(os.Getpid()))}
+	if err := os.Mkdir(b.dir, 0o755); err != nil { // open to the user that Postgres runs as
+		return nil, err
+	}
+	var err error
+	if b.postgres, err = postgres.Start(ctx, postgres.Config{Dir: filepath.Join(b.dir, "postgres"), Progress: os.Stderr}); err != nil {
+		return nil, errors.Join(err, os.RemoveAll(b.dir))
+	}
+	if b.port, err = loopback.FreePort(); err == nil {
+		err = b.startBroker(ctx)
+	}
+	if err != nil {
+		b.close()
+		return nil, err
+	}
+	return b, nil
+}
+
+func (b *bench) close() {
+	if b.broker != nil {
+		b.broker.Kill()
+	}
+	b.postgres.Kill()
+	_ = os.RemoveAll(b.dir)
+}
+
+func (b *bench) startBroker(ctx context.Context) (err error) {
+	b.broker, err = b.start("broker", strconv.Itoa(b.port), filepath.Join(b.dir, "broker"))
+	if err != nil {
+		return err
+	}
+	return b.broker.AwaitReady(ctx, func(ctx context.Context) error {
+		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", b.brokerAddr())
+		if err == nil {
+			err = conn.Close()
+		}
+		return err
+	})
+}
+
+func (b *bench) brokerAddr() string { return loopback.Addr(b.port) }
+
+// start runs this program in another role.
+func (b *bench) start(role string, args ...string) (*process.Process, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	return process.Start(process.Command{
+		Name: role, Path: self, Args: append([]string{role}, args...),
+		Env: append(os.Environ(), profileVariable+"="+b.profile), Output: os.Stderr,
+	})
+}
+
+// database is one part's own.
+type database struct {
+	*pgxpool.Pool
+	url string
+}
+
+func (b *bench) database(ctx context.Context) (*database, error) {
+	b.made++
+	name := fmt.Sprint("bench", b.made)
+	admin, err := pgx.Connect(ctx, b.postgres.URL("postgres"))
+	if err != nil {
+		return nil, err
+	}
+	defer admin.Close(ctx)
+	if _, err := admin.Exec(ctx, "create database "+name); err != nil {
+		return nil, err
+	}
+	url := b.postgres.URL(name)
+	if _, err := migrations.Up(ctx, url, migrations.Outbox); err != nil {
+		return nil, err
+	}
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, err
+	}
+	config.MaxConns = 40
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, err
+	}
+	return &database{Pool: pool, url: url}, nil
+}
+
+// drop makes room for the next part, and its writes a thing of the past.
+func (b *bench) drop(ctx context.Context, db *database) {
+	db.Close()
+	admin, err := pgx.Connect(ctx, b.postgres.URL("postgres"))
+	if err != nil {
+		return
+	}
+	defer admin.Close(ctx)
+	name := db.Config().ConnConfig.Database
+	_, _ = admin.Exec(ctx, "drop database "+name+" with (force)")
+	_, _ = admin.Exec(ctx, "checkpoint")
+}
+
+// fill inserts rows of about 300 bytes, as fast as Postgres can, and lets it settle.
+func (db *database) fill(ctx context.Context, rows int) error {
+	const insert = `
+insert into outbox (topic, key, type, payload)
+select $1, (random() * 10000)::int::text, 'OrderCreated', convert_to(rpad('{"orderId":' || i || ',"note":"', 298, 'x') || '"}', 'utf8')
+  from generate_series(1, $2::int) i`
+	for done := 0; done < rows; done += 100_000 {
+		if _, err := db.Exec(ctx, insert, topic, min(100_000, rows-done)); err != nil {
+			return err
+		}
+	}
+	for _, sql := range []string{`vacuum analyze outbox`, `checkpoint`} {
+		if _, err := db.Exec(ctx, sql); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// drained waits until the cursor has come to the end of the table, and returns how long the leader took for it, by the
+// clock of the database.
+func (db *database) drained(ctx context.Context, upTo int) (time.Duration, error) {
+	const look = `select coalesce(upper(published), 0), extract(epoch from updated_at - led_since)::float8 from outbox_cursor`
+	for {
+		var end int64
+		var seconds *float64
+		if err := db.QueryRow(ctx, look).Scan(&end, &seconds); err != nil {
+			return 0, err
+		}
+		if end > int64(upTo) && seconds != nil {
+			return time.Duration(*seconds * float64(time.Second)), nil
+		}
+		select {
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}

@@ -1,0 +1,131 @@
+// Package ops is what an operator can see and do: the verbs behind the command line and the HTTP API. They work on the
+// database alone; the relay that leads it carries them out, whichever process that is. So every verb that changes
+// something is recorded in the transaction that changes it, and says what it has seen happen, not only what it asked.
+package ops
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Errors that a caller can tell apart.
+var (
+	ErrNotFound = errors.New("not found")
+	ErrConflict = errors.New("not possible now")
+	ErrInvalid  = errors.New("not valid")
+)
+
+// Database is one database's outbox, for people. It is safe for concurrent use.
+type Database struct {
+	Name string
+	pool *pgxpool.Pool
+}
+
+// Open returns a Database that connects when it is first used.
+func Open(name, url string) (*Database, error) {
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, fmt.Errorf("the URL of database %s is not valid", name) // the error would show the password
+	}
+	config.MaxConns = 4
+	config.MaxConnIdleTime = time.Minute
+	config.ConnConfig.ConnectTimeout = 3 * time.Second
+	config.ConnConfig.RuntimeParams["application_name"] = "outbox-relay-ops"
+	pool, err := pgxpool.NewWithConfig(context.Background(), config)
+	if err != nil {
+		return nil, fmt.Errorf("open database %s: %w", name, err)
+	}
+	return &Database{Name: name, pool: pool}, nil
+}
+
+// Close ends the connections.
+func (d *Database) Close() { d.pool.Close() }
+
+// By says who does something, and why.
+type By struct{ Actor, Reason string }
+
+const auditSQL = `insert into outbox_audit (actor, action, reason, details) values ($1, $2, $3, $4)`
+
+// audited runs a change and records it, both or neither.
+func (d *Database) audited(ctx context.Context, by By, action string, change func(pgx.Tx) (details map[string]any, err error)) error {
+	return pgx.BeginFunc(ctx, d.pool, func(tx pgx.Tx) error {
+		details, err := change(tx)
+		if err != nil {
+			return err
+		}
+		encoded, err := json.Marshal(details)
+		if err != nil {
+			return fmt.Errorf("encode audit details: %w", err)
+		}
+		if _, err := tx.Exec(ctx, auditSQL, by.Actor, action, by.Reason, encoded); err != nil {
+			return fmt.Errorf("record %s: %w", action, err)
+		}
+		return nil
+	})
+}
+
+// AuditEntry is one recorded change.
+type AuditEntry struct {
+	ID      int64           `json:"id"`
+	At      time.Time       `json:"at"`
+	Actor   string          `json:"actor"`
+	Action  string          `json:"action"`
+	Reason  string          `json:"reason"`
+	Details json.RawMessage `json:"details"`
+}
+
+const auditListSQL = `select id, at, actor, action, reason, details from outbox_audit order by id desc limit $1`
+
+// Audit returns the latest changes, newest first.
+func (d *Database) Audit(ctx context.Context, limit int) ([]AuditEntry, error) {
+	return collect[AuditEntry](ctx, d, "list the audit", auditListSQL, limit)
+}
+
+func collect[T any](ctx context.Context, d *Database, what, sql string, args ...any) ([]T, error) {
+	rows, _ := d.pool.Query(ctx, sql, args...)
+	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[T])
+	if err != nil {
+		return nil, fmt.Errorf("%s of database %s: %w", what, d.Name, err)
+	}
+	return all, nil
+}
+
+// notify wakes the leading relay, so that it looks at what changed at once.
+const notifySQL = `select pg_notify('outbox', '')`
+
+func notify(ctx context.Context, tx pgx.Tx) error {
+	if _, err := tx.Exec(ctx, notifySQL); err != nil {
+		return fmt.Errorf("wake the relay: %w", err)
+	}
+	return nil
+}
+
+const lookEvery = 50 * time.Millisecond
+
+// observe looks until done says yes, or until patience is over.
+func observe(ctx context.Context, patience time.Duration, done func(context.Context) (bool, error)) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	ticker := time.NewTicker(lookEvery)
+	defer ticker.Stop()
+	for {
+		happened, err := done(ctx)
+		if ctx.Err() != nil {
+			return false, nil
+		}
+		if err != nil || happened {
+			return happened, err
+		}
+		select {
+		case <-ctx.Done():
+			return false, nil
+		case <-ticker.C:
+		}
+	}
+}

@@ -1,0 +1,125 @@
+package ops
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Overview is a database's outbox at a glance.
+type Overview struct {
+	Database string     `json:"database"`
+	Leader   string     `json:"leader"`
+	LedSince *time.Time `json:"ledSince"`
+	Paused   bool       `json:"paused"`
+	// PublishedUpTo is the highest id that is dealt with; Holes counts the gaps below it.
+	PublishedUpTo int64 `json:"publishedUpTo"`
+	Holes         int64 `json:"holes"`
+	// Pending are ids handed out and not dealt with, some of which may have been rolled back.
+	Pending       int64      `json:"pending"`
+	OldestPending *time.Time `json:"oldestPending"`
+	Stuck         int64      `json:"stuck"`
+	Parked        int64      `json:"parked"`
+	OldestStuck   *time.Time `json:"oldestStuck"`
+}
+
+// The first row that is not published is found by the primary key: it is in the first hole or above the end.
+const overviewSQL = `
+select c.leader, c.led_since, c.paused,
+       coalesce(upper(c.published) - 1, 0),
+       greatest(0, (select count(*) from unnest(c.published)) - 1),
+       coalesce(pg_sequence_last_value(pg_get_serial_sequence('outbox', 'id')), 0)
+           - coalesce((select sum(upper(r) - lower(r)) from unnest(c.published) as r), 0)::bigint,
+       (select o.created_at from outbox o
+         where o.id >= coalesce((select upper(r) from unnest(c.published) as r where lower(r) <= 1), 1)
+           and not c.published @> o.id
+         order by o.id limit 1),
+       s.stuck, s.parked, s.oldest
+  from outbox_cursor c
+ cross join (select count(*) filter (where not parked) as stuck, count(*) filter (where parked) as parked,
+                    min(stuck_at) as oldest
+               from outbox_stuck
+              where discarded_at is null) s`
+
+// Overview returns the outbox at a glance.
+func (d *Database) Overview(ctx context.Context) (Overview, error) {
+	o := Overview{Database: d.Name}
+	err := d.pool.QueryRow(ctx, overviewSQL).Scan(&o.Leader, &o.LedSince, &o.Paused, &o.PublishedUpTo, &o.Holes,
+		&o.Pending, &o.OldestPending, &o.Stuck, &o.Parked, &o.OldestStuck)
+	if err != nil {
+		return o, fmt.Errorf("look at the outbox of database %s: %w", d.Name, err)
+	}
+	return o, nil
+}
+
+// RowSummary is a row that has not been published.
+type RowSummary struct {
+	ID        int64     `json:"id"`
+	EventID   string    `json:"eventId"`
+	Topic     string    `json:"topic"`
+	Key       *string   `json:"key"`
+	Type      string    `json:"type"`
+	CreatedAt time.Time `json:"createdAt"`
+}
+
+const pendingSQL = `
+select o.id, o.event_id::text, o.topic, o.key, o.type, o.created_at
+  from outbox_cursor c
+  join outbox o
+    on o.id >= coalesce((select upper(r) from unnest(c.published) as r where lower(r) <= 1), 1)
+   and not c.published @> o.id
+ where o.id > $1
+ order by o.id
+ limit $2`
+
+// Pending lists committed rows that wait to be published, oldest first, after the row with the id after.
+func (d *Database) Pending(ctx context.Context, after int64, limit int) ([]RowSummary, error) {
+	return collect[RowSummary](ctx, d, "list pending rows", pendingSQL, after, limit)
+}
+
+// Row is all there is to know about one row.
+type Row struct {
+	RowSummary
+	Status        string          `json:"status"`
+	Headers       json.RawMessage `json:"headers"`
+	Payload       []byte          `json:"payload"`
+	ErrorCode     string          `json:"errorCode,omitzero"`
+	Error         string          `json:"error,omitzero"`
+	Attempts      int32           `json:"attempts,omitzero"`
+	StuckAt       *time.Time      `json:"stuckAt,omitzero"`
+	LastAttemptAt *time.Time      `json:"lastAttemptAt,omitzero"`
+	NextAttemptAt *time.Time      `json:"nextAttemptAt,omitzero"`
+	// ParkedBehind counts the rows that wait for this one; WaitsFor is the row that this one waits for.
+	ParkedBehind int64  `json:"parkedBehind,omitzero"`
+	WaitsFor     *int64 `json:"waitsFor,omitzero"`
+}
+
+const rowSQL = `
+select o.id, o.event_id::text, o.topic, o.key, o.type, o.created_at, st.status, o.headers, o.payload,
+       coalesce(s.error_code, ''), coalesce(s.error, ''), coalesce(s.attempts, 0), s.stuck_at, s.last_attempt_at, s.next_attempt_at,
+       case when s.outbox_id is not null and not s.parked
+            then (select count(*) from outbox_stuck p where p.key = s.key and p.parked) else 0 end,
+       case when s.parked
+            then (select min(p.outbox_id) from outbox_stuck p where p.key = s.key and p.next_attempt_at is not null) end
+  from outbox o
+  join outbox_status st on st.id = o.id
+  left join outbox_stuck s on s.outbox_id = o.id
+ where o.id = $1`
+
+// Row returns one row, whatever has become of it.
+func (d *Database) Row(ctx context.Context, id int64) (Row, error) {
+	var r Row
+	err := d.pool.QueryRow(ctx, rowSQL, id).Scan(&r.ID, &r.EventID, &r.Topic, &r.Key, &r.Type, &r.CreatedAt, &r.Status, &r.Headers, &r.Payload,
+		&r.ErrorCode, &r.Error, &r.Attempts, &r.StuckAt, &r.LastAttemptAt, &r.NextAttemptAt, &r.ParkedBehind, &r.WaitsFor)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return r, fmt.Errorf("outbox row %d of database %s: %w", id, d.Name, ErrNotFound)
+	}
+	if err != nil {
+		return r, fmt.Errorf("read outbox row %d of database %s: %w", id, d.Name, err)
+	}
+	return r, nil
+}

@@ -1,0 +1,35 @@
+package ops
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+)
+
+const pauseSQL = `
+update outbox_cursor c set paused = $1
+  from (select paused from outbox_cursor for update) before
+returning before.paused`
+
+// Pause stops the publishing of a database, rows in flight excepted, until Resume. Writers notice nothing.
+func (d *Database) Pause(ctx context.Context, by By) (changed bool, err error) {
+	return d.setPaused(ctx, by, "pause", true)
+}
+
+// Resume ends a pause.
+func (d *Database) Resume(ctx context.Context, by By) (changed bool, err error) {
+	return d.setPaused(ctx, by, "resume", false)
+}
+
+func (d *Database) setPaused(ctx context.Context, by By, action string, paused bool) (changed bool, err error) {
+	err = d.audited(ctx, by, action, func(tx pgx.Tx) (map[string]any, error) {
+		var before bool
+		if err := tx.QueryRow(ctx, pauseSQL, paused).Scan(&before); err != nil {
+			return nil, fmt.Errorf("%s database %s: %w", action, d.Name, err)
+		}
+		changed = before != paused
+		return map[string]any{"changed": changed}, notify(ctx, tx)
+	})
+	return changed, err
+}

@@ -1,0 +1,138 @@
+package ops
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// StuckRow is a row that the broker has refused.
+type StuckRow struct {
+	ID            int64      `json:"id"`
+	Key           *string    `json:"key"`
+	Topic         string     `json:"topic"`
+	ErrorCode     string     `json:"errorCode"`
+	Error         string     `json:"error"`
+	Attempts      int32      `json:"attempts"`
+	StuckAt       time.Time  `json:"stuckAt"`
+	NextAttemptAt *time.Time `json:"nextAttemptAt"`
+	// ParkedBehind counts the later rows of the key that wait for it.
+	ParkedBehind int64 `json:"parkedBehind"`
+}
+
+const stuckSQL = `
+select s.outbox_id, s.key, s.topic, s.error_code, s.error, s.attempts, s.stuck_at, s.next_attempt_at,
+       (select count(*) from outbox_stuck p where p.key = s.key and p.parked)
+  from outbox_stuck s
+ where not s.parked and s.discarded_at is null and s.outbox_id > $1
+ order by s.outbox_id
+ limit $2`
+
+// Stuck lists the stuck rows, oldest first, after the row with the id after.
+func (d *Database) Stuck(ctx context.Context, after int64, limit int) ([]StuckRow, error) {
+	return collect[StuckRow](ctx, d, "list stuck rows", stuckSQL, after, limit)
+}
+
+// How long a verb waits to see what the relay does about it.
+const patience = 3 * time.Second
+
+// Outcome is what was seen to become of a row.
+type Outcome struct {
+	ID int64 `json:"id"`
+	// Result is "published", "discarded", "refused again", or "waiting" if nothing was seen in time: perhaps no relay leads, or
+	// the broker is away.
+	Result string `json:"result"`
+	Error  string `json:"error,omitzero"`
+}
+
+const (
+	retryOneSQL = `
+update outbox_stuck set next_attempt_at = now()
+ where outbox_id = $1 and not parked and discarded_at is null
+returning attempts`
+	retryAllSQL = `update outbox_stuck set next_attempt_at = now() where not parked and discarded_at is null`
+)
+
+// Retry has the relay try a stuck row now, and returns what comes of it.
+func (d *Database) Retry(ctx context.Context, by By, id int64) (Outcome, error) {
+	var attempts int32
+	err := d.audited(ctx, by, "retry", func(tx pgx.Tx) (map[string]any, error) {
+		if err := tx.QueryRow(ctx, retryOneSQL, id).Scan(&attempts); err != nil {
+			return nil, d.notStuck(ctx, id, err)
+		}
+		return map[string]any{"id": id}, notify(ctx, tx)
+	})
+	if err != nil {
+		return Outcome{}, err
+	}
+	return d.outcome(ctx, id, func(row Row) bool { return row.Status != "stuck" || row.Attempts > attempts })
+}
+
+// RetryAll has the relay try every stuck row now, and returns how many those are.
+func (d *Database) RetryAll(ctx context.Context, by By) (rows int64, err error) {
+	err = d.audited(ctx, by, "retry", func(tx pgx.Tx) (map[string]any, error) {
+		tag, err := tx.Exec(ctx, retryAllSQL)
+		if err != nil {
+			return nil, fmt.Errorf("retry all stuck rows of database %s: %w", d.Name, err)
+		}
+		rows = tag.RowsAffected()
+		return map[string]any{"rows": rows}, notify(ctx, tx)
+	})
+	return rows, err
+}
+
+const discardSQL = `
+update outbox_stuck set discarded_at = now(), next_attempt_at = now()
+ where outbox_id = $1 and not parked and discarded_at is null
+returning 1`
+
+// Discard gives a stuck row up: it is never sent, and what is parked behind it goes out. A reason is required.
+func (d *Database) Discard(ctx context.Context, by By, id int64) (Outcome, error) {
+	if by.Reason == "" {
+		return Outcome{}, fmt.Errorf("%w: discarding a row needs a reason", ErrInvalid)
+	}
+	err := d.audited(ctx, by, "discard", func(tx pgx.Tx) (map[string]any, error) {
+		var one int
+		if err := tx.QueryRow(ctx, discardSQL, id).Scan(&one); err != nil {
+			return nil, d.notStuck(ctx, id, err)
+		}
+		return map[string]any{"id": id}, notify(ctx, tx)
+	})
+	if err != nil {
+		return Outcome{}, err
+	}
+	return d.outcome(ctx, id, func(row Row) bool { return row.NextAttemptAt == nil })
+}
+
+// notStuck says what a row is that was expected to be stuck.
+func (d *Database) notStuck(ctx context.Context, id int64, err error) error {
+	if err != pgx.ErrNoRows { //nolint:errorlint // QueryRow returns it as it is
+		return fmt.Errorf("change stuck row %d of database %s: %w", id, d.Name, err)
+	}
+	row, err := d.Row(ctx, id)
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("outbox row %d of database %s is %s, not stuck: %w", id, d.Name, row.Status, ErrConflict)
+}
+
+func (d *Database) outcome(ctx context.Context, id int64, settled func(Row) bool) (Outcome, error) {
+	var row Row
+	seen, err := observe(ctx, patience, func(ctx context.Context) (bool, error) {
+		var err error
+		row, err = d.Row(ctx, id)
+		return err == nil && settled(row), err
+	})
+	switch {
+	case err != nil:
+		return Outcome{}, err
+	case !seen:
+		return Outcome{ID: id, Result: "waiting", Error: row.Error}, nil
+	case row.Status == "stuck":
+		return Outcome{ID: id, Result: "refused again", Error: row.Error}, nil
+	default:
+		return Outcome{ID: id, Result: row.Status}, nil
+	}
+}

@@ -1,0 +1,125 @@
+package relay_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"waybill/outbox-relay/internal/ops"
+	"waybill/outbox-relay/internal/relay"
+	"waybill/outbox-relay/internal/source"
+)
+
+func (s *stage) ops(t *testing.T) *ops.Database {
+	t.Helper()
+	d, err := ops.Open("orders", s.db.URL)
+	require.NoError(t, err)
+	t.Cleanup(d.Close)
+	return d
+}
+
+var operator = ops.By{Actor: "ada", Reason: "test"}
+
+func pointer[T any](v T) *T { return &v }
+
+// Retention removes published rows, and no others: not one that is stuck or parked, not one that has not been
+// published, whatever its age.
+func TestRetentionRemovesPublishedRowsOnly(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.insertMany(t, 5, 100)
+	s.exec(t, `insert into outbox (topic, key, type, payload) values ('missing.v1', 'stuck', 'T', '1'), ('orders.v1', 'stuck', 'T', '2')`)
+	held, err := s.db.Pool.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = held.Exec(t.Context(), insertSQL, topic, "late", []byte("1"))
+	require.NoError(t, err)
+	s.relay(t, relay.Options{Retention: time.Millisecond, Expire: 10 * time.Millisecond})
+	await(t, func() bool { return one[int64](t, s, `select count(*) from outbox`) == 2 }, "old rows to go")
+	require.EqualValues(t, 2, one[int64](t, s, `select count(*) from outbox where key = 'stuck'`))
+	require.NoError(t, held.Commit(t.Context()))
+	require.Equal(t, []string{"1"}, s.values(t, 501)["late"])
+	await(t, func() bool { return one[int64](t, s, `select count(*) from outbox`) == 2 }, "the late row to go once it is published")
+}
+
+func TestRowsYoungerThanTheRetentionStay(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.insertMany(t, 1, 10)
+	s.exec(t, `update outbox set created_at = now() - interval '2 hours' where id <= 5`)
+	s.relay(t, relay.Options{Retention: time.Hour, Expire: 10 * time.Millisecond})
+	await(t, func() bool { return one[int64](t, s, `select count(*) from outbox`) == 5 }, "old rows to go")
+	s.settled(t)
+	require.EqualValues(t, 6, one[int64](t, s, `select min(id) from outbox`))
+}
+
+func TestAReplaySendsTheSelectedRowsAgainInOrder(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.insertMany(t, 3, 100)
+	s.relay(t, relay.Options{Fallback: 20 * time.Millisecond})
+	s.settled(t)
+	before := s.broker.All(t, topic)
+	s.broker.CreateTopics(t, 3, "copy.v1")
+	d := s.ops(t)
+	selection := source.Selection{Key: pointer("k2"), FromID: pointer(int64(31))}
+	plan, err := d.PlanReplay(t.Context(), selection, pointer("copy.v1"), []*ops.Database{d})
+	require.NoError(t, err)
+	require.EqualValues(t, 90, plan.Rows)
+	job, err := d.StartReplay(t.Context(), operator, selection, pointer("copy.v1"), 1000)
+	require.NoError(t, err)
+	await(t, func() bool {
+		job, err = d.Job(t.Context(), job.ID)
+		return err == nil && job.State == "done"
+	}, "the replay to be done")
+	require.EqualValues(t, 90, job.Sent)
+	copies := s.broker.All(t, "copy.v1")
+	require.Len(t, copies, 90)
+	require.Equal(t, firsts(before)["k2"][10:], firsts(copies)["k2"])
+	require.Equal(t, before[0].Headers["ce_source"], copies[0].Headers["ce_source"])
+	require.Len(t, s.broker.All(t, topic), 300, "nothing went to the old topic")
+}
+
+func TestAReplayKeepsItsRateAndCanBeCancelled(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.insertMany(t, 1, 500)
+	s.relay(t, relay.Options{Fallback: 20 * time.Millisecond})
+	s.settled(t)
+	d := s.ops(t)
+	began := time.Now()
+	job, err := d.StartReplay(t.Context(), operator, source.Selection{FromID: pointer(int64(1))}, nil, 100)
+	require.NoError(t, err)
+	await(t, func() bool {
+		job, err = d.Job(t.Context(), job.ID)
+		return err == nil && job.Sent >= 50
+	}, "some progress")
+	require.LessOrEqual(t, float64(job.Sent-20), time.Since(began).Seconds()*100)
+	job, err = d.CancelReplay(t.Context(), operator, job.ID)
+	require.NoError(t, err)
+	require.Equal(t, "cancelled", job.State)
+	_, err = d.CancelReplay(t.Context(), operator, job.ID)
+	require.ErrorIs(t, err, ops.ErrConflict)
+	require.Less(t, len(s.broker.All(t, topic)), 1000)
+}
+
+func TestAReplayThatTheBrokerRefusesFailsAndHarmsNothing(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.insert(t, "k1", "poison")
+	s.relay(t, relay.Options{Fallback: 20 * time.Millisecond})
+	s.settled(t)
+	s.refusePoison(kerr.InvalidRecord)
+	d := s.ops(t)
+	job, err := d.StartReplay(t.Context(), operator, source.Selection{FromID: pointer(int64(1))}, nil, 100)
+	require.NoError(t, err)
+	await(t, func() bool {
+		job, err = d.Job(t.Context(), job.ID)
+		return err == nil && job.State == "failed"
+	}, "the replay to fail")
+	require.Contains(t, job.Error, "row 1")
+	s.insert(t, "k1", "2")
+	require.Equal(t, []string{"poison", "2"}, s.values(t, 2)["k1"])
+	require.Zero(t, s.stuck(t))
+}

@@ -1,0 +1,89 @@
+package source
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// One page of the primary key: rows that are old, published and not stuck go away, everything else stays. Deleting
+// locks no row that a writer wants and no table; the space is used again after the next vacuum.
+const expireSQL = `
+with page as materialized (
+    select id, created_at from outbox where id >= $1 order by id limit $2),
+gone as (
+    delete from outbox o
+     using page p, outbox_cursor c
+     where o.id = p.id
+       and p.created_at < now() - $3::interval
+       and c.epoch = $4
+       and c.published @> p.id
+       and not exists (select from outbox_stuck s where s.outbox_id = p.id and s.discarded_at is null)
+    returning 1)
+select (select count(*) from gone),
+       coalesce((select max(id) from page), 0),
+       (select count(*) from page where created_at < now() - $3::interval) = $2`
+
+// Expired is what one step of retention did.
+type Expired struct {
+	// Rows were removed.
+	Rows int64
+	// Last is the last id that was looked at, 0 if there was none.
+	Last int64
+	// More says that all rows that were looked at are old enough, so that those behind them may be too.
+	More bool
+}
+
+// Expire looks at the rows from an id on, at most limit, and removes those that are older than age and need not be
+// kept for publishing.
+func (s *Session) Expire(ctx context.Context, from int64, limit int, age time.Duration) (Expired, error) {
+	var e Expired
+	if err := s.conn.QueryRow(ctx, expireSQL, from, limit, age, s.epoch).Scan(&e.Rows, &e.Last, &e.More); err != nil {
+		return e, fmt.Errorf("remove old rows of database %s: %w", s.database, err)
+	}
+	return e, nil
+}
+
+const (
+	expireDiscardedSQL = `delete from outbox_stuck where discarded_at < now() - $1::interval and next_attempt_at is null`
+	expireReplaysSQL   = `delete from outbox_replay where finished_at < now() - $1::interval`
+)
+
+// ExpireRecords removes what is remembered of discarded rows and of finished replays, once it is older than age.
+func (s *Session) ExpireRecords(ctx context.Context, age time.Duration) error {
+	for _, sql := range []string{expireDiscardedSQL, expireReplaysSQL} {
+		if _, err := s.conn.Exec(ctx, sql, age); err != nil {
+			return fmt.Errorf("remove old records of database %s: %w", s.database, err)
+		}
+	}
+	return nil
+}
+
+// Backlog is what waits in a database.
+type Backlog struct {
+	Pending       int64   // ids handed out and not dealt with; some may have been rolled back
+	OldestSeconds float64 // age of the oldest committed row that waits, by the database's clock
+	Stuck, Parked int64
+}
+
+const backlogSQL = `
+select coalesce(pg_sequence_last_value(pg_get_serial_sequence('outbox', 'id')), 0)
+           - coalesce((select sum(upper(r) - lower(r)) from unnest(c.published) as r), 0)::bigint,
+       coalesce((select greatest(0, extract(epoch from now() - o.created_at)) from outbox o
+                  where o.id >= coalesce((select upper(r) from unnest(c.published) as r where lower(r) <= 1), 1)
+                    and not c.published @> o.id
+                  order by o.id limit 1), 0)::float8,
+       s.stuck, s.parked
+  from outbox_cursor c
+ cross join (select count(*) filter (where not parked) as stuck, count(*) filter (where parked) as parked
+               from outbox_stuck
+              where discarded_at is null) s`
+
+// Backlog looks at what waits.
+func (s *Session) Backlog(ctx context.Context) (Backlog, error) {
+	var b Backlog
+	if err := s.conn.QueryRow(ctx, backlogSQL).Scan(&b.Pending, &b.OldestSeconds, &b.Stuck, &b.Parked); err != nil {
+		return b, fmt.Errorf("look at the backlog of database %s: %w", s.database, err)
+	}
+	return b, nil
+}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -66,12 +68,12 @@ func TestAcknowledgedRecordsOutliveSIGKILL(t *testing.T) {
 	require.NoError(t, err)
 	defer producer.Close()
 	enough := make(chan struct{})
-	acknowledged := make(chan int)
-	go func() {
+	var acknowledged atomic.Int64
+	var writer sync.WaitGroup
+	writer.Go(func() {
 		for n := 0; ; n++ {
 			select {
 			case <-enough:
-				acknowledged <- n
 				return
 			default:
 			}
@@ -79,17 +81,19 @@ func TestAcknowledgedRecordsOutliveSIGKILL(t *testing.T) {
 			if err := producer.ProduceSync(t.Context(), record).FirstErr(); err != nil {
 				t.Errorf("record %d: %v", n, err)
 			}
+			acknowledged.Add(1)
 		}
-	}()
+	})
 	for range 3 {
-		<-time.After(200 * time.Millisecond) // of traffic
+		traffic := acknowledged.Load() + 50
+		require.Eventually(t, func() bool { return acknowledged.Load() >= traffic }, time.Minute, time.Millisecond)
 		require.NoError(t, running.Signal(syscall.SIGKILL))
 		<-running.Done()
 		running = startProcess(t, dir, port)
 	}
 	close(enough)
-	sent := <-acknowledged
-	require.Greater(t, sent, 100)
+	writer.Wait()
+	sent := int(acknowledged.Load())
 
 	next := 0
 	for _, value := range readAll(t, port, sent) {

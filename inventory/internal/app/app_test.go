@@ -236,8 +236,9 @@ func TestWhatWasAppliedBeforeACrashIsNotAppliedAgain(t *testing.T) {
 	require.NotEmpty(t, before)
 	v.requireLevel("burger", 1, 4)
 	v.requireApplied(3 - len(before))
+	// The messages that came again may be the last to be read.
+	require.Eventually(t, func() bool { return s.committed() == 3 }, time.Minute, 10*time.Millisecond)
 	v.stop()
-	require.Equal(t, int64(3), s.committed())
 	var handled int
 	require.NoError(t, s.db.Pool.QueryRow(t.Context(), "select count(*) from inbox").Scan(&handled))
 	require.Equal(t, 3, handled)

@@ -34,7 +34,7 @@ func Load(cfg any) error {
 	for i, f := range faults {
 		lines[i] = "  " + f.Error()
 	}
-	return fmt.Errorf("the settings have %d faults:\n%s", len(faults), strings.Join(lines, "\n"))
+	return fmt.Errorf("these settings are at fault:\n%s", strings.Join(lines, "\n"))
 }
 
 func validate(v reflect.Value) []error {

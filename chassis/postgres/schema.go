@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -47,7 +48,7 @@ func AwaitSchema(ctx context.Context, pool *pgxpool.Pool, log *slog.Logger, need
 		if err == nil || !Transient(err) || ctx.Err() != nil {
 			return err
 		}
-		log.Warn("waiting for the database", "error", err)
+		log.Warn("waiting for the database", "error", strings.Join(strings.Fields(err.Error()), " ")) // pgx writes lines
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("wait for the database: %w", ctx.Err())

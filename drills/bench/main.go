@@ -18,13 +18,17 @@ func main() {
 	defer stop()
 	var rate float64
 	var secs int
+	var follow float64
+	if len(os.Args) > 4 {
+		fmt.Sscan(os.Args[4], &follow)
+	}
 	fmt.Sscan(os.Args[2], &rate)
 	fmt.Sscan(os.Args[3], &secs)
 	sys, err := system.Connect(ctx, func() stack.State { s, _ := stack.Read(os.Args[1]); return s })
 	if err != nil {
 		panic(err)
 	}
-	l := openloop.New(openloop.Config{Addrs: []string{sys.Addr("orders")}, Rate: rate, SKUs: []string{"burger"}, Follow: 50})
+	l := openloop.New(openloop.Config{Addrs: []string{sys.Addr("orders")}, Rate: rate, SKUs: []string{"burger"}, Follow: follow})
 	lctx, cancel := context.WithTimeout(ctx, time.Duration(secs)*time.Second)
 	defer cancel()
 	before := sys.Usage()

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"waybill/devstack/stack"
+	"waybill/drills/audit"
+	"waybill/drills/report"
+)
+
+type auditCommand struct {
+	Dir     string            `default:"${dir}" help:"The state directory of the stack. Relative to the source tree."`
+	Ledger  string            `type:"path" help:"The client's own record, as a load writes it."`
+	DB      map[string]string `name:"database" placeholder:"NAME=URL" help:"Audit these databases in place of the stack's: orders, inventory and orchestrator."`
+	Brokers []string          `placeholder:"HOST:PORT" help:"Audit the topics of this Kafka in place of the stack's."`
+	Settle  time.Duration     `default:"2s" help:"How long nothing of an order must have changed for it to be judged."`
+	Overdue time.Duration     `default:"5m" help:"From which age on an order must have ended. Longer than the sagas' deadlines."`
+	JSON    bool              `name:"json" help:"As JSON."`
+	Watch   bool              `help:"Audit again and again, and export the findings as metrics."`
+	Every   time.Duration     `default:"5s" help:"How often, with --watch."`
+	Addr    string            `default:"127.0.0.1:8084" help:"Where to serve /metrics, with --watch."`
+}
+
+var errFindings = errors.New("the audit found what should not be")
+
+func (c *auditCommand) Run(ctx context.Context, stdout io.Writer) error {
+	cfg, err := c.config()
+	if err != nil {
+		return err
+	}
+	auditor, err := audit.New(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer auditor.Close()
+	if c.Watch {
+		return c.watch(ctx, auditor, stdout)
+	}
+	found, err := auditor.Pass(ctx)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		encoder := json.NewEncoder(stdout)
+		encoder.SetIndent("", "  ")
+		err = encoder.Encode(found)
+	} else {
+		report.Audit(stdout, found)
+	}
+	if err == nil && !found.Passed() {
+		err = errFindings
+	}
+	return err
+}
+
+// config reads stack.json for what is not said.
+func (c *auditCommand) config() (audit.Config, error) {
+	cfg := audit.Config{
+		Databases: c.DB, Brokers: c.Brokers, Ledger: c.Ledger,
+		Limits: audit.Limits{Settle: c.Settle, Overdue: c.Overdue},
+	}
+	if len(c.DB) > 0 && len(c.Brokers) > 0 {
+		return cfg, nil
+	}
+	dir := c.Dir
+	if workspace, err := stack.Workspace("."); err == nil {
+		dir = within(workspace, dir)
+	}
+	state, err := stack.Read(dir)
+	if err != nil {
+		return cfg, fmt.Errorf("find what to audit: %w", err)
+	}
+	if len(c.DB) == 0 {
+		cfg.Databases = state.Databases
+	}
+	if len(c.Brokers) == 0 {
+		broker, _ := state.Process(stack.Broker)
+		cfg.Brokers = []string{broker.Addr}
+	}
+	return cfg, nil
+}
+
+func (c *auditCommand) watch(ctx context.Context, auditor *audit.Auditor, stdout io.Writer) error {
+	reg := prometheus.NewRegistry()
+	listener, err := net.Listen("tcp", c.Addr)
+	if err != nil {
+		return fmt.Errorf("serve metrics: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: time.Second}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = server.Serve(listener) // returns when it is closed
+	}()
+	fmt.Fprintf(stdout, "auditing every %s; metrics on http://%s/metrics; Ctrl-C ends it\n", c.Every, listener.Addr())
+	tell := func(f audit.Finding) {
+		fmt.Fprintf(stdout, "%s  %s: %s: %s\n          proposed: %s\n", time.Now().Format(time.TimeOnly), f.Check, f.Subject, f.Problem, f.Repair)
+	}
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	audit.NewWatcher(auditor, c.Every, tell, log, reg).Run(ctx)
+	err = server.Close()
+	<-served
+	return err
+}

@@ -1,0 +1,66 @@
+// Package drill breaks a running stack on purpose and holds it to its promises.
+//
+// A [Drill] is a fault and a promise. [Run] gives it a fresh stack of its own, places orders at a
+// constant rate, lets the drill break things, waits until every order that was taken meanwhile has
+// come to its end, and then has the audit compare what the client was told with what the databases
+// and the topics say. The [Outcome] passes only if nothing was lost, nothing happened twice, and no
+// POST failed that had no reason to.
+package drill
+
+import (
+	"context"
+	"time"
+)
+
+// Drill is one way to break the system, and what is promised nevertheless.
+type Drill struct {
+	Name    string
+	Promise string
+	// For is how long the fault lasts unless the user says otherwise; Brief is how long in the short
+	// set that CI runs, and zero keeps the drill out of it.
+	For, Brief time.Duration
+	// Within is the promise for the time between the end of the fault and the end of the last order
+	// that was taken before it; zero stands for 15 s.
+	Within time.Duration
+	// Env sets the processes up, by their name: deadlines that fit into a drill, for example.
+	Env map[string][]string
+	// Proxied puts a proxy between the services and the servers.
+	Proxied bool
+	// EmbeddedOnly keeps the drill from a real Kafka, with the reason.
+	EmbeddedOnly string
+	// Prepare, if set, is called when the stack is up and before the load begins.
+	Prepare func(ctx context.Context, s *Stage) error
+	// Break breaks the system for a while and returns when it has been put together again.
+	Break func(ctx context.Context, s *Stage, d time.Duration) error
+}
+
+// within is the time that the drill allows for recovery.
+func (d Drill) within() time.Duration {
+	if d.Within == 0 {
+		return 15 * time.Second
+	}
+	return d.Within
+}
+
+// All returns every drill, in the order in which they are run.
+func All() []Drill {
+	return []Drill{
+		kafkaDown, kafkaFlap, kafkaWiped,
+		relayCrash, relayFailover,
+		serviceCrash, rollingRestart, inventorySilent,
+		postgresRestart, postgresDown,
+		slowNetwork, cutNetwork,
+		duplicates, reorder, poison,
+		chaos,
+	}
+}
+
+// ByName finds a drill.
+func ByName(name string) (Drill, bool) {
+	for _, d := range All() {
+		if d.Name == name {
+			return d, true
+		}
+	}
+	return Drill{}, false
+}

@@ -1,0 +1,392 @@
+package drill
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"waybill/devstack/stack"
+	"waybill/drills/audit"
+	"waybill/drills/load"
+)
+
+// Options say how to run a drill.
+type Options struct {
+	// Workspace is Waybill's source tree, Dir where the drill's stack and ledger are kept. What an
+	// earlier drill left there is removed.
+	Workspace, Dir string
+	Rate           float64       // orders a second
+	For            time.Duration // how long the fault lasts; 0 is the drill's own
+	Seed           uint64
+	RealKafka      bool
+	// Show is told what happens, for a live view; it may be nil.
+	Show func(Progress)
+}
+
+// Phase is a part of a drill.
+type Phase string
+
+// The phases, in their order.
+const (
+	Starting   Phase = "starting the stack"
+	Warming    Phase = "placing orders"
+	Breaking   Phase = "breaking it"
+	Recovering Phase = "recovering"
+	Auditing   Phase = "auditing"
+)
+
+// Progress is what a live view shows.
+type Progress struct {
+	Phase  Phase
+	Since  time.Time     // when the phase began
+	Length time.Duration // how long it takes at most
+	Sample Sample
+	Faults []Fault
+}
+
+const (
+	warmUp = 4 * time.Second
+	// coolDown is how long the load goes on after recovery, to see that all is well again.
+	coolDown = 2 * time.Second
+	// patience bounds the wait for recovery beyond what the drill promises: by how much it is late
+	// is worth knowing, too.
+	patience = 45 * time.Second
+)
+
+// mix is what the drills order: mostly what is there, and some that must be rejected.
+var mix = load.Mix{
+	{Weight: 90, SKU: "burger", Quantity: 1},
+	{Weight: 5, SKU: "pizza", Quantity: 1},   // a stack has three
+	{Weight: 5, SKU: "unicorn", Quantity: 1}, // unknown
+}
+
+// Run runs a drill on a stack of its own. An error means that the drill could not be run; what it
+// found is in the outcome.
+func Run(ctx context.Context, d Drill, o Options) (_ *Outcome, err error) {
+	if o.RealKafka && d.EmbeddedOnly != "" {
+		return nil, fmt.Errorf("%s needs the embedded broker: %s", d.Name, d.EmbeddedOnly)
+	}
+	if o.For == 0 {
+		o.For = d.For
+	}
+	r := &runner{drill: d, options: o, out: &Outcome{Drill: d, Rate: o.Rate, Began: time.Now()}}
+	r.enter(Starting, 10*time.Second)
+	s, err := r.setUp(ctx)
+	if s != nil {
+		defer func() {
+			err = errors.Join(err, s.tearDown(context.WithoutCancel(ctx)))
+		}()
+	}
+	if err != nil {
+		return nil, err
+	}
+	r.stage = s
+	if d.Prepare != nil {
+		if err := d.Prepare(ctx, s); err != nil {
+			return nil, fmt.Errorf("prepare %s: %w", d.Name, err)
+		}
+	}
+	if err := r.underLoad(ctx); err != nil {
+		return nil, err
+	}
+	if err := r.conclude(ctx); err != nil {
+		return nil, err
+	}
+	return r.out, nil
+}
+
+// runner is one run of one drill.
+type runner struct {
+	drill   Drill
+	options Options
+	out     *Outcome
+	stage   *Stage
+
+	mu       sync.Mutex
+	progress Progress
+}
+
+func (r *runner) enter(p Phase, length time.Duration) {
+	r.show(func(now *Progress) { now.Phase, now.Since, now.Length = p, time.Now(), length })
+}
+
+func (r *runner) show(change func(*Progress)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	change(&r.progress)
+	if r.stage != nil {
+		r.progress.Faults = r.stage.Faults()
+	}
+	if r.options.Show != nil {
+		r.options.Show(r.progress)
+	}
+}
+
+// setUp brings a fresh stack up. It returns a stage also with an error, if there is something to
+// tear down.
+func (r *runner) setUp(ctx context.Context) (*Stage, error) {
+	s := &Stage{
+		Random:    rand.New(rand.NewPCG(r.options.Seed, 0)),
+		workspace: r.options.Workspace, dir: r.options.Dir,
+		pools: map[string]*pgxpool.Pool{}, proxies: map[string]*proxy{}, foreign: map[uuid.UUID]bool{},
+		run: fmt.Sprintf("%s-%d", r.drill.Name, time.Now().Unix()),
+	}
+	if err := os.MkdirAll(s.dir, 0o755); err != nil {
+		return nil, fmt.Errorf("make the drill's directory: %w", err)
+	}
+	if err := os.Remove(s.ledgerPath()); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("remove the last drill's ledger: %w", err)
+	}
+	console, err := os.Create(filepath.Join(s.dir, "stack.log"))
+	if err != nil {
+		return nil, fmt.Errorf("open the stack's log: %w", err)
+	}
+	s.closers = append(s.closers, console)
+	cfg := stack.Config{
+		Workspace: s.workspace, Dir: s.dir, EphemeralPorts: true, Fresh: true, RealKafka: r.options.RealKafka,
+		Env: r.drill.Env, Console: stack.NewConsole(console, false),
+	}
+	if r.drill.Proxied {
+		cfg.Front = func(server, addr string) (string, error) {
+			p, err := newProxy(server, addr)
+			if err != nil {
+				return "", err
+			}
+			s.proxies[server] = p
+			s.closers = append(s.closers, p)
+			return p.Listen, nil
+		}
+	}
+	if s.stack, err = stack.Up(ctx, cfg); err != nil {
+		return s, err
+	}
+	s.urls = []string{"http://" + s.addr(stack.Orders)}
+	for name, url := range s.stack.State().Databases {
+		cfg, err := pgxpool.ParseConfig(url)
+		if err != nil {
+			return s, fmt.Errorf("open the database %s: %w", name, err)
+		}
+		cfg.MaxConns = 2
+		if s.pools[name], err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
+			return s, fmt.Errorf("open the database %s: %w", name, err)
+		}
+	}
+	return s, nil
+}
+
+func (s *Stage) ledgerPath() string { return filepath.Join(s.dir, "ledger.jsonl") }
+
+func (s *Stage) tearDown(ctx context.Context) error {
+	for _, pool := range s.pools {
+		pool.Close()
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	err := s.close(ctx)
+	if s.stack != nil {
+		err = errors.Join(err, s.stack.Down(ctx))
+	}
+	return err
+}
+
+// underLoad places orders while the drill breaks things and the system recovers.
+func (r *runner) underLoad(ctx context.Context) error {
+	s := r.stage
+	ledger, err := load.CreateLedger(s.ledgerPath())
+	if err != nil {
+		return err
+	}
+	generator, err := load.New(load.Config{
+		URLs: s.urls, Rate: r.options.Rate, Run: s.run, Mix: mix, Seed: r.options.Seed, Ledger: ledger,
+	})
+	if err != nil {
+		return errors.Join(err, ledger.Close())
+	}
+	loading, stopLoad := context.WithCancel(ctx)
+	defer stopLoad()
+	sampling, stopSampling := context.WithCancel(ctx)
+	defer stopSampling()
+	var running sync.WaitGroup
+	running.Go(func() { r.out.Totals = generator.Run(loading) })
+	sampled := make(chan struct{})
+	go func() {
+		defer close(sampled)
+		r.out.Samples = s.sample(sampling, generator.Totals, func(now Sample) {
+			r.show(func(p *Progress) { p.Sample = now })
+		})
+	}()
+
+	err = r.breakAndRecover(ctx)
+	stopLoad()
+	running.Wait()
+	if err == nil {
+		err = r.settle(ctx)
+	}
+	stopSampling()
+	<-sampled
+	return errors.Join(err, ledger.Close())
+}
+
+func (r *runner) breakAndRecover(ctx context.Context) error {
+	s := r.stage
+	r.enter(Warming, warmUp)
+	if err := s.Wait(ctx, warmUp); err != nil {
+		return err
+	}
+	r.enter(Breaking, r.options.For)
+	if err := r.drill.Break(ctx, s, r.options.For); err != nil {
+		return fmt.Errorf("%s: %w", r.drill.Name, err)
+	}
+	mended := time.Now()
+	r.enter(Recovering, r.drill.within())
+	if err := r.recover(ctx, mended); err != nil {
+		return err
+	}
+	return s.Wait(ctx, coolDown)
+}
+
+// recover waits until every order that was taken before the end of the fault has ended.
+func (r *runner) recover(ctx context.Context, mended time.Time) error {
+	s := r.stage
+	pool := s.pools["orders"]
+	const lastSQL = `select coalesce(max(id), 0) from orders where created_at <= $1`
+	last := int64(unknown)
+	err := s.Until(ctx, patience, "the orders can be read", func(ctx context.Context) (bool, error) {
+		last = s.count(ctx, pool, lastSQL, mended)
+		return last != unknown, nil
+	})
+	if err != nil {
+		return err
+	}
+	err = s.Until(ctx, r.drill.within()+patience, "every order has ended", func(ctx context.Context) (bool, error) {
+		return s.count(ctx, pool, pendingSQL+` and id <= $1`, last) == 0, nil
+	})
+	r.out.Recovery = time.Since(mended)
+	if err != nil {
+		if ctx.Err() != nil {
+			return err
+		}
+		r.out.Recovery = unknown
+	}
+	return nil
+}
+
+// settle waits until nothing moves any more. What does not come to rest is for the audit to name.
+func (r *runner) settle(ctx context.Context) error {
+	s := r.stage
+	const openSQL = `select count(*) from sagas where deadline is not null and deadline < 'infinity'`
+	err := s.Until(ctx, r.drill.within()+patience, "nothing moves", func(ctx context.Context) (bool, error) {
+		if s.count(ctx, s.pools["orders"], pendingSQL) != 0 || s.count(ctx, s.pools["orchestrator"], openSQL) != 0 {
+			return false, nil
+		}
+		for _, pool := range s.pools {
+			if s.count(ctx, pool, waitingSQL) != 0 {
+				return false, nil
+			}
+		}
+		return true, nil
+	})
+	if ctx.Err() != nil {
+		return err
+	}
+	return nil
+}
+
+const (
+	auditSettle  = time.Second
+	auditOverdue = 15 * time.Second
+)
+
+// conclude audits and judges.
+func (r *runner) conclude(ctx context.Context) error {
+	s := r.stage
+	r.enter(Auditing, auditOverdue)
+	cfg := s.audit
+	cfg.Databases, cfg.Brokers, cfg.Ledger = s.stack.State().Databases, strings.Split(s.brokers(), ","), s.ledgerPath()
+	cfg.Limits = audit.Limits{Settle: auditSettle, Overdue: auditOverdue}
+	cfg.Foreign = func(id uuid.UUID, key string) bool {
+		return s.foreign[id] || s.audit.Foreign != nil && s.audit.Foreign(id, key)
+	}
+	auditor, err := audit.New(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer auditor.Close()
+	for until := time.Now().Add(2 * auditOverdue); ; {
+		if r.out.Audit, err = auditor.Pass(ctx); err != nil {
+			return fmt.Errorf("audit: %w", err)
+		}
+		if r.out.Audit.Open == 0 || time.Now().After(until) {
+			break
+		}
+		if err := s.Wait(ctx, 500*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	for e, err := range load.ReadLedger(s.ledgerPath()) {
+		if err != nil {
+			return err
+		}
+		r.out.Requests = append(r.out.Requests, e)
+	}
+	if err := r.countOrders(ctx); err != nil {
+		return err
+	}
+	r.out.Faults, r.out.Measured, r.out.Failures = s.Faults(), s.measured, s.failures
+	r.out.Ended = time.Now()
+	r.out.judge()
+	return nil
+}
+
+func (r *runner) countOrders(ctx context.Context) error {
+	rows, err := r.stage.pools["orders"].Query(ctx, `select status, count(*) from orders group by status`)
+	if err != nil {
+		return fmt.Errorf("count the orders: %w", err)
+	}
+	var (
+		status string
+		n      int64
+	)
+	_, err = pgx.ForEachRow(rows, []any{&status, &n}, func() error {
+		switch status {
+		case "CONFIRMED":
+			r.out.Confirmed = n
+		case "CANCELLED":
+			r.out.Cancelled = n
+		default:
+			r.out.Pending += n
+		}
+		return nil
+	})
+	return err
+}
+
+// ready asks a service whether it is.
+func ready(ctx context.Context, addr string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/readyz", nil)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	_, _ = io.Copy(io.Discard, response.Body)
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("GET /readyz answers %s", response.Status)
+	}
+	return nil
+}

@@ -4,11 +4,13 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"waybill/chassis/httpserver"
 	"waybill/chassis/kafka"
@@ -16,10 +18,10 @@ import (
 	chassispg "waybill/chassis/postgres"
 	"waybill/chassis/telemetry"
 	"waybill/contracts"
-	"waybill/orchestrator/internal/deadlines"
 	"waybill/orchestrator/internal/explain"
 	"waybill/orchestrator/internal/httpapi"
 	"waybill/orchestrator/internal/ordersaga"
+	"waybill/orchestrator/internal/poller"
 	"waybill/orchestrator/internal/postgres"
 	"waybill/orchestrator/saga"
 	"waybill/outbox"
@@ -31,14 +33,14 @@ const stopWithin = 20 * time.Second
 
 // App is an orchestrator that is ready to run.
 type App struct {
-	pool      *pgxpool.Pool
-	server    *httpserver.Server
-	consumer  *kafka.Consumer[inbox.Delivery]
-	deadlines *deadlines.Poller
-	log       *slog.Logger
+	pool     *pgxpool.Pool
+	server   *httpserver.Server
+	consumer *kafka.Consumer[inbox.Delivery]
+	loops    []*poller.Loop
+	sources  []explain.Source
+	log      *slog.Logger
 
 	closeStreams func()
-	sources      []explain.Source
 }
 
 // New builds an orchestrator. It waits for a database that is away, until ctx
@@ -73,44 +75,63 @@ func New(ctx context.Context, c Config, log *slog.Logger) (_ *App, err error) {
 	consumer, err := kafka.NewConsumer(c.Kafka, kafka.ConsumerOptions{
 		Group: Group, ClientID: telemetry.Name(Group),
 		Topics:    []string{contracts.TopicOrders, contracts.TopicInventory},
-		BatchSize: c.BatchSize, Transient: chassispg.Transient,
+		BatchSize: c.BatchSize, Transient: transient,
 	}, handler, func(m kafka.Message) inbox.Delivery { return inbox.Delivery(m) }, log, reg)
 	if err != nil {
 		return nil, err
 	}
-	server, err := httpserver.New(c.HTTP, httpserver.Options{
-		Title: "Waybill orchestrator", Version: "1.0.0", Log: log, Metrics: reg,
+	a := &App{pool: pool, consumer: consumer, loops: loops(store, handler.busy, c, log), log: log}
+	return a, a.serve(ctx, c, store, reg)
+}
+
+// serve prepares the HTTP side.
+func (a *App) serve(ctx context.Context, c Config, store *postgres.Store, reg *prometheus.Registry) error {
+	tokens, err := httpapi.ParseTokens(c.AdminTokens)
+	if err != nil {
+		return fmt.Errorf("ORCHESTRATOR_ADMIN_TOKENS: %w", err)
+	}
+	if a.sources, err = explain.ParseSources(ctx, c.ExplainDatabases); err != nil {
+		return fmt.Errorf("EXPLAIN_DATABASES: %w", err)
+	}
+	a.server, err = httpserver.New(c.HTTP, httpserver.Options{
+		Title: "Waybill orchestrator", Version: "1.0.0", Log: a.log, Metrics: reg,
 		Checks: []httpserver.Check{
-			{Name: "postgres", Required: true, Run: chassispg.Check(pool)},
-			{Name: "kafka", Run: consumer.Check},
+			{Name: "postgres", Required: true, Run: chassispg.Check(a.pool)},
+			{Name: "kafka", Run: a.consumer.Check},
 		},
 	})
 	if err != nil {
-		return nil, err
-	}
-	tokens, err := httpapi.ParseTokens(c.AdminTokens)
-	if err != nil {
-		return nil, err
-	}
-	sources, err := explain.ParseSources(ctx, c.ExplainDatabases)
-	if err != nil {
-		return nil, fmt.Errorf("EXPLAIN_DATABASES: %w", err)
+		return err
 	}
 	closing := make(chan struct{})
+	a.closeStreams = func() { close(closing) }
 	api := &httpapi.API{
-		Store: store, Registry: registry, Log: log, Tokens: tokens, Closing: closing,
-		Explainer: &explain.Explainer{Store: store, Sources: sources, Broker: consumer.Check, RelayURL: c.RelayURL},
+		Store: store, Registry: store.Registry, Log: a.log, Tokens: tokens, Closing: closing,
+		Explainer: &explain.Explainer{Store: store, Sources: a.sources, Broker: a.consumer.Check, RelayURL: c.RelayURL},
 	}
-	api.Register(server.API)
-	return &App{
-		closeStreams: func() { close(closing) },
-		sources:      sources,
-		pool:         pool, server: server, consumer: consumer, log: log,
-		deadlines: &deadlines.Poller{
-			Act:  func(ctx context.Context, limit int) (int, error) { return store.ApplyDue(ctx, time.Now(), limit) },
-			Busy: handler.busy, Every: pollEvery, Batch: min(c.DeadlineRate, 200), Rate: c.DeadlineRate, Log: log,
+	api.Register(a.server.API)
+	return nil
+}
+
+// transient tells what time mends from what a message brings about.
+func transient(err error) bool {
+	return chassispg.Transient(err) || errors.Is(err, postgres.ErrConflict)
+}
+
+// loops is the work that no message brings about.
+func loops(store *postgres.Store, busy func() bool, c Config, log *slog.Logger) []*poller.Loop {
+	return []*poller.Loop{{
+		Name: "deadlines", Busy: busy, Every: deadlinesEvery, Batch: min(c.DeadlineRate, 200), Rate: c.DeadlineRate, Log: log,
+		Act: func(ctx context.Context, limit int) (int, error) { return store.ApplyDue(ctx, time.Now(), limit) },
+	}, {
+		Name: "expiry", Every: expireEvery, Batch: 1000, Rate: expireRate, Log: log,
+		Act: func(ctx context.Context, limit int) (int, error) {
+			return store.Expire(ctx, time.Now().Add(-c.Retention), limit)
 		},
-	}, nil
+	}, {
+		Name: "parked sagas", Every: wakeEvery, Batch: 1, Rate: 1000, Log: log,
+		Act: func(ctx context.Context, _ int) (int, error) { return store.WakeParked(ctx, time.Now()) },
+	}}
 }
 
 // Addr is where HTTP is served, host:port.
@@ -124,7 +145,9 @@ func (a *App) Run(ctx context.Context) error {
 		defer s.Pool.Close()
 	}
 	var parts lifecycle.Group
-	parts.Add("deadlines", a.deadlines.Run)
+	for _, l := range a.loops {
+		parts.Add(l.Name, l.Run)
+	}
 	parts.Add("consumer", a.consumer.Run)
 	parts.Add("http", a.server.Run)
 	parts.Add("streams", lifecycle.Closer(a.closeStreams))

@@ -51,7 +51,7 @@ func (s *system) start(change func(*app.Config)) {
 	cfg := app.DefaultConfig()
 	cfg.Postgres.URL, cfg.HTTP.Addr = s.db.URL, "127.0.0.1:0"
 	cfg.Kafka = kafka.Config{Brokers: []string{s.broker.Addr()}, SecurityProtocol: "PLAINTEXT"}
-	cfg.BatchSize, cfg.DeadlineRate = 500, 500
+	cfg.BatchSize, cfg.DeadlineRate, cfg.Retention = 500, 500, time.Hour*24
 	cfg.Timing.ReserveWithin, cfg.Timing.ReserveAttempts = time.Minute, 3
 	cfg.Timing.ReplyWithin, cfg.Timing.CancelWindow = time.Minute, time.Hour
 	if change != nil {

@@ -24,6 +24,8 @@ type Config struct {
 	// DeadlineRate bounds how many deadlines are acted on a second, so that those
 	// which passed during an outage do not all act at once.
 	DeadlineRate int `env:"DEADLINE_RATE" envDefault:"500"`
+	// Retention is how long a saga is kept after it ended.
+	Retention time.Duration `env:"SAGA_RETENTION" envDefault:"720h"`
 	// ExplainDatabases are name=URL pairs of the other services' databases, read-only
 	// users suffice; they make explain tell the whole story.
 	ExplainDatabases []string `env:"EXPLAIN_DATABASES" secret:"true"`
@@ -54,11 +56,19 @@ func (c Config) Validate() []error {
 	if c.Timing.CancelWindow < 0 {
 		faults = append(faults, fmt.Errorf("CANCEL_WINDOW must not be negative"))
 	}
+	if c.Retention <= c.Timing.CancelWindow {
+		faults = append(faults, fmt.Errorf("SAGA_RETENTION must be longer than CANCEL_WINDOW: a forgotten saga cannot be cancelled"))
+	}
 	if _, err := httpapi.ParseTokens(c.AdminTokens); err != nil {
 		faults = append(faults, fmt.Errorf("ORCHESTRATOR_ADMIN_TOKENS: %w", err))
 	}
 	return faults
 }
 
-// pollEvery is how often deadlines are looked at: the precision of a deadline.
-const pollEvery = 200 * time.Millisecond
+// How often and how fast the background work is done.
+const (
+	deadlinesEvery = 200 * time.Millisecond // the precision of a deadline
+	expireEvery    = time.Minute
+	expireRate     = 5000 // sagas a second
+	wakeEvery      = 10 * time.Second
+)

@@ -33,11 +33,7 @@ const unclaimed = time.Minute
 func (s *Store) ApplyDue(ctx context.Context, now time.Time, limit int) (int, error) {
 	taken := 0
 	err := pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
-		var names []string
-		var versions []int32
-		for _, d := range s.Registry.Definitions() {
-			names, versions = append(names, d.Name()), append(versions, int32(d.Version()))
-		}
+		names, versions := s.known()
 		rows, err := tx.Query(ctx, dueSQL, now, names, versions, now.Add(-unclaimed), limit)
 		if err != nil {
 			return err
@@ -57,9 +53,16 @@ func (s *Store) ApplyDue(ctx context.Context, now time.Time, limit int) (int, er
 
 func (s *Store) applyDue(ctx context.Context, tx pgx.Tx, due []saga.State, now time.Time) error {
 	w := work{store: s, sagas: make(map[string]saga.State, len(due)), before: make(map[string]int, len(due))}
+	var refused []string
 	for _, state := range due {
 		w.sagas[state.ID], w.before[state.ID] = state, state.Revision
 		if err := w.apply(Event{Saga: state.ID, Input: saga.Due{}}, now); err != nil {
+			s.Log.Error("deadline cannot be acted on", "saga", state.ID, "definition", state.Definition, "error", err)
+			refused = append(refused, state.ID)
+		}
+	}
+	if len(refused) > 0 {
+		if _, err := tx.Exec(ctx, postponeSQL, refused, now.Add(unclaimed)); err != nil {
 			return err
 		}
 	}
@@ -69,6 +72,9 @@ func (s *Store) applyDue(ctx context.Context, tx pgx.Tx, due []saga.State, now t
 	return outbox.Append(ctx, tx, w.messages...)
 }
 
+// A definition that cannot make a command must not hold up the other sagas.
+const postponeSQL = `update sagas set deadline = $2 where id = any ($1)`
+
 // Those parked sagas that wait for nothing else are found by no deadline.
 const wakeSQL = `
 update sagas set deadline = $1
@@ -76,15 +82,20 @@ where phase = 'PARKED' and deadline = 'infinity'
   and exists (select from unnest($2::text[], $3::int[]) as known (d, v) where d = definition and v = version)`
 
 // WakeParked makes the parked sagas whose definition is registered here due,
-// so that they go on.
-func (s *Store) WakeParked(ctx context.Context, now time.Time) error {
-	var names []string
-	var versions []int32
+// so that they go on, and returns how many.
+func (s *Store) WakeParked(ctx context.Context, now time.Time) (int, error) {
+	names, versions := s.known()
+	tag, err := s.Pool.Exec(ctx, wakeSQL, now, names, versions)
+	if err != nil {
+		return 0, fmt.Errorf("wake parked sagas: %w", err)
+	}
+	return int(tag.RowsAffected()), nil
+}
+
+// known are the definitions that are registered here, as two arrays.
+func (s *Store) known() (names []string, versions []int32) {
 	for _, d := range s.Registry.Definitions() {
 		names, versions = append(names, d.Name()), append(versions, int32(d.Version()))
 	}
-	if _, err := s.Pool.Exec(ctx, wakeSQL, now, names, versions); err != nil {
-		return fmt.Errorf("wake parked sagas: %w", err)
-	}
-	return nil
+	return names, versions
 }

@@ -104,24 +104,38 @@ func (w *work) apply(e Event, now time.Time) error {
 	if err != nil {
 		return fmt.Errorf("apply to saga %s: %w", e.Saga, err)
 	}
+	messages, err := w.encode(decisions)
+	if err != nil {
+		return fmt.Errorf("apply to saga %s: %w", e.Saga, err)
+	}
+	w.messages = append(w.messages, messages...)
 	for _, d := range decisions {
 		if d.State.Revision == w.before[e.Saga]+1 {
 			w.changed = append(w.changed, e.Saga)
 		}
 		w.sagas[e.Saga] = d.State
 		w.history = append(w.history, transition{e.Saga, d.Transition})
-		for _, c := range d.Commands {
-			m, err := w.store.Encode(c)
-			if err != nil {
-				return fmt.Errorf("apply to saga %s: %w", e.Saga, err)
-			}
-			w.messages = append(w.messages, m)
-		}
 		if w.store.Observe != nil {
 			w.store.Observe(d.State, d.Transition)
 		}
 	}
 	return nil
+}
+
+// encode makes messages of all commands before anything is noted down, so that
+// an error leaves nothing behind.
+func (w *work) encode(decisions []saga.Decision) ([]outbox.Message, error) {
+	var messages []outbox.Message
+	for _, d := range decisions {
+		for _, c := range d.Commands {
+			m, err := w.store.Encode(c)
+			if err != nil {
+				return nil, err
+			}
+			messages = append(messages, m)
+		}
+	}
+	return messages, nil
 }
 
 // unknown leaves a trace of a message that belongs to no saga: it may be for

@@ -1,0 +1,109 @@
+package app_test
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"waybill/contracts"
+	"waybill/devstack/kafkatest"
+)
+
+// participants stands in for the relay, Orders and Inventory: it answers every
+// command in the outbox until ctx ends.
+func (s *system) participants(ctx context.Context) (wait func()) {
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		last := int64(0)
+		for ctx.Err() == nil {
+			var replies []kafkatest.Record
+			rows, err := s.db.Pool.Query(ctx, "select id, type, event_id, payload from outbox where id > $1 order by id", last)
+			if err != nil {
+				return
+			}
+			for rows.Next() {
+				var messageType string
+				var id uuid.UUID
+				var payload []byte
+				if rows.Scan(&last, &messageType, &id, &payload) != nil {
+					return
+				}
+				replies = append(replies, reply(messageType, id, payload))
+			}
+			if len(replies) > 0 && ctx.Err() == nil {
+				s.broker.Produce(s.t, replies...)
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+	})
+	return wg.Wait
+}
+
+func reply(messageType string, id uuid.UUID, payload []byte) kafkatest.Record {
+	var command contracts.Envelope
+	_ = json.Unmarshal(payload, &command) // our own command
+	e := contracts.NewEnvelope(command.OrderID, id, time.Now())
+	var m contracts.Message
+	switch contracts.Type(messageType) {
+	case contracts.TypeReserveInventory:
+		m = contracts.InventoryReserved{Envelope: e, Reserved: true}
+	case contracts.TypeConfirmOrder:
+		m = contracts.OrderConfirmed{Envelope: e}
+	case contracts.TypeReleaseInventory:
+		m = contracts.InventoryReleased{Envelope: e}
+	default:
+		m = contracts.OrderCancelled{Envelope: e}
+	}
+	r, err := contracts.Encode(m)
+	if err != nil {
+		panic(err) // the test's own message
+	}
+	return kafkatest.Record{Topic: r.Topic, Key: []byte(r.Key), Value: r.Payload, Headers: r.Headers}
+}
+
+// Orchestrators come and go while sagas run: every saga ends, and each step
+// sends its command exactly once.
+func TestOrchestratorsShareTheWorkAndReplaceEachOther(t *testing.T) {
+	t.Parallel()
+	const orders = 300
+	s := startSystem(t, nil)
+	first := s.stop
+	s.start(nil)
+	second := s.stop
+	ctx, cancel := context.WithCancel(t.Context())
+	wait := s.participants(ctx)
+	defer wait()
+	defer cancel()
+	place := func(from, to int64) {
+		var batch []contracts.Message
+		for id := from; id < to; id++ {
+			batch = append(batch, created(id))
+		}
+		s.send(batch...)
+	}
+	place(1, 100)
+	s.command(1, contracts.TypeReserveInventory, 1)
+	first()
+	place(100, 200)
+	s.start(nil)
+	place(200, orders+1)
+	s.command(150, contracts.TypeConfirmOrder, 1)
+	second()
+	s.eventually(func() bool {
+		var done int
+		require.NoError(t, s.db.Pool.QueryRow(t.Context(), "select count(*) from sagas where state = 'CONFIRMED'").Scan(&done))
+		return done == orders
+	}, "all sagas end")
+	var twice int
+	require.NoError(t, s.db.Pool.QueryRow(t.Context(),
+		"select count(*) from (select from outbox group by key, type having count(*) > 1) as repeated").Scan(&twice))
+	require.Zero(t, twice)
+}

@@ -1,0 +1,74 @@
+package postgres_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"waybill/contracts"
+	"waybill/orchestrator/internal/ordersaga"
+	"waybill/orchestrator/internal/postgres"
+	"waybill/orchestrator/saga"
+	"waybill/outbox"
+)
+
+// confirm carries an order to its end.
+func confirm(t *testing.T, s *postgres.Store, id int64, at time.Time) {
+	t.Helper()
+	out := apply(t, s, at, created(t, id))
+	out = apply(t, s, at, message(t, contracts.InventoryReserved{Envelope: contracts.NewEnvelope(id, out[0].EventID, at), Reserved: true}))
+	apply(t, s, at, message(t, contracts.OrderConfirmed{Envelope: contracts.NewEnvelope(id, out[0].EventID, at)}))
+}
+
+func TestOnlySagasThatEndedLongAgoExpire(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, newDB(t))
+	confirm(t, s, 1, start)
+	apply(t, s, start, created(t, 2)) // as old, but open
+	confirm(t, s, 3, start.Add(time.Hour))
+	n, err := s.Expire(t.Context(), start.Add(time.Minute), 10)
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+	_, _, err = s.Get(t.Context(), "1")
+	require.ErrorIs(t, err, postgres.ErrNotFound)
+	var lines int
+	require.NoError(t, s.Pool.QueryRow(t.Context(), "select count(*) from saga_transitions where saga_id = '1'").Scan(&lines))
+	require.Zero(t, lines)
+	for _, id := range []string{"2", "3"} {
+		_, _, err = s.Get(t.Context(), id)
+		require.NoError(t, err)
+	}
+	n, err = s.Expire(t.Context(), start.Add(time.Minute), 10)
+	require.NoError(t, err)
+	require.Zero(t, n)
+}
+
+// One saga whose command cannot be made does not keep the deadlines of the
+// others from being acted on.
+func TestADeadlineThatCannotBeActedOnHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, newDB(t))
+	apply(t, s, start, created(t, 1), created(t, 2))
+	s.Encode = func(c saga.Command) (outbox.Message, error) {
+		if c.Key == "1" {
+			return outbox.Message{}, errors.New("no such topic")
+		}
+		r, err := ordersaga.Encode(c)
+		return outbox.Message(r), err
+	}
+	late := start.Add(time.Minute)
+	n, err := s.ApplyDue(t.Context(), late, 10)
+	require.NoError(t, err)
+	require.Equal(t, 2, n)
+	state, _, err := s.Get(t.Context(), "2")
+	require.NoError(t, err)
+	require.Equal(t, 2, state.Steps[1].Attempt)
+	state, _, err = s.Get(t.Context(), "1")
+	require.NoError(t, err)
+	require.Equal(t, 1, state.Revision, "unchanged")
+	n, err = s.ApplyDue(t.Context(), late, 10)
+	require.NoError(t, err)
+	require.Zero(t, n, "looked at again later")
+}

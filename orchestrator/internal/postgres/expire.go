@@ -1,0 +1,28 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Walks sagas_started from its old end; several orchestrators take other rows.
+const expireSQL = `
+with old as (
+    select id from sagas
+    where started_at < $1 and ended_at < $1 and deadline is null
+    order by started_at, id limit $2 for update skip locked
+), forgotten as (
+    delete from saga_transitions t using old where t.saga_id = old.id
+)
+delete from sagas s using old where s.id = old.id`
+
+// Expire forgets at most limit sagas that ended before a time, histories
+// included, and returns how many.
+func (s *Store) Expire(ctx context.Context, before time.Time, limit int) (int, error) {
+	tag, err := s.Pool.Exec(ctx, expireSQL, before, limit)
+	if err != nil {
+		return 0, fmt.Errorf("expire sagas: %w", err)
+	}
+	return int(tag.RowsAffected()), nil
+}

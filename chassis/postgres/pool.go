@@ -13,7 +13,7 @@ import (
 type Config struct {
 	// URL is postgres://user:password@host:port/name; pool_max_conns and the like may follow as
 	// parameters (see pgxpool.ParseConfig).
-	URL string `env:"DATABASE_URL,required" secret:"true"`
+	URL string `env:"DATABASE_URL,required,notEmpty" secret:"true"`
 }
 
 // connectTimeout bounds one attempt to connect, so that a host which drops packets does not hold a

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	chassispg "waybill/chassis/postgres"
 	"waybill/contracts"
 	"waybill/orchestrator/internal/ordersaga"
 	"waybill/orchestrator/internal/postgres"
@@ -20,6 +21,35 @@ import (
 
 // Group is the consumer group, and the name in the inbox.
 const Group = contracts.GroupOrchestrator
+
+// Sagas is what an orchestrator runs: the definitions, the topics that their
+// messages come on, and the way between those messages and the engine's.
+type Sagas struct {
+	Registry *saga.Registry
+	Topics   []string
+	// Decode reads a delivery. An error that wraps inbox.ErrSkip leaves it alone,
+	// any other makes it a dead letter.
+	Decode func(inbox.Delivery) (uuid.UUID, saga.Message, error)
+	// Encode makes a message for the outbox out of a command.
+	Encode func(saga.Command) (outbox.Message, error)
+}
+
+// OrderSagas is what the orchestrator of the order flow runs. A new version of
+// a definition is added beside the old, which stays until its last saga has
+// ended.
+func OrderSagas(t ordersaga.Timing) (Sagas, error) {
+	order, err := ordersaga.Definition(t)
+	if err != nil {
+		return Sagas{}, err
+	}
+	registry, err := saga.NewRegistry(order)
+	return Sagas{
+		Registry: registry,
+		Topics:   []string{contracts.TopicOrders, contracts.TopicInventory},
+		Decode:   decode(registry),
+		Encode:   encode,
+	}, err
+}
 
 // decode turns a delivery of the order topics into a message for the engine.
 // One that means nothing to any definition is skipped.
@@ -45,11 +75,11 @@ func encode(c saga.Command) (outbox.Message, error) {
 	return outbox.Message(record), err
 }
 
-// Processor applies batches of messages to the sagas of a store.
-func Processor(store *postgres.Store, decode func(inbox.Delivery) (uuid.UUID, saga.Message, error), m *metrics) *inbox.Processor[saga.Message] {
+// processor applies batches of messages to the sagas of a store.
+func processor(store *postgres.Store, decode func(inbox.Delivery) (uuid.UUID, saga.Message, error), m *metrics) *inbox.Processor[saga.Message] {
 	return &inbox.Processor[saga.Message]{
 		Consumer: Group,
-		DB:       store.Pool,
+		DB:       chassispg.ByIndex{Pool: store.Pool},
 		Decode:   decode,
 		Apply: func(ctx context.Context, tx pgx.Tx, batch []inbox.Received[saga.Message]) ([]outbox.Message, error) {
 			events := make([]postgres.Event, len(batch))

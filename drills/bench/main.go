@@ -46,7 +46,7 @@ func main() {
 		if p == 0 {
 			break
 		}
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(100 * time.Millisecond)
 	}
 	took := time.Since(t0)
 	after := sys.Usage()

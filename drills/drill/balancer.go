@@ -32,7 +32,9 @@ func newBalancer(addrs []string) (*balancer, error) {
 	b := &balancer{listener: listener, served: make(chan struct{}), addrs: addrs, busy: map[string]int{}}
 	b.idle = sync.NewCond(&b.mu)
 	proxy := &httputil.ReverseProxy{
-		Rewrite:   func(r *httputil.ProxyRequest) { r.Out.URL.Scheme, r.Out.URL.Host = "http", r.In.Context().Value(target{}).(string) },
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.Out.URL.Scheme, r.Out.URL.Host = "http", r.In.Context().Value(target{}).(string)
+		},
 		Transport: &http.Transport{MaxIdleConnsPerHost: 256},
 	}
 	b.server = &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

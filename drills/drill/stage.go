@@ -186,8 +186,8 @@ func (s *Stage) instance(name string) *extra {
 type extra struct {
 	*process.Process
 	service string
-	Addr string
-	log  *os.File
+	Addr    string
+	log     *os.File
 }
 
 // Spawn starts one more instance of a service, and returns when it is ready.

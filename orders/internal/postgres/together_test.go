@@ -8,14 +8,37 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"waybill/orders/internal/order"
+	"waybill/orders/internal/postgres"
 )
 
 // Clients who order at the same time share transactions, and must not notice: each gets the id of its
-// own order, and one whose order the table refuses is the only one to hear of it.
+// own order.
 func TestClientsWhoOrderAtOnceEachGetTheirOwnOrder(t *testing.T) {
 	t.Parallel()
 	db, store := start(t)
+	const clients = 64
+	placeAtOnce(t, store, clients, nobody)
+	require.Len(t, created(t, db), clients)
+	var transactions int
+	require.NoError(t, db.Pool.QueryRow(t.Context(), "select count(distinct xmin::text) from orders").Scan(&transactions))
+	require.Less(t, transactions, clients, "nobody shared a transaction")
+}
+
+// One whose order the table refuses is the only one to hear of it.
+func TestAnOrderThatIsRefusedDoesNotTakeTheOthersOfItsTransactionAlong(t *testing.T) {
+	t.Parallel()
+	db, store := start(t)
 	const clients, refused = 64, 13
+	placeAtOnce(t, store, clients, refused)
+	require.Len(t, created(t, db), clients-1)
+}
+
+const nobody = -1
+
+// placeAtOnce has every client place an order, of which the table refuses one, and checks that each
+// was told of its own.
+func placeAtOnce(t *testing.T, store *postgres.Store, clients, refused int) {
+	t.Helper()
 	ids, errs := make([]int64, clients), make([]error, clients)
 	var wg sync.WaitGroup
 	for i := range clients {
@@ -38,8 +61,4 @@ func TestClientsWhoOrderAtOnceEachGetTheirOwnOrder(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "u"+strconv.Itoa(i), got.UserID)
 	}
-	require.Len(t, created(t, db), clients-1)
-	var transactions int
-	require.NoError(t, db.Pool.QueryRow(t.Context(), "select count(distinct xmin::text) from orders").Scan(&transactions))
-	require.Less(t, transactions, clients-1, "nobody shared a transaction")
 }

@@ -52,10 +52,11 @@ func newPair(t *testing.T) *pair {
 }
 
 // start runs a relay process against the database at dsn, and kills it when the test ends.
-func (p *pair) start(t *testing.T, dsn string) *os.Process {
+func (p *pair) start(t *testing.T, dsn string, env ...string) *os.Process {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), asRelay+"=1", "RELAY_DATABASES=orders="+dsn, "KAFKA_BROKERS="+p.broker.Addr(), "HTTP_ADDR=127.0.0.1:0")
+	cmd.Env = append(cmd.Env, env...)
 	cmd.Stdout, cmd.Stderr = t.Output(), t.Output()
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() {

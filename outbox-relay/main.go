@@ -1,33 +1,70 @@
 // Command outbox-relay publishes the rows of outbox tables to Kafka: in order per key, at least once, from any number
 // of Postgres databases.
+//
+//	outbox-relay              relay; settings come from the environment
+//	outbox-relay status       look at the databases; see --help for the other verbs
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
 
+	"github.com/alecthomas/kong"
+
 	"waybill/chassis/config"
 	"waybill/chassis/lifecycle"
 	"waybill/chassis/telemetry"
+	"waybill/outbox-relay/internal/cli"
 )
 
 // How long the parts of the process have to stop: more than the relay waits for rows in flight.
 const patience = 15 * time.Second
 
+type commands struct {
+	Run runCommand `cmd:"" default:"1" help:"Relay the databases. The default."`
+	cli.Commands
+}
+
 func main() {
 	ctx, stop := lifecycle.Signals()
 	defer stop()
-	if err := run(ctx); err != nil {
+	var c commands
+	parsed := kong.Parse(&c, kong.Name("outbox-relay"), kong.UsageOnError(),
+		kong.Description("Publish the rows of outbox tables to Kafka, and look after them. RELAY_DATABASES says which: name=URL, separated by commas."))
+	session := &cli.Session{Context: ctx, Out: os.Stdout}
+	err := run(ctx, parsed, session)
+	if err != nil && !(ctx.Err() != nil && errors.Is(err, context.Canceled)) {
 		fmt.Fprintln(os.Stderr, "outbox-relay:", err)
-		os.Exit(1)
+		stop()
+		os.Exit(1) //nolint:gocritic // stop has been called
 	}
 }
 
-func run(ctx context.Context) error {
-	var c Config
-	c.HTTP.Addr = "127.0.0.1:8083"
+// run runs the verb that was chosen. All but run work on the databases and need no other settings.
+func run(ctx context.Context, parsed *kong.Context, session *cli.Session) error {
+	if parsed.Command() != "run" {
+		var c Databases
+		if err := config.Load(&c); err != nil {
+			return err
+		}
+		databases, err := c.open()
+		if err != nil {
+			return err
+		}
+		defer closeAll(databases)
+		session.Databases = databases
+	}
+	return parsed.Run(session)
+}
+
+type runCommand struct{}
+
+// Run relays until the process is asked to stop.
+func (runCommand) Run(session *cli.Session) error {
+	c := DefaultConfig()
 	if err := config.Load(&c); err != nil {
 		return err
 	}
@@ -37,5 +74,5 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return app.Run(ctx)
+	return app.Run(session.Context)
 }

@@ -36,7 +36,7 @@ func (d *Database) Stuck(ctx context.Context, after int64, limit int) ([]StuckRo
 }
 
 // How long a verb waits to see what the relay does about it.
-const patience = 3 * time.Second
+const patience = 1500 * time.Millisecond
 
 // Outcome is what was seen to become of a row.
 type Outcome struct {

@@ -20,7 +20,7 @@ type Options struct {
 	HoleGrace time.Duration
 	// Sweep is how often rows are looked for whose ids were given up. Default 5 s.
 	Sweep time.Duration
-	// Retention is how long published rows are kept; below zero, for ever. Default 7 days.
+	// Retention is how long published rows are kept; KeepForever for ever. Default 7 days.
 	Retention time.Duration
 	// Expire is how often old rows are looked for, and Backlog how often the backlog is measured. Default 10 s and 5 s.
 	Expire, Backlog time.Duration
@@ -32,6 +32,9 @@ type Options struct {
 	// than a leader that waits for its broker ever takes.
 	Frozen time.Duration
 }
+
+// KeepForever is the Retention that removes nothing.
+const KeepForever time.Duration = -1
 
 func (o Options) withDefaults() Options {
 	orElse(&o.BatchRows, 4000)

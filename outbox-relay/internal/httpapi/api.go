@@ -1,0 +1,97 @@
+// Package httpapi serves the operator's verbs under /v1/outbox. Reading is open to whoever reaches the port; every
+// change needs a bearer token, and is recorded under the token's name.
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"waybill/chassis/httpserver"
+	"waybill/outbox-relay/internal/ops"
+)
+
+// API answers for some databases.
+type API struct {
+	Databases []*ops.Database
+	Tokens    Tokens
+	Log       *slog.Logger
+}
+
+// Register adds the operations to a server.
+func (a *API) Register(api huma.API) {
+	a.registerReading(api)
+	a.registerRows(api)
+	a.registerReplays(api)
+}
+
+// Target is what nearly every operation takes from its path. Like Page, it is exported because huma passes over embedded
+// structs that are not.
+type Target struct {
+	Database string `path:"database" doc:"The name of the database, as in RELAY_DATABASES."`
+}
+
+// Page is a part of a list.
+type Page struct {
+	Target
+	After int64 `query:"after" minimum:"0" doc:"Only rows with a higher id."`
+	Limit int   `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"The most rows to return."`
+}
+
+// answer is a response with a body and nothing else.
+type answer[T any] struct{ Body T }
+
+func answered[T any](body T, err error) (*answer[T], error) {
+	if err != nil {
+		return nil, err
+	}
+	return &answer[T]{body}, nil
+}
+
+func (a *API) database(name string) (*ops.Database, error) {
+	for _, d := range a.Databases {
+		if d.Name == name {
+			return d, nil
+		}
+	}
+	return nil, huma.Error404NotFound("this relay knows no database " + name)
+}
+
+// on runs a verb on the database that a request names.
+func on[T any](a *API, ctx context.Context, name string, verb func(*ops.Database) (T, error)) (*answer[T], error) {
+	d, err := a.database(name)
+	if err != nil {
+		return nil, err
+	}
+	body, err := verb(d)
+	return answered(body, a.problem(ctx, err))
+}
+
+// problem turns an error of a verb into what a client may know of it.
+func (a *API) problem(ctx context.Context, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, ops.ErrNotFound):
+		return huma.Error404NotFound(err.Error())
+	case errors.Is(err, ops.ErrConflict):
+		return huma.Error409Conflict(err.Error())
+	case errors.Is(err, ops.ErrInvalid):
+		return huma.Error422UnprocessableEntity(err.Error())
+	default:
+		a.Log.WarnContext(ctx, "request failed", "error", err)
+		return httpserver.Unavailable("the database does not answer, or not as expected; the log says more")
+	}
+}
+
+// changing is an operation that needs a token.
+func (a *API) changing(api huma.API, op huma.Operation) huma.Operation {
+	op.Method = http.MethodPost
+	op.Middlewares = huma.Middlewares{a.guard(api)}
+	op.Security = []map[string][]string{{"token": {}}}
+	op.Errors = append(op.Errors, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound)
+	return op
+}

@@ -1,0 +1,74 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"waybill/outbox-relay/internal/ops"
+	"waybill/outbox-relay/internal/source"
+)
+
+type replayRequest struct {
+	Target
+	Body struct {
+		source.Selection
+		Topic  *string `json:"topic,omitzero" minLength:"1" maxLength:"249" doc:"Where to send; by default where each row went."`
+		Rate   int     `json:"rate,omitzero" minimum:"1" maximum:"1000000" default:"5000" doc:"Rows a second at most."`
+		Yes    bool    `json:"yes,omitzero" doc:"Do it. Without, the answer only says what it would do."`
+		Reason string  `json:"reason,omitzero" maxLength:"1000" doc:"Why, for the audit."`
+	}
+}
+
+// replayed is a plan, or the job that carries it out.
+type replayed struct {
+	Plan *ops.Plan `json:"plan,omitzero" doc:"What the replay would do."`
+	Job  *ops.Job  `json:"job,omitzero" doc:"The job that does it."`
+}
+
+// JobTarget names a replay.
+type JobTarget struct {
+	Target
+	ID int64 `path:"id" minimum:"1" doc:"The replay's number."`
+}
+
+type jobChange struct {
+	JobTarget
+	Body struct {
+		Reason string `json:"reason,omitzero" maxLength:"1000" doc:"Why, for the audit."`
+	}
+}
+
+func (a *API) registerReplays(api huma.API) {
+	huma.Register(api, a.changing(api, huma.Operation{
+		OperationID: "replay", Path: "/v1/outbox/{database}/replays", Summary: "Send published rows again, or say what that would do",
+	}), func(ctx context.Context, r *replayRequest) (*answer[replayed], error) {
+		return on(a, ctx, r.Database, func(d *ops.Database) (replayed, error) { return a.replay(ctx, d, r) })
+	})
+	huma.Register(api, huma.Operation{
+		OperationID: "list-replays", Method: http.MethodGet, Path: "/v1/outbox/{database}/replays", Summary: "Replays, newest first",
+	}, func(ctx context.Context, r *Page) (*answer[[]ops.Job], error) {
+		return on(a, ctx, r.Database, func(d *ops.Database) ([]ops.Job, error) { return d.Jobs(ctx, r.Limit) })
+	})
+	huma.Register(api, huma.Operation{
+		OperationID: "show-replay", Method: http.MethodGet, Path: "/v1/outbox/{database}/replays/{id}", Summary: "How far a replay is",
+		Errors: []int{http.StatusNotFound},
+	}, func(ctx context.Context, r *JobTarget) (*answer[ops.Job], error) {
+		return on(a, ctx, r.Database, func(d *ops.Database) (ops.Job, error) { return d.Job(ctx, r.ID) })
+	})
+	huma.Register(api, a.changing(api, huma.Operation{
+		OperationID: "cancel-replay", Path: "/v1/outbox/{database}/replays/{id}/cancel", Summary: "End a replay",
+	}), func(ctx context.Context, r *jobChange) (*answer[ops.Job], error) {
+		return on(a, ctx, r.Database, func(d *ops.Database) (ops.Job, error) { return d.CancelReplay(ctx, by(ctx, r.Body.Reason), r.ID) })
+	})
+}
+
+func (a *API) replay(ctx context.Context, d *ops.Database, r *replayRequest) (replayed, error) {
+	if !r.Body.Yes {
+		plan, err := d.PlanReplay(ctx, r.Body.Selection, r.Body.Topic, a.Databases)
+		return replayed{Plan: &plan}, err
+	}
+	job, err := d.StartReplay(ctx, by(ctx, r.Body.Reason), r.Body.Selection, r.Body.Topic, r.Body.Rate)
+	return replayed{Job: &job}, err
+}

@@ -1,0 +1,236 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"waybill/devstack/pgtest"
+	"waybill/migrations"
+)
+
+// outboxRelay runs a verb of the command line and returns what it printed.
+func outboxRelay(t *testing.T, databases string, args ...string) (string, error) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], args...)
+	cmd.Env = append(os.Environ(), asRelay+"=1", "RELAY_DATABASES="+databases)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+func TestTheCommandLineMendsAStuckRow(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	databases := "orders=" + p.db.URL
+	verb := func(args ...string) string {
+		out, err := outboxRelay(t, databases, args...)
+		require.NoError(t, err, out)
+		return out
+	}
+	_, err := p.db.Pool.Exec(t.Context(), `insert into outbox (topic, key, type, payload)
+		values ('missing.v1', '17', 'OrderCreated', '{"orderId":17}'), ('orders.v1', '17', 'OrderConfirmed', '{"orderId":17}'), ('orders.v1', '18', 'T', '{}')`)
+	require.NoError(t, err)
+	require.Contains(t, verb("pending"), "OrderCreated")
+	relay := p.start(t, p.db.URL)
+	p.awaitLeader(t, relay)
+	await(t, func() bool { return strings.Contains(verb("stuck", "list"), "UNKNOWN_TOPIC") }, "the row to be stuck")
+	require.Contains(t, verb("pending"), "none")
+
+	shown := verb("stuck", "show", "1")
+	require.Contains(t, shown, `{"orderId":17}`)
+	require.Contains(t, shown, "rows behind it")
+	out, err := outboxRelay(t, databases, "stuck", "discard", "1")
+	require.Error(t, err)
+	require.Contains(t, out, "--reason")
+	require.Contains(t, verb("stuck", "discard", "1", "--reason", "sent by mistake", "--actor", "ada"), "discarded")
+	p.broker.Consume(t, topic, 2)
+
+	require.Contains(t, verb("pause"), "orders is paused")
+	require.Contains(t, verb("status"), "true")
+	require.Contains(t, verb("resume"), "orders is resumed")
+	require.Contains(t, verb("replay", "--key", "17"), "would send 1 rows")
+	require.Len(t, p.broker.All(t, topic), 2, "a dry run sends nothing")
+	require.Contains(t, verb("replay", "--key", "17", "--yes", "--reason", "consumer lost it"), "done: 1 of 1 rows sent")
+	require.Len(t, p.broker.All(t, topic), 3)
+
+	var audit map[string][]struct{ Actor, Action, Reason string }
+	require.NoError(t, json.Unmarshal([]byte(verb("audit", "--json")), &audit))
+	require.Len(t, audit["orders"], 4)
+	require.Equal(t, "ada", audit["orders"][3].Actor)
+	require.Equal(t, "sent by mistake", audit["orders"][3].Reason)
+}
+
+func TestTheCommandLineSaysWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	db, other := pgtest.New(t, migrations.Outbox), pgtest.New(t)
+	both := "orders=" + db.URL + ",inventory=" + other.URL
+	for want, args := range map[string][]string{
+		"say which database: --database orders | inventory": {"show", "1"},
+		`no database "x"`:                 {"show", "1", "-d", "x"},
+		"outbox row 1 of database orders": {"show", "1", "-d", "orders"},
+		"say which rows":                  {"replay", "-d", "orders"},
+		"is neither a time":               {"replay", "-d", "orders", "--since", "yesterday"},
+		"relation \"outbox":               {"stuck", "list", "-d", "inventory"},
+	} {
+		out, err := outboxRelay(t, both, args...)
+		require.Error(t, err)
+		require.Contains(t, out, want)
+		require.NotContains(t, out, "goroutine")
+	}
+	out, err := outboxRelay(t, "", "status")
+	require.Error(t, err)
+	require.Contains(t, out, "RELAY_DATABASES must list name=URL")
+	out, err = outboxRelay(t, "orders=postgres://u:hidden@127.0.0.1:1/x", "status")
+	require.Error(t, err)
+	require.NotContains(t, out, "hidden")
+}
+
+// serve starts a relay process with these settings and returns its address once it answers.
+func (p *pair) serve(t *testing.T, env ...string) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	addr := listener.Addr().String()
+	require.NoError(t, listener.Close())
+	p.start(t, p.db.URL, append(env, "HTTP_ADDR="+addr)...)
+	await(t, func() bool {
+		status, _ := get(t, "http://"+addr+"/readyz")
+		return status == http.StatusOK
+	}, "the relay to be ready")
+	return "http://" + addr
+}
+
+func get(t *testing.T, url string) (int, string) {
+	t.Helper()
+	response, err := http.Get(url)
+	if err != nil {
+		return 0, ""
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	return response.StatusCode, string(body)
+}
+
+func post(t *testing.T, url, token, body string) (int, string) {
+	t.Helper()
+	request, err := http.NewRequest(http.MethodPost, url, strings.NewReader(body))
+	require.NoError(t, err)
+	request.Header.Set("Content-Type", "application/json")
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	answer, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	return response.StatusCode, string(answer)
+}
+
+func TestTheHTTPVerbsNeedATokenToChangeAnything(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	_, err := p.db.Pool.Exec(t.Context(), `insert into outbox (topic, key, type, payload) values ('missing.v1', '17', 'T', '{}'), ('orders.v1', '17', 'T', '{}')`)
+	require.NoError(t, err)
+	base := p.serve(t, "RELAY_ADMIN_TOKENS=ada=correct-horse,bob=battery-staple") + "/v1/outbox"
+	await(t, func() bool {
+		_, body := get(t, base+"/orders/stuck")
+
+		return strings.Contains(body, "UNKNOWN_TOPIC")
+	}, "the row to be stuck")
+
+	discard := base + "/orders/rows/1/discard"
+	for _, token := range []string{"", "wrong", "correct-hors", "correct-horse2"} {
+		status, body := post(t, discard, token, `{"reason":"test"}`)
+		require.Equal(t, http.StatusUnauthorized, status, body)
+	}
+	status, body := post(t, discard, "battery-staple", `{}`)
+	require.Equal(t, http.StatusUnprocessableEntity, status, body)
+	status, body = post(t, discard, "battery-staple", `{"reason":"test"}`)
+	require.Equal(t, http.StatusOK, status, body)
+	require.Contains(t, body, `"discarded"`)
+	p.broker.Consume(t, topic, 1)
+	status, body = post(t, discard, "battery-staple", `{"reason":"test"}`)
+	require.Equal(t, http.StatusConflict, status, body)
+
+	_, body = get(t, base+"/orders/audit")
+	require.Contains(t, body, `"actor":"bob"`)
+	status, body = post(t, base+"/orders/replays", "correct-horse", `{"fromId":1}`)
+	require.Equal(t, http.StatusOK, status, body)
+	require.Contains(t, body, `"rows":1`)
+	status, body = post(t, base+"/orders/replays", "correct-horse", `{"fromId":1,"yes":true}`)
+	require.Equal(t, http.StatusOK, status, body)
+	p.broker.Consume(t, topic, 2)
+	status, body = post(t, base+"/orders/replays", "correct-horse", `{}`)
+	require.Equal(t, http.StatusUnprocessableEntity, status, body)
+	for path, want := range map[string]int{
+		"": 200, "/orders/rows/1": 200, "/orders/rows/99": 404, "/nowhere/stuck": 404, "/orders/rows/x": 422, "/orders/replays": 200, "/orders/replays/1": 200,
+	} {
+		status, body = get(t, base+path)
+		require.Equal(t, want, status, "%s: %s", path, body)
+	}
+}
+
+func TestWithoutTokensChangesAreOffAndReadingIsOn(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	base := p.serve(t)
+	status, body := post(t, base+"/v1/outbox/orders/pause", "anything", `{}`)
+	require.Equal(t, http.StatusForbidden, status, body)
+	require.Contains(t, body, "RELAY_ADMIN_TOKENS")
+	status, body = get(t, base+"/v1/outbox")
+	require.Equal(t, http.StatusOK, status)
+	require.Contains(t, body, `"database":"orders"`)
+	status, body = get(t, base+"/metrics")
+	require.Equal(t, http.StatusOK, status)
+	require.Contains(t, body, `waybill_relay_leader{database="orders"} 1`)
+}
+
+func TestReadyzSaysWhatTheRelayWaitsFor(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	base := p.serve(t)
+	p.broker.Stop()
+	await(t, func() bool {
+		status, body := get(t, base+"/readyz")
+		return status == http.StatusServiceUnavailable && strings.Contains(body, "no broker answers")
+	}, "readyz to tell of the broker")
+	p.broker.Start(t)
+	await(t, func() bool { status, _ := get(t, base+"/readyz"); return status == http.StatusOK }, "readyz to be well again")
+	_, err := p.db.Pool.Exec(t.Context(), fmt.Sprintf(`alter table outbox_cursor rename to %s`, "elsewhere"))
+	require.NoError(t, err)
+	_, err = p.db.Pool.Exec(t.Context(), `select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'outbox-relay' and datname = current_database()`)
+	require.NoError(t, err)
+	await(t, func() bool {
+		_, body := get(t, base+"/readyz")
+		return strings.Contains(body, "migrate up --database URL outbox")
+	}, "readyz to tell of the schema")
+}
+
+func TestTheProcessStopsInOrder(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), asRelay+"=1", "RELAY_DATABASES=orders="+p.db.URL, "KAFKA_BROKERS="+p.broker.Addr(), "HTTP_ADDR=127.0.0.1:0")
+	require.NoError(t, cmd.Start())
+	p.awaitLeader(t, cmd.Process)
+	require.NoError(t, cmd.Process.Signal(os.Interrupt))
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
+	select {
+	case err := <-done:
+		require.NoError(t, err)
+	case <-time.After(deadline):
+		t.Fatal("the relay did not stop")
+	}
+}

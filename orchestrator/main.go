@@ -54,7 +54,11 @@ func (service) Run(t cli.Terminal) error {
 	}
 	log := telemetry.Logger(cfg.Telemetry, "orchestrator", os.Stderr)
 	log.Info("starting", config.Masked(cfg)...)
-	a, err := app.New(t.Context, cfg, log)
+	sagas, err := app.OrderSagas(cfg.Timing)
+	if err != nil {
+		return err
+	}
+	a, err := app.New(t.Context, cfg, sagas, log)
 	if err != nil {
 		return err
 	}

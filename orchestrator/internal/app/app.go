@@ -17,10 +17,8 @@ import (
 	"waybill/chassis/lifecycle"
 	chassispg "waybill/chassis/postgres"
 	"waybill/chassis/telemetry"
-	"waybill/contracts"
 	"waybill/orchestrator/internal/explain"
 	"waybill/orchestrator/internal/httpapi"
-	"waybill/orchestrator/internal/ordersaga"
 	"waybill/orchestrator/internal/poller"
 	"waybill/orchestrator/internal/postgres"
 	"waybill/orchestrator/saga"
@@ -43,13 +41,9 @@ type App struct {
 	closeStreams func()
 }
 
-// New builds an orchestrator. It waits for a database that is away, until ctx
-// ends, and never for the broker.
-func New(ctx context.Context, c Config, log *slog.Logger) (_ *App, err error) {
-	registry, err := Definitions(c.Timing)
-	if err != nil {
-		return nil, err
-	}
+// New builds an orchestrator that runs sagas. It waits for a database that is
+// away, until ctx ends, and never for the broker.
+func New(ctx context.Context, c Config, sagas Sagas, log *slog.Logger) (_ *App, err error) {
 	pool, err := chassispg.Open(ctx, c.Postgres, "orchestrator")
 	if err != nil {
 		return nil, err
@@ -68,14 +62,13 @@ func New(ctx context.Context, c Config, log *slog.Logger) (_ *App, err error) {
 	reg := telemetry.Metrics()
 	m := newMetrics(reg)
 	store := &postgres.Store{
-		Pool: pool, Registry: registry, Encode: encode, Log: log,
+		Pool: pool, Registry: sagas.Registry, Encode: sagas.Encode, Log: log,
 		Observe: m.transition, Unknown: func(saga.Message) { m.unknown.Inc() },
 	}
-	handler := &backlog{Processor: Processor(store, decode(registry), m), full: max(1, c.BatchSize/2)}
+	handler := &backlog{Processor: processor(store, sagas.Decode, m), full: max(1, c.BatchSize/2)}
 	consumer, err := kafka.NewConsumer(c.Kafka, kafka.ConsumerOptions{
 		Group: Group, ClientID: telemetry.Name(Group),
-		Topics:    []string{contracts.TopicOrders, contracts.TopicInventory},
-		BatchSize: c.BatchSize, Transient: transient,
+		Topics: sagas.Topics, BatchSize: c.BatchSize, Transient: transient,
 	}, handler, func(m kafka.Message) inbox.Delivery { return inbox.Delivery(m) }, log, reg)
 	if err != nil {
 		return nil, err
@@ -152,14 +145,4 @@ func (a *App) Run(ctx context.Context) error {
 	parts.Add("http", a.server.Run)
 	parts.Add("streams", lifecycle.Closer(a.closeStreams))
 	return parts.Run(ctx, a.log, stopWithin)
-}
-
-// Definitions registers every saga that this orchestrator runs. A new version
-// of one is added beside the old, which stays until its last saga has ended.
-func Definitions(t ordersaga.Timing) (*saga.Registry, error) {
-	order, err := ordersaga.Definition(t)
-	if err != nil {
-		return nil, err
-	}
-	return saga.NewRegistry(order)
 }

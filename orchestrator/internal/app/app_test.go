@@ -32,6 +32,7 @@ type system struct {
 	t      *testing.T
 	db     *pgtest.Database
 	broker *kafkatest.Broker
+	sagas  *app.Sagas // nil: the order flow's
 	addr   string
 	stop   func()
 }
@@ -57,7 +58,12 @@ func (s *system) start(change func(*app.Config)) {
 	if change != nil {
 		change(&cfg)
 	}
-	a, err := app.New(s.t.Context(), cfg, slog.New(slog.DiscardHandler))
+	sagas, err := app.OrderSagas(cfg.Timing)
+	require.NoError(s.t, err)
+	if s.sagas != nil {
+		sagas = *s.sagas
+	}
+	a, err := app.New(s.t.Context(), cfg, sagas, slog.New(slog.DiscardHandler))
 	require.NoError(s.t, err)
 	s.addr = a.Addr()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(s.t.Context()))
@@ -107,7 +113,7 @@ func (s *system) command(order int64, messageType contracts.Type, nth int) uuid.
 
 func (s *system) eventually(ok func() bool, what string, args ...any) {
 	s.t.Helper()
-	require.Eventually(s.t, ok, 20*time.Second, 10*time.Millisecond, append([]any{what}, args...)...)
+	require.Eventually(s.t, ok, time.Minute, 10*time.Millisecond, append([]any{what}, args...)...)
 }
 
 func (s *system) get(path string, into any) int {
@@ -243,6 +249,8 @@ func TestTheServiceRefusesASchemaThatIsTooOld(t *testing.T) {
 	cfg := app.DefaultConfig()
 	cfg.Postgres.URL, cfg.HTTP.Addr = pgtest.New(t, migrations.Outbox).URL, "127.0.0.1:0"
 	cfg.Timing.ReserveWithin, cfg.Timing.ReserveAttempts, cfg.Timing.ReplyWithin = time.Second, 1, time.Second
-	_, err := app.New(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	sagas, err := app.OrderSagas(cfg.Timing)
+	require.NoError(t, err)
+	_, err = app.New(t.Context(), cfg, sagas, slog.New(slog.DiscardHandler))
 	require.ErrorContains(t, err, "migrate up")
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"waybill/contracts"
@@ -19,25 +20,22 @@ import (
 func (s *system) participants(ctx context.Context) (wait func()) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		last := int64(0)
-		for ctx.Err() == nil {
-			var replies []kafkatest.Record
+		for last := int64(0); ctx.Err() == nil; {
 			rows, err := s.db.Pool.Query(ctx, "select id, type, event_id, payload from outbox where id > $1 order by id", last)
 			if err != nil {
 				return
 			}
-			for rows.Next() {
+			replies, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) (kafkatest.Record, error) {
 				var messageType string
 				var id uuid.UUID
 				var payload []byte
-				if rows.Scan(&last, &messageType, &id, &payload) != nil {
-					return
-				}
-				replies = append(replies, reply(messageType, id, payload))
+				err := r.Scan(&last, &messageType, &id, &payload)
+				return reply(messageType, id, payload), err
+			})
+			if err != nil {
+				return
 			}
-			if len(replies) > 0 && ctx.Err() == nil {
-				s.broker.Produce(s.t, replies...)
-			}
+			s.broker.Produce(s.t, replies...) //nolint:contextcheck // the test's own context bounds it
 			select {
 			case <-ctx.Done():
 			case <-time.After(20 * time.Millisecond):

@@ -32,6 +32,7 @@ create table things (id text primary key, state int); insert into things select 
 		require.NotContains(t, batch, "Seq Scan on things")
 		require.Contains(t, batch, "things_pkey")
 	}
+	require.NotContains(t, plan(t, postgres.ByIndex{Pool: db.Pool}.Begin, `select * from things where state = 1 and id <> all($1)`, ids), "JIT")
 	require.Contains(t, plan(t, db.Pool.Begin, `select * from things where id = any($1)`, ids), "Seq Scan", "the setting outlived the transaction")
 }
 

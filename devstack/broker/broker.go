@@ -73,6 +73,7 @@ func Open(ctx context.Context, cfg Config) (*Broker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the embedded broker: %w", err)
 	}
+	cluster.ControlKey(int16(kmsg.JoinGroup), boundRebalance)
 	b := &Broker{Cluster: cluster, addr: cluster.ListenAddrs()[0]}
 	if err := b.createMissing(ctx, cfg.Topics); err != nil {
 		b.Close()
@@ -103,6 +104,16 @@ type advertising struct {
 }
 
 func (a advertising) Addr() net.Addr { return a.addr }
+
+// boundRebalance has a group wait for a member that went away no longer than its
+// session lasts, as Kafka does. kfake sets no session timer for a member whose
+// connection was lost while it joined, and so keeps it, and the group without
+// work, for the rebalance timeout: with librdkafka five minutes.
+func boundRebalance(request kmsg.Request) (kmsg.Response, error, bool) {
+	join := request.(*kmsg.JoinGroupRequest)
+	join.RebalanceTimeoutMillis = min(join.RebalanceTimeoutMillis, join.SessionTimeoutMillis)
+	return nil, nil, false // go on as usual
+}
 
 // createMissing makes topics that were not thought of when the Dir was new.
 func (b *Broker) createMissing(ctx context.Context, topics []string) error {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/goleak"
 
 	"waybill/devstack/broker"
@@ -158,4 +159,71 @@ func TestTheBrokerAdvertisesTheProxyInFrontOfIt(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(b.Close)
 	require.Equal(t, "127.0.0.1:12345", b.Addr())
+}
+
+// A consumer that is killed while it joins its group must not keep the group
+// from those that live.
+func TestAMemberThatDiedWhileItJoinedIsForgotten(t *testing.T) {
+	t.Parallel()
+	b, err := broker.Open(t.Context(), broker.Config{Topics: []string{"orders.v1"}})
+	require.NoError(t, err)
+	t.Cleanup(b.Close)
+
+	first := newMember(t, b)
+	require.Eventually(t, first.join, 5*time.Second, time.Millisecond, "alone in the group")
+	// Several, because whether the broker notices is a matter of chance.
+	var joining sync.WaitGroup
+	var dying []*member
+	for range 10 {
+		m := newMember(t, b)
+		dying = append(dying, m)
+		joining.Go(func() { m.join() })
+	}
+	for _, m := range dying {
+		require.Eventually(t, m.knocked.Load, 5*time.Second, time.Millisecond)
+	}
+	<-time.After(100 * time.Millisecond) // their second requests wait for the first member now
+	for _, m := range dying {
+		m.client.Close()
+	}
+	joining.Wait()
+
+	// The first sends no heartbeat and is dropped after its session: the group then consists of the dead.
+	<-time.After(time.Second)
+	third := newMember(t, b)
+	require.Eventually(t, third.join, 10*time.Second, 10*time.Millisecond)
+}
+
+type member struct {
+	client  *kgo.Client
+	id      string
+	knocked atomic.Bool // it has an id
+}
+
+func newMember(t *testing.T, b *broker.Broker) *member {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(b.Addr()), kgo.RetryTimeout(20*time.Second))
+	require.NoError(t, err)
+	t.Cleanup(client.Close)
+	return &member{client: client}
+}
+
+// join reports whether the member is in the group.
+func (m *member) join() bool {
+	request := kmsg.NewPtrJoinGroupRequest()
+	request.Group, request.MemberID, request.ProtocolType = "g", m.id, "consumer"
+	request.SessionTimeoutMillis, request.RebalanceTimeoutMillis = 500, 300_000
+	protocol := kmsg.NewJoinGroupRequestProtocol()
+	protocol.Name = "range"
+	request.Protocols = append(request.Protocols, protocol)
+	response, err := request.RequestWith(context.Background(), m.client)
+	if err != nil {
+		return false
+	}
+	if m.id == "" {
+		m.id = response.MemberID
+		m.knocked.Store(true)
+		return m.join()
+	}
+	return response.ErrorCode == 0
 }

@@ -227,7 +227,8 @@ type stuckRow struct {
 
 const stuckSQL = `
 select outbox_id, topic, coalesce(key, '') as key, parked, error, attempts, clock_timestamp() - stuck_at as since
-  from outbox_stuck order by outbox_id limit 1000`
+  from outbox_stuck where discarded_at is null
+ order by outbox_id limit 1000`
 
 func (d databases) stuck(ctx context.Context, name string) ([]stuckRow, error) {
 	list, err := collect[stuckRow](ctx, d[name], stuckSQL)

@@ -51,7 +51,7 @@ func All() []Drill {
 		postgresRestart, postgresDown,
 		slowNetwork, cutNetwork,
 		duplicates, reorder, poison,
-		chaos,
+		diskFull, chaos,
 	}
 }
 

@@ -49,7 +49,6 @@ var kafkaWiped = Drill{
 	Promise: "the broker comes back empty: the outboxes are replayed, and every order ends",
 	For:     8 * time.Second, Within: 30 * time.Second,
 	EmbeddedOnly: "its data directory is what gets wiped",
-	Env:          relayAdmin,
 	Break: func(ctx context.Context, s *Stage, d time.Duration) error {
 		end := s.Fault("broker wiped")
 		defer end()

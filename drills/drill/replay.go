@@ -1,14 +1,53 @@
 package drill
 
 import (
+	"bytes"
 	"context"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
 
 	"waybill/devstack/stack"
 )
 
-const relayToken = "drill"
+// replayEverything sends every row of every outbox again, with the relay's own command: these are
+// the steps of the runbook.
+func (s *Stage) replayEverything(ctx context.Context) error {
+	databases := s.stack.State().Databases
+	for _, name := range slices.Sorted(maps.Keys(databases)) {
+		out, err := s.relayCommand(ctx, "replay", "--database", name, "--from-id", "1", "--yes",
+			"--actor", "drill", "--reason", "the broker came back empty")
+		if err != nil {
+			return err
+		}
+		lines := strings.Split(strings.TrimSpace(out), "\n")
+		s.Measured("%s: %s", name, lines[len(lines)-1])
+	}
+	return nil
+}
 
-// relayAdmin lets the drill use the relay's verbs.
-var relayAdmin = map[string][]string{stack.Relay: {"RELAY_ADMIN_TOKENS=drill=" + relayToken}}
+// relayCommand runs a verb of the relay's command line.
+func (s *Stage) relayCommand(ctx context.Context, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, filepath.Join(s.workspace, "bin", stack.Relay), args...)
+	cmd.Env = append(os.Environ(), "RELAY_DATABASES="+s.relayDatabases())
+	var failure bytes.Buffer
+	cmd.Stderr = &failure
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("outbox-relay %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(failure.String()))
+	}
+	return string(out), nil
+}
 
-func (s *Stage) replayEverything(ctx context.Context) error { return nil }
+// relayDatabases is the relay's setting of that name.
+func (s *Stage) relayDatabases() string {
+	var sources []string
+	for name, url := range s.stack.State().Databases {
+		sources = append(sources, name+"="+url)
+	}
+	return strings.Join(sources, ",")
+}

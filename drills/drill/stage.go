@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -206,15 +205,10 @@ func (s *Stage) Spawn(ctx context.Context, name string) (*extra, error) {
 		return nil, fmt.Errorf("open the log of another %s: %w", name, err)
 	}
 	env := append(os.Environ(), "HTTP_ADDR="+addr, "KAFKA_BROKERS="+s.brokers())
-	databases := s.stack.State().Databases
 	if name == stack.Relay {
-		var sources []string
-		for database, url := range databases {
-			sources = append(sources, database+"="+url)
-		}
-		env = append(env, "RELAY_DATABASES="+strings.Join(sources, ","))
+		env = append(env, "RELAY_DATABASES="+s.relayDatabases())
 	} else {
-		env = append(env, "DATABASE_URL="+databases[name])
+		env = append(env, "DATABASE_URL="+s.stack.State().Databases[name])
 	}
 	p, err := process.Start(process.Command{
 		Name: fmt.Sprintf("%s-%d", name, n), Path: filepath.Join(s.workspace, "bin", name), Env: env, Output: log,

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 // SchemaVersion is the version of the migration set "outbox" that this package needs.
@@ -68,8 +69,9 @@ func Append(ctx context.Context, tx pgx.Tx, messages ...Message) error {
 // columns turns messages into one array a column, the shape that unnest takes.
 func columns(messages []Message) ([]any, error) {
 	n := len(messages)
-	ids, topics, keys := make([]uuid.UUID, n), make([]string, n), make([]string, n)
-	types, payloads, headers := make([]string, n), make([][]byte, n), make([]string, n)
+	// [16]byte and FlatArray: pgx encodes them as they are, without reflection or a way over text.
+	ids, topics, keys := make([][16]byte, n), make([]string, n), make([]string, n)
+	types, payloads, headers := make([]string, n), make(pgtype.FlatArray[[]byte], n), make([]string, n)
 	for i, m := range messages {
 		switch {
 		case m.Topic == "":
@@ -78,7 +80,7 @@ func columns(messages []Message) ([]any, error) {
 			return nil, fmt.Errorf("message %d: %w", i, errNoType)
 		}
 		ids[i], topics[i], keys[i], types[i] = m.EventID, m.Topic, m.Key, m.Type
-		if ids[i] == uuid.Nil {
+		if m.EventID == uuid.Nil {
 			id, err := uuid.NewV7()
 			if err != nil {
 				return nil, fmt.Errorf("draw an event id: %w", err)

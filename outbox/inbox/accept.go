@@ -33,7 +33,7 @@ func Accept(ctx context.Context, tx pgx.Tx, consumer string, entries []Entry) ([
 		return nil, nil
 	}
 	first := make(map[uuid.UUID]int, len(entries))
-	ids, topics := make([]uuid.UUID, 0, len(entries)), make([]string, 0, len(entries))
+	ids, topics := make([][16]byte, 0, len(entries)), make([]string, 0, len(entries)) // what pgx encodes as it is
 	partitions, offsets := make([]int32, 0, len(entries)), make([]int64, 0, len(entries))
 	for i, e := range entries {
 		if _, twice := first[e.EventID]; twice {
@@ -47,7 +47,7 @@ func Accept(ctx context.Context, tx pgx.Tx, consumer string, entries []Entry) ([
 	if err != nil {
 		return nil, fmt.Errorf("record %d messages in the inbox: %w", len(ids), err)
 	}
-	added, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+	added, err := pgx.CollectRows(rows, pgx.RowTo[[16]byte])
 	if err != nil {
 		return nil, fmt.Errorf("record %d messages in the inbox: %w", len(ids), err)
 	}

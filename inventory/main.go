@@ -12,12 +12,14 @@ import (
 	"os"
 
 	"waybill/chassis/config"
+	"waybill/chassis/gc"
 	"waybill/chassis/lifecycle"
 	"waybill/chassis/telemetry"
 	"waybill/inventory/internal/app"
 )
 
 func main() {
+	gc.Ballast()
 	ctx, stop := lifecycle.Signals()
 	err := run(ctx)
 	stop()

@@ -1,0 +1,28 @@
+package gc_test
+
+import (
+	"runtime"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"waybill/chassis/gc"
+)
+
+var sink []byte
+
+func collections() uint32 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.NumGC
+}
+
+func TestASmallHeapIsCollectedSeldom(t *testing.T) { //nolint:paralleltest // it looks at the whole process
+	gc.Ballast()
+	runtime.GC()
+	before := collections()
+	for range 40 << 10 { // 40 MiB in all
+		sink = make([]byte, 1<<10)
+	}
+	require.Equal(t, before, collections())
+}

@@ -14,6 +14,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"waybill/chassis/config"
+	"waybill/chassis/gc"
 	"waybill/chassis/lifecycle"
 	"waybill/chassis/telemetry"
 	"waybill/orchestrator/internal/app"
@@ -26,6 +27,7 @@ type commands struct {
 }
 
 func main() {
+	gc.Ballast()
 	ctx, stop := lifecycle.Signals()
 	defer stop()
 	var c commands

@@ -15,6 +15,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"waybill/chassis/config"
+	"waybill/chassis/gc"
 	"waybill/chassis/lifecycle"
 	"waybill/chassis/telemetry"
 	"waybill/outbox-relay/internal/cli"
@@ -29,6 +30,7 @@ type commands struct {
 }
 
 func main() {
+	gc.Ballast()
 	ctx, stop := lifecycle.Signals()
 	defer stop()
 	var c commands

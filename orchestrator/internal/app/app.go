@@ -73,7 +73,7 @@ func New(ctx context.Context, c Config, sagas Sagas, log *slog.Logger) (_ *App, 
 	if err != nil {
 		return nil, err
 	}
-	a := &App{pool: pool, consumer: consumer, loops: loops(store, handler.busy, c, log), log: log}
+	a := &App{pool: pool, consumer: consumer, loops: loops(store, handler.busy, m, c, log), log: log}
 	return a, a.serve(ctx, c, store, reg)
 }
 
@@ -112,7 +112,7 @@ func transient(err error) bool {
 }
 
 // loops is the work that no message brings about.
-func loops(store *postgres.Store, busy func() bool, c Config, log *slog.Logger) []*poller.Loop {
+func loops(store *postgres.Store, busy func() bool, m *metrics, c Config, log *slog.Logger) []*poller.Loop {
 	return []*poller.Loop{{
 		Name: "deadlines", Busy: busy, Every: deadlinesEvery, Batch: min(c.DeadlineRate, 200), Rate: c.DeadlineRate, Log: log,
 		Act: func(ctx context.Context, limit int) (int, error) { return store.ApplyDue(ctx, time.Now(), limit) },
@@ -124,6 +124,15 @@ func loops(store *postgres.Store, busy func() bool, c Config, log *slog.Logger) 
 	}, {
 		Name: "parked sagas", Every: wakeEvery, Batch: 1, Rate: 1000, Log: log,
 		Act: func(ctx context.Context, _ int) (int, error) { return store.WakeParked(ctx, time.Now()) },
+	}, {
+		Name: "gauges", Every: gaugeEvery, Batch: 1, Rate: 1, Log: log,
+		Act: func(ctx context.Context, _ int) (int, error) {
+			open, err := store.Open(ctx, time.Now())
+			if err == nil {
+				m.gauge(open)
+			}
+			return 0, err
+		},
 	}}
 }
 

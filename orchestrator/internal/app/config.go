@@ -71,4 +71,5 @@ const (
 	expireEvery    = time.Minute
 	expireRate     = 5000 // sagas a second
 	wakeEvery      = 10 * time.Second
+	gaugeEvery     = 10 * time.Second
 )

@@ -4,6 +4,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
+	"waybill/orchestrator/internal/postgres"
 	"waybill/orchestrator/saga"
 	"waybill/outbox/inbox"
 )
@@ -16,6 +17,8 @@ type metrics struct {
 	duration    *prometheus.HistogramVec
 	commands    *prometheus.CounterVec
 	unknown     prometheus.Counter
+	open        *prometheus.GaugeVec
+	overdue     prometheus.Gauge
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -46,7 +49,29 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "waybill_saga_unknown_total",
 			Help: "Messages for a saga that does not exist.",
 		}),
+		open: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "waybill_sagas_open",
+			Help: "Sagas that have not ended, of all orchestrators on this database.",
+		}, []string{"state"}),
+		overdue: f.NewGauge(prometheus.GaugeOpts{
+			Name: "waybill_sagas_overdue",
+			Help: "Open sagas whose deadline has passed and has not been acted on.",
+		}),
 	}
+}
+
+// gauge counts the open sagas anew.
+func (m *metrics) gauge(open []postgres.OpenStats) {
+	m.open.Reset()
+	overdue := int64(0)
+	for _, state := range []saga.Phase{saga.Running, saga.Compensating, saga.CompensationStuck, saga.Parked} {
+		m.open.WithLabelValues(string(state)).Set(0)
+	}
+	for _, o := range open {
+		m.open.WithLabelValues(o.State).Set(float64(o.Count))
+		overdue += o.Overdue
+	}
+	m.overdue.Set(float64(overdue))
 }
 
 func (m *metrics) outcome(o inbox.Outcome) {

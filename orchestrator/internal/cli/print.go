@@ -23,11 +23,15 @@ func (p *printer) line(format string, args ...any) { fmt.Fprintf(p, format+"\n",
 
 // table writes rows of columns; the first row is the head.
 func (p *printer) table(rows ...[]string) {
-	w := tabwriter.NewWriter(p, 0, 0, 2, ' ', 0)
+	var aligned bytes.Buffer
+	w := tabwriter.NewWriter(&aligned, 0, 0, 2, ' ', 0)
 	for _, r := range rows {
-		fmt.Fprintln(w, strings.TrimRight(strings.Join(r, "\t"), "\t "))
+		fmt.Fprintln(w, strings.Join(r, "\t"))
 	}
 	_ = w.Flush() // into memory
+	for line := range strings.Lines(aligned.String()) {
+		p.line("%s", strings.TrimRight(line, " \n"))
+	}
 }
 
 func (p *printer) list(sagas []postgres.Summary, next string) {

@@ -38,29 +38,29 @@ func (a *API) registerInterventions(api huma.API) {
 	huma.Register(api, operation("retry-saga", http.MethodPost, "/v1/sagas/{orderId}/retry",
 		"Send the commands that the saga waits for again, now, with all their attempts"),
 		func(ctx context.Context, in *retryInput) (*interventionOutput, error) {
-			return a.intervene(ctx, in.ID, in.Wait, func(o saga.Operator) saga.Input { return saga.RetryNow{Operator: o, Step: in.Body.Step} }, in.Body.Reason)
+			return a.intervene(ctx, in.Target, answered, func(o saga.Operator) saga.Input { return saga.RetryNow{Operator: o, Step: in.Body.Step} }, in.Body.Reason)
 		})
 	huma.Register(api, operation("cancel-saga", http.MethodPost, "/v1/sagas/{orderId}/cancel",
 		"Undo the saga, also long after it completed"),
 		func(ctx context.Context, in *cancelInput) (*interventionOutput, error) {
-			return a.intervene(ctx, in.ID, in.Wait, func(o saga.Operator) saga.Input { return saga.Cancel{Operator: o} }, in.Body.Reason)
+			return a.intervene(ctx, in.Target, ended, func(o saga.Operator) saga.Input { return saga.Cancel{Operator: o} }, in.Body.Reason)
 		})
 	huma.Register(api, operation("force-saga", http.MethodPost, "/v1/sagas/{orderId}/force",
 		"End the saga without sending anything: for what was settled by hand"),
 		func(ctx context.Context, in *forceInput) (*interventionOutput, error) {
-			return a.intervene(ctx, in.ID, in.Wait, func(o saga.Operator) saga.Input { return saga.Force{Operator: o, End: in.Body.End} }, in.Body.Reason)
+			return a.intervene(ctx, in.Target, answered, func(o saga.Operator) saga.Input { return saga.Force{Operator: o, End: in.Body.End} }, in.Body.Reason)
 		})
 	huma.Register(api, operation("move-deadline", http.MethodPut, "/v1/sagas/{orderId}/deadlines/{step}",
 		"Let a step's wait end at another time"),
 		func(ctx context.Context, in *moveInput) (*interventionOutput, error) {
-			return a.intervene(ctx, in.ID, in.Wait, func(o saga.Operator) saga.Input {
+			return a.intervene(ctx, in.Target, answered, func(o saga.Operator) saga.Input {
 				return saga.MoveDeadline{Operator: o, Step: in.Step, To: in.Body.To}
 			}, in.Body.Reason)
 		})
 	huma.Register(api, operation("revoke-deadline", http.MethodDelete, "/v1/sagas/{orderId}/deadlines/{step}",
 		"Let a step wait for its reply alone"),
 		func(ctx context.Context, in *revokeInput) (*interventionOutput, error) {
-			return a.intervene(ctx, in.ID, in.Wait, func(o saga.Operator) saga.Input { return saga.MoveDeadline{Operator: o, Step: in.Step} }, in.Reason)
+			return a.intervene(ctx, in.Target, answered, func(o saga.Operator) saga.Input { return saga.MoveDeadline{Operator: o, Step: in.Step} }, in.Reason)
 		})
 }
 
@@ -122,7 +122,16 @@ type Outcome struct {
 	Saga     Detail        `json:"saga"`
 }
 
-func (a *API) intervene(ctx context.Context, id string, wait float64, input func(saga.Operator) saga.Input, reason string) (*interventionOutput, error) {
+// aim is what an operator hopes to see of an intervention.
+type aim int
+
+const (
+	answered aim = iota // that something comes of it
+	ended               // that the saga ends
+)
+
+func (a *API) intervene(ctx context.Context, target Target, aim aim, input func(saga.Operator) saga.Input, reason string) (*interventionOutput, error) {
+	id := target.ID
 	actor, _ := ctx.Value(actorKey{}).(string)
 	operator := saga.Operator{ID: uuid.Must(uuid.NewV7()), Actor: actor, Reason: reason}
 	began := time.Now()
@@ -130,7 +139,7 @@ func (a *API) intervene(ctx context.Context, id string, wait float64, input func
 		return nil, a.problem(err)
 	}
 	a.Log.Info("operator intervened", "saga", id, "actor", actor, "input", fmt.Sprintf("%T", input(operator)), "reason", reason)
-	watch, cancel := context.WithTimeout(ctx, min(answerWithin, time.Duration(wait*float64(time.Second))))
+	watch, cancel := context.WithTimeout(ctx, min(answerWithin, time.Duration(target.Wait*float64(time.Second))))
 	defer cancel()
 	for {
 		// Not with the watch's time: the answer is due even when that is over.
@@ -139,7 +148,8 @@ func (a *API) intervene(ctx context.Context, id string, wait float64, input func
 			return nil, a.problem(err)
 		}
 		recorded, after := split(lines, operator.ID)
-		if state.Phase.Ended() || len(after) > 0 || len(recorded.Commands) == 0 || watch.Err() != nil {
+		seen := state.Phase.Ended() || aim == answered && (len(after) > 0 || len(recorded.Commands) == 0)
+		if seen || watch.Err() != nil {
 			return a.outcome(ctx, state, lines, recorded, after, time.Since(began))
 		}
 		select {
@@ -165,8 +175,10 @@ func (a *API) outcome(ctx context.Context, s saga.State, lines []postgres.Line, 
 	}}
 	took = took.Round(time.Millisecond)
 	switch {
+	case s.Phase.Ended() && len(after) > 0:
+		out.Body.Observed = fmt.Sprintf("the saga is %s, %s later", out.Body.State, took)
 	case len(after) > 0:
-		out.Body.Observed = fmt.Sprintf("%s came within %s: the saga is %s", after[0].CauseType, took, out.Body.State)
+		out.Body.Observed = fmt.Sprintf("%s came within %s: the saga is %s", after[len(after)-1].CauseType, took, out.Body.State)
 	case s.Phase.Ended():
 		out.Body.Observed = "the saga is " + out.Body.State
 	case len(recorded.Commands) == 0:

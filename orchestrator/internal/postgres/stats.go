@@ -84,6 +84,19 @@ func (s *Store) Stats(ctx context.Context, now time.Time, window time.Duration) 
 	return stats, nil
 }
 
+// Open counts the sagas that have not ended, by state.
+func (s *Store) Open(ctx context.Context, now time.Time) ([]OpenStats, error) {
+	rows, err := s.Pool.Query(ctx, openStatsSQL, now)
+	if err != nil {
+		return nil, fmt.Errorf("count open sagas: %w", err)
+	}
+	open, err := pgx.CollectRows(rows, pgx.RowToStructByPos[OpenStats])
+	if err != nil {
+		return nil, fmt.Errorf("count open sagas: %w", err)
+	}
+	return open, nil
+}
+
 // Deadline is one thing that a saga waits for.
 type Deadline struct {
 	Saga       string    `json:"saga"`

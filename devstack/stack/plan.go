@@ -36,6 +36,7 @@ type plan struct {
 	databaseURL       func(name string) string
 	brokers           string
 	inventoryAddr     string
+	relayAddr         string
 }
 
 func (s *Stack) plan(ctx context.Context, bin string) (*plan, error) {
@@ -57,7 +58,7 @@ func (s *Stack) plan(ctx context.Context, bin string) (*plan, error) {
 		return nil, err
 	}
 
-	p := &plan{databaseURL: databaseURL, brokers: externalBrokers, inventoryAddr: loopback.Addr(ports[Inventory])}
+	p := &plan{databaseURL: databaseURL, brokers: externalBrokers, inventoryAddr: loopback.Addr(ports[Inventory]), relayAddr: loopback.Addr(ports[Relay])}
 	postgresUnit := &unit{name: Postgres, notOurs: true}
 	if !externalPostgres {
 		if postgresUnit, err = s.postgres(ctx, ports[Postgres], p); err != nil {
@@ -163,6 +164,10 @@ func (s *Stack) service(bin, name, addr string, p *plan) *unit {
 		env = append(env, "RELAY_DATABASES="+strings.Join(sources, ","))
 	} else {
 		env = append(env, "DATABASE_URL="+p.databases[name])
+	}
+	if name == Orchestrator {
+		env = append(env, "EXPLAIN_RELAY_URL=http://"+p.relayAddr,
+			"EXPLAIN_DATABASES="+Orders+"="+p.databases[Orders]+","+Inventory+"="+p.databases[Inventory])
 	}
 	env = append(env, s.cfg.Env[name]...)
 	return &unit{

@@ -1,7 +1,6 @@
 package httpserver
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -37,41 +36,6 @@ var strictJSON = huma.Format{
 		}
 		return err
 	},
-}
-
-// duplicateName returns an error if an object in the body, which is valid JSON, names a field twice.
-func duplicateName(body []byte) error {
-	type level struct {
-		names map[string]bool // nil: an array
-		value bool            // the next token is the value of a name
-	}
-	var open []level
-	for tokens := json.NewDecoder(bytes.NewReader(body)); ; {
-		token, err := tokens.Token()
-		if err != nil {
-			return nil //nolint:nilerr // the end: the body is known to be valid
-		}
-		if delim, ok := token.(json.Delim); ok && (delim == '}' || delim == ']') {
-			open = open[:len(open)-1]
-			continue
-		}
-		if n := len(open); n > 0 && open[n-1].names != nil {
-			top := &open[n-1]
-			if name, ok := token.(string); ok && !top.value {
-				if top.names[name] {
-					return fmt.Errorf("the field %q is there twice", name)
-				}
-				top.names[name] = true
-			}
-			top.value = !top.value
-		}
-		switch token {
-		case json.Delim('{'):
-			open = append(open, level{names: make(map[string]bool, 8)})
-		case json.Delim('['):
-			open = append(open, level{})
-		}
-	}
 }
 
 // requireJSON refuses a body that does not say it is JSON, also one that says nothing: browsers send

@@ -17,16 +17,18 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
 
 	"waybill/orchestrator/internal/simulation"
 )
 
 type options struct {
-	Seeds  uint64 `help:"How many seeds to run." default:"1000"`
-	From   uint64 `help:"The first seed."`
-	Orders int    `help:"Orders in each run." default:"20"`
-	Bug    string `help:"Plant a known bug: ${enum}." enum:",offset-first,forget-late-reply,no-dedup,forget-release" default:""`
-	Trace  bool   `help:"Print what happened in the first seed, even if nothing is wrong."`
+	Seeds  uint64        `help:"How many seeds to run." default:"1000"`
+	From   uint64        `help:"The first seed."`
+	Orders int           `help:"Orders in each run." default:"20"`
+	Bug    string        `help:"Plant a known bug: ${enum}." enum:",offset-first,forget-late-reply,no-dedup,forget-release" default:""`
+	For    time.Duration `help:"Stop after this long, however many seeds are left." default:"0"`
+	Trace  bool          `help:"Print what happened in the first seed, even if nothing is wrong."`
 }
 
 var bugs = map[string]simulation.Bug{
@@ -53,7 +55,12 @@ func run(ctx context.Context, o options, out, progress io.Writer) error {
 	if o.Trace {
 		return one(o, o.From, out)
 	}
-	bar := progressbar.NewOptions64(int64(o.Seeds), progressbar.OptionSetWriter(progress),
+	if o.For > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, o.For)
+		defer cancel()
+	}
+	bar := progressbar.NewOptions64(int64(o.Seeds), progressbar.OptionSetWriter(progress), progressbar.OptionSetVisibility(terminal(progress)),
 		progressbar.OptionSetDescription("seeds"), progressbar.OptionShowCount(), progressbar.OptionShowIts(),
 		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())
 	total, failed, broken := all(ctx, o, func() { _ = bar.Add(1) })
@@ -62,10 +69,16 @@ func run(ctx context.Context, o options, out, progress io.Writer) error {
 		return one(o, failed, out)
 	}
 	total.print(out)
-	if ctx.Err() != nil {
+	if errors.Is(ctx.Err(), context.Canceled) {
 		return errors.New("interrupted")
 	}
 	return nil
+}
+
+// terminal keeps a bar that draws over itself out of a log file.
+func terminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // one runs a seed again, with a trace.

@@ -115,6 +115,21 @@ func Encode(m Message) (Record, error) {
 // [ErrUnknownType] means skip; every other error means that the message can never be applied and
 // belongs in the dead letter topic.
 func Decode(payload []byte, header func(name string) string) (Message, error) {
+	// A malformed causation header is no reason to refuse a valid message.
+	cause, _ := uuid.Parse(header(HeaderCausationID))
+	// Most messages are what their header says, and are read once. The body decides: whatever differs
+	// from the header, or fails, is read again without it.
+	if hint := Type(header(HeaderType)); hint != "" {
+		if k, known := kinds[hint]; known {
+			if m, err := k.decode(payload, cause); err == nil && m.Meta().Type == hint {
+				return m, nil
+			}
+		}
+	}
+	return decode(payload, cause)
+}
+
+func decode(payload []byte, cause uuid.UUID) (Message, error) {
 	var head struct {
 		Type Type `json:"type"`
 	}
@@ -128,8 +143,6 @@ func Decode(payload []byte, header func(name string) string) (Message, error) {
 	if !known {
 		return nil, fmt.Errorf("decode message: %w %q", ErrUnknownType, head.Type)
 	}
-	// A malformed causation header is no reason to refuse a valid message.
-	cause, _ := uuid.Parse(header(HeaderCausationID))
 	m, err := k.decode(payload, cause)
 	if err != nil {
 		return nil, fmt.Errorf("decode %s: %w", head.Type, err)

@@ -194,3 +194,50 @@ func orderCreatedWith(t *testing.T, change map[string]any) []byte {
 	require.NoError(t, err)
 	return payload
 }
+
+func TestTheBodyDecidesWhatAMessageIsWhateverItsHeaderSays(t *testing.T) {
+	t.Parallel()
+	bodies := [][]byte{
+		[]byte("{"),
+		orderCreatedWith(t, map[string]any{"type": "OrderShipped"}),
+		orderCreatedWith(t, map[string]any{"sku": nil}),
+		orderCreatedWith(t, map[string]any{"type": nil}),
+		orderCreatedWith(t, map[string]any{"type": "OrderConfirmed"}),
+	}
+	hints := []string{"nonsense"}
+	for _, m := range messages {
+		record, err := contracts.Encode(m)
+		require.NoError(t, err)
+		bodies, hints = append(bodies, record.Payload), append(hints, record.Type)
+	}
+	for _, body := range bodies {
+		want, wantErr := contracts.Decode(body, noHeaders)
+		for _, hint := range hints {
+			got, err := contracts.Decode(body, func(name string) string {
+				return map[string]string{contracts.HeaderType: hint}[name]
+			})
+			require.Equal(t, wantErr, err, "%s as %s", body, hint)
+			require.Empty(t, cmp.Diff(want, got), "%s as %s", body, hint)
+		}
+	}
+}
+
+func BenchmarkDecode(b *testing.B) {
+	record, err := contracts.Encode(messages[0])
+	require.NoError(b, err)
+	for _, hint := range []string{"", record.Type} {
+		b.Run("header="+hint, func(b *testing.B) {
+			header := func(name string) string {
+				if name == contracts.HeaderType {
+					return hint
+				}
+				return ""
+			}
+			for b.Loop() {
+				if _, err := contracts.Decode(record.Payload, header); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

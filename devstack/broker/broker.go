@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -59,9 +58,7 @@ func Open(ctx context.Context, cfg Config) (*Broker, error) {
 		kfake.ClusterID("waybill-devstack"),
 		// Brokers' own lower limit is 6 s; tests of lost consumers cannot wait.
 		kfake.GroupMinSessionTimeout(100 * time.Millisecond),
-	}
-	if cfg.Advertise != "" {
-		opts = append(opts, kfake.ListenFn(listenAs(cfg.Advertise)))
+		kfake.ListenFn(cfg.listen),
 	}
 	if cfg.Dir != "" {
 		opts = append(opts, kfake.DataDir(cfg.Dir))
@@ -73,46 +70,12 @@ func Open(ctx context.Context, cfg Config) (*Broker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the embedded broker: %w", err)
 	}
-	cluster.ControlKey(int16(kmsg.JoinGroup), boundRebalance)
 	b := &Broker{Cluster: cluster, addr: cluster.ListenAddrs()[0]}
 	if err := b.createMissing(ctx, cfg.Topics); err != nil {
 		b.Close()
 		return nil, err
 	}
 	return b, nil
-}
-
-// listenAs returns a listen function whose listeners call themselves addr: kfake
-// tells clients what its listener says.
-func listenAs(addr string) func(network, address string) (net.Listener, error) {
-	return func(network, address string) (net.Listener, error) {
-		listener, err := net.Listen(network, address)
-		if err != nil {
-			return nil, err
-		}
-		advertised, err := net.ResolveTCPAddr("tcp", addr)
-		if err != nil {
-			return nil, errors.Join(err, listener.Close())
-		}
-		return advertising{listener, advertised}, nil
-	}
-}
-
-type advertising struct {
-	net.Listener
-	addr net.Addr
-}
-
-func (a advertising) Addr() net.Addr { return a.addr }
-
-// boundRebalance has a group wait for a member that went away no longer than its
-// session lasts, as Kafka does. kfake sets no session timer for a member whose
-// connection was lost while it joined, and so keeps it, and the group without
-// work, for the rebalance timeout: with librdkafka five minutes.
-func boundRebalance(request kmsg.Request) (kmsg.Response, error, bool) {
-	join := request.(*kmsg.JoinGroupRequest)
-	join.RebalanceTimeoutMillis = min(join.RebalanceTimeoutMillis, join.SessionTimeoutMillis)
-	return nil, nil, false // go on as usual
 }
 
 // createMissing makes topics that were not thought of when the Dir was new.

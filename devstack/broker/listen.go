@@ -1,0 +1,75 @@
+package broker
+
+import (
+	"errors"
+	"net"
+	"sync"
+	"time"
+)
+
+// listen opens the broker's listener.
+func (cfg Config) listen(network, address string) (net.Listener, error) {
+	l, err := net.Listen(network, address)
+	if err != nil {
+		return nil, err
+	}
+	addr := l.Addr()
+	if cfg.Advertise != "" {
+		if addr, err = net.ResolveTCPAddr("tcp", cfg.Advertise); err != nil {
+			return nil, errors.Join(err, l.Close())
+		}
+	}
+	return listener{l, addr}, nil
+}
+
+// listener calls itself by the address that clients are to use: kfake tells them
+// what its listener says.
+type listener struct {
+	net.Listener
+	addr net.Addr
+}
+
+func (l listener) Addr() net.Addr { return l.addr }
+
+func (l listener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &conn{Conn: c, closed: make(chan struct{})}, nil
+}
+
+// conn tells the broker late that its client has gone.
+//
+// A consumer that is killed while it waits for its group to be formed is still a
+// member of it. Kafka forms the group, hears no heartbeat from that member, and
+// drops it when its session is over. kfake starts a session only for a member
+// that it could answer; one whose connection it knows to be gone stays for ever,
+// and holds partitions that nobody reads. So it must not know until the group
+// has been formed, which takes a session's length.
+type conn struct {
+	net.Conn
+	closing sync.Once
+	closed  chan struct{}
+}
+
+// linger is longer than any consumer's session here.
+const linger = 30 * time.Second
+
+func (c *conn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if err != nil {
+		timer := time.NewTimer(linger)
+		defer timer.Stop()
+		select {
+		case <-c.closed:
+		case <-timer.C:
+		}
+	}
+	return n, err
+}
+
+func (c *conn) Close() error {
+	c.closing.Do(func() { close(c.closed) })
+	return c.Conn.Close()
+}

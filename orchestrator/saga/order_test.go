@@ -132,6 +132,19 @@ func TestARejectedOrderIsCancelledWithTheReasonAndNothingIsReleased(t *testing.T
 	require.Equal(t, "none left", s.state.Reason)
 }
 
+// Attempt 1 is refused, but attempt 2 may find what somebody else gave back in
+// between, and its reply may be lost.
+func TestARefusalAfterARepetitionIsUndoneAllTheSame(t *testing.T) {
+	t.Parallel()
+	s := begin(t, orderSaga(t))
+	s.waits()
+	require.Equal(t, "ReleaseInventory CancelOrder", s.answersNth(1, "ReserveInventory", "InventoryRejected"))
+	s.answers("CancelOrder", "OrderCancelled")
+	s.answers("ReleaseInventory", "InventoryReleased")
+	s.is("CANCELLED")
+	require.Equal(t, "none left", s.state.Reason)
+}
+
 func TestASilentInventoryIsAskedAgainWithGrowingPatienceThenGivenUp(t *testing.T) {
 	t.Parallel()
 	s := begin(t, orderSaga(t))

@@ -142,7 +142,14 @@ func (t *turn) failed(i int, r reply, m Message) error {
 		}
 	}
 	t.record(Replied, step.name, reason)
-	t.settle(i, Failed)
+	if st.Attempt == 1 {
+		t.settle(i, Failed)
+	} else {
+		// A refusal speaks for the attempt that it answers. Another may yet be
+		// carried out, or has been and its reply was lost: whether there is
+		// anything to undo is not known.
+		t.settle(i, GivenUp)
+	}
 	if t.state.Phase == Running {
 		t.turnBack(reason)
 		return nil

@@ -129,9 +129,9 @@ func (o *orchestrator) observe(id string, in saga.Input, d saga.Decision) {
 	}
 	switch t.Kind {
 	case saga.TimedOut:
+		o.learned[id] = true
 		if strings.HasSuffix(t.Note, "given up") {
 			o.w.result.Faults.GivenUp++
-			o.learned[id] = true
 		} else {
 			o.w.result.Faults.Retries++
 		}

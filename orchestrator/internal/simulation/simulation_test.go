@@ -67,3 +67,14 @@ func TestEachPlantedBugIsFound(t *testing.T) {
 		})
 	}
 }
+
+// Seeds that found a fault in the engine stay here.
+func TestSeedsThatOnceFailedHold(t *testing.T) {
+	t.Parallel()
+	for _, seed := range []uint64{
+		5252, // a refusal of attempt 1, while attempt 2 was carried out and its reply lost
+	} {
+		r := simulation.Run(simulation.Config{Seed: seed})
+		require.Empty(t, r.Violations, "seed %d", seed)
+	}
+}

@@ -52,6 +52,26 @@ migrate: ## Migrate a database: DATABASE_URL=postgres://… SETS="outbox orders"
 	  --database $(or $(DATABASE_URL),$(error say which database: make migrate DATABASE_URL=… SETS="outbox orders")) \
 	  $(or $(SETS),$(error say what to install: SETS="outbox orders"))
 
+##@ Break it
+
+# BROKER=kafka takes a real Apache Kafka in place of the embedded broker. DRILLFLAGS are passed on:
+#   make drill DRILLFLAGS="--for 60s --rate 500"
+.PHONY: drill drills drills-short audit
+drill: ## Kill the broker for 30 s under load, and show that nothing was lost
+	go run ./drills run kafka-down $(DRILLFLAGS)
+
+drills: ## Run every failure drill (up to 20 minutes)
+	go run ./drills run --all $(DRILLFLAGS)
+
+drills-short: ## Run the drills that CI runs (up to 5 minutes)
+	go run ./drills run --short $(DRILLFLAGS)
+
+audit: ## Compare databases and topics of the running stack: AUDITFLAGS=--watch goes on and on
+	go run ./drills audit $(AUDITFLAGS)
+
+DRILLFLAGS ?=
+AUDITFLAGS ?=
+
 ##@ Change it
 
 .PHONY: test

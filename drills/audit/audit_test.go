@@ -149,7 +149,7 @@ func (w *world) claim(n, order int64, quantity int32) {
 	require.NoError(w.t, err)
 	file, err := os.OpenFile(w.ledger, os.O_APPEND|os.O_WRONLY, 0)
 	require.NoError(w.t, err)
-	defer file.Close()
+	defer func() { require.NoError(w.t, file.Close()) }()
 	_, err = file.Write(append(line, '\n'))
 	require.NoError(w.t, err)
 }
@@ -248,8 +248,10 @@ var violations = map[string]violation{
 		w.claim(1000, 4711, 1)
 		return "order 4711"
 	}, audit.Accepted, "there is no such order", "curl -s -X POST localhost:8080/v1/orders"},
-	"an order id was given out twice": {anyOrder, aboutOrder(func(w *world, id int64) { w.claim(1001, id, 1) }),
-		audit.Accepted, "and again to request 1001", "curl"},
+	"an order id was given out twice": {
+		anyOrder, aboutOrder(func(w *world, id int64) { w.claim(1001, id, 1) }),
+		audit.Accepted, "and again to request 1001", "curl",
+	},
 	"an accepted order is not what was asked for": {anyOrder, aboutOrder(func(w *world, id int64) {
 		w.sql("orders", "update orders set user_id = 'v' where id = $1", id)
 	}), audit.Accepted, "for v", "curl -s localhost:8080/v1/orders/"},

@@ -164,9 +164,9 @@ func (m *mail) arrive(messages []message, r *results) (unknown []message) {
 			continue
 		}
 		k := keyed{msg.Topic, msg.Key}
-		before, any := m.last[k]
+		before, some := m.last[k]
 		m.last[k] = l.row
-		if !any || before.Database != l.Database {
+		if !some || before.Database != l.Database {
 			continue
 		}
 		r.looked[Ordered]++

@@ -126,7 +126,7 @@ func (t *topics) offsets(ctx context.Context, end int64) (map[place]int64, error
 	metadata := kmsg.NewPtrMetadataRequest()
 	for _, name := range contracts.Topics() {
 		topic := kmsg.NewMetadataRequestTopic()
-		topic.Topic = kmsg.StringPtr(name)
+		topic.Topic = new(name)
 		metadata.Topics = append(metadata.Topics, topic)
 	}
 	known, err := metadata.RequestWith(ctx, t.client)

@@ -32,7 +32,7 @@ func limitFiles(pid int, bytes uint64) error {
 		if err != nil {
 			continue // the thread has ended
 		}
-		for _, child := range strings.Fields(string(children)) {
+		for child := range strings.FieldsSeq(string(children)) {
 			n, err := strconv.Atoi(child)
 			if err != nil {
 				return fmt.Errorf("read %s: %w", list, err)

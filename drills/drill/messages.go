@@ -238,9 +238,11 @@ func (s *Stage) poisonous() ([]*kgo.Record, error) {
 	}
 	envelope := func() contracts.Envelope { return contracts.NewEnvelope(ghost, uuid.Nil, time.Now()) }
 	for _, m := range []contracts.Message{
-		contracts.ConfirmOrder{Envelope: envelope()}, contracts.CancelOrder{Envelope: envelope(), Reason: "a drill"},
+		contracts.ConfirmOrder{Envelope: envelope()},
+		contracts.CancelOrder{Envelope: envelope(), Reason: "a drill"},
 		contracts.ReleaseInventory{Envelope: envelope()},
-		contracts.InventoryReserved{Envelope: envelope(), Reserved: true}, contracts.OrderConfirmed{Envelope: envelope()},
+		contracts.InventoryReserved{Envelope: envelope(), Reserved: true},
+		contracts.OrderConfirmed{Envelope: envelope()},
 	} {
 		record, err := contracts.Encode(m)
 		if err != nil {

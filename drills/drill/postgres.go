@@ -39,11 +39,10 @@ func (s *Stage) restartPostgres(ctx context.Context) error {
 	if err := syscall.Kill(pid, syscall.SIGQUIT); err != nil {
 		return fmt.Errorf("shut Postgres down: %w", err)
 	}
-	err = s.Until(ctx, 20*time.Second, "Postgres has ended", func(context.Context) (bool, error) {
-		now, err := s.pid(stack.Postgres)
-		return err != nil || now != pid, nil
-	})
-	if err != nil {
+	if err := s.Until(ctx, 20*time.Second, "Postgres has ended", func(context.Context) (bool, error) {
+		p, _ := s.stack.State().Process(stack.Postgres)
+		return p.Pid != pid, nil
+	}); err != nil {
 		return err
 	}
 	return s.Act(ctx, stack.Start, stack.Postgres)

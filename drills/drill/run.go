@@ -13,8 +13,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"waybill/devstack/stack"
@@ -140,7 +138,7 @@ func (r *runner) setUp(ctx context.Context) (*Stage, error) {
 	s := &Stage{
 		Random:    rand.New(rand.NewPCG(r.options.Seed, 0)),
 		workspace: r.options.Workspace, dir: r.options.Dir,
-		pools: map[string]*pgxpool.Pool{}, proxies: map[string]*proxy{}, foreign: map[uuid.UUID]bool{},
+		pools: map[string]*pgxpool.Pool{}, proxies: map[string]*proxy{},
 		run: fmt.Sprintf("%s-%d", r.drill.Name, time.Now().Unix()),
 	}
 	if err := os.MkdirAll(s.dir, 0o755); err != nil {
@@ -316,9 +314,6 @@ func (r *runner) conclude(ctx context.Context) error {
 	cfg := s.audit
 	cfg.Databases, cfg.Brokers, cfg.Ledger = s.stack.State().Databases, strings.Split(s.brokers(), ","), s.ledgerPath()
 	cfg.Limits = audit.Limits{Settle: auditSettle, Overdue: auditOverdue}
-	cfg.Foreign = func(id uuid.UUID, key string) bool {
-		return s.foreign[id] || s.audit.Foreign != nil && s.audit.Foreign(id, key)
-	}
 	auditor, err := audit.New(ctx, cfg)
 	if err != nil {
 		return err
@@ -350,27 +345,17 @@ func (r *runner) conclude(ctx context.Context) error {
 	return nil
 }
 
+const countsSQL = `
+select count(*) filter (where status = 'CONFIRMED'), count(*) filter (where status = 'CANCELLED'),
+       count(*) filter (where status = 'PENDING')
+  from orders`
+
 func (r *runner) countOrders(ctx context.Context) error {
-	rows, err := r.stage.pools["orders"].Query(ctx, `select status, count(*) from orders group by status`)
-	if err != nil {
+	row := r.stage.pools["orders"].QueryRow(ctx, countsSQL)
+	if err := row.Scan(&r.out.Confirmed, &r.out.Cancelled, &r.out.Pending); err != nil {
 		return fmt.Errorf("count the orders: %w", err)
 	}
-	var (
-		status string
-		n      int64
-	)
-	_, err = pgx.ForEachRow(rows, []any{&status, &n}, func() error {
-		switch status {
-		case "CONFIRMED":
-			r.out.Confirmed = n
-		case "CANCELLED":
-			r.out.Cancelled = n
-		default:
-			r.out.Pending += n
-		}
-		return nil
-	})
-	return err
+	return nil
 }
 
 // ready asks a service whether it is.

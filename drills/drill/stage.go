@@ -13,7 +13,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/twmb/franz-go/pkg/kgo"
 
@@ -40,10 +39,9 @@ type Stage struct {
 	faults   []Fault
 	measured []string
 	failures []string
-	extra    []*extra
+	extra    []*Instance
 	closers  []io.Closer
 	audit    audit.Config // what the drill's own doings make expected
-	foreign  map[uuid.UUID]bool
 }
 
 // Fault marks the time until the returned function is called as one in which something is broken.
@@ -162,15 +160,8 @@ func (s *Stage) kafka(opts ...kgo.Opt) (*kgo.Client, error) {
 	return client, nil
 }
 
-// foreignMessage makes it known that a message without an outbox row is the drill's own.
-func (s *Stage) foreignMessage(id uuid.UUID) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.foreign[id] = true
-}
-
 // instance returns the newest of the instances that the drill has started of a service.
-func (s *Stage) instance(name string) *extra {
+func (s *Stage) instance(name string) *Instance {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, e := range slices.Backward(s.extra) {
@@ -181,16 +172,16 @@ func (s *Stage) instance(name string) *extra {
 	return nil
 }
 
-// extra is one more instance of a service.
-type extra struct {
+// Instance is one more instance of a service.
+type Instance struct {
 	*process.Process
+	Addr    string // where it serves HTTP
 	service string
-	Addr    string
 	log     *os.File
 }
 
 // Spawn starts one more instance of a service, and returns when it is ready.
-func (s *Stage) Spawn(ctx context.Context, name string) (*extra, error) {
+func (s *Stage) Spawn(ctx context.Context, name string) (*Instance, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("find a free port: %w", err)
@@ -216,7 +207,7 @@ func (s *Stage) Spawn(ctx context.Context, name string) (*extra, error) {
 	if err != nil {
 		return nil, errors.Join(err, log.Close())
 	}
-	e := &extra{Process: p, service: name, Addr: addr, log: log}
+	e := &Instance{Process: p, service: name, Addr: addr, log: log}
 	s.mu.Lock()
 	s.extra = append(s.extra, e)
 	s.mu.Unlock()

@@ -117,7 +117,7 @@ func ReadLedger(path string) iter.Seq2[Entry, error] {
 			yield(Entry{}, fmt.Errorf("open the ledger: %w", err))
 			return
 		}
-		defer file.Close()
+		defer func() { _ = file.Close() }() // it was only read
 		lines := bufio.NewReader(file)
 		for n := 1; ; n++ {
 			line, err := lines.ReadBytes('\n')

@@ -72,11 +72,11 @@ func TestTheChartsShadeTheFaultAndKeepGaps(t *testing.T) {
 	for _, svg := range svgs {
 		decoder := xml.NewDecoder(strings.NewReader(svg))
 		for {
-			if _, err := decoder.Token(); errors.Is(err, io.EOF) {
+			_, err := decoder.Token()
+			if errors.Is(err, io.EOF) {
 				break
-			} else {
-				require.NoError(t, err)
 			}
+			require.NoError(t, err)
 		}
 		// 2.75 s are 792 units wide from 56 on: the second from 1 s begins at 344 and is 288 wide.
 		require.Contains(t, svg, `<rect class="fault" x="344.0" y="14" width="288.0"`)

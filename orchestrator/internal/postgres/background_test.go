@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"waybill/contracts"
@@ -71,4 +72,42 @@ func TestADeadlineThatCannotBeActedOnHoldsUpNoOther(t *testing.T) {
 	n, err = s.ApplyDue(t.Context(), late, 10)
 	require.NoError(t, err)
 	require.Zero(t, n, "looked at again later")
+}
+
+// Two batches that decide about the same saga at once: one wins, the other
+// writes nothing, neither state nor history nor inbox, and can be tried again.
+func TestOfTwoConcurrentBatchesOneWinsAndTheOtherWritesNothing(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, newDB(t))
+	out := apply(t, s, start, created(t, 1))
+	reply := func() postgres.Event {
+		return message(t, contracts.InventoryReserved{Envelope: contracts.NewEnvelope(1, out[0].EventID, start), Reserved: true})
+	}
+	winner, err := s.Pool.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = s.Apply(t.Context(), winner, []postgres.Event{reply()}, start)
+	require.NoError(t, err)
+	late, lost := reply(), make(chan error, 1)
+	go func() {
+		lost <- pgx.BeginFunc(t.Context(), s.Pool, func(tx pgx.Tx) error {
+			_, err := s.Apply(t.Context(), tx, []postgres.Event{late}, start)
+			return err
+		})
+	}()
+	require.Eventually(t, func() bool {
+		var waiting int
+		require.NoError(t, s.Pool.QueryRow(t.Context(),
+			"select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'").Scan(&waiting))
+		return waiting == 1
+	}, 10*time.Second, time.Millisecond, "the second has decided, and waits to write")
+	require.NoError(t, winner.Commit(t.Context()))
+	require.ErrorIs(t, <-lost, postgres.ErrConflict)
+
+	_, lines, err := s.Get(t.Context(), "1")
+	require.NoError(t, err)
+	require.Len(t, lines, 2)
+	apply(t, s, start, reply())
+	state, _, err := s.Get(t.Context(), "1")
+	require.NoError(t, err)
+	require.Equal(t, 1, state.Stale, "tried again, it finds the step done")
 }

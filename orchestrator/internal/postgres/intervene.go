@@ -16,6 +16,16 @@ import (
 // Intervene applies what an operator wants to one saga, in a transaction of
 // its own. The errors are ErrNotFound and those of the engine.
 func (s *Store) Intervene(ctx context.Context, id string, in saga.Input, now time.Time) error {
+	for {
+		err := s.intervene(ctx, id, in, now)
+		if !errors.Is(err, ErrConflict) || ctx.Err() != nil {
+			return err
+		}
+		// A message was faster: decide again about what it left.
+	}
+}
+
+func (s *Store) intervene(ctx context.Context, id string, in saga.Input, now time.Time) error {
 	err := pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
 		out, err := s.Apply(ctx, tx, []Event{{Saga: id, Input: in}}, now)
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,7 +28,9 @@ from unnest($1::text[], $2::int[], $3::text[], $4::int[], $5::text[], $6::text[]
   as n (id, revision, definition, version, phase, state, step, attempt, deadline, reason, stale, stage,
         steps, data, parked_from, held, started_at, updated_at, ended_at)`
 
-// $17, when the saga began, never changes: here it is left out of the update.
+// A saga that was changed since it was loaded has another revision: its row is
+// not updated, and save says ErrConflict. $17, when the saga began, never
+// changes: here it is left out.
 const updateSQL = `
 update sagas s
 set revision = n.revision, phase = n.phase, state = n.state, step = n.step, attempt = n.attempt,
@@ -50,6 +53,9 @@ func (w *work) save(ctx context.Context, tx pgx.Tx) error {
 	if len(w.changed) == 0 {
 		return nil
 	}
+	// In the order of the ids, so that two batches that share sagas wait for each
+	// other and do not deadlock.
+	slices.Sort(w.changed)
 	var fresh, known table
 	var seen []int32
 	for _, id := range w.changed {

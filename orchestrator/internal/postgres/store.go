@@ -2,9 +2,9 @@
 // inputs is for, lets the engine decide, and writes states, histories and
 // commands in the caller's transaction.
 //
-// The statements of a batch are as many as of a single input: sagas are locked
-// and loaded by one, and written by one insert, one update and one insert of
-// transitions that travel together.
+// The statements of a batch are as many as of a single input: sagas are loaded
+// by one, and written by one insert, one update and one insert of transitions
+// that travel together.
 package postgres
 
 import (

@@ -37,9 +37,10 @@ var gapless = kafka.ConfigMap{
 }
 
 // tuned are the settings that only speed rests on. While a request is in flight the next one fills, so waiting for
-// more (linger) would only add to the latency. The relay bounds what is in flight itself.
+// more (linger) would only add to the latency; half a millisecond of it saves a system call for each row, though. The
+// relay bounds what is in flight itself.
 var tuned = kafka.ConfigMap{
-	"linger.ms":                    0,
+	"linger.ms":                    "0.5", // ConfigMap takes no floats
 	"batch.num.messages":           10000,
 	"queue.buffering.max.messages": 1_000_000,
 	"queue.buffering.max.kbytes":   1 << 21,

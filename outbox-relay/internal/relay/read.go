@@ -78,9 +78,9 @@ func (t *term) schedule(ctx context.Context, found int) error {
 	switch {
 	case found > 0:
 		if found < t.options.BatchRows/4 {
-			t.nextRead = now.Add(t.options.PollMin)
+			t.nextRead = now.Add(t.breath())
 		}
-		t.pause = t.options.PollMin
+		t.busy, t.pause = true, t.options.PollMin
 		return t.sleep(ctx, false)
 	case t.sleeping:
 		// A writer that looked at the flag just before it was set does not notify: look soon at first.
@@ -88,11 +88,21 @@ func (t *term) schedule(ctx context.Context, found int) error {
 	default:
 		t.pause = min(2*t.pause, t.options.PollMax)
 	}
+	t.busy = false
 	t.nextRead = now.Add(t.pause)
 	if t.rows == 0 && now.Sub(t.lastRow) >= t.options.Quiet {
 		return t.sleep(ctx, true)
 	}
 	return nil
+}
+
+// breath is the pause after a read that found few rows. Where the one before it found some as well, writers are at
+// work all the time, and would rather have the processor than save their readers a millisecond.
+func (t *term) breath() time.Duration {
+	if t.busy {
+		return 3 * t.options.PollMin
+	}
+	return t.options.PollMin
 }
 
 func (t *term) sleep(ctx context.Context, sleeping bool) error {
@@ -114,6 +124,9 @@ func (t *term) wait(ctx context.Context) error {
 	pause := time.Until(t.nextRead)
 	if t.room() == 0 {
 		pause = t.options.Fallback
+	}
+	if !t.step.Empty() {
+		pause = min(pause, advanceEvery)
 	}
 	if pause <= 0 || t.broken != nil {
 		return nil

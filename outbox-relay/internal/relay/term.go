@@ -45,7 +45,9 @@ type term struct {
 	paused   bool
 	sleeping bool
 	pause    time.Duration
+	busy     bool // the last read found rows
 	nextRead time.Time
+	advanced time.Time
 	lastRow  time.Time
 	checked  time.Time // when the lead was last known to be ours
 	verified time.Time // when the cursor was last held against the id sequence
@@ -111,8 +113,11 @@ func (t *term) round(ctx context.Context) error {
 	if err := t.pump(ctx); err != nil {
 		return err
 	}
-	if err := t.advance(ctx); err != nil {
-		return err
+	t.collect()
+	if t.due(time.Now()) {
+		if err := t.advance(ctx); err != nil {
+			return err
+		}
 	}
 	if err := t.retry(ctx); err != nil {
 		return err
@@ -129,12 +134,22 @@ func (t *term) round(ctx context.Context) error {
 	return t.check(ctx)
 }
 
+// The cursor is moved at most this often while that is all there is to say: what a crash would send again is at most
+// what was acknowledged in that time.
+const advanceEvery = 5 * time.Millisecond
+
+// due says whether the step has to be made durable now.
+func (t *term) due(now time.Time) bool {
+	return !t.step.Empty() && (!t.step.Plain() || now.Sub(t.advanced) >= advanceEvery)
+}
+
 // advance makes durable what has been settled since the last time.
 func (t *term) advance(ctx context.Context) error {
 	t.collect()
 	if t.step.Empty() {
 		return nil
 	}
+	t.advanced = time.Now()
 	paused, err := t.session.Advance(ctx, &t.step)
 	if err != nil {
 		return err

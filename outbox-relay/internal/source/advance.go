@@ -29,8 +29,8 @@ func (s *Step) Empty() bool {
 	return s.Settled.Empty() && s.Closed.Empty() && s.Late.Empty() && len(s.Stuck) == 0 && len(s.Released) == 0
 }
 
-// plain says whether moving the cursor is all there is to do.
-func (s *Step) plain() bool {
+// Plain says whether moving the cursor is all there is to do.
+func (s *Step) Plain() bool {
 	return s.Closed.Empty() && s.Late.Empty() && len(s.Stuck) == 0 && len(s.Released) == 0
 }
 
@@ -56,7 +56,7 @@ returning paused`
 // Advance makes a step durable, all of it or nothing, and says whether an operator has paused the source. It
 // returns ErrDeposed if the session's term is over.
 func (s *Session) Advance(ctx context.Context, step *Step) (paused bool, err error) {
-	if step.plain() {
+	if step.Plain() {
 		return s.moveCursor(ctx, s.conn, &step.Settled)
 	}
 	err = pgx.BeginFunc(ctx, s.conn, func(tx pgx.Tx) error {

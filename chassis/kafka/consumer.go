@@ -185,6 +185,8 @@ func (c *Consumer[M]) rebalance(client *kafka.Consumer, event kafka.Event) error
 		if c.waiting {
 			return client.Pause(e.Partitions)
 		}
+		// One that was taken away while it was paused is still paused, whoever had it meanwhile.
+		return client.Resume(e.Partitions)
 	case kafka.RevokedPartitions:
 		c.log.Info("partitions revoked", "partitions", names(e.Partitions))
 		for _, p := range e.Partitions {

@@ -248,6 +248,27 @@ func TestAPartitionThatMovesWhileItsBatchWaitsLosesNothing(t *testing.T) {
 	require.Eventually(t, func() bool { return len(all()) == 100 }, patience, 10*time.Millisecond)
 }
 
+// A partition that is taken away while the consumer waits for its database is paused at that moment.
+// When it comes back it has to be read again.
+func TestAPartitionThatWasTakenAwayWhilePausedIsReadWhenItComesBack(t *testing.T) {
+	t.Parallel()
+	b := kafkatest.Start(t, "topic")
+	first, second := newLedger(), newLedger()
+	first.away = true
+	produce(t, b, 0, 100)
+	consume(t, b.Addr(), first)
+	first.await(t, "a failed attempt", func(l *ledger) bool { return l.calls > 0 })
+	stop := consume(t, b.Addr(), second)
+	second.await(t, "a share of the messages", func(l *ledger) bool { return len(l.applied) > 0 })
+	first.set(func(l *ledger) { l.away = false })
+	first.await(t, "its own share", func(l *ledger) bool { return len(l.applied) > 0 })
+	stop()
+	produce(t, b, 100, 200) // to every partition
+	first.await(t, "the messages of every partition", func(l *ledger) bool {
+		return len(slices.DeleteFunc(l.distinct(), func(m string) bool { return m < "m0100" })) == 100
+	})
+}
+
 func TestHeadersKeyAndPlaceArrive(t *testing.T) {
 	t.Parallel()
 	b := kafkatest.Start(t, "topic")

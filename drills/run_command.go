@@ -87,7 +87,7 @@ func (c *runCommand) Run(ctx context.Context, stdout io.Writer) error {
 }
 
 func (c *runCommand) run(ctx context.Context, d drill.Drill, workspace string, stdout io.Writer) (*drill.Outcome, error) {
-	fmt.Fprintf(stdout, "\n%s: %s\n\n", d.Name, d.Promise)
+	fmt.Fprintf(stdout, "\n%s\n", d.Name)
 	live := report.NewLive(stdout, isTerminal(stdout))
 	defer live.Clear()
 	length := c.For

@@ -284,7 +284,7 @@ var violations = map[string]violation{
 	}), audit.Reserved, "5 × \"burger\" are reserved", "/cancel"},
 	"a cancelled order that holds items": {cancelled, aboutOrder(func(w *world, id int64) {
 		w.held(id, "state = 'RESERVED', reason = ''", -1)
-	}), audit.Reserved, "still reserved", `psql "$ORCHESTRATOR_URL" -c "insert into outbox`},
+	}), audit.Reserved, "still reserved", `psql "$ORCHESTRATOR_DB" -c "insert into outbox`},
 	"a reservation without an order": {anyOrder, func(w *world, _ int64) string {
 		w.sql("inventory", "insert into reservations (order_id, sku, quantity, state) values (999, 'burger', 7, 'RESERVED')")
 		w.held(0, "state = state", -7)

@@ -38,7 +38,7 @@ func repairRelease(order int64) string {
 	if err != nil {
 		return repairExplain(order)
 	}
-	return fmt.Sprintf(`psql "$ORCHESTRATOR_URL" -c "insert into outbox (event_id, topic, key, type, payload) values ('%s', '%s', '%s', '%s', convert_to('%s', 'UTF8'))"`,
+	return fmt.Sprintf(`psql "$ORCHESTRATOR_DB" -c "insert into outbox (event_id, topic, key, type, payload) values ('%s', '%s', '%s', '%s', convert_to('%s', 'UTF8'))"`,
 		record.EventID, record.Topic, record.Key, record.Type, strings.ReplaceAll(string(record.Payload), `"`, `\"`))
 }
 
@@ -59,11 +59,11 @@ func repairStuck(database string, id int64) string {
 }
 
 func repairShowRow(w row) string {
-	return fmt.Sprintf(`psql "$%s_URL" -c "select * from outbox where event_id = '%s'"`, strings.ToUpper(w.Database), w.EventID)
+	return fmt.Sprintf(`psql "$%s_DB" -c "select * from outbox where event_id = '%s'"`, strings.ToUpper(w.Database), w.EventID)
 }
 
 func repairStock(sku string) string {
-	return fmt.Sprintf(`psql "$INVENTORY_URL" -c "select * from reservations where sku = '%s' and state = 'RESERVED'"`, quote(strings.ReplaceAll(sku, "'", "''")))
+	return fmt.Sprintf(`psql "$INVENTORY_DB" -c "select * from reservations where sku = '%s' and state = 'RESERVED'"`, quote(strings.ReplaceAll(sku, "'", "''")))
 }
 
 // quote makes text safe between single quotes of a shell.

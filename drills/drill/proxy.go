@@ -15,6 +15,7 @@ type proxy struct{ *toxiproxy.Proxy }
 
 // newProxy listens on a free port.
 func newProxy(server, upstream string) (*proxy, error) {
+	zerolog.SetGlobalLevel(zerolog.Disabled) // its toxics log to the global logger, each of their doings
 	api := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
 	p := toxiproxy.NewProxy(api, server, "127.0.0.1:0", upstream)
 	if err := p.Start(); err != nil {

@@ -21,6 +21,12 @@ var parts = []struct {
 	run  func(context.Context, *bench) error
 }{
 	{"drain", measureDrain},
+	{"latency", measureLatency},
+	{"insert", measureInsert},
+	{"wakeup", measureWakeup},
+	{"memory", measureMemory},
+	{"retention", measureRetention},
+	{"history", measureHistory},
 }
 
 type options struct {

@@ -23,7 +23,7 @@ func asRole(ctx context.Context, args []string) error {
 	case "broker":
 		return serveBroker(ctx, args[1], args[2])
 	case "relay":
-		return profiled("relay", func() error { return runRelay(ctx, args[1], args[2]) })
+		return profiled("relay", func() error { return runRelay(ctx, args[1], args[2], args[3:]) })
 	case "produce":
 		return profiled("produce", func() error { return produce(args[1], args[2]) })
 	default:
@@ -45,9 +45,17 @@ func serveBroker(ctx context.Context, port, dir string) error {
 	return nil
 }
 
-func runRelay(ctx context.Context, url, brokers string) error {
+func runRelay(ctx context.Context, url, brokers string, retention []string) error {
+	options := relay.Options{}
+	if len(retention) > 0 {
+		age, err := time.ParseDuration(retention[0])
+		if err != nil {
+			return err
+		}
+		options.Retention, options.Expire = age, time.Second
+	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	source := relay.NewSource("bench", url, "bench", reach(brokers), relay.Options{}, relay.NewMetrics(prometheus.NewRegistry()), log)
+	source := relay.NewSource("bench", url, "bench", reach(brokers), options, relay.NewMetrics(prometheus.NewRegistry()), log)
 	return source.Run(ctx)
 }
 

@@ -135,6 +135,21 @@ func (b *bench) drop(ctx context.Context, db *database) {
 	_, _ = admin.Exec(ctx, "checkpoint")
 }
 
+// led waits until a relay leads the database.
+func (db *database) led(ctx context.Context) error {
+	for {
+		var epoch int64
+		if err := db.QueryRow(ctx, `select epoch from outbox_cursor`).Scan(&epoch); err != nil || epoch > 0 {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
 // fill inserts rows of about 300 bytes, as fast as Postgres can, and lets it settle.
 func (db *database) fill(ctx context.Context, rows int) error {
 	const insert = `
@@ -154,10 +169,10 @@ select $1, (random() * 10000)::int::text, 'OrderCreated', convert_to(rpad('{"ord
 	return nil
 }
 
-// drained waits until the cursor has come to the end of the table, and returns how long the leader took for it, by the
+// drained waits until everything up to an id is published, and returns how long the leader took for it, by the
 // clock of the database.
 func (db *database) drained(ctx context.Context, upTo int) (time.Duration, error) {
-	const look = `select coalesce(upper(published), 0), extract(epoch from updated_at - led_since)::float8 from outbox_cursor`
+	const look = `select coalesce((select upper(r) from unnest(published) as r where lower(r) = 1), 0), extract(epoch from updated_at - led_since)::float8 from outbox_cursor`
 	for {
 		var end int64
 		var seconds *float64

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+const (
+	insertWriters = 16
+	insertTime    = 8 * time.Second
+)
+
+// measureInsert compares writers alone with writers beside a relay that publishes what they write. The two take turns,
+// so that a machine that is slow for a while is slow for both.
+func measureInsert(ctx context.Context, b *bench) error {
+	var alone, beside float64
+	for range 2 {
+		rate, err := b.insertRun(ctx, false)
+		if err != nil {
+			return err
+		}
+		alone += rate / 2
+		if rate, err = b.insertRun(ctx, true); err != nil {
+			return err
+		}
+		beside += rate / 2
+	}
+	figure("insert_limit", alone, "rows/s")
+	figure("insert_with_relay", beside, "rows/s")
+	figure("insert_with_relay_ratio", beside/alone, "of insert_limit")
+	return nil
+}
+
+func (b *bench) insertRun(ctx context.Context, relayed bool) (float64, error) {
+	db, err := b.database(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer b.drop(ctx, db)
+	if relayed {
+		relay, err := b.start("relay", db.url, b.brokerAddr())
+		if err != nil {
+			return 0, err
+		}
+		defer stopInTime(relay)
+		if err := db.led(ctx); err != nil {
+			return 0, err
+		}
+	}
+	rate, _, err := write(ctx, db, insertWriters, insertTime, 0)
+	return rate, err
+}
+
+// measureWakeup compares writers without the wake-up trigger, with it, and with a trigger that always notifies. The
+// last is the same trigger with the flag of a relay that never wakes up.
+func measureWakeup(ctx context.Context, b *bench) error {
+	cases := []struct{ name, prepare string }{
+		{"insert_without_trigger", `alter table outbox disable trigger outbox_wake`},
+		{"insert_with_trigger", `alter table outbox enable trigger outbox_wake; update outbox_wakeup set sleeping = false`},
+		{"insert_always_notify", `update outbox_wakeup set sleeping = true`},
+	}
+	db, err := b.database(ctx)
+	if err != nil {
+		return err
+	}
+	defer b.drop(ctx, db)
+	stop, err := listen(ctx, db)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	const rounds = 3
+	rates := make([]float64, len(cases))
+	for range rounds {
+		for i, c := range cases {
+			if _, err := db.Exec(ctx, c.prepare); err != nil {
+				return err
+			}
+			rate, _, err := write(ctx, db, insertWriters, insertTime/2, 0)
+			if err != nil {
+				return err
+			}
+			rates[i] += rate / rounds
+		}
+	}
+	for i, c := range cases {
+		figure(c.name, rates[i], "rows/s")
+	}
+	figure("trigger_cost", 100*(1-rates[1]/rates[0]), "%")
+	figure("always_notify_cost", 100*(1-rates[2]/rates[0]), "%")
+	return nil
+}
+
+// listen is a relay that hears every notification.
+func listen(ctx context.Context, db *database) (stop func(), err error) {
+	conn, err := pgx.Connect(ctx, db.url)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := conn.Exec(ctx, `listen outbox`); err != nil {
+		return nil, err
+	}
+	listening, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for listening.Err() == nil {
+			_, _ = conn.WaitForNotification(listening)
+		}
+	}()
+	return func() {
+		cancel()
+		<-done
+		_ = conn.Close(context.WithoutCancel(ctx))
+	}, nil
+}

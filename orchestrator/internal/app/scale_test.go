@@ -3,6 +3,9 @@ package app_test
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
+	"os"
+	"os/exec"
 	"sync"
 	"testing"
 	"time"
@@ -11,8 +14,12 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"waybill/chassis/config"
 	"waybill/contracts"
 	"waybill/devstack/kafkatest"
+	"waybill/devstack/pgtest"
+	"waybill/migrations"
+	"waybill/orchestrator/internal/app"
 )
 
 // participants stands in for the relay, Orders and Inventory: it answers every
@@ -100,6 +107,84 @@ func TestOrchestratorsShareTheWorkAndReplaceEachOther(t *testing.T) {
 		require.NoError(t, s.db.Pool.QueryRow(t.Context(), "select count(*) from sagas where state = 'CONFIRMED'").Scan(&done))
 		return done == orders
 	}, "all sagas end")
+	var twice int
+	require.NoError(t, s.db.Pool.QueryRow(t.Context(),
+		"select count(*) from (select from outbox group by key, type having count(*) > 1) as repeated").Scan(&twice))
+	require.Zero(t, twice)
+}
+
+// The test binary is an orchestrator too: started with this variable it is a
+// process that can be killed.
+const asProcess = "ORCHESTRATOR_TEST_PROCESS"
+
+func process() {
+	cfg := app.DefaultConfig()
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	err := config.Load(&cfg)
+	if err == nil {
+		var sagas app.Sagas
+		if sagas, err = app.OrderSagas(cfg.Timing); err == nil {
+			var a *app.App
+			if a, err = app.New(context.Background(), cfg, sagas, log); err == nil {
+				err = a.Run(context.Background())
+			}
+		}
+	}
+	log.Error("orchestrator ended", "error", err)
+	os.Exit(1)
+}
+
+// spawn starts an orchestrator as a process of its own.
+func (s *system) spawn() *exec.Cmd {
+	s.t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), asProcess+"=1", "DATABASE_URL="+s.db.URL, "KAFKA_BROKERS="+s.broker.Addr(),
+		"HTTP_ADDR=127.0.0.1:0", "BATCH_SIZE=20",
+		"RESERVE_DEADLINE=10m", "REPLY_DEADLINE=10m") // no repetition but by mistake
+	cmd.Stdout, cmd.Stderr = s.t.Output(), s.t.Output()
+	require.NoError(s.t, cmd.Start())
+	s.t.Cleanup(func() { kill(cmd) })
+	return cmd
+}
+
+// kill is SIGKILL: nothing is drained, nothing is committed.
+func kill(cmd *exec.Cmd) {
+	_ = cmd.Process.Kill() // an error if it has been killed before
+	_ = cmd.Wait()
+}
+
+// Orchestrators are killed at any moment, also between the commit in Postgres
+// and the commit of the offsets, and replaced: every saga ends, and each step
+// sends its command exactly once.
+func TestOrchestratorsThatAreKilledLoseNothingAndRepeatNothing(t *testing.T) {
+	t.Parallel()
+	const orders = 400
+	s := &system{
+		t: t, db: pgtest.New(t, migrations.Outbox, migrations.Orchestrator),
+		broker: kafkatest.Start(t, contracts.TopicOrders, contracts.TopicInventory),
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	wait := s.participants(ctx)
+	defer wait()
+	defer cancel()
+	confirmed := func() (n int) {
+		require.NoError(t, s.db.Pool.QueryRow(t.Context(), "select count(*) from sagas where state = 'CONFIRMED'").Scan(&n))
+		return n
+	}
+	batch := make([]contracts.Message, orders)
+	for i := range batch {
+		batch[i] = created(int64(i + 1))
+	}
+	running := []*exec.Cmd{s.spawn(), s.spawn()}
+	for round := range 3 {
+		s.send(batch[round*100 : (round+1)*100]...)
+		before := confirmed()
+		s.eventually(func() bool { return confirmed() > before }, "sagas run in round %d", round)
+		kill(running[0])
+		running = append(running[1:], s.spawn())
+	}
+	s.send(batch[300:]...)
+	s.eventually(func() bool { return confirmed() == orders }, "all sagas end")
 	var twice int
 	require.NoError(t, s.db.Pool.QueryRow(t.Context(),
 		"select count(*) from (select from outbox group by key, type having count(*) > 1) as repeated").Scan(&twice))

@@ -27,15 +27,16 @@ func (listCommand) Run(stdout io.Writer) error {
 }
 
 type runCommand struct {
-	Names  []string      `arg:"" optional:"" name:"drill" help:"Which drills; see list."`
-	All    bool          `help:"Every drill."`
-	Short  bool          `help:"The short set: some drills, and brief ones."`
-	For    time.Duration `help:"How long the fault lasts, in place of the drill's own time."`
-	Rate   float64       `default:"200" help:"Orders a second."`
-	Seed   uint64        `default:"1" help:"Decides about everything random."`
-	Dir    string        `default:"${dir}/drill" help:"Where the drill's stack keeps its data. Relative to the source tree."`
-	HTML   string        `name:"html" default:"${dir}/drills.html" help:"Where the report goes. Relative to the source tree."`
-	Broker string        `enum:"embedded,kafka" default:"embedded" env:"BROKER" help:"The embedded broker, or a real Apache Kafka (kafka), which needs Java and Maven."`
+	Names   []string      `arg:"" optional:"" name:"drill" help:"Which drills; see list."`
+	All     bool          `help:"Every drill."`
+	Short   bool          `help:"The short set: some drills, and brief ones."`
+	For     time.Duration `help:"How long the fault lasts, in place of the drill's own time."`
+	Rate    float64       `default:"200" help:"Orders a second."`
+	Seed    uint64        `default:"1" help:"Decides about everything random."`
+	Dir     string        `default:"${dir}/drill" help:"Where the drill's stack keeps its data. Relative to the source tree."`
+	HTML    string        `name:"html" default:"${dir}/drills.html" help:"Where the report goes. Relative to the source tree."`
+	Compose bool          `help:"Run them on Redpanda, in the containers of compose.yaml. It needs Docker, and removes the containers' volumes."`
+	Broker  string        `enum:"embedded,kafka" default:"embedded" env:"BROKER" help:"The embedded broker, or a real Apache Kafka (kafka), which needs Java and Maven."`
 }
 
 var errNotPassed = errors.New("not every promise was kept")
@@ -55,8 +56,8 @@ func (c *runCommand) Run(ctx context.Context, stdout io.Writer) error {
 		failed   []error
 	)
 	for _, d := range drills {
-		if c.Broker == "kafka" && d.EmbeddedOnly != "" {
-			fmt.Fprintf(stdout, "\n%s: left out, it needs the embedded broker: %s\n", d.Name, d.EmbeddedOnly)
+		if why := d.Unfit(c.Broker == "kafka", c.Compose); why != "" {
+			fmt.Fprintf(stdout, "\n%s: left out, %s\n", d.Name, why)
 			continue
 		}
 		outcome, err := c.run(ctx, d, workspace, stdout)
@@ -96,7 +97,7 @@ func (c *runCommand) run(ctx context.Context, d drill.Drill, workspace string, s
 	}
 	return drill.Run(ctx, d, drill.Options{
 		Workspace: workspace, Dir: within(workspace, c.Dir), Rate: c.Rate, For: length,
-		Seed: c.Seed, RealKafka: c.Broker == "kafka", Show: live.Show,
+		Seed: c.Seed, RealKafka: c.Broker == "kafka", Compose: c.Compose, Show: live.Show,
 	})
 }
 

@@ -28,10 +28,24 @@ type Drill struct {
 	Proxied bool
 	// EmbeddedOnly keeps the drill from a real Kafka, with the reason.
 	EmbeddedOnly string
+	// Processes: the drill works on the devstack's processes themselves (their signals, files or
+	// further instances), and cannot be run on containers.
+	Processes bool
 	// Prepare, if set, is called when the stack is up and before the load begins.
 	Prepare func(ctx context.Context, s *Stage) error
 	// Break breaks the system for a while and returns when it has been put together again.
 	Break func(ctx context.Context, s *Stage, d time.Duration) error
+}
+
+// Unfit says why the drill cannot be run on a real Kafka, or on containers; "" if it can.
+func (d Drill) Unfit(realKafka, compose bool) string {
+	switch {
+	case (realKafka || compose) && d.EmbeddedOnly != "":
+		return "it needs the embedded broker: " + d.EmbeddedOnly
+	case compose && (d.Processes || d.Proxied || d.Env != nil):
+		return "it needs the devstack's processes"
+	}
+	return ""
 }
 
 // within is the time that the drill allows for recovery.

@@ -6,6 +6,8 @@ import (
 	"io"
 	"net/http"
 	"strings"
+
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // post sends JSON, with a bearer token if there is one, and returns an error for an answer that is
@@ -32,4 +34,14 @@ func post(ctx context.Context, url, token, body string) error {
 		return fmt.Errorf("answered %s: %s", response.Status, strings.TrimSpace(string(answer)))
 	}
 	return nil
+}
+
+// pingKafka asks a broker for a sign of life.
+func pingKafka(ctx context.Context, addr string) error {
+	client, err := kgo.NewClient(kgo.SeedBrokers(addr))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	return client.Ping(ctx)
 }

@@ -13,6 +13,7 @@ var postgresRestart = Drill{
 	Name:    "postgres-restart",
 	Promise: "Postgres is shut down in immediate mode and recovers: nothing committed is lost, a POST fails only while it is away",
 	For:     9 * time.Second, Brief: 3 * time.Second,
+	Processes: true,
 	Break: func(ctx context.Context, s *Stage, d time.Duration) error {
 		for until := time.Now().Add(d); time.Now().Before(until); {
 			end := s.Outage("postgres restarted, immediate mode")

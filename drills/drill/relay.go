@@ -37,9 +37,10 @@ var relayCrash = Drill{
 const takeoverWithin = 2 * time.Second
 
 var relayFailover = Drill{
-	Name:    "relay-failover",
-	Promise: "a standby relay leads within 2 s of the leader's death; nothing is lost or out of order",
-	For:     20 * time.Second,
+	Name:      "relay-failover",
+	Promise:   "a standby relay leads within 2 s of the leader's death; nothing is lost or out of order",
+	For:       20 * time.Second,
+	Processes: true,
 	Prepare: func(ctx context.Context, s *Stage) error {
 		_, err := s.Spawn(ctx, stack.Relay)
 		return err

@@ -28,7 +28,8 @@ type Options struct {
 	Rate           float64       // orders a second
 	For            time.Duration // how long the fault lasts; 0 is the drill's own
 	Seed           uint64
-	RealKafka      bool
+	RealKafka      bool // an Apache Kafka in place of the embedded broker
+	Compose        bool // the containers of compose.yaml in place of the devstack's processes
 	// Show is told what happens, for a live view; it may be nil.
 	Show func(Progress)
 }
@@ -73,8 +74,8 @@ var mix = load.Mix{
 // Run runs a drill on a stack of its own. An error means that the drill could not be run; what it
 // found is in the outcome.
 func Run(ctx context.Context, d Drill, o Options) (_ *Outcome, err error) {
-	if o.RealKafka && d.EmbeddedOnly != "" {
-		return nil, fmt.Errorf("%s needs the embedded broker: %s", d.Name, d.EmbeddedOnly)
+	if why := d.Unfit(o.RealKafka, o.Compose); why != "" {
+		return nil, fmt.Errorf("%s cannot be run so: %s", d.Name, why)
 	}
 	if o.For == 0 {
 		o.For = d.For
@@ -167,7 +168,7 @@ func (r *runner) setUp(ctx context.Context) (*Stage, error) {
 			return p.Listen, nil
 		}
 	}
-	if s.stack, err = stack.Up(ctx, cfg); err != nil {
+	if s.stack, err = r.up(ctx, cfg, console); err != nil {
 		return s, err
 	}
 	s.urls = []string{"http://" + s.addr(stack.Orders)}
@@ -180,6 +181,18 @@ func (r *runner) setUp(ctx context.Context) (*Stage, error) {
 		if s.pools[name], err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
 			return s, fmt.Errorf("open the database %s: %w", name, err)
 		}
+	}
+	return s, nil
+}
+
+// up starts the system that the options ask for.
+func (r *runner) up(ctx context.Context, cfg stack.Config, log io.Writer) (system, error) {
+	if r.options.Compose {
+		return upCompose(ctx, r.options.Workspace, log)
+	}
+	s, err := stack.Up(ctx, cfg)
+	if err != nil {
+		return nil, err // and not an interface that holds a nil
 	}
 	return s, nil
 }

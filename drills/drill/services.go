@@ -37,9 +37,10 @@ var serviceCrash = Drill{
 }
 
 var rollingRestart = Drill{
-	Name:    "rolling-restart",
-	Promise: "every service is restarted under load, one instance of two at a time: no request fails",
-	For:     20 * time.Second,
+	Name:      "rolling-restart",
+	Promise:   "every service is restarted under load, one instance of two at a time: no request fails",
+	For:       20 * time.Second,
+	Processes: true,
 	Prepare: func(ctx context.Context, s *Stage) error {
 		addrs := []string{s.addr(stack.Orders)}
 		for _, name := range []string{stack.Orders, stack.Inventory, stack.Orchestrator, stack.Relay} {

@@ -28,7 +28,7 @@ type Stage struct {
 	Random *rand.Rand
 
 	workspace, dir string
-	stack          *stack.Stack
+	stack          system
 	pools          map[string]*pgxpool.Pool
 	proxies        map[string]*proxy
 	urls           []string // where the load goes

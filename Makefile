@@ -72,6 +72,13 @@ audit: ## Compare databases and topics of the running stack: AUDITFLAGS=--watch 
 DRILLFLAGS ?=
 AUDITFLAGS ?=
 
+# How much, and which parts:
+#   make bench BENCHFLAGS=--quick
+#   make bench BENCHFLAGS="throughput latency --sustain 20s"
+.PHONY: bench
+bench: ## Measure the whole system (15 minutes; --quick: 2)
+	go run ./drills/bench $(BENCHFLAGS)
+
 ##@ Change it
 
 .PHONY: test

@@ -1,68 +1,93 @@
+// Bench measures the whole of Waybill from outside, on a stack of its own with every process separate
+// and fsync on. It prints a line "name value unit" for each figure, and writes a report with plots.
+//
+//	bench                      the whole of it, in about a quarter of an hour
+//	bench --quick              a taste of everything, in less than two minutes
+//	bench throughput latency   some parts; bench --help lists them
 package main
 
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
-	"os/signal"
-	"syscall"
+	"strings"
 	"time"
 
-	"waybill/devstack/stack"
-	"waybill/drills/bench/internal/openloop"
-	"waybill/drills/bench/internal/system"
+	"github.com/alecthomas/kong"
+
+	"waybill/chassis/config"
+	"waybill/chassis/lifecycle"
+	"waybill/chassis/telemetry"
+	"waybill/drills/bench/internal/byhand"
 )
 
+// options are how much to measure.
+type options struct {
+	Parts     []string      `arg:"" optional:"" help:"What to measure: ${parts}. Everything, if nothing is named."`
+	Quick     bool          `help:"Short versions of everything."`
+	Search    time.Duration `default:"30s" help:"How long to search for the highest rate."`
+	Sustain   time.Duration `default:"60s" help:"How long the highest rate has to be sustained."`
+	Latency   time.Duration `default:"30s" help:"How long latencies are measured, at each rate."`
+	Backlog   int64         `default:"200000" help:"How many orders are taken while the broker is down."`
+	Memory    time.Duration `default:"2m" help:"How long memory is watched."`
+	History   int64         `default:"1000000" help:"How many finished orders growth is measured with."`
+	Rate      float64       `help:"Take this for the highest rate where it has not been measured in the same run."`
+	Dir       string        `default:".waybill/bench" help:"Where the stack keeps its data. Relative to the source tree."`
+	HTML      string        `name:"html" default:".waybill/bench.html" help:"Where the report goes. Relative to the source tree."`
+	KeepGoing bool          `help:"Go on with the next part where one fails."`
+}
+
+// quick makes everything short.
+func (o *options) quick() {
+	o.Search, o.Sustain, o.Latency, o.Memory = 8*time.Second, 8*time.Second, 4*time.Second, 6*time.Second
+	o.Backlog, o.History = 3000, 20_000
+}
+
+type runCommand struct{ options }
+
+func (c *runCommand) Run(ctx context.Context, out io.Writer) error {
+	if c.Quick {
+		c.quick()
+	}
+	return run(ctx, c.options, out)
+}
+
+// byhandCommand is how the bench runs the baseline's processes: as itself, under another name.
+type byhandCommand struct {
+	Role string `arg:"" enum:"orders,inventory"`
+}
+
+func (c *byhandCommand) Run(ctx context.Context) error {
+	var cfg byhand.Config
+	if err := config.Load(&cfg); err != nil {
+		return err
+	}
+	log := telemetry.Logger(telemetry.Config{LogFormat: "text"}, "byhand-"+c.Role, os.Stderr)
+	if c.Role == "orders" {
+		return byhand.Orders(ctx, cfg, log)
+	}
+	return byhand.Inventory(ctx, cfg, log)
+}
+
+type commands struct {
+	Run    runCommand    `cmd:"" default:"withargs" help:"Measure."`
+	Byhand byhandCommand `cmd:"" hidden:""`
+}
+
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	var rate float64
-	var secs int
-	var follow float64
-	if len(os.Args) > 4 {
-		fmt.Sscan(os.Args[4], &follow)
-	}
-	fmt.Sscan(os.Args[2], &rate)
-	fmt.Sscan(os.Args[3], &secs)
-	sys, err := system.Connect(ctx, func() stack.State { s, _ := stack.Read(os.Args[1]); return s })
+	ctx, stop := lifecycle.Signals()
+	var c commands
+	parsed := kong.Parse(&c, kong.Name("bench"), kong.UsageOnError(),
+		kong.Description("Measures the whole of Waybill from outside."),
+		kong.Vars{"parts": strings.Join(partNames(), ", ")},
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.BindTo(os.Stdout, (*io.Writer)(nil)),
+	)
+	err := parsed.Run()
+	stop()
 	if err != nil {
-		panic(err)
-	}
-	l := openloop.New(openloop.Config{Addrs: []string{sys.Addr("orders")}, Rate: rate, SKUs: []string{"burger"}, Follow: follow})
-	lctx, cancel := context.WithTimeout(ctx, time.Duration(secs)*time.Second)
-	defer cancel()
-	before := sys.Usage()
-	t0 := time.Now()
-	go func() {
-		for lctx.Err() == nil {
-			time.Sleep(2 * time.Second)
-			s, err := sys.Look(ctx)
-			fmt.Println("  pending", s.Pending, "unpublished", s.Unpublished, "late", l.Late(), err)
-		}
-	}()
-	l.Run(lctx)
-	for {
-		p, _ := sys.Pending(ctx)
-		if p == 0 {
-			break
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
-	took := time.Since(t0)
-	after := sys.Usage()
-	n := float64(l.Accepted())
-	var sum float64
-	for name, u := range after {
-		us := float64((u.CPU - before[name].CPU).Microseconds()) / n
-		if name != "load" {
-			sum += us
-		}
-		fmt.Printf("cpu_us_%s %.0f  rss %dMB\n", name, us, u.Memory>>20)
-	}
-	fmt.Printf("cpu_us %.0f sagas %.0f in %.1fs\n", sum, n, took.Seconds())
-	f, why := l.Failed()
-	fmt.Println("failed", f, why)
-	for _, q := range []float64{.5, .9, .99, .999} {
-		fmt.Printf("q%g post %v confirm %v\n", q, l.Post().Quantile(q), l.Confirm().Quantile(q))
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
 	}
 }

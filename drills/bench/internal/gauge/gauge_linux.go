@@ -15,7 +15,16 @@ const Supported = true
 // tick is the unit of /proc's times: USER_HZ, which is 100 on every architecture that Go runs on.
 const tick = 10 * time.Millisecond
 
-// Read returns the usage of a process.
+// Self returns the usage of this process alone, without its children.
+func Self() Usage {
+	own, err := stat(os.Getpid())
+	if err != nil {
+		return Usage{} // there is no /proc; Read says so
+	}
+	return own
+}
+
+// Read returns the usage of a process and its children.
 func Read(pid int) (Usage, error) {
 	own, err := stat(pid)
 	if err != nil {

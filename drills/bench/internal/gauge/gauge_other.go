@@ -7,3 +7,6 @@ const Supported = false
 
 // Read returns nothing.
 func Read(int) (Usage, error) { return Usage{}, nil }
+
+// Self returns nothing.
+func Self() Usage { return Usage{} }

@@ -1,102 +1,128 @@
-// Package system is the stack under test as the bench sees it: processes whose CPU time and memory
-// can be read, databases that can be asked how far behind they are, and what happens between two
-// looks.
+// Package system is what the bench measures, seen from outside: processes whose CPU time and memory
+// can be read, and databases that can be asked how far behind they are.
 package system
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"maps"
 	"slices"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-
-	"waybill/devstack/stack"
 )
 
-// System is a running stack. Its methods are for one goroutine.
-type System struct {
-	// State is read again by whoever restarts a process.
-	State func() stack.State
-
-	databases map[string]*pgxpool.Pool
-	lowest    int64 // no order below it is PENDING
+// Process is one process of a system.
+type Process struct {
+	Name string
+	Pid  int
 }
 
-// Connect opens the stack's databases.
-func Connect(ctx context.Context, state func() stack.State) (*System, error) {
-	s := &System{State: state, databases: map[string]*pgxpool.Pool{}}
-	for name, url := range state().Databases {
-		config, err := pgxpool.ParseConfig(url)
+// Config says what a system consists of.
+type Config struct {
+	// Processes returns those that run now; a restarted one has another pid.
+	Processes func() []Process
+	// Addrs are where orders are placed, host:port.
+	Addrs []string
+	// Orders is the URL of the database with the table orders.
+	Orders string
+	// Outboxes are the URLs of the databases with outboxes, by name.
+	Outboxes map[string]string
+}
+
+// System is open connections to a running system. Its methods are for one goroutine.
+type System struct {
+	Config
+	orders   *pgxpool.Pool
+	outboxes map[string]*pgxpool.Pool
+	names    []string
+	lowest   int64 // no order below it is PENDING
+}
+
+// Connect opens a system's databases.
+func Connect(ctx context.Context, cfg Config) (_ *System, err error) {
+	s := &System{Config: cfg, outboxes: map[string]*pgxpool.Pool{}}
+	defer func() {
 		if err != nil {
-			return nil, fmt.Errorf("the URL of database %s cannot be parsed", name) // it holds a password
+			s.Close()
 		}
-		config.MaxConns = 2
-		config.ConnConfig.RuntimeParams["application_name"] = "bench"
-		if s.databases[name], err = pgxpool.NewWithConfig(ctx, config); err != nil {
-			return nil, fmt.Errorf("open database %s: %w", name, err)
-		}
+	}()
+	if s.orders, err = Open(ctx, cfg.Orders); err != nil {
+		return nil, err
 	}
+	for name, url := range cfg.Outboxes {
+		if s.outboxes[name], err = Open(ctx, url); err != nil {
+			return nil, err
+		}
+		s.names = append(s.names, name)
+	}
+	slices.Sort(s.names)
 	return s, nil
 }
 
-// Close closes the databases.
+// Open returns a small pool, whose sessions say whose they are.
+func Open(ctx context.Context, url string) (*pgxpool.Pool, error) {
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, fmt.Errorf("a database's URL cannot be parsed") // the error would show the password
+	}
+	config.MaxConns = 2
+	config.ConnConfig.RuntimeParams["application_name"] = "bench"
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("open a database: %w", err)
+	}
+	return pool, nil
+}
+
+// Close closes the connections.
 func (s *System) Close() {
-	for _, pool := range s.databases {
-		pool.Close()
+	if s.orders != nil {
+		s.orders.Close()
+	}
+	for _, pool := range s.outboxes {
+		if pool != nil {
+			pool.Close()
+		}
 	}
 }
 
-// Addr is where a process of the stack listens.
-func (s *System) Addr(name string) string {
-	p, _ := s.State().Process(name)
-	return p.Addr
-}
+// Orders is the database with the table orders.
+func (s *System) Orders() *pgxpool.Pool { return s.orders }
 
-// Databases are the names of the databases, sorted.
-func (s *System) Databases() []string { return slices.Sorted(maps.Keys(s.databases)) }
+// Outboxes are the names of the databases with outboxes, sorted.
+func (s *System) Outboxes() []string { return s.names }
 
-// Database is one of them.
-func (s *System) Database(name string) *pgxpool.Pool { return s.databases[name] }
-
-// A range of the index on (status, id): what was pending before and is not any more does not cost
-// another look.
+// The ids that were drawn last are looked at again and again, those of long ago are not: what it costs
+// to ask does not grow with the table.
 const pendingSQL = `select count(*), coalesce(min(id), 0) from orders where status = 'PENDING' and id >= $1`
 
 const lastOrderSQL = `select coalesce(max(id), 0) from orders`
 
+// margin is how far apart two orders can be that are placed at the same moment, in ids.
+const margin = 5000
+
 // Pending is how many orders are PENDING.
 func (s *System) Pending(ctx context.Context) (int64, error) {
-	orders := s.databases[stack.Orders]
 	var last, pending, lowest int64
-	if err := orders.QueryRow(ctx, lastOrderSQL).Scan(&last); err != nil {
+	if err := s.orders.QueryRow(ctx, lastOrderSQL).Scan(&last); err != nil {
 		return 0, fmt.Errorf("count the pending orders: %w", err)
 	}
-	if err := orders.QueryRow(ctx, pendingSQL, s.lowest).Scan(&pending, &lowest); err != nil {
+	if err := s.orders.QueryRow(ctx, pendingSQL, s.lowest).Scan(&pending, &lowest); err != nil {
 		return 0, fmt.Errorf("count the pending orders: %w", err)
 	}
-	if lowest == 0 {
-		// Ids are drawn before they can be seen: leave room for those that are under way.
-		lowest = last - 5000
+	if pending == 0 {
+		lowest = last
 	}
-	s.lowest = max(s.lowest, lowest)
+	s.lowest = max(s.lowest, lowest-margin)
 	return pending, nil
 }
 
 const unpublishedSQL = `
-select (select coalesce(max(id), 0) from outbox) - coalesce(upper(published), 1) + 1 from outbox_cursor`
+select greatest(0, (select coalesce(max(id), 0) from outbox) - coalesce(upper(published), 1) + 1) from outbox_cursor`
 
 // Unpublished is how many outbox rows of a database are above its relay's cursor.
-func (s *System) Unpublished(ctx context.Context, database string) (int64, error) {
-	var rows int64
-	err := s.databases[database].QueryRow(ctx, unpublishedSQL).Scan(&rows)
-	if errors.Is(err, pgx.ErrNoRows) {
-		err = nil
+func (s *System) Unpublished(ctx context.Context, name string) (rows int64, err error) {
+	if err := s.outboxes[name].QueryRow(ctx, unpublishedSQL).Scan(&rows); err != nil {
+		return 0, fmt.Errorf("count the unpublished rows of %s: %w", name, err)
 	}
-	if err != nil {
-		return 0, fmt.Errorf("count the unpublished rows of %s: %w", database, err)
-	}
-	return max(0, rows), nil
+	return rows, nil
 }

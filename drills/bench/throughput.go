@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"waybill/devstack/stack"
+	"waybill/drills/bench/internal/gauge"
+	"waybill/drills/bench/internal/openloop"
+	"waybill/drills/bench/internal/report"
+	"waybill/drills/bench/internal/system"
+)
+
+// processOrder is the order in which processes are listed.
+var processOrder = []string{
+	stack.Postgres, stack.Broker, stack.Orders, stack.Inventory, stack.Orchestrator, stack.Relay,
+	byhandOrders, byhandInventory, system.Load,
+}
+
+var errNotSustained = errors.New("no rate was sustained")
+
+// search finds about the highest rate that a system keeps up with: it raises the rate while little
+// waits, lowers it when more does, and returns how many orders ended a second in the second half.
+func search(ctx context.Context, sys *system.System, length time.Duration) (float64, error) {
+	const start = 200
+	fast := true // until the first sign of too much
+	t, err := try(ctx, sys, openloop.Config{Rate: start}, length, func(l *openloop.Load, m moment) {
+		waiting := float64(m.Backlog() + int64(m.late))
+		switch rate := l.Rate(); {
+		case waiting > 0.4*rate+20:
+			fast = false
+			l.SetRate(max(0.85*rate, start/4))
+		case fast:
+			l.SetRate(1.3 * rate)
+		default:
+			l.SetRate(1.03 * rate)
+		}
+	})
+	if err != nil {
+		return 0, err
+	}
+	half := t.moments[len(t.moments)/2]
+	last := t.moments[len(t.moments)-1]
+	return float64(last.confirmed()-half.confirmed()) / last.At.Sub(half.At).Seconds(), nil
+}
+
+// sustained tries a rate for a time, and a lower one if the backlog grew, until one holds.
+func (b *bench) sustained(ctx context.Context, sys *system.System, rate float64, length time.Duration) (*trial, error) {
+	const tries = 4
+	for range tries {
+		b.say("trying %.0f orders/s for %s", rate, length)
+		t, err := try(ctx, sys, openloop.Config{Rate: rate}, length, nil)
+		if err != nil {
+			return nil, err
+		}
+		if t.steady() {
+			return t, nil
+		}
+		rate *= 0.93
+	}
+	return nil, errNotSustained
+}
+
+// throughput searches for the highest rate of sagas and sustains it.
+func (b *bench) throughput(ctx context.Context) error {
+	rate, err := search(ctx, b.sys, b.Search)
+	if err != nil {
+		return err
+	}
+	t, err := b.sustained(ctx, b.sys, rate, b.Sustain)
+	if err != nil {
+		return err
+	}
+	b.sagaRate = t.accepted() / t.took.Seconds()
+	section := b.report.Part("Throughput", "Orders taken by POST and CONFIRMED, at the highest rate at which neither the outboxes nor the PENDING orders grow.")
+	section.Add("saga_throughput", b.sagaRate, "sagas/s", report.Least(4000))
+	if b.orderTxLimit > 0 {
+		section.Add("saga_ratio", b.sagaRate/b.orderTxLimit, "of order_tx_limit", report.Least(0.35))
+	}
+	addCPU(section, "saga", t)
+	section.Plot(rates("Orders accepted and ended", t))
+	section.Plot(waiting(t))
+	section.Plot(cores(t))
+	return nil
+}
+
+// addCPU adds what a saga costs each process. The load generator is no part of the system.
+func addCPU(section *report.Part, prefix string, t *trial) {
+	if !gauge.Supported {
+		return
+	}
+	micros := func(cpu time.Duration) float64 { return float64(cpu.Microseconds()) / t.accepted() }
+	var all time.Duration
+	t.usage(func(name string, cpu time.Duration) {
+		if name != system.Load {
+			all += cpu
+		}
+	})
+	section.Add(prefix+"_cpu_us", micros(all), "us/saga", nil)
+	t.usage(func(name string, cpu time.Duration) { section.Add(prefix+"_cpu_us_"+name, micros(cpu), "us/saga", nil) })
+}
+
+// rates plots how many orders were accepted and ended a second.
+func rates(title string, t *trial) report.Chart {
+	accepted, ended := report.Line{Name: "accepted"}, report.Line{Name: "ended"}
+	for i := 1; i < len(t.moments); i++ {
+		was, is := t.moments[i-1], t.moments[i]
+		seconds := is.At.Sub(was.At).Seconds()
+		at := is.At.Sub(t.moments[0].At).Seconds()
+		accepted.Points = append(accepted.Points, report.Point{X: at, Y: float64(is.accepted-was.accepted) / seconds})
+		ended.Points = append(ended.Points, report.Point{X: at, Y: max(0, float64(is.confirmed()-was.confirmed())/seconds)})
+	}
+	return report.Chart{Title: title, Unit: "orders/s", XUnit: " s", Lines: []report.Line{accepted, ended}}
+}
+
+// waiting plots what waited.
+func waiting(t *trial) report.Chart {
+	chart := report.Chart{Title: "Waiting", Unit: "orders that are PENDING, outbox rows to publish", XUnit: " s"}
+	pending := report.Line{Name: "PENDING"}
+	outboxes := map[string]*report.Line{}
+	for _, m := range t.moments {
+		at := m.At.Sub(t.moments[0].At).Seconds()
+		pending.Points = append(pending.Points, report.Point{X: at, Y: float64(m.Pending)})
+		for name, rows := range m.Unpublished {
+			if outboxes[name] == nil {
+				outboxes[name] = &report.Line{Name: "outbox of " + name}
+			}
+			outboxes[name].Points = append(outboxes[name].Points, report.Point{X: at, Y: float64(rows)})
+		}
+	}
+	chart.Lines = append(chart.Lines, pending)
+	for _, name := range processOrder {
+		if line := outboxes[name]; line != nil {
+			chart.Lines = append(chart.Lines, *line)
+		}
+	}
+	return chart
+}
+
+// cores plots how many processors each process used.
+func cores(t *trial) report.Chart {
+	chart := report.Chart{Title: "CPU by process", Unit: "cores", XUnit: " s"}
+	for _, name := range t.names() {
+		line := report.Line{Name: name}
+		for i := 1; i < len(t.moments); i++ {
+			was, is := t.moments[i-1], t.moments[i]
+			used := is.Usage[name].CPU - was.Usage[name].CPU
+			line.Points = append(line.Points, report.Point{
+				X: is.At.Sub(t.moments[0].At).Seconds(), Y: max(0, used.Seconds()/is.At.Sub(was.At).Seconds()),
+			})
+		}
+		chart.Lines = append(chart.Lines, line)
+	}
+	return chart
+}

@@ -1,0 +1,20 @@
+package report_test
+
+import (
+	"os"
+	"time"
+
+	"waybill/drills/audit"
+	"waybill/drills/report"
+)
+
+func ExampleAudit() {
+	report.Audit(os.Stdout, audit.Report{At: time.Now(), Checks: []audit.Result{
+		{Check: audit.Stock, Promise: audit.Stock.Promise(), Looked: 2},
+		{Check: audit.Once, Promise: audit.Once.Promise(), Looked: 40},
+	}})
+	// Output:
+	// CHECK   LOOKED AT   FOUND   PROMISE
+	// stock   2           0       received = on hand + reserved, for every sku
+	// once    40          0       no message took effect twice
+}

@@ -144,15 +144,17 @@ func (p *participant) run(t *testing.T, s *system) func(context.Context) error {
 
 // relay publishes what the outbox of db gets, until ctx ends.
 func (s *system) relay(ctx context.Context, db *pgtest.Database) {
-	for last := int64(0); ctx.Err() == nil; {
-		rows, err := db.Pool.Query(ctx, "select id, topic, key, type, event_id, headers, payload from outbox where id > $1 order by id", last)
+	for seen := []int64{0}; ctx.Err() == nil; {
+		rows, err := db.Pool.Query(ctx, "select id, topic, key, type, event_id, headers, payload from outbox where id <> all ($1) order by id", seen)
 		if err != nil {
 			return
 		}
 		records, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) (m kafkatest.Record, err error) {
+			var row int64
 			var key, messageType string
 			var id uuid.UUID
-			err = r.Scan(&last, &m.Topic, &key, &messageType, &id, &m.Headers, &m.Value)
+			err = r.Scan(&row, &m.Topic, &key, &messageType, &id, &m.Headers, &m.Value)
+			seen = append(seen, row)
 			m.Key = []byte(key)
 			if err == nil {
 				m.Headers["ce_id"], m.Headers["ce_type"] = id.String(), messageType

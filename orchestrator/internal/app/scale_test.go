@@ -27,16 +27,19 @@ import (
 func (s *system) participants(ctx context.Context) (wait func()) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		for last := int64(0); ctx.Err() == nil; {
-			rows, err := s.db.Pool.Query(ctx, "select id, type, event_id, payload from outbox where id > $1 order by id", last)
+		// Not "id > last": an id is drawn before its row is committed.
+		for seen := []int64{0}; ctx.Err() == nil; {
+			rows, err := s.db.Pool.Query(ctx, "select id, type, event_id, payload from outbox where id <> all ($1) order by id", seen)
 			if err != nil {
 				return
 			}
 			replies, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) (kafkatest.Record, error) {
+				var row int64
 				var messageType string
 				var id uuid.UUID
 				var payload []byte
-				err := r.Scan(&last, &messageType, &id, &payload)
+				err := r.Scan(&row, &messageType, &id, &payload)
+				seen = append(seen, row)
 				return reply(messageType, id, payload), err
 			})
 			if err != nil {

@@ -2,6 +2,7 @@ package saga
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -35,6 +36,7 @@ type turn struct {
 	state    State
 	now      time.Time
 	cause    Cause
+	trace    string // of the message, if it is one
 	commands []Command
 	kind     Kind
 	step     string
@@ -74,6 +76,7 @@ func (t *turn) apply(in Input) error {
 	}
 	switch in := in.(type) {
 	case Message:
+		t.trace = in.Trace
 		return t.message(in)
 	case Due:
 		t.due()
@@ -98,7 +101,7 @@ func (t *turn) begin(m Message) error {
 	}
 	t.state.ID, t.state.Definition, t.state.Version = m.Key, t.def.name, t.def.version
 	t.state.Phase, t.state.Steps = Running, make([]StepState, len(t.def.steps))
-	t.state.Data, t.state.StartedAt = data, t.now
+	t.state.Data, t.state.StartedAt, t.state.Trace = data, t.now, m.Trace
 	t.record(Started, "", "")
 	t.enterStage(0)
 	return nil
@@ -113,7 +116,7 @@ func (t *turn) cancelEarly(m Message) error {
 	}
 	t.state = State{
 		ID: m.Key, Definition: t.def.name, Version: t.def.version, Steps: make([]StepState, len(t.def.steps)),
-		Data: neverBegun, StartedAt: t.now, Reason: reason,
+		Data: neverBegun, StartedAt: t.now, Reason: reason, Trace: m.Trace,
 	}
 	t.record(CancelRequested, "", "came before the saga began: it will be undone at once")
 	t.end(Cancelled)
@@ -215,6 +218,7 @@ func (t *turn) sendUndo(i int) {
 
 func (t *turn) emit(step *step, c *command, out Command) {
 	out.Type, out.Key, out.Step, out.CausationID = c.message, t.state.ID, step.name, t.cause.ID
+	out.Trace = cmp.Or(t.trace, t.state.Trace)
 	body, err := c.build(call{
 		saga: t.state.ID, id: out.ID, cause: out.CausationID, at: t.now,
 		attempt: out.Attempt, reason: t.state.Reason, data: t.state.Data,

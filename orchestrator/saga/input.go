@@ -21,6 +21,9 @@ type Message struct {
 	Key         string          `json:"key"` // the saga's id
 	CausationID uuid.UUID       `json:"causationId,omitzero"`
 	Data        json.RawMessage `json:"data,omitempty"` // the body, as JSON
+	// Trace is handed on to the commands that the message leads to, as it is: a
+	// traceparent, for instance.
+	Trace string `json:"trace,omitempty"`
 }
 
 // Due says that the time is come to look at the saga's deadlines.
@@ -85,7 +88,8 @@ type Command struct {
 	Step        string
 	Undo        bool
 	Attempt     int
-	Body        any // what the definition's builder returned
+	Trace       string // of the message that led to it, or of the one that began the saga
+	Body        any    // what the definition's builder returned
 }
 
 // Kind classifies a transition.

@@ -71,6 +71,7 @@ type State struct {
 	Steps      []StepState // one for each step of the definition, in its order
 	Reason     string      // why it is being undone, or was
 	Data       json.RawMessage
+	Trace      string    // of the message that began it
 	Revision   int       // transitions so far
 	Stale      int       // replies that were recorded but not applied
 	Held       []Message // what it was sent while it was parked

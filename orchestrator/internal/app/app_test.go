@@ -215,14 +215,18 @@ func TestWhatCannotBeReadIsADeadLetterAndWhatIsUnknownIsSkipped(t *testing.T) {
 		kafkatest.Record{Topic: contracts.TopicOrders, Key: []byte("1"), Value: []byte(`{"type":"OrderPraised"}`)},
 	)
 	s.send(reserved(99, uuid.Nil)) // a reply for no saga
+	impossible := created(3)
+	impossible.UserID = "a\x00b" // valid JSON that no jsonb can hold
+	s.send(impossible)
 	s.send(created(2))
 	s.command(2, contracts.TypeReserveInventory, 1)
 	var letters int
 	s.eventually(func() bool {
 		require.NoError(t, s.db.Pool.QueryRow(t.Context(),
 			"select count(*) from outbox where topic = 'orders.v1.dlq'").Scan(&letters))
-		return letters == 2
-	}, "two dead letters")
+		return letters == 3
+	}, "three dead letters")
+	require.Equal(t, http.StatusNotFound, s.get("/v1/sagas/3", nil))
 	require.Equal(t, http.StatusNotFound, s.get("/v1/sagas/99", nil))
 }
 

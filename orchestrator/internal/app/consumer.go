@@ -62,7 +62,7 @@ func decode(r *saga.Registry) func(inbox.Delivery) (uuid.UUID, saga.Message, err
 		if err != nil {
 			return uuid.Nil, saga.Message{}, err
 		}
-		message := ordersaga.Message(m, d.Value)
+		message := ordersaga.Message(m, d.Value, d.Header(contracts.HeaderTraceParent))
 		if !r.Means(message.Type) {
 			return uuid.Nil, saga.Message{}, inbox.ErrSkip
 		}

@@ -5,6 +5,7 @@ package ordersaga
 
 import (
 	"fmt"
+	"regexp"
 	"strconv"
 	"time"
 
@@ -104,10 +105,15 @@ func envelope(c saga.Call[Order]) contracts.Envelope {
 }
 
 // Message turns an event of the order flow into one that the engine knows.
-func Message(m contracts.Message, payload []byte) saga.Message {
+// trace is its traceparent header; one that is none is left out.
+func Message(m contracts.Message, payload []byte, trace string) saga.Message {
 	meta := m.Meta()
+	if !traceparent.MatchString(trace) {
+		trace = ""
+	}
 	return saga.Message{
-		ID: meta.EventID, Type: string(meta.Type), Key: strconv.FormatInt(meta.OrderID, 10),
+		Trace: trace,
+		ID:    meta.EventID, Type: string(meta.Type), Key: strconv.FormatInt(meta.OrderID, 10),
 		CausationID: meta.CausationID, Data: payload,
 	}
 }
@@ -118,5 +124,15 @@ func Encode(c saga.Command) (contracts.Record, error) {
 	if !ok {
 		return contracts.Record{}, fmt.Errorf("encode %s: %T is no message of the contracts", c.Type, c.Body)
 	}
-	return contracts.Encode(m)
+	record, err := contracts.Encode(m)
+	if err == nil && c.Trace != "" {
+		if record.Headers == nil {
+			record.Headers = map[string]string{}
+		}
+		record.Headers[contracts.HeaderTraceParent] = c.Trace
+	}
+	return record, err
 }
+
+// traceparent is the form of a traceparent of any version (W3C Trace Context, section 3.2).
+var traceparent = regexp.MustCompile(`^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-[!-~]{0,64})?$`)

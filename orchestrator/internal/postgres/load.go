@@ -25,12 +25,13 @@ type row struct {
 	Revision   int
 	Stale      int
 	Held       []byte
+	Trace      string
 	StartedAt  time.Time
 	UpdatedAt  time.Time
 	EndedAt    *time.Time
 }
 
-const columns = `id, definition, version, phase, parked_from, stage, steps, data, reason, revision, stale, held, started_at, updated_at, ended_at`
+const columns = `id, definition, version, phase, parked_from, stage, steps, data, reason, revision, stale, held, trace, started_at, updated_at, ended_at`
 
 // Without a lock: sagas of a batch are hardly ever changed by anyone else, and
 // a lock writes to each row. save finds out if one was.
@@ -67,7 +68,7 @@ func states(rows pgx.Rows) ([]saga.State, error) {
 func (r row) state() (saga.State, error) {
 	s := saga.State{
 		ID: r.ID, Definition: r.Definition, Version: r.Version, Phase: saga.Phase(r.Phase),
-		Stage: r.Stage, Reason: r.Reason, Data: r.Data, Revision: r.Revision, Stale: r.Stale,
+		Stage: r.Stage, Reason: r.Reason, Data: r.Data, Trace: r.Trace, Revision: r.Revision, Stale: r.Stale,
 		StartedAt: r.StartedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
 	}
 	if r.ParkedFrom != nil {

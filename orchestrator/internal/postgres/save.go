@@ -19,14 +19,14 @@ const openUntil = `case when n.phase in ('COMPLETED', 'CANCELLED') then null els
 
 const insertSQL = `
 insert into sagas (id, revision, definition, version, phase, state, step, attempt, deadline, reason, stale, stage,
-                   steps, data, parked_from, held, started_at, updated_at, ended_at)
+                   steps, data, parked_from, held, started_at, updated_at, ended_at, trace)
 select id, revision, definition, version, phase, state, step, attempt, ` + openUntil + `, reason, stale, stage,
-       steps, data, parked_from, held, started_at, updated_at, ended_at
+       steps, data, parked_from, held, started_at, updated_at, ended_at, trace
 from unnest($1::text[], $2::int[], $3::text[], $4::int[], $5::text[], $6::text[], $7::text[], $8::int[],
             $9::timestamptz[], $10::text[], $11::int[], $12::int[], $13::jsonb[], $14::jsonb[], $15::text[],
-            $16::jsonb[], $17::timestamptz[], $18::timestamptz[], $19::timestamptz[])
+            $16::jsonb[], $17::timestamptz[], $18::timestamptz[], $19::timestamptz[], $20::text[])
   as n (id, revision, definition, version, phase, state, step, attempt, deadline, reason, stale, stage,
-        steps, data, parked_from, held, started_at, updated_at, ended_at)`
+        steps, data, parked_from, held, started_at, updated_at, ended_at, trace)`
 
 // A saga that was changed since it was loaded has another revision: its row is
 // not updated, and save says ErrConflict. $17, when the saga began, never
@@ -69,7 +69,7 @@ func (w *work) save(ctx context.Context, tx pgx.Tx) error {
 	}
 	batch := &pgx.Batch{}
 	if fresh.len() > 0 {
-		batch.Queue(insertSQL, fresh.args()...)
+		batch.Queue(insertSQL, append(fresh.args(), fresh.traces)...)
 	}
 	if known.len() > 0 {
 		batch.Queue(updateSQL, append(known.args(), seen)...)
@@ -113,6 +113,7 @@ type table struct {
 	parkedFrom                                       []*string
 	deadlines, ended                                 []*time.Time
 	started, updated                                 []time.Time
+	traces                                           []string
 }
 
 func (t *table) len() int { return len(t.ids) }
@@ -147,6 +148,7 @@ func (t *table) add(r *saga.Registry, s saga.State) error {
 	t.parkedFrom = append(t.parkedFrom, unlessZero(string(s.ParkedFrom)))
 	deadline, _ := s.Deadline()
 	t.deadlines, t.ended = append(t.deadlines, unlessZero(deadline)), append(t.ended, unlessZero(s.EndedAt))
+	t.traces = append(t.traces, s.Trace)
 	t.started, t.updated = append(t.started, s.StartedAt), append(t.updated, s.UpdatedAt)
 	return nil
 }

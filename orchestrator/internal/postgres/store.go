@@ -22,7 +22,7 @@ import (
 )
 
 // SchemaVersion is the version of the migration set "orchestrator" that this package needs.
-const SchemaVersion = 1
+const SchemaVersion = 2
 
 // ErrConflict says that a saga was changed by someone else after it was
 // loaded. Nothing has been written; the batch can be tried again.

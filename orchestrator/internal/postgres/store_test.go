@@ -52,7 +52,7 @@ func message(t *testing.T, m contracts.Message) postgres.Event {
 	require.NoError(t, err)
 	decoded, err := contracts.Decode(r.Payload, func(name string) string { return r.Headers[name] })
 	require.NoError(t, err)
-	return postgres.Event{Saga: r.Key, Input: ordersaga.Message(decoded, r.Payload)}
+	return postgres.Event{Saga: r.Key, Input: ordersaga.Message(decoded, r.Payload, "")}
 }
 
 func created(t *testing.T, id int64) postgres.Event {
@@ -104,6 +104,9 @@ func TestAStoredSagaIsLoadedAsItWas(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, newDB(t))
 	event := created(t, 7)
+	started := event.Input.(saga.Message)
+	started.Trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+	event.Input = started
 	want, err := s.Registry.Apply(saga.State{}, event.Input, start)
 	require.NoError(t, err)
 	apply(t, s, start, event)

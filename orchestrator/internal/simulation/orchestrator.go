@@ -50,7 +50,7 @@ func (o *orchestrator) handle(m contracts.Message) []contracts.Message {
 		o.w.violation("a message of the model is invalid: %v", err)
 		return nil
 	}
-	return o.apply(record.Key, ordersaga.Message(m, record.Payload))
+	return o.apply(record.Key, ordersaga.Message(m, record.Payload, ""))
 }
 
 // apply is what the store does: load, decide, write.

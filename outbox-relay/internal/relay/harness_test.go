@@ -27,6 +27,7 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 const (
 	topic    = "orders.v1"
 	patience = 30 * time.Second
+	grace    = 300 * time.Millisecond // the least age of a hole that is given up
 )
 
 // stage is a database, a broker, and the relays that a test starts between them.
@@ -55,7 +56,7 @@ func (s *stage) relay(t *testing.T, options relay.Options) running {
 func (s *stage) relayThrough(t *testing.T, dsn string, options relay.Options) running {
 	t.Helper()
 	if options.HoleGrace == 0 {
-		options.HoleGrace = 300 * time.Millisecond
+		options.HoleGrace = grace
 	}
 	config := kafka.Config{Brokers: []string{s.broker.Addr()}, SecurityProtocol: "PLAINTEXT"}
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug - 1}))
@@ -168,4 +169,11 @@ func await(t *testing.T, condition func() bool, what string, args ...any) {
 		require.True(t, time.Now().Before(deadline), "waited in vain for %s", fmt.Sprintf(what, args...))
 		time.Sleep(5 * time.Millisecond)
 	}
+}
+
+// outlast waits for several times as long as a hole has to be old, so that age alone would have closed it. That
+// something does not happen cannot be awaited.
+func outlast(t *testing.T) {
+	t.Helper()
+	time.Sleep(4 * grace)
 }

@@ -123,3 +123,17 @@ func TestAReplayThatTheBrokerRefusesFailsAndHarmsNothing(t *testing.T) {
 	require.Equal(t, []string{"poison", "2"}, s.values(t, 2)["k1"])
 	require.Zero(t, s.stuck(t))
 }
+
+// Rows that were written while a clock was ahead are published, are kept until their time has come, and do not keep
+// others from going.
+func TestRowsFromAClockThatJumpedDoNotStopRetention(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.insertMany(t, 2, 50)
+	s.exec(t, `update outbox set created_at = now() + interval '1 year' where id <= 10`)
+	s.exec(t, `update outbox set created_at = '1970-01-01' where id > 10 and id <= 20`)
+	s.relay(t, relay.Options{Retention: time.Millisecond, Expire: 10 * time.Millisecond})
+	requireCounted(t, s.values(t, 100), 2, 50)
+	await(t, func() bool { return one[int64](t, s, `select count(*) from outbox`) == 10 }, "old rows to go")
+	require.EqualValues(t, 10, one[int64](t, s, `select max(id) from outbox`))
+}

@@ -22,7 +22,8 @@ gone as (
     returning 1)
 select (select count(*) from gone),
        coalesce((select max(id) from page), 0),
-       (select count(*) from page where created_at < now() - $3::interval) = $2`
+       coalesce((select created_at < now() - $3::interval from page order by id desc limit 1), false)
+           and (select count(*) from page) = $2`
 
 // Expired is what one step of retention did.
 type Expired struct {
@@ -30,7 +31,7 @@ type Expired struct {
 	Rows int64
 	// Last is the last id that was looked at, 0 if there was none.
 	Last int64
-	// More says that all rows that were looked at are old enough, so that those behind them may be too.
+	// More says that the last row that was looked at is old enough, so that those behind it may be too.
 	More bool
 }
 

@@ -296,7 +296,7 @@ var violations = map[string]violation{
 	"stock that was made from nothing": {anyOrder, func(w *world, _ int64) string {
 		w.sql("inventory", "insert into stock (sku, on_hand, received) values ('ghost', 3, 4)")
 		return `sku "ghost"`
-	}, audit.Stock, "received 4, but on hand 3 + reserved 0 = 3", "psql"},
+	}, audit.Stock, "received 4, but on hand 3 + reserved 0 = 3", `"update stock set received = 3 where sku = 'ghost' and on_hand = 3"`},
 	"a row that counts as published and is not on its topic": {anyOrder, func(w *world, id int64) string {
 		w.row("orchestrator", contracts.ConfirmOrder{Envelope: envelope(id, uuid.Nil)})
 		return w.newest("orchestrator")
@@ -330,7 +330,7 @@ var violations = map[string]violation{
 			w.sql("orchestrator", `insert into inbox (event_id, consumer, topic, "partition", "offset") values ($1, 'orchestrator', '', 0, 0)`, r.EventID)
 		}
 		return "orders.v1/"
-	}, audit.Ordered, "of orders came after row", "outbox-relay pause --database orders"},
+	}, audit.Ordered, "of orders came after row", "outbox-relay show"},
 	"a message from nowhere": {anyOrder, func(w *world, id int64) string {
 		record, err := contracts.Encode(contracts.ConfirmOrder{Envelope: envelope(id, uuid.Nil)})
 		require.NoError(w.t, err)
@@ -343,7 +343,7 @@ var violations = map[string]violation{
 			select max(id), 'orders.v1', false, 'too large', 3, now() from outbox`)
 		return w.newest("orders")
 	}, audit.Trouble, "too large", "outbox-relay stuck retry --database orders"},
-	"a dead letter": {anyOrder, deadLetter, audit.Trouble, "a dead letter", "psql"},
+	"a dead letter": {anyOrder, deadLetter, audit.Trouble, "a dead letter", "--topic orders.commands.v1 --yes"},
 	"a saga in trouble": {anyOrder, func(w *world, _ int64) string {
 		w.sql("orchestrator", `insert into sagas (id, definition, version, phase, state, reason, revision, steps, data, deadline, started_at, updated_at)
 			values ('5555', 'order', 1, 'COMPENSATION_STUCK', 'COMPENSATION_STUCK', 'no answer', 3, '[]', '{}', now(), now(), now())`)

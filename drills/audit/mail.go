@@ -172,7 +172,7 @@ func (m *mail) arrive(messages []message, r *results) (unknown []message) {
 		r.looked[Ordered]++
 		if before.ID > l.ID && l.ID > m.unordered[l.Database] {
 			m.last[k] = before
-			r.keep(Ordered, msg.subject(), repairPause(l.Database), "key %s: row %d of %s came after row %d", msg.Key, l.ID, l.Database, before.ID)
+			r.keep(Ordered, msg.subject(), repairLook(l.row), "key %s: row %d of %s came after row %d", msg.Key, l.ID, l.Database, before.ID)
 		}
 	}
 	return unknown

@@ -74,7 +74,7 @@ func (r *results) judge(o order, limits Limits) (done bool) {
 		r.find(Terminal, subject, repairReplayKey("orders", o.ID), "%s for %s, and no saga was ever started for it", o.Status, round(o.Age))
 		return false
 	case !ended:
-		r.find(Terminal, subject, repairExplain(o.ID), "%s, %s after it was placed; its saga is %s since %s",
+		r.find(Terminal, subject, repairOverdue(o.ID), "%s, %s after it was placed; its saga is %s since %s",
 			o.Status, round(o.Age), o.Saga.State, round(o.Saga.Still))
 		return false
 	}

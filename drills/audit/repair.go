@@ -52,7 +52,9 @@ func repairReplayRow(w row) string {
 
 func repairPending(w row) string { return "outbox-relay pending --database " + w.Database }
 
-func repairPause(database string) string { return "outbox-relay pause --database " + database }
+func repairLook(w row) string {
+	return fmt.Sprintf("outbox-relay show %d --database %s", w.ID, w.Database)
+}
 
 func repairStuck(database string, id int64) string {
 	return fmt.Sprintf("outbox-relay stuck retry --database %s %d", database, id)
@@ -62,8 +64,21 @@ func repairShowRow(w row) string {
 	return fmt.Sprintf(`psql "$%s_DB" -c "select * from outbox where event_id = '%s'"`, strings.ToUpper(w.Database), w.EventID)
 }
 
-func repairStock(sku string) string {
-	return fmt.Sprintf(`psql "$INVENTORY_DB" -c "select * from reservations where sku = '%s' and state = 'RESERVED'"`, quote(strings.ReplaceAll(sku, "'", "''")))
+// repairStock trusts what is on the shelf and what is reserved of it, and corrects what was received.
+func repairStock(s shelf) string {
+	return fmt.Sprintf(`psql "$INVENTORY_DB" -c "update stock set received = %d where sku = '%s' and on_hand = %d"`,
+		s.OnHand+s.Reserved, strings.NewReplacer("'", "''", `"`, `\"`, "$", `\$`, "`", "\\`", `\`, `\\`).Replace(s.SKU), s.OnHand)
+}
+
+// repairOverdue looks first: a saga that waits for something which is away is not helped by asking again.
+func repairOverdue(order int64) string {
+	return fmt.Sprintf(`orchestrator saga explain %d && orchestrator saga retry %d --reason "overdue"`, order, order)
+}
+
+// repairDeadLetter gives the message back to its consumer, which must have been mended first.
+func repairDeadLetter(w row) string {
+	return fmt.Sprintf("outbox-relay replay --database %s --from-id %d --to-id %d --topic %s --yes",
+		w.Database, w.ID, w.ID, strings.TrimSuffix(w.Topic, ".dlq"))
 }
 
 // quote makes text safe between single quotes of a shell.

@@ -10,7 +10,7 @@ func (r *results) shelves(shelves []shelf) {
 	r.looked[Stock] = int64(len(shelves))
 	for _, s := range shelves {
 		if s.Received != s.OnHand+s.Reserved {
-			r.find(Stock, fmt.Sprintf("sku %q", s.SKU), repairStock(s.SKU), "received %d, but on hand %d + reserved %d = %d",
+			r.find(Stock, fmt.Sprintf("sku %q", s.SKU), repairStock(s), "received %d, but on hand %d + reserved %d = %d",
 				s.Received, s.OnHand, s.Reserved, s.OnHand+s.Reserved)
 		}
 	}
@@ -35,7 +35,7 @@ func (r *results) stuck(database string, rows []stuckRow) {
 
 func (r *results) troubled(sagas []saga) {
 	for _, s := range sagas {
-		r.find(Trouble, fmt.Sprintf("saga %d", s.OrderID), repairExplain(s.OrderID), "%s since %s: %s", s.Phase, round(s.Still), s.Reason)
+		r.find(Trouble, fmt.Sprintf("saga %d", s.OrderID), repairOverdue(s.OrderID), "%s since %s: %s", s.Phase, round(s.Still), s.Reason)
 	}
 }
 
@@ -47,7 +47,7 @@ func (r *results) deadLetters(m *mail, expected func(key, topic string) bool) {
 		}
 		r.looked[Trouble] += l.count()
 		if expected == nil || !expected(l.Key, strings.TrimSuffix(l.Topic, ".dlq")) {
-			r.find(Trouble, l.subject(), repairShowRow(l.row), "a dead letter: %s with key %q on %s", l.Type, l.Key, l.Topic)
+			r.find(Trouble, l.subject(), repairDeadLetter(l.row), "a dead letter: %s with key %q on %s", l.Type, l.Key, l.Topic)
 		}
 	}
 }

@@ -45,3 +45,21 @@ func pingKafka(ctx context.Context, addr string) error {
 	defer client.Close()
 	return client.Ping(ctx)
 }
+
+// ready asks a service whether it is.
+func ready(ctx context.Context, addr string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/readyz", nil)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	_, _ = io.Copy(io.Discard, response.Body)
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("GET /readyz answers %s", response.Status)
+	}
+	return nil
+}

@@ -4,18 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"math/rand/v2"
-	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5/pgxpool"
-
-	"waybill/devstack/stack"
 	"waybill/drills/audit"
 	"waybill/drills/load"
 )
@@ -131,85 +123,6 @@ func (r *runner) show(change func(*Progress)) {
 	if r.options.Show != nil {
 		r.options.Show(r.progress)
 	}
-}
-
-// setUp brings a fresh stack up. It returns a stage also with an error, if there is something to
-// tear down.
-func (r *runner) setUp(ctx context.Context) (*Stage, error) {
-	s := &Stage{
-		Random:    rand.New(rand.NewPCG(r.options.Seed, 0)),
-		workspace: r.options.Workspace, dir: r.options.Dir,
-		pools: map[string]*pgxpool.Pool{}, proxies: map[string]*proxy{},
-		run: fmt.Sprintf("%s-%d", r.drill.Name, time.Now().Unix()),
-	}
-	if err := os.MkdirAll(s.dir, 0o755); err != nil {
-		return nil, fmt.Errorf("make the drill's directory: %w", err)
-	}
-	if err := os.Remove(s.ledgerPath()); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("remove the last drill's ledger: %w", err)
-	}
-	console, err := os.Create(filepath.Join(s.dir, "stack.log"))
-	if err != nil {
-		return nil, fmt.Errorf("open the stack's log: %w", err)
-	}
-	s.closers = append(s.closers, console)
-	cfg := stack.Config{
-		Workspace: s.workspace, Dir: s.dir, EphemeralPorts: true, Fresh: true, RealKafka: r.options.RealKafka,
-		Env: r.drill.Env, Console: stack.NewConsole(console, false),
-	}
-	if r.drill.Proxied {
-		cfg.Front = func(server, addr string) (string, error) {
-			p, err := newProxy(server, addr)
-			if err != nil {
-				return "", err
-			}
-			s.proxies[server] = p
-			s.closers = append(s.closers, p)
-			return p.Listen, nil
-		}
-	}
-	if s.stack, err = r.up(ctx, cfg, console); err != nil {
-		return s, err
-	}
-	s.urls = []string{"http://" + s.addr(stack.Orders)}
-	for name, url := range s.stack.State().Databases {
-		cfg, err := pgxpool.ParseConfig(url)
-		if err != nil {
-			return s, fmt.Errorf("open the database %s: %w", name, err)
-		}
-		cfg.MaxConns = 2
-		if s.pools[name], err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
-			return s, fmt.Errorf("open the database %s: %w", name, err)
-		}
-	}
-	return s, nil
-}
-
-// up starts the system that the options ask for.
-func (r *runner) up(ctx context.Context, cfg stack.Config, log io.Writer) (system, error) {
-	if r.options.Compose {
-		return upCompose(ctx, r.options.Workspace, log)
-	}
-	s, err := stack.Up(ctx, cfg)
-	if err != nil {
-		return nil, err // and not an interface that holds a nil
-	}
-	return s, nil
-}
-
-func (s *Stage) ledgerPath() string { return filepath.Join(s.dir, "ledger.jsonl") }
-
-func (s *Stage) tearDown(ctx context.Context) error {
-	for _, pool := range s.pools {
-		pool.Close()
-	}
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	err := s.close(ctx)
-	if s.stack != nil {
-		err = errors.Join(err, s.stack.Down(ctx))
-	}
-	return err
 }
 
 // underLoad places orders while the drill breaks things and the system recovers.
@@ -367,24 +280,6 @@ func (r *runner) countOrders(ctx context.Context) error {
 	row := r.stage.pools["orders"].QueryRow(ctx, countsSQL)
 	if err := row.Scan(&r.out.Confirmed, &r.out.Cancelled, &r.out.Pending); err != nil {
 		return fmt.Errorf("count the orders: %w", err)
-	}
-	return nil
-}
-
-// ready asks a service whether it is.
-func ready(ctx context.Context, addr string) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/readyz", nil)
-	if err != nil {
-		return err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	_, _ = io.Copy(io.Discard, response.Body)
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("GET /readyz answers %s", response.Status)
 	}
 	return nil
 }

@@ -1,0 +1,75 @@
+package audit
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+)
+
+// readOrders reads the orders last, so that nothing which refers to one can have come before it.
+func (a *Auditor) readOrders(ctx context.Context, created []int64) error {
+	began := time.Now()
+	ids := slices.Concat(slices.Collect(maps.Keys(a.open)), slices.Collect(maps.Keys(a.claims)), created)
+	reservations, err := a.databases.reservations(ctx, a.lastOrder, ids)
+	if err != nil {
+		return err
+	}
+	for _, r := range reservations {
+		ids = append(ids, r.OrderID)
+	}
+	orders, err := a.databases.orders(ctx, a.lastOrder, ids)
+	if err != nil {
+		return err
+	}
+	sagas, err := a.databases.sagas(ctx, slices.Collect(maps.Keys(orders)))
+	if err != nil {
+		return err
+	}
+	a.claims.settle(orders, a.results)
+	for _, id := range created {
+		if _, there := orders[id]; !there {
+			a.results.keep(Announced, fmt.Sprintf("order %d", id), repairShow(id), "an OrderCreated tells of it, and it is not there")
+		}
+	}
+	for _, id := range join(orders, reservations, sagas, a.results) {
+		a.open[id] = true
+	}
+	limits := a.cfg.Limits
+	limits.Settle += time.Since(began)
+	for id, o := range orders {
+		a.lastOrder = max(a.lastOrder, id)
+		if a.results.judge(o, limits) {
+			delete(a.open, id)
+		} else {
+			a.open[id] = true
+		}
+	}
+	return nil
+}
+
+// join gives each order what the other databases have of it. A live reservation without an order is
+// a finding: Inventory holds items that nobody asked for. Its id is returned, to look at it again.
+func join(orders map[int64]order, reservations []reservation, sagas []saga, r *results) (orphans []int64) {
+	for i, held := range reservations {
+		o, there := orders[held.OrderID]
+		if !there {
+			if held.State == reservedState {
+				orphans = append(orphans, held.OrderID)
+				r.find(Reserved, fmt.Sprintf("order %d", held.OrderID), repairRelease(held.OrderID),
+					"%d × %q are reserved for it, and there is no such order", held.Quantity, held.SKU)
+			}
+			continue
+		}
+		o.Reservation = &reservations[i]
+		orders[held.OrderID] = o
+	}
+	for i, s := range sagas {
+		if o, there := orders[s.OrderID]; there {
+			o.Saga = &sagas[i]
+			orders[s.OrderID] = o
+		}
+	}
+	return orphans
+}

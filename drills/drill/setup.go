@@ -1,0 +1,95 @@
+package drill
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"waybill/devstack/stack"
+)
+
+// setUp brings a fresh stack up. It returns a stage also with an error, if there is something to
+// tear down.
+func (r *runner) setUp(ctx context.Context) (*Stage, error) {
+	s := &Stage{
+		Random:    rand.New(rand.NewPCG(r.options.Seed, 0)),
+		workspace: r.options.Workspace, dir: r.options.Dir,
+		pools: map[string]*pgxpool.Pool{}, proxies: map[string]*proxy{},
+		run: fmt.Sprintf("%s-%d", r.drill.Name, time.Now().Unix()),
+	}
+	if err := os.MkdirAll(s.dir, 0o755); err != nil {
+		return nil, fmt.Errorf("make the drill's directory: %w", err)
+	}
+	if err := os.Remove(s.ledgerPath()); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("remove the last drill's ledger: %w", err)
+	}
+	console, err := os.Create(filepath.Join(s.dir, "stack.log"))
+	if err != nil {
+		return nil, fmt.Errorf("open the stack's log: %w", err)
+	}
+	s.closers = append(s.closers, console)
+	cfg := stack.Config{
+		Workspace: s.workspace, Dir: s.dir, EphemeralPorts: true, Fresh: true, RealKafka: r.options.RealKafka,
+		Env: r.drill.Env, Console: stack.NewConsole(console, false),
+	}
+	if r.drill.Proxied {
+		cfg.Front = func(server, addr string) (string, error) {
+			p, err := newProxy(server, addr)
+			if err != nil {
+				return "", err
+			}
+			s.proxies[server] = p
+			s.closers = append(s.closers, p)
+			return p.Listen, nil
+		}
+	}
+	if s.stack, err = r.up(ctx, cfg, console); err != nil {
+		return s, err
+	}
+	s.urls = []string{"http://" + s.addr(stack.Orders)}
+	for name, url := range s.stack.State().Databases {
+		cfg, err := pgxpool.ParseConfig(url)
+		if err != nil {
+			return s, fmt.Errorf("open the database %s: %w", name, err)
+		}
+		cfg.MaxConns = 2
+		if s.pools[name], err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
+			return s, fmt.Errorf("open the database %s: %w", name, err)
+		}
+	}
+	return s, nil
+}
+
+// up starts the system that the options ask for.
+func (r *runner) up(ctx context.Context, cfg stack.Config, log io.Writer) (system, error) {
+	if r.options.Compose {
+		return upCompose(ctx, r.options.Workspace, log)
+	}
+	s, err := stack.Up(ctx, cfg)
+	if err != nil {
+		return nil, err // and not an interface that holds a nil
+	}
+	return s, nil
+}
+
+func (s *Stage) ledgerPath() string { return filepath.Join(s.dir, "ledger.jsonl") }
+
+func (s *Stage) tearDown(ctx context.Context) error {
+	for _, pool := range s.pools {
+		pool.Close()
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	err := s.close(ctx)
+	if s.stack != nil {
+		err = errors.Join(err, s.stack.Down(ctx))
+	}
+	return err
+}

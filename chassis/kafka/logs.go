@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"context"
 	"log/slog"
 	"sync"
 
@@ -16,7 +15,7 @@ func ReadLogs(lines <-chan kafka.LogEvent, log *slog.Logger) *Logs {
 	l := &Logs{}
 	l.wg.Go(func() {
 		for line := range lines {
-			log.Log(context.Background(), level(line.Level), "librdkafka", "tag", line.Tag, "text", line.Message)
+			pass(log, line)
 		}
 	})
 	return l
@@ -25,15 +24,13 @@ func ReadLogs(lines <-chan kafka.LogEvent, log *slog.Logger) *Logs {
 // Wait returns when the client is closed and its last line is passed on.
 func (l *Logs) Wait() { l.wg.Wait() }
 
-// level maps syslog's levels. Brokers that come and go are librdkafka's errors (3) and our debug
-// lines: what follows from them is reported once, by whoever waits for the broker.
-func level(syslog int) slog.Level {
-	switch {
-	case syslog <= 2:
-		return slog.LevelError
-	case syslog <= 4:
-		return slog.LevelDebug
-	default:
-		return slog.LevelDebug - 4
+// pass logs a line at its level, which is one of syslog's. Brokers that come and go are librdkafka's
+// errors (3) and our debug lines: what follows from them is reported once, by whoever waits for the
+// broker.
+func pass(log *slog.Logger, line kafka.LogEvent) {
+	record := log.Debug
+	if line.Level <= 2 {
+		record = log.Error
 	}
+	record("librdkafka", "tag", line.Tag, "text", line.Message)
 }

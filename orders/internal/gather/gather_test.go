@@ -3,6 +3,7 @@ package gather_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -78,7 +79,7 @@ func ask(g *gather.Group[int, int], n int) []answer {
 			out, err := g.Do(context.Background(), i)
 			answers[i] = answer{out, err, time.Since(began)}
 		})
-		time.Sleep(time.Millisecond)
+		time.Sleep(time.Millisecond) //nolint:forbidigo // in a synctest bubble
 	}
 	callers.Wait()
 	return answers[1:]
@@ -104,10 +105,8 @@ func TestAWishThatCannotBeDoneHarmsNoOther(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := &ledger{fail: func(wishes []int) error {
-			for _, w := range wishes {
-				if w == 3 {
-					return errPoison
-				}
+			if slices.Contains(wishes, 3) {
+				return errPoison
 			}
 			return nil
 		}}
@@ -141,7 +140,7 @@ func TestACallerWhoGivesUpWhileWaitingIsNotServed(t *testing.T) {
 		l := &ledger{}
 		g := newGroup(l)
 		var first sync.WaitGroup
-		first.Go(func() { _, _ = g.Do(context.Background(), 1) })
+		first.Go(func() { _, _ = g.Do(t.Context(), 1) })
 		synctest.Wait()
 
 		ctx, cancel := context.WithTimeout(t.Context(), commit/2)
@@ -159,7 +158,7 @@ func TestACallerWhoGivesUpDoesNotTakeTheOthersAlong(t *testing.T) {
 		l := &ledger{}
 		g := newGroup(l)
 		var others sync.WaitGroup
-		others.Go(func() { _, _ = g.Do(context.Background(), 1) })
+		others.Go(func() { _, _ = g.Do(t.Context(), 1) })
 		synctest.Wait()
 
 		hangsUp, hangUp := context.WithCancel(t.Context())
@@ -169,11 +168,11 @@ func TestACallerWhoGivesUpDoesNotTakeTheOthersAlong(t *testing.T) {
 		})
 		synctest.Wait()
 		others.Go(func() {
-			out, err := g.Do(context.Background(), 3)
+			out, err := g.Do(t.Context(), 3)
 			require.NoError(t, err)
 			require.Equal(t, 30, out)
 		})
-		time.Sleep(commit * 3 / 2) // 2 and 3 are under way
+		time.Sleep(commit * 3 / 2) //nolint:forbidigo // in a synctest bubble: 2 and 3 are under way
 		hangUp()
 		others.Wait()
 		require.Empty(t, cmp.Diff([][]int{{1}, {2, 3}}, l.groups))

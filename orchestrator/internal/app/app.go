@@ -35,6 +35,7 @@ type App struct {
 	server   *httpserver.Server
 	consumer *kafka.Consumer[inbox.Delivery]
 	loops    []*poller.Loop
+	broker   *poller.Loop
 	sources  []explain.Source
 	log      *slog.Logger
 
@@ -73,7 +74,11 @@ func New(ctx context.Context, c Config, sagas Sagas, log *slog.Logger) (_ *App, 
 	if err != nil {
 		return nil, err
 	}
-	a := &App{pool: pool, consumer: consumer, loops: loops(store, handler.busy, m, c, log), log: log}
+	broker := &brokerWatch{check: consumer.Check}
+	a := &App{
+		pool: pool, consumer: consumer, broker: broker.loop(log), log: log,
+		loops: append(loops(store, m, c, log), deadlines(store, hold(handler, broker), c, log)),
+	}
 	return a, a.serve(ctx, c, store, reg)
 }
 
@@ -111,12 +116,17 @@ func transient(err error) bool {
 	return chassispg.Transient(err) || errors.Is(err, postgres.ErrConflict)
 }
 
-// loops is the work that no message brings about.
-func loops(store *postgres.Store, busy func() bool, m *metrics, c Config, log *slog.Logger) []*poller.Loop {
-	return []*poller.Loop{{
-		Name: "deadlines", Busy: busy, Every: deadlinesEvery, Batch: min(c.DeadlineRate, 200), Rate: c.DeadlineRate, Log: log,
+// deadlines is the loop that acts on deadlines, unless it is held up.
+func deadlines(store *postgres.Store, hold func(time.Duration) bool, c Config, log *slog.Logger) *poller.Loop {
+	return &poller.Loop{
+		Name: "deadlines", Hold: hold, Every: deadlinesEvery, Batch: min(c.DeadlineRate, 200), Rate: c.DeadlineRate, Log: log,
 		Act: func(ctx context.Context, limit int) (int, error) { return store.ApplyDue(ctx, time.Now(), limit) },
-	}, {
+	}
+}
+
+// loops is the other work that no message brings about.
+func loops(store *postgres.Store, m *metrics, c Config, log *slog.Logger) []*poller.Loop {
+	return []*poller.Loop{{
 		Name: "expiry", Every: expireEvery, Batch: 1000, Rate: expireRate, Log: log,
 		Act: func(ctx context.Context, limit int) (int, error) {
 			return store.Expire(ctx, time.Now().Add(-c.Retention), limit)
@@ -151,6 +161,7 @@ func (a *App) Run(ctx context.Context) error {
 		parts.Add(l.Name, l.Run)
 	}
 	parts.Add("consumer", a.consumer.Run)
+	parts.Add(a.broker.Name, a.broker.Run) // it asks the consumer's client, so it stops first
 	parts.Add("http", a.server.Run)
 	parts.Add("streams", lifecycle.Closer(a.closeStreams))
 	return parts.Run(ctx, a.log, stopWithin)

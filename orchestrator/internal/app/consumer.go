@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -90,24 +89,4 @@ func processor(store *postgres.Store, decode func(inbox.Delivery) (uuid.UUID, sa
 		},
 		Observe: m.outcome,
 	}
-}
-
-// backlog remembers when the consumer last had its hands full.
-type backlog struct {
-	*inbox.Processor[saga.Message]
-	full     int          // messages that make a batch a full one
-	lastFull atomic.Int64 // Unix nanoseconds
-}
-
-// Process implements kafka.Handler.
-func (b *backlog) Process(ctx context.Context, batch []inbox.Delivery) error {
-	if len(batch) >= b.full {
-		b.lastFull.Store(time.Now().UnixNano())
-	}
-	return b.Processor.Process(ctx, batch)
-}
-
-// busy says whether messages are probably waiting to be read.
-func (b *backlog) busy() bool {
-	return time.Since(time.Unix(0, b.lastFull.Load())) < time.Second
 }

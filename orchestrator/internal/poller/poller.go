@@ -3,9 +3,7 @@
 //
 // Several orchestrators poll the same table; each takes other rows. After an
 // outage thousands of deadlines may have passed at once. They are acted on in
-// bounded batches at a bounded rate, and not while replies wait to be read: a
-// deadline says that no reply came, and that is not known before the replies
-// that did come have been looked at.
+// bounded batches at a bounded rate, and a caller can hold them up.
 package poller
 
 import (
@@ -19,8 +17,9 @@ type Loop struct {
 	Name string // for the log
 	// Act does at most limit pieces of work and returns how many it found.
 	Act func(ctx context.Context, limit int) (int, error)
-	// Busy, if set, says that the work should wait, though not forever.
-	Busy func() bool
+	// Hold, if set, says whether the work should wait, although it has waited
+	// for so long already.
+	Hold func(waited time.Duration) bool
 	// Every is how often an idle loop looks.
 	Every time.Duration
 	// Batch and Rate bound how much is done at once, and a second.
@@ -28,12 +27,8 @@ type Loop struct {
 	Log         *slog.Logger
 }
 
-const (
-	// patience bounds how long Busy can hold the work up.
-	patience = 30 * time.Second
-	// trouble is how long to leave a database alone that does not answer.
-	trouble = time.Second
-)
+// trouble is how long to leave a database alone that does not answer.
+const trouble = time.Second
 
 // Run works until ctx ends.
 func (l *Loop) Run(ctx context.Context) error {
@@ -46,7 +41,7 @@ func (l *Loop) Run(ctx context.Context) error {
 			return nil
 		case <-timer.C:
 		}
-		if l.Busy != nil && l.Busy() && held < patience {
+		if l.Hold != nil && l.Hold(held) {
 			held += l.Every
 			timer.Reset(l.Every)
 			continue

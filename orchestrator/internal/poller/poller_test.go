@@ -52,7 +52,7 @@ func TestDeadlinesThatPassedInAnOutageAreSpreadAndBounded(t *testing.T) {
 	})
 }
 
-func TestWorkWaitsWhileRepliesAreReadButNotForever(t *testing.T) {
+func TestWorkIsHeldUpForAsLongAsItsOwnerSays(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
@@ -63,7 +63,7 @@ func TestWorkWaitsWhileRepliesAreReadButNotForever(t *testing.T) {
 			}
 			return 0, nil
 		}
-		run(t, poller.Loop{Act: act, Busy: func() bool { return true }, Every: time.Second, Batch: 1, Rate: 1}, time.Hour)
+		run(t, poller.Loop{Act: act, Hold: func(waited time.Duration) bool { return waited < 30*time.Second }, Every: time.Second, Batch: 1, Rate: 1}, time.Hour)
 		require.Greater(t, first, 29*time.Second)
 		require.Less(t, first, 33*time.Second)
 	})

@@ -14,6 +14,9 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/goleak"
 
 	"waybill/contracts"
@@ -105,7 +108,7 @@ func (w *world) place(quantity int32, confirm bool) int64 {
 	ctx := w.t.Context()
 	var id int64
 	require.NoError(w.t, pgx.BeginFunc(ctx, w.dbs["orders"].Pool, func(tx pgx.Tx) error {
-		return tx.QueryRow(ctx, "insert into orders (user_id, sku, quantity, created_at) values ('u', 'burger', $1, now() - interval '1 minute') returning id", quantity).Scan(&id)
+		return tx.QueryRow(ctx, "insert into orders (user_id, sku, quantity, created_at) values ('u', 'burger', $1, now() - interval '30 seconds') returning id", quantity).Scan(&id)
 	}))
 	created := w.send("orders", contracts.OrderCreated{Envelope: envelope(id, uuid.Nil), UserID: "u", SKU: "burger", Quantity: quantity}, "orchestrator", "orchestrator")
 	reserve := w.send("orchestrator", contracts.ReserveInventory{Envelope: envelope(id, created), SKU: "burger", Quantity: quantity}, "inventory", "inventory-service")
@@ -140,6 +143,38 @@ func (w *world) transition(order int64, seq int, cause uuid.UUID) {
 	w.t.Helper()
 	w.sql("orchestrator", `insert into saga_transitions (saga_id, seq, at, kind, from_state, to_state, step, cause_id, cause_type, actor, note, commands)
 		values ($1, $2, now(), 'replied', '', '', '', $3, '', '', '', '[]')`, strconv.FormatInt(order, 10), seq, cause)
+}
+
+// forget has the topics lose the messages of a key, and all before them.
+func (w *world) forget(key string) {
+	w.t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(w.broker.Addr()))
+	require.NoError(w.t, err)
+	defer client.Close()
+	request := kmsg.NewPtrDeleteRecordsRequest()
+	for _, topic := range contracts.Topics() {
+		upTo := map[int32]int64{}
+		for _, r := range w.broker.All(w.t, topic) {
+			if string(r.Key) == key {
+				upTo[r.Partition] = max(upTo[r.Partition], r.Offset+1)
+			}
+		}
+		deletion := kmsg.NewDeleteRecordsRequestTopic()
+		deletion.Topic = topic
+		for partition, offset := range upTo {
+			p := kmsg.NewDeleteRecordsRequestTopicPartition()
+			p.Partition, p.Offset = partition, offset
+			deletion.Partitions = append(deletion.Partitions, p)
+		}
+		request.Topics = append(request.Topics, deletion)
+	}
+	response, err := request.RequestWith(w.t.Context(), client)
+	require.NoError(w.t, err)
+	for _, topic := range response.Topics {
+		for _, p := range topic.Partitions {
+			require.NoError(w.t, kerr.ErrorForCode(p.ErrorCode))
+		}
+	}
 }
 
 // claim writes what the client was answered into its ledger.
@@ -448,6 +483,29 @@ func TestAMessageThatComesAgainIsNoViolation(t *testing.T) {
 	a.Forget()
 	again()
 	require.Empty(t, pass(t, a).Findings(), "also when the audit has forgotten the row")
+}
+
+// Retention takes rows, messages and sagas away, each after a time of its own. What is left must not
+// look as if the rest had been lost.
+func TestWhatHasExpiredIsNotMissed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	old := w.place(1, true)
+	const sure = 50 * time.Millisecond // clocks of two servers
+	<-time.After(sure)
+	w.place(2, true)
+	w.settle()
+	w.sql("orders", "update orders set created_at = created_at - interval '1 day' where id = $1", old)
+	// The rows and the saga of the first are gone, its messages are not.
+	w.sql("orders", "delete from outbox where key = $1", fmt.Sprint(old))
+	w.sql("orchestrator", "delete from sagas where id = $1", fmt.Sprint(old))
+	require.Empty(t, pass(t, w.auditor()).Findings())
+
+	// The messages of the first are gone, and the rows of another database are not.
+	w.forget(fmt.Sprint(old))
+	w.sql("orchestrator", "update outbox set created_at = created_at - interval '1 day' where key = $1", fmt.Sprint(old))
+	w.sql("inventory", "update outbox set created_at = created_at - interval '1 day' where key = $1", fmt.Sprint(old))
+	require.Empty(t, pass(t, w.auditor()).Findings())
 }
 
 func TestWhatIsExpectedIsNotReported(t *testing.T) {

@@ -101,7 +101,7 @@ func (a *Auditor) Pass(ctx context.Context) (Report, error) {
 	if err := a.readTrouble(ctx); err != nil {
 		return Report{}, err
 	}
-	open := len(a.open) + a.mail.missing(a.cfg.Limits, a.results) + a.mail.unhandled(time.Now(), a.cfg.Limits, a.results)
+	open := len(a.open) + a.mail.missing(began, a.topics.since, a.cfg.Limits, a.results) + a.mail.unhandled(began, a.cfg.Limits, a.results)
 	return Report{At: began, Took: time.Since(began), Checks: a.results.list(), Open: open}, nil
 }
 

@@ -178,11 +178,12 @@ func (m *mail) arrive(messages []message, r *results) (unknown []message) {
 	return unknown
 }
 
-// missing finds the rows that are not on their topic and should be.
-func (m *mail) missing(limits Limits, r *results) (open int) {
+// missing finds the rows that are not on their topic and should be. since is when each topic begins.
+func (m *mail) missing(now time.Time, since map[string]time.Time, limits Limits, r *results) (open int) {
 	for _, l := range m.letters {
 		switch {
 		case l.delivered || l.Stuck: // a stuck row is trouble, and reported as such
+		case l.Published && now.Add(-l.Age).Before(since[l.Topic]): // the topic has forgotten it
 		case l.Published:
 			r.find(Delivered, l.subject(), repairReplayRow(l.row), "%s for key %q counts as published, and is not on %s", l.Type, l.Key, l.Topic)
 		case l.Age > limits.Overdue:

@@ -23,6 +23,7 @@ type order struct {
 	Status      string
 	Age, Still  time.Duration // since it was placed, since its last change
 	Announced   int           // OrderCreated rows of it
+	Expired     bool          // it is older than the oldest row of the outbox
 	Reservation *reservation
 	Saga        *saga
 }
@@ -62,7 +63,10 @@ func (r *results) judge(o order, limits Limits) (done bool) {
 		return false
 	}
 	subject := fmt.Sprintf("order %d", o.ID)
-	if o.Announced == 0 {
+	if o.Expired && o.Saga == nil && o.Status != pending {
+		return true // so long ago that nothing else is kept of it
+	}
+	if o.Announced == 0 && !o.Expired {
 		r.find(Announced, subject, repairShow(o.ID), "there, and no OrderCreated tells of it")
 		return false
 	}

@@ -83,8 +83,12 @@ func (a *Auditor) identify(ctx context.Context, messages []message) error {
 			known[w.EventID] = true
 		}
 	}
+	since, err := a.databases.remembered(ctx)
+	if err != nil {
+		return err
+	}
 	for _, m := range messages {
-		if known[m.EventID] || a.cfg.Foreign != nil && a.cfg.Foreign(m.EventID, m.Key) {
+		if known[m.EventID] || m.Time.Before(since) || a.cfg.Foreign != nil && a.cfg.Foreign(m.EventID, m.Key) {
 			continue
 		}
 		a.results.keep(Origin, m.subject(), repairShowMessage(m), "event %s, key %q: no outbox has such a row", m.EventID, m.Key)

@@ -59,13 +59,33 @@ func collect[T any](ctx context.Context, db *pgxpool.Pool, sql string, args ...a
 	return pgx.CollectRows(rows, pgx.RowToStructByNameLax[T])
 }
 
+// oldestSQL tells since when the outbox has its rows; nothing where none has been removed.
+const oldestSQL = `select created_at from outbox where id = (select min(id) from outbox having min(id) > 1)`
+
+// remembered is the time from which on every outbox still has its rows.
+func (d databases) remembered(ctx context.Context) (since time.Time, err error) {
+	for _, name := range names {
+		var oldest time.Time
+		err := d[name].QueryRow(ctx, oldestSQL).Scan(&oldest)
+		if errors.Is(err, pgx.ErrNoRows) {
+			continue
+		}
+		if err != nil {
+			return since, fmt.Errorf("read the outbox of %s: %w", name, err)
+		}
+		if oldest.After(since) {
+			since = oldest
+		}
+	}
+	return since, nil
+}
+
 // Orders that are new, still open, or asked for by id.
 const ordersSQL = `
 select o.id, o.user_id, o.sku, o.quantity, o.status,
        clock_timestamp() - o.created_at as age, clock_timestamp() - o.updated_at as still,
-       case when o.created_at < (select created_at from outbox order by id limit 1) then 1
-            else (select count(*) from outbox w where w.key = o.id::text and w.type = 'OrderCreated')
-       end as announced
+       o.created_at + interval '1 minute' < coalesce((select created_at from outbox order by id limit 1), 'infinity') as expired,
+       (select count(*) from outbox w where w.key = o.id::text and w.type = 'OrderCreated') as announced
   from orders o
  where o.id > $1 or o.id = any($2)`
 

@@ -24,6 +24,8 @@ type place struct {
 type topics struct {
 	client *kgo.Client
 	next   map[place]int64 // the offset to read next
+	// since is the time from which on a topic still has its messages, if it has lost the first.
+	since map[string]time.Time
 }
 
 func openTopics(brokers []string) (*topics, error) {
@@ -35,7 +37,7 @@ func openTopics(brokers []string) (*topics, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open a Kafka client: %w", err)
 	}
-	return &topics{client: client, next: map[place]int64{}}, nil
+	return &topics{client: client, next: map[place]int64{}, since: map[string]time.Time{}}, nil
 }
 
 func (t *topics) close() { t.client.Close() }
@@ -57,6 +59,9 @@ func (t *topics) read(ctx context.Context) (messages []message, wiped bool, err 
 		if !known || next > end {
 			wiped = wiped || known
 			t.next[at] = starts[at]
+		}
+		if starts[at] > 0 && starts[at] == end {
+			t.since[at.topic] = time.Now() // nothing is left of it
 		}
 		if t.next[at] = max(t.next[at], starts[at]); t.next[at] < end {
 			if left[at.topic] == nil {
@@ -89,6 +94,9 @@ func (t *topics) read(ctx context.Context) (messages []message, wiped bool, err 
 			return nil, wiped, failed
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
+			if first := starts[place{r.Topic, r.Partition}]; first > 0 && r.Offset == first && r.Timestamp.After(t.since[r.Topic]) {
+				t.since[r.Topic] = r.Timestamp
+			}
 			t.next[place{r.Topic, r.Partition}] = r.Offset + 1
 			messages = append(messages, received(r))
 		})

@@ -12,7 +12,8 @@ type Options struct {
 	InFlightBytes int
 	// PollMin and PollMax bound the pause after a read that found nothing; it doubles. Default 1 ms to 10 ms.
 	PollMin, PollMax time.Duration
-	// Quiet is how long nothing must come before the relay asks to be notified and sleeps. Default 1 s.
+	// Quiet is how long nothing must come before the relay asks to be notified and sleeps. Default 10 ms, so that a
+	// row that comes alone is notified of rather than found by the next look.
 	Quiet time.Duration
 	// Fallback is how often the relay looks while it sleeps, or waits for the broker. Default 500 ms.
 	Fallback time.Duration
@@ -42,7 +43,7 @@ func (o Options) withDefaults() Options {
 	orElse(&o.InFlightBytes, 64<<20)
 	orElse(&o.PollMin, time.Millisecond)
 	orElse(&o.PollMax, 10*time.Millisecond)
-	orElse(&o.Quiet, time.Second)
+	orElse(&o.Quiet, 10*time.Millisecond)
 	orElse(&o.Fallback, 500*time.Millisecond)
 	orElse(&o.HoleGrace, 2*time.Second)
 	orElse(&o.Sweep, 5*time.Second)

@@ -75,7 +75,16 @@ func (t *term) arrived(row *source.Row) {
 // Postgres is not kept busy with tiny reads, and ever later when there is nothing, until the relay sleeps.
 func (t *term) schedule(ctx context.Context, found int) error {
 	now := time.Now()
+	if found > 0 {
+		if now.Sub(t.foundAt) > lull {
+			t.inARow = 0
+		}
+		t.inARow, t.foundAt = t.inARow+1, now
+	}
 	switch {
+	case found > 0 && t.sleeping && found < wakeRows && t.inARow < wakeReads:
+		t.nextRead = now.Add(t.pause) // few rows, and their writers notify: sleep on
+		return nil
 	case found > 0:
 		if found < t.options.BatchRows/4 {
 			t.nextRead = now.Add(t.breath())
@@ -95,6 +104,14 @@ func (t *term) schedule(ctx context.Context, found int) error {
 	}
 	return nil
 }
+
+// A relay that sleeps wakes up for good, and polls, when a read finds so many rows, or so many reads without a lull
+// between them find some. Below that it costs less to be notified of each row than to look for it.
+const (
+	wakeRows  = 16
+	wakeReads = 8
+	lull      = 5 * time.Millisecond
+)
 
 // breath is the pause after a read that found few rows. Where the one before it found some as well, writers are at
 // work all the time, and would rather have the processor than save their readers a millisecond.

@@ -46,6 +46,8 @@ type term struct {
 	sleeping bool
 	pause    time.Duration
 	busy     bool // the last read found rows
+	inARow   int  // reads that found some, without a lull between them
+	foundAt  time.Time
 	nextRead time.Time
 	advanced time.Time
 	lastRow  time.Time

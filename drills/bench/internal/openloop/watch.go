@@ -10,8 +10,11 @@ import (
 const (
 	// followers bounds the orders that are watched at once.
 	followers = 64
-	// glance is how often a watched order is looked at, and so how exact its time is.
+	// A watched order is looked at every millisecond at first; one that takes longer is looked at less
+	// often, a twentieth of its age apart, so that looking does not become the load. That is how exact
+	// its time is.
 	glance = time.Millisecond
+	seldom = 20
 	// patience is when a watcher gives an order up; its time is recorded as if it had come then.
 	patience = 60 * time.Second
 )
@@ -35,7 +38,7 @@ func (l *Load) watch(conn *Conn) {
 				l.confirm.Record(took)
 				break
 			}
-			sleepUntil(time.Now().Add(glance))
+			sleepUntil(time.Now().Add(max(glance, took/seldom)))
 		}
 	}
 }

@@ -75,9 +75,12 @@ AUDITFLAGS ?=
 # How much, and which parts:
 #   make bench BENCHFLAGS=--quick
 #   make bench BENCHFLAGS="throughput latency --sustain 20s"
-.PHONY: bench
+.PHONY: bench bench-relay
 bench: ## Measure the whole system (15 minutes; --quick: 2)
 	go run ./drills/bench $(BENCHFLAGS)
+
+bench-relay: ## Measure the outbox relay by itself (10 minutes): BENCHFLAGS="-only drain,latency"
+	go run ./outbox-relay/bench $(BENCHFLAGS)
 
 ##@ Change it
 

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"io"
 	"net"
 	"net/url"
 	"os"
@@ -92,7 +91,7 @@ func (p *pair) write(t *testing.T) (stop func() (keys, rows int)) {
 	for k := range keys {
 		writers.Go(func() {
 			for ctx.Err() == nil {
-				_, err := p.db.Pool.Exec(context.Background(), `insert into outbox (topic, key, type, payload) values ($1, $2, 'Counted', $3)`,
+				_, err := p.db.Pool.Exec(context.WithoutCancel(ctx), `insert into outbox (topic, key, type, payload) values ($1, $2, 'Counted', $3)`,
 					topic, fmt.Sprint("k", k), fmt.Append(nil, counts[k]+1))
 				if err != nil {
 					t.Error(err)
@@ -245,7 +244,7 @@ func proxy(t *testing.T, dsn string) (through string, cut func()) {
 	server := target.Host
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	ctx, swallow := context.WithCancel(context.Background())
+	ctx, swallow := context.WithCancel(t.Context())
 	var pipes sync.WaitGroup
 	ended := make(chan struct{})
 	pipe := func(from, to net.Conn) {
@@ -260,7 +259,7 @@ func proxy(t *testing.T, dsn string) (through string, cut func()) {
 			if err != nil {
 				return
 			}
-			if _, err := to.Write(buffer[:n]); err != nil && err != io.EOF {
+			if _, err := to.Write(buffer[:n]); err != nil {
 				return
 			}
 		}
@@ -296,6 +295,6 @@ func await(t *testing.T, condition func() bool, what string, args ...any) {
 	end := time.Now().Add(deadline)
 	for !condition() {
 		require.True(t, time.Now().Before(end), "waited in vain for %s", fmt.Sprintf(what, args...))
-		time.Sleep(5 * time.Millisecond)
+		<-time.After(5 * time.Millisecond)
 	}
 }

@@ -38,7 +38,7 @@ func main() {
 		kong.Description("Publish the rows of outbox tables to Kafka, and look after them. RELAY_DATABASES says which: name=URL, separated by commas."))
 	session := &cli.Session{Context: ctx, Out: os.Stdout}
 	err := run(ctx, parsed, session)
-	if err != nil && !(ctx.Err() != nil && errors.Is(err, context.Canceled)) {
+	if err != nil && (ctx.Err() == nil || !errors.Is(err, context.Canceled)) {
 		fmt.Fprintln(os.Stderr, "outbox-relay:", err)
 		stop()
 		os.Exit(1) //nolint:gocritic // stop has been called
@@ -52,7 +52,7 @@ func run(ctx context.Context, parsed *kong.Context, session *cli.Session) error 
 		if err := config.Load(&c); err != nil {
 			return err
 		}
-		databases, err := c.open()
+		databases, err := c.open() //nolint:contextcheck // it connects when a verb does
 		if err != nil {
 			return err
 		}

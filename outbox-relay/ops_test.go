@@ -43,7 +43,7 @@ func TestTheCommandLineMendsAStuckRow(t *testing.T) {
 	relay := p.start(t, p.db.URL)
 	p.awaitLeader(t, relay)
 	await(t, func() bool { return strings.Contains(verb("stuck", "list"), "UNKNOWN_TOPIC") }, "the row to be stuck")
-	require.Contains(t, verb("pending"), "none")
+	await(t, func() bool { return strings.Contains(verb("pending"), "none") }, "the other rows to be published")
 
 	shown := verb("stuck", "show", "1")
 	require.Contains(t, shown, `{"orderId":17}`)

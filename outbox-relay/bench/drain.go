@@ -70,7 +70,7 @@ func (b *bench) drain(ctx context.Context, db *database, rows, upTo int) (float6
 	if err != nil {
 		return 0, err
 	}
-	defer stopInTime(relay)
+	defer stopInTime(ctx, relay)
 	took, err := db.drained(ctx, upTo)
 	if err != nil {
 		return 0, err
@@ -82,8 +82,9 @@ type stopper interface {
 	Stop(context.Context) error
 }
 
-func stopInTime(p stopper) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+// stopInTime is detached from the end of ctx, which may be what stops it.
+func stopInTime(ctx context.Context, p stopper) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	_ = p.Stop(ctx)
 }

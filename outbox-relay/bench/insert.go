@@ -44,7 +44,7 @@ func (b *bench) insertRun(ctx context.Context, relayed bool) (float64, error) {
 		if err != nil {
 			return 0, err
 		}
-		defer stopInTime(relay)
+		defer stopInTime(ctx, relay)
 		if err := db.led(ctx); err != nil {
 			return 0, err
 		}

@@ -30,7 +30,7 @@ func measureLatency(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	defer stopInTime(relay)
+	defer stopInTime(ctx, relay)
 	if err := db.led(ctx); err != nil {
 		return err
 	}
@@ -96,7 +96,7 @@ func (b *bench) latencies(ctx context.Context, db *database, rows int, pace time
 		} else {
 			next = next.Add(pace)
 		}
-		time.Sleep(time.Until(next))
+		pause(ctx, time.Until(next))
 	}
 	seen.Wait()
 	all := make([]time.Duration, rows)

@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -80,12 +81,12 @@ func profiled(name string, role func() error) error {
 	if err != nil {
 		return err
 	}
-	defer file.Close()
 	if err := pprof.StartCPUProfile(file); err != nil {
 		return err
 	}
-	defer pprof.StopCPUProfile()
-	return role()
+	err = role()
+	pprof.StopCPUProfile()
+	return errors.Join(err, file.Close())
 }
 
 // figure prints one line of the result.

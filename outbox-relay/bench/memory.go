@@ -29,12 +29,12 @@ func measureMemory(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	defer stopInTime(relay)
+	defer stopInTime(ctx, relay)
 	if _, err := db.drained(ctx, memoryRows/10); err != nil {
 		return err
 	}
 	b.broker.Kill()
-	time.Sleep(downTime)
+	pause(ctx, downTime)
 	waiting, err := resident(ctx, relay.Pid())
 	if err != nil {
 		return err

@@ -30,14 +30,14 @@ func measureRetention(ctx context.Context, b *bench) error {
 		return err
 	}
 	_, without, err := write(ctx, db, insertWriters, retentionTime/2, retentionPace)
-	stopInTime(relay)
+	stopInTime(ctx, relay)
 	if err != nil {
 		return err
 	}
 	if relay, err = b.start("relay", db.url, b.brokerAddr(), retentionAge.String()); err != nil {
 		return err
 	}
-	defer stopInTime(relay)
+	defer stopInTime(ctx, relay)
 	var sizes [2]float64
 	var slowest time.Duration
 	for half := range sizes {

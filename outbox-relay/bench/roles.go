@@ -25,7 +25,7 @@ func asRole(ctx context.Context, args []string) error {
 	case "relay":
 		return profiled("relay", func() error { return runRelay(ctx, args[1], args[2], args[3:]) })
 	case "produce":
-		return profiled("produce", func() error { return produce(args[1], args[2]) })
+		return profiled("produce", func() error { return produce(ctx, args[1], args[2]) })
 	default:
 		return fmt.Errorf("there is no role %q", args[0])
 	}
@@ -65,7 +65,7 @@ func reach(brokers string) kafka.Config {
 
 // produce sends messages like the backlog's rows as fast as librdkafka takes them, and prints how many a second were
 // acknowledged: the limit for whatever sends them from a database.
-func produce(brokers, count string) error {
+func produce(ctx context.Context, brokers, count string) error {
 	rows, err := strconv.Atoi(count)
 	if err != nil {
 		return err
@@ -91,8 +91,8 @@ func produce(brokers, count string) error {
 			message.Key = strconv.AppendInt(message.Key[:0], int64(i%10000), 10)
 			message.Value = payload(i)
 			message.Headers = headers()
-			for producer.Produce(&message, nil) != nil {
-				time.Sleep(time.Millisecond)
+			for producer.Produce(&message, nil) != nil { // the queue is full
+				pause(ctx, time.Millisecond)
 			}
 		}
 	}()

@@ -22,7 +22,7 @@ func write(ctx context.Context, db *database, writers int, long time.Duration, p
 			for i := 0; time.Since(began) < long; i++ {
 				if pace > 0 {
 					due := began.Add(time.Duration(i*writers+w) * time.Second / time.Duration(pace))
-					time.Sleep(time.Until(due))
+					pause(ctx, time.Until(due))
 				}
 				start := time.Now()
 				if _, e := db.Exec(ctx, writeSQL, topic, strconv.Itoa(w*1000+i%1000), payload(i)); e != nil {
@@ -38,4 +38,14 @@ func write(ctx context.Context, db *database, writers int, long time.Duration, p
 	}
 	wg.Wait()
 	return float64(rows.Load()) / time.Since(began).Seconds(), time.Duration(slowest.Load()), err
+}
+
+// pause waits for so long, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
 }

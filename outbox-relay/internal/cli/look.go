@@ -58,7 +58,11 @@ func (c ShowCommand) Run(s *Session) error {
 		return s.json(readable(row))
 	}
 	lines := [][]any{
-		{"status", row.Status}, {"event id", row.EventID}, {"topic", row.Topic}, {"key", row.Key}, {"type", row.Type},
+		{"status", row.Status},
+		{"event id", row.EventID},
+		{"topic", row.Topic},
+		{"key", row.Key},
+		{"type", row.Type},
 		{"created", row.CreatedAt.Format(time.RFC3339Nano)},
 	}
 	if row.StuckAt != nil {

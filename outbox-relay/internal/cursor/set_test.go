@@ -31,7 +31,7 @@ func modelOf(ranges []cursor.Range) model {
 }
 
 func requireSame(t require.TestingT, want model, got *cursor.Set) {
-	for id := int64(0); id < highest+10; id++ {
+	for id := range int64(highest + 10) {
 		require.Equal(t, want[id], got.Contains(id), "id %d in %v", id, got)
 	}
 	require.EqualValues(t, len(want), got.Size())
@@ -74,7 +74,7 @@ func TestIntersectAndSubtractSplitASet(t *testing.T) {
 		a := cursor.Of(rapid.SliceOfN(anyRange, 0, 20).Draw(t, "a")...)
 		b := cursor.Of(rapid.SliceOfN(anyRange, 0, 20).Draw(t, "b")...)
 		both, rest := model{}, model{}
-		for id := int64(0); id < highest+10; id++ {
+		for id := range int64(highest + 10) {
 			if a.Contains(id) && b.Contains(id) {
 				both[id] = true
 			} else if a.Contains(id) {

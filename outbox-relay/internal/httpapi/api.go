@@ -61,7 +61,7 @@ func (a *API) database(name string) (*ops.Database, error) {
 }
 
 // on runs a verb on the database that a request names.
-func on[T any](a *API, ctx context.Context, name string, verb func(*ops.Database) (T, error)) (*answer[T], error) {
+func on[T any](ctx context.Context, a *API, name string, verb func(*ops.Database) (T, error)) (*answer[T], error) {
 	d, err := a.database(name)
 	if err != nil {
 		return nil, err

@@ -36,12 +36,12 @@ func (a *API) registerRows(api huma.API) {
 	huma.Register(api, a.changing(api, huma.Operation{
 		OperationID: "retry-row", Path: "/v1/outbox/{database}/rows/{id}/retry", Summary: "Try a stuck row now",
 	}), func(ctx context.Context, r *reasonedRow) (*answer[ops.Outcome], error) {
-		return on(a, ctx, r.Database, func(d *ops.Database) (ops.Outcome, error) { return d.Retry(ctx, by(ctx, r.Body.Reason), r.ID) })
+		return on(ctx, a, r.Database, func(d *ops.Database) (ops.Outcome, error) { return d.Retry(ctx, by(ctx, r.Body.Reason), r.ID) })
 	})
 	huma.Register(api, a.changing(api, huma.Operation{
 		OperationID: "retry-all", Path: "/v1/outbox/{database}/stuck/retry", Summary: "Try every stuck row now",
 	}), func(ctx context.Context, r *reasoned) (*answer[tried], error) {
-		return on(a, ctx, r.Database, func(d *ops.Database) (tried, error) {
+		return on(ctx, a, r.Database, func(d *ops.Database) (tried, error) {
 			rows, err := d.RetryAll(ctx, by(ctx, r.Body.Reason))
 			return tried{rows}, err
 		})
@@ -49,12 +49,12 @@ func (a *API) registerRows(api huma.API) {
 	huma.Register(api, a.changing(api, huma.Operation{
 		OperationID: "discard-row", Path: "/v1/outbox/{database}/rows/{id}/discard", Summary: "Give a stuck row up; needs a reason",
 	}), func(ctx context.Context, r *reasonedRow) (*answer[ops.Outcome], error) {
-		return on(a, ctx, r.Database, func(d *ops.Database) (ops.Outcome, error) { return d.Discard(ctx, by(ctx, r.Body.Reason), r.ID) })
+		return on(ctx, a, r.Database, func(d *ops.Database) (ops.Outcome, error) { return d.Discard(ctx, by(ctx, r.Body.Reason), r.ID) })
 	})
 	huma.Register(api, a.changing(api, huma.Operation{
 		OperationID: "pause", Path: "/v1/outbox/{database}/pause", Summary: "Publish nothing more until resume",
 	}), func(ctx context.Context, r *reasoned) (*answer[changed], error) {
-		return on(a, ctx, r.Database, func(d *ops.Database) (changed, error) {
+		return on(ctx, a, r.Database, func(d *ops.Database) (changed, error) {
 			did, err := d.Pause(ctx, by(ctx, r.Body.Reason))
 			return changed{did}, err
 		})
@@ -62,7 +62,7 @@ func (a *API) registerRows(api huma.API) {
 	huma.Register(api, a.changing(api, huma.Operation{
 		OperationID: "resume", Path: "/v1/outbox/{database}/resume", Summary: "End a pause",
 	}), func(ctx context.Context, r *reasoned) (*answer[changed], error) {
-		return on(a, ctx, r.Database, func(d *ops.Database) (changed, error) {
+		return on(ctx, a, r.Database, func(d *ops.Database) (changed, error) {
 			did, err := d.Resume(ctx, by(ctx, r.Body.Reason))
 			return changed{did}, err
 		})

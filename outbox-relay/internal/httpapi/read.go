@@ -40,22 +40,22 @@ func (a *API) registerReading(api huma.API) {
 	huma.Register(api, huma.Operation{
 		OperationID: "list-pending", Method: http.MethodGet, Path: "/v1/outbox/{database}/pending", Summary: "Rows that wait to be published",
 	}, func(ctx context.Context, r *Page) (*answer[[]ops.RowSummary], error) {
-		return on(a, ctx, r.Database, func(d *ops.Database) ([]ops.RowSummary, error) { return d.Pending(ctx, r.After, r.Limit) })
+		return on(ctx, a, r.Database, func(d *ops.Database) ([]ops.RowSummary, error) { return d.Pending(ctx, r.After, r.Limit) })
 	})
 	huma.Register(api, huma.Operation{
 		OperationID: "list-stuck", Method: http.MethodGet, Path: "/v1/outbox/{database}/stuck", Summary: "Rows that the broker refuses",
 	}, func(ctx context.Context, r *Page) (*answer[[]ops.StuckRow], error) {
-		return on(a, ctx, r.Database, func(d *ops.Database) ([]ops.StuckRow, error) { return d.Stuck(ctx, r.After, r.Limit) })
+		return on(ctx, a, r.Database, func(d *ops.Database) ([]ops.StuckRow, error) { return d.Stuck(ctx, r.After, r.Limit) })
 	})
 	huma.Register(api, huma.Operation{
 		OperationID: "show-row", Method: http.MethodGet, Path: "/v1/outbox/{database}/rows/{id}", Summary: "All there is to know about one row",
 		Errors: []int{http.StatusNotFound},
 	}, func(ctx context.Context, r *RowTarget) (*answer[ops.Row], error) {
-		return on(a, ctx, r.Database, func(d *ops.Database) (ops.Row, error) { return d.Row(ctx, r.ID) })
+		return on(ctx, a, r.Database, func(d *ops.Database) (ops.Row, error) { return d.Row(ctx, r.ID) })
 	})
 	huma.Register(api, huma.Operation{
 		OperationID: "list-audit", Method: http.MethodGet, Path: "/v1/outbox/{database}/audit", Summary: "Who changed what, newest first",
 	}, func(ctx context.Context, r *Page) (*answer[[]ops.AuditEntry], error) {
-		return on(a, ctx, r.Database, func(d *ops.Database) ([]ops.AuditEntry, error) { return d.Audit(ctx, r.Limit) })
+		return on(ctx, a, r.Database, func(d *ops.Database) ([]ops.AuditEntry, error) { return d.Audit(ctx, r.Limit) })
 	})
 }

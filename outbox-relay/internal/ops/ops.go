@@ -24,7 +24,9 @@ var (
 // Database is one database's outbox, for people. It is safe for concurrent use.
 type Database struct {
 	Name string
-	pool *pgxpool.Pool
+	// Patience is how long a verb waits to see what the relay does about it. Open sets it to 3 s.
+	Patience time.Duration
+	pool     *pgxpool.Pool
 }
 
 // Open returns a Database that connects when it is first used.
@@ -41,7 +43,7 @@ func Open(name, url string) (*Database, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", name, err)
 	}
-	return &Database{Name: name, pool: pool}, nil
+	return &Database{Name: name, Patience: 3 * time.Second, pool: pool}, nil
 }
 
 // Close ends the connections.

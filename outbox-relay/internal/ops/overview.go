@@ -73,6 +73,7 @@ select o.id, o.event_id::text, o.topic, o.key, o.type, o.created_at
     on o.id >= coalesce((select upper(r) from unnest(c.published) as r where lower(r) <= 1), 1)
    and not c.published @> o.id
  where o.id > $1
+   and not exists (select from outbox_stuck s where s.outbox_id = o.id)
  order by o.id
  limit $2`
 

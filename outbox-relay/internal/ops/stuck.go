@@ -35,9 +35,6 @@ func (d *Database) Stuck(ctx context.Context, after int64, limit int) ([]StuckRo
 	return collect[StuckRow](ctx, d, "list stuck rows", stuckSQL, after, limit)
 }
 
-// How long a verb waits to see what the relay does about it.
-const patience = 1500 * time.Millisecond
-
 // Outcome is what was seen to become of a row.
 type Outcome struct {
 	ID int64 `json:"id"`
@@ -120,7 +117,7 @@ func (d *Database) notStuck(ctx context.Context, id int64, err error) error {
 
 func (d *Database) outcome(ctx context.Context, id int64, settled func(Row) bool) (Outcome, error) {
 	var row Row
-	seen, err := observe(ctx, patience, func(ctx context.Context) (bool, error) {
+	seen, err := observe(ctx, d.Patience, func(ctx context.Context) (bool, error) {
 		var err error
 		row, err = d.Row(ctx, id)
 		return err == nil && settled(row), err

@@ -46,8 +46,7 @@ var (
 
 // refusal returns err as a *Refusal of a row for topic, or nil if sending again may help.
 func refusal(topic string, err error) *Refusal {
-	var refused *Refusal
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*Refusal](err); ok {
 		return refused
 	}
 	var failure kafka.Error

@@ -28,11 +28,11 @@ func (t *term) brokerSays(err error) {
 		return
 	}
 	if err != nil {
-		t.meters.broker.Set(0)
+		t.broker.Set(0)
 		t.log.Warn("no broker answers; rows wait in the database", "error", err)
 		return
 	}
-	t.meters.broker.Set(1)
+	t.broker.Set(1)
 	t.log.Info("a broker answers")
 }
 

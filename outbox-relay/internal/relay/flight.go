@@ -120,8 +120,7 @@ func (t *term) answered(event kafka.Event) {
 		return
 	}
 	// The producer ends here; restart sends again what was not acknowledged.
-	var refusal *publish.Refusal
-	if errors.As(err, &refusal) {
+	if refusal, ok := errors.AsType[*publish.Refusal](err); ok {
 		row.Refusal = refusal
 	}
 	row.State = source.Waiting
@@ -152,7 +151,7 @@ func (t *term) settle(row *source.Row) {
 
 // restart replaces a producer that has ended. Every row that it has not answered waits again, in the order in which
 // the rows were read, which is the order in which they became visible.
-func (t *term) restart() error {
+func (t *term) restart(ctx context.Context) error {
 	t.log.Warn("the Kafka producer has ended; starting another", "error", t.broken, "rows_to_send_again", t.sent)
 	t.meters.restarts.Inc()
 	t.producer.Purge()
@@ -168,7 +167,7 @@ func (t *term) restart() error {
 		break
 	}
 	t.producer.Close()
-	time.Sleep(min(restartPause<<t.restarts-restartPause, maxRestartPause))
+	pause(ctx, min(restartPause<<t.restarts-restartPause, maxRestartPause))
 	t.restarts = min(t.restarts+1, 10)
 
 	producer, err := publish.Open(t.kafka, t.name, t.log)

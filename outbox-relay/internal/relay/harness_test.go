@@ -61,7 +61,7 @@ func (s *stage) relayThrough(t *testing.T, dsn string, options relay.Options) ru
 	config := kafka.Config{Brokers: []string{s.broker.Addr()}, SecurityProtocol: "PLAINTEXT"}
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug - 1}))
 	source := relay.NewSource("orders", dsn, t.Name(), config, options, relay.NewMetrics(prometheus.NewRegistry()), log)
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context())) // ends in the cleanup, which waits for it
 	var done sync.WaitGroup
 	done.Go(func() { _ = source.Run(ctx) })
 	stop := sync.OnceFunc(func() { cancel(); done.Wait() })
@@ -167,7 +167,7 @@ func await(t *testing.T, condition func() bool, what string, args ...any) {
 	deadline := time.Now().Add(patience)
 	for !condition() {
 		require.True(t, time.Now().Before(deadline), "waited in vain for %s", fmt.Sprintf(what, args...))
-		time.Sleep(5 * time.Millisecond)
+		<-time.After(5 * time.Millisecond)
 	}
 }
 
@@ -175,5 +175,5 @@ func await(t *testing.T, condition func() bool, what string, args ...any) {
 // something does not happen cannot be awaited.
 func outlast(t *testing.T) {
 	t.Helper()
-	time.Sleep(4 * grace)
+	<-time.After(4 * grace)
 }

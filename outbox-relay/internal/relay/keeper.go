@@ -24,7 +24,7 @@ func (s *Source) keep(ctx context.Context, epoch int64) {
 			return
 		}
 		s.log.Warn("housekeeping failed; trying again", "error", err)
-		pause(ctx, retryMax)
+		pause(ctx, longestRetry)
 	}
 }
 
@@ -33,7 +33,7 @@ func (s *Source) keepOnce(ctx context.Context, epoch int64) error {
 	if err != nil {
 		return err
 	}
-	defer session.Close()
+	defer session.Close(ctx)
 	session.Join(epoch)
 	k := &keeper{Source: s, session: session}
 	var looked, expired time.Time

@@ -16,13 +16,12 @@ func (s *stage) ops(t *testing.T) *ops.Database {
 	t.Helper()
 	d, err := ops.Open("orders", s.db.URL)
 	require.NoError(t, err)
+	d.Patience = patience
 	t.Cleanup(d.Close)
 	return d
 }
 
 var operator = ops.By{Actor: "ada", Reason: "test"}
-
-func pointer[T any](v T) *T { return &v }
 
 // Retention removes published rows, and no others: not one that is stuck or parked, not one that has not been
 // published, whatever its age.
@@ -63,11 +62,11 @@ func TestAReplaySendsTheSelectedRowsAgainInOrder(t *testing.T) {
 	before := s.broker.All(t, topic)
 	s.broker.CreateTopics(t, 3, "copy.v1")
 	d := s.ops(t)
-	selection := source.Selection{Key: pointer("k2"), FromID: pointer(int64(31))}
-	plan, err := d.PlanReplay(t.Context(), selection, pointer("copy.v1"), []*ops.Database{d})
+	selection := source.Selection{Key: new("k2"), FromID: new(int64(31))}
+	plan, err := d.PlanReplay(t.Context(), selection, new("copy.v1"), []*ops.Database{d})
 	require.NoError(t, err)
 	require.EqualValues(t, 90, plan.Rows)
-	job, err := d.StartReplay(t.Context(), operator, selection, pointer("copy.v1"), 1000)
+	job, err := d.StartReplay(t.Context(), operator, selection, new("copy.v1"), 1000)
 	require.NoError(t, err)
 	await(t, func() bool {
 		job, err = d.Job(t.Context(), job.ID)
@@ -89,7 +88,7 @@ func TestAReplayKeepsItsRateAndCanBeCancelled(t *testing.T) {
 	s.settled(t)
 	d := s.ops(t)
 	began := time.Now()
-	job, err := d.StartReplay(t.Context(), operator, source.Selection{FromID: pointer(int64(1))}, nil, 100)
+	job, err := d.StartReplay(t.Context(), operator, source.Selection{FromID: new(int64(1))}, nil, 100)
 	require.NoError(t, err)
 	await(t, func() bool {
 		job, err = d.Job(t.Context(), job.ID)
@@ -112,7 +111,7 @@ func TestAReplayThatTheBrokerRefusesFailsAndHarmsNothing(t *testing.T) {
 	s.settled(t)
 	s.refusePoison(kerr.InvalidRecord)
 	d := s.ops(t)
-	job, err := d.StartReplay(t.Context(), operator, source.Selection{FromID: pointer(int64(1))}, nil, 100)
+	job, err := d.StartReplay(t.Context(), operator, source.Selection{FromID: new(int64(1))}, nil, 100)
 	require.NoError(t, err)
 	await(t, func() bool {
 		job, err = d.Job(t.Context(), job.ID)

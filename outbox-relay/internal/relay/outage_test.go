@@ -1,7 +1,6 @@
 package relay_test
 
 import (
-	"context"
 	"fmt"
 	"sync"
 	"testing"
@@ -56,7 +55,7 @@ func TestABrokerThatComesAndGoesBreaksNoOrder(t *testing.T) {
 	for k := 1; k <= keys; k++ {
 		writers.Go(func() {
 			for i := 1; i <= n; i++ {
-				_, err := s.db.Pool.Exec(context.Background(), insertSQL, topic, fmt.Sprint("k", k), fmt.Append(nil, i))
+				_, err := s.db.Pool.Exec(t.Context(), insertSQL, topic, fmt.Sprint("k", k), fmt.Append(nil, i))
 				if err != nil {
 					t.Error(err)
 					return

@@ -175,7 +175,7 @@ func (t *term) idle(ctx context.Context, pause time.Duration) error {
 	before := time.Now()
 	err := t.session.WaitForRow(ctx, pause)
 	if ctx.Err() != nil {
-		return nil // the loop ends by itself
+		return nil //nolint:nilerr // the loop ends by itself
 	}
 	if err == nil && time.Since(before) < pause {
 		t.nextRead = time.Time{} // notified

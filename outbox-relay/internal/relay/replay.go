@@ -48,8 +48,7 @@ func (k *keeper) replayJob(ctx context.Context, job source.Replay) error {
 			return k.session.FinishReplay(ctx, job.ID, "")
 		}
 		err := k.replayPage(ctx, producer, job, batch)
-		var refusal *publish.Refusal
-		if errors.As(err, &refusal) {
+		if _, refused := errors.AsType[*publish.Refusal](err); refused {
 			return k.session.FinishReplay(ctx, job.ID, err.Error())
 		}
 		if err != nil {

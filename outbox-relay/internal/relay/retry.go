@@ -26,7 +26,7 @@ const (
 // that look and the key's removal, because both are steps of this one goroutine.
 func (t *term) retry(ctx context.Context) error {
 	now := time.Now()
-	if !t.anyStuck || now.Sub(t.retried) < retryEvery || len(t.queue) > 0 || t.broken != nil {
+	if !t.anyStuck || now.Sub(t.retried) < retryEvery || t.blockedUp() {
 		return nil
 	}
 	t.retried = now
@@ -114,7 +114,8 @@ func (t *term) retryOne(ctx context.Context, due source.Due, row *source.Row) (a
 // ask sends a row alone and returns what the broker says.
 func (t *term) ask(ctx context.Context, row *source.Row) (err error) {
 	if t.prober == nil {
-		if t.prober, err = publish.OpenProber(t.kafka, t.name, t.log); err != nil {
+		t.prober, err = publish.OpenProber(t.kafka, t.name, t.log)
+		if err != nil {
 			return err
 		}
 	}
@@ -132,7 +133,7 @@ func (t *term) gone(due source.Due) {
 // releaseParked reads parked rows whose turn has come and queues them like new ones. One batch of them is under way
 // at a time, so that a key's parked rows are read again only when those read before are settled in the database.
 func (t *term) releaseParked(ctx context.Context) error {
-	if len(t.releasing) == 0 || slices.ContainsFunc(t.batches, func(b *source.Batch) bool { return b.Origin == source.Released }) {
+	if len(t.releasing) == 0 || t.underWay(source.Released) {
 		return nil
 	}
 	batch := t.batch()
@@ -161,8 +162,7 @@ func (t *term) releaseParked(ctx context.Context) error {
 // out: an id drawn in one transaction and inserted in another. Their order is lost; they are not.
 func (t *term) sweep(ctx context.Context) error {
 	now := time.Now()
-	if now.Sub(t.swept) < t.options.Sweep || len(t.queue) > 0 || t.broken != nil ||
-		slices.ContainsFunc(t.batches, func(b *source.Batch) bool { return b.Origin == source.Late }) {
+	if now.Sub(t.swept) < t.options.Sweep || t.blockedUp() || t.underWay(source.Late) {
 		return nil
 	}
 	t.swept = now
@@ -177,6 +177,14 @@ func (t *term) sweep(ctx context.Context) error {
 	}
 	t.enqueue(batch)
 	return nil
+}
+
+// blockedUp says whether rows wait for the producer, behind which others have no place.
+func (t *term) blockedUp() bool { return len(t.queue) > 0 || t.broken != nil }
+
+// underWay says whether a batch of this origin is in flight.
+func (t *term) underWay(origin source.Origin) bool {
+	return slices.ContainsFunc(t.batches, func(b *source.Batch) bool { return b.Origin == origin })
 }
 
 // enqueue takes a batch that is not new into the flight.

@@ -39,26 +39,26 @@ func NewSource(name, dsn, leader string, kafka chassis.Config, options Options, 
 func (s *Source) Name() string { return s.name }
 
 const (
-	retryMin = 100 * time.Millisecond
-	retryMax = 2 * time.Second
+	firstRetry   = 100 * time.Millisecond
+	longestRetry = 2 * time.Second
 )
 
 // Run relays until ctx ends, through every failure of the database and the broker.
 func (s *Source) Run(ctx context.Context) error {
-	pause := retryMin
+	pause := firstRetry
 	var told string
 	for {
 		began := time.Now()
 		err := s.attempt(ctx)
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // asked to stop, whatever that broke
 		}
 		s.status.set(Connecting, err)
 		s.metrics.resign(s.name)
-		if time.Since(began) > retryMax {
-			pause = retryMin
+		if time.Since(began) > longestRetry {
+			pause = firstRetry
 		}
-		if text := err.Error(); text != told || pause == retryMin {
+		if text := err.Error(); text != told || pause == firstRetry {
 			s.log.Warn("not relaying", "error", err, "retry_in", pause)
 			told = text
 		}
@@ -67,7 +67,7 @@ func (s *Source) Run(ctx context.Context) error {
 			return nil
 		case <-time.After(pause):
 		}
-		pause = min(2*pause, retryMax)
+		pause = min(2*pause, longestRetry)
 	}
 }
 
@@ -77,7 +77,7 @@ func (s *Source) attempt(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer session.Close()
+	defer session.Close(ctx)
 	if err := s.standBy(ctx, session); err != nil {
 		return err
 	}

@@ -108,7 +108,7 @@ func (t *term) round(ctx context.Context) error {
 	defer cancel()
 	t.takeAnswers()
 	if t.broken != nil {
-		if err := t.restart(); err != nil {
+		if err := t.restart(ctx); err != nil {
 			return err
 		}
 	}

@@ -53,7 +53,7 @@ func TestDiscardLetsTheFollowersGo(t *testing.T) {
 	require.EqualValues(t, 3, row.ParkedBehind)
 	row, err = d.Row(t.Context(), 2)
 	require.NoError(t, err)
-	require.Equal(t, pointer(int64(1)), row.WaitsFor)
+	require.Equal(t, new(int64(1)), row.WaitsFor)
 
 	_, err = d.Discard(t.Context(), ops.By{Actor: "ada"}, 1)
 	require.ErrorIs(t, err, ops.ErrInvalid, "a reason is required")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -53,9 +54,7 @@ func Connect(ctx context.Context, name, dsn string) (*Session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the URL of database %s is not valid", name) // the error would show the password
 	}
-	for setting, value := range settings {
-		config.RuntimeParams[setting] = value
-	}
+	maps.Copy(config.RuntimeParams, settings)
 	config.ConnectTimeout = 5 * time.Second
 	conn, err := pgx.ConnectConfig(ctx, config)
 	if err != nil {
@@ -63,7 +62,7 @@ func Connect(ctx context.Context, name, dsn string) (*Session, error) {
 	}
 	s := &Session{conn: conn, database: name}
 	if err := s.prepare(ctx); err != nil {
-		s.Close()
+		s.Close(ctx)
 		return nil, err
 	}
 	return s, nil
@@ -88,8 +87,8 @@ func (s *Session) explain(err error) error {
 }
 
 // Close ends the session and with it its leadership, without waiting long for a server that does not answer.
-func (s *Session) Close() {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second) // the caller's may be over already
+func (s *Session) Close(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second) // the caller's may be over already
 	defer cancel()
 	_ = s.conn.Close(ctx)
 }

@@ -71,11 +71,11 @@ select distinct key
 )
 
 // AnyStuck says whether a row is stuck.
-func (s *Session) AnyStuck(ctx context.Context) (any bool, err error) {
-	if err := s.conn.QueryRow(ctx, anyStuckSQL).Scan(&any); err != nil {
+func (s *Session) AnyStuck(ctx context.Context) (found bool, err error) {
+	if err := s.conn.QueryRow(ctx, anyStuckSQL).Scan(&found); err != nil {
 		return false, fmt.Errorf("look for stuck rows of database %s: %w", s.database, err)
 	}
-	return any, nil
+	return found, nil
 }
 
 // stuckKeys returns the keys that have a stuck row, after making sure that each of them has one to be tried again.

@@ -66,6 +66,21 @@ func Append(ctx context.Context, tx pgx.Tx, messages ...Message) error {
 	return nil
 }
 
+// Queue is [Append] for callers who send several statements in one round trip: it adds the statement
+// to a batch. Sent on a transaction, the batch is part of it; sent on a connection or a pool, it is a
+// transaction of its own, all of it or nothing, as long as it contains no begin or commit.
+func Queue(batch *pgx.Batch, messages ...Message) error {
+	if len(messages) == 0 {
+		return nil
+	}
+	args, err := columns(messages)
+	if err != nil {
+		return fmt.Errorf("append to outbox: %w", err)
+	}
+	batch.Queue(appendSQL, args...)
+	return nil
+}
+
 // columns turns messages into one array a column, the shape that unnest takes.
 func columns(messages []Message) ([]any, error) {
 	n := len(messages)

@@ -114,6 +114,24 @@ func TestAppendOfNothingDoesNothing(t *testing.T) {
 	require.NoError(t, outbox.Append(t.Context(), nil))
 }
 
+func TestABatchWithAQueuedMessageIsAllOrNothing(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t, migrations.Outbox)
+	batch := &pgx.Batch{}
+	require.NoError(t, outbox.Queue(batch, outbox.Message{Topic: "t", Type: "First"}))
+	batch.Queue("select 1 / 0")
+	require.ErrorContains(t, db.Pool.SendBatch(t.Context(), batch).Close(), "division by zero")
+	require.Empty(t, rows(t, db.Pool))
+
+	batch = &pgx.Batch{}
+	require.NoError(t, outbox.Queue(batch))
+	require.Zero(t, batch.Len())
+	require.ErrorContains(t, outbox.Queue(batch, outbox.Message{Topic: "t"}), "the type is empty")
+	require.NoError(t, outbox.Queue(batch, outbox.Message{Topic: "t", Type: "Second"}, outbox.Message{Topic: "t", Type: "Third"}))
+	require.NoError(t, db.Pool.SendBatch(t.Context(), batch).Close())
+	require.Len(t, rows(t, db.Pool), 2)
+}
+
 func TestSchemaVersionIsOneThatTheMigrationsHave(t *testing.T) {
 	t.Parallel()
 	latest, err := migrations.Latest(migrations.Outbox)

@@ -29,66 +29,70 @@ type Placement struct {
 	TraceParent string
 }
 
-// PlaceAll places any number of orders in one transaction and the round trips of one, and returns
-// their ids in the same order.
+// PlaceAll places any number of orders in one transaction, and returns their ids in the same order. It
+// takes two round trips: the ids are drawn first, because the events tell them, and the rest goes
+// together.
 func (s *Store) PlaceAll(ctx context.Context, placements []Placement) ([]int64, error) {
-	var ids []int64
-	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		born, err := insert(ctx, tx, placements)
-		if err != nil {
-			return err
-		}
-		ids = make([]int64, len(born))
-		events := make([]outbox.Message, len(born))
-		for i, b := range born {
-			ids[i] = b.ID
-			if events[i], err = created(placements[i], b); err != nil {
-				return err
-			}
-		}
-		return outbox.Append(ctx, tx, events...)
-	})
+	ids, now, err := s.draw(ctx, len(placements))
 	if err != nil {
+		return nil, fmt.Errorf("place %d orders: %w", len(placements), err)
+	}
+	events := make([]outbox.Message, len(placements))
+	for i, p := range placements {
+		if events[i], err = created(p, ids[i], now); err != nil {
+			return nil, fmt.Errorf("place %d orders: %w", len(placements), err)
+		}
+	}
+	// Without begin and commit a batch is one transaction.
+	batch := &pgx.Batch{}
+	batch.Queue(insertSQL, append(columnsOf(placements), ids, now)...)
+	if err := outbox.Queue(batch, events...); err != nil {
+		return nil, fmt.Errorf("place %d orders: %w", len(placements), err)
+	}
+	if err := s.pool.SendBatch(ctx, batch).Close(); err != nil {
 		return nil, fmt.Errorf("place %d orders: %w", len(placements), err)
 	}
 	return ids, nil
 }
 
-// birth is what the database gives a new order.
-type birth struct {
-	ID        int64
-	CreatedAt time.Time
+const drawSQL = `select nextval('orders_id_seq'), now() from generate_series(1, $1::int)`
+
+// draw returns ids for n new orders, ascending, and the time on the database's clock.
+func (s *Store) draw(ctx context.Context, n int) (ids []int64, now time.Time, err error) {
+	rows, err := s.pool.Query(ctx, drawSQL, n)
+	if err != nil {
+		return nil, now, fmt.Errorf("draw ids: %w", err)
+	}
+	var id int64
+	_, err = pgx.ForEachRow(rows, []any{&id, &now}, func() error {
+		ids = append(ids, id)
+		return nil
+	})
+	if err != nil {
+		return nil, now, fmt.Errorf("draw ids: %w", err)
+	}
+	return ids, now, nil
 }
 
-// The rows come back in the order of the arrays, because unnest keeps it and an insert returns each
-// row as it makes it.
 const insertSQL = `
-insert into orders (user_id, sku, quantity, note)
-select user_id, sku, quantity, note
-from unnest($1::text[], $2::text[], $3::int[], $4::text[]) as draft (user_id, sku, quantity, note)
-returning id, created_at`
+insert into orders (id, user_id, sku, quantity, note, created_at, updated_at) overriding system value
+select id, user_id, sku, quantity, note, $6, $6
+from unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::bigint[]) as draft (user_id, sku, quantity, note, id)`
 
-func insert(ctx context.Context, tx pgx.Tx, placements []Placement) ([]birth, error) {
+// columnsOf turns placements into one array a column, the shape that unnest takes.
+func columnsOf(placements []Placement) []any {
 	n := len(placements)
 	users, skus := make([]string, n), make([]string, n)
 	quantities, notes := make([]int32, n), make([]string, n)
 	for i, p := range placements {
 		users[i], skus[i], quantities[i], notes[i] = p.UserID, p.SKU, p.Quantity, p.Note
 	}
-	rows, err := tx.Query(ctx, insertSQL, users, skus, quantities, notes)
-	if err != nil {
-		return nil, fmt.Errorf("insert orders: %w", err)
-	}
-	born, err := pgx.CollectRows(rows, pgx.RowToStructByName[birth])
-	if err != nil {
-		return nil, fmt.Errorf("insert orders: %w", err)
-	}
-	return born, nil
+	return []any{users, skus, quantities, notes}
 }
 
-func created(p Placement, b birth) (outbox.Message, error) {
+func created(p Placement, id int64, now time.Time) (outbox.Message, error) {
 	return message(contracts.OrderCreated{
-		Envelope: contracts.NewEnvelope(b.ID, uuid.Nil, b.CreatedAt),
+		Envelope: contracts.NewEnvelope(id, uuid.Nil, now),
 		UserID:   p.UserID, SKU: p.SKU, Quantity: p.Quantity,
 	}, p.TraceParent)
 }

@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 
@@ -45,7 +46,7 @@ func placeAtOnce(t *testing.T, store *postgres.Store, clients, refused int) {
 		wg.Go(func() {
 			draft := order.Draft{UserID: "u" + strconv.Itoa(i), SKU: "s", Quantity: int32(i + 1)}
 			if i == refused {
-				draft.Quantity = -1 // the HTTP API lets no such order through
+				draft.Note = strings.Repeat("x", order.MaxTextRunes+1) // the HTTP API lets no such order through
 			}
 			ids[i], errs[i] = store.Place(t.Context(), draft, "")
 		})
@@ -53,7 +54,7 @@ func placeAtOnce(t *testing.T, store *postgres.Store, clients, refused int) {
 	wg.Wait()
 	for i := range clients {
 		if i == refused {
-			require.ErrorContains(t, errs[i], "orders_quantity_range")
+			require.ErrorContains(t, errs[i], "orders_note_length")
 			continue
 		}
 		require.NoError(t, errs[i])

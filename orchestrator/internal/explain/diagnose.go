@@ -87,7 +87,7 @@ func (s Story) running(e *Explanation) {
 	for _, w := range e.Waits {
 		parts = append(parts, s.waiting(w))
 		e.Obstacles = append(e.Obstacles, s.obstacle(w, e))
-		e.Next = append(e.Next, next(w, st.Phase, def))
+		e.Next = append(e.Next, next(s.Now, w, st.Phase, def))
 	}
 	if _, cancelled := def.Ends(); st.Phase == saga.CompensationStuck {
 		e.Advice = append(e.Advice, fmt.Sprintf("orchestrator saga retry %s --reason …   (once the participant is well)", s.ID),
@@ -118,11 +118,14 @@ func (s Story) waiting(w saga.Wait) string {
 }
 
 // next says what happens when a wait's deadline comes.
-func next(w saga.Wait, phase saga.Phase, def *saga.Definition) string {
+func next(now time.Time, w saga.Wait, phase saga.Phase, def *saga.Definition) string {
 	if w.Until.IsZero() {
 		return fmt.Sprintf("Nothing, until %s comes.", strings.Join(w.Replies, " or "))
 	}
 	at := "At " + clock(w.Until) + ", unless a reply comes first, "
+	if w.Until.Before(now) {
+		at = "Next, once deadlines are acted on again (they wait while the broker is away, or a backlog is read), "
+	}
 	_, cancelled := def.Ends()
 	switch {
 	case w.Undo && w.Attempt >= w.Attempts:

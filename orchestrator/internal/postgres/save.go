@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"waybill/orchestrator/saga"
 )
@@ -105,13 +106,14 @@ func expect(results pgx.BatchResults, rows ...int) error {
 	return nil
 }
 
-// table is the columns of sagas, each an array.
+// table is the columns of sagas, each an array. pgx encodes a FlatArray element by element; a slice of
+// pointers or of bytes that is none goes through reflection, and ids through text.
 type table struct {
 	ids, definitions, phases, states, steps, reasons []string
 	revisions, versions, attempts, stale, stages     []int32
-	progress, data, held                             [][]byte
-	parkedFrom                                       []*string
-	deadlines, ended                                 []*time.Time
+	progress, data, held                             pgtype.FlatArray[[]byte]
+	parkedFrom                                       pgtype.FlatArray[*string]
+	deadlines, ended                                 pgtype.FlatArray[*time.Time]
 	started, updated                                 []time.Time
 	traces                                           []string
 }
@@ -178,12 +180,13 @@ func historyArgs(history []transition) ([]any, error) {
 	n := len(history)
 	sagas, seqs, ats := make([]string, n), make([]int32, n), make([]time.Time, n)
 	kinds, froms, tos, steps := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
-	causes, types := make([]*uuid.UUID, n), make([]string, n)
-	actors, notes, commands := make([]string, n), make([]string, n), make([][]byte, n)
+	causes, types := make(pgtype.FlatArray[pgtype.UUID], n), make([]string, n)
+	actors, notes, commands := make([]string, n), make([]string, n), make(pgtype.FlatArray[[]byte], n)
 	for i, t := range history {
 		sagas[i], seqs[i], ats[i], kinds[i] = t.saga, int32(t.Seq), t.At, string(t.Kind)
 		froms[i], tos[i], steps[i] = t.From, t.To, t.Step
-		causes[i], types[i], actors[i], notes[i] = unlessZero(t.Cause.ID), t.Cause.Type, t.Cause.Actor, t.Note
+		causes[i] = pgtype.UUID{Bytes: t.Cause.ID, Valid: t.Cause.ID != uuid.Nil}
+		types[i], actors[i], notes[i] = t.Cause.Type, t.Cause.Actor, t.Note
 		list := make([]Sent, len(t.Commands))
 		for j, c := range t.Commands {
 			list[j] = Sent{ID: c.ID, Type: c.Type, Step: c.Step, Undo: c.Undo, Attempt: c.Attempt}

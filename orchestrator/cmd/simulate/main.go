@@ -9,7 +9,9 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"text/tabwriter"
@@ -85,7 +87,9 @@ func terminal(w io.Writer) bool {
 func one(o options, seed uint64, out io.Writer) error {
 	r := simulation.Run(simulation.Config{Seed: seed, Orders: o.Orders, Bug: bugs[o.Bug], Trace: true})
 	for _, line := range r.Trace {
-		fmt.Fprintln(out, line)
+		if o.Trace || concerns(line, r.Violations) {
+			fmt.Fprintln(out, line)
+		}
 	}
 	if len(r.Violations) == 0 {
 		return nil
@@ -98,8 +102,23 @@ func one(o options, seed uint64, out io.Writer) error {
 	if o.Bug != "" {
 		again += " --bug " + o.Bug
 	}
-	fmt.Fprintf(out, "Run it again with: simulate %s --orders %d --trace\n", again, o.Orders)
+	fmt.Fprintf(out, "Above is what concerns it. For all that happened: simulate %s --orders %d --trace\n", again, o.Orders)
 	return errBroken
+}
+
+var subject = regexp.MustCompile(`\b(?:order|saga) (\d+)\b`)
+
+// concerns says whether a line of the trace is about an order that a violation
+// names, or about the world as a whole.
+func concerns(line string, violations []string) bool {
+	about := subject.FindStringSubmatch(line)
+	if about == nil {
+		return true
+	}
+	return slices.ContainsFunc(violations, func(v string) bool {
+		named := subject.FindStringSubmatch(v)
+		return named == nil || named[1] == about[1]
+	})
 }
 
 // summary is what all seeds came to.

@@ -9,7 +9,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	chassispg "waybill/chassis/postgres"
 	"waybill/contracts"
 	"waybill/orchestrator/internal/ordersaga"
 	"waybill/orchestrator/internal/postgres"
@@ -78,7 +77,7 @@ func encode(c saga.Command) (outbox.Message, error) {
 func processor(store *postgres.Store, decode func(inbox.Delivery) (uuid.UUID, saga.Message, error), m *metrics) *inbox.Processor[saga.Message] {
 	return &inbox.Processor[saga.Message]{
 		Consumer: Group,
-		DB:       chassispg.ByIndex{Pool: store.Pool},
+		DB:       store.Pool,
 		Decode:   decode,
 		Apply: func(ctx context.Context, tx pgx.Tx, batch []inbox.Received[saga.Message]) ([]outbox.Message, error) {
 			events := make([]postgres.Event, len(batch))

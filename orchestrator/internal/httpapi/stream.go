@@ -37,23 +37,19 @@ func (a *API) registerStream(api huma.API) {
 // stream sends each transition once, first those that have been. It ends with
 // the saga, with the client, or when the server stops.
 func (a *API) stream(ctx context.Context, in *sagaInput, send sse.Sender) {
-	seen := 0
-	for {
-		state, lines, err := a.Store.Get(ctx, in.ID)
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
+	for seen := 0; ; {
+		revision, err := a.Store.Revision(ctx, in.ID)
+		over := false
+		if err == nil && revision > seen {
+			over, err = a.tell(ctx, in.ID, &seen, send)
+		}
 		if err != nil {
 			_ = send.Data(Trouble{Detail: a.problem(err).Error()}) // the client may be gone
 			return
 		}
-		for _, l := range lines {
-			if l.Seq > seen {
-				if send(sse.Message{ID: l.Seq, Data: l}) != nil {
-					return
-				}
-				seen = l.Seq
-			}
-		}
-		if state.Phase.Ended() {
-			_ = send.Data(a.end(state))
+		if over {
 			return
 		}
 		select {
@@ -61,9 +57,32 @@ func (a *API) stream(ctx context.Context, in *sagaInput, send sse.Sender) {
 			return
 		case <-a.Closing:
 			return
-		case <-time.After(lookEvery):
+		case <-look.C:
 		}
 	}
+}
+
+// tell sends what is new since seen. It is over when the saga has ended, or the
+// client is gone.
+func (a *API) tell(ctx context.Context, id string, seen *int, send sse.Sender) (over bool, err error) {
+	state, lines, err := a.Store.Get(ctx, id)
+	if err != nil {
+		return false, err
+	}
+	for _, l := range lines {
+		if l.Seq <= *seen {
+			continue
+		}
+		if send(sse.Message{ID: l.Seq, Data: l}) != nil {
+			return true, nil //nolint:nilerr // nobody is listening any more
+		}
+		*seen = l.Seq
+	}
+	if !state.Phase.Ended() {
+		return false, nil
+	}
+	_ = send.Data(a.end(state)) // the client may be gone
+	return true, nil
 }
 
 func (a *API) end(s saga.State) End {

@@ -155,6 +155,19 @@ func (s *Store) Get(ctx context.Context, id string) (saga.State, []Line, error) 
 	return state, lines, nil
 }
 
+// Revision returns how many transitions a saga has had; ErrNotFound if there is none.
+func (s *Store) Revision(ctx context.Context, id string) (int, error) {
+	var revision int
+	err := s.Pool.QueryRow(ctx, "select revision from sagas where id = $1", id).Scan(&revision)
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = ErrNotFound
+	}
+	if err != nil {
+		return 0, fmt.Errorf("look for news of saga %s: %w", id, err)
+	}
+	return revision, nil
+}
+
 func scanLine(r pgx.CollectableRow) (Line, error) {
 	var l Line
 	var commands []byte

@@ -68,7 +68,9 @@ func (o *orchestrator) apply(id string, in saga.Input) []contracts.Message {
 	if !decision.Changed() {
 		return nil
 	}
-	decision = o.plant(before, decision)
+	if decision = o.plant(before, decision); !decision.Changed() {
+		return nil
+	}
 	o.sagas[id] = decision.State
 	o.observe(id, in, decision)
 	if due, ok := decision.State.Deadline(); ok {
@@ -86,6 +88,7 @@ func (o *orchestrator) apply(id string, in saga.Input) []contracts.Message {
 func (o *orchestrator) plant(before saga.State, d saga.Decision) saga.Decision {
 	switch {
 	case o.w.config.Bug == ForgetLateReply && d.Transition.Kind == saga.LateReply:
+		o.w.trace("saga %s: the late reply is forgotten, as planted", before.ID)
 		return saga.Decision{State: before}
 	case o.w.config.Bug == ForgetRelease:
 		var kept []saga.Command

@@ -63,7 +63,7 @@ func (a *App) wire(ctx context.Context, cfg Config, pool *pgxpool.Pool) error {
 		ClientID:  telemetry.Name("orders"),
 		Topics:    []string{contracts.TopicOrderCommands},
 		Transient: postgres.Transient,
-	}, consumer.New(postgres.ByIndex{Pool: pool}, store, a.log, metrics), delivery, a.log, metrics)
+	}, consumer.New(pool, store, a.log, metrics), delivery, a.log, metrics)
 	if err != nil {
 		return err
 	}

@@ -42,27 +42,29 @@ var duplicates = Drill{
 	},
 }
 
-// everything reads all topics, up to where nothing more comes.
+// The load goes on, so there is always something new to read: so much is enough.
+const (
+	readFor = 2 * time.Second
+	enough  = 20_000
+)
+
+// everything reads all topics from their beginning.
 func (s *Stage) everything(ctx context.Context) ([]*kgo.Record, error) {
 	client, err := s.kafka(kgo.ConsumeTopics(topics...), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	if err != nil {
 		return nil, err
 	}
 	defer client.Close()
+	poll, cancel := context.WithTimeout(ctx, readFor)
+	defer cancel()
 	var records []*kgo.Record
-	for quiet := false; !quiet; {
-		poll, cancel := context.WithTimeout(ctx, time.Second)
-		fetches := client.PollRecords(poll, 10_000)
-		cancel()
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		quiet = fetches.NumRecords() == 0
-		// The load goes on, so there is always something new: half a minute's worth is enough.
-		quiet = quiet || len(records) > 20_000
-		fetches.EachRecord(func(r *kgo.Record) {
+	for poll.Err() == nil && len(records) < enough {
+		client.PollRecords(poll, enough).EachRecord(func(r *kgo.Record) {
 			records = append(records, &kgo.Record{Topic: r.Topic, Key: r.Key, Value: r.Value, Headers: r.Headers})
 		})
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
 	}
 	return records, nil
 }

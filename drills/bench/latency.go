@@ -48,7 +48,7 @@ func (b *bench) latency(ctx context.Context) error {
 
 // followedTrial warms a system up at a rate, and then measures it.
 func (b *bench) followedTrial(ctx context.Context, sys *system.System, rate float64) (*trial, error) {
-	if _, err := try(ctx, sys, openloop.Config{Rate: rate}, min(3*time.Second, b.Latency), nil); err != nil {
+	if _, err := try(ctx, sys, openloop.Config{Rate: rate}, min(3*time.Second, b.Latency/3), nil); err != nil {
 		return nil, err
 	}
 	return try(ctx, sys, openloop.Config{Rate: rate, Follow: followed}, b.Latency, nil)

@@ -30,7 +30,7 @@ type options struct {
 	Sustain   time.Duration `default:"60s" help:"How long the highest rate has to be sustained."`
 	Latency   time.Duration `default:"30s" help:"How long latencies are measured, at each rate."`
 	Backlog   int64         `default:"200000" help:"How many orders are taken while the broker is down."`
-	Memory    time.Duration `default:"2m" help:"How long memory is watched."`
+	Memory    time.Duration `default:"60s" help:"How long memory is watched."`
 	History   int64         `default:"1000000" help:"How many finished orders growth is measured with."`
 	Rate      float64       `help:"Take this for the highest rate where it has not been measured in the same run."`
 	Dir       string        `default:".waybill/bench" help:"Where the stack keeps its data. Relative to the source tree."`
@@ -40,7 +40,7 @@ type options struct {
 
 // quick makes everything short.
 func (o *options) quick() {
-	o.Search, o.Sustain, o.Latency, o.Memory = 8*time.Second, 8*time.Second, 4*time.Second, 6*time.Second
+	o.Search, o.Sustain, o.Latency, o.Memory = 6*time.Second, 6*time.Second, 3*time.Second, 4*time.Second
 	o.Backlog, o.History = 3000, 20_000
 }
 

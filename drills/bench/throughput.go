@@ -21,7 +21,7 @@ var processOrder = []string{
 var errNotSustained = errors.New("no rate was sustained")
 
 // search finds about the highest rate that a system keeps up with: it raises the rate while little
-// waits, lowers it when more does, and returns how many orders ended a second in the second half.
+// waits, lowers it when more does, and returns a little less than what ended a second in the second half.
 func search(ctx context.Context, sys *system.System, length time.Duration) (float64, error) {
 	const start = 200
 	fast := true // until the first sign of too much
@@ -42,7 +42,7 @@ func search(ctx context.Context, sys *system.System, length time.Duration) (floa
 	}
 	half := t.moments[len(t.moments)/2]
 	last := t.moments[len(t.moments)-1]
-	return float64(last.confirmed()-half.confirmed()) / last.At.Sub(half.At).Seconds(), nil
+	return 0.97 * float64(last.confirmed()-half.confirmed()) / last.At.Sub(half.At).Seconds(), nil
 }
 
 // sustained tries a rate for a time, and a lower one if the backlog grew, until one holds.

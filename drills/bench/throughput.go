@@ -20,17 +20,19 @@ var processOrder = []string{
 
 var errNotSustained = errors.New("no rate was sustained")
 
-// search finds about the highest rate that a system keeps up with: it raises the rate while little
-// waits, lowers it when more does, and returns a little less than what ended a second in the second half.
+// search finds about the highest rate that a system keeps up with: it raises the rate while less waits
+// than comes in a second and a half, lowers it when more does (the more waits, the larger the batches,
+// so a system under pressure does more), and returns a little less than what ended a second in the
+// second half.
 func search(ctx context.Context, sys *system.System, length time.Duration) (float64, error) {
 	const start = 200
 	fast := true // until the first sign of too much
 	t, err := try(ctx, sys, openloop.Config{Rate: start}, length, func(l *openloop.Load, m moment) {
 		waiting := float64(m.Backlog() + int64(m.late))
 		switch rate := l.Rate(); {
-		case waiting > 0.4*rate+20:
+		case waiting > 1.5*rate+20:
 			fast = false
-			l.SetRate(max(0.85*rate, start/4))
+			l.SetRate(max(0.93*rate, start/4))
 		case fast:
 			l.SetRate(1.3 * rate)
 		default:

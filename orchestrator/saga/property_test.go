@@ -2,6 +2,7 @@ package saga_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -68,12 +69,16 @@ type run struct {
 	ids      map[uuid.UUID]bool
 	effects  map[string]bool // steps whose success was applied, or undone as late
 	silent   map[string]bool // steps that were given up
+	forced   bool
 }
 
 func (r *run) apply(in saga.Input) saga.Decision {
 	before, err := json.Marshal(r.state)
 	require.NoError(r.t, err)
 	d, err := r.def.Apply(r.state, in, r.now)
+	if errors.Is(err, saga.ErrEnded) || errors.Is(err, saga.ErrNotWaiting) {
+		return d
+	}
 	require.NoError(r.t, err)
 	after, err := json.Marshal(r.state)
 	require.NoError(r.t, err)
@@ -105,7 +110,7 @@ func (r *run) hold(in saga.Input, d saga.Decision) {
 	for i, name := range r.def.StepNames() {
 		st := d.State.Steps[i]
 		r.effects[name] = r.effects[name] || st.Status == saga.Done
-		r.silent[name] = r.silent[name] || st.Status == saga.GivenUp || st.Blind
+		r.silent[name] = r.silent[name] || st.Status == saga.GivenUp || st.Blind || st.Status == saga.Abandoned
 	}
 	for _, c := range d.Commands {
 		require.False(r.t, r.ids[c.ID], "%s %d has the id of another command", c.Type, c.Attempt)
@@ -147,6 +152,10 @@ func TestAnySagaKeepsTheRulesAndEnds(t *testing.T) {
 				r.passTime()
 				continue
 			}
+			if rapid.IntRange(0, 9).Draw(t, "intervene") == 0 {
+				r.intervene()
+				continue
+			}
 			c := r.commands[rapid.IntRange(0, len(r.commands)-1).Draw(t, "command")]
 			hows := []string{"done", "done", "failed", "busy"}
 			if c.Undo {
@@ -160,6 +169,23 @@ func TestAnySagaKeepsTheRulesAndEnds(t *testing.T) {
 		}
 		r.finish()
 	})
+}
+
+// intervene does one of the things that an operator can do.
+func (r *run) intervene() {
+	by := saga.Operator{ID: uuid.New(), Actor: "ann", Reason: "why not"}
+	step := rapid.SampledFrom(r.def.StepNames()).Draw(r.t, "step")
+	switch rapid.IntRange(0, 6).Draw(r.t, "intervention") {
+	case 0, 1, 2:
+		r.apply(saga.RetryNow{Operator: by})
+	case 3:
+		r.apply(saga.Cancel{Operator: by})
+	case 4, 5:
+		r.apply(saga.MoveDeadline{Operator: by, Step: step, To: r.now.Add(time.Minute)})
+	default:
+		r.forced = true
+		r.apply(saga.Force{Operator: by, End: rapid.SampledFrom([]string{"COMPLETED", "CANCELLED"}).Draw(r.t, "end")})
+	}
 }
 
 // finish lets everybody answer what is asked until the saga has ended.
@@ -179,6 +205,9 @@ func (r *run) finish() {
 		r.answer(r.commands[i], how)
 	}
 	require.True(r.t, r.state.Phase.Ended(), "the saga is still %s", r.state.Phase)
+	if r.forced {
+		return // what its steps came to is the operator's business
+	}
 	for i, name := range r.def.StepNames() {
 		st := r.state.Steps[i].Status
 		if r.state.Phase == saga.Completed {

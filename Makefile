@@ -127,3 +127,4 @@ simulate: ## Run sagas through every fault, and check every promise: SEEDS=10000
 .PHONY: ci
 ci: lint build test demo ## What CI runs
 	$(MAKE) simulate SEEDS=1000000 FOR=1m
+	$(MAKE) drills-short

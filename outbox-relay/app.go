@@ -28,9 +28,9 @@ func NewApp(c Config, log *slog.Logger) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	tokens, err := httpapi.ParseTokens(c.AdminTokens)
+	tokens, err := c.tokens()
 	if err != nil {
-		return nil, fmt.Errorf("RELAY_ADMIN_TOKENS: %w", err)
+		return nil, err
 	}
 	registry := telemetry.Metrics()
 	metrics := relay.NewMetrics(registry)

@@ -6,10 +6,10 @@ import (
 	"strings"
 	"time"
 
+	"waybill/chassis/admin"
 	"waybill/chassis/httpserver"
 	"waybill/chassis/kafka"
 	"waybill/chassis/telemetry"
-	"waybill/outbox-relay/internal/httpapi"
 	"waybill/outbox-relay/internal/ops"
 )
 
@@ -34,10 +34,14 @@ func (c Config) Validate() []error {
 	if c.Retention < 0 {
 		faults = append(faults, errors.New("RELAY_RETENTION must not be negative; 0 keeps rows for ever"))
 	}
-	if _, err := httpapi.ParseTokens(c.AdminTokens); err != nil {
-		faults = append(faults, fmt.Errorf("RELAY_ADMIN_TOKENS: %w", err))
+	if _, err := c.tokens(); err != nil {
+		faults = append(faults, err)
 	}
 	return faults
+}
+
+func (c Config) tokens() (admin.Tokens, error) {
+	return admin.Parse("RELAY_ADMIN_TOKENS", c.AdminTokens)
 }
 
 // Databases is the setting that every verb needs.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"waybill/chassis/admin"
 	"waybill/chassis/httpserver"
 	"waybill/outbox-relay/internal/ops"
 )
@@ -17,7 +18,7 @@ import (
 // API answers for some databases.
 type API struct {
 	Databases []*ops.Database
-	Tokens    Tokens
+	Tokens    admin.Tokens
 	Log       *slog.Logger
 }
 
@@ -90,7 +91,7 @@ func (a *API) problem(ctx context.Context, err error) error {
 // changing is an operation that needs a token.
 func (a *API) changing(api huma.API, op huma.Operation) huma.Operation {
 	op.Method = http.MethodPost
-	op.Middlewares = huma.Middlewares{a.guard(api)}
+	op.Middlewares = huma.Middlewares{admin.Guard(api, a.Tokens)}
 	op.Security = []map[string][]string{{"token": {}}}
 	op.Errors = append(op.Errors, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound)
 	return op

@@ -5,6 +5,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"waybill/chassis/admin"
 	"waybill/outbox-relay/internal/ops"
 )
 
@@ -67,4 +68,9 @@ func (a *API) registerRows(api huma.API) {
 			return changed{did}, err
 		})
 	})
+}
+
+// by says who makes the request of ctx.
+func by(ctx context.Context, reason string) ops.By {
+	return ops.By{Actor: admin.Actor(ctx), Reason: reason}
 }

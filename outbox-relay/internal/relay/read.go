@@ -159,6 +159,7 @@ func (t *term) wait(ctx context.Context) error {
 	defer timer.Stop()
 	select {
 	case event := <-t.producer.Events():
+		t.now = time.Now()
 		t.answered(event)
 	case <-timer.C:
 	case <-ctx.Done():

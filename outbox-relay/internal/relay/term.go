@@ -41,6 +41,7 @@ type term struct {
 	answering bool  // a broker has answered since the client last complained
 	asked     time.Time
 	told      time.Time
+	now       time.Time // when answers were last taken
 
 	paused   bool
 	sleeping bool

@@ -84,9 +84,9 @@ func New(ctx context.Context, c Config, sagas Sagas, log *slog.Logger) (_ *App, 
 
 // serve prepares the HTTP side.
 func (a *App) serve(ctx context.Context, c Config, store *postgres.Store, reg *prometheus.Registry) error {
-	tokens, err := httpapi.ParseTokens(c.AdminTokens)
+	tokens, err := c.tokens()
 	if err != nil {
-		return fmt.Errorf("ORCHESTRATOR_ADMIN_TOKENS: %w", err)
+		return err
 	}
 	if a.sources, err = explain.ParseSources(ctx, c.ExplainDatabases); err != nil {
 		return fmt.Errorf("EXPLAIN_DATABASES: %w", err)

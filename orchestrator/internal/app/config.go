@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"time"
 
+	"waybill/chassis/admin"
 	"waybill/chassis/httpserver"
 	"waybill/chassis/kafka"
 	"waybill/chassis/postgres"
 	"waybill/chassis/telemetry"
-	"waybill/orchestrator/internal/httpapi"
 	"waybill/orchestrator/internal/ordersaga"
 )
 
@@ -59,10 +59,14 @@ func (c Config) Validate() []error {
 	if c.Retention <= c.Timing.CancelWindow {
 		faults = append(faults, fmt.Errorf("SAGA_RETENTION must be longer than CANCEL_WINDOW: a forgotten saga cannot be cancelled"))
 	}
-	if _, err := httpapi.ParseTokens(c.AdminTokens); err != nil {
-		faults = append(faults, fmt.Errorf("ORCHESTRATOR_ADMIN_TOKENS: %w", err))
+	if _, err := c.tokens(); err != nil {
+		faults = append(faults, err)
 	}
 	return faults
+}
+
+func (c Config) tokens() (admin.Tokens, error) {
+	return admin.Parse("ORCHESTRATOR_ADMIN_TOKENS", c.AdminTokens)
 }
 
 // How often and how fast the background work is done.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"waybill/chassis/admin"
 	"waybill/chassis/httpserver"
 	chassispg "waybill/chassis/postgres"
 	"waybill/orchestrator/internal/explain"
@@ -29,7 +30,7 @@ type API struct {
 	// Explainer answers why.
 	Explainer *explain.Explainer
 	// Tokens are who may intervene.
-	Tokens Tokens
+	Tokens admin.Tokens
 	// Closing ends streams when it is closed, so that the server can stop.
 	Closing <-chan struct{}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
 
+	"waybill/chassis/admin"
 	"waybill/orchestrator/internal/postgres"
 	"waybill/orchestrator/saga"
 )
@@ -25,7 +26,7 @@ func (a *API) registerInterventions(api huma.API) {
 		return huma.Operation{
 			OperationID: id, Method: method, Path: path, Summary: summary, Tags: []string{"Interventions"},
 			Security:    []map[string][]string{{"token": {}}},
-			Middlewares: huma.Middlewares{a.guard(api)},
+			Middlewares: huma.Middlewares{admin.Guard(api, a.Tokens)},
 			Errors:      []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict},
 		}
 	}
@@ -132,7 +133,7 @@ const (
 
 func (a *API) intervene(ctx context.Context, target Target, aim aim, input func(saga.Operator) saga.Input, reason string) (*interventionOutput, error) {
 	id := target.ID
-	actor, _ := ctx.Value(actorKey{}).(string)
+	actor := admin.Actor(ctx)
 	operator := saga.Operator{ID: uuid.Must(uuid.NewV7()), Actor: actor, Reason: reason}
 	began := time.Now()
 	if err := a.Store.Intervene(ctx, id, input(operator), began); err != nil {

@@ -1,0 +1,90 @@
+// Package admin lets operators change something over HTTP: whoever shows a bearer token (RFC 6750)
+// that the service was given, and under the name that goes with it, so that an audit trail can say
+// who it was.
+package admin
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// Tokens are the tokens of a service, each with the name of its holder. The zero value has none, and
+// lets nobody in.
+type Tokens struct {
+	setting string
+	named   []namedToken
+}
+
+type namedToken struct {
+	name string
+	hash [sha256.Size]byte
+}
+
+const minToken = 8
+
+// Parse reads name=token pairs, as they come from the environment variable called setting. None is no
+// error: then changes over HTTP are off. The error names every pair at fault by its place, since the
+// pair itself is a secret.
+func Parse(setting string, pairs []string) (Tokens, error) {
+	t := Tokens{setting: setting}
+	var faults []error
+	for i, pair := range pairs {
+		name, token, ok := strings.Cut(strings.TrimSpace(pair), "=")
+		if !ok || name == "" || len(token) < minToken {
+			faults = append(faults, fmt.Errorf("%s: pair %d must be name=token, with a token of %d characters or more", setting, i+1, minToken))
+			continue
+		}
+		t.named = append(t.named, namedToken{name, sha256.Sum256([]byte(token))})
+	}
+	return t, errors.Join(faults...)
+}
+
+// holder returns the name of the token in an Authorization header. It takes the same time whichever
+// token it is, and however much of it is right.
+func (t Tokens) holder(header string) (string, bool) {
+	scheme, token, _ := strings.Cut(header, " ")
+	hash := sha256.Sum256([]byte(token))
+	name, found := "", false
+	for _, n := range t.named {
+		if subtle.ConstantTimeCompare(n.hash[:], hash[:]) == 1 {
+			name, found = n.name, true
+		}
+	}
+	return name, found && strings.EqualFold(scheme, "Bearer")
+}
+
+type holderKey struct{}
+
+// Guard is the middleware of an operation that changes something: it lets holders of a token at it.
+// Without any token the operation is off (403); without the right one, the answer is 401.
+func Guard(api huma.API, tokens Tokens) func(huma.Context, func(huma.Context)) {
+	return func(ctx huma.Context, next func(huma.Context)) {
+		refuse := func(status int, detail string) {
+			_ = huma.WriteErr(api, ctx, status, detail) // fails only where the client is gone
+		}
+		if len(tokens.named) == 0 {
+			refuse(http.StatusForbidden, "changes are off here; set "+tokens.setting+" to name=token pairs to allow them")
+			return
+		}
+		name, ok := tokens.holder(ctx.Header("Authorization"))
+		if !ok {
+			ctx.SetHeader("WWW-Authenticate", "Bearer")
+			refuse(http.StatusUnauthorized, "send a token of "+tokens.setting+" as Authorization: Bearer …")
+			return
+		}
+		next(huma.WithValue(ctx, holderKey{}, name))
+	}
+}
+
+// Actor is the name of whoever makes a guarded request; "" outside of one.
+func Actor(ctx context.Context) string {
+	name, _ := ctx.Value(holderKey{}).(string)
+	return name
+}

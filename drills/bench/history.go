@@ -65,8 +65,13 @@ update outbox_cursor set published = published + int8multirange(int8range(1, (se
 const drawnSQL = `select setval(pg_get_serial_sequence('orders', 'id'), greatest($1::bigint, (select max(id) from orders)))`
 
 const columnsSQL = `
-select attname, attidentity <> '' or attgenerated <> '' from pg_attribute
+select attname::text as name, attidentity <> '' or attgenerated <> '' as drawn from pg_attribute
 where attrelid = $1::regclass and attnum > 0 and not attisdropped order by attnum`
+
+type column struct {
+	Name  string
+	Drawn bool // by the table itself
+}
 
 // chunk is how many copies one transaction makes.
 const chunk = 100_000
@@ -110,23 +115,19 @@ func (t table) copySQL(ctx context.Context, conn *pgx.Conn, template int64) (str
 	if err != nil {
 		return "", fmt.Errorf("look up the columns of %s: %w", t.name, err)
 	}
-	var names, values []string
-	var name string
-	var drawn bool
-	_, err = pgx.ForEachRow(rows, []any{&name, &drawn}, func() error {
-		value, differs := t.columns[name]
-		if drawn && !differs {
-			return nil
-		}
-		quoted := pgx.Identifier{name}.Sanitize()
-		if !differs {
-			value = quoted
-		}
-		names, values = append(names, quoted), append(values, value)
-		return nil
-	})
+	columns, err := pgx.CollectRows(rows, pgx.RowToStructByName[column])
 	if err != nil {
 		return "", fmt.Errorf("look up the columns of %s: %w", t.name, err)
+	}
+	var names, values []string
+	for _, c := range columns {
+		quoted := pgx.Identifier{c.Name}.Sanitize()
+		switch value, differs := t.columns[c.Name]; {
+		case differs:
+			names, values = append(names, quoted), append(values, value)
+		case !c.Drawn:
+			names, values = append(names, quoted), append(values, quoted)
+		}
 	}
 	where := strings.ReplaceAll(t.rows, "$1", fmt.Sprintf("'%d'", template))
 	return fmt.Sprintf(`insert into %s (%s) overriding system value

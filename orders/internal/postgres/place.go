@@ -55,7 +55,12 @@ func (s *Store) PlaceAll(ctx context.Context, placements []Placement) ([]int64, 
 	return ids, nil
 }
 
-const drawSQL = `select nextval('orders_id_seq'), now() from generate_series(1, $1::int)`
+const drawSQL = `select nextval('orders_id_seq') as id, now() as at from generate_series(1, $1::int)`
+
+type drawn struct {
+	ID int64
+	At time.Time
+}
 
 // draw returns ids for n new orders, ascending, and the time on the database's clock.
 func (s *Store) draw(ctx context.Context, n int) (ids []int64, now time.Time, err error) {
@@ -63,13 +68,13 @@ func (s *Store) draw(ctx context.Context, n int) (ids []int64, now time.Time, er
 	if err != nil {
 		return nil, now, fmt.Errorf("draw ids: %w", err)
 	}
-	var id int64
-	_, err = pgx.ForEachRow(rows, []any{&id, &now}, func() error {
-		ids = append(ids, id)
-		return nil
-	})
+	all, err := pgx.CollectRows(rows, pgx.RowToStructByName[drawn])
 	if err != nil {
 		return nil, now, fmt.Errorf("draw ids: %w", err)
+	}
+	ids = make([]int64, len(all))
+	for i, d := range all {
+		ids[i], now = d.ID, d.At
 	}
 	return ids, now, nil
 }

@@ -11,10 +11,10 @@ const (
 	// followers bounds the orders that are watched at once.
 	followers = 64
 	// A watched order is looked at every millisecond at first; one that takes longer is looked at less
-	// often, a twentieth of its age apart, so that looking does not become the load. That is how exact
+	// often, a tenth of its age apart, so that looking does not become the load. That is how exact
 	// its time is.
 	glance = time.Millisecond
-	seldom = 20
+	seldom = 10
 	// patience is when a watcher gives an order up; its time is recorded as if it had come then.
 	patience = 60 * time.Second
 )

@@ -36,11 +36,18 @@ var gapless = kafka.ConfigMap{
 	"message.timeout.ms":       0,
 }
 
-// tuned are the settings that only speed rests on. While a request is in flight the next one fills, so waiting for
-// more (linger) would only add to the latency; half a millisecond of it saves a system call for each row, though. The
-// relay bounds what is in flight itself.
+// Pace is what a producer is good at.
+type Pace string
+
+// A prompt producer sends within half a millisecond, which still saves it a system call for each row. One for bulk
+// waits for company: requests of hundreds of rows are half the work for the broker.
+const (
+	Prompt Pace = "0.5"
+	Bulk   Pace = "5"
+)
+
+// tuned are the settings that only speed rests on. The relay bounds what is in flight itself.
 var tuned = kafka.ConfigMap{
-	"linger.ms":                    "0.5", // ConfigMap takes no floats
 	"batch.num.messages":           10000,
 	"queue.buffering.max.messages": 1_000_000,
 	"queue.buffering.max.kbytes":   1 << 21,
@@ -49,8 +56,9 @@ var tuned = kafka.ConfigMap{
 }
 
 // Open starts a producer for the rows of a database. It does not wait for a broker.
-func Open(config chassis.Config, database string, log *slog.Logger) (*Producer, error) {
+func Open(config chassis.Config, database string, pace Pace, log *slog.Logger) (*Producer, error) {
 	settings := maps.Clone(tuned)
+	settings["linger.ms"] = string(pace)
 	maps.Copy(settings, gapless)
 	client, err := kafka.NewProducer(config.ProducerConfig("outbox-relay-"+database, settings))
 	if err != nil {

@@ -171,7 +171,7 @@ func (t *term) restart(ctx context.Context) error {
 	pause(ctx, min(restartPause<<t.restarts-restartPause, maxRestartPause))
 	t.restarts = min(t.restarts+1, 10)
 
-	producer, err := publish.Open(t.kafka, t.name, t.log)
+	producer, err := publish.Open(t.kafka, t.name, t.pace, t.log)
 	if err != nil {
 		return err
 	}

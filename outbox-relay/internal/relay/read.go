@@ -14,6 +14,9 @@ func (t *term) read(ctx context.Context) error {
 	if limit == 0 || t.paused || now.Before(t.nextRead) {
 		return nil
 	}
+	if err := t.shift(); err != nil {
+		return err
+	}
 	batch := t.batch()
 	t.streaming = true
 	err := t.session.Read(ctx, t.taken, limit, batch, t.arrived)
@@ -31,6 +34,7 @@ func (t *term) read(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	t.choosePace(found, limit)
 	if found < limit {
 		t.closeRipe(t.taken.End())
 	} else {
@@ -41,7 +45,7 @@ func (t *term) read(ctx context.Context) error {
 
 // room returns how many rows may be read now.
 func (t *term) room() int {
-	if len(t.queue) > 0 || t.bytes >= t.options.InFlightBytes {
+	if len(t.queue) > 0 || t.bytes >= t.options.InFlightBytes || (t.pace != t.wanted && t.rows > 0) {
 		return 0
 	}
 	limit := min(t.options.BatchRows, t.options.InFlightRows-t.rows)

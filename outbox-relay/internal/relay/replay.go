@@ -30,7 +30,7 @@ func (k *keeper) replay(ctx context.Context) error {
 
 func (k *keeper) replayJob(ctx context.Context, job source.Replay) error {
 	k.log.Info("replaying", "job", job.ID, "from_id", job.LastID+1)
-	producer, err := publish.Open(k.kafka, k.name, k.log)
+	producer, err := publish.Open(k.kafka, k.name, publish.Bulk, k.log)
 	if err != nil {
 		return err
 	}

@@ -85,7 +85,7 @@ func (s *Source) attempt(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	producer, err := publish.Open(s.kafka, s.name, s.log)
+	producer, err := publish.Open(s.kafka, s.name, publish.Prompt, s.log)
 	if err != nil {
 		return err
 	}

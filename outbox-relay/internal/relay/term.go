@@ -16,7 +16,11 @@ type term struct {
 	meters
 	session  *source.Session
 	producer *publish.Producer
-	prober   *publish.Prober // opened when the first row is refused
+	pace     publish.Pace
+	wanted   publish.Pace      // pace becomes this when nothing is in flight
+	resting  *publish.Producer // of the other pace, if it was ever wanted
+	full     int               // reads in a row that found as many rows as they could
+	prober   *publish.Prober   // opened when the first row is refused
 
 	taken *cursor.Set // published, in flight, set aside or given up
 	step  source.Step // what the database does not know yet
@@ -60,7 +64,7 @@ func newTerm(s *Source, session *source.Session, producer *publish.Producer, pro
 	now := time.Now()
 	t := &term{
 		Source: s, meters: s.metrics.of(s.name),
-		session: session, producer: producer,
+		session: session, producer: producer, pace: publish.Prompt, wanted: publish.Prompt,
 		taken: progress.Published, paused: progress.Paused,
 		stuckKeys: make(map[string]struct{}, len(progress.StuckKeys)),
 		anyStuck:  progress.AnyStuck || len(progress.StuckKeys) > 0,
@@ -77,6 +81,9 @@ func newTerm(s *Source, session *source.Session, producer *publish.Producer, pro
 
 func (t *term) close() {
 	t.producer.Close()
+	if t.resting != nil {
+		t.resting.Close()
+	}
 	if t.prober != nil {
 		t.prober.Close()
 	}

@@ -7,17 +7,15 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
-	"strings"
 	"time"
 )
 
+// rounds is how often each rate is measured. What is compared takes turns, and the best of each counts: whatever else the
+// machine does only ever makes a rate lower.
+const rounds = 3
+
 // measureDrain compares a backlog's way through the relay with the producer's own limit and with the naive loop.
 func measureDrain(ctx context.Context, b *bench) error {
-	limit, err := b.produceLimit(ctx)
-	if err != nil {
-		return err
-	}
-	figure("produce_limit", limit, "messages/s")
 	db, err := b.database(ctx)
 	if err != nil {
 		return err
@@ -26,46 +24,58 @@ func measureDrain(ctx context.Context, b *bench) error {
 	if err := db.fill(ctx, b.rows); err != nil {
 		return err
 	}
-	rate, err := b.drain(ctx, db, b.rows, b.rows)
-	if err != nil {
+	if err := prepareNaive(ctx, db); err != nil {
 		return err
 	}
-	figure("drain_rate", rate, "rows/s")
-	figure("drain_ratio", rate/limit, "of produce_limit")
-	naive, err := b.naive(ctx, db)
-	if err != nil {
-		return err
+	var limit, drain, naive float64
+	for range rounds {
+		for _, measure := range []struct {
+			best *float64
+			rate func() (float64, error)
+		}{
+			{&limit, func() (float64, error) { return b.produceLimit(ctx) }},
+			{&drain, func() (float64, error) { return b.drain(ctx, db, 0, b.rows) }},
+			{&naive, func() (float64, error) { return b.naive(ctx, db) }},
+		} {
+			rate, err := measure.rate()
+			if err != nil {
+				return err
+			}
+			*measure.best = max(*measure.best, rate)
+		}
 	}
+	figure("produce_limit", limit, "messages/s")
+	figure("drain_rate", drain, "rows/s")
+	figure("drain_ratio", drain/limit, "of produce_limit")
 	figure("naive_rate", naive, "rows/s")
-	figure("drain_over_naive", rate/naive, "times")
+	figure("drain_over_naive", drain/naive, "times")
 	return nil
 }
 
-// produceLimit is the better of two runs: the first also warms the broker up.
-func (b *bench) produceLimit(ctx context.Context) (best float64, err error) {
+// produceLimit has a process of its own produce as many messages as the backlog has rows.
+func (b *bench) produceLimit(ctx context.Context) (float64, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return 0, err
 	}
-	for range 2 {
-		cmd := exec.CommandContext(ctx, self, "produce", b.brokerAddr(), strconv.Itoa(b.rows))
-		cmd.Env = append(os.Environ(), profileVariable+"="+b.profile)
-		cmd.Stderr = os.Stderr
-		out, err := cmd.Output()
-		if err != nil {
-			return 0, fmt.Errorf("produce: %w", err)
-		}
-		rate, err := strconv.ParseFloat(strings.TrimSpace(string(bytes.TrimSpace(out))), 64)
-		if err != nil {
-			return 0, err
-		}
-		best = max(best, rate)
+	cmd := exec.CommandContext(ctx, self, "produce", b.brokerAddr(), strconv.Itoa(b.rows))
+	cmd.Env = append(os.Environ(), profileVariable+"="+b.profile)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return 0, fmt.Errorf("produce: %w", err)
 	}
-	return best, nil
+	return strconv.ParseFloat(string(bytes.TrimSpace(out)), 64)
 }
 
-// drain starts a relay on a table whose last id is upTo, and returns how fast rows of it went.
-func (b *bench) drain(ctx context.Context, db *database, rows, upTo int) (float64, error) {
+const rewindSQL = `update outbox_cursor set published = case when $1 > 0 then int8multirange(int8range(1, $1 + 1)) else '{}' end`
+
+// drain has a relay publish the rows above an id up to another, whether they are published already or not, and returns
+// how many a second it published.
+func (b *bench) drain(ctx context.Context, db *database, after, upTo int) (float64, error) {
+	if _, err := db.Exec(ctx, rewindSQL, int64(after)); err != nil {
+		return 0, err
+	}
 	relay, err := b.start("relay", db.url, b.brokerAddr())
 	if err != nil {
 		return 0, err
@@ -75,7 +85,7 @@ func (b *bench) drain(ctx context.Context, db *database, rows, upTo int) (float6
 	if err != nil {
 		return 0, err
 	}
-	return float64(rows) / took.Seconds(), nil
+	return float64(upTo-after) / took.Seconds(), nil
 }
 
 type stopper interface {

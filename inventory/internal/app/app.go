@@ -58,7 +58,7 @@ func (a *App) wire(ctx context.Context, cfg Config, pool *pgxpool.Pool) error {
 	}
 	metrics := telemetry.Metrics()
 	store := postgres.NewStore(pool)
-	commands, err := consume(cfg.Kafka, consumer.New(pool, store, a.log, metrics), a.log, metrics) //nolint:contextcheck // the client's log outlives New
+	commands, err := consume(cfg.Kafka, consumer.New(pool, store, a.log, metrics), a.log, metrics)
 	if err != nil {
 		return err
 	}

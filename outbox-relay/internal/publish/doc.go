@@ -19,7 +19,8 @@
 //
 // A request of an earlier producer, or of an earlier leader that was frozen, may reach the broker late, after newer
 // rows of the same key. It can only be a duplicate. Every producer sends, for each key, an unbroken run of the rows
-// that were not acknowledged when it began, in the one order that ids give. So when any producer's copy of a row is
-// the first on the topic, the rows before it have been acknowledged earlier or were sent before it by that same
-// producer. A consumer that drops event ids it has seen therefore sees each key in order.
+// that were not acknowledged when it began, no row before another whose effect its writer had seen. So when any
+// producer's copy of a row is the first on the topic, the rows that it has to follow have been acknowledged earlier or
+// were sent before it by that same producer. A consumer that drops event ids it has seen therefore sees each key in
+// order.
 package publish

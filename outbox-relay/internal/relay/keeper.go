@@ -2,24 +2,34 @@ package relay
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"waybill/outbox-relay/internal/source"
 )
 
-// keeper does what a leader does beside publishing, over a session of its own, so that none of it makes rows wait:
-// retention, replays, and a look at the backlog for the metrics. It writes nothing once its term is over, since it
-// shares the term's epoch.
+// keeper does what a leader does beside publishing, over a session of its own, so that none of it makes rows wait. It
+// writes nothing once its term is over, since it shares the term's epoch.
 type keeper struct {
 	*Source
 	session *source.Session
 	from    int64 // retention has looked at everything below
+	looked  time.Time
+	expired time.Time
 }
 
-// keep works until ctx ends. Failures are told and tried again; publishing goes on meanwhile.
+// keep keeps house until ctx ends, and works off replays beside it, which may take hours.
 func (s *Source) keep(ctx context.Context, epoch int64) {
+	var chores sync.WaitGroup
+	chores.Go(func() { s.chore(ctx, epoch, (*keeper).keepHouse) })
+	chores.Go(func() { s.chore(ctx, epoch, (*keeper).replay) })
+	chores.Wait()
+}
+
+// chore does one of a keeper's chores again and again. Failures are told and tried again; publishing goes on meanwhile.
+func (s *Source) chore(ctx context.Context, epoch int64, do func(*keeper, context.Context) error) {
 	for ctx.Err() == nil {
-		err := s.keepOnce(ctx, epoch)
+		err := s.choreSession(ctx, epoch, do)
 		if ctx.Err() != nil {
 			return
 		}
@@ -28,7 +38,7 @@ func (s *Source) keep(ctx context.Context, epoch int64) {
 	}
 }
 
-func (s *Source) keepOnce(ctx context.Context, epoch int64) error {
+func (s *Source) choreSession(ctx context.Context, epoch int64, do func(*keeper, context.Context) error) error {
 	session, err := source.Connect(ctx, s.name, s.dsn)
 	if err != nil {
 		return err
@@ -36,24 +46,26 @@ func (s *Source) keepOnce(ctx context.Context, epoch int64) error {
 	defer session.Close(ctx)
 	session.Join(epoch)
 	k := &keeper{Source: s, session: session}
-	var looked, expired time.Time
 	for ctx.Err() == nil {
-		if time.Since(looked) >= s.options.Backlog {
-			looked = time.Now()
-			if err := k.look(ctx); err != nil {
-				return err
-			}
-		}
-		if s.options.Retention > 0 && time.Since(expired) >= s.options.Expire {
-			expired = time.Now()
-			if err := k.expire(ctx); err != nil {
-				return err
-			}
-		}
-		if err := k.replay(ctx); err != nil {
+		if err := do(k, ctx); err != nil {
 			return err
 		}
 		pause(ctx, s.options.Fallback)
+	}
+	return nil
+}
+
+// keepHouse measures the backlog and removes old rows, each when its time has come.
+func (k *keeper) keepHouse(ctx context.Context) error {
+	if time.Since(k.looked) >= k.options.Backlog {
+		k.looked = time.Now()
+		if err := k.look(ctx); err != nil {
+			return err
+		}
+	}
+	if k.options.Retention > 0 && time.Since(k.expired) >= k.options.Expire {
+		k.expired = time.Now()
+		return k.expire(ctx)
 	}
 	return nil
 }

@@ -1,6 +1,10 @@
 package relay
 
-import "waybill/outbox-relay/internal/publish"
+import (
+	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"waybill/outbox-relay/internal/publish"
+)
 
 // How many full reads in a row make a backlog.
 const backlogReads = 3
@@ -33,6 +37,18 @@ func (t *term) shift() error {
 			return err
 		}
 	}
+	forget(next.Events())
 	t.producer, t.resting, t.pace = next, t.producer, t.wanted
 	return nil
+}
+
+// forget drops what a producer complained of while it was resting. It will say so again if it is still so.
+func forget(events <-chan kafka.Event) {
+	for {
+		select {
+		case <-events:
+		default:
+			return
+		}
+	}
 }

@@ -27,12 +27,15 @@ var errNotSustained = errors.New("no rate was sustained")
 func search(ctx context.Context, sys *system.System, length time.Duration) (float64, error) {
 	const start = 200
 	fast := true // until the first sign of too much
+	var was moment
 	t, err := try(ctx, sys, openloop.Config{Rate: start}, length, func(l *openloop.Load, m moment) {
 		waiting := float64(m.Backlog() + int64(m.late))
+		ended := float64(m.confirmed()-was.confirmed()) / every.Seconds()
+		was = m
 		switch rate := l.Rate(); {
 		case waiting > 1.5*rate+20:
 			fast = false
-			l.SetRate(max(0.93*rate, start/4))
+			l.SetRate(max(0.9*ended, start/4)) // what it can do now, less what it needs to catch up
 		case fast:
 			l.SetRate(1.3 * rate)
 		default:

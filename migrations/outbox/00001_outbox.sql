@@ -1,7 +1,7 @@
 -- The transactional outbox, and the inbox that makes a consumer's effect happen once.
 -- Stands alone: install it into any database whose service wants to publish.
 --
--- A writer needs `insert` on outbox and `select` on outbox_wakeup; the relay needs all of it.
+-- A writer needs `insert` on outbox; the relay needs all of it.
 
 -- +goose Up
 
@@ -55,29 +55,20 @@ comment on column outbox_cursor.published is
 comment on column outbox_cursor.epoch is
     'Grows with each new leader; every write of a leader names its epoch, so that one that was replaced changes nothing.';
 
--- A table of its own, because writers read it with every insert and the cursor row changes with every batch.
-create table outbox_wakeup (
-    singleton boolean primary key default true constraint outbox_wakeup_one_row check (singleton),
-    sleeping  boolean not null default false
-);
-
-insert into outbox_wakeup default values;
-
-comment on column outbox_wakeup.sleeping is 'True while the relay waits to be notified of the next row.';
-
--- NOTIFY takes a lock that serialises commits, so writers pay for it only while the relay sleeps.
 -- +goose StatementBegin
 create function outbox_wake() returns trigger language plpgsql as $$
 begin
-    if exists (select from outbox_wakeup where sleeping) then
-        perform pg_notify('outbox', '');
-    end if;
+    perform pg_notify('outbox', '');
     return null;
 end
 $$;
 -- +goose StatementEnd
 
-create trigger outbox_wake after insert on outbox for each statement execute function outbox_wake();
+-- NOTIFY takes a lock that serialises commits, so writers pay for it only while the relay sleeps. Then it holds this
+-- advisory lock ("outboy" in ASCII); else each writer shares it until its transaction ends, which costs a microsecond
+-- and tells the relay, when it wants to sleep, that a row is still to come.
+create trigger outbox_wake after insert on outbox for each statement
+    when (not pg_try_advisory_xact_lock_shared(122550254464889)) execute function outbox_wake();
 
 -- Rows the broker refuses for good, and the later rows of their keys, which wait (parked) to keep the key's order.
 -- A row that is published leaves the table; one that was discarded stays for the record.
@@ -182,7 +173,6 @@ drop table outbox_audit;
 drop table outbox_replay;
 drop table outbox_closed;
 drop table outbox_stuck;
-drop table outbox_wakeup;
 drop table outbox_cursor;
 drop table outbox;
 drop function outbox_wake();

@@ -53,30 +53,36 @@ func (b *bench) insertRun(ctx context.Context, relayed bool) (float64, error) {
 }
 
 // measureWakeup compares writers without the wake-up trigger, with it, and with a trigger that always notifies. The
-// last is the same trigger with the flag of a relay that never wakes up.
+// last is the same trigger beside a relay that never wakes up.
 func measureWakeup(ctx context.Context, b *bench) error {
-	cases := []struct{ name, prepare string }{
-		{"insert_without_trigger", `alter table outbox disable trigger outbox_wake`},
-		{"insert_with_trigger", `alter table outbox enable trigger outbox_wake; update outbox_wakeup set sleeping = false`},
-		{"insert_always_notify", `update outbox_wakeup set sleeping = true`},
+	cases := []struct {
+		name, prepare string
+		asleep        bool
+	}{
+		{"insert_without_trigger", `alter table outbox disable trigger outbox_wake`, false},
+		{"insert_with_trigger", `alter table outbox enable trigger outbox_wake`, false},
+		{"insert_always_notify", `alter table outbox enable trigger outbox_wake`, true},
 	}
 	db, err := b.database(ctx)
 	if err != nil {
 		return err
 	}
 	defer b.drop(ctx, db)
-	stop, err := listen(ctx, db)
-	if err != nil {
-		return err
-	}
-	defer stop()
 	rates := make([]float64, len(cases))
 	for range rounds {
 		for i, c := range cases {
 			if _, err := db.Exec(ctx, c.prepare); err != nil {
 				return err
 			}
+			stop := func() {}
+			if c.asleep {
+				var err error
+				if stop, err = listen(ctx, db); err != nil {
+					return err
+				}
+			}
 			rate, _, err := write(ctx, db, insertWriters, insertTime, 0)
+			stop()
 			if err != nil {
 				return err
 			}
@@ -91,14 +97,16 @@ func measureWakeup(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// listen is a relay that hears every notification.
+// listen is a relay that sleeps, and hears every notification.
 func listen(ctx context.Context, db *database) (stop func(), err error) {
 	conn, err := pgx.Connect(ctx, db.url)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := conn.Exec(ctx, `listen outbox`); err != nil {
-		return nil, err
+	for _, sql := range []string{`listen outbox`, `select pg_advisory_lock(122550254464889)`} {
+		if _, err := conn.Exec(ctx, sql); err != nil {
+			return nil, err
+		}
 	}
 	listening, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})

@@ -88,7 +88,7 @@ func TestARowIsPublishedSoonWhetherTheRelayPollsOrSleeps(t *testing.T) {
 	s := newStage(t)
 	s.relay(t, relay.Options{Quiet: 50 * time.Millisecond, Fallback: time.Hour})
 	for i := 1; i <= 3; i++ {
-		await(t, func() bool { return one[bool](t, s, `select sleeping from outbox_wakeup`) }, "the relay to sleep")
+		await(t, func() bool { return one[bool](t, s, sleepsSQL) }, "the relay to sleep")
 		s.insert(t, "k1", fmt.Sprint(i)) // only the notification can wake it: the fallback is hours away
 		s.broker.Consume(t, topic, i)
 	}

@@ -94,17 +94,16 @@ func (t *term) schedule(ctx context.Context, found int) error {
 			t.nextRead = now.Add(t.breath())
 		}
 		t.busy, t.pause = true, t.options.PollMin
-		return t.sleep(ctx, false)
+		return t.wakeUp(ctx)
 	case t.sleeping:
-		// A writer that looked at the flag just before it was set does not notify: look soon at first.
-		t.pause = min(2*t.pause, t.options.Fallback)
+		t.pause = t.options.Fallback
 	default:
 		t.pause = min(2*t.pause, t.options.PollMax)
 	}
 	t.busy = false
 	t.nextRead = now.Add(t.pause)
 	if t.rows == 0 && now.Sub(t.lastRow) >= t.options.Quiet {
-		return t.sleep(ctx, true)
+		return t.fallAsleep(ctx)
 	}
 	return nil
 }
@@ -126,15 +125,25 @@ func (t *term) breath() time.Duration {
 	return t.options.PollMin
 }
 
-func (t *term) sleep(ctx context.Context, sleeping bool) error {
-	if t.sleeping == sleeping {
+// fallAsleep stays awake while a writer has inserted rows that it has not committed. Asleep, it reads once more at
+// once, for the rows whose writers were done before they could be told to notify.
+func (t *term) fallAsleep(ctx context.Context) error {
+	if t.sleeping {
 		return nil
 	}
-	if err := t.session.SetSleeping(ctx, sleeping); err != nil {
-		return err
+	var err error
+	if t.sleeping, err = t.session.Sleep(ctx); t.sleeping {
+		t.nextRead = time.Time{}
 	}
-	t.sleeping = sleeping
-	return nil
+	return err
+}
+
+func (t *term) wakeUp(ctx context.Context) error {
+	if !t.sleeping {
+		return nil
+	}
+	t.sleeping = false
+	return t.session.WakeUp(ctx)
 }
 
 // wait returns when there may be something to do: an answer of the broker, a new row, the time to read.

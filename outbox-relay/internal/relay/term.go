@@ -95,9 +95,6 @@ const roundTimeout = 30 * time.Second
 // run goes around until ctx ends, and then settles what is in flight, or until the database fails or another relay
 // has taken over.
 func (t *term) run(ctx context.Context) error {
-	if err := t.session.SetSleeping(ctx, false); err != nil {
-		return err
-	}
 	for ctx.Err() == nil {
 		if err := t.round(ctx); err != nil {
 			return err
@@ -263,8 +260,5 @@ func (t *term) drain(ctx context.Context) error {
 	// Detached: ctx has ended, and this write saves everybody duplicates.
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
-	if err := t.advance(last); err != nil {
-		return err
-	}
-	return t.session.SetSleeping(last, false) // nobody would hear the notifications
+	return t.advance(last)
 }

@@ -6,17 +6,29 @@ import (
 	"time"
 )
 
+// The advisory lock that the relay holds while it sleeps: "outboy" in ASCII, as in the trigger outbox_wake.
+const sleepLock = leaderLock + 1
+
 const (
-	sleepSQL = `
-update outbox_wakeup set sleeping = $2
- where sleeping <> $2 and exists (select from outbox_cursor where epoch = $1)`
+	sleepSQL     = `select pg_try_advisory_lock($1)`
+	wakeUpSQL    = `select pg_advisory_unlock($1)`
 	checkTermSQL = `select paused from outbox_cursor where epoch = $1`
 )
 
-// SetSleeping tells writers whether the relay has to be notified of their rows.
-func (s *Session) SetSleeping(ctx context.Context, sleeping bool) error {
-	if _, err := s.conn.Exec(ctx, sleepSQL, s.epoch, sleeping); err != nil {
-		return fmt.Errorf("set the sleeping flag of database %s: %w", s.database, err)
+// Sleep tells writers that the relay has to be notified of their rows, from here to WakeUp or the end of the session.
+// It returns false if a transaction is open that has inserted rows and was told that the relay is awake. So once it
+// returns true, a read finds every row that is not notified of.
+func (s *Session) Sleep(ctx context.Context) (sleeps bool, err error) {
+	if err := s.conn.QueryRow(ctx, sleepSQL, int64(sleepLock)).Scan(&sleeps); err != nil {
+		return false, fmt.Errorf("go to sleep on database %s: %w", s.database, err)
+	}
+	return sleeps, nil
+}
+
+// WakeUp tells writers that the relay looks for rows by itself.
+func (s *Session) WakeUp(ctx context.Context) error {
+	if _, err := s.conn.Exec(ctx, wakeUpSQL, int64(sleepLock)); err != nil {
+		return fmt.Errorf("wake up on database %s: %w", s.database, err)
 	}
 	return nil
 }

@@ -113,19 +113,20 @@ func (d *Database) StartReplay(ctx context.Context, by By, s source.Selection, t
 	if rate <= 0 {
 		return Job{}, fmt.Errorf("%w: the rate must be at least 1 row a second", ErrInvalid)
 	}
+	// Bounded before it is counted, or rows that are published meanwhile would be sent and not counted.
+	highest, err := d.highest(ctx)
+	if err != nil {
+		return Job{}, err
+	}
+	if s.Validate() == nil && (s.ToID == nil || *s.ToID > highest) {
+		s.ToID = &highest
+	}
 	plan, err := d.PlanReplay(ctx, s, topic, nil)
 	if err != nil {
 		return Job{}, err
 	}
 	var job Job
 	err = d.audited(ctx, by, "replay", func(tx pgx.Tx) (map[string]any, error) {
-		var highest int64
-		if err := tx.QueryRow(ctx, highestSQL).Scan(&highest); err != nil {
-			return nil, fmt.Errorf("read the cursor of database %s: %w", d.Name, err)
-		}
-		if s.ToID == nil || *s.ToID > highest {
-			s.ToID = &highest
-		}
 		rows, _ := tx.Query(ctx, startReplaySQL, s.FromID, s.ToID, s.Key, s.Since, s.Until, topic, rate, plan.Rows)
 		if job, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[Job]); err != nil {
 			return nil, fmt.Errorf("start a replay in database %s: %w", d.Name, err)
@@ -133,6 +134,14 @@ func (d *Database) StartReplay(ctx context.Context, by By, s source.Selection, t
 		return map[string]any{"job": job.ID, "rows": plan.Rows, "selection": s, "topic": topic, "rate": rate}, notify(ctx, tx)
 	})
 	return job, err
+}
+
+// highest is the highest id that is published.
+func (d *Database) highest(ctx context.Context) (id int64, err error) {
+	if err := d.pool.QueryRow(ctx, highestSQL).Scan(&id); err != nil {
+		return 0, fmt.Errorf("read the cursor of database %s: %w", d.Name, err)
+	}
+	return id, nil
 }
 
 const (

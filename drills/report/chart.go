@@ -3,9 +3,9 @@ package report
 import (
 	"fmt"
 	"html/template"
-	"math"
-	"strconv"
 	"strings"
+
+	"waybill/drills/axis"
 )
 
 // point is a value at a time in seconds; one that is not known breaks the line.
@@ -52,7 +52,7 @@ func (c chart) svg() template.HTML {
 			}
 		}
 	}
-	step, most := ticks(most)
+	step, most := axis.Ticks(most)
 	x := func(at float64) float64 { return left + at/max(c.Length, 1)*(width-left-right) }
 	y := func(v float64) float64 { return height - bottom - v/most*(height-top-bottom) }
 
@@ -71,11 +71,11 @@ func (c chart) svg() template.HTML {
 	}
 	for v := 0.0; v <= most*1.001; v += step {
 		fmt.Fprintf(&b, `<line class="grid" x1="%g" x2="%g" y1="%.1f" y2="%.1f"/><text x="%g" y="%.1f" text-anchor="end">%s</text>`,
-			left, width-right, y(v), y(v), left-6, y(v)+4, number(v))
+			left, width-right, y(v), y(v), left-6, y(v)+4, axis.Number(v))
 	}
-	seconds, _ := ticks(c.Length)
+	seconds, _ := axis.Ticks(c.Length)
 	for at := 0.0; at <= c.Length; at += seconds {
-		fmt.Fprintf(&b, `<text x="%.1f" y="%g" text-anchor="middle">%s s</text>`, x(at), height-6, number(at))
+		fmt.Fprintf(&b, `<text x="%.1f" y="%g" text-anchor="middle">%s s</text>`, x(at), height-6, axis.Number(at))
 	}
 	for _, l := range c.Lines {
 		fmt.Fprintf(&b, `<path class="%s" d="%s"/>`, l.Class, l.Points.path(x, y))
@@ -97,28 +97,4 @@ func (s series) path(x, y func(float64) float64) string {
 		pen = 'L'
 	}
 	return b.String()
-}
-
-// ticks chooses round steps for an axis that has to reach at least most, and where it ends.
-func ticks(most float64) (step, end float64) {
-	if most <= 0 {
-		return 1, 1
-	}
-	rough := most / 4
-	magnitude := math.Pow(10, math.Floor(math.Log10(rough)))
-	step = 10 * magnitude
-	for _, round := range []float64{1, 2, 5} {
-		if round*magnitude >= rough {
-			step = round * magnitude
-			break
-		}
-	}
-	return step, math.Ceil(most/step) * step
-}
-
-func number(v float64) string {
-	if v >= 1000 {
-		return strconv.FormatFloat(v/1000, 'g', 4, 64) + "k"
-	}
-	return strconv.FormatFloat(v, 'g', 4, 64)
 }

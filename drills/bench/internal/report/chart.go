@@ -3,9 +3,9 @@ package report
 import (
 	"fmt"
 	"html/template"
-	"math"
-	"strconv"
 	"strings"
+
+	"waybill/drills/axis"
 )
 
 // Point is a place on a line.
@@ -50,7 +50,7 @@ func (c Chart) svg() template.HTML {
 		}
 	}
 	farthest = max(farthest, 1e-9)
-	step, most := ticks(most)
+	step, most := axis.Ticks(most)
 	x := func(v float64) float64 { return left + v/farthest*(width-left-right) }
 	y := func(v float64) float64 { return height - bottom - v/most*(height-top-bottom) }
 
@@ -62,7 +62,7 @@ func (c Chart) svg() template.HTML {
 	fmt.Fprintf(&b, `</figcaption><svg viewBox="0 0 %g %g" role="img" aria-label="%s">`, width, height, template.HTMLEscapeString(c.Title))
 	for v := 0.0; v <= most*1.001; v += step {
 		fmt.Fprintf(&b, `<line class="grid" x1="%g" x2="%g" y1="%.1f" y2="%.1f"/><text x="%g" y="%.1f" text-anchor="end">%s</text>`,
-			left, width-right, y(v), y(v), left-6, y(v)+4, number(v))
+			left, width-right, y(v), y(v), left-6, y(v)+4, axis.Number(v))
 	}
 	for _, m := range c.marks(farthest) {
 		fmt.Fprintf(&b, `<text x="%.1f" y="%g" text-anchor="middle">%s</text>`, x(m.At), height-6, template.HTMLEscapeString(m.Label))
@@ -85,33 +85,9 @@ func (c Chart) marks(farthest float64) []Mark {
 		return c.Marks
 	}
 	var marks []Mark
-	step, _ := ticks(farthest)
+	step, _ := axis.Ticks(farthest)
 	for at := 0.0; at <= farthest*1.001; at += step {
-		marks = append(marks, Mark{at, number(at) + c.XUnit})
+		marks = append(marks, Mark{at, axis.Number(at) + c.XUnit})
 	}
 	return marks
-}
-
-// ticks chooses round steps for an axis that has to reach at least most, and where it ends.
-func ticks(most float64) (step, end float64) {
-	if most <= 0 {
-		return 1, 1
-	}
-	rough := most / 4
-	magnitude := math.Pow(10, math.Floor(math.Log10(rough)))
-	step = 10 * magnitude
-	for _, round := range []float64{1, 2, 5} {
-		if round*magnitude >= rough {
-			step = round * magnitude
-			break
-		}
-	}
-	return step, math.Ceil(most/step) * step
-}
-
-func number(v float64) string {
-	if v >= 1000 {
-		return strconv.FormatFloat(v/1000, 'g', 4, 64) + "k"
-	}
-	return strconv.FormatFloat(v, 'g', 4, 64)
 }

@@ -192,7 +192,7 @@ func (t *term) idle(ctx context.Context, pause time.Duration) error {
 		return nil //nolint:nilerr // the loop ends by itself
 	}
 	if err == nil && time.Since(before) < pause {
-		t.nextRead = time.Time{} // notified
+		t.nextRead, t.retried = time.Time{}, time.Time{} // notified: of a row, or of an operator's wish
 	}
 	return err
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"waybill/outbox-relay/internal/relay"
+	"waybill/outbox-relay/internal/source"
 )
 
 func (s *stage) stuck(t *testing.T) int64 {
@@ -105,4 +106,39 @@ func TestParkedRowsWithoutAStuckOneAreReleasedByTheNextLeader(t *testing.T) {
 	s.relay(t, relay.Options{})
 	await(t, func() bool { return s.stuck(t) == 0 }, "no row to be stuck")
 	require.Len(t, s.distinct(t, 100), 100)
+}
+
+// The operator discards a row while its attempt is under way, which ends in another refusal: what waits for the row
+// goes out now, and not when an attempt would have been due.
+func TestADiscardDuringAnAttemptHolds(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.insertMany(t, 1, 3)
+	session, err := source.Connect(t.Context(), "orders", s.db.URL)
+	require.NoError(t, err)
+	leads, err := session.TryLead(t.Context())
+	require.NoError(t, err)
+	require.True(t, leads)
+	_, err = session.Begin(t.Context(), t.Name())
+	require.NoError(t, err)
+	refused := source.Stuck{ID: 1, Key: new("k1"), Topic: topic, Code: "INVALID_RECORD", Error: "no"}
+	step := source.Step{Stuck: []source.Stuck{refused, {ID: 2, Key: refused.Key, Topic: topic, Parked: true}}}
+	for id := int64(1); id <= 3; id++ {
+		step.Settled.AddID(id)
+	}
+	step.Stuck = append(step.Stuck, source.Stuck{ID: 3, Key: refused.Key, Topic: topic, Parked: true})
+	_, err = session.Advance(t.Context(), &step)
+	require.NoError(t, err)
+
+	d := s.ops(t)
+	d.Patience = 1
+	_, err = d.Discard(t.Context(), operator, 1)
+	require.NoError(t, err)
+	_, err = session.Advance(t.Context(), &source.Step{Stuck: []source.Stuck{refused}})
+	require.NoError(t, err)
+	require.True(t, one[bool](t, s, `select next_attempt_at <= now() from outbox_stuck where outbox_id = 1`))
+	session.Close(t.Context())
+
+	s.relay(t, relay.Options{})
+	require.Equal(t, []string{"2", "3"}, s.values(t, 2)["k1"])
 }

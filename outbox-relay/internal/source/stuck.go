@@ -20,7 +20,8 @@ type Stuck struct {
 }
 
 // The first attempt was the one that failed just now. Each further one comes twice as late, up to five minutes, and
-// a little off, so that rows that were refused together are not all tried at once.
+// a little off, so that rows that were refused together are not all tried at once. A row that was discarded while its
+// attempt was under way stays due, so that its followers need not wait for an attempt that will not come.
 const setAsideSQL = `
 insert into outbox_stuck as s (outbox_id, key, topic, parked, error_code, error, attempts, last_attempt_at, next_attempt_at)
 select id, key, topic, parked, code, error,
@@ -32,7 +33,9 @@ select id, key, topic, parked, code, error,
 on conflict (outbox_id) do update
    set parked = false, error_code = excluded.error_code, error = excluded.error,
        attempts = s.attempts + 1, last_attempt_at = now(),
-       next_attempt_at = now() + least(interval '5 minutes', interval '1 second' * 2 ^ least(s.attempts, 10)) * (0.9 + 0.2 * random())
+       next_attempt_at = case when s.discarded_at is null
+           then now() + least(interval '5 minutes', interval '1 second' * 2 ^ least(s.attempts, 10)) * (0.9 + 0.2 * random())
+           else now() end
  where not excluded.parked`
 
 func setAside(ctx context.Context, tx pgx.Tx, rows []Stuck) error {

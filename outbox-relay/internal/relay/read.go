@@ -146,22 +146,16 @@ func (t *term) wakeUp(ctx context.Context) error {
 	return t.session.WakeUp(ctx)
 }
 
-// wait returns when there may be something to do: an answer of the broker, a new row, the time to read.
+// wait returns when there may be something to do: an answer of the broker, a new row, the time to read or to move the
+// cursor.
 func (t *term) wait(ctx context.Context) error {
-	if t.paused {
-		return t.idle(ctx, t.options.Fallback)
-	}
-	pause := time.Until(t.nextRead)
-	if t.room() == 0 {
-		pause = t.options.Fallback
-	}
-	if !t.step.Empty() {
-		pause = min(pause, advanceEvery)
+	pause := min(t.options.Fallback, t.untilDue())
+	if !t.paused && t.room() > 0 {
+		pause = min(pause, time.Until(t.nextRead))
 	}
 	if pause <= 0 || t.broken != nil {
 		return nil
 	}
-	pause = min(pause, t.options.Fallback)
 	if t.rows == 0 {
 		return t.idle(ctx, pause)
 	}

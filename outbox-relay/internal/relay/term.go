@@ -121,7 +121,7 @@ func (t *term) round(ctx context.Context) error {
 		return err
 	}
 	t.collect()
-	if t.due(time.Now()) {
+	if t.untilDue() <= 0 {
 		if err := t.advance(ctx); err != nil {
 			return err
 		}
@@ -142,12 +142,20 @@ func (t *term) round(ctx context.Context) error {
 }
 
 // The cursor is moved at most this often while that is all there is to say: what a crash would send again is at most
-// what was acknowledged in that time.
-const advanceEvery = 5 * time.Millisecond
+// what was acknowledged in that time. A row that comes after a lull moves it at once. At a few hundred rows a second
+// it saves nine statements of ten.
+const advanceEvery = 50 * time.Millisecond
 
-// due says whether the step has to be made durable now.
-func (t *term) due(now time.Time) bool {
-	return !t.step.Empty() && (!t.step.Plain() || now.Sub(t.advanced) >= advanceEvery)
+// untilDue is how long it may take until the step is made durable.
+func (t *term) untilDue() time.Duration {
+	switch {
+	case t.step.Empty():
+		return t.options.Fallback
+	case t.step.Plain():
+		return time.Until(t.advanced.Add(advanceEvery))
+	default:
+		return 0
+	}
 }
 
 // advance makes durable what has been settled since the last time.

@@ -32,7 +32,7 @@ type options struct {
 	Backlog   int64         `default:"200000" help:"How many orders are taken while the broker is down."`
 	Memory    time.Duration `default:"60s" help:"How long memory is watched."`
 	History   int64         `default:"1000000" help:"How many finished orders growth is measured with."`
-	Rate      float64       `help:"Take this for the highest rate where it has not been measured in the same run."`
+	Rate      float64       `help:"Take this for the highest rate, rather than search for it."`
 	Dir       string        `default:".waybill/bench" help:"Where the stack keeps its data. Relative to the source tree."`
 	HTML      string        `name:"html" default:".waybill/bench.html" help:"Where the report goes. Relative to the source tree."`
 	KeepGoing bool          `help:"Go on with the next part where one fails."`

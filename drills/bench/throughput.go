@@ -45,14 +45,13 @@ func search(ctx context.Context, sys *system.System, length time.Duration) (floa
 	if err != nil {
 		return 0, err
 	}
-	half := t.moments[len(t.moments)/2]
-	last := t.moments[len(t.moments)-1]
-	return 0.97 * float64(last.confirmed()-half.confirmed()) / last.At.Sub(half.At).Seconds(), nil
+	return 0.97 * t.ended(), nil
 }
 
-// sustained tries a rate for a time, and a lower one if the backlog grew, until one holds.
+// sustained tries a rate for a time, and a lower one if the backlog grew, until one holds. How many orders ended a
+// second under too many says how low.
 func (b *bench) sustained(ctx context.Context, sys *system.System, rate float64, length time.Duration) (*trial, error) {
-	const tries = 4
+	const tries = 6
 	for range tries {
 		b.say("trying %.0f orders/s for %s", rate, length)
 		t, err := try(ctx, sys, openloop.Config{Rate: rate}, length, nil)
@@ -62,16 +61,19 @@ func (b *bench) sustained(ctx context.Context, sys *system.System, rate float64,
 		if t.steady() {
 			return t, nil
 		}
-		rate *= 0.93
+		rate = min(0.95*rate, max(0.98*t.ended(), 0.8*rate))
 	}
 	return nil, errNotSustained
 }
 
-// throughput searches for the highest rate of sagas and sustains it.
+// throughput searches for the highest rate of sagas, unless it was given, and sustains it.
 func (b *bench) throughput(ctx context.Context) error {
-	rate, err := search(ctx, b.sys, b.Search)
-	if err != nil {
-		return err
+	rate := b.Rate
+	if rate == 0 {
+		var err error
+		if rate, err = search(ctx, b.sys, b.Search); err != nil {
+			return err
+		}
 	}
 	t, err := b.sustained(ctx, b.sys, rate, b.Sustain)
 	if err != nil {

@@ -98,6 +98,12 @@ func (t *trial) watch(ctx context.Context, sys *system.System, done <-chan struc
 // accepted is how many orders the trial placed.
 func (t *trial) accepted() float64 { return float64(t.load.Accepted()) }
 
+// ended is how many orders ended a second in the second half.
+func (t *trial) ended() float64 {
+	half, last := t.moments[len(t.moments)/2], t.moments[len(t.moments)-1]
+	return float64(last.confirmed()-half.confirmed()) / last.At.Sub(half.At).Seconds()
+}
+
 // steady says whether the backlog did not grow, once the load was under way: whether on average as much
 // waited in the last third as in the one before, but for a hundredth of what was ordered meanwhile, and
 // what comes and goes within a tenth of a second.

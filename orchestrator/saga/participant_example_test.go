@@ -33,7 +33,7 @@ func Example_participant() {
 				err := json.Unmarshal(d.Value, &c)
 				return c.ID, c, err
 			},
-			Apply: func(ctx context.Context, tx pgx.Tx, batch []inbox.Received[reserveStock]) ([]outbox.Message, error) {
+			Apply: func(ctx context.Context, tx *inbox.Tx, batch []inbox.Received[reserveStock]) ([]outbox.Message, error) {
 				var replies []outbox.Message
 				for _, r := range batch {
 					verdict, err := carryOut(ctx, tx, r.Message)

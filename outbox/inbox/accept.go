@@ -32,34 +32,55 @@ func Accept(ctx context.Context, tx pgx.Tx, consumer string, entries []Entry) ([
 	if len(entries) == 0 {
 		return nil, nil
 	}
-	first := make(map[uuid.UUID]int, len(entries))
+	accepting, batch := accept(consumer, entries), &pgx.Batch{}
+	accepting.queue(batch)
+	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+		return nil, fmt.Errorf("record %d messages in the inbox: %w", len(entries), err)
+	}
+	return accepting.fresh(), nil
+}
+
+// acceptance is one insert into the inbox.
+type acceptance struct {
+	args  []any
+	first map[[16]byte]int // where each id stands first
+	isNew []bool
+}
+
+func accept(consumer string, entries []Entry) *acceptance {
+	a := &acceptance{first: make(map[[16]byte]int, len(entries)), isNew: make([]bool, len(entries))}
 	ids, topics := make([][16]byte, 0, len(entries)), make([]string, 0, len(entries)) // what pgx encodes as it is
 	partitions, offsets := make([]int32, 0, len(entries)), make([]int64, 0, len(entries))
 	for i, e := range entries {
-		if _, twice := first[e.EventID]; twice {
+		if _, twice := a.first[e.EventID]; twice {
 			continue
 		}
-		first[e.EventID] = i
+		a.first[e.EventID] = i
 		ids, topics = append(ids, e.EventID), append(topics, e.Delivery.Topic)
 		partitions, offsets = append(partitions, e.Delivery.Partition), append(offsets, e.Delivery.Offset)
 	}
-	rows, err := tx.Query(ctx, acceptSQL, consumer, ids, topics, partitions, offsets)
-	if err != nil {
-		return nil, fmt.Errorf("record %d messages in the inbox: %w", len(ids), err)
-	}
-	added, err := pgx.CollectRows(rows, pgx.RowTo[[16]byte])
-	if err != nil {
-		return nil, fmt.Errorf("record %d messages in the inbox: %w", len(ids), err)
-	}
-	isNew := make([]bool, len(entries))
-	for _, id := range added {
-		isNew[first[id]] = true
-	}
-	fresh := make([]int, 0, len(added))
-	for i := range entries {
-		if isNew[i] {
+	a.args = []any{consumer, ids, topics, partitions, offsets}
+	return a
+}
+
+func (a *acceptance) queue(batch *pgx.Batch) {
+	batch.Queue(acceptSQL, a.args...).Query(func(rows pgx.Rows) error {
+		var id [16]byte
+		_, err := pgx.ForEachRow(rows, []any{&id}, func() error {
+			a.isNew[a.first[id]] = true
+			return nil
+		})
+		return err
+	})
+}
+
+// fresh returns the indexes of the new entries.
+func (a *acceptance) fresh() []int {
+	fresh := make([]int, 0, len(a.isNew))
+	for i, yes := range a.isNew {
+		if yes {
 			fresh = append(fresh, i)
 		}
 	}
-	return fresh, nil
+	return fresh
 }

@@ -120,7 +120,7 @@ func (e *effects) processor() *inbox.Processor[string] {
 			}
 			return uuid.NewSHA1(uuid.NameSpaceOID, d.Value), string(d.Value), nil
 		},
-		Apply: func(ctx context.Context, tx pgx.Tx, batch []inbox.Received[string]) ([]outbox.Message, error) {
+		Apply: func(ctx context.Context, tx *inbox.Tx, batch []inbox.Received[string]) ([]outbox.Message, error) {
 			var replies []outbox.Message
 			for _, m := range batch {
 				if _, err := tx.Exec(ctx, `insert into effect values ($1)`, m.Message); err != nil {
@@ -255,7 +255,7 @@ func ExampleProcessor() {
 			id, err := uuid.Parse(d.Header("ce_id"))
 			return id, string(d.Value), err
 		},
-		Apply: func(ctx context.Context, tx pgx.Tx, batch []inbox.Received[string]) ([]outbox.Message, error) {
+		Apply: func(ctx context.Context, tx *inbox.Tx, batch []inbox.Received[string]) ([]outbox.Message, error) {
 			var answers []outbox.Message
 			for _, m := range batch {
 				answers = append(answers, outbox.Message{Topic: "greetings", Type: "Greeted", Payload: []byte("hello " + m.Message)})

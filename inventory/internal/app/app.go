@@ -4,7 +4,6 @@ package app
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"time"
 
@@ -85,13 +84,8 @@ func consume(cfg kafka.Config, handler *consumer.Handler, log *slog.Logger, reg 
 		Group:     contracts.GroupInventory,
 		ClientID:  telemetry.Name("inventory"),
 		Topics:    []string{contracts.TopicInventoryCommands},
-		Transient: transient,
+		Transient: chassispg.Transient,
 	}, handler, func(m kafka.Message) inbox.Delivery { return inbox.Delivery(m) }, log, reg)
-}
-
-// transient tells what time mends from what a message brings about.
-func transient(err error) bool {
-	return chassispg.Transient(err) || errors.Is(err, postgres.ErrConflict)
 }
 
 // Addr is where the service answers HTTP, host:port.

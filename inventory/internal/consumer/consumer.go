@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"waybill/contracts"
@@ -18,9 +19,10 @@ import (
 	"waybill/outbox/inbox"
 )
 
-// Store applies commands inside a transaction and returns the answer to each.
+// Store queues the statements that read what commands need, and write what was decided about them.
 type Store interface {
-	Apply(ctx context.Context, tx pgx.Tx, commands []stock.Command) ([]stock.Reply, error)
+	Load(batch *pgx.Batch, commands []stock.Command) *stock.Known
+	Save(batch *pgx.Batch, decision stock.Decision)
 }
 
 // Handler makes the effects of commands durable, once each. It is safe for concurrent use.
@@ -32,7 +34,7 @@ type Handler struct {
 }
 
 // New returns a handler whose transactions begin on db.
-func New(db inbox.Begin, store Store, log *slog.Logger, reg prometheus.Registerer) *Handler {
+func New(db *pgxpool.Pool, store Store, log *slog.Logger, reg prometheus.Registerer) *Handler {
 	h := &Handler{store: store, log: log, metrics: newMetrics(reg)}
 	h.inbox = inbox.Processor[stock.Command]{
 		Consumer: contracts.GroupInventory,
@@ -48,14 +50,15 @@ type command = inbox.Received[stock.Command]
 // Process applies a batch of deliveries in one transaction. When it returns nil the batch is
 // durable; after an error nothing of it has happened.
 func (h *Handler) Process(ctx context.Context, batch []inbox.Delivery) error {
+	var known *stock.Known
 	var commands []command
 	var replies []stock.Reply
 	attempt := h.inbox
-	attempt.Apply = func(ctx context.Context, tx pgx.Tx, received []command) (_ []outbox.Message, err error) {
-		commands = received
-		if replies, err = h.store.Apply(ctx, tx, messages(received)); err != nil {
-			return nil, err
-		}
+	attempt.Load = func(reads *pgx.Batch, received []command) { known = h.store.Load(reads, messages(received)) }
+	attempt.Apply = func(_ context.Context, tx *inbox.Tx, received []command) ([]outbox.Message, error) {
+		decision := stock.Decide(known.OnHand, known.Reservations, messages(received))
+		h.store.Save(&tx.Last, decision)
+		commands, replies = received, decision.Replies
 		return answers(received, replies, time.Now())
 	}
 	if err := attempt.Process(ctx, batch); err != nil {

@@ -1,7 +1,6 @@
 package consumer_test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -254,29 +253,21 @@ func (b *bench) inbox() (n int) {
 	return n
 }
 
-// broken is a database whose transactions do all they should, and then cannot be committed.
-type broken struct{ *pgxpool.Pool }
+// broken is a store whose last statement fails when all the others are done.
+type broken struct{ *postgres.Store }
 
-func (b broken) Begin(ctx context.Context) (pgx.Tx, error) {
-	tx, err := b.Pool.Begin(ctx)
-	return brokenTx{tx}, err
-}
-
-type brokenTx struct{ pgx.Tx }
-
-var errCommit = errors.New("cannot commit")
-
-func (t brokenTx) Commit(ctx context.Context) error {
-	return errors.Join(errCommit, t.Rollback(ctx))
+func (b broken) Save(batch *pgx.Batch, d stock.Decision) {
+	b.Store.Save(batch, d)
+	batch.Queue("select 1 / 0")
 }
 
 func TestARollbackLeavesNothingAndCountsNothing(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	reg := prometheus.NewRegistry()
-	failing := consumer.New(broken{b.pool}, b.store, slog.New(slog.DiscardHandler), reg)
+	failing := consumer.New(b.pool, broken{b.store}, slog.New(slog.DiscardHandler), reg)
 	batch := []inbox.Delivery{b.delivery(reserve(1, "burger", 2)), b.raw("{")}
-	require.ErrorIs(t, failing.Process(t.Context(), batch), errCommit)
+	require.ErrorContains(t, failing.Process(t.Context(), batch), "division by zero")
 	require.Empty(t, b.outbox())
 	require.Zero(t, b.inbox())
 	b.requireOnHand(5)

@@ -38,7 +38,7 @@ type client struct {
 
 func newClient(t *testing.T) *client {
 	t.Helper()
-	db := pgtest.New(t, migrations.Inventory)
+	db := pgtest.New(t, migrations.Outbox, migrations.Inventory)
 	store := postgres.NewStore(db.Pool)
 	return &client{t, serve(t, store, slog.New(slog.DiscardHandler)), db, store}
 }
@@ -83,10 +83,11 @@ func (c *client) get(status int, method, path, body string) map[string]any {
 
 func (c *client) apply(commands ...stock.Command) {
 	c.t.Helper()
-	require.NoError(c.t, pgx.BeginFunc(c.t.Context(), c.db.Pool, func(tx pgx.Tx) error {
-		_, err := c.store.Apply(c.t.Context(), tx, commands)
-		return err
-	}))
+	var reads, writes pgx.Batch // each a transaction; nobody else is here
+	known := c.store.Load(&reads, commands)
+	require.NoError(c.t, c.db.Pool.SendBatch(c.t.Context(), &reads).Close())
+	c.store.Save(&writes, stock.Decide(known.OnHand, known.Reservations, commands))
+	require.NoError(c.t, c.db.Pool.SendBatch(c.t.Context(), &writes).Close())
 }
 
 func TestSetStockAndSeeIt(t *testing.T) {

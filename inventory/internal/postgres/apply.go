@@ -1,36 +1,10 @@
 package postgres
 
 import (
-	"context"
-	"errors"
-	"fmt"
-
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"waybill/inventory/internal/stock"
 )
-
-// ErrConflict is wrapped by Apply's error when another transaction settled one of the orders in the
-// meantime. That takes two consumers that hold commands of one order, as they may for a moment when
-// partitions move. Try again: the transaction will find what the other one did.
-var ErrConflict = errors.New("another transaction settled the same order")
-
-// Apply makes the effects of commands inside tx, as if they came one after the other, and returns
-// the answer to each. The rows that it reads are locked in the order of their keys, and all
-// reservations before all stock, so that two transactions wait for one another but never in a ring.
-// After an error tx has to be rolled back.
-func (*Store) Apply(ctx context.Context, tx pgx.Tx, commands []stock.Command) ([]stock.Reply, error) {
-	onHand, known, err := load(ctx, tx, commands)
-	if err != nil {
-		return nil, fmt.Errorf("lock stock for %d commands: %w", len(commands), err)
-	}
-	decision := stock.Decide(onHand, known, commands)
-	if err := save(ctx, tx, decision); err != nil {
-		return nil, fmt.Errorf("write reservations of %d commands: %w", len(commands), err)
-	}
-	return decision.Replies, nil
-}
 
 const lockReservationsSQL = `
 select order_id, coalesce(sku, '') as sku, coalesce(quantity, 0) as quantity, state, reason, created_at, updated_at
@@ -54,8 +28,10 @@ where sku = any ($1::text[] || array(
 order by sku
 for no key update`
 
-// load locks and reads what the decision needs, in one round trip.
-func load(ctx context.Context, tx pgx.Tx, commands []stock.Command) (onHand map[string]int64, known []stock.Reservation, err error) {
+// Load queues the reads that [stock.Decide] needs for commands, and returns what they will have found when the batch has
+// been sent. The rows are locked until the transaction ends, in the order of their keys, and all reservations before all
+// stock, so that two transactions wait for one another but never in a ring.
+func (*Store) Load(batch *pgx.Batch, commands []stock.Command) *stock.Known {
 	var orders, releases []int64
 	var skus []string
 	for _, c := range commands {
@@ -66,67 +42,68 @@ func load(ctx context.Context, tx pgx.Tx, commands []stock.Command) (onHand map[
 			skus = append(skus, c.SKU)
 		}
 	}
-	onHand = make(map[string]int64)
-	var batch pgx.Batch
+	found := &stock.Known{OnHand: make(map[string]int64)}
 	batch.Queue(lockReservationsSQL, orders).Query(func(rows pgx.Rows) (err error) {
-		known, err = pgx.CollectRows(rows, pgx.RowToStructByName[stock.Reservation])
+		found.Reservations, err = pgx.CollectRows(rows, pgx.RowToStructByName[stock.Reservation])
 		return err
 	})
 	batch.Queue(lockStockSQL, skus, releases).Query(func(rows pgx.Rows) error {
 		var sku string
 		var items int64
 		_, err := pgx.ForEachRow(rows, []any{&sku, &items}, func() error {
-			onHand[sku] = items
+			found.OnHand[sku] = items
 			return nil
 		})
 		return err
 	})
-	return onHand, known, tx.SendBatch(ctx, &batch).Close()
+	return found
 }
 
 const moveSQL = `
-update stock
-set on_hand = stock.on_hand + m.delta, updated_at = now()
-from unnest($1::text[], $2::bigint[]) as m (sku, delta)
-where stock.sku = m.sku`
+with moved as (
+    update stock
+    set on_hand = stock.on_hand + m.delta, updated_at = now()
+    from unnest($1::text[], $2::bigint[]) as m (sku, delta)
+    where stock.sku = m.sku
+    returning 1)
+select inbox_expect(count(*), cardinality($1)) from moved`
 
+// A row that is there already was settled by another transaction in the meantime. That takes two consumers that hold
+// commands of one order, as they may for a moment when partitions move.
 const addSQL = `
-insert into reservations (order_id, sku, quantity, state, reason)
-select order_id, nullif(sku, ''), nullif(quantity, 0), state, reason
-from unnest($1::bigint[], $2::text[], $3::int[], $4::text[], $5::text[])
-  as r (order_id, sku, quantity, state, reason)
-on conflict do nothing`
+with added as (
+    insert into reservations (order_id, sku, quantity, state, reason)
+    select order_id, nullif(sku, ''), nullif(quantity, 0), state, reason
+    from unnest($1::bigint[], $2::text[], $3::int[], $4::text[], $5::text[])
+      as r (order_id, sku, quantity, state, reason)
+    on conflict do nothing
+    returning 1)
+select inbox_expect(count(*), cardinality($1)) from added`
 
 const releaseSQL = `
-update reservations
-set state = 'RELEASED', updated_at = now()
-where order_id = any ($1::bigint[]) and state = 'RESERVED'`
+with released as (
+    update reservations
+    set state = 'RELEASED', updated_at = now()
+    where order_id = any ($1::bigint[]) and state = 'RESERVED'
+    returning 1)
+select inbox_expect(count(*), cardinality($1)) from released`
 
-// save writes the decision in one round trip. Each statement must hit as many rows as were decided.
-func save(ctx context.Context, tx pgx.Tx, d stock.Decision) error {
-	var batch pgx.Batch
-	queue := func(rows int, sql string, args ...any) {
-		if rows == 0 {
-			return
+// Save queues what was decided. Each statement fails with a serialization failure unless it hits as many rows as were
+// decided: another transaction was faster, and the next attempt will find what it did.
+func (*Store) Save(batch *pgx.Batch, d stock.Decision) {
+	if len(d.Moves) > 0 {
+		skus, deltas := make([]string, len(d.Moves)), make([]int64, len(d.Moves))
+		for i, m := range d.Moves {
+			skus[i], deltas[i] = m.SKU, m.Delta
 		}
-		batch.Queue(sql, args...).Exec(func(tag pgconn.CommandTag) error {
-			if tag.RowsAffected() != int64(rows) {
-				return ErrConflict
-			}
-			return nil
-		})
+		batch.Queue(moveSQL, skus, deltas)
 	}
-	skus, deltas := make([]string, len(d.Moves)), make([]int64, len(d.Moves))
-	for i, m := range d.Moves {
-		skus[i], deltas[i] = m.SKU, m.Delta
+	if len(d.Added) > 0 {
+		batch.Queue(addSQL, columns(d.Added)...)
 	}
-	queue(len(d.Moves), moveSQL, skus, deltas)
-	queue(len(d.Added), addSQL, columns(d.Added)...)
-	queue(len(d.Released), releaseSQL, d.Released)
-	if batch.Len() == 0 {
-		return nil // all of it was known
+	if len(d.Released) > 0 {
+		batch.Queue(releaseSQL, d.Released)
 	}
-	return tx.SendBatch(ctx, &batch).Close()
 }
 
 // columns turns reservations into one array a column, the shape that unnest takes.

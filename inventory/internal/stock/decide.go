@@ -51,6 +51,12 @@ const (
 	reasonReleased      = "already released"
 )
 
+// Known is what has to be known to decide about commands; see [Decide].
+type Known struct {
+	OnHand       map[string]int64
+	Reservations []Reservation
+}
+
 // Decision is what a batch of commands changes, and the replies.
 type Decision struct {
 	Replies  []Reply       // one a command, in their order

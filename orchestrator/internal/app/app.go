@@ -4,7 +4,6 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -66,10 +65,10 @@ func New(ctx context.Context, c Config, sagas Sagas, log *slog.Logger) (_ *App, 
 		Pool: pool, Registry: sagas.Registry, Encode: sagas.Encode, Log: log,
 		Observe: m.transition, Unknown: func(saga.Message) { m.unknown.Inc() },
 	}
-	handler := &backlog{Processor: processor(store, sagas.Decode, m), full: max(1, c.BatchSize/2)}
+	handler := &backlog{handler: newHandler(store, sagas.Decode, m), full: max(1, c.BatchSize/2)}
 	consumer, err := kafka.NewConsumer(c.Kafka, kafka.ConsumerOptions{
 		Group: Group, ClientID: telemetry.Name(Group),
-		Topics: sagas.Topics, BatchSize: c.BatchSize, Transient: transient,
+		Topics: sagas.Topics, BatchSize: c.BatchSize, Transient: chassispg.Transient,
 	}, handler, func(m kafka.Message) inbox.Delivery { return inbox.Delivery(m) }, log, reg)
 	if err != nil {
 		return nil, err
@@ -109,11 +108,6 @@ func (a *App) serve(ctx context.Context, c Config, store *postgres.Store, reg *p
 	}
 	api.Register(a.server.API)
 	return nil
-}
-
-// transient tells what time mends from what a message brings about.
-func transient(err error) bool {
-	return chassispg.Transient(err) || errors.Is(err, postgres.ErrConflict)
 }
 
 // deadlines is the loop that acts on deadlines, unless it is held up.

@@ -73,19 +73,38 @@ func encode(c saga.Command) (outbox.Message, error) {
 	return outbox.Message(record), err
 }
 
-// processor applies batches of messages to the sagas of a store.
-func processor(store *postgres.Store, decode func(inbox.Delivery) (uuid.UUID, saga.Message, error), m *metrics) *inbox.Processor[saga.Message] {
-	return &inbox.Processor[saga.Message]{
-		Consumer: Group,
-		DB:       store.Pool,
-		Decode:   decode,
-		Apply: func(ctx context.Context, tx pgx.Tx, batch []inbox.Received[saga.Message]) ([]outbox.Message, error) {
-			events := make([]postgres.Event, len(batch))
-			for i, r := range batch {
-				events[i] = postgres.Event{Saga: r.Message.Key, Input: r.Message}
-			}
-			return store.Apply(ctx, tx, events, time.Now())
-		},
-		Observe: m.outcome,
+// handler applies batches of messages to the sagas of a store. It is safe for concurrent use.
+type handler struct {
+	store *postgres.Store
+	inbox inbox.Processor[saga.Message]
+}
+
+func newHandler(store *postgres.Store, decode func(inbox.Delivery) (uuid.UUID, saga.Message, error), m *metrics) *handler {
+	return &handler{store, inbox.Processor[saga.Message]{Consumer: Group, DB: store.Pool, Decode: decode, Observe: m.outcome}}
+}
+
+// Process implements kafka.Handler.
+func (h *handler) Process(ctx context.Context, batch []inbox.Delivery) error {
+	var sagas postgres.Loaded
+	attempt := h.inbox
+	attempt.Load = func(reads *pgx.Batch, received []inbox.Received[saga.Message]) {
+		ids := make([]string, len(received))
+		for i, r := range received {
+			ids[i] = r.Message.Key
+		}
+		sagas = h.store.Load(reads, ids)
 	}
+	attempt.Apply = func(_ context.Context, tx *inbox.Tx, received []inbox.Received[saga.Message]) ([]outbox.Message, error) {
+		events := make([]postgres.Event, len(received))
+		for i, r := range received {
+			events[i] = postgres.Event{Saga: r.Message.Key, Input: r.Message}
+		}
+		return h.store.Decide(&tx.Last, sagas, events, time.Now())
+	}
+	return attempt.Process(ctx, batch)
+}
+
+// Reject implements kafka.Handler.
+func (h *handler) Reject(ctx context.Context, d inbox.Delivery, reason error) error {
+	return h.inbox.Reject(ctx, d, reason)
 }

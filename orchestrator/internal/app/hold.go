@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"waybill/orchestrator/internal/poller"
-	"waybill/orchestrator/saga"
 	"waybill/outbox/inbox"
 )
 
@@ -32,7 +31,7 @@ func hold(b *backlog, w *brokerWatch) func(time.Duration) bool {
 
 // backlog is a handler that remembers when it last had its hands full.
 type backlog struct {
-	*inbox.Processor[saga.Message]
+	*handler
 	full     int          // messages that make a batch a full one
 	lastFull atomic.Int64 // Unix nanoseconds
 }
@@ -42,7 +41,7 @@ func (b *backlog) Process(ctx context.Context, batch []inbox.Delivery) error {
 	if len(batch) >= b.full {
 		b.lastFull.Store(time.Now().UnixNano())
 	}
-	return b.Processor.Process(ctx, batch)
+	return b.handler.Process(ctx, batch)
 }
 
 // busy says whether messages are probably waiting to be read.

@@ -93,7 +93,7 @@ type participant struct {
 
 const effectsSQL = `create table effects (key text primary key, done boolean not null, undone boolean not null)`
 
-func (p *participant) apply(ctx context.Context, tx pgx.Tx, batch []inbox.Received[saga.Message]) ([]outbox.Message, error) {
+func (p *participant) apply(ctx context.Context, tx *inbox.Tx, batch []inbox.Received[saga.Message]) ([]outbox.Message, error) {
 	var out []outbox.Message
 	for _, r := range batch {
 		m := r.Message

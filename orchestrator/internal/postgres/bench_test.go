@@ -90,7 +90,7 @@ func carry(b *testing.B, s *postgres.Store, from, n int64) {
 			if _, err = inbox.Accept(b.Context(), tx, "orchestrator", entries); err != nil {
 				return err
 			}
-			if last, err = s.Apply(b.Context(), tx, events, time.Now()); err != nil {
+			if last, err = applyIn(b.Context(), s, tx, events, time.Now()); err != nil {
 				return err
 			}
 			return outbox.Append(b.Context(), tx, last...)

@@ -52,24 +52,29 @@ func (s *Store) ApplyDue(ctx context.Context, now time.Time, limit int) (int, er
 }
 
 func (s *Store) applyDue(ctx context.Context, tx pgx.Tx, due []saga.State, now time.Time) error {
-	w := work{store: s, sagas: make(map[string]saga.State, len(due)), before: make(map[string]int, len(due))}
+	loaded := make(Loaded, len(due))
+	for _, state := range due {
+		loaded[state.ID] = state
+	}
+	w := s.work(loaded)
 	var refused []string
 	for _, state := range due {
-		w.sagas[state.ID], w.before[state.ID] = state, state.Revision
 		if err := w.apply(Event{Saga: state.ID, Input: saga.Due{}}, now); err != nil {
 			s.Log.Error("deadline cannot be acted on", "saga", state.ID, "definition", state.Definition, "error", err)
 			refused = append(refused, state.ID)
 		}
 	}
+	var writes pgx.Batch
 	if len(refused) > 0 {
-		if _, err := tx.Exec(ctx, postponeSQL, refused, now.Add(unclaimed)); err != nil {
-			return err
-		}
+		writes.Queue(postponeSQL, refused, now.Add(unclaimed))
 	}
-	if err := w.save(ctx, tx); err != nil {
+	if err := w.save(&writes); err != nil {
 		return err
 	}
-	return outbox.Append(ctx, tx, w.messages...)
+	if err := outbox.Queue(&writes, w.messages...); err != nil {
+		return err
+	}
+	return tx.SendBatch(ctx, &writes).Close()
 }
 
 // A definition that cannot make a command must not hold up the other sagas.

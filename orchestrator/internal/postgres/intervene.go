@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"waybill/orchestrator/saga"
 	"waybill/outbox"
@@ -18,20 +19,22 @@ import (
 func (s *Store) Intervene(ctx context.Context, id string, in saga.Input, now time.Time) error {
 	for {
 		err := s.intervene(ctx, id, in, now)
-		if !errors.Is(err, ErrConflict) || ctx.Err() != nil {
+		if !conflict(err) || ctx.Err() != nil {
 			return err
 		}
 		// A message was faster: decide again about what it left.
 	}
 }
 
+// conflict says that a saga was changed by someone else after it was loaded.
+func conflict(err error) bool {
+	pgErr, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && pgErr.Code == "40001" // serialization_failure
+}
+
 func (s *Store) intervene(ctx context.Context, id string, in saga.Input, now time.Time) error {
 	err := pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
-		out, err := s.Apply(ctx, tx, []Event{{Saga: id, Input: in}}, now)
-		if err != nil {
-			return err
-		}
-		return outbox.Append(ctx, tx, out...)
+		return s.apply(ctx, tx, Event{Saga: id, Input: in}, now)
 	})
 	if errors.Is(err, saga.ErrUnknownSaga) {
 		return ErrNotFound
@@ -40,6 +43,23 @@ func (s *Store) intervene(ctx context.Context, id string, in saga.Input, now tim
 		return fmt.Errorf("intervene: %w", err)
 	}
 	return nil
+}
+
+// apply applies one event inside tx, with the messages that it causes.
+func (s *Store) apply(ctx context.Context, tx pgx.Tx, e Event, now time.Time) error {
+	var reads, writes pgx.Batch
+	loaded := s.Load(&reads, []string{e.Saga})
+	if err := tx.SendBatch(ctx, &reads).Close(); err != nil {
+		return err
+	}
+	messages, err := s.Decide(&writes, loaded, []Event{e}, now)
+	if err == nil {
+		err = outbox.Queue(&writes, messages...)
+	}
+	if err != nil {
+		return err
+	}
+	return tx.SendBatch(ctx, &writes).Close()
 }
 
 // OutboxRow is what became of a message in a service's outbox.

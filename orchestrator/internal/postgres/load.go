@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -34,25 +33,28 @@ type row struct {
 const columns = `id, definition, version, phase, parked_from, stage, steps, data, reason, revision, stale, held, trace, started_at, updated_at, ended_at`
 
 // Without a lock: sagas of a batch are hardly ever changed by anyone else, and
-// a lock writes to each row. save finds out if one was.
+// a lock writes to each row. What save queues finds out if one was.
 const loadSQL = `
 select ` + columns + `
 from sagas where id = any ($1)`
 
-func load(ctx context.Context, tx pgx.Tx, ids []string) (map[string]saga.State, error) {
-	rows, err := tx.Query(ctx, loadSQL, ids)
-	if err != nil {
-		return nil, fmt.Errorf("load sagas: %w", err)
-	}
-	found, err := states(rows)
-	if err != nil {
-		return nil, fmt.Errorf("load sagas: %w", err)
-	}
-	sagas := make(map[string]saga.State, len(ids))
-	for _, s := range found {
-		sagas[s.ID] = s
-	}
-	return sagas, nil
+// Loaded are sagas by id, as [Store.Load] found them.
+type Loaded map[string]saga.State
+
+// Load queues a read of those of the sagas that exist, and returns what it will have found when the batch has been sent.
+func (*Store) Load(batch *pgx.Batch, ids []string) Loaded {
+	loaded := make(Loaded, len(ids))
+	batch.Queue(loadSQL, ids).Query(func(rows pgx.Rows) error {
+		found, err := states(rows)
+		if err != nil {
+			return fmt.Errorf("load sagas: %w", err)
+		}
+		for _, s := range found {
+			loaded[s.ID] = s
+		}
+		return nil
+	})
+	return loaded
 }
 
 func states(rows pgx.Rows) ([]saga.State, error) {

@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -30,9 +29,10 @@ from unnest($1::text[], $2::int[], $3::text[], $4::int[], $5::text[], $6::text[]
         steps, data, parked_from, held, started_at, updated_at, ended_at, trace)`
 
 // A saga that was changed since it was loaded has another revision: its row is
-// not updated, and save says ErrConflict. $17, when the saga began, never
+// not updated, and the statement fails. $17, when the saga began, never
 // changes: here it is left out.
 const updateSQL = `
+with changed as (
 update sagas s
 set revision = n.revision, phase = n.phase, state = n.state, step = n.step, attempt = n.attempt,
     deadline = ` + openUntil + `, reason = n.reason, stale = n.stale, stage = n.stage, steps = n.steps, data = n.data,
@@ -42,15 +42,17 @@ from unnest($1::text[], $2::int[], $3::text[], $4::int[], $5::text[], $6::text[]
             $16::jsonb[], $17::timestamptz[], $18::timestamptz[], $19::timestamptz[], $20::int[])
   as n (id, revision, definition, version, phase, state, step, attempt, deadline, reason, stale, stage,
         steps, data, parked_from, held, started_at, updated_at, ended_at, seen)
-where s.id = n.id and s.revision = n.seen`
+where s.id = n.id and s.revision = n.seen
+returning 1)
+select inbox_expect(count(*), cardinality($1)) from changed`
 
 const historySQL = `
 insert into saga_transitions (saga_id, seq, at, kind, from_state, to_state, step, cause_id, cause_type, actor, note, commands)
 select * from unnest($1::text[], $2::int[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[],
                      $8::uuid[], $9::text[], $10::text[], $11::text[], $12::jsonb[])`
 
-// save writes the changed sagas and the history in one round trip.
-func (w *work) save(ctx context.Context, tx pgx.Tx) error {
+// save queues what writes the changed sagas and the history.
+func (w *work) save(batch *pgx.Batch) error {
 	if len(w.changed) == 0 {
 		return nil
 	}
@@ -68,7 +70,6 @@ func (w *work) save(ctx context.Context, tx pgx.Tx) error {
 			return err
 		}
 	}
-	batch := &pgx.Batch{}
 	if fresh.len() > 0 {
 		batch.Queue(insertSQL, append(fresh.args(), fresh.traces)...)
 	}
@@ -80,29 +81,6 @@ func (w *work) save(ctx context.Context, tx pgx.Tx) error {
 		return err
 	}
 	batch.Queue(historySQL, history...)
-	results := tx.SendBatch(ctx, batch)
-	if err := expect(results, fresh.len(), known.len(), len(w.history)); err != nil {
-		_ = results.Close() // the error that counts is the first
-		return err
-	}
-	return results.Close()
-}
-
-// expect reads a result for each statement that was queued and holds it
-// against the number of rows it should have touched.
-func expect(results pgx.BatchResults, rows ...int) error {
-	for _, n := range rows {
-		if n == 0 {
-			continue
-		}
-		tag, err := results.Exec()
-		if err != nil {
-			return fmt.Errorf("save sagas: %w", err)
-		}
-		if tag.RowsAffected() != int64(n) {
-			return fmt.Errorf("save sagas: %w", ErrConflict)
-		}
-	}
 	return nil
 }
 

@@ -4,11 +4,11 @@
 //
 // The statements of a batch are as many as of a single input: sagas are loaded
 // by one, and written by one insert, one update and one insert of transitions
-// that travel together.
+// that travel together. They are queued, so that the caller decides what else
+// goes the same way.
 package postgres
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -23,10 +23,6 @@ import (
 
 // SchemaVersion is the version of the migration set "orchestrator" that this package needs.
 const SchemaVersion = 2
-
-// ErrConflict says that a saga was changed by someone else after it was
-// loaded. Nothing has been written; the batch can be tried again.
-var ErrConflict = errors.New("the saga was changed meanwhile")
 
 // Store applies inputs to sagas and reads them. It is safe for concurrent use,
 // by several processes as well.
@@ -49,38 +45,35 @@ type Event struct {
 	Input saga.Input
 }
 
-// Apply lets the engine decide about each event in turn and writes what it
-// decided, inside tx. It returns the messages to append to the outbox in the
-// same transaction. An error of the engine means that an event can never be
-// applied; the caller finds out which by applying them one by one.
-func (s *Store) Apply(ctx context.Context, tx pgx.Tx, events []Event, now time.Time) ([]outbox.Message, error) {
-	ids := make([]string, len(events))
-	for i, e := range events {
-		ids[i] = e.Saga
-	}
-	loaded, err := load(ctx, tx, ids)
-	if err != nil {
-		return nil, err
-	}
-	w := work{store: s, sagas: loaded, before: make(map[string]int, len(loaded))}
-	for id, state := range loaded {
-		w.before[id] = state.Revision
-	}
+// Decide lets the engine decide about each event in turn and queues what writes it. It returns the messages to append to
+// the outbox in the same transaction. An error of the engine means that an event can never be applied; the caller finds
+// out which by applying them one by one. What is queued fails with a serialization failure if a saga was changed by
+// someone else after it was loaded.
+func (s *Store) Decide(batch *pgx.Batch, loaded Loaded, events []Event, now time.Time) ([]outbox.Message, error) {
+	w := s.work(loaded)
 	for _, e := range events {
 		if err := w.apply(e, now); err != nil {
 			return nil, err
 		}
 	}
-	if err := w.save(ctx, tx); err != nil {
+	if err := w.save(batch); err != nil {
 		return nil, err
 	}
 	return w.messages, nil
 }
 
-// work is one call of Apply.
+func (s *Store) work(loaded Loaded) work {
+	w := work{store: s, sagas: loaded, before: make(map[string]int, len(loaded))}
+	for id, state := range loaded {
+		w.before[id] = state.Revision
+	}
+	return w
+}
+
+// work is one batch of events.
 type work struct {
 	store    *Store
-	sagas    map[string]saga.State
+	sagas    Loaded
 	before   map[string]int // revisions as loaded
 	changed  []string       // ids, each once, in the order of their first change
 	history  []transition

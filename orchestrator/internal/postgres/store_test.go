@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"context"
 	"log/slog"
 	"strconv"
 	"testing"
@@ -66,10 +67,28 @@ func apply(t *testing.T, s *postgres.Store, now time.Time, events ...postgres.Ev
 	t.Helper()
 	var out []outbox.Message
 	require.NoError(t, pgx.BeginFunc(t.Context(), s.Pool, func(tx pgx.Tx) (err error) {
-		out, err = s.Apply(t.Context(), tx, events, now)
+		out, err = applyIn(t.Context(), s, tx, events, now)
 		return err
 	}))
 	return out
+}
+
+// applyIn applies events inside tx, as the consumer does.
+func applyIn(ctx context.Context, s *postgres.Store, tx pgx.Tx, events []postgres.Event, now time.Time) ([]outbox.Message, error) {
+	var reads, writes pgx.Batch
+	ids := make([]string, len(events))
+	for i, e := range events {
+		ids[i] = e.Saga
+	}
+	loaded := s.Load(&reads, ids)
+	if err := tx.SendBatch(ctx, &reads).Close(); err != nil {
+		return nil, err
+	}
+	out, err := s.Decide(&writes, loaded, events, now)
+	if err != nil {
+		return nil, err
+	}
+	return out, tx.SendBatch(ctx, &writes).Close()
 }
 
 func TestABatchHoldsManySagasAndSeveralMessagesOfOne(t *testing.T) {

@@ -1,7 +1,6 @@
 package consumer
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"time"
@@ -29,27 +28,35 @@ type result struct {
 	status  order.Status // of the order, afterwards
 }
 
-// apply carries commands out one after the other on the locked states of their orders, and then
-// stores, in one statement, where each order has arrived. Every command is answered with what its
-// order is now, whether it changed anything or not: a saga that missed the first answer, or that is
-// wrong about the order, learns the truth. A command for an order that does not exist can never be
-// applied (a command follows from an order that was committed) and becomes a dead letter.
-func (h *Handler) apply(ctx context.Context, tx pgx.Tx, commands []received) ([]outbox.Message, []result, error) {
+// known is what the commands' orders are, as of a time; they are locked.
+type known struct {
+	orders map[int64]order.State
+	at     *time.Time
+}
+
+func (h *Handler) load(reads *pgx.Batch, commands []received) known {
 	ids := make([]int64, len(commands))
 	for i, c := range commands {
 		ids[i] = c.Message.OrderID
 	}
-	before, at, err := h.store.Lock(ctx, tx, ids)
-	if err != nil {
-		return nil, nil, err
-	}
-	now := maps.Clone(before)
+	k := known{orders: make(map[int64]order.State, len(ids)), at: new(time.Time)}
+	h.store.Lock(reads, ids, func(id int64, state order.State, at time.Time) { k.orders[id], *k.at = state, at })
+	return k
+}
+
+// apply carries commands out one after the other on the locked states of their orders, and then
+// has one statement store where each order has arrived. Every command is answered with what its
+// order is now, whether it changed anything or not: a saga that missed the first answer, or that is
+// wrong about the order, learns the truth. A command for an order that does not exist can never be
+// applied (a command follows from an order that was committed) and becomes a dead letter.
+func (h *Handler) apply(writes *pgx.Batch, before known, commands []received) ([]outbox.Message, []result, error) {
+	now := maps.Clone(before.orders)
 	out := make([]outbox.Message, 0, len(commands))
 	results := make([]result, 0, len(commands))
 	for _, c := range commands {
 		id := c.Message.OrderID
-		state, known := now[id]
-		if !known {
+		state, exists := now[id]
+		if !exists {
 			reason := fmt.Errorf("order %d does not exist", id)
 			out = append(out, inbox.DeadLetter(c.Delivery, contracts.GroupOrders, reason))
 			results = append(results, result{c.Message, c.EventID, unknownOrder, ""})
@@ -57,14 +64,15 @@ func (h *Handler) apply(ctx context.Context, tx pgx.Tx, commands []received) ([]
 		}
 		next, outcome := state.Apply(c.Message)
 		now[id] = next
-		answer, err := reply(c, next, at)
+		answer, err := reply(c, next, *before.at)
 		if err != nil {
 			return nil, nil, err
 		}
 		out = append(out, answer)
 		results = append(results, result{c.Message, c.EventID, outcome, next.Status})
 	}
-	return out, results, h.store.Change(ctx, tx, changes(before, now))
+	h.store.Change(writes, changes(before.orders, now))
+	return out, results, nil
 }
 
 // changes lists the orders that are not as they were, in any order: their rows are locked already.

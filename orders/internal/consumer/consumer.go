@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"waybill/contracts"
@@ -16,10 +17,10 @@ import (
 	"waybill/outbox/inbox"
 )
 
-// Store changes orders inside a transaction.
+// Store queues statements that read and change orders.
 type Store interface {
-	Lock(ctx context.Context, tx pgx.Tx, ids []int64) (map[int64]order.State, time.Time, error)
-	Change(ctx context.Context, tx pgx.Tx, changes []order.Change) error
+	Lock(batch *pgx.Batch, ids []int64, found func(id int64, state order.State, at time.Time))
+	Change(batch *pgx.Batch, changes []order.Change)
 }
 
 // Handler handles batches of commands. It is safe for concurrent use.
@@ -31,7 +32,7 @@ type Handler struct {
 }
 
 // New returns a handler whose transactions begin on db.
-func New(db inbox.Begin, store Store, log *slog.Logger, reg prometheus.Registerer) *Handler {
+func New(db *pgxpool.Pool, store Store, log *slog.Logger, reg prometheus.Registerer) *Handler {
 	h := &Handler{store: store, log: log, metrics: newMetrics(reg)}
 	h.inbox = inbox.Processor[order.Command]{
 		Consumer: contracts.GroupOrders,
@@ -45,9 +46,11 @@ func New(db inbox.Begin, store Store, log *slog.Logger, reg prometheus.Registere
 // Process applies a batch in one transaction; after an error nothing of it has happened.
 func (h *Handler) Process(ctx context.Context, batch []inbox.Delivery) error {
 	var done []result
+	var orders known
 	attempt := h.inbox
-	attempt.Apply = func(ctx context.Context, tx pgx.Tx, commands []received) (out []outbox.Message, err error) {
-		out, done, err = h.apply(ctx, tx, commands)
+	attempt.Load = func(reads *pgx.Batch, commands []received) { orders = h.load(reads, commands) }
+	attempt.Apply = func(_ context.Context, tx *inbox.Tx, commands []received) (out []outbox.Message, err error) {
+		out, done, err = h.apply(&tx.Last, orders, commands)
 		return out, err
 	}
 	if err := attempt.Process(ctx, batch); err != nil {

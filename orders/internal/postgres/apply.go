@@ -1,9 +1,6 @@
 package postgres
 
 import (
-	"context"
-	"errors"
-	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -11,50 +8,43 @@ import (
 	"waybill/orders/internal/order"
 )
 
-// ErrConflict says that an order was not in the state that a change starts from.
-var ErrConflict = errors.New("an order is not in the state that was expected")
-
 // Rows are locked by id, so that two transactions which hold the same orders cannot deadlock.
 const lockSQL = `
 select id, status, coalesce(reason, '') as reason, now() as at
 from orders where id = any($1)
 order by id for no key update`
 
-type locked struct {
-	ID             int64
-	Status, Reason string
-	At             time.Time
-}
-
-// Lock returns the states of those of the orders that exist, and keeps them as they are until tx
-// ends. at is the time of the transaction, which [Store.Change] stamps changes with.
-func (*Store) Lock(ctx context.Context, tx pgx.Tx, ids []int64) (states map[int64]order.State, at time.Time, err error) {
-	rows, err := tx.Query(ctx, lockSQL, ids)
-	if err != nil {
-		return nil, at, fmt.Errorf("lock orders: %w", err)
-	}
-	found, err := pgx.CollectRows(rows, pgx.RowToStructByName[locked])
-	if err != nil {
-		return nil, at, fmt.Errorf("lock orders: %w", err)
-	}
-	states = make(map[int64]order.State, len(found))
-	for _, l := range found {
-		states[l.ID], at = order.State{Status: order.Status(l.Status), Reason: l.Reason}, l.At
-	}
-	return states, at, nil
+// Lock queues a read of those of the orders that exist, which keeps them as they are until the transaction ends, and
+// tells found of each. at is the time of the transaction, which [Store.Change] stamps changes with.
+func (*Store) Lock(batch *pgx.Batch, ids []int64, found func(id int64, state order.State, at time.Time)) {
+	batch.Queue(lockSQL, ids).Query(func(rows pgx.Rows) error {
+		var (
+			id             int64
+			status, reason string
+			at             time.Time
+		)
+		_, err := pgx.ForEachRow(rows, []any{&id, &status, &reason, &at}, func() error {
+			found(id, order.State{Status: order.Status(status), Reason: reason}, at)
+			return nil
+		})
+		return err
+	})
 }
 
 const changeSQL = `
-update orders
-set status = change.status, reason = nullif(change.reason, ''), updated_at = now()
-from unnest($1::bigint[], $2::text[], $3::text[], $4::text[]) as change (id, expected, status, reason)
-where orders.id = change.id and orders.status = change.expected`
+with changed as (
+    update orders
+    set status = change.status, reason = nullif(change.reason, ''), updated_at = now()
+    from unnest($1::bigint[], $2::text[], $3::text[], $4::text[]) as change (id, expected, status, reason)
+    where orders.id = change.id and orders.status = change.expected
+    returning 1)
+select inbox_expect(count(*), cardinality($1)) from changed`
 
-// Change takes orders from one state to another, in one round trip. It returns [ErrConflict] if one
-// of them is not in the state that its change starts from; tx must be rolled back then.
-func (*Store) Change(ctx context.Context, tx pgx.Tx, changes []order.Change) error {
+// Change queues a statement that takes orders from one state to another. It fails with a serialization failure if one
+// of them is not in the state that its change starts from.
+func (*Store) Change(batch *pgx.Batch, changes []order.Change) {
 	if len(changes) == 0 {
-		return nil
+		return
 	}
 	n := len(changes)
 	ids, expected := make([]int64, n), make([]string, n)
@@ -63,12 +53,5 @@ func (*Store) Change(ctx context.Context, tx pgx.Tx, changes []order.Change) err
 		ids[i], expected[i] = c.OrderID, string(c.From.Status)
 		statuses[i], reasons[i] = string(c.To.Status), c.To.Reason
 	}
-	tag, err := tx.Exec(ctx, changeSQL, ids, expected, statuses, reasons)
-	if err != nil {
-		return fmt.Errorf("change %d orders: %w", n, err)
-	}
-	if tag.RowsAffected() != int64(n) {
-		return fmt.Errorf("change %d orders, of which %d could be: %w", n, tag.RowsAffected(), ErrConflict)
-	}
-	return nil
+	batch.Queue(changeSQL, ids, expected, statuses, reasons)
 }

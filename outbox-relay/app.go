@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,9 +35,9 @@ func NewApp(c Config, log *slog.Logger) (*App, error) {
 	}
 	registry := telemetry.Metrics()
 	metrics := relay.NewMetrics(registry)
-	options := relay.Options{Retention: c.Retention}
-	if options.Retention == 0 {
-		options.Retention = relay.KeepForever
+	options := relay.Options{
+		Retention:      cmp.Or(c.Retention, relay.KeepForever),
+		InboxRetention: cmp.Or(c.InboxRetention, relay.KeepForever),
 	}
 	app := &App{log: log}
 	app.parts.Add("databases", lifecycle.Closer(func() { closeAll(databases) }))

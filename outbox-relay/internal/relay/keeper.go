@@ -2,6 +2,8 @@ package relay
 
 import (
 	"context"
+	"math"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -16,6 +18,7 @@ type keeper struct {
 	from    int64 // retention has looked at everything below
 	looked  time.Time
 	expired time.Time
+	block   int64 // where retention goes on in the inbox
 }
 
 // keep keeps house until ctx ends, and works off replays beside it, which may take hours.
@@ -45,7 +48,8 @@ func (s *Source) choreSession(ctx context.Context, epoch int64, do func(*keeper,
 	}
 	defer session.Close(ctx)
 	session.Join(epoch)
-	k := &keeper{Source: s, session: session}
+	// Anywhere: a relay that is started again and again would never come to the end of a large inbox.
+	k := &keeper{Source: s, session: session, block: rand.Int64()}
 	for ctx.Err() == nil {
 		if err := do(k, ctx); err != nil {
 			return err
@@ -63,9 +67,17 @@ func (k *keeper) keepHouse(ctx context.Context) error {
 			return err
 		}
 	}
-	if k.options.Retention > 0 && time.Since(k.expired) >= k.options.Expire {
-		k.expired = time.Now()
-		return k.expire(ctx)
+	if time.Since(k.expired) < k.options.Expire {
+		return nil
+	}
+	k.expired = time.Now()
+	if k.options.Retention > 0 {
+		if err := k.expire(ctx); err != nil {
+			return err
+		}
+	}
+	if k.options.InboxRetention > 0 {
+		return k.expireInbox(ctx)
 	}
 	return nil
 }
@@ -106,6 +118,32 @@ func (k *keeper) expire(ctx context.Context) error {
 		k.from = 0
 	}
 	return k.session.ExpireRecords(ctx, k.options.Retention)
+}
+
+const (
+	inboxStep   = 128 // blocks, a MiB
+	inboxSweeps = 30
+)
+
+// expireInbox goes on with looking at every block of the inbox inboxSweeps times within its retention, so that a row
+// outlives its time by a thirtieth at most. What a round reads is bounded, and writers keep no index for it.
+func (k *keeper) expireInbox(ctx context.Context) error {
+	blocks, err := k.session.InboxBlocks(ctx)
+	if err != nil || blocks == 0 {
+		return err
+	}
+	share := float64(k.options.Expire) * inboxSweeps / float64(k.options.InboxRetention)
+	left := min(blocks, max(inboxStep, int64(math.Ceil(share*float64(blocks)))))
+	for left > 0 && ctx.Err() == nil {
+		from := k.block % blocks
+		n := min(inboxStep, left, blocks-from)
+		if err := k.session.ExpireInbox(ctx, from, from+n, k.options.InboxRetention); err != nil {
+			return err
+		}
+		k.block, left = from+n, left-n
+		pause(ctx, expirePause)
+	}
+	return nil
 }
 
 func pause(ctx context.Context, d time.Duration) {

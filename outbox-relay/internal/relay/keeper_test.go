@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"waybill/devstack/kafkatest"
 	"waybill/outbox-relay/internal/ops"
 	"waybill/outbox-relay/internal/relay"
 	"waybill/outbox-relay/internal/source"
@@ -135,4 +136,56 @@ func TestRowsFromAClockThatJumpedDoNotStopRetention(t *testing.T) {
 	requireCounted(t, s.values(t, 100), 2, 50)
 	await(t, func() bool { return one[int64](t, s, `select count(*) from outbox`) == 10 }, "old rows to go")
 	require.EqualValues(t, 10, one[int64](t, s, `select max(id) from outbox`))
+}
+
+const rememberSQL = `insert into inbox (event_id, consumer, topic, "partition", "offset", handled_at)
+	select gen_random_uuid(), 'inventory', 'orders.v1', 0, i, now() - $2::interval from generate_series(1, $1::int) i`
+
+func TestMessagesHandledLongAgoAreForgottenAndNoOthers(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	for range 3 { // old and young rows share blocks, and there are more blocks than one step takes
+		s.exec(t, rememberSQL, 10_000, 2*time.Hour)
+		s.exec(t, rememberSQL, 10, 59*time.Minute)
+	}
+	require.Greater(t, one[int64](t, s, `select pg_relation_size('inbox') / current_setting('block_size')::bigint`), int64(256))
+	s.relay(t, relay.Options{InboxRetention: time.Hour, Expire: 10 * time.Millisecond, Fallback: 10 * time.Millisecond})
+	await(t, func() bool { return one[int64](t, s, `select count(*) from inbox`) == 30 }, "old rows to go")
+	require.Zero(t, one[int64](t, s, `select count(*) from inbox where handled_at < now() - interval '1 hour'`))
+}
+
+// A replay sends a row again under its old event id. As long as the outbox has the row the inbox has the id, so that
+// the consumer ignores it.
+func TestAMessageThatAReplayBringsAgainIsStillKnownAsHandled(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.insert(t, "k1", "1")
+	s.exec(t, rememberSQL, 1, 3*time.Hour)
+	s.exec(t, `update outbox set created_at = now() - interval '50 minutes'`)
+	s.exec(t, `insert into inbox (event_id, consumer, topic, "partition", "offset", handled_at)
+		select event_id, 'inventory', topic, 0, 0, created_at from outbox`)
+	s.relay(t, relay.Options{
+		Retention: time.Hour, InboxRetention: time.Hour, Expire: 10 * time.Millisecond, Fallback: 10 * time.Millisecond,
+	})
+	await(t, func() bool { return one[int64](t, s, `select count(*) from inbox`) == 1 }, "the old row to go")
+	s.settled(t)
+	_, err := s.ops(t).StartReplay(t.Context(), operator, source.Selection{FromID: new(int64(1))}, nil, 1000)
+	require.NoError(t, err)
+	var sent []kafkatest.Record
+	await(t, func() bool { sent = s.broker.All(t, topic); return len(sent) == 2 }, "the replay")
+	require.Equal(t, 1, eventIDs(sent))
+	require.True(t, one[bool](t, s, `select exists (select from inbox where event_id = $1 and consumer = 'inventory')`, sent[1].Headers["ce_id"]))
+}
+
+func TestADatabaseWithoutAnInboxHasItsOutboxKeptInOrder(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.exec(t, `drop table inbox`)
+	s.insertMany(t, 1, 10)
+	s.relay(t, relay.Options{
+		Retention: time.Millisecond, InboxRetention: time.Hour, Expire: 10 * time.Millisecond, Fallback: 10 * time.Millisecond,
+	})
+	await(t, func() bool { return one[int64](t, s, `select count(*) from outbox`) == 0 }, "old rows to go")
+	s.insert(t, "k1", "11")
+	await(t, func() bool { return one[int64](t, s, `select count(*) from outbox`) == 0 }, "rows to go again, after a look for an inbox")
 }

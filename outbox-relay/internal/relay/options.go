@@ -23,6 +23,8 @@ type Options struct {
 	Sweep time.Duration
 	// Retention is how long published rows are kept; KeepForever for ever. Default 7 days.
 	Retention time.Duration
+	// InboxRetention is how long messages are remembered as handled; KeepForever for ever. Default 30 days.
+	InboxRetention time.Duration
 	// Expire is how often old rows are looked for, and Backlog how often the backlog is measured. Default 10 s and 5 s.
 	Expire, Backlog time.Duration
 	// Drain is how long rows in flight are waited for at shutdown. Default 5 s.
@@ -34,7 +36,7 @@ type Options struct {
 	Frozen time.Duration
 }
 
-// KeepForever is the Retention that removes nothing.
+// KeepForever is the Retention or InboxRetention that removes nothing.
 const KeepForever time.Duration = -1
 
 func (o Options) withDefaults() Options {
@@ -48,6 +50,7 @@ func (o Options) withDefaults() Options {
 	orElse(&o.HoleGrace, 2*time.Second)
 	orElse(&o.Sweep, 5*time.Second)
 	orElse(&o.Retention, 7*24*time.Hour)
+	orElse(&o.InboxRetention, 30*24*time.Hour)
 	orElse(&o.Expire, 10*time.Second)
 	orElse(&o.Backlog, 5*time.Second)
 	orElse(&o.Drain, 5*time.Second)

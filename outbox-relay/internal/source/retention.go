@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgtype"
 )
 
 // One page of the primary key: rows that are old, published and not stuck go away, everything else stays. Deleting
@@ -59,6 +61,42 @@ func (s *Session) ExpireRecords(ctx context.Context, age time.Duration) error {
 	}
 	return nil
 }
+
+// No table is an empty one: the relay serves databases that only send, too.
+const inboxBlocksSQL = `
+select coalesce(pg_relation_size(to_regclass('inbox')), 0) / current_setting('block_size')::bigint`
+
+// InboxBlocks returns how many blocks the inbox has.
+func (s *Session) InboxBlocks(ctx context.Context) (int64, error) {
+	var blocks int64
+	if err := s.conn.QueryRow(ctx, inboxBlocksSQL).Scan(&blocks); err != nil {
+		return 0, fmt.Errorf("measure the inbox of database %s: %w", s.database, err)
+	}
+	return blocks, nil
+}
+
+// Reads these blocks and no others:
+//
+//	Delete on inbox
+//	  ->  Result
+//	        One-Time Filter: ($0 = '7'::bigint)
+//	        ->  Tid Range Scan on inbox
+//	              TID Cond: ((ctid >= '(0,0)'::tid) AND (ctid < '(128,0)'::tid))
+const expireInboxSQL = `
+delete from inbox
+ where ctid >= $1 and ctid < $2
+   and handled_at < now() - $3::interval
+   and (select epoch from outbox_cursor) = $4`
+
+// ExpireInbox forgets the messages in blocks [from, to) of the inbox that were handled longer ago than age.
+func (s *Session) ExpireInbox(ctx context.Context, from, to int64, age time.Duration) error {
+	if _, err := s.conn.Exec(ctx, expireInboxSQL, startOf(from), startOf(to), age, s.epoch); err != nil {
+		return fmt.Errorf("remove old rows of the inbox of database %s: %w", s.database, err)
+	}
+	return nil
+}
+
+func startOf(block int64) pgtype.TID { return pgtype.TID{BlockNumber: uint32(block), Valid: true} }
 
 // Backlog is what waits in a database.
 type Backlog struct {

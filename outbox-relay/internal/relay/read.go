@@ -180,13 +180,12 @@ const blockedPause = 100 * time.Millisecond
 // idle waits for a notification. Nothing is in flight that could be answered.
 func (t *term) idle(ctx context.Context, pause time.Duration) error {
 	t.askBroker()
-	before := time.Now()
-	err := t.session.WaitForRow(ctx, pause)
+	notified, err := t.session.WaitForRow(ctx, pause)
 	if ctx.Err() != nil {
 		return nil //nolint:nilerr // the loop ends by itself
 	}
-	if err == nil && time.Since(before) < pause {
-		t.nextRead, t.retried = time.Time{}, time.Time{} // notified: of a row, or of an operator's wish
+	if notified {
+		t.nextRead, t.retried = time.Time{}, time.Time{} // of a row, or of an operator's wish
 	}
 	return err
 }

@@ -49,14 +49,17 @@ func (s *Session) CheckTerm(ctx context.Context) (paused bool, err error) {
 	return paused, rows.Scan(&paused)
 }
 
-// WaitForRow waits until a writer notifies, or for as long as timeout. Notifications that came before are consumed
-// by the next call, so none is missed between reading and waiting.
-func (s *Session) WaitForRow(ctx context.Context, timeout time.Duration) error {
+// WaitForRow waits until a writer notifies, or for as long as timeout, and says which. Notifications that came before are
+// consumed by the next call, so none is missed between reading and waiting.
+func (s *Session) WaitForRow(ctx context.Context, timeout time.Duration) (notified bool, err error) {
 	waiting, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	_, err := s.conn.WaitForNotification(waiting)
-	if waiting.Err() != nil || err == nil {
-		return ctx.Err()
+	_, err = s.conn.WaitForNotification(waiting)
+	if err == nil {
+		return true, nil
 	}
-	return fmt.Errorf("wait for new rows of database %s: %w", s.database, err)
+	if waiting.Err() != nil {
+		return false, ctx.Err()
+	}
+	return false, fmt.Errorf("wait for new rows of database %s: %w", s.database, err)
 }

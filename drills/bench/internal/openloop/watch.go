@@ -10,10 +10,10 @@ import (
 const (
 	// followers bounds the orders that are watched at once.
 	followers = 64
-	// A watched order is looked at every millisecond at first; one that takes longer is looked at less
-	// often, a tenth of its age apart, so that looking does not become the load. That is how exact
+	// A watched order is looked at every other millisecond at first; one that takes longer is looked at
+	// less often, a tenth of its age apart, so that looking does not become the load. That is how exact
 	// its time is.
-	glance = time.Millisecond
+	glance = 2 * time.Millisecond
 	seldom = 10
 	// patience is when a watcher gives an order up; its time is recorded as if it had come then.
 	patience = 60 * time.Second

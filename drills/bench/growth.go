@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"waybill/devstack/stack"
+	"waybill/drills/bench/internal/openloop"
 	"waybill/drills/bench/internal/report"
 	"waybill/drills/bench/internal/system"
 )
@@ -41,13 +43,13 @@ func (b *bench) growth(ctx context.Context) error {
 
 // snapshot is what growth compares.
 type snapshot struct {
-	rate    float64
+	rate    float64       // of a burst, from its first order's POST to its last one's end
 	confirm time.Duration // median at 200/s
 	cpu     float64       // µs a saga, at 200/s
 }
 
 func (b *bench) snapshot(ctx context.Context) (s snapshot, err error) {
-	if s.rate, err = search(ctx, b.sys, b.Search*2/3); err != nil {
+	if s.rate, err = b.burst(ctx); err != nil {
 		return s, err
 	}
 	t, err := b.followedTrial(ctx, b.sys, 200)
@@ -61,6 +63,14 @@ func (b *bench) snapshot(ctx context.Context) (s snapshot, err error) {
 		}
 	})
 	return s, nil
+}
+
+// burst places as many orders as take some ten seconds, as fast as they are taken, and returns how many ended a second.
+func (b *bench) burst(ctx context.Context) (float64, error) {
+	count := max(1000, int64(1000*b.Search.Seconds()))
+	began := time.Now()
+	_, err := try(ctx, b.sys, openloop.Config{Rate: math.Inf(1), Count: count}, 0, nil)
+	return float64(count) / time.Since(began).Seconds(), err
 }
 
 // age fills the tables with orders that look like the one that the bench placed last. The relay stands

@@ -173,6 +173,37 @@ func TestAFailedBatchLeavesNothingAndMayBeTriedAgain(t *testing.T) {
 	require.Equal(t, 1, e.count(t, `select count(*) from effect`))
 }
 
+// What Load reads is there when Apply decides, and what Apply leaves for the last round trip happens with the commit, or
+// nothing does.
+func TestWritesTravelWithTheCommitAndTakeTheBatchBackWhereTheyFail(t *testing.T) {
+	t.Parallel()
+	e := newEffects(t, pgtest.New(t, migrations.Outbox).Pool)
+	p := e.processor()
+	var before int64
+	expected := int64(2)
+	p.Load = func(reads *pgx.Batch, _ []inbox.Received[string]) {
+		reads.Queue("select count(*) from effect").QueryRow(func(row pgx.Row) error { return row.Scan(&before) })
+	}
+	p.Apply = func(_ context.Context, tx *inbox.Tx, batch []inbox.Received[string]) ([]outbox.Message, error) {
+		for _, m := range batch {
+			tx.Last.Queue("insert into effect values ($1)", m.Message)
+		}
+		tx.Last.Queue("select inbox_expect(count(*), $1) from effect", before+expected)
+		return []outbox.Message{{Topic: "replies", Type: "Done"}}, nil
+	}
+	require.NoError(t, p.Process(t.Context(), []inbox.Delivery{delivery(1, "a"), delivery(2, "b")}))
+	require.Equal(t, 2, e.count(t, `select count(*) from effect`))
+
+	third := []inbox.Delivery{delivery(2, "b"), delivery(3, "c")}
+	require.ErrorContains(t, p.Process(t.Context(), third), "another transaction was faster")
+	require.Equal(t, 2, e.count(t, `select count(*) from effect`))
+	require.Equal(t, 2, e.count(t, `select count(*) from inbox`))
+	expected = 1
+	require.NoError(t, p.Process(t.Context(), third))
+	require.Equal(t, 3, e.count(t, `select count(*) from effect`))
+	require.Equal(t, 2, e.count(t, `select count(*) from outbox`))
+}
+
 func TestAnUnusableMessageIsSetAsideOnceWithItsReason(t *testing.T) {
 	t.Parallel()
 	e := newEffects(t, pgtest.New(t, migrations.Outbox).Pool)

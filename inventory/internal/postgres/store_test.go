@@ -230,7 +230,9 @@ func TestATransactionThatComesSecondToAnOrderIsToldToTryAgain(t *testing.T) {
 	requireOneWaits(t, pool)
 	require.NoError(t, first.Commit(t.Context()))
 
-	require.True(t, chassis.Transient(<-second))
+	failure := <-second
+	require.ErrorContains(t, failure, "another transaction was faster")
+	require.True(t, chassis.Transient(failure), "it is worth another try")
 	states, err := apply(t.Context(), s, pool, reserve(1, "a", 2))
 	require.NoError(t, err)
 	require.Equal(t, []stock.State{stock.Rejected}, states)

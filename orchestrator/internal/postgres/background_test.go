@@ -102,7 +102,9 @@ func TestOfTwoConcurrentBatchesOneWinsAndTheOtherWritesNothing(t *testing.T) {
 		return waiting == 1
 	}, 10*time.Second, time.Millisecond, "the second has decided, and waits to write")
 	require.NoError(t, winner.Commit(t.Context()))
-	require.True(t, chassis.Transient(<-lost))
+	failure := <-lost
+	require.ErrorContains(t, failure, "another transaction was faster")
+	require.True(t, chassis.Transient(failure), "it is worth another try")
 
 	_, lines, err := s.Get(t.Context(), "1")
 	require.NoError(t, err)

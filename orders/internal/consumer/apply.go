@@ -31,16 +31,16 @@ type result struct {
 // known is what the commands' orders are, as of a time; they are locked.
 type known struct {
 	orders map[int64]order.State
-	at     *time.Time
+	at     time.Time
 }
 
-func (h *Handler) load(reads *pgx.Batch, commands []received) known {
+func (h *Handler) load(reads *pgx.Batch, commands []received) *known {
 	ids := make([]int64, len(commands))
 	for i, c := range commands {
 		ids[i] = c.Message.OrderID
 	}
-	k := known{orders: make(map[int64]order.State, len(ids)), at: new(time.Time)}
-	h.store.Lock(reads, ids, func(id int64, state order.State, at time.Time) { k.orders[id], *k.at = state, at })
+	k := &known{orders: make(map[int64]order.State, len(ids))}
+	h.store.Lock(reads, ids, func(id int64, state order.State, at time.Time) { k.orders[id], k.at = state, at })
 	return k
 }
 
@@ -49,7 +49,7 @@ func (h *Handler) load(reads *pgx.Batch, commands []received) known {
 // order is now, whether it changed anything or not: a saga that missed the first answer, or that is
 // wrong about the order, learns the truth. A command for an order that does not exist can never be
 // applied (a command follows from an order that was committed) and becomes a dead letter.
-func (h *Handler) apply(writes *pgx.Batch, before known, commands []received) ([]outbox.Message, []result, error) {
+func (h *Handler) apply(writes *pgx.Batch, before *known, commands []received) ([]outbox.Message, []result, error) {
 	now := maps.Clone(before.orders)
 	out := make([]outbox.Message, 0, len(commands))
 	results := make([]result, 0, len(commands))
@@ -64,7 +64,7 @@ func (h *Handler) apply(writes *pgx.Batch, before known, commands []received) ([
 		}
 		next, outcome := state.Apply(c.Message)
 		now[id] = next
-		answer, err := reply(c, next, *before.at)
+		answer, err := reply(c, next, before.at)
 		if err != nil {
 			return nil, nil, err
 		}

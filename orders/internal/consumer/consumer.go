@@ -46,7 +46,7 @@ func New(db *pgxpool.Pool, store Store, log *slog.Logger, reg prometheus.Registe
 // Process applies a batch in one transaction; after an error nothing of it has happened.
 func (h *Handler) Process(ctx context.Context, batch []inbox.Delivery) error {
 	var done []result
-	var orders known
+	var orders *known
 	attempt := h.inbox
 	attempt.Load = func(reads *pgx.Batch, commands []received) { orders = h.load(reads, commands) }
 	attempt.Apply = func(_ context.Context, tx *inbox.Tx, commands []received) (out []outbox.Message, err error) {

@@ -36,6 +36,30 @@ create table things (id text primary key, state int); insert into things select 
 	require.NotContains(t, plan(t, service, `select * from things where state = 1 and id <> all($1)`, ids), "JIT")
 }
 
+func TestAServicePlansAStatementOnce(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t, migrations.Outbox)
+	_, err := db.Pool.Exec(t.Context(), `create table things (id text primary key, state int)`)
+	require.NoError(t, err)
+	const sql = `update things set state = 1 from unnest($1::text[]) as change (id) where things.id = change.id`
+	const countSQL = `select custom_plans, generic_plans from pg_prepared_statements where statement = $1`
+	service, err := postgres.Open(t.Context(), postgres.Config{URL: db.Pool.Config().ConnString()}, "test")
+	require.NoError(t, err)
+	defer service.Close()
+	for pool, once := range map[*pgxpool.Pool]bool{db.Pool: false, service: true} {
+		conn, err := pool.Acquire(t.Context())
+		require.NoError(t, err)
+		defer conn.Release()
+		for range 10 {
+			_, err := conn.Exec(t.Context(), sql, []string{"1"})
+			require.NoError(t, err)
+		}
+		var custom, generic int
+		require.NoError(t, conn.QueryRow(t.Context(), countSQL, sql).Scan(&custom, &generic))
+		require.Equal(t, once, custom == 0, "%d plans were made for values, %d were used again", custom, generic)
+	}
+}
+
 func plan(t *testing.T, pool *pgxpool.Pool, sql string, ids []string) string {
 	t.Helper()
 	rows, err := pool.Query(t.Context(), "explain "+sql, ids)

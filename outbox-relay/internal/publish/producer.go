@@ -39,10 +39,12 @@ var gapless = kafka.ConfigMap{
 // Pace is what a producer is good at.
 type Pace string
 
-// A prompt producer sends within half a millisecond, which still saves it a system call for each row. One for bulk
-// waits for company: requests of hundreds of rows are half the work for the broker.
+// A prompt producer sends a row at once. A steady one waits half a millisecond for its neighbours, which saves it and the
+// broker a request now and then. One for bulk waits for company: requests of hundreds of rows are half the work for the
+// broker.
 const (
-	Prompt Pace = "0.5"
+	Prompt Pace = "0"
+	Steady Pace = "0.5"
 	Bulk   Pace = "5"
 )
 

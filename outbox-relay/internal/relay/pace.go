@@ -1,21 +1,31 @@
 package relay
 
 import (
+	"time"
+
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
 	"waybill/outbox-relay/internal/publish"
 )
 
-// How many full reads in a row make a backlog.
-const backlogReads = 3
+const (
+	// How many full reads in a row make a backlog.
+	backlogReads = 3
+	// How long it must not have woken up before what comes is taken for little: to change over waits for what is in flight.
+	calm = time.Second
+)
 
-// choosePace goes by what a read found: a backlog is sent in bulk, and what comes as it is written, promptly.
+// choosePace goes by what a read found: a backlog is sent in bulk, what comes as it is written, steadily, and the few rows
+// that are worth a notification each, promptly.
 func (t *term) choosePace(found, limit int) {
 	switch {
 	case found == limit:
 		t.full++
 	case found < t.options.BatchRows/4:
-		t.full, t.wanted = 0, publish.Prompt
+		t.full, t.wanted = 0, publish.Steady
+		if t.sleeping && time.Since(t.wokeUp) > calm {
+			t.wanted = publish.Prompt
+		}
 	default:
 		t.full = 0
 	}
@@ -30,7 +40,7 @@ func (t *term) shift() error {
 	if t.pace == t.wanted {
 		return nil
 	}
-	next := t.resting
+	next := t.resting[t.wanted]
 	if next == nil {
 		var err error
 		if next, err = publish.Open(t.kafka, t.name, t.wanted, t.log); err != nil {
@@ -38,7 +48,9 @@ func (t *term) shift() error {
 		}
 	}
 	forget(next.Events())
-	t.producer, t.resting, t.pace = next, t.producer, t.wanted
+	delete(t.resting, t.wanted)
+	t.resting[t.pace] = t.producer
+	t.producer, t.pace = next, t.wanted
 	return nil
 }
 

@@ -142,7 +142,7 @@ func (t *term) wakeUp(ctx context.Context) error {
 	if !t.sleeping {
 		return nil
 	}
-	t.sleeping = false
+	t.sleeping, t.wokeUp = false, time.Now()
 	return t.session.WakeUp(ctx)
 }
 

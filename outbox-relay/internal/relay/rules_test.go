@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"waybill/outbox-relay/internal/cursor"
+	"waybill/outbox-relay/internal/publish"
 	"waybill/outbox-relay/internal/source"
 )
 
@@ -91,4 +92,32 @@ func TestAClockThatWasSetBackMakesNoNegativeLatency(t *testing.T) {
 	now := time.Now()
 	require.Zero(t, age(now.Add(time.Hour).UnixMicro(), now))
 	require.InDelta(t, 3600, age(now.Add(-time.Hour).UnixMicro(), now), 0.001)
+}
+
+func TestWhatComesIsSentAsSoonAsThereIsLittleOfIt(t *testing.T) {
+	t.Parallel()
+	const limit = 1000
+	newTerm := func() *term { return &term{Source: &Source{options: Options{BatchRows: limit}}} }
+	long := time.Now().Add(-time.Minute)
+	for what, c := range map[string]struct {
+		asleep bool
+		woke   time.Time
+		found  []int
+		want   publish.Pace
+	}{
+		"single rows, asleep":                {true, long, []int{1, 2, 1}, publish.Prompt},
+		"single rows, awake":                 {false, long, []int{1, 2, 1}, publish.Steady},
+		"single rows, asleep for a moment":   {true, time.Now(), []int{1, 2, 1}, publish.Steady},
+		"a backlog":                          {false, long, []int{limit, limit, limit}, publish.Bulk},
+		"a burst is no backlog yet":          {false, long, []int{3, limit, limit}, publish.Steady},
+		"what follows a backlog":             {false, long, []int{limit, limit, limit, 5}, publish.Steady},
+		"many rows do not end a backlog yet": {false, long, []int{limit, limit, limit, limit / 2}, publish.Bulk},
+	} {
+		term := newTerm()
+		term.sleeping, term.wokeUp = c.asleep, c.woke
+		for _, found := range c.found {
+			term.choosePace(found, limit)
+		}
+		require.Equal(t, c.want, term.wanted, what)
+	}
 }

@@ -17,10 +17,10 @@ type term struct {
 	session  *source.Session
 	producer *publish.Producer
 	pace     publish.Pace
-	wanted   publish.Pace      // pace becomes this when nothing is in flight
-	resting  *publish.Producer // of the other pace, if it was ever wanted
-	full     int               // reads in a row that found as many rows as they could
-	prober   *publish.Prober   // opened when the first row is refused
+	wanted   publish.Pace                       // pace becomes this when nothing is in flight
+	resting  map[publish.Pace]*publish.Producer // of the other paces, if they were ever wanted
+	full     int                                // reads in a row that found as many rows as they could
+	prober   *publish.Prober                    // opened when the first row is refused
 
 	taken *cursor.Set // published, in flight, set aside or given up
 	step  source.Step // what the database does not know yet
@@ -49,6 +49,7 @@ type term struct {
 
 	paused   bool
 	sleeping bool
+	wokeUp   time.Time // the last time
 	pause    time.Duration
 	busy     bool // the last read found rows
 	inARow   int  // reads that found some, without a lull between them
@@ -65,7 +66,8 @@ func newTerm(s *Source, session *source.Session, producer *publish.Producer, pro
 	t := &term{
 		Source: s, meters: s.metrics.of(s.name),
 		session: session, producer: producer, pace: publish.Prompt, wanted: publish.Prompt,
-		taken: progress.Published, paused: progress.Paused,
+		resting: map[publish.Pace]*publish.Producer{},
+		taken:   progress.Published, paused: progress.Paused,
 		stuckKeys: make(map[string]struct{}, len(progress.StuckKeys)),
 		anyStuck:  progress.AnyStuck || len(progress.StuckKeys) > 0,
 		releasing: map[string]struct{}{},
@@ -81,8 +83,8 @@ func newTerm(s *Source, session *source.Session, producer *publish.Producer, pro
 
 func (t *term) close() {
 	t.producer.Close()
-	if t.resting != nil {
-		t.resting.Close()
+	for _, p := range t.resting {
+		p.Close()
 	}
 	if t.prober != nil {
 		t.prober.Close()

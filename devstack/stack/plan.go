@@ -156,13 +156,13 @@ func (s *Stack) broker(ctx context.Context, bin string, port int, advertise stri
 	return u, err
 }
 
-// share is how many processors a service takes itself to have, unless GOMAXPROCS says something else: six processes
+// Share is how many processors a service takes itself to have, unless GOMAXPROCS says something else: six processes
 // live on this machine. With more, Go's runtime looks every 20 µs whether a client library that waits in C has returned,
 // for the sake of a processor that is idle only in its own eyes.
-func share() int { return max(1, runtime.NumCPU()/2) }
+func Share() int { return max(1, runtime.NumCPU()/2) }
 
 func (s *Stack) service(bin, name, addr string, p *plan) *unit {
-	env := append([]string{"GOMAXPROCS=" + strconv.Itoa(share())}, os.Environ()...)
+	env := append([]string{"GOMAXPROCS=" + strconv.Itoa(Share())}, os.Environ()...)
 	env = append(env, "HTTP_ADDR="+addr, EnvBrokers+"="+p.brokers)
 	if name == Relay {
 		var sources []string

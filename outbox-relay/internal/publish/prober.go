@@ -32,6 +32,8 @@ var alone = kafka.ConfigMap{
 	"message.timeout.ms":           2000,
 	"queue.buffering.max.messages": 10,
 	"go.delivery.report.fields":    "none",
+	"go.events.channel.size":       100,
+	"go.produce.channel.size":      0,
 }
 
 // OpenProber starts a prober. It does not wait for a broker.

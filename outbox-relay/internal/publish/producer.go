@@ -48,13 +48,15 @@ const (
 	Bulk   Pace = "5"
 )
 
-// tuned are the settings that only speed rests on. The relay bounds what is in flight itself.
+// tuned are the settings that only speed and memory rest on. The relay bounds what is in flight itself, and uses no produce
+// channel, which would have room for a million messages.
 var tuned = kafka.ConfigMap{
 	"batch.num.messages":           10000,
 	"queue.buffering.max.messages": 1_000_000,
 	"queue.buffering.max.kbytes":   1 << 21,
 	"go.delivery.report.fields":    "none",
-	"go.events.channel.size":       100_000,
+	"go.events.channel.size":       20_000,
+	"go.produce.channel.size":      0,
 }
 
 // Open starts a producer for the rows of a database. It does not wait for a broker.

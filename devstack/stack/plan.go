@@ -156,14 +156,16 @@ func (s *Stack) broker(ctx context.Context, bin string, port int, advertise stri
 	return u, err
 }
 
-// Share is how many processors a service takes itself to have, unless GOMAXPROCS says something else: six processes
-// live on this machine. With more, Go's runtime looks every 20 µs whether a client library that waits in C has returned,
-// for the sake of a processor that is idle only in its own eyes.
-func Share() int { return max(1, runtime.NumCPU()/2) }
+// Environ is what a service of a stack inherits: the environment, and half of the processors, unless GOMAXPROCS says
+// something else. Six processes live on this machine. With more, Go's runtime looks every 20 µs whether a client library that
+// waits in C has returned, for the sake of a processor that is idle only in its own eyes.
+func Environ() []string {
+	share := max(1, runtime.NumCPU()/2)
+	return append([]string{"GOMAXPROCS=" + strconv.Itoa(share)}, os.Environ()...)
+}
 
 func (s *Stack) service(bin, name, addr string, p *plan) *unit {
-	env := append([]string{"GOMAXPROCS=" + strconv.Itoa(Share())}, os.Environ()...)
-	env = append(env, "HTTP_ADDR="+addr, EnvBrokers+"="+p.brokers)
+	env := append(Environ(), "HTTP_ADDR="+addr, EnvBrokers+"="+p.brokers)
 	if name == Relay {
 		var sources []string
 		for _, database := range databaseNames {

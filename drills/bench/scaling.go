@@ -72,7 +72,7 @@ func (b *bench) another(ctx context.Context, state stack.State, n int) (stop fun
 		}
 		p, err := process.Start(process.Command{
 			Name: fmt.Sprintf("%s-%d", name, n), Path: filepath.Join(b.workspace, "bin", name), Output: log,
-			Env: append(os.Environ(), fmt.Sprintf("GOMAXPROCS=%d", stack.Share()), "DATABASE_URL="+state.Databases[name], "HTTP_ADDR="+loopback.Addr(port),
+			Env: append(stack.Environ(), "DATABASE_URL="+state.Databases[name], "HTTP_ADDR="+loopback.Addr(port),
 				"KAFKA_BROKERS="+addr(state, stack.Broker)),
 		})
 		if err != nil {

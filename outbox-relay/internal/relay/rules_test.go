@@ -97,7 +97,6 @@ func TestAClockThatWasSetBackMakesNoNegativeLatency(t *testing.T) {
 func TestWhatComesIsSentAsSoonAsThereIsLittleOfIt(t *testing.T) {
 	t.Parallel()
 	const limit = 1000
-	newTerm := func() *term { return &term{Source: &Source{options: Options{BatchRows: limit}}} }
 	long := time.Now().Add(-time.Minute)
 	for what, c := range map[string]struct {
 		asleep bool
@@ -113,11 +112,10 @@ func TestWhatComesIsSentAsSoonAsThereIsLittleOfIt(t *testing.T) {
 		"what follows a backlog":             {false, long, []int{limit, limit, limit, 5}, publish.Steady},
 		"many rows do not end a backlog yet": {false, long, []int{limit, limit, limit, limit / 2}, publish.Bulk},
 	} {
-		term := newTerm()
-		term.sleeping, term.wokeUp = c.asleep, c.woke
+		leader := &term{Source: &Source{options: Options{BatchRows: limit}}, sleeping: c.asleep, wokeUp: c.woke}
 		for _, found := range c.found {
-			term.choosePace(found, limit)
+			leader.choosePace(found, limit)
 		}
-		require.Equal(t, c.want, term.wanted, what)
+		require.Equal(t, c.want, leader.wanted, what)
 	}
 }

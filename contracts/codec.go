@@ -44,6 +44,8 @@ var kinds = map[Type]kind{
 	TypeReleaseInventory:     of[ReleaseInventory](TopicInventoryCommands, !fixedBody),
 	TypeConfirmOrder:         of[ConfirmOrder](TopicOrderCommands, !fixedBody),
 	TypeCancelOrder:          of[CancelOrder](TopicOrderCommands, !fixedBody),
+	TypeOrderCancelRefused:   of[OrderCancelRefused](TopicOrders, !fixedBody),
+	TypeRefuseCancel:         of[RefuseCancel](TopicOrderCommands, !fixedBody),
 }
 
 // enveloped is satisfied by a pointer to each message struct: it reaches the envelope inside.

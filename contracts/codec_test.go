@@ -42,6 +42,8 @@ var messages = []contracts.Message{
 	contracts.ReleaseInventory{Envelope: envelope(9, cause)},
 	contracts.ConfirmOrder{Envelope: envelope(10, cause)},
 	contracts.CancelOrder{Envelope: envelope(11, cause), Reason: `unknown sku "x"`},
+	contracts.OrderCancelRefused{Envelope: envelope(12, cause), Reason: "completed more than 24h ago"},
+	contracts.RefuseCancel{Envelope: envelope(13, cause), Reason: "completed more than 24h ago"},
 }
 
 func TestEveryMessageKeepsItsGoldenJSON(t *testing.T) {

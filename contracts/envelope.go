@@ -22,6 +22,8 @@ const (
 	TypeReleaseInventory     Type = "ReleaseInventory"
 	TypeConfirmOrder         Type = "ConfirmOrder"
 	TypeCancelOrder          Type = "CancelOrder"
+	TypeOrderCancelRefused   Type = "OrderCancelRefused"
+	TypeRefuseCancel         Type = "RefuseCancel"
 )
 
 // Envelope is what every message carries.

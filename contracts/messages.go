@@ -41,6 +41,13 @@ type OrderCancelRequested struct {
 	Reason string `json:"reason,omitempty"`
 }
 
+// OrderCancelRefused says that a cancellation that a client asked for is not granted, and why, in
+// words that the client may see: its order goes on as it is.
+type OrderCancelRefused struct {
+	Envelope
+	Reason string `json:"reason"`
+}
+
 // InventoryReserved answers ReserveInventory: the items are set aside. Reserved is true.
 type InventoryReserved struct {
 	Envelope
@@ -78,6 +85,13 @@ type CancelOrder struct {
 	Reason string `json:"reason"`
 }
 
+// RefuseCancel tells Orders that a cancellation that a client asked for is not granted, for the
+// given reason. It changes nothing but what the client is shown, and is not answered.
+type RefuseCancel struct {
+	Envelope
+	Reason string `json:"reason"`
+}
+
 func (OrderCreated) is() Type         { return TypeOrderCreated }
 func (OrderConfirmed) is() Type       { return TypeOrderConfirmed }
 func (OrderCancelled) is() Type       { return TypeOrderCancelled }
@@ -89,6 +103,8 @@ func (ReserveInventory) is() Type     { return TypeReserveInventory }
 func (ReleaseInventory) is() Type     { return TypeReleaseInventory }
 func (ConfirmOrder) is() Type         { return TypeConfirmOrder }
 func (CancelOrder) is() Type          { return TypeCancelOrder }
+func (OrderCancelRefused) is() Type   { return TypeOrderCancelRefused }
+func (RefuseCancel) is() Type         { return TypeRefuseCancel }
 
 // Validate implements [Message]; messages without fields of their own need a valid envelope only.
 func (e Envelope) Validate() error { return e.validate() }
@@ -131,6 +147,19 @@ func (m CancelOrder) Validate() error {
 		return err
 	}
 	if m.Reason == "" {
+		return missing("reason")
+	}
+	return nil
+}
+
+// Validate implements [Message].
+func (m OrderCancelRefused) Validate() error { return firstError(m.validate(), reason(m.Reason)) }
+
+// Validate implements [Message].
+func (m RefuseCancel) Validate() error { return firstError(m.validate(), reason(m.Reason)) }
+
+func reason(text string) error {
+	if text == "" {
 		return missing("reason")
 	}
 	return nil

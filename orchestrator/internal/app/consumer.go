@@ -61,6 +61,7 @@ func decode(r *saga.Registry) func(inbox.Delivery) (uuid.UUID, saga.Message, err
 			return uuid.Nil, saga.Message{}, err
 		}
 		message := ordersaga.Message(m, d.Value, d.Header(contracts.HeaderTraceParent))
+		message = ordersaga.Answering(message, d.Header(contracts.HeaderInReplyTo))
 		if !r.Means(message.Type) {
 			return uuid.Nil, saga.Message{}, inbox.ErrSkip
 		}

@@ -4,10 +4,13 @@
 package ordersaga
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"regexp"
 	"strconv"
 	"time"
+
+	"github.com/google/uuid"
 
 	"waybill/contracts"
 	"waybill/orchestrator/saga"
@@ -116,6 +119,19 @@ func Message(m contracts.Message, payload []byte, trace string) saga.Message {
 		ID:    meta.EventID, Type: string(meta.Type), Key: strconv.FormatInt(meta.OrderID, 10),
 		CausationID: meta.CausationID, Data: payload,
 	}
+}
+
+// Answering returns m as the reply to a command: an event that is sent again names the command that
+// asked for it again in a header (contracts.HeaderInReplyTo), while its id and its body stay as they
+// were. For the saga a reply to another command is another message, so it has an id made of both.
+func Answering(m saga.Message, inReplyTo string) saga.Message {
+	command, err := uuid.Parse(inReplyTo)
+	if err != nil || command == uuid.Nil || command == m.CausationID {
+		return m
+	}
+	m.ID = uuid.NewHash(sha256.New(), m.ID, command[:], 8)
+	m.CausationID = command
+	return m
 }
 
 // Encode turns a command of the engine into a record for the outbox.

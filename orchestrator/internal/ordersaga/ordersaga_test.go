@@ -133,3 +133,19 @@ func TestEveryWayToCancelGivesTheClientAReason(t *testing.T) {
 		})
 	}
 }
+
+// An event keeps its id however often it is sent; a command that is asked again gets a reply that
+// the saga has not seen all the same.
+func TestAnswering_AnEventThatIsSentAgainIsANewReply(t *testing.T) {
+	t.Parallel()
+	first, second := uuid.New(), uuid.New()
+	event := saga.Message{ID: uuid.New(), Type: "InventoryReleased", Key: "7", CausationID: first}
+	for _, same := range []string{"", "garbage", first.String(), uuid.Nil.String()} {
+		require.Equal(t, event, ordersaga.Answering(event, same))
+	}
+	again := ordersaga.Answering(event, second.String())
+	require.Equal(t, second, again.CausationID)
+	require.NotEqual(t, event.ID, again.ID)
+	require.Equal(t, uuid.Version(8), again.ID.Version())
+	require.Equal(t, again, ordersaga.Answering(event, second.String()), "the same copy has the same id")
+}

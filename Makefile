@@ -75,9 +75,12 @@ AUDITFLAGS ?=
 # How much, and which parts:
 #   make bench BENCHFLAGS=--quick
 #   make bench BENCHFLAGS="throughput latency --sustain 20s"
-.PHONY: bench bench-relay
+.PHONY: bench bench-compare bench-relay
 bench: ## Measure the whole system (15 minutes; --quick: 2)
 	go run ./drills/bench $(BENCHFLAGS)
+
+bench-compare: ## Measure in turns against another revision: BASE=HEAD~1 (15 minutes)
+	go run ./drills/bench compare --base $(or $(BASE),$(error say which revision to compare with: make bench-compare BASE=HEAD~1)) $(BENCHFLAGS)
 
 bench-relay: ## Measure the outbox relay by itself (10 minutes): BENCHFLAGS="-only drain,latency"
 	go run ./outbox-relay/bench $(BENCHFLAGS)

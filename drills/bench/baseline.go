@@ -135,7 +135,7 @@ func (b *bench) byhand(ctx context.Context) (_ *system.System, stop func(), err 
 		undo = append(undo, func() { stopProcess(ctx, p) })
 		running = append(running, system.Process{Name: name, Pid: p.Pid()})
 	}
-	if err := awaitReady(ctx, loopback.Addr(port)); err != nil {
+	if err := system.AwaitReady(ctx, loopback.Addr(port)); err != nil {
 		return nil, nil, err
 	}
 	sys, err := system.Connect(ctx, system.Config{

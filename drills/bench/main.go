@@ -4,6 +4,7 @@
 //	bench                      the whole of it, in about a quarter of an hour
 //	bench --quick              a taste of everything, in less than two minutes
 //	bench throughput latency   some parts; bench --help lists them
+//	bench compare --base REV   CPU, latency, WAL against another revision, measured in turns
 package main
 
 import (
@@ -71,8 +72,9 @@ func (c *byhandCommand) Run(ctx context.Context) error {
 }
 
 type commands struct {
-	Run    runCommand    `cmd:"" default:"withargs" help:"Measure."`
-	Byhand byhandCommand `cmd:"" hidden:""`
+	Run     runCommand     `cmd:"" default:"withargs" help:"Measure."`
+	Compare compareCommand `cmd:"" help:"Measure in turns against another revision of this repository."`
+	Byhand  byhandCommand  `cmd:"" hidden:""`
 }
 
 func main() {

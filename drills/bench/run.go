@@ -123,12 +123,14 @@ func (b *bench) up(ctx context.Context, dir string) (err error) {
 	if err != nil {
 		return err
 	}
-	return b.restock(ctx)
+	return restock(ctx, addr(state, stack.Inventory))
 }
 
-func (b *bench) processes() []system.Process {
+func (b *bench) processes() []system.Process { return processes(b.stack.State()) }
+
+func processes(state stack.State) []system.Process {
 	var all []system.Process
-	for _, p := range b.stack.State().Processes {
+	for _, p := range state.Processes {
 		all = append(all, system.Process{Name: p.Name, Pid: p.Pid})
 	}
 	return all

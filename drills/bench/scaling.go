@@ -3,10 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -15,6 +13,7 @@ import (
 	"waybill/devstack/loopback"
 	"waybill/devstack/process"
 	"waybill/devstack/stack"
+	"waybill/drills/bench/internal/system"
 )
 
 // instances are how many there are of each service.
@@ -79,7 +78,7 @@ func (b *bench) another(ctx context.Context, state stack.State, n int) (stop fun
 			return stop, err
 		}
 		started = append(started, p)
-		if err := awaitReady(ctx, loopback.Addr(port)); err != nil {
+		if err := system.AwaitReady(ctx, loopback.Addr(port)); err != nil {
 			return stop, err
 		}
 		if name == stack.Orders {
@@ -87,31 +86,6 @@ func (b *bench) another(ctx context.Context, state stack.State, n int) (stop fun
 		}
 	}
 	return stop, nil
-}
-
-// awaitReady waits until a service says that it is ready.
-func awaitReady(ctx context.Context, addr string) error {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
-	defer cancel()
-	ticker := time.NewTicker(20 * time.Millisecond)
-	defer ticker.Stop()
-	for {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/readyz", nil)
-		if err != nil {
-			return err
-		}
-		if response, err := http.DefaultClient.Do(request); err == nil {
-			response.Body.Close()
-			if response.StatusCode == http.StatusOK {
-				return nil
-			}
-		}
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return fmt.Errorf("nothing is ready on %s: %w", addr, ctx.Err())
-		}
-	}
 }
 
 // partition gives the topics more partitions. They are empty: no key moves.

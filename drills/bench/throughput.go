@@ -25,10 +25,19 @@ var errNotSustained = errors.New("no rate was sustained")
 // so a system under pressure does more), and returns a little less than what ended a second in the
 // second half.
 func search(ctx context.Context, sys *system.System, length time.Duration) (float64, error) {
+	t, err := searched(ctx, sys, length)
+	if err != nil {
+		return 0, err
+	}
+	return 0.97 * t.ended(), nil
+}
+
+// searched is the trial of a search.
+func searched(ctx context.Context, sys *system.System, length time.Duration) (*trial, error) {
 	const start = 200
 	fast := true // until the first sign of too much
 	var was moment
-	t, err := try(ctx, sys, openloop.Config{Rate: start}, length, func(l *openloop.Load, m moment) {
+	return try(ctx, sys, openloop.Config{Rate: start}, length, func(l *openloop.Load, m moment) {
 		waiting := float64(m.Backlog() + int64(m.late))
 		ended := float64(m.confirmed()-was.confirmed()) / every.Seconds()
 		was = m
@@ -42,10 +51,6 @@ func search(ctx context.Context, sys *system.System, length time.Duration) (floa
 			l.SetRate(1.03 * rate)
 		}
 	})
-	if err != nil {
-		return 0, err
-	}
-	return 0.97 * t.ended(), nil
 }
 
 // sustained tries a rate for a time, and a lower one if the backlog grew, until one holds. How many orders ended a

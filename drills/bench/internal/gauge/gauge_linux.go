@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"time"
 )
@@ -36,6 +37,26 @@ func Read(pid int) (Usage, error) {
 		}
 	}
 	return total, nil
+}
+
+// Switches returns how often the threads of a process and of its children have been taken off a
+// processor so far, by their own doing or not. Those of a thread that has ended are not in it.
+func Switches(pid int) int64 {
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
+	var total int64
+	for _, path := range threads {
+		text, _ := os.ReadFile(path) // a thread that has ended meanwhile counts nothing
+		for line := range bytes.Lines(text) {
+			if name, value, ok := bytes.Cut(line, []byte(":")); ok && bytes.HasSuffix(name, []byte("ctxt_switches")) {
+				n, _ := strconv.ParseInt(string(bytes.TrimSpace(value)), 10, 64)
+				total += n
+			}
+		}
+	}
+	for _, child := range children(pid) {
+		total += Switches(child)
+	}
+	return total
 }
 
 func stat(pid int) (Usage, error) {

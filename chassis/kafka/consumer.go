@@ -31,6 +31,11 @@ type ConsumerOptions struct {
 	// Transient tells an error that time mends (the database is away) from one that the message
 	// brings about. Transient errors are waited out, however long they take.
 	Transient func(error) bool
+	// Positions, if set, returns the next offset that the service has kept with its effects, for those
+	// of the given partitions that it knows. When partitions are assigned, reading starts at the smaller
+	// of that and the group's committed offset. While it returns an error, they are not read.
+	// What to keep is in each message: [Message.Resume].
+	Positions func(context.Context, []TopicPartition) (map[TopicPartition]int64, error)
 }
 
 // firstMessageWait bounds how long an idle consumer takes to notice that it is to stop.
@@ -52,16 +57,14 @@ type Consumer[M any] struct {
 	metrics consumerMetrics
 	logs    *Logs
 
-	arrived []Message          // received, not handed over yet
-	lost    map[partition]bool // taken away since the batch in hand was received
-	waiting bool               // the batch in hand waits for its next attempt
-	fatal   error              // librdkafka cannot go on
-	warned  time.Time          // when the log last said that no broker is there
-}
-
-type partition struct {
-	topic  string
-	number int32
+	running  context.Context         //nolint:containedctx // Run's own: librdkafka's callbacks are given none
+	arrived  []Message               // received, not handed over yet
+	lost     map[TopicPartition]bool // taken away since the batch in hand was received
+	unplaced map[TopicPartition]bool // assigned, paused, and where to start is not known
+	placeAt  time.Time               // when to look for that again
+	waiting  bool                    // the batch in hand waits for its next attempt
+	fatal    error                   // librdkafka cannot go on
+	warned   time.Time               // when the log last said that no broker is there
 }
 
 // NewConsumer joins the group when Run is called; it does not wait for a broker.
@@ -82,7 +85,9 @@ func NewConsumer[M any](c Config, o ConsumerOptions, h Handler[M], convert func(
 		log:     log,
 		metrics: newConsumerMetrics(reg, o.Group),
 		logs:    ReadLogs(client.Logs(), log),
-		lost:    make(map[partition]bool),
+		lost:    make(map[TopicPartition]bool),
+
+		unplaced: make(map[TopicPartition]bool),
 	}, nil
 }
 
@@ -96,10 +101,12 @@ func (c *Consumer[M]) Run(ctx context.Context) (err error) {
 		}
 		c.logs.Wait()
 	}()
+	c.running = ctx
 	if err := c.client.SubscribeTopics(c.options.Topics, c.rebalance); err != nil {
 		return fmt.Errorf("subscribe to %v: %w", c.options.Topics, err)
 	}
 	for ctx.Err() == nil && c.fatal == nil {
+		c.place(ctx)
 		if batch := c.collect(); len(batch) > 0 {
 			c.metrics.batchSize.Observe(float64(len(batch)))
 			c.settle(ctx, batch)
@@ -177,20 +184,22 @@ func (c *Consumer[M]) rebalance(client *kafka.Consumer, event kafka.Event) error
 	case kafka.AssignedPartitions:
 		c.log.Info("partitions assigned", "partitions", names(e.Partitions))
 		for _, p := range e.Partitions {
-			delete(c.lost, partition{*p.Topic, p.Partition})
+			delete(c.lost, partitionOf(p))
+			delete(c.unplaced, partitionOf(p))
 		}
-		if err := client.IncrementalAssign(e.Partitions); err != nil {
+		if err := c.takeOn(c.running, client, e.Partitions); err != nil {
 			return fmt.Errorf("take on partitions: %w", err)
 		}
 		if c.waiting {
 			return client.Pause(e.Partitions)
 		}
 		// One that was taken away while it was paused is still paused, whoever had it meanwhile.
-		return client.Resume(e.Partitions)
+		c.resume(e.Partitions)
 	case kafka.RevokedPartitions:
 		c.log.Info("partitions revoked", "partitions", names(e.Partitions))
 		for _, p := range e.Partitions {
-			c.lost[partition{*p.Topic, p.Partition}] = true
+			c.lost[partitionOf(p)] = true
+			delete(c.unplaced, partitionOf(p))
 		}
 		return client.IncrementalUnassign(e.Partitions)
 	}
@@ -203,7 +212,7 @@ func (c *Consumer[M]) kept(batch []Message) []Message {
 		return batch
 	}
 	return slices.DeleteFunc(slices.Clone(batch), func(m Message) bool {
-		return c.lost[partition{m.Topic, m.Partition}]
+		return c.lost[m.partition()]
 	})
 }
 

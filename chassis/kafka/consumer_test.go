@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
@@ -29,6 +27,7 @@ var errAway = errors.New("the database is away")
 type ledger struct {
 	mu       sync.Mutex
 	applied  []string
+	messages []kafka.Message // those that were applied
 	rejected []string
 	batches  []int
 	away     bool
@@ -55,6 +54,7 @@ func (l *ledger) Process(_ context.Context, batch []kafka.Message) error {
 	l.batches = append(l.batches, len(batch))
 	for _, m := range batch {
 		l.applied = append(l.applied, string(m.Value))
+		l.messages = append(l.messages, m)
 	}
 	return nil
 }
@@ -110,14 +110,15 @@ func (l *ledger) distinct() []string { return slices.Compact(slices.Sorted(slice
 // consume runs a consumer until the test, or the returned function, ends it.
 func consume(t *testing.T, addr string, h kafka.Handler[kafka.Message]) (stop func()) {
 	t.Helper()
-	cfg := kafka.Config{Brokers: []string{addr}, SecurityProtocol: "PLAINTEXT"}
-	c, err := kafka.NewConsumer(cfg, kafka.ConsumerOptions{
-		Group:     "group",
-		Topics:    []string{"topic"},
-		BatchSize: 100,
-		Transient: func(err error) bool { return errors.Is(err, errAway) },
-	}, h, func(m kafka.Message) kafka.Message { return m }, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
-	require.NoError(t, err)
+	return start(t, addr, h, func(*kafka.ConsumerOptions) {})
+}
+
+func plaintext(addr string) kafka.Config {
+	return kafka.Config{Brokers: []string{addr}, SecurityProtocol: "PLAINTEXT"}
+}
+
+func runUntilStopped(t *testing.T, c *kafka.Consumer[kafka.Message]) (stop func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
 	go func() { done <- c.Run(ctx) }()

@@ -22,7 +22,13 @@ type Message struct {
 	Value     []byte
 	Headers   []Header
 	Time      time.Time // as the broker has it
+	// Resume is the offset from which the message's partition has to be read again once the batch that
+	// the message is handed over in is durable. It is the same in all messages of a partition in the
+	// batch, and not always the highest offset plus one: an earlier message may still wait.
+	Resume int64
 }
+
+func (m Message) partition() TopicPartition { return TopicPartition{m.Topic, m.Partition} }
 
 func received(m *kafka.Message) Message {
 	headers := make([]Header, len(m.Headers))

@@ -11,6 +11,7 @@ type consumerMetrics struct {
 	failures     *prometheus.CounterVec
 	isolations   prometheus.Counter
 	clientErrors prometheus.Counter
+	reread       prometheus.Counter
 }
 
 func newConsumerMetrics(reg prometheus.Registerer, group string) consumerMetrics {
@@ -37,6 +38,10 @@ func newConsumerMetrics(reg prometheus.Registerer, group string) consumerMetrics
 		clientErrors: f.NewCounter(prometheus.CounterOpts{
 			Name: "waybill_consumer_kafka_errors_total",
 			Help: "Errors that the Kafka client reported, such as a broker that went away.",
+		}),
+		reread: f.NewCounter(prometheus.CounterOpts{
+			Name: "waybill_consumer_reread_messages_total",
+			Help: "Offsets read again because the database was behind Kafka, as after a restore.",
 		}),
 	}
 }

@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -41,8 +42,10 @@ func (c *Consumer[M]) settle(ctx context.Context, batch []Message) {
 
 // hand gives the batch to the handler.
 func (c *Consumer[M]) hand(ctx context.Context, batch []Message) error {
+	next := nextOffsets(batch)
 	messages := make([]M, len(batch))
 	for i, m := range batch {
+		m.Resume = next[m.partition()]
 		messages[i] = c.convert(m)
 	}
 	began := time.Now()
@@ -86,10 +89,10 @@ func (c *Consumer[M]) try(ctx context.Context, batch []Message, attempts int, do
 // are given to another; but the partitions are paused, so nothing new comes in.
 func (c *Consumer[M]) wait(ctx context.Context, delay time.Duration) {
 	c.waiting = true
-	c.each(c.client.Pause)
+	c.pauseAll()
 	defer func() {
 		c.waiting = false
-		c.each(c.client.Resume)
+		c.resumeAll()
 	}()
 	const step = 50 * time.Millisecond
 	for until := time.Now().Add(delay); ctx.Err() == nil && c.fatal == nil; {
@@ -103,31 +106,55 @@ func (c *Consumer[M]) wait(ctx context.Context, delay time.Duration) {
 	}
 }
 
-// each pauses or resumes all assigned partitions.
-func (c *Consumer[M]) each(do func([]kafka.TopicPartition) error) {
+func (c *Consumer[M]) pauseAll() {
 	assigned, err := c.client.Assignment()
 	if err == nil && len(assigned) > 0 {
-		err = do(assigned)
+		err = c.client.Pause(assigned)
 	}
 	if err != nil {
-		c.log.Warn("partitions not paused or resumed", "error", err)
+		c.log.Warn("partitions not paused", "error", err)
+	}
+}
+
+func (c *Consumer[M]) resumeAll() {
+	assigned, err := c.client.Assignment()
+	if err != nil {
+		c.log.Warn("partitions not resumed", "error", err)
+		return
+	}
+	c.resume(assigned)
+}
+
+// resume goes on reading partitions, except those whose starting point is not known.
+func (c *Consumer[M]) resume(partitions []kafka.TopicPartition) {
+	partitions = slices.DeleteFunc(slices.Clone(partitions), func(p kafka.TopicPartition) bool { return c.unplaced[partitionOf(p)] })
+	if len(partitions) == 0 {
+		return
+	}
+	if err := c.client.Resume(partitions); err != nil {
+		c.log.Warn("partitions not resumed", "error", err)
 	}
 }
 
 // store marks the batch's messages as done; librdkafka commits the marks every second, and when the
 // partitions are given up.
 func (c *Consumer[M]) store(batch []Message) {
-	next := make(map[partition]int64)
-	for _, m := range batch {
-		p := partition{m.Topic, m.Partition}
-		next[p] = max(next[p], m.Offset+1)
-	}
+	next := nextOffsets(batch)
 	offsets := make([]kafka.TopicPartition, 0, len(next))
 	for p, offset := range next {
-		offsets = append(offsets, kafka.TopicPartition{Topic: &p.topic, Partition: p.number, Offset: kafka.Offset(offset)})
+		offsets = append(offsets, kafka.TopicPartition{Topic: &p.Topic, Partition: p.Partition, Offset: kafka.Offset(offset)})
 	}
 	if _, err := c.client.StoreOffsets(offsets); err != nil {
 		// The messages come again, and the inbox knows them.
 		c.log.Warn("offsets not stored", "error", err)
 	}
+}
+
+// nextOffsets returns where each partition goes on after the batch.
+func nextOffsets(batch []Message) map[TopicPartition]int64 {
+	next := make(map[TopicPartition]int64)
+	for _, m := range batch {
+		next[m.partition()] = max(next[m.partition()], m.Offset+1)
+	}
+	return next
 }

@@ -23,6 +23,10 @@ type Delivery struct {
 	Value     []byte
 	Headers   []Header
 	Time      time.Time // the timestamp that Kafka has for it
+	// Resume is the offset from which the partition has to be read again once the batch that this
+	// delivery is part of is durable. It may be lower than Offset+1, while an earlier message of the
+	// partition waits; 0 stands for Offset+1.
+	Resume int64
 }
 
 // Header returns the value of the first header with the given name, "" where there is none.

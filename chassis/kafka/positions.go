@@ -1,0 +1,131 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+)
+
+// TopicPartition names a partition of a topic.
+type TopicPartition struct {
+	Topic     string
+	Partition int32
+}
+
+func (p TopicPartition) String() string { return fmt.Sprintf("%s/%d", p.Topic, p.Partition) }
+
+const (
+	// positionsTimeout bounds one look for positions. It is taken inside a rebalance, for which the
+	// other members of the group wait.
+	positionsTimeout = 3 * time.Second
+	// positionsRetry is how long a partition waits before its position is looked for again.
+	positionsRetry = time.Second
+)
+
+// startingPoints returns from where partitions that were assigned are to be read: the smaller of the
+// offset that the group has committed to Kafka and the position that the service keeps with its
+// effects. A database that was restored, or failed over to a standby that lacked the last second, is
+// behind Kafka: what it lost is read again. A database that is ahead (the process died between the two
+// commits) reads its last messages twice, and the inbox knows them. A partition of which Kafka knows
+// no committed offset is read from its beginning, whatever the database says: its topic may be a new
+// one under an old name.
+func (c *Consumer[M]) startingPoints(ctx context.Context, partitions []kafka.TopicPartition) ([]kafka.TopicPartition, error) {
+	ctx, cancel := context.WithTimeout(ctx, positionsTimeout)
+	defer cancel()
+	committed, err := c.client.Committed(slices.Clone(partitions), int(positionsTimeout.Milliseconds()))
+	if err != nil {
+		return nil, fmt.Errorf("ask Kafka for committed offsets: %w", err)
+	}
+	keys := make([]TopicPartition, len(committed))
+	for i, p := range committed {
+		keys[i] = partitionOf(p)
+	}
+	positions, err := c.options.Positions(ctx, keys)
+	if err != nil {
+		return nil, fmt.Errorf("read positions: %w", err)
+	}
+	for i := range committed {
+		position, known := positions[keys[i]]
+		if offset := int64(committed[i].Offset); known && offset > position {
+			c.log.Warn("the database is behind Kafka's committed offset; reading again", "topic", keys[i].Topic,
+				"partition", keys[i].Partition, "committed", offset, "position", position)
+			c.metrics.reread.Add(float64(offset - position))
+			committed[i].Offset = kafka.Offset(position)
+		}
+	}
+	return committed, nil
+}
+
+// takeOn starts to read partitions that were assigned. Those whose starting point cannot be learned
+// now are taken on paused, and [Consumer.place] looks again: they are never read from a place that
+// may be wrong.
+func (c *Consumer[M]) takeOn(ctx context.Context, client *kafka.Consumer, partitions []kafka.TopicPartition) error {
+	if c.options.Positions == nil {
+		return client.IncrementalAssign(partitions)
+	}
+	starts, err := c.startingPoints(ctx, partitions)
+	if err == nil {
+		return client.IncrementalAssign(starts)
+	}
+	c.log.Warn("partitions wait to be read: where to start is not known", "partitions", names(partitions), "error", err)
+	for _, p := range partitions {
+		c.unplaced[partitionOf(p)] = true
+	}
+	c.placeAt = time.Now().Add(positionsRetry)
+	if err := client.IncrementalAssign(partitions); err != nil {
+		return err
+	}
+	return client.Pause(partitions)
+}
+
+// place looks again for the starting points of partitions that wait for them, and starts to read
+// them. It is called outside of rebalances, by the goroutine that polls.
+func (c *Consumer[M]) place(ctx context.Context) {
+	if len(c.unplaced) == 0 || time.Now().Before(c.placeAt) {
+		return
+	}
+	defer func() { c.placeAt = time.Now().Add(positionsRetry) }()
+	waiting := make([]kafka.TopicPartition, 0, len(c.unplaced))
+	for p := range c.unplaced {
+		waiting = append(waiting, kafka.TopicPartition{Topic: &p.Topic, Partition: p.Partition})
+	}
+	starts, err := c.startingPoints(ctx, waiting)
+	if err == nil {
+		err = c.moveTo(starts)
+	}
+	if err != nil {
+		c.log.Debug("partitions still wait to be read", "partitions", names(waiting), "error", err)
+		return
+	}
+	clear(c.unplaced)
+	c.log.Info("partitions are read", "partitions", names(waiting))
+	if !c.waiting {
+		c.resume(waiting)
+	}
+}
+
+// moveTo has paused partitions read from other offsets once they are resumed.
+func (c *Consumer[M]) moveTo(starts []kafka.TopicPartition) error {
+	for i := range starts {
+		if starts[i].Offset == kafka.OffsetInvalid {
+			starts[i].Offset = kafka.OffsetBeginning // none committed
+		}
+	}
+	moved, err := c.client.SeekPartitions(starts)
+	if err != nil {
+		return fmt.Errorf("seek: %w", err)
+	}
+	for _, p := range moved {
+		if p.Error != nil {
+			return fmt.Errorf("seek %s: %w", partitionOf(p), p.Error)
+		}
+	}
+	return nil
+}
+
+func partitionOf(p kafka.TopicPartition) TopicPartition {
+	return TopicPartition{*p.Topic, p.Partition}
+}

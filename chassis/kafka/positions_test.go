@@ -1,0 +1,163 @@
+package kafka_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+
+	"waybill/chassis/kafka"
+	"waybill/devstack/kafkatest"
+)
+
+type positions map[kafka.TopicPartition]int64
+
+// start runs a consumer of "topic", in group "group", with further options.
+func start(t *testing.T, addr string, h kafka.Handler[kafka.Message], with func(*kafka.ConsumerOptions)) (stop func()) {
+	t.Helper()
+	o := kafka.ConsumerOptions{
+		Group: "group", Topics: []string{"topic"}, BatchSize: 100,
+		Transient: func(err error) bool { return errors.Is(err, errAway) },
+	}
+	with(&o)
+	return startWith(t, addr, o, h)
+}
+
+// consumed has the group read and commit what is on the topic.
+func consumed(t *testing.T, b *kafkatest.Broker, n int) {
+	t.Helper()
+	l := newLedger()
+	stop := consume(t, b.Addr(), l)
+	l.await(t, "everything", func(l *ledger) bool { return len(l.applied) >= n })
+	stop()
+}
+
+func offsetsOf(l *ledger) map[kafka.TopicPartition]int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	first := make(map[kafka.TopicPartition]int64)
+	for _, m := range l.messages {
+		p := kafka.TopicPartition{Topic: m.Topic, Partition: m.Partition}
+		if offset, ok := first[p]; !ok || m.Offset < offset {
+			first[p] = m.Offset
+		}
+	}
+	return first
+}
+
+func TestConsumer_StartsAtTheSmallerOfKafkasOffsetAndTheServices(t *testing.T) {
+	t.Parallel()
+	b := kafkatest.Start(t, "topic")
+	produce(t, b, 0, 300)
+	consumed(t, b, 300)
+	committed := b.Committed(t, "group", "topic")
+	behind, ahead := kafka.TopicPartition{Topic: "topic", Partition: 0}, kafka.TopicPartition{Topic: "topic", Partition: 1}
+	l := newLedger()
+	start(t, b.Addr(), l, func(o *kafka.ConsumerOptions) {
+		o.Positions = func(_ context.Context, asked []kafka.TopicPartition) (map[kafka.TopicPartition]int64, error) {
+			require.Len(t, asked, 3)
+			return positions{behind: 5, ahead: committed[1] + 1000}, nil
+		}
+	})
+	produce(t, b, 300, 400)
+	want := int(committed[0]) - 5 + 100
+	l.await(t, "what the database lost, and what is new", func(l *ledger) bool { return len(l.applied) >= want })
+	require.Len(t, l.distinct(), want)
+	first := offsetsOf(l)
+	require.Equal(t, int64(5), first[behind])
+	require.Equal(t, committed[1], first[ahead], "the database may be ahead of Kafka")
+	require.Equal(t, committed[2], first[kafka.TopicPartition{Topic: "topic", Partition: 2}], "the database knows nothing of it")
+}
+
+func TestConsumer_APartitionWithoutACommittedOffsetIsReadFromItsBeginning(t *testing.T) {
+	t.Parallel()
+	b := kafkatest.Start(t, "topic")
+	want := produce(t, b, 0, 100)
+	l := newLedger()
+	start(t, b.Addr(), l, func(o *kafka.ConsumerOptions) {
+		o.Positions = func(context.Context, []kafka.TopicPartition) (map[kafka.TopicPartition]int64, error) {
+			return positions{{Topic: "topic", Partition: 0}: 7, {Topic: "topic", Partition: 1}: 7, {Topic: "topic", Partition: 2}: 7}, nil
+		}
+	})
+	l.await(t, "all", func(l *ledger) bool { return len(l.applied) >= 100 })
+	require.Equal(t, want, l.distinct())
+}
+
+// Reading from Kafka's offset while the database does not answer would skip what a restored database
+// has lost.
+func TestConsumer_PartitionsWaitUntilThePositionsAreKnown(t *testing.T) {
+	t.Parallel()
+	b := kafkatest.Start(t, "topic")
+	produce(t, b, 0, 300)
+	consumed(t, b, 300)
+	var away atomic.Bool
+	away.Store(true)
+	asked := make(chan struct{}, 100)
+	l := newLedger()
+	start(t, b.Addr(), l, func(o *kafka.ConsumerOptions) {
+		o.Positions = func(_ context.Context, partitions []kafka.TopicPartition) (map[kafka.TopicPartition]int64, error) {
+			select {
+			case asked <- struct{}{}:
+			default:
+			}
+			if away.Load() {
+				return nil, errAway
+			}
+			known := make(positions)
+			for _, p := range partitions {
+				known[p] = 3
+			}
+			return known, nil
+		}
+	})
+	produce(t, b, 300, 400)
+	for range 3 { // in the rebalance, and twice after it
+		select {
+		case <-asked:
+		case <-time.After(patience):
+			require.Fail(t, "the positions are not asked for again")
+		}
+	}
+	l.mu.Lock()
+	require.Empty(t, l.applied, "nothing is read before the positions are known")
+	l.mu.Unlock()
+	away.Store(false)
+	l.await(t, "all but the first of each partition", func(l *ledger) bool { return len(l.applied) >= 400-9 })
+	require.Len(t, l.distinct(), 400-9)
+	for _, offset := range offsetsOf(l) {
+		require.Equal(t, int64(3), offset)
+	}
+}
+
+func TestConsumer_MessagesSayWhereTheirPartitionGoesOn(t *testing.T) {
+	t.Parallel()
+	b := kafkatest.Start(t, "topic")
+	produce(t, b, 0, 50)
+	l := newLedger()
+	consume(t, b.Addr(), l)
+	l.await(t, "all", func(l *ledger) bool { return len(l.applied) >= 50 })
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	last := make(map[int32]kafka.Message)
+	for _, m := range l.messages {
+		require.Greater(t, m.Resume, m.Offset)
+		last[m.Partition] = m
+	}
+	for _, m := range last {
+		require.Equal(t, m.Offset+1, m.Resume)
+	}
+}
+
+// startWith runs a consumer until the test, or the returned function, ends it.
+func startWith(t *testing.T, addr string, o kafka.ConsumerOptions, h kafka.Handler[kafka.Message]) (stop func()) {
+	t.Helper()
+	c, err := kafka.NewConsumer(plaintext(addr), o, h, func(m kafka.Message) kafka.Message { return m },
+		slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	require.NoError(t, err)
+	return runUntilStopped(t, c)
+}

@@ -24,16 +24,18 @@ func (t *term) brokerSays(err error) {
 		return // as for every row; the rest is for the news
 	}
 	t.answering = err == nil
-	if !t.status.broker(err) {
-		return
-	}
 	if err != nil {
 		t.broker.Set(0)
-		t.log.Warn("no broker answers; rows wait in the database", "error", err)
-		return
+	} else {
+		t.broker.Set(1)
 	}
-	t.broker.Set(1)
-	t.log.Info("a broker answers")
+	switch {
+	case !t.status.broker(err):
+	case err != nil:
+		t.log.Warn("no broker answers; rows wait in the database", "error", err)
+	default:
+		t.log.Info("a broker answers")
+	}
 }
 
 // askBroker asks a broker that was down whether it is back, when there is no row that would show it.

@@ -14,7 +14,7 @@ import (
 // pump offers the waiting rows to the producer, in order, until one cannot go yet.
 func (t *term) pump(ctx context.Context) error {
 	sent := 0
-	for sent < len(t.queue) && t.broken == nil {
+	for sent < len(t.queue) && t.broken == nil && !t.paused {
 		passed, err := t.offer(ctx, t.queue[sent])
 		if err != nil {
 			return err

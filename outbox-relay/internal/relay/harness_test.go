@@ -44,7 +44,22 @@ func newStage(t *testing.T) *stage {
 // running is a relay under test.
 type running struct {
 	*relay.Source
-	stop func()
+	metrics *prometheus.Registry
+	stop    func()
+}
+
+// gauge returns a metric of the relay, and -1 where it has none of this name.
+func (r running) gauge(t *testing.T, name string) float64 {
+	t.Helper()
+	families, err := r.metrics.Gather()
+	require.NoError(t, err)
+	for _, family := range families {
+		if family.GetName() == "waybill_relay_"+name && len(family.GetMetric()) > 0 {
+			m := family.GetMetric()[0]
+			return m.GetGauge().GetValue() + m.GetCounter().GetValue()
+		}
+	}
+	return -1
 }
 
 // relay starts a relay, with what it logs on the test's output.
@@ -60,13 +75,14 @@ func (s *stage) relayThrough(t *testing.T, dsn string, options relay.Options) ru
 	}
 	config := kafka.Config{Brokers: []string{s.broker.Addr()}, SecurityProtocol: "PLAINTEXT"}
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug - 1}))
-	source := relay.NewSource("orders", dsn, t.Name(), config, options, relay.NewMetrics(prometheus.NewRegistry()), log)
+	registry := prometheus.NewRegistry()
+	source := relay.NewSource("orders", dsn, t.Name(), config, options, relay.NewMetrics(registry), log)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context())) // ends in the cleanup, which waits for it
 	var done sync.WaitGroup
 	done.Go(func() { _ = source.Run(ctx) })
 	stop := sync.OnceFunc(func() { cancel(); done.Wait() })
 	t.Cleanup(stop)
-	return running{source, stop}
+	return running{source, registry, stop}
 }
 
 func (s *stage) exec(t *testing.T, sql string, args ...any) {

@@ -11,6 +11,9 @@ import (
 func (t *term) read(ctx context.Context) error {
 	limit := t.room()
 	now := time.Now()
+	if t.session.Notified() { // along with the answer to a statement
+		t.nextRead = time.Time{}
+	}
 	if limit == 0 || t.paused || now.Before(t.nextRead) {
 		return nil
 	}

@@ -26,7 +26,7 @@ const (
 // that look and the key's removal, because both are steps of this one goroutine.
 func (t *term) retry(ctx context.Context) error {
 	now := time.Now()
-	if !t.anyStuck || now.Sub(t.retried) < retryEvery || t.blockedUp() {
+	if !t.anyStuck || t.paused || now.Sub(t.retried) < retryEvery || t.blockedUp() {
 		return nil
 	}
 	t.retried = now
@@ -162,7 +162,7 @@ func (t *term) releaseParked(ctx context.Context) error {
 // out: an id drawn in one transaction and inserted in another. Their order is lost; they are not.
 func (t *term) sweep(ctx context.Context) error {
 	now := time.Now()
-	if now.Sub(t.swept) < t.options.Sweep || t.blockedUp() || t.underWay(source.Late) {
+	if t.paused || now.Sub(t.swept) < t.options.Sweep || t.blockedUp() || t.underWay(source.Late) {
 		return nil
 	}
 	t.swept = now

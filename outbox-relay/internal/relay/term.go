@@ -72,7 +72,6 @@ func newTerm(s *Source, session *source.Session, producer *publish.Producer, pro
 		anyStuck:  progress.AnyStuck || len(progress.StuckKeys) > 0,
 		releasing: map[string]struct{}{},
 		refused:   map[string]refusedTopic{},
-		answering: true,
 		pause:     s.options.PollMin, lastRow: now, checked: now, verified: now,
 	}
 	for _, key := range progress.StuckKeys {

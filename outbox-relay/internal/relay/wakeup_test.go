@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"waybill/outbox-relay/internal/relay"
+	"waybill/outbox-relay/internal/source"
 )
 
 // The lock that a sleeping relay holds, and writers share while it is awake.
@@ -62,4 +63,26 @@ func TestARelayWakesUpForManyRowsAndGoesToSleepAgain(t *testing.T) {
 	await(t, func() bool { return !one[bool](t, s, sleepsSQL) }, "the relay to poll")
 	s.broker.Consume(t, topic, 100)
 	await(t, func() bool { return one[bool](t, s, sleepsSQL) }, "the relay to sleep again")
+}
+
+// A thousand notifications that came while the session was busy are worth one look, not a thousand.
+func TestSession_ManyNotificationsAreOne(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	session, err := source.Connect(t.Context(), "orders", s.db.URL)
+	require.NoError(t, err)
+	defer session.Close(t.Context())
+	_, err = session.Begin(t.Context(), t.Name())
+	require.NoError(t, err)
+	for i := range 20 {
+		s.exec(t, `select pg_notify('outbox', $1)`, fmt.Sprint(i))
+	}
+	_, err = session.CheckTerm(t.Context()) // its answer brings them along
+	require.NoError(t, err)
+	notified, err := session.WaitForRow(t.Context(), patience)
+	require.NoError(t, err)
+	require.True(t, notified)
+	notified, err = session.WaitForRow(t.Context(), 50*time.Millisecond)
+	require.NoError(t, err)
+	require.False(t, notified)
 }

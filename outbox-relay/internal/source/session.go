@@ -25,6 +25,7 @@ type Session struct {
 	database string
 	epoch    int64
 	names    interned
+	notified bool // a notification has come that nothing has acted on yet
 }
 
 // The advisory lock whose holder leads. Locks belong to a database, so one number does for all: "outbox" in ASCII.
@@ -56,11 +57,12 @@ func Connect(ctx context.Context, name, dsn string) (*Session, error) {
 	}
 	maps.Copy(config.RuntimeParams, settings)
 	config.ConnectTimeout = 5 * time.Second
-	conn, err := pgx.ConnectConfig(ctx, config)
-	if err != nil {
+	s := &Session{database: name}
+	// One read finds every row there is, so a thousand notifications are worth one: pgx would keep each of them.
+	config.OnNotification = func(*pgconn.PgConn, *pgconn.Notification) { s.notified = true }
+	if s.conn, err = pgx.ConnectConfig(ctx, config); err != nil {
 		return nil, fmt.Errorf("connect to database %s: %w", name, err)
 	}
-	s := &Session{conn: conn, database: name}
 	if err := s.prepare(ctx); err != nil {
 		s.Close(ctx)
 		return nil, err

@@ -49,16 +49,27 @@ func (s *Session) CheckTerm(ctx context.Context) (paused bool, err error) {
 	return paused, rows.Scan(&paused)
 }
 
-// WaitForRow waits until a writer notifies, or for as long as timeout, and says which. Notifications that came before are
-// consumed by the next call, so none is missed between reading and waiting.
+// Notified says whether a writer, or an operator, has notified since the last time it was asked. Notifications come along
+// with the answers to statements.
+func (s *Session) Notified() bool {
+	notified := s.notified
+	s.notified = false
+	return notified
+}
+
+// WaitForRow waits until a writer notifies, or for as long as timeout, and says which. What came before is reported
+// by the next call, so nothing is missed between reading and waiting.
 func (s *Session) WaitForRow(ctx context.Context, timeout time.Duration) (notified bool, err error) {
-	waiting, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	_, err = s.conn.WaitForNotification(waiting)
-	if err == nil {
+	if s.Notified() {
 		return true, nil
 	}
-	if waiting.Err() != nil {
+	waiting, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	err = s.conn.PgConn().WaitForNotification(waiting)
+	switch {
+	case s.Notified(), err == nil:
+		return true, nil
+	case waiting.Err() != nil:
 		return false, ctx.Err()
 	}
 	return false, fmt.Errorf("wait for new rows of database %s: %w", s.database, err)

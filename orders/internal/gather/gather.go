@@ -9,6 +9,7 @@ package gather
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -33,17 +34,26 @@ type Group[In, Out any] struct {
 }
 
 type caller[In, Out any] struct {
-	ctx  context.Context
-	wish In
-	done chan struct{}
-	out  Out
-	err  error
+	ctx     context.Context
+	arrived time.Time
+	wish    In
+	begun   bool // guarded by Group.mu: it is part of a call of All, or was refused
+	done    chan struct{}
+	out     Out
+	err     error
 }
 
-// Do has one wish done, together with those of others. It returns when ctx ends, too: a wish that has
-// not been begun is then given up, and of one that is under way the outcome stays open.
+// errNotBegun says that nothing was done, because too little of the caller's time was left.
+var errNotBegun = fmt.Errorf("waited for most of its time and was not begun: %w", context.DeadlineExceeded)
+
+// Do has one wish done, together with those of others.
+//
+// The error is what became of it. When ctx ends before the wish was begun, nothing is done. From then
+// on the caller waits for the outcome: All ends with the earliest deadline of its callers, so nobody is
+// told that it failed by a clock of their own and finds it done a second later. Only a caller who hangs
+// up, and will not hear, is not waited for.
 func (g *Group[In, Out]) Do(ctx context.Context, wish In) (Out, error) {
-	c := &caller[In, Out]{ctx: ctx, wish: wish, done: make(chan struct{})}
+	c := &caller[In, Out]{ctx: ctx, arrived: time.Now(), wish: wish, done: make(chan struct{})}
 	g.mu.Lock()
 	g.waiting = append(g.waiting, c)
 	if !g.working {
@@ -55,43 +65,72 @@ func (g *Group[In, Out]) Do(ctx context.Context, wish In) (Out, error) {
 	case <-c.done:
 		return c.out, c.err
 	case <-ctx.Done():
+	}
+	if g.withdraw(c) || !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		var none Out
 		return none, ctx.Err()
 	}
+	<-c.done
+	return c.out, c.err
+}
+
+// withdraw takes back a wish that was not begun.
+func (g *Group[In, Out]) withdraw(c *caller[In, Out]) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.waiting = slices.DeleteFunc(g.waiting, func(w *caller[In, Out]) bool { return w == c })
+	return !c.begun
 }
 
 // work serves the callers that wait until there are none. It lives as long as there is one whose call
 // has not returned, or whose transaction is about to end: All has the deadline of its callers.
 func (g *Group[In, Out]) work() {
 	for {
-		g.mu.Lock()
-		together := g.waiting[:min(len(g.waiting), g.Limit)]
-		g.waiting = g.waiting[len(together):]
-		if len(together) == 0 {
-			g.working = false
-			g.mu.Unlock()
+		callers, more := g.next()
+		if !more {
 			return
 		}
-		g.mu.Unlock()
-		g.serve(slices.DeleteFunc(together, func(c *caller[In, Out]) bool { return c.ctx.Err() != nil }))
+		g.serve(callers)
 	}
+}
+
+// next takes the callers that go together now. It refuses those who have waited for most of their time:
+// with them, the deadline of All would leave the others none. more is false where nobody waits.
+func (g *Group[In, Out]) next() (callers []*caller[In, Out], more bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n := min(len(g.waiting), g.Limit)
+	if n == 0 {
+		g.working = false
+		return nil, false
+	}
+	for _, c := range g.waiting[:n] {
+		switch {
+		case c.ctx.Err() != nil: // it returns by itself
+		case c.late():
+			c.begun, c.err = true, errNotBegun
+			close(c.done)
+		default:
+			c.begun = true
+			callers = append(callers, c)
+		}
+	}
+	g.waiting = slices.Clone(g.waiting[n:]) // without those that were taken: their requests can go
+	return callers, true
+}
+
+// late reports whether less than a third of the caller's time is left.
+func (c *caller[In, Out]) late() bool {
+	deadline, ok := c.ctx.Deadline()
+	return ok && time.Until(deadline) < deadline.Sub(c.arrived)/3
 }
 
 func (g *Group[In, Out]) serve(callers []*caller[In, Out]) {
 	if len(callers) == 0 {
 		return
 	}
-	ctx, cancel := detached(callers)
-	defer cancel()
-	wishes := make([]In, len(callers))
-	for i, c := range callers {
-		wishes[i] = c.wish
-	}
-	results, err := g.All(ctx, wishes)
-	if err == nil && len(results) != len(wishes) {
-		err = fmt.Errorf("%d results for %d wishes", len(results), len(wishes))
-	}
-	if err != nil && len(callers) > 1 && g.Separable(err) {
+	results, err := g.together(callers)
+	if err != nil && len(callers) > 1 && !errors.Is(err, errPanicked) && g.Separable(err) {
 		for i := range callers {
 			g.serve(callers[i : i+1])
 		}
@@ -105,19 +144,40 @@ func (g *Group[In, Out]) serve(callers []*caller[In, Out]) {
 	}
 }
 
-// detached returns a context that outlives each caller who gives up, but not the last of them: one
-// client that hangs up does not undo what the others have asked for.
+var errPanicked = errors.New("panic")
+
+// together calls All. It runs on a goroutine of its own, where a panic would end the process.
+func (g *Group[In, Out]) together(callers []*caller[In, Out]) (results []Out, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: %v", errPanicked, p)
+		}
+	}()
+	ctx, cancel := detached(callers)
+	defer cancel()
+	wishes := make([]In, len(callers))
+	for i, c := range callers {
+		wishes[i] = c.wish
+	}
+	results, err = g.All(ctx, wishes)
+	if err == nil && len(results) != len(wishes) {
+		err = fmt.Errorf("%d results for %d wishes", len(results), len(wishes))
+	}
+	return results, err
+}
+
+// detached returns a context that outlives each caller who hangs up, because one client does not undo
+// what the others have asked for. It ends at the earliest of the callers' deadlines.
 func detached[In, Out any](callers []*caller[In, Out]) (context.Context, context.CancelFunc) {
 	ctx := context.WithoutCancel(callers[0].ctx)
-	var last time.Time
+	var earliest time.Time
 	for _, c := range callers {
-		deadline, ok := c.ctx.Deadline()
-		if !ok {
-			return ctx, func() {}
-		}
-		if deadline.After(last) {
-			last = deadline
+		if deadline, ok := c.ctx.Deadline(); ok && (earliest.IsZero() || deadline.Before(earliest)) {
+			earliest = deadline
 		}
 	}
-	return context.WithDeadline(ctx, last)
+	if earliest.IsZero() {
+		return ctx, func() {}
+	}
+	return context.WithDeadline(ctx, earliest)
 }

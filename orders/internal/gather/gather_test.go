@@ -179,8 +179,109 @@ func TestACallerWhoGivesUpDoesNotTakeTheOthersAlong(t *testing.T) {
 	})
 }
 
+// outcomes is an All that stalls once, for as long as it may, and remembers what it has done.
+type outcomes struct {
+	mu    sync.Mutex
+	stall time.Duration
+	done  []int
+}
+
+func (o *outcomes) all(ctx context.Context, wishes []int) ([]int, error) {
+	o.mu.Lock()
+	stall := o.stall
+	o.mu.Unlock()
+	select {
+	case <-time.After(stall):
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.done = append(o.done, wishes...)
+	return wishes, nil
+}
+
+func (o *outcomes) did(wish int) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Contains(o.done, wish)
+}
+
+// The interleaving that made two orders out of one: A is alone in a transaction that stalls. B and C go
+// together once A is given up, and B's time is over before the stall is. What B is told must be what
+// becomes of it, however much longer C would wait.
+func TestGroup_WhatACallerIsToldIsWhatBecameOfIt(t *testing.T) {
+	t.Parallel()
+	const allowed = 1500 * time.Millisecond
+	for stall := 100 * time.Millisecond; stall < 4*time.Second; stall += 100 * time.Millisecond {
+		synctest.Test(t, func(t *testing.T) {
+			o := &outcomes{stall: stall}
+			g := &gather.Group[int, int]{All: o.all, Limit: 10, Separable: func(error) bool { return false }}
+			time.AfterFunc(stall, func() { o.mu.Lock(); o.stall = commit; o.mu.Unlock() })
+			var callers sync.WaitGroup
+			for i, at := range []time.Duration{0, 120, 200, 700, 1200, 1450} {
+				callers.Go(func() {
+					time.Sleep(at * time.Millisecond) //nolint:forbidigo // in a synctest bubble
+					ctx, cancel := context.WithTimeout(t.Context(), allowed)
+					defer cancel()
+					began := time.Now()
+					_, err := g.Do(ctx, i)
+					require.LessOrEqual(t, time.Since(began), allowed)
+					told := err == nil
+					time.Sleep(10 * time.Second) //nolint:forbidigo // in a synctest bubble: all is over by then
+					require.Equal(t, told, o.did(i), "caller %d, stall %s: %v", i, stall, err)
+				})
+			}
+			callers.Wait()
+		})
+	}
+}
+
+// Those who have waited for long must not take the time from those who came later.
+func TestGroup_ACallerWithLittleTimeLeftIsRefusedAndNotBegun(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := &ledger{}
+		g := newGroup(l)
+		var callers sync.WaitGroup
+		callers.Go(func() { _, _ = g.Do(context.Background(), 1) })
+		synctest.Wait()
+		for wish, allowed := range map[int]time.Duration{2: commit + 1, 3: 3 * commit} {
+			callers.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), allowed)
+				defer cancel()
+				_, err := g.Do(ctx, wish)
+				if wish == 2 {
+					require.ErrorIs(t, err, context.DeadlineExceeded)
+					return
+				}
+				require.NoError(t, err)
+			})
+		}
+		callers.Wait()
+		require.Empty(t, cmp.Diff([][]int{{1}, {3}}, l.groups))
+	})
+}
+
+func TestGroup_APanicIsAnErrorOfThoseWhoShareIt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := &ledger{fail: func(wishes []int) error {
+			if slices.Contains(wishes, 2) {
+				panic("two")
+			}
+			return nil
+		}}
+		answers := ask(newGroup(l), 6)
+		require.NoError(t, answers[0].err)
+		require.ErrorContains(t, answers[1].err, "two")
+		require.ErrorContains(t, answers[4].err, "two", "nobody knows whether it was done")
+		require.NoError(t, answers[5].err)
+	})
+}
+
 // A database that does not answer holds a transaction only as long as somebody waits for it.
-func TestTheLastDeadlineEndsTheTransaction(t *testing.T) {
+func TestGroup_TheEarliestDeadlineEndsTheTransaction(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var ended time.Duration

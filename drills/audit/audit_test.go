@@ -33,7 +33,7 @@ func TestASoundSystemPasses(t *testing.T) {
 		looked[c.Check] = c.Looked
 	}
 	require.Equal(t, map[audit.Check]int64{
-		audit.Accepted: 3, audit.Announced: 3, audit.Terminal: 3, audit.Reserved: 3, audit.Agreed: 3, audit.Stock: 1,
+		audit.Accepted: 3, audit.Placed: 3, audit.Announced: 3, audit.Terminal: 3, audit.Reserved: 3, audit.Agreed: 3, audit.Stock: 1,
 		audit.Delivered: 15, audit.Handled: 15, audit.Once: 6, audit.Ordered: 3, audit.Origin: 0, audit.Trouble: 0,
 	}, looked, "a check that looks at nothing proves nothing")
 }
@@ -92,6 +92,14 @@ var violations = map[string]violation{
 		anyOrder, aboutOrder(func(w *world, id int64) { w.claim(1001, id, 1) }),
 		audit.Accepted, "and again to request 1001", "curl",
 	},
+	"a request that was sent again is two orders": {anyOrder, func(w *world, id int64) string {
+		w.sql("orders", "update orders set user_id = $1 where id = $2", user(id), w.carry(1, true))
+		return "request of " + user(id)
+	}, audit.Placed, "there are the orders [", "/cancel"},
+	"a request that was sent again is answered with another order": {anyOrder, func(w *world, id int64) string {
+		w.claim(id, id+100_000, 1)
+		return fmt.Sprintf("request %d", id)
+	}, audit.Placed, "sent again with its key it was answered with order", "/cancel"},
 	"an accepted order is not what was asked for": {anyOrder, aboutOrder(func(w *world, id int64) {
 		w.sql("orders", "update orders set user_id = 'v' where id = $1", id)
 	}), audit.Accepted, "for v", "curl -s localhost:8080/v1/orders/"},

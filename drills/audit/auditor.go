@@ -41,8 +41,8 @@ type Auditor struct {
 	results *results
 	mail    *mail
 	claims  claims
-	seen    map[int64]int64 // request by order id
-	read    int64           // lines of the ledger
+	asked   *requests
+	read    int64 // lines of the ledger
 
 	lastOrder int64
 	open      map[int64]bool   // orders that are not done with
@@ -66,7 +66,7 @@ func New(ctx context.Context, cfg Config) (*Auditor, error) {
 	}
 	return &Auditor{
 		cfg: cfg, databases: dbs, topics: ts,
-		results: newResults(), mail: newMail(cfg.Unordered), claims: claims{}, seen: map[int64]int64{},
+		results: newResults(), mail: newMail(cfg.Unordered), claims: claims{}, asked: newRequests(),
 		open: map[int64]bool{}, scanned: map[string]int64{},
 	}, nil
 }
@@ -119,7 +119,7 @@ func (a *Auditor) readLedger() error {
 		}
 		if line++; line > a.read {
 			a.read = line
-			a.claims.add(e, a.seen, a.results)
+			a.asked.add(e, a.claims, a.results)
 		}
 	}
 	return nil

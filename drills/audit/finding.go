@@ -13,6 +13,7 @@ type Check string
 // The checks, in the order of a report.
 const (
 	Accepted  Check = "accepted"
+	Placed    Check = "placed"
 	Announced Check = "announced"
 	Terminal  Check = "terminal"
 	Reserved  Check = "reserved"
@@ -32,6 +33,7 @@ var promises = []struct {
 	promise string
 }{
 	{Accepted, "every order that a client got a 202 for is there, as it was asked for"},
+	{Placed, "every request of a client is one order at most, however often it was sent"},
 	{Announced, "every order has one OrderCreated in the outbox, written with it"},
 	{Terminal, "every order is CONFIRMED or CANCELLED, or younger than the deadlines"},
 	{Reserved, "an order is CONFIRMED exactly when its items are reserved"},

@@ -2,6 +2,8 @@ package audit
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"waybill/drills/load"
 )
@@ -9,18 +11,62 @@ import (
 // claims are the orders that a client was promised and the audit has not found yet, by order id.
 type claims map[int64]load.Entry
 
-// add takes what the ledger says. No two requests may have been answered with the same order.
-func (c claims) add(e load.Entry, seen map[int64]int64, r *results) {
+// requests is what the client's requests have led to. A request is known by its userId: no two of a run
+// have the same.
+type requests struct {
+	promised map[int64]string          // userId by the id of the order that was answered
+	answered map[string]int64          // order id by userId
+	keyed    map[string]bool           // requests that were sent with a key, by userId
+	orders   map[string]map[int64]bool // orders that are there, by userId; empty without a ledger
+}
+
+func newRequests() *requests {
+	return &requests{map[int64]string{}, map[string]int64{}, map[string]bool{}, map[string]map[int64]bool{}}
+}
+
+// add takes what the ledger says. No two requests may have been answered with the same order, and no
+// request with two.
+func (q *requests) add(e load.Entry, c claims, r *results) {
+	if e.Key != "" && !q.keyed[e.UserID] {
+		q.keyed[e.UserID] = true
+		r.looked[Placed]++
+	}
 	if !e.Accepted() {
 		return
 	}
-	r.looked[Accepted]++
-	if first, twice := seen[e.OrderID]; twice {
-		r.keep(Accepted, fmt.Sprintf("order %d", e.OrderID), repairShow(e.OrderID), "answered to request %d and again to request %d", first, e.N)
+	if before, again := q.answered[e.UserID]; again && e.Key != "" {
+		if before != e.OrderID {
+			r.keep(Placed, fmt.Sprintf("request %d", e.N), repairCancel(e.OrderID),
+				"sent again with its key it was answered with order %d, and before that with order %d", e.OrderID, before)
+		}
 		return
 	}
-	seen[e.OrderID] = e.N
+	q.answered[e.UserID] = e.OrderID
+	r.looked[Accepted]++
+	if first, twice := q.promised[e.OrderID]; twice {
+		r.keep(Accepted, fmt.Sprintf("order %d", e.OrderID), repairShow(e.OrderID), "answered to %s and again to request %d of %s", first, e.N, e.UserID)
+		return
+	}
+	q.promised[e.OrderID] = e.UserID
 	c[e.OrderID] = e
+}
+
+// found takes an order that is there. It must be the only one of its request.
+func (q *requests) found(o order) {
+	if q.orders[o.UserID] == nil {
+		q.orders[o.UserID] = make(map[int64]bool, 1)
+	}
+	q.orders[o.UserID][o.ID] = true
+}
+
+// judge finds the requests of the ledger that have led to more than one order.
+func (q *requests) judge(r *results) {
+	for user := range q.keyed {
+		if orders := q.orders[user]; len(orders) > 1 {
+			ids := slices.Sorted(maps.Keys(orders))
+			r.keep(Placed, "request of "+user, repairCancel(ids[len(ids)-1]), "was sent with one key, and there are the orders %v", ids)
+		}
+	}
 }
 
 // settle compares the claims with the orders that are there and drops those that are kept.

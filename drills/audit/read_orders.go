@@ -28,6 +28,12 @@ func (a *Auditor) readOrders(ctx context.Context, created []int64) error {
 		return err
 	}
 	a.claims.settle(orders, a.results)
+	if a.cfg.Ledger != "" {
+		for _, o := range orders {
+			a.asked.found(o)
+		}
+		a.asked.judge(a.results)
+	}
 	for _, id := range created {
 		if _, there := orders[id]; !there {
 			a.results.keep(Announced, fmt.Sprintf("order %d", id), repairShow(id), "an OrderCreated tells of it, and it is not there")

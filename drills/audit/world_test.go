@@ -2,6 +2,7 @@ package audit_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -99,14 +100,26 @@ func envelope(order int64, cause uuid.UUID) contracts.Envelope {
 	return contracts.NewEnvelope(order, cause, time.Now())
 }
 
-// place carries an order through the whole flow, to CONFIRMED or CANCELLED, and returns its id.
+// user is the userId of a request.
+func user(n int64) string { return fmt.Sprintf("u-%d", n) }
+
+// place places an order and carries it through the whole flow, to CONFIRMED or CANCELLED. It returns its id.
 func (w *world) place(quantity int32, confirm bool) int64 {
+	w.t.Helper()
+	id := w.carry(quantity, confirm)
+	w.claim(id, id, quantity)
+	return id
+}
+
+// carry is place without the client.
+func (w *world) carry(quantity int32, confirm bool) int64 {
 	w.t.Helper()
 	ctx := w.t.Context()
 	var id int64
 	require.NoError(w.t, pgx.BeginFunc(ctx, w.dbs["orders"].Pool, func(tx pgx.Tx) error {
 		return tx.QueryRow(ctx, "insert into orders (user_id, sku, quantity, created_at) values ('u', 'burger', $1, now() - interval '30 seconds') returning id", quantity).Scan(&id)
 	}))
+	w.sql("orders", "update orders set user_id = $1 where id = $2", user(id), id)
 	created := w.send("orders", contracts.OrderCreated{Envelope: envelope(id, uuid.Nil), UserID: "u", SKU: "burger", Quantity: quantity}, "orchestrator", "orchestrator")
 	reserve := w.send("orchestrator", contracts.ReserveInventory{Envelope: envelope(id, created), SKU: "burger", Quantity: quantity}, "inventory", "inventory-service")
 	var reply uuid.UUID
@@ -132,7 +145,6 @@ func (w *world) place(quantity int32, confirm bool) int64 {
 		values ($1, 'order', 1, $2, $3, 3, '[]', '{}', now(), now(), now())`, strconv.FormatInt(id, 10), phase, state)
 	w.transition(id, 1, created)
 	w.transition(id, 2, reply)
-	w.claim(id, id, quantity)
 	return id
 }
 
@@ -177,7 +189,12 @@ func (w *world) forget(key string) {
 // claim writes what the client was answered into its ledger.
 func (w *world) claim(n, order int64, quantity int32) {
 	w.t.Helper()
-	line, err := json.Marshal(load.Entry{N: n, UserID: "u", SKU: "burger", Quantity: quantity, Done: time.Now(), Status: 202, OrderID: order})
+	w.enter(load.Entry{N: n, UserID: user(n), Key: user(n), SKU: "burger", Quantity: quantity, Done: time.Now(), Status: 202, OrderID: order})
+}
+
+func (w *world) enter(e load.Entry) {
+	w.t.Helper()
+	line, err := json.Marshal(e)
 	require.NoError(w.t, err)
 	file, err := os.OpenFile(w.ledger, os.O_APPEND|os.O_WRONLY, 0)
 	require.NoError(w.t, err)

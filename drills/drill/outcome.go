@@ -35,7 +35,7 @@ type Outcome struct {
 	Totals   load.Totals
 	Samples  []Sample
 	Faults   []Fault
-	Requests []load.Entry
+	Requests []load.Entry // each as it was sent for the first time
 	// Confirmed, Cancelled and Pending count the orders at the end.
 	Confirmed, Cancelled, Pending int64
 	// Recovery is the time from the end of the last fault until every order taken before it had
@@ -96,6 +96,9 @@ func (o *Outcome) judge() {
 	failed := o.unexcused()
 	for _, why := range slices.Sorted(maps.Keys(failed)) {
 		fail("%d POSTs failed that had no reason to: %s", failed[why], why)
+	}
+	if n := o.Totals.Unanswered; n > 0 {
+		fail("%d requests were not answered, however often they were sent again", n)
 	}
 	if slow := o.Totals.LongestRefusal; slow > refusedWithin+refusedWithin/20 {
 		fail("a 503 came only after %s", slow.Round(time.Millisecond))

@@ -49,6 +49,7 @@ func TestEachBrokenPromiseFailsTheDrill(t *testing.T) {
 		"nothing was tested":      {func(o *Outcome) { o.Totals.Accepted = 0 }, "no order was accepted"},
 		"it never recovered":      {func(o *Outcome) { o.Recovery = unknown }, "not every order had ended"},
 		"it recovered late":       {func(o *Outcome) { o.Recovery = 16 * time.Second }, "ended 16s after the fault, not within 15s"},
+		"a client is left alone":  {func(o *Outcome) { o.Totals.Unanswered = 2 }, "2 requests were not answered"},
 		"a refusal came late":     {func(o *Outcome) { o.Totals.LongestRefusal = 3 * time.Second }, "a 503 came only after 3s"},
 		"a POST failed too early": {func(o *Outcome) { o.Requests[1].Sent, o.Requests[1].Done = at(8), at(9) }, "1 POSTs failed that had no reason to: answered 503"},
 		"a POST failed too late":  {func(o *Outcome) { o.Requests[1].Sent, o.Requests[1].Done = at(24), at(25) }, "1 POSTs failed that had no reason to"},

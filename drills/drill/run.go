@@ -56,6 +56,13 @@ const (
 	patience = 45 * time.Second
 )
 
+// The clients of a drill send every request that failed again with its key, and one in fifty that did
+// not: the audit counts the orders of each.
+const (
+	retryFor    = 90 * time.Second
+	repeatEvery = 50
+)
+
 // mix is what the drills order: mostly what is there, and some that must be rejected.
 var mix = load.Mix{
 	{Weight: 90, SKU: "burger", Quantity: 1},
@@ -134,6 +141,7 @@ func (r *runner) underLoad(ctx context.Context) error {
 	}
 	generator, err := load.New(load.Config{
 		URLs: s.urls, Rate: r.options.Rate, Run: s.run, Mix: mix, Seed: r.options.Seed, Ledger: ledger,
+		RetryFor: retryFor, RepeatEvery: repeatEvery,
 	})
 	if err != nil {
 		return errors.Join(err, ledger.Close())
@@ -260,7 +268,9 @@ func (r *runner) conclude(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		r.out.Requests = append(r.out.Requests, e)
+		if e.First() {
+			r.out.Requests = append(r.out.Requests, e)
+		}
 	}
 	if err := r.countOrders(ctx); err != nil {
 		return err

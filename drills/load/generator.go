@@ -26,6 +26,11 @@ type Config struct {
 	InFlight int
 	// Timeout bounds one request; 0 stands for 10 s.
 	Timeout time.Duration
+	// RetryFor is how long a request that failed is sent again, with the same Idempotency-Key, counted
+	// from when it was due; 0 sends none again. Retries are no part of the rate and of the latencies.
+	RetryFor time.Duration
+	// RepeatEvery has one in so many of the accepted requests sent again all the same; 0 has none.
+	RepeatEvery int64
 	// Ledger gets every request; nil keeps no record.
 	Ledger *Ledger
 }
@@ -38,6 +43,9 @@ type Generator struct {
 
 	sent, inFlight atomic.Int64
 	tally          tally
+
+	retries  sync.WaitGroup
+	retrying chan struct{}
 }
 
 // job is a request that is due.
@@ -76,11 +84,13 @@ func New(cfg Config) (*Generator, error) {
 		// A second of load can wait for a free sender before the schedule itself is late.
 		due:   make(chan job, max(cfg.InFlight, int(cfg.Rate))),
 		tally: newTally(),
+
+		retrying: make(chan struct{}, maxRetrying),
 	}, nil
 }
 
-// Run places orders until ctx ends, waits for the answers of those that were sent, and returns what
-// became of all. It leaves nothing behind.
+// Run places orders until ctx ends, waits for the answers of those that were sent, retries included, and
+// returns what became of all. It leaves nothing behind.
 func (g *Generator) Run(ctx context.Context) Totals {
 	var senders sync.WaitGroup
 	for range g.cfg.InFlight {
@@ -93,6 +103,7 @@ func (g *Generator) Run(ctx context.Context) Totals {
 	g.schedule(ctx)
 	close(g.due)
 	senders.Wait()
+	g.retries.Wait()
 	g.client.CloseIdleConnections()
 	return g.Totals()
 }

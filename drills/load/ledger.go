@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Entry is what the client knows of one request.
+// Entry is what the client knows of one request that it has sent.
 type Entry struct {
 	// N counts the requests of a run from 1. UserID holds it too, so that an order whose answer was
 	// lost can be found.
@@ -20,6 +20,10 @@ type Entry struct {
 	UserID   string `json:"userId"`
 	SKU      string `json:"sku"`
 	Quantity int32  `json:"quantity"`
+	// Key is the Idempotency-Key of the request, and Attempt counts how often it was sent, from 1.
+	// Every attempt is an entry.
+	Key     string `json:"key,omitzero"`
+	Attempt int    `json:"attempt,omitzero"`
 	// Due is when the request should have been sent, Sent when it was, and Done when its answer was
 	// there, or was no longer waited for.
 	Due  time.Time `json:"due"`
@@ -34,6 +38,12 @@ type Entry struct {
 
 // Accepted reports whether the system took the order: it answered 202.
 func (e Entry) Accepted() bool { return e.Status == statusAccepted }
+
+// First reports whether the request was sent for the first time.
+func (e Entry) First() bool { return e.Attempt <= 1 }
+
+// retryable reports whether it is unknown what became of the request, or may be different next time.
+func (e Entry) retryable() bool { return e.Status == 0 || e.Status == 429 || e.Status >= 500 }
 
 // Latency counts from the moment the request was due.
 func (e Entry) Latency() time.Duration { return e.Done.Sub(e.Due) }

@@ -24,13 +24,22 @@ func (g *Generator) send(j job) {
 	g.sent.Add(1)
 	g.inFlight.Add(1)
 	defer g.inFlight.Add(-1)
-	e := Entry{
-		N: j.n, UserID: UserID(g.cfg.Run, j.n), SKU: j.SKU, Quantity: j.Quantity,
-		Due: j.due, Sent: time.Now(),
+	user := UserID(g.cfg.Run, j.n)
+	e := Entry{N: j.n, UserID: user, SKU: j.SKU, Quantity: j.Quantity, Key: user, Attempt: 1, Due: j.due}
+	g.attempt(&e)
+	g.tally.add(e)
+	if g.mustRetry(e) {
+		g.retries.Go(func() { g.retry(e) })
 	}
-	url := g.cfg.URLs[int(j.n)%len(g.cfg.URLs)] + "/v1/orders"
+}
+
+// attempt sends a request, and writes down what became of it this time.
+func (g *Generator) attempt(e *Entry) {
+	// Attempts take turns, too: another instance has to give the same answer.
+	url := g.cfg.URLs[(int(e.N)+e.Attempt-1)%len(g.cfg.URLs)] + "/v1/orders"
 	var err error
-	e.Status, e.OrderID, err = g.post(url, e)
+	e.Sent, e.Error = time.Now(), ""
+	e.Status, e.OrderID, err = g.post(url, *e)
 	e.Done = time.Now()
 	switch {
 	case err != nil:
@@ -38,9 +47,8 @@ func (g *Generator) send(j job) {
 	case !e.Accepted():
 		e.Error = fmt.Sprintf("answered %d", e.Status)
 	}
-	g.tally.add(e)
 	if g.cfg.Ledger != nil {
-		g.cfg.Ledger.Append(e)
+		g.cfg.Ledger.Append(*e)
 	}
 }
 
@@ -53,14 +61,23 @@ func (g *Generator) post(url string, e Entry) (status int, id int64, err error) 
 	if err != nil {
 		return 0, 0, err
 	}
-	response, err := g.client.Post(url, "application/json", bytes.NewReader(body))
+	request, err := http.NewRequest(http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		return 0, 0, err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Idempotency-Key", e.Key)
+	response, err := g.client.Do(request)
 	if err != nil {
 		return 0, 0, err
 	}
 	defer response.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(response.Body, 1<<16))
-	if err != nil || response.StatusCode != statusAccepted {
-		return response.StatusCode, 0, err
+	if err != nil {
+		return 0, 0, err // the status alone does not tell which order it was
+	}
+	if response.StatusCode != statusAccepted {
+		return response.StatusCode, 0, nil
 	}
 	var order struct {
 		ID int64 `json:"id"`

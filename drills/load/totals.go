@@ -8,10 +8,13 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
-// Totals is what became of the requests of a load. Latencies count from when a request was due.
+// Totals is what became of the requests of a load when they were sent for the first time. Latencies count from when a request was due.
 type Totals struct {
 	Sent, InFlight   int64
 	Accepted, Failed int64
+	// Retried counts the failed requests that were accepted when they were sent again, and Unanswered
+	// those that never were, for as long as it was tried.
+	Retried, Unanswered int64
 	// Failures counts the failed requests by reason.
 	Failures map[string]int64
 	// Refused counts those that were answered 503, and LongestRefusal is the slowest of them: how
@@ -32,6 +35,8 @@ type tally struct {
 	failed         int64
 	refused        int64
 	longestRefusal time.Duration
+
+	retriedOK, unanswered int64
 }
 
 // From a microsecond to ten minutes, to three digits.
@@ -55,6 +60,18 @@ func (t *tally) add(e Entry) {
 	}
 }
 
+// retried takes what became of a request in the end that had failed at first.
+func (t *tally) retried(e Entry) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case e.Accepted():
+		t.retriedOK++
+	case e.retryable():
+		t.unanswered++
+	}
+}
+
 func (t *tally) totals() Totals {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -63,6 +80,7 @@ func (t *tally) totals() Totals {
 	}
 	return Totals{
 		Accepted: t.accepted.TotalCount(), Failed: t.failed, Failures: maps.Clone(t.failures),
+		Retried: t.retriedOK, Unanswered: t.unanswered,
 		Refused: t.refused, LongestRefusal: t.longestRefusal,
 		Latency: Latency{
 			P50: at(50), P90: at(90), P99: at(99), P999: at(99.9),

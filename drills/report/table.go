@@ -54,6 +54,9 @@ func failures(o *drill.Outcome) string {
 		why = append(why, fmt.Sprintf("%d %s", o.Totals.Failures[reason], reason))
 	}
 	text := fmt.Sprintf("%d (%s)", o.Totals.Failed, strings.Join(why, ", "))
+	if o.Totals.Retried > 0 {
+		text += fmt.Sprintf("; %d of them accepted when sent again with their key", o.Totals.Retried)
+	}
 	if o.Totals.Refused > 0 {
 		text += fmt.Sprintf("; the slowest 503 took %s", short(o.Totals.LongestRefusal))
 	}

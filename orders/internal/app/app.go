@@ -22,7 +22,7 @@ import (
 )
 
 // SchemaVersion is the version of the migration set "orders" that this service needs.
-const SchemaVersion = 1
+const SchemaVersion = 2
 
 // patience is how long an ordered stop may take.
 const patience = 20 * time.Second
@@ -79,6 +79,7 @@ func (a *App) wire(ctx context.Context, cfg Config, pool *pgxpool.Pool) error {
 	}
 	httpapi.Register(a.server.API, store, a.log)
 	a.group.Add("postgres pool", lifecycle.Closer(pool.Close))
+	a.group.Add("key sweeper", sweeper{store, cfg.IdempotencyRetention, a.log}.run)
 	a.group.Add("command consumer", commands.Run)
 	a.group.Add("http server", a.server.Run)
 	return nil

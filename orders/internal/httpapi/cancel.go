@@ -21,12 +21,13 @@ var cancelOperation = huma.Operation{
 	Path:        "/v1/orders/{id}/cancel",
 	Summary:     "Ask for an order to be cancelled",
 	Description: "202: the request is durable, and the order's saga will act on it; the order is shown as it is now. " +
-		"A CONFIRMED order is taken back if the request comes within the saga's window. Asking twice is the same as once. " +
+		"A CONFIRMED order is taken back if the request comes within the saga's window; if not, cancelRefused says so, " +
+		"and from then on the answer is 409. Asking twice is the same as once. " +
 		"200: the order is CANCELLED already, and stays as it is.",
 	DefaultStatus: http.StatusAccepted,
 	MaxBodyBytes:  httpserver.MaxBodyBytes + 1, // huma refuses a body of just this size
 	Errors: append([]int{
-		http.StatusBadRequest, http.StatusNotFound,
+		http.StatusBadRequest, http.StatusNotFound, http.StatusConflict,
 		http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType,
 	}, commonErrors...),
 }
@@ -34,6 +35,7 @@ var cancelOperation = huma.Operation{
 type cancelInput struct {
 	PathID
 	Traced
+	Keyed
 	Body *Cancellation `required:"false"`
 }
 
@@ -64,9 +66,15 @@ func (a *api) cancel(ctx context.Context, in *cancelInput) (*cancelOutput, error
 	if in.Body != nil {
 		reason = string(in.Body.Reason)
 	}
-	found, err := a.orders.RequestCancel(ctx, number, cmp.Or(reason, defaultReason), trace.Parent(in.TraceParent))
+	found, err := a.orders.RequestCancel(ctx, order.Cancellation{
+		OrderID: number, Reason: cmp.Or(reason, defaultReason),
+		Key: in.IdempotencyKey, TraceParent: trace.Parent(in.TraceParent),
+	})
 	if err != nil {
 		return nil, err
+	}
+	if found.CancelRefused != "" && found.Status != order.Cancelled {
+		return nil, huma.Error409Conflict("the order cannot be cancelled: " + found.CancelRefused)
 	}
 	out := &cancelOutput{Status: http.StatusAccepted, Body: show(found)}
 	if found.Status == order.Cancelled {

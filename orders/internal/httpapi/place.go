@@ -19,7 +19,8 @@ var placeOperation = huma.Operation{
 	Summary:     "Place an order",
 	Description: "Accepts an order, which is PENDING until its saga confirms or cancels it. The answer is sent " +
 		"once the order and the message that starts its saga are durable; whether Kafka is up does not matter. " +
-		"After a 503 the order may have been stored or not: look in the list of the user's orders before placing it again.",
+		"After a 503, or no answer, the order may have been stored or not: send the request again with the same " +
+		"Idempotency-Key, and there is one order.",
 	DefaultStatus: http.StatusAccepted,
 	MaxBodyBytes:  httpserver.MaxBodyBytes + 1, // huma refuses a body of just this size
 	Errors:        append([]int{http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType}, commonErrors...),
@@ -27,6 +28,7 @@ var placeOperation = huma.Operation{
 
 type placeInput struct {
 	Traced
+	Keyed
 	Body Draft
 }
 
@@ -49,12 +51,16 @@ type Accepted struct {
 }
 
 func (a *api) place(ctx context.Context, in *placeInput) (*placeOutput, error) {
-	id, err := a.orders.Place(ctx, order.Draft{
-		UserID:   string(in.Body.UserID),
-		SKU:      string(in.Body.SKU),
-		Quantity: in.Body.Quantity,
-		Note:     string(in.Body.Note),
-	}, trace.Parent(in.TraceParent))
+	id, err := a.orders.Place(ctx, order.Request{
+		Draft: order.Draft{
+			UserID:   string(in.Body.UserID),
+			SKU:      string(in.Body.SKU),
+			Quantity: in.Body.Quantity,
+			Note:     string(in.Body.Note),
+		},
+		Key:         in.IdempotencyKey,
+		TraceParent: trace.Parent(in.TraceParent),
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -21,12 +21,16 @@ type Order struct {
 	Reason    string    `json:"reason,omitempty" doc:"Why the order is CANCELLED" example:"insufficient stock: 3 available, 5 requested"`
 	CreatedAt time.Time `json:"createdAt" example:"2026-11-23T10:04:05.123456Z"`
 	UpdatedAt time.Time `json:"updatedAt" doc:"When the status changed last" example:"2026-11-23T10:04:05.234567Z"`
+
+	CancelRequestedAt time.Time `json:"cancelRequestedAt,omitzero" doc:"When a client first asked for it to be cancelled" example:"2026-11-23T10:05:00.123456Z"`
+	CancelRefused     string    `json:"cancelRefused,omitempty" doc:"Why that was not granted: the order stays as it is" example:"completed more than 24h ago"`
 }
 
 func show(o order.Order) Order {
 	return Order{
 		ID: o.ID, UserID: o.UserID, SKU: o.SKU, Quantity: o.Quantity, Note: o.Note,
 		Status: string(o.Status), Reason: o.Reason, CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt,
+		CancelRequestedAt: o.CancelRequestedAt, CancelRefused: o.CancelRefused,
 	}
 }
 

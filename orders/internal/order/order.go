@@ -38,6 +38,10 @@ type Order struct {
 	State
 	CreatedAt time.Time
 	UpdatedAt time.Time // when the state changed last
+	// CancelRequestedAt is when a client first asked for it to be cancelled; zero where nobody did.
+	CancelRequestedAt time.Time
+	// CancelRefused is why that was not granted; empty while it is open.
+	CancelRefused string
 }
 
 // Filter chooses orders; the zero value of a field means any.

@@ -17,30 +17,48 @@ import (
 // events of one order then stand in the outbox as their changes happened.
 const lockOneSQL = `select ` + columns + ` from orders where id = $1 for no key update`
 
+const cancelRequestedSQL = `update orders set cancel_requested_at = now() where id = $1`
+
 // RequestCancel tells the saga, by an OrderCancelRequested event, that a client wants an order
-// cancelled, and returns the order as it is. A CANCELLED order is left alone. It returns
-// [order.ErrNotFound] where there is no order of that id.
-func (s *Store) RequestCancel(ctx context.Context, id int64, reason, traceparent string) (order.Order, error) {
+// cancelled, and returns the order as it is. Nothing is written where the order is CANCELLED, or where
+// it was asked before. It returns [order.ErrNotFound] where there is no order of that id, and
+// [order.ErrKeyReused] where the request's key came before with another request.
+func (s *Store) RequestCancel(ctx context.Context, c order.Cancellation) (order.Order, error) {
 	var found order.Order
 	err := pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, lockOneSQL, id)
+		rows, err := tx.Query(ctx, lockOneSQL, c.OrderID)
 		if err != nil {
 			return fmt.Errorf("lock order: %w", err)
 		}
-		found, err = one(rows)
-		if err != nil || found.Status == order.Cancelled {
+		if found, err = one(rows); err != nil {
 			return err
 		}
-		event, err := message(contracts.OrderCancelRequested{
-			Envelope: contracts.NewEnvelope(id, uuid.Nil, time.Now()), Reason: reason,
-		}, traceparent)
-		if err != nil {
-			return err
+		if c.Key != "" {
+			known, err := claimOne(ctx, tx, requestKey{found.UserID, c.Key}, c.Digest(), c.OrderID)
+			if err != nil || known {
+				return err
+			}
 		}
-		return outbox.Append(ctx, tx, event)
+		if found.Status == order.Cancelled || !found.CancelRequestedAt.IsZero() {
+			return nil
+		}
+		return requestCancel(ctx, tx, c)
 	})
 	if err != nil {
 		return order.Order{}, fmt.Errorf("request to cancel: %w", err)
 	}
 	return found, nil
+}
+
+func requestCancel(ctx context.Context, tx pgx.Tx, c order.Cancellation) error {
+	event, err := message(contracts.OrderCancelRequested{
+		Envelope: contracts.NewEnvelope(c.OrderID, uuid.Nil, time.Now()), Reason: c.Reason,
+	}, c.TraceParent)
+	if err != nil {
+		return err
+	}
+	if _, err := tx.Exec(ctx, cancelRequestedSQL, c.OrderID); err != nil {
+		return fmt.Errorf("note the request: %w", err)
+	}
+	return outbox.Append(ctx, tx, event)
 }

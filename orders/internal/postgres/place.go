@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -17,64 +18,107 @@ import (
 const maxTogether = 500
 
 // Place stores an order and the OrderCreated event that tells of it, both or neither, and returns
-// the order's id. traceparent, if not empty, travels with the event. Orders that are placed while a
-// transaction is under way share the next one.
-func (s *Store) Place(ctx context.Context, d order.Draft, traceparent string) (int64, error) {
-	return s.placing.Do(ctx, Placement{d, traceparent})
+// the order's id. Orders that are placed while a transaction is under way share the next one. It
+// returns [order.ErrKeyReused] where the request's key came before with another order.
+func (s *Store) Place(ctx context.Context, r order.Request) (int64, error) {
+	placed, err := s.placing.Do(ctx, r)
+	if err != nil {
+		return 0, err
+	}
+	return placed.ID, placed.Err
 }
 
-// Placement is an order to be placed, and the trace that it belongs to.
-type Placement struct {
-	order.Draft
-	TraceParent string
+// Placed is what became of one request.
+type Placed struct {
+	ID  int64
+	Err error // [order.ErrKeyReused], or nil
 }
+
+// maxClaims bounds how often keys are looked up again that another instance claimed in the meantime.
+const maxClaims = 3
 
 // PlaceAll places any number of orders in one transaction, and returns their ids in the same order. It
 // takes two round trips: the ids are drawn first, because the events tell them, and the rest goes
 // together.
-func (s *Store) PlaceAll(ctx context.Context, placements []Placement) ([]int64, error) {
-	ids, now, err := s.draw(ctx, len(placements))
-	if err != nil {
-		return nil, fmt.Errorf("place %d orders: %w", len(placements), err)
-	}
-	events := make([]outbox.Message, len(placements))
-	for i, p := range placements {
-		if events[i], err = created(p, ids[i], now); err != nil {
-			return nil, fmt.Errorf("place %d orders: %w", len(placements), err)
+func (s *Store) PlaceAll(ctx context.Context, requests []order.Request) ([]Placed, error) {
+	for attempt := 1; ; attempt++ {
+		placed, err := s.placeAll(ctx, requests)
+		switch {
+		case err == nil:
+			return placed, nil
+		case !claimedMeanwhile(err) || attempt == maxClaims:
+			return nil, fmt.Errorf("place %d orders: %w", len(requests), err)
 		}
+	}
+}
+
+func (s *Store) placeAll(ctx context.Context, requests []order.Request) ([]Placed, error) {
+	ids, now, claims, err := s.prepare(ctx, requests)
+	if err != nil {
+		return nil, err
+	}
+	placed, fresh := assign(requests, ids, claims)
+	if len(fresh) == 0 {
+		return placed, nil
 	}
 	// Without begin and commit a batch is one transaction.
 	batch := &pgx.Batch{}
-	batch.Queue(insertSQL, append(columnsOf(placements), ids, now)...)
-	if err := outbox.Queue(batch, events...); err != nil {
-		return nil, fmt.Errorf("place %d orders: %w", len(placements), err)
+	if err := insert(batch, fresh, now); err != nil {
+		return nil, err
 	}
 	if err := s.pool.SendBatch(ctx, batch).Close(); err != nil {
-		return nil, fmt.Errorf("place %d orders: %w", len(placements), err)
+		return nil, err
 	}
-	return ids, nil
+	return placed, nil
+}
+
+// numbered is a request that becomes the order of an id.
+type numbered struct {
+	order.Request
+	ID int64
+}
+
+func insert(batch *pgx.Batch, requests []numbered, now time.Time) error {
+	events := make([]outbox.Message, len(requests))
+	for i, p := range requests {
+		var err error
+		if events[i], err = created(p, now); err != nil {
+			return err
+		}
+	}
+	claim(batch, requests)
+	batch.Queue(insertSQL, append(columnsOf(requests), now)...)
+	return outbox.Queue(batch, events...)
+}
+
+// prepare draws an id for each placement, and reads which of their keys came before.
+func (s *Store) prepare(ctx context.Context, requests []order.Request) (ids []int64, now time.Time, claims claims, err error) {
+	if !slices.ContainsFunc(requests, keyed) {
+		ids, now, err = drawn(s.pool.Query(ctx, drawSQL, len(requests)))
+		return ids, now, nil, err
+	}
+	batch := &pgx.Batch{}
+	batch.Queue(drawSQL, len(requests)).Query(func(rows pgx.Rows) (err error) {
+		ids, now, err = drawn(rows, nil)
+		return err
+	})
+	claims = lookUp(batch, requests)
+	if err := s.pool.SendBatch(ctx, batch).Close(); err != nil {
+		return nil, now, nil, fmt.Errorf("draw ids: %w", err)
+	}
+	return ids, now, claims, nil
 }
 
 const drawSQL = `select nextval('orders_id_seq') as id, now() as at from generate_series(1, $1::int)`
 
-type drawn struct {
-	ID int64
-	At time.Time
-}
-
-// draw returns ids for n new orders, ascending, and the time on the database's clock.
-func (s *Store) draw(ctx context.Context, n int) (ids []int64, now time.Time, err error) {
-	rows, err := s.pool.Query(ctx, drawSQL, n)
+// drawn reads the ids for new orders, ascending, and the time on the database's clock.
+func drawn(rows pgx.Rows, err error) (ids []int64, now time.Time, _ error) {
 	if err != nil {
 		return nil, now, fmt.Errorf("draw ids: %w", err)
 	}
-	all, err := pgx.CollectRows(rows, pgx.RowToStructByName[drawn])
-	if err != nil {
+	var id int64
+	if _, err := pgx.ForEachRow(rows, []any{&id, &now}, func() error { ids = append(ids, id); return nil }); err != nil {
 		return nil, now, fmt.Errorf("draw ids: %w", err)
-	}
-	ids = make([]int64, len(all))
-	for i, d := range all {
-		ids[i], now = d.ID, d.At
 	}
 	return ids, now, nil
 }
@@ -84,20 +128,20 @@ insert into orders (id, user_id, sku, quantity, note, created_at, updated_at) ov
 select id, user_id, sku, quantity, note, $6, $6
 from unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::bigint[]) as draft (user_id, sku, quantity, note, id)`
 
-// columnsOf turns placements into one array a column, the shape that unnest takes.
-func columnsOf(placements []Placement) []any {
-	n := len(placements)
+// columnsOf turns requests into one array per column, the shape that unnest takes.
+func columnsOf(requests []numbered) []any {
+	n := len(requests)
 	users, skus := make([]string, n), make([]string, n)
-	quantities, notes := make([]int32, n), make([]string, n)
-	for i, p := range placements {
-		users[i], skus[i], quantities[i], notes[i] = p.UserID, p.SKU, p.Quantity, p.Note
+	quantities, notes, ids := make([]int32, n), make([]string, n), make([]int64, n)
+	for i, p := range requests {
+		users[i], skus[i], quantities[i], notes[i], ids[i] = p.UserID, p.SKU, p.Quantity, p.Note, p.ID
 	}
-	return []any{users, skus, quantities, notes}
+	return []any{users, skus, quantities, notes, ids}
 }
 
-func created(p Placement, id int64, now time.Time) (outbox.Message, error) {
+func created(p numbered, now time.Time) (outbox.Message, error) {
 	return message(contracts.OrderCreated{
-		Envelope: contracts.NewEnvelope(id, uuid.Nil, now),
+		Envelope: contracts.NewEnvelope(p.ID, uuid.Nil, now),
 		UserID:   p.UserID, SKU: p.SKU, Quantity: p.Quantity,
 	}, p.TraceParent)
 }

@@ -19,7 +19,7 @@ import (
 // Store is safe for concurrent use.
 type Store struct {
 	pool    *pgxpool.Pool
-	placing gather.Group[Placement, int64]
+	placing gather.Group[order.Request, Placed]
 }
 
 // NewStore returns a store on a pool that it does not close.
@@ -44,18 +44,28 @@ type row struct {
 	Reason    string
 	CreatedAt time.Time
 	UpdatedAt time.Time
+
+	CancelRequestedAt *time.Time
+	CancelRefused     string
 }
 
-const columns = `id, user_id, sku, quantity, note, status, coalesce(reason, '') as reason, created_at, updated_at`
+const columns = `id, user_id, sku, quantity, note, status, coalesce(reason, '') as reason, created_at, updated_at,
+    cancel_requested_at, coalesce(cancel_refused, '') as cancel_refused`
 
 func (r row) order() order.Order {
-	return order.Order{
+	o := order.Order{
 		ID:        r.ID,
 		Draft:     order.Draft{UserID: r.UserID, SKU: r.SKU, Quantity: r.Quantity, Note: r.Note},
 		State:     order.State{Status: order.Status(r.Status), Reason: r.Reason},
 		CreatedAt: r.CreatedAt.UTC(),
 		UpdatedAt: r.UpdatedAt.UTC(),
+
+		CancelRefused: r.CancelRefused,
 	}
+	if r.CancelRequestedAt != nil {
+		o.CancelRequestedAt = r.CancelRequestedAt.UTC()
+	}
+	return o
 }
 
 const getSQL = `select ` + columns + ` from orders where id = $1`

@@ -47,7 +47,7 @@ func TestAnOrderAndItsEventSayTheSame(t *testing.T) {
 	t.Parallel()
 	db, store := start(t)
 	draft := order.Draft{UserID: "u1", SKU: "burger", Quantity: 2, Note: "kafka test"}
-	id, err := store.Place(t.Context(), draft, "")
+	id, err := store.Place(t.Context(), order.Request{Draft: draft})
 	require.NoError(t, err)
 
 	got, err := store.Get(t.Context(), id)
@@ -71,14 +71,15 @@ func TestAnOrderAndItsEventSayTheSame(t *testing.T) {
 func TestManyOrdersPlacedTogetherEachGetTheirOwnIDAndEvent(t *testing.T) {
 	t.Parallel()
 	db, store := start(t)
-	placements := make([]postgres.Placement, 500)
+	placements := make([]order.Request, 500)
 	for i := range placements {
 		placements[i].Draft = order.Draft{UserID: "u" + strconv.Itoa(i), SKU: "s", Quantity: int32(i + 1)}
 	}
-	ids, err := store.PlaceAll(t.Context(), placements)
+	placed, err := store.PlaceAll(t.Context(), placements)
 	require.NoError(t, err)
 	events := created(t, db)
-	for i, id := range ids {
+	for i := range placed {
+		id := placed[i].ID
 		got, err := store.Get(t.Context(), id)
 		require.NoError(t, err)
 		require.Equal(t, placements[i].Draft, got.Draft)
@@ -102,7 +103,7 @@ func TestAnOrderThatFailsLeavesNeitherOrderNorEvent(t *testing.T) {
 			db, store := start(t)
 			_, err := db.Pool.Exec(t.Context(), sabotage)
 			require.NoError(t, err)
-			_, err = store.Place(t.Context(), good, "")
+			_, err = store.Place(t.Context(), order.Request{Draft: good})
 			require.Error(t, err)
 			var n int
 			require.NoError(t, db.Pool.QueryRow(t.Context(), "select (select count(*) from orders) + (select count(*) from outbox)").Scan(&n))
@@ -142,7 +143,7 @@ func TestAChangeFromAStateThatTheOrderIsNotInIsAConflict(t *testing.T) {
 	t.Parallel()
 	db, store := start(t)
 	for range 2 {
-		_, err := store.Place(t.Context(), order.Draft{UserID: "u", SKU: "s", Quantity: 1}, "")
+		_, err := store.Place(t.Context(), order.Request{Draft: order.Draft{UserID: "u", SKU: "s", Quantity: 1}})
 		require.NoError(t, err)
 	}
 	pending, confirmed := order.State{Status: order.Pending}, order.State{Status: order.Confirmed}
@@ -166,7 +167,7 @@ func TestAChangeFromAStateThatTheOrderIsNotInIsAConflict(t *testing.T) {
 func TestARequestToCancelWaitsForACommandThatIsBeingApplied(t *testing.T) {
 	t.Parallel()
 	db, store := start(t)
-	id, err := store.Place(t.Context(), order.Draft{UserID: "u", SKU: "s", Quantity: 1}, "")
+	id, err := store.Place(t.Context(), order.Request{Draft: order.Draft{UserID: "u", SKU: "s", Quantity: 1}})
 	require.NoError(t, err)
 
 	tx, err := db.Pool.Begin(t.Context())
@@ -180,7 +181,9 @@ func TestARequestToCancelWaitsForACommandThatIsBeingApplied(t *testing.T) {
 	var wg sync.WaitGroup
 	var found order.Order
 	var failed error
-	wg.Go(func() { found, failed = store.RequestCancel(t.Context(), id, "why", "") })
+	wg.Go(func() {
+		found, failed = store.RequestCancel(t.Context(), order.Cancellation{OrderID: id, Reason: "why"})
+	})
 	awaitLockWaiter(t, db)
 	sold := order.State{Status: order.Cancelled, Reason: "sold out"}
 	require.NoError(t, send(t, tx, func(b *pgx.Batch) { store.Change(b, []order.Change{{OrderID: id, From: states[id], To: sold}}) }))

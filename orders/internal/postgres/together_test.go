@@ -48,7 +48,7 @@ func placeAtOnce(t *testing.T, store *postgres.Store, clients, refused int) {
 			if i == refused {
 				draft.Note = strings.Repeat("x", order.MaxTextRunes+1) // the HTTP API lets no such order through
 			}
-			ids[i], errs[i] = store.Place(t.Context(), draft, "")
+			ids[i], errs[i] = store.Place(t.Context(), order.Request{Draft: draft})
 		})
 	}
 	wg.Wait()

@@ -1,0 +1,159 @@
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"waybill/orders/internal/order"
+)
+
+// A client's key is stored in the transaction of what it asked for, so that there is no moment at which
+// one of the two is known without the other. Keys are read before that transaction, together with the
+// drawing of ids, and claimed in it; where another instance was faster the claim fails, the whole
+// transaction is as if it had never been, and the keys are read again.
+
+type requestKey struct{ user, key string }
+
+// claims holds what is known of the keys of a batch.
+type claims map[requestKey]claimed
+
+type claimed struct {
+	digest order.Digest
+	id     int64
+}
+
+func keyed(r order.Request) bool { return r.Key != "" }
+
+const lookUpSQL = `
+select user_id, key, digest, order_id
+from order_requests join unnest($1::text[], $2::text[]) as asked (user_id, key) using (user_id, key)`
+
+// lookUp queues a read of the keys that came before. The result is filled in when the batch is sent.
+func lookUp(batch *pgx.Batch, requests []order.Request) claims {
+	var users, keys []string
+	for _, p := range requests {
+		if keyed(p) {
+			users, keys = append(users, p.UserID), append(keys, p.Key)
+		}
+	}
+	found := make(claims, len(keys))
+	batch.Queue(lookUpSQL, users, keys).Query(func(rows pgx.Rows) error {
+		var (
+			k      requestKey
+			digest []byte
+			id     int64
+		)
+		_, err := pgx.ForEachRow(rows, []any{&k.user, &k.key, &digest, &id}, func() error {
+			found[k] = claimed{order.Digest(digest), id}
+			return nil
+		})
+		return err
+	})
+	return found
+}
+
+// assign decides what becomes of each placement: a key that is known is answered with its order, and the
+// rest are new. Of several with one key, the first is.
+func assign(requests []order.Request, ids []int64, known claims) (placed []Placed, fresh []numbered) {
+	placed = make([]Placed, len(requests))
+	for i, p := range requests {
+		k := requestKey{p.UserID, p.Key}
+		if !keyed(p) {
+			placed[i].ID = ids[i]
+			fresh = append(fresh, numbered{p, ids[i]})
+			continue
+		}
+		digest := p.Digest()
+		before, ok := known[k]
+		switch {
+		case !ok:
+			known[k] = claimed{digest, ids[i]}
+			placed[i].ID = ids[i]
+			fresh = append(fresh, numbered{p, ids[i]})
+		case before.digest == digest:
+			placed[i].ID = before.id
+		default:
+			placed[i].Err = order.ErrKeyReused
+		}
+	}
+	return placed, fresh
+}
+
+const claimSQL = `
+insert into order_requests (user_id, key, digest, order_id)
+select user_id, key, digest, order_id
+from unnest($1::text[], $2::text[], $3::bytea[], $4::bigint[]) as new (user_id, key, digest, order_id)`
+
+// claim queues the insert of the new keys, in the order of the primary key: two instances that claim the
+// same ones wait for each other and cannot deadlock.
+func claim(batch *pgx.Batch, requests []numbered) {
+	claimed := slices.DeleteFunc(slices.Clone(requests), func(p numbered) bool { return !keyed(p.Request) })
+	if len(claimed) == 0 {
+		return
+	}
+	slices.SortFunc(claimed, func(a, b numbered) int {
+		return cmp.Or(cmp.Compare(a.UserID, b.UserID), cmp.Compare(a.Key, b.Key))
+	})
+	n := len(claimed)
+	users, keys, digests, ids := make([]string, n), make([]string, n), make([][]byte, n), make([]int64, n)
+	for i, p := range claimed {
+		digest := p.Digest()
+		users[i], keys[i], digests[i], ids[i] = p.UserID, p.Key, digest[:], p.ID
+	}
+	batch.Queue(claimSQL, users, keys, digests, ids)
+}
+
+// claimedMeanwhile reports whether a key that was unknown when it was looked up was claimed by another
+// transaction before this one.
+func claimedMeanwhile(err error) bool {
+	pgErr, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && pgErr.ConstraintName == "order_requests_pkey"
+}
+
+const claimOneSQL = `
+insert into order_requests (user_id, key, digest, order_id) values ($1, $2, $3, $4)
+on conflict (user_id, key) do nothing`
+
+// claimOne claims the key of a request about one order, whose row is locked. known says that the same
+// request came before.
+func claimOne(ctx context.Context, tx pgx.Tx, k requestKey, digest order.Digest, id int64) (known bool, err error) {
+	tag, err := tx.Exec(ctx, claimOneSQL, k.user, k.key, digest[:], id)
+	if err != nil {
+		return false, fmt.Errorf("claim the key: %w", err)
+	}
+	if tag.RowsAffected() == 1 {
+		return false, nil
+	}
+	var before []byte
+	err = tx.QueryRow(ctx, "select digest from order_requests where user_id = $1 and key = $2", k.user, k.key).Scan(&before)
+	if err != nil {
+		return false, fmt.Errorf("read the key: %w", err)
+	}
+	if order.Digest(before) != digest {
+		return false, order.ErrKeyReused
+	}
+	return true, nil
+}
+
+const forgetSQL = `
+delete from order_requests where (user_id, key) in (
+    select user_id, key from order_requests
+    where created_at < now() - $1::interval
+    order by created_at limit $2
+    for update skip locked)`
+
+// ForgetKeys removes at most limit of the keys that are older than an age, and returns how many it did.
+func (s *Store) ForgetKeys(ctx context.Context, age time.Duration, limit int) (int, error) {
+	tag, err := s.pool.Exec(ctx, forgetSQL, age, limit)
+	if err != nil {
+		return 0, fmt.Errorf("forget keys: %w", err)
+	}
+	return int(tag.RowsAffected()), nil
+}

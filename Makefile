@@ -32,7 +32,8 @@ demo: ## Start everything, place orders, print their timelines, stop
 
 .PHONY: up
 up: ## Run the whole system in the foreground until Ctrl-C
-	go run ./devstack up
+	@go build -o bin/ ./devstack
+	@exec bin/devstack up $(UPFLAGS)
 
 # One process of the stack that `make up` runs in another terminal:
 #   make stack-kill NAME=broker

@@ -47,7 +47,8 @@ func (c *demoCommand) Run(ctx context.Context, stdout io.Writer) (err error) {
 	state := s.State()
 	orders, _ := state.Process(stack.Orders)
 	orchestrator, _ := state.Process(stack.Orchestrator)
-	err = demo.Run(ctx, demo.Addrs{Orders: orders.Addr, Orchestrator: orchestrator.Addr}, stdout)
+	inventory, _ := state.Process(stack.Inventory)
+	err = demo.Run(ctx, demo.Addrs{Orders: orders.Addr, Inventory: inventory.Addr, Orchestrator: orchestrator.Addr}, stdout)
 	fmt.Fprintln(stdout)
 	return err
 }

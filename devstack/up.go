@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -55,6 +56,13 @@ func (c *upCommand) Run(ctx context.Context, stdout io.Writer) error {
 	console.Say("place an order, and see what became of it:")
 	console.Say(`  curl -s -X POST %s/v1/orders -H "Content-Type: application/json" -d '{"userId":"u1","sku":"burger","quantity":2}'`, orders.Addr)
 	console.Say("  curl -s %s/v1/orders/1", orders.Addr)
+	env, err := stack.WriteEnv(c.Dir, workspace, s.State())
+	if err != nil {
+		return errors.Join(err, s.Down(context.WithoutCancel(ctx)))
+	}
+	console.Say("what it needs to be operated (databases, tokens, PATH) is in a file; in another terminal:")
+	console.Say("  . %s", env)
+	console.Say("  orchestrator saga explain 1")
 	<-ctx.Done()
 	console.Say("stopping")
 	if err := s.Down(context.WithoutCancel(ctx)); err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -55,22 +56,28 @@ func (c client) place(ctx context.Context, w wish) (id int64, err error) {
 	var placed struct {
 		ID int64 `json:"id"`
 	}
-	err = call(ctx, http.MethodPost, "http://"+c.addrs.Orders+"/v1/orders", body, http.StatusAccepted, &placed)
+	err = call(ctx, http.MethodPost, "http://"+c.addrs.Orders+"/v1/orders", body, &placed, http.StatusAccepted)
 	return placed.ID, err
 }
 
+func (c client) setStock(ctx context.Context, sku string, onHand int) error {
+	var level struct{}
+	body := fmt.Appendf(nil, `{"onHand":%d}`, onHand)
+	return call(ctx, http.MethodPut, "http://"+c.addrs.Inventory+"/v1/stock/"+sku, body, &level, http.StatusOK, http.StatusCreated)
+}
+
 func (c client) order(ctx context.Context, id int64) (o order, err error) {
-	err = call(ctx, http.MethodGet, fmt.Sprintf("http://%s/v1/orders/%d", c.addrs.Orders, id), nil, http.StatusOK, &o)
+	err = call(ctx, http.MethodGet, fmt.Sprintf("http://%s/v1/orders/%d", c.addrs.Orders, id), nil, &o, http.StatusOK)
 	return o, err
 }
 
 func (c client) saga(ctx context.Context, id int64) (s saga, err error) {
-	err = call(ctx, http.MethodGet, fmt.Sprintf("http://%s/v1/sagas/%d", c.addrs.Orchestrator, id), nil, http.StatusOK, &s)
+	err = call(ctx, http.MethodGet, fmt.Sprintf("http://%s/v1/sagas/%d", c.addrs.Orchestrator, id), nil, &s, http.StatusOK)
 	return s, err
 }
 
-// call makes a request and decodes the answer, which must have the status.
-func call(ctx context.Context, method, url string, body []byte, status int, into any) error {
+// call makes a request and decodes the answer, which must have one of the statuses.
+func call(ctx context.Context, method, url string, body []byte, into any, statuses ...int) error {
 	request, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
 	if err != nil {
 		return err
@@ -85,7 +92,7 @@ func call(ctx context.Context, method, url string, body []byte, status int, into
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", method, url, err)
 	}
-	if response.StatusCode != status {
+	if !slices.Contains(statuses, response.StatusCode) {
 		return fmt.Errorf("%s %s answers %s: %s", method, url, response.Status, answer)
 	}
 	if err := json.Unmarshal(answer, into); err != nil {

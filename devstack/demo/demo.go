@@ -15,7 +15,7 @@ import (
 const patience = 30 * time.Second
 
 // Addrs is where the services listen.
-type Addrs struct{ Orders, Orchestrator string }
+type Addrs struct{ Orders, Inventory, Orchestrator string }
 
 // wish is an order to place, and where it should end.
 type wish struct {
@@ -32,11 +32,19 @@ var wishes = []wish{
 	{why: "nobody sells it", sku: "unicorn", quantity: 1, end: "CANCELLED"},
 }
 
+// stock is what there is when the demo begins, whatever earlier ones have left.
+var stock = map[string]int{"burger": 100, "pizza": 3}
+
 // Run places the orders one after the other, so that each meets the stock that
 // the one before has left, and prints what became of each. It returns an error
 // when one does not end as it should.
 func Run(ctx context.Context, addrs Addrs, out io.Writer) error {
 	c := client{addrs}
+	for sku, onHand := range stock {
+		if err := c.setStock(ctx, sku, onHand); err != nil {
+			return fmt.Errorf("set the stock of %s: %w", sku, err)
+		}
+	}
 	var errs []error
 	for _, w := range wishes {
 		if err := c.fulfil(ctx, w, out); err != nil {

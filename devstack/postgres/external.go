@@ -7,6 +7,10 @@ import (
 	"os"
 )
 
+// EnvPrefix names the environment variable with what the names of a stack's
+// databases begin with on the server of [EnvURL].
+const EnvPrefix = "WAYBILL_DATABASE_PREFIX"
+
 // External returns how to reach the databases of the server that
 // WAYBILL_POSTGRES names, or false when it is not set.
 func External() (databaseURL func(database string) string, ok bool, err error) {

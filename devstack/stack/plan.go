@@ -2,6 +2,7 @@ package stack
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"net/http"
 	"os"
@@ -36,6 +37,9 @@ type plan struct {
 	servers, services []*unit
 	databases         map[string]string
 	databaseURL       func(name string) string
+	prefix            string // of the databases' names, on a server that is not ours
+	external          bool   // Postgres is not ours
+	token             string // for changes over HTTP
 	brokers           string
 	inventoryAddr     string
 	relayAddr         string
@@ -60,9 +64,12 @@ func (s *Stack) plan(ctx context.Context, bin string) (*plan, error) {
 		return nil, err
 	}
 
-	p := &plan{databaseURL: databaseURL, brokers: externalBrokers, inventoryAddr: loopback.Addr(ports[Inventory]), relayAddr: loopback.Addr(ports[Relay])}
+	p := &plan{databaseURL: databaseURL, external: externalPostgres, brokers: externalBrokers, inventoryAddr: loopback.Addr(ports[Inventory]), relayAddr: loopback.Addr(ports[Relay])}
+	p.token = rand.Text()
 	postgresUnit := &unit{name: Postgres, notOurs: true}
-	if !externalPostgres {
+	if externalPostgres {
+		p.prefix = os.Getenv(postgres.EnvPrefix)
+	} else {
 		if postgresUnit, err = s.postgres(ctx, ports[Postgres], p); err != nil {
 			return nil, err
 		}
@@ -79,7 +86,7 @@ func (s *Stack) plan(ctx context.Context, bin string) (*plan, error) {
 	p.servers = []*unit{postgresUnit, brokerUnit}
 	p.databases = map[string]string{}
 	for _, name := range databaseNames {
-		p.databases[name] = p.databaseURL(name)
+		p.databases[name] = p.databaseURL(p.prefix + name)
 	}
 	postgresAddr := postgresUnit.addr
 	if !externalPostgres {
@@ -175,6 +182,7 @@ func (s *Stack) service(bin, name, addr string, p *plan) *unit {
 	} else {
 		env = append(env, "DATABASE_URL="+p.databases[name])
 	}
+	env = append(env, p.adminTokens(name)...)
 	if name == Orchestrator {
 		env = append(env, "EXPLAIN_RELAY_URL=http://"+p.relayAddr,
 			"EXPLAIN_DATABASES="+Orders+"="+p.databases[Orders]+","+Inventory+"="+p.databases[Inventory])
@@ -197,7 +205,10 @@ func (s *Stack) logPath(name string) string {
 // the newest schema, and the topics.
 func (p *plan) prepareServers(ctx context.Context, console *Console) error {
 	console.Say("migrating the databases %s", strings.Join(databaseNames, ", "))
-	if err := migrate(ctx, p.databaseURL, p.databases); err != nil {
+	if err := p.makeDatabases(ctx); err != nil {
+		return err
+	}
+	if err := p.migrate(ctx); err != nil {
 		return err
 	}
 	if os.Getenv("KAFKA_SECURITY_PROTOCOL") != "" {

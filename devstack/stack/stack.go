@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -46,6 +47,8 @@ type Stack struct {
 	control   *control
 	stages    [][]*unit // each needs those before it
 	databases map[string]string
+	token     string    // for changes over HTTP
+	using     io.Closer // keeps other stacks off the databases
 	saving    sync.Mutex
 }
 
@@ -84,13 +87,18 @@ func (s *Stack) up(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.databases = plan.databases
+	s.databases, s.token = plan.databases, plan.token
 	s.stages = [][]*unit{plan.servers, plan.services}
 	if s.control, err = serveControl(s); err != nil {
 		return err
 	}
 	if err := s.startStage(ctx, plan.servers); err != nil {
 		return err
+	}
+	if plan.external {
+		if s.using, err = plan.lockDatabases(ctx); err != nil {
+			return err
+		}
 	}
 	if err := plan.prepareServers(ctx, s.cfg.Console); err != nil {
 		return err
@@ -151,7 +159,7 @@ func (s *Stack) save() {
 
 // State tells what runs.
 func (s *Stack) State() State {
-	state := State{Databases: s.databases}
+	state := State{Databases: s.databases, Token: s.token}
 	for _, status := range s.status() {
 		state.Processes = append(state.Processes, status.Process)
 	}
@@ -200,6 +208,9 @@ func (s *Stack) Down(ctx context.Context) error {
 			})
 		}
 		errs = append(errs, group.Wait())
+	}
+	if s.using != nil {
+		_ = s.using.Close() // a server that is gone has let go by itself
 	}
 	if s.lock != nil {
 		if len(s.stages) > 0 {

@@ -15,13 +15,13 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
 	"waybill/devstack/loopback"
+	"waybill/devstack/pgtest"
 	"waybill/devstack/process"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { pgtest.Main(m) }
 
 // script is a unit that runs a shell script, and is ready once that has printed
 // "ready".

@@ -17,6 +17,8 @@ const DefaultDir = ".waybill"
 type State struct {
 	Processes []Process         `json:"processes"`
 	Databases map[string]string `json:"databases"` // name to connection URL
+	// Token is what the relay and the orchestrator take changes for over HTTP.
+	Token string `json:"token,omitzero"`
 }
 
 // Process is one process of a stack.
@@ -64,12 +66,17 @@ func (s State) write(dir string) error {
 	if err != nil {
 		return fmt.Errorf("write the stack's state: %w", err)
 	}
-	// The URLs hold a password.
-	unfinished := stateFile(dir) + ".new"
-	if err := os.WriteFile(unfinished, append(raw, '\n'), 0o600); err != nil {
+	return replace(stateFile(dir), append(raw, '\n'))
+}
+
+// replace writes a file as a whole. It is for nobody else to read: what a stack
+// writes holds a password.
+func replace(path string, content []byte) error {
+	unfinished := path + ".new"
+	if err := os.WriteFile(unfinished, content, 0o600); err != nil {
 		return fmt.Errorf("write the stack's state: %w", err)
 	}
-	if err := os.Rename(unfinished, stateFile(dir)); err != nil {
+	if err := os.Rename(unfinished, path); err != nil {
 		return fmt.Errorf("write the stack's state: %w", err)
 	}
 	return nil

@@ -1,0 +1,62 @@
+package stack
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Who may change something over HTTP, by service, as NAME=token,….
+var adminTokens = map[string]string{
+	Relay:        "RELAY_ADMIN_TOKENS",
+	Orchestrator: "ORCHESTRATOR_ADMIN_TOKENS",
+}
+
+// tokenHolder is who the stack's own token stands for in audit trails.
+const tokenHolder = "dev"
+
+// adminTokens gives a service the stack's token, unless the environment has tokens
+// for it. The services of a stack listen on loopback only.
+func (p *plan) adminTokens(service string) []string {
+	setting, has := adminTokens[service]
+	if !has || os.Getenv(setting) != "" {
+		return nil
+	}
+	return []string{setting + "=" + tokenHolder + "=" + p.token}
+}
+
+// token returns what the commands show to a service.
+func (s State) tokenFor(service string) string {
+	first, _, _ := strings.Cut(os.Getenv(adminTokens[service]), ",")
+	if _, token, ok := strings.Cut(first, "="); ok {
+		return token
+	}
+	return s.Token
+}
+
+// WriteEnv writes a file to be read by a shell, with what the commands of the docs
+// need to reach a stack, and returns its path.
+func WriteEnv(dir, workspace string, s State) (string, error) {
+	orchestrator, _ := s.Process(Orchestrator)
+	var sources []string
+	for _, name := range databaseNames {
+		sources = append(sources, name+"="+s.Databases[name])
+	}
+	var file strings.Builder
+	fmt.Fprintln(&file, "# What Waybill's commands need to reach the stack of this directory. Read it with: . "+quote(filepath.Join(dir, "env")))
+	set := func(name, value string) { fmt.Fprintf(&file, "export %s=%s\n", name, quote(value)) }
+	for _, name := range databaseNames {
+		set(strings.ToUpper(name)+"_DB", s.Databases[name])
+	}
+	set("RELAY_DATABASES", strings.Join(sources, ","))
+	set("RELAY_TOKEN", s.tokenFor(Relay))
+	set("ORCHESTRATOR_URL", "http://"+orchestrator.Addr)
+	set("ORCHESTRATOR_TOKEN", s.tokenFor(Orchestrator))
+	fmt.Fprintf(&file, "export PATH=%s:\"$PATH\"\n", quote(filepath.Join(workspace, "bin")))
+	path := filepath.Join(dir, "env")
+	return path, replace(path, []byte(file.String()))
+}
+
+// quote makes text one word of a shell.
+func quote(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }

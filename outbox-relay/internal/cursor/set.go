@@ -61,19 +61,37 @@ func (s *Set) AddID(id int64) { s.Add(Range{id, id + 1}) }
 
 // AddSet puts the ids of other into the set.
 func (s *Set) AddSet(other *Set) {
+	if len(other.ranges) > fewRanges && len(s.ranges) > 0 && other.ranges[0].Lo < s.ranges[len(s.ranges)-1].Lo {
+		s.merge(other)
+		return
+	}
 	for _, r := range other.ranges {
 		s.Add(r)
 	}
 }
 
+// From this many ranges on, one pass over both sets costs less than moving the rest of the set for each range.
+const fewRanges = 8
+
+// merge puts the ids of other into the set in one pass over both.
+func (s *Set) merge(other *Set) {
+	union := Set{ranges: make([]Range, 0, len(s.ranges)+len(other.ranges))}
+	a, b := s.ranges, other.ranges
+	for len(a) > 0 || len(b) > 0 {
+		if len(b) == 0 || (len(a) > 0 && a[0].Lo <= b[0].Lo) {
+			union.Add(a[0])
+			a = a[1:]
+		} else {
+			union.Add(b[0])
+			b = b[1:]
+		}
+	}
+	s.ranges = union.ranges
+}
+
 // Contains says whether id is in the set.
 func (s *Set) Contains(id int64) bool {
-	i, _ := slices.BinarySearchFunc(s.ranges, id, func(e Range, id int64) int {
-		if e.Hi <= id {
-			return -1
-		}
-		return 1
-	})
+	i := s.search(id)
 	return i < len(s.ranges) && s.ranges[i].Lo <= id
 }
 
@@ -86,16 +104,54 @@ func (s *Set) End() int64 {
 }
 
 // Holes returns the ranges of ids from 1 up to End that are not in the set, ascending.
-func (s *Set) Holes() []Range {
-	var holes []Range
-	next := int64(1)
-	for _, r := range s.ranges {
-		if r.Lo > next {
-			holes = append(holes, Range{next, r.Lo})
+func (s *Set) Holes() []Range { return s.GapsIn(Range{1, s.End()}) }
+
+// GapsIn returns the ranges of ids within r that are not in the set, ascending. It costs no more than the ranges of the
+// set that are within r.
+func (s *Set) GapsIn(r Range) []Range {
+	var gaps []Range
+	next := r.Lo
+	for _, e := range s.ranges[s.search(r.Lo):] {
+		if e.Lo >= r.Hi {
+			break
 		}
-		next = max(next, r.Hi)
+		if e.Lo > next {
+			gaps = append(gaps, Range{next, e.Lo})
+		}
+		next = max(next, e.Hi)
 	}
-	return holes
+	if next < r.Hi {
+		gaps = append(gaps, Range{next, r.Hi})
+	}
+	return gaps
+}
+
+// CountGaps returns how many ranges of ids from 1 up to End are not in the set.
+func (s *Set) CountGaps() int {
+	if len(s.ranges) == 0 || s.ranges[0].Lo <= 1 {
+		return max(0, len(s.ranges)-1)
+	}
+	return len(s.ranges)
+}
+
+// FirstGap returns the lowest id within r that is not in the set, and false if all are.
+func (s *Set) FirstGap(r Range) (int64, bool) {
+	id := r.Lo
+	if i := s.search(id); i < len(s.ranges) && s.ranges[i].Lo <= id {
+		id = s.ranges[i].Hi // ranges do not touch, so this id is not in the set
+	}
+	return id, id < r.Hi
+}
+
+// search returns the index of the first range that ends above id.
+func (s *Set) search(id int64) int {
+	i, _ := slices.BinarySearchFunc(s.ranges, id, func(e Range, id int64) int {
+		if e.Hi <= id {
+			return -1
+		}
+		return 1
+	})
+	return i
 }
 
 // Intersect returns the ids that are in both sets.

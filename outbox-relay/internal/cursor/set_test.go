@@ -68,6 +68,40 @@ func TestHolesAreWhatIsMissingBelowTheEnd(t *testing.T) {
 	})
 }
 
+func TestGapsInARangeAreWhatIsMissingThere(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		set := cursor.Of(rapid.SliceOfN(anyRange, 0, 30).Draw(t, "ranges")...)
+		r := anyRange.Draw(t, "within")
+		missing, first := model{}, int64(0)
+		for id := r.Lo; id < r.Hi; id++ {
+			if !set.Contains(id) {
+				missing[id] = true
+				if first == 0 {
+					first = id
+				}
+			}
+		}
+		requireSame(t, missing, cursor.Of(set.GapsIn(r)...))
+		got, found := set.FirstGap(r)
+		require.Equal(t, first != 0, found)
+		if found {
+			require.Equal(t, first, got)
+		}
+	})
+}
+
+func TestAddSetIsTheUnionHoweverManyRangesItHas(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		a := rapid.SliceOfN(anyRange, 0, 30).Draw(t, "a")
+		b := rapid.SliceOfN(anyRange, 0, 30).Draw(t, "b")
+		union := cursor.Of(a...)
+		union.AddSet(cursor.Of(b...))
+		requireSame(t, modelOf(append(a, b...)), union)
+	})
+}
+
 func TestIntersectAndSubtractSplitASet(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -11,7 +11,7 @@ import (
 func (t *term) read(ctx context.Context) error {
 	limit := t.room()
 	now := time.Now()
-	if t.session.Notified() { // along with the answer to a statement
+	if t.session.WritersNotify() { // along with the answer to a statement
 		t.nextRead = time.Time{}
 	}
 	if limit == 0 || t.paused || now.Before(t.nextRead) {
@@ -22,7 +22,7 @@ func (t *term) read(ctx context.Context) error {
 	}
 	batch := t.batch()
 	t.streaming = true
-	err := t.session.Read(ctx, t.taken, limit, batch, t.arrived)
+	complete, err := t.session.Read(ctx, t.gaps.reading(t.taken, limit, now), batch, t.arrived)
 	t.streaming = false
 	found := len(batch.Rows)
 	t.taken.AddSet(&batch.IDs)
@@ -37,11 +37,15 @@ func (t *term) read(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if !complete {
+		t.gaps.missed()
+		return nil // the next round looks into the gaps
+	}
 	t.choosePace(found, limit)
 	if found < limit {
-		t.closeRipe(t.taken.End())
+		t.closeGaps(t.taken.End())
 	} else {
-		t.closeRipe(batch.Rows[found-1].ID)
+		t.closeGaps(batch.Rows[found-1].ID)
 	}
 	return t.schedule(ctx, found)
 }
@@ -98,8 +102,10 @@ func (t *term) schedule(ctx context.Context, found int) error {
 		}
 		t.busy, t.pause = true, t.options.PollMin
 		return t.wakeUp(ctx)
-	case t.sleeping:
+	case t.sleeping && t.session.WritersNotify():
 		t.pause = t.options.Fallback
+	case t.sleeping, now.Sub(t.lastRow) >= calm:
+		t.pause = min(2*t.pause, unnotified)
 	default:
 		t.pause = min(2*t.pause, t.options.PollMax)
 	}
@@ -110,6 +116,10 @@ func (t *term) schedule(ctx context.Context, found int) error {
 	}
 	return nil
 }
+
+// How often the relay looks where nobody tells it of rows: writers may prepare their transactions, and so cannot notify, or
+// a transaction that has inserted rows stays open, and so the relay cannot fall asleep.
+const unnotified = 50 * time.Millisecond
 
 // A relay that sleeps wakes up for good, and polls, when a read finds so many rows, or so many reads without a lull
 // between them find some. Below that it costs less to be notified of each row than to look for it.

@@ -168,9 +168,11 @@ func (t *term) sweep(ctx context.Context) error {
 	t.swept = now
 	batch := t.batch()
 	batch.Origin = source.Late
-	if err := t.session.ReadLate(ctx, t.options.BatchRows, batch); err != nil {
+	next, err := t.session.ReadLate(ctx, t.lateFrom, t.options.BatchRows, batch)
+	if err != nil {
 		return err
 	}
+	t.lateFrom = next
 	for i := range batch.Rows {
 		t.late.Inc()
 		t.log.Warn("a row came after its id was given up as rolled back; publishing it, perhaps out of order", "id", batch.Rows[i].ID)

@@ -24,7 +24,7 @@ type term struct {
 
 	taken *cursor.Set // published, in flight, set aside or given up
 	step  source.Step // what the database does not know yet
-	holes holes
+	gaps  gaps
 
 	batches []*source.Batch // with unsettled rows, in the order in which they were read
 	spare   []*source.Batch
@@ -39,6 +39,7 @@ type term struct {
 	refused   map[string]refusedTopic
 	retried   time.Time
 	swept     time.Time
+	lateFrom  int64 // where the sweep goes on among what was given up long ago
 	broken    error // the producer has ended
 	restarts  int   // in a row without an acknowledgement between
 	streaming bool  // a read is under way: the session can do nothing else
@@ -56,6 +57,7 @@ type term struct {
 	foundAt  time.Time
 	nextRead time.Time
 	advanced time.Time
+	costs    time.Duration // what moving the cursor took the last time
 	lastRow  time.Time
 	checked  time.Time // when the lead was last known to be ours
 	verified time.Time // when the cursor was last held against the id sequence
@@ -133,7 +135,7 @@ func (t *term) round(ctx context.Context) error {
 	if err := t.sweep(ctx); err != nil {
 		return err
 	}
-	if err := t.watchHoles(ctx); err != nil {
+	if err := t.watchGaps(ctx); err != nil {
 		return err
 	}
 	if err := t.read(ctx); err != nil {
@@ -147,13 +149,21 @@ func (t *term) round(ctx context.Context) error {
 // it saves nine statements of ten.
 const advanceEvery = 50 * time.Millisecond
 
+// advancePause is how long the cursor rests after a move that took so long: it takes a twentieth of the time at most,
+// also where it has many gaps, or a long transaction keeps its old versions from being removed.
+func advancePause(took time.Duration) time.Duration {
+	return min(max(advanceEvery, 20*took), longestAdvance)
+}
+
+const longestAdvance = 2 * time.Second
+
 // untilDue is how long it may take until the step is made durable.
 func (t *term) untilDue() time.Duration {
 	switch {
 	case t.step.Empty():
 		return t.options.Fallback
 	case t.step.Plain():
-		return time.Until(t.advanced.Add(advanceEvery))
+		return time.Until(t.advanced.Add(advancePause(t.costs)))
 	default:
 		return 0
 	}
@@ -170,6 +180,7 @@ func (t *term) advance(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	t.costs = time.Since(t.advanced)
 	t.step.Clear()
 	t.confirmed(paused)
 	return nil
@@ -191,8 +202,21 @@ func (t *term) collect() {
 	t.batches = kept
 }
 
+// witness returns the last row of a batch that was published, or the one before it.
+func witness(b *source.Batch, before *source.Witness) *source.Witness {
+	for i := len(b.Rows) - 1; i >= 0; i-- {
+		if row := &b.Rows[i]; row.State == source.Settled && !row.Aside {
+			return &source.Witness{ID: row.ID, EventID: row.EventID}
+		}
+	}
+	return before
+}
+
 // account notes the settled rows of a batch for the next step.
 func (t *term) account(b *source.Batch) {
+	if b.Origin == source.New {
+		t.step.Witness = witness(b, t.step.Witness)
+	}
 	if b.Origin == source.New && b.Unsettled == 0 {
 		t.step.Settled.AddSet(&b.IDs)
 		return
@@ -227,7 +251,7 @@ func (t *term) check(ctx context.Context) error {
 		return nil
 	}
 	t.verified = now
-	return t.session.CheckSequence(ctx, t.taken)
+	return t.session.Verify(ctx, t.taken)
 }
 
 const verifyEvery = 5 * time.Second

@@ -21,11 +21,13 @@ var ErrDeposed = errors.New("another relay has taken over this database")
 
 // Session is a connection to one database. It is for one goroutine at a time.
 type Session struct {
-	conn     *pgx.Conn
-	database string
-	epoch    int64
-	names    interned
-	notified bool // a notification has come that nothing has acted on yet
+	conn         *pgx.Conn
+	database     string
+	epoch        int64
+	names        interned
+	allocatedSQL string // reads the highest id that was handed out
+	notified     bool   // a notification has come that nothing has acted on yet
+	writersTell  bool   // writers notify a relay that sleeps
 }
 
 // The advisory lock whose holder leads. Locks belong to a database, so one number does for all: "outbox" in ASCII.
@@ -71,7 +73,10 @@ func Connect(ctx context.Context, name, dsn string) (*Session, error) {
 }
 
 func (s *Session) prepare(ctx context.Context) error {
-	for name, sql := range map[string]string{readTailName: readTailSQL, readHolesName: readHolesSQL} {
+	if err := s.findSequence(ctx); err != nil {
+		return err
+	}
+	for name, sql := range map[string]string{readTailName: readTailSQL, readGapsName: readGapsSQL, readGatedName: readGatedSQL} {
 		if _, err := s.conn.Prepare(ctx, name, sql); err != nil {
 			return s.explain(fmt.Errorf("prepare to read the outbox: %w", err))
 		}
@@ -135,7 +140,13 @@ func (s *Session) Begin(ctx context.Context, leader string) (Progress, error) {
 	if _, err := s.conn.Exec(ctx, listenSQL); err != nil {
 		return progress, fmt.Errorf("listen for new rows of database %s: %w", s.database, err)
 	}
-	err := s.conn.QueryRow(ctx, beginTermSQL, leader).Scan(&s.epoch, &published, &progress.Paused)
+	err := pgx.BeginFunc(ctx, s.conn, func(tx pgx.Tx) error {
+		// Durable, unlike a cursor that moves: after a crash no two terms may have one number.
+		if _, err := tx.Exec(ctx, `set local synchronous_commit = on`); err != nil {
+			return err
+		}
+		return tx.QueryRow(ctx, beginTermSQL, leader).Scan(&s.epoch, &published, &progress.Paused)
+	})
 	if errors.Is(err, pgx.ErrNoRows) {
 		return progress, fmt.Errorf("database %s: outbox_cursor is empty; run: insert into outbox_cursor default values", s.database)
 	}
@@ -151,7 +162,10 @@ func (s *Session) Begin(ctx context.Context, leader string) (Progress, error) {
 	if progress.AnyStuck, err = s.AnyStuck(ctx); err != nil {
 		return progress, err
 	}
-	return progress, s.CheckSequence(ctx, progress.Published)
+	if s.writersTell, err = s.writersNotify(ctx); err != nil {
+		return progress, err
+	}
+	return progress, s.Verify(ctx, progress.Published)
 }
 
 // Epoch returns the number of the session's term.
@@ -159,31 +173,3 @@ func (s *Session) Epoch() int64 { return s.epoch }
 
 // Join has the session write as part of a term that another session has begun.
 func (s *Session) Join(epoch int64) { s.epoch = epoch }
-
-// SequenceError says that the cursor is ahead of the ids that the table hands out, so that rows to come would be
-// taken for published.
-type SequenceError struct {
-	Database         string
-	Published, Drawn int64
-}
-
-func (e *SequenceError) Error() string {
-	return fmt.Sprintf("database %s: rows up to id %d are published, but the table has handed out only %d ids: it was truncated or "+
-		"restored without its cursor. To go on above the cursor, run: alter table outbox alter column id restart with %d. "+
-		"To publish what the table holds now, all of it, run: update outbox_cursor set published = '{}'. Then restart the relay",
-		e.Database, e.Published, e.Drawn, e.Published+1)
-}
-
-const drawnSQL = `select coalesce(pg_sequence_last_value(pg_get_serial_sequence('outbox', 'id')), 0)`
-
-// CheckSequence returns a *SequenceError if ids are in published that have never been handed out.
-func (s *Session) CheckSequence(ctx context.Context, published *cursor.Set) error {
-	var drawn int64
-	if err := s.conn.QueryRow(ctx, drawnSQL).Scan(&drawn); err != nil {
-		return fmt.Errorf("read the id sequence of database %s: %w", s.database, err)
-	}
-	if last := published.End() - 1; last > drawn {
-		return &SequenceError{Database: s.database, Published: last, Drawn: drawn}
-	}
-	return nil
-}

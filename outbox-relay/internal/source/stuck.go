@@ -3,6 +3,7 @@ package source
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -97,16 +98,17 @@ func (s *Session) stuckKeys(ctx context.Context) ([]string, error) {
 // Due is a stuck row whose next attempt is due.
 type Due struct {
 	ID int64
-	// Discarded says that an operator has given the row up.
+	// Discarded says that an operator has given the row up, or has deleted it.
 	Discarded bool
 	// Key and Topic are the row's.
 	Key   *string
 	Topic string
 }
 
+// A row that was deleted by hand will not be sent any more, and lets its followers go as a discarded one does.
 const dueSQL = `
-select outbox_id, discarded_at is not null, key, topic
-  from outbox_stuck
+select s.outbox_id, s.discarded_at is not null or not exists (select from outbox o where o.id = s.outbox_id), s.key, s.topic
+  from outbox_stuck s
  where next_attempt_at <= now()
  order by next_attempt_at
  limit $1`
@@ -178,28 +180,57 @@ func unstick(ctx context.Context, tx pgx.Tx, ids []int64) error {
 	return nil
 }
 
+// Ids that were given up, and whose rows are there after all. Entries of the last quarter of an hour are looked at each time,
+// where late rows are to be expected if anywhere; of the older ones a few thousand, so that a look costs the same however
+// many there are, and goes round all of them.
 const (
-	// Ids that were given up, and whose rows are there after all.
 	readLateSQL = `
+with old as materialized (
+    select id, ids from outbox_closed where id > $2 and closed_at < now() - interval '15 minutes' order by id limit $3),
+looked as materialized (
+    select ids from old
+    union all
+    select ids from outbox_closed where closed_at >= now() - interval '15 minutes')
 select ` + rowColumns + `
   from outbox
  where id in (select o.id
-                from outbox_closed c
-               cross join lateral unnest(c.ids) as gap
-               cross join lateral (select id from outbox where id >= lower(gap) and id < upper(gap)) o
+                from looked l
+               cross join lateral unnest(l.ids) as gap
+               cross join lateral (select id from outbox where id >= lower(gap) and id < upper(gap) order by id limit $1) o
                limit $1)
  order by id`
-	forgetLateSQL   = `update outbox_closed set ids = ids - $1::text::int8multirange where ids && $1::text::int8multirange`
-	forgetClosedSQL = `delete from outbox_closed where closed_at < now() - interval '15 minutes' or ids = '{}'`
+	nextClosedSQL = `
+select max(id) from (
+    select id from outbox_closed where id > $1 and closed_at < now() - interval '15 minutes' order by id limit $2) old`
+	forgetLateSQL = `update outbox_closed set ids = ids - $1::text::int8multirange where ids && $1::text::int8multirange`
+	// What has a row is not forgotten, however old it is: the next look finds it.
+	forgetClosedSQL = `
+delete from outbox_closed c
+ where (closed_at < now() - $1::interval or isempty(ids))
+   and not exists (select from unnest(c.ids) as gap
+                    cross join lateral (select from outbox where id >= lower(gap) and id < upper(gap) limit 1) o)`
+	lateEntries = 5000
 )
 
-// ReadLate reads rows that became visible after their ids were given up as rolled back, and forgets ids that were
-// given up long ago.
-func (s *Session) ReadLate(ctx context.Context, limit int, batch *Batch) error {
-	if _, err := s.conn.Exec(ctx, forgetClosedSQL); err != nil {
-		return fmt.Errorf("forget closed holes: %w", err)
+// ReadLate reads rows that became visible after their ids were given up as rolled back. Of what was given up long ago it
+// looks at a part, behind the entry after, and returns behind which entry to go on: 0, when it has come around.
+func (s *Session) ReadLate(ctx context.Context, after int64, limit int, batch *Batch) (next int64, err error) {
+	var last *int64
+	if err := s.conn.QueryRow(ctx, nextClosedSQL, after, lateEntries).Scan(&last); err != nil {
+		return after, fmt.Errorf("look at given up ids of database %s: %w", s.database, err)
 	}
-	return s.collect(ctx, batch, readLateSQL, limit)
+	if err := s.collect(ctx, batch, readLateSQL, limit, after, lateEntries); err != nil || last == nil {
+		return 0, err
+	}
+	return *last, nil
+}
+
+// ForgetClosed forgets what was given up longer ago than age, and has not come since.
+func (s *Session) ForgetClosed(ctx context.Context, age time.Duration) error {
+	if _, err := s.conn.Exec(ctx, forgetClosedSQL, age); err != nil {
+		return fmt.Errorf("forget given up ids of database %s: %w", s.database, err)
+	}
+	return nil
 }
 
 func forgetLate(ctx context.Context, tx pgx.Tx, late *cursor.Set) error {

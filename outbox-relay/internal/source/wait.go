@@ -33,6 +33,22 @@ func (s *Session) WakeUp(ctx context.Context) error {
 	return nil
 }
 
+// As the trigger outbox_wake decides, for writers whose roles say nothing of their own.
+const writersNotifySQL = `
+select coalesce(current_setting('waybill.notify', true), '') = 'on'
+    or coalesce(current_setting('waybill.notify', true), '') <> 'off' and current_setting('max_prepared_transactions') = '0'`
+
+// writersNotify says whether writers notify a relay that sleeps. They do not where they may prepare their transactions.
+func (s *Session) writersNotify(ctx context.Context) (notify bool, err error) {
+	if err := s.conn.QueryRow(ctx, writersNotifySQL).Scan(&notify); err != nil {
+		return false, fmt.Errorf("ask whether writers of database %s notify: %w", s.database, err)
+	}
+	return notify, nil
+}
+
+// WritersNotify says whether writers notify the relay while it sleeps; where they do not, it has to look often.
+func (s *Session) WritersNotify() bool { return s.writersTell }
+
 // CheckTerm returns ErrDeposed if the session's term is over, and says whether an operator has paused the source.
 func (s *Session) CheckTerm(ctx context.Context) (paused bool, err error) {
 	rows, err := s.conn.Query(ctx, checkTermSQL, s.epoch)

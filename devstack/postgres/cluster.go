@@ -161,6 +161,7 @@ func (c *Cluster) settings() []string {
 		"shared_buffers=256MB",
 		"max_connections=200",
 		"max_prepared_transactions=10",
+		"waybill.notify=on", // though transactions can be prepared: writers here do not, but for tests that reset it
 		"max_wal_size=2GB",
 		"huge_pages=off",
 		"log_checkpoints=off",

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"waybill/outbox-relay/internal/source"
 )
 
 // Overview is a database's outbox at a glance.
@@ -27,19 +29,12 @@ type Overview struct {
 	OldestStuck   *time.Time `json:"oldestStuck"`
 }
 
-// The first row that is not published is found by the primary key: it is in the first hole or above the end.
 const overviewSQL = `
-select c.leader, c.led_since, c.paused,
-       coalesce(upper(c.published) - 1, 0),
-       greatest(0, (select count(*) from unnest(c.published)) - 1),
-       coalesce(pg_sequence_last_value(pg_get_serial_sequence('outbox', 'id')), 0)
-           - coalesce((select sum(upper(r) - lower(r)) from unnest(c.published) as r), 0)::bigint,
-       (select o.created_at from outbox o
-         where o.id >= coalesce((select upper(r) from unnest(c.published) as r where lower(r) <= 1), 1)
-           and not c.published @> o.id
-         order by o.id limit 1),
+with ` + source.WaitingSQL + `
+select p.leader, p.led_since, p.paused, p.last - 1,
+       (select count(*) from unnest(int8multirange(int8range(1, p.last)) - p.published) as r),` + source.CountsSQL + `,
        s.stuck, s.parked, s.oldest
-  from outbox_cursor c
+  from progress p
  cross join (select count(*) filter (where not parked) as stuck, count(*) filter (where parked) as parked,
                     min(stuck_at) as oldest
                from outbox_stuck
@@ -66,14 +61,17 @@ type RowSummary struct {
 	CreatedAt time.Time `json:"createdAt"`
 }
 
+// Rows of the gaps come before those above the end, and each gap's before the next one's.
 const pendingSQL = `
+with ` + source.WaitingSQL + `
 select o.id, o.event_id::text, o.topic, o.key, o.type, o.created_at
-  from outbox_cursor c
-  join outbox o
-    on o.id >= coalesce((select upper(r) from unnest(c.published) as r where lower(r) <= 1), 1)
-   and not c.published @> o.id
- where o.id > $1
-   and not exists (select from outbox_stuck s where s.outbox_id = o.id)
+  from ((select o.*
+           from gap
+          cross join lateral (select * from outbox where id >= greatest(gap.lo, $1 + 1) and id < gap.hi order by id limit $2) o
+          limit $2)
+        union all
+        (select o.* from progress p cross join lateral (select * from outbox where id >= greatest(p.last, $1 + 1) order by id limit $2) o)) o
+ where not exists (select from outbox_stuck s where s.outbox_id = o.id)
  order by o.id
  limit $2`
 

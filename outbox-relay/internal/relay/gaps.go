@@ -155,7 +155,9 @@ func (c *cohort) survive(alive map[string]source.Allocator) {
 	}
 }
 
-func number(transaction string) string { return transaction[strings.LastIndexByte(transaction, '/')+1:] }
+func number(transaction string) string {
+	return transaction[strings.LastIndexByte(transaction, '/')+1:]
+}
 
 // joins says whether two neighbours wait for the same transactions, so that one cohort does for both. Their number is then
 // that of the transactions that are open for long, however many gaps those hold.

@@ -54,7 +54,9 @@ func TestAPreparedTransactionIsPublishedWhenItCommits(t *testing.T) {
 	if one[string](t, s, `show max_prepared_transactions`) == "0" {
 		t.Skip("the server allows no prepared transactions")
 	}
+	s.writersMayPrepare(t)
 	s.relay(t, relay.Options{})
+	await(t, func() bool { return one[bool](t, s, sleepsSQL) }, "the relay to sleep")
 	name := fmt.Sprint("held_", time.Now().UnixNano())
 	conn, err := s.db.Pool.Acquire(t.Context())
 	require.NoError(t, err)

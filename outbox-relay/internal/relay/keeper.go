@@ -18,7 +18,10 @@ type keeper struct {
 	from    int64 // retention has looked at everything below
 	looked  time.Time
 	expired time.Time
-	block   int64 // where retention goes on in the inbox
+	began   time.Time // of the term, or of the session that replaced its first
+	// restarted is when retention last began from the first id.
+	restarted time.Time
+	block     int64 // where retention goes on in the inbox
 }
 
 // keep keeps house until ctx ends, and works off replays beside it, which may take hours.
@@ -49,7 +52,7 @@ func (s *Source) choreSession(ctx context.Context, epoch int64, do func(*keeper,
 	defer session.Close(ctx)
 	session.Join(epoch)
 	// Anywhere: a relay that is started again and again would never come to the end of a large inbox.
-	k := &keeper{Source: s, session: session, block: rand.Int64()}
+	k := &keeper{Source: s, session: session, block: rand.Int64(), began: time.Now()}
 	for ctx.Err() == nil {
 		if err := do(k, ctx); err != nil {
 			return err
@@ -100,13 +103,15 @@ const (
 // expire removes old rows in pages, from the oldest on, until it meets one that is not old enough. What it had to
 // leave (stuck or not yet published) is looked at again once it has come to the end.
 func (k *keeper) expire(ctx context.Context) error {
-	var removed int64
+	lowest := int64(math.MaxInt64)
 	for ctx.Err() == nil {
 		step, err := k.session.Expire(ctx, k.from, expireRows, k.options.Retention)
 		if err != nil {
 			return err
 		}
-		removed += step.Rows
+		if step.Kept > 0 {
+			lowest = min(lowest, step.Kept)
+		}
 		k.metrics.expired.WithLabelValues(k.name).Add(float64(step.Rows))
 		if !step.More {
 			break
@@ -114,11 +119,29 @@ func (k *keeper) expire(ctx context.Context) error {
 		k.from = step.Last + 1
 		pause(ctx, expirePause)
 	}
-	if removed == 0 {
-		k.from = 0
+	// Not from the first id on: dead entries of the index would have to be walked through before vacuum comes.
+	if k.from = lowest; time.Since(k.restarted) >= startOver || lowest == math.MaxInt64 {
+		k.from, k.restarted = 0, time.Now()
+	}
+	if err := k.forget(ctx); err != nil {
+		return err
 	}
 	return k.session.ExpireRecords(ctx, k.options.Retention)
 }
+
+// How often retention looks for rows that came below those it has passed.
+const startOver = time.Hour
+
+// forget forgets ids that were given up as long ago as rows are kept: by the database's clock, and not before this process has
+// led for long enough to have looked for their rows.
+func (k *keeper) forget(ctx context.Context) error {
+	if time.Since(k.began) < min(k.options.Retention, forgetAfter) {
+		return nil
+	}
+	return k.session.ForgetClosed(ctx, k.options.Retention)
+}
+
+const forgetAfter = 15 * time.Minute
 
 const (
 	inboxStep   = 128 // blocks, a MiB

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -105,36 +104,6 @@ func TestAMissingTableSaysWhichMigrationToRun(t *testing.T) {
 	require.NoError(t, err)
 	s.insertMany(t, 1, 1)
 	s.settled(t)
-}
-
-// A truncated table hands out ids that the cursor takes for published. That has to be an error: the rows would wait
-// for ever without a word.
-func TestACursorAheadOfTheTableIsAnErrorWithInstructions(t *testing.T) {
-	t.Parallel()
-	s := newStage(t)
-	r := s.relay(t, relay.Options{})
-	s.insertMany(t, 1, 10)
-	s.settled(t)
-	r.stop()
-	s.exec(t, `truncate outbox restart identity`)
-	s.insertMany(t, 1, 1)
-	r = s.relay(t, relay.Options{})
-	await(t, func() bool { return r.Status().Err != nil }, "an error")
-	require.ErrorContains(t, r.Status().Err, "alter table outbox alter column id restart with 11")
-	s.exec(t, `update outbox_cursor set published = '{}'`)
-	s.settled(t)
-	s.distinct(t, 11)
-}
-
-func TestATableTruncatedWhileTheRelayRunsIsFoundToo(t *testing.T) {
-	t.Parallel()
-	s := newStage(t)
-	r := s.relay(t, relay.Options{Fallback: 20 * time.Millisecond})
-	s.insertMany(t, 1, 10)
-	s.settled(t)
-	s.exec(t, `truncate outbox restart identity`)
-	await(t, func() bool { return r.Status().Err != nil }, "an error")
-	require.ErrorContains(t, r.Status().Err, "truncated")
 }
 
 // The broker has acknowledged rows, and the relay dies before its cursor says so. The next one sends them again:

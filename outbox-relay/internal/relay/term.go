@@ -22,6 +22,8 @@ type term struct {
 	full     int                                // reads in a row that found as many rows as they could
 	prober   *publish.Prober                    // opened when the first row is refused
 
+	witness *source.Witness // the latest row that was published, nil if this term has published none
+
 	taken *cursor.Set // published, in flight, set aside or given up
 	step  source.Step // what the database does not know yet
 	gaps  gaps
@@ -215,7 +217,7 @@ func witness(b *source.Batch, before *source.Witness) *source.Witness {
 // account notes the settled rows of a batch for the next step.
 func (t *term) account(b *source.Batch) {
 	if b.Origin == source.New {
-		t.step.Witness = witness(b, t.step.Witness)
+		t.witness = witness(b, t.witness)
 	}
 	if b.Origin == source.New && b.Unsettled == 0 {
 		t.step.Settled.AddSet(&b.IDs)
@@ -251,7 +253,7 @@ func (t *term) check(ctx context.Context) error {
 		return nil
 	}
 	t.verified = now
-	return t.session.Verify(ctx, t.taken)
+	return t.session.Verify(ctx, t.taken, t.witness)
 }
 
 const verifyEvery = 5 * time.Second
@@ -293,5 +295,8 @@ func (t *term) drain(ctx context.Context) error {
 	// Detached: ctx has ended, and this write saves everybody duplicates.
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
-	return t.advance(last)
+	if err := t.advance(last); err != nil {
+		return err
+	}
+	return t.session.Verify(last, t.taken, t.witness)
 }

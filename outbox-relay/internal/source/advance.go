@@ -22,14 +22,6 @@ type Step struct {
 	Stuck []Stuck
 	// Released are the ids of stuck rows that are published or discarded now.
 	Released []int64
-	// Witness is a row that was published, by which the next leader knows the table again. Nil: as before.
-	Witness *Witness
-}
-
-// Witness names a row by what a table that was truncated or restored gives to another one.
-type Witness struct {
-	ID      int64
-	EventID [16]byte
 }
 
 // Empty says whether there is nothing to make durable.
@@ -48,15 +40,14 @@ func (s *Step) Clear() {
 	s.Closed.Clear()
 	s.Late.Clear()
 	clear(s.Stuck)
-	s.Stuck, s.Released, s.Witness = s.Stuck[:0], s.Released[:0], nil
+	s.Stuck, s.Released = s.Stuck[:0], s.Released[:0]
 }
 
 const (
 	// One row by its only index; the merge of the ranges is the server's, so the statement stays small.
 	advanceSQL = `
 update outbox_cursor
-   set published = published + $2::text::int8multirange, updated_at = now(),
-       witness_id = coalesce($3, witness_id), witness_event_id = coalesce($4, witness_event_id)
+   set published = published + $2::text::int8multirange, updated_at = now()
  where epoch = $1
 returning paused`
 	closeGapsSQL = `insert into outbox_closed (ids) values ($1::text::int8multirange)`
@@ -66,10 +57,10 @@ returning paused`
 // returns ErrDeposed if the session's term is over.
 func (s *Session) Advance(ctx context.Context, step *Step) (paused bool, err error) {
 	if step.Plain() {
-		return s.moveCursor(ctx, s.conn, step)
+		return s.moveCursor(ctx, s.conn, &step.Settled)
 	}
 	err = pgx.BeginFunc(ctx, s.conn, func(tx pgx.Tx) error {
-		if paused, err = s.moveCursor(ctx, tx, step); err != nil {
+		if paused, err = s.moveCursor(ctx, tx, &step.Settled); err != nil {
 			return err
 		}
 		if !step.Closed.Empty() {
@@ -92,13 +83,8 @@ type queryer interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
-func (s *Session) moveCursor(ctx context.Context, on queryer, step *Step) (paused bool, err error) {
-	var id *int64
-	var eventID *[16]byte
-	if step.Witness != nil {
-		id, eventID = &step.Witness.ID, &step.Witness.EventID
-	}
-	err = on.QueryRow(ctx, advanceSQL, s.epoch, step.Settled.String(), id, eventID).Scan(&paused)
+func (s *Session) moveCursor(ctx context.Context, on queryer, settled *cursor.Set) (paused bool, err error) {
+	err = on.QueryRow(ctx, advanceSQL, s.epoch, settled.String()).Scan(&paused)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return false, ErrDeposed
 	}

@@ -10,20 +10,29 @@ import (
 
 // One page of the primary key: rows that are old, published and not stuck go away, everything else stays. Deleting
 // locks no row that a writer wants and no table; the space is used again after the next vacuum.
+//
+// What the cursor has of the page is worked out once: the cursor can be large. A row that was given up and came late
+// stays until the sweep has published it, and one whose id was never handed out keeps the sequence from handing it out.
 const expireSQL = `
 with page as materialized (
     select id, created_at from outbox where id >= $1 order by id limit $2),
+ids as materialized (
+    select int8multirange(int8range(min(id), greatest(min(id), least(max(id), $5) + 1))) as ids from page),
+done as materialized (
+    select c.published * i.ids - coalesce((select range_agg(r) from outbox_closed z, unnest(z.ids) as r where z.ids && i.ids), '{}') as ids
+      from outbox_cursor c, ids i
+     where c.epoch = $4),
 gone as (
     delete from outbox o
-     using page p, outbox_cursor c
+     using page p, done d
      where o.id = p.id
        and p.created_at < now() - $3::interval
-       and c.epoch = $4
-       and c.published @> p.id
+       and d.ids @> p.id
        and not exists (select from outbox_stuck s where s.outbox_id = p.id and s.discarded_at is null)
-    returning 1)
+    returning o.id)
 select (select count(*) from gone),
        coalesce((select max(id) from page), 0),
+       coalesce((select min(id) from page where id not in (select id from gone)), 0),
        coalesce((select created_at < now() - $3::interval from page order by id desc limit 1), false)
            and (select count(*) from page) = $2`
 
@@ -33,6 +42,8 @@ type Expired struct {
 	Rows int64
 	// Last is the last id that was looked at, 0 if there was none.
 	Last int64
+	// Kept is the lowest id among them that stayed, 0 if none did.
+	Kept int64
 	// More says that the last row that was looked at is old enough, so that those behind it may be too.
 	More bool
 }
@@ -41,7 +52,12 @@ type Expired struct {
 // kept for publishing.
 func (s *Session) Expire(ctx context.Context, from int64, limit int, age time.Duration) (Expired, error) {
 	var e Expired
-	if err := s.conn.QueryRow(ctx, expireSQL, from, limit, age, s.epoch).Scan(&e.Rows, &e.Last, &e.More); err != nil {
+	var allocated int64
+	err := s.conn.QueryRow(ctx, s.allocatedSQL).Scan(&allocated)
+	if err == nil {
+		err = s.conn.QueryRow(ctx, expireSQL, from, limit, age, s.epoch, allocated).Scan(&e.Rows, &e.Last, &e.Kept, &e.More)
+	}
+	if err != nil {
 		return e, fmt.Errorf("remove old rows of database %s: %w", s.database, err)
 	}
 	return e, nil
@@ -106,14 +122,10 @@ type Backlog struct {
 }
 
 const backlogSQL = `
-select coalesce(pg_sequence_last_value(pg_get_serial_sequence('outbox', 'id')), 0)
-           - coalesce((select sum(upper(r) - lower(r)) from unnest(c.published) as r), 0)::bigint,
-       coalesce((select greatest(0, extract(epoch from now() - o.created_at)) from outbox o
-                  where o.id >= coalesce((select upper(r) from unnest(c.published) as r where lower(r) <= 1), 1)
-                    and not c.published @> o.id
-                  order by o.id limit 1), 0)::float8,
-       s.stuck, s.parked
-  from outbox_cursor c
+with ` + WaitingSQL + `,
+counts (pending, oldest) as (select ` + CountsSQL + ` from progress p)
+select c.pending, coalesce(greatest(0, extract(epoch from now() - c.oldest)), 0)::float8, s.stuck, s.parked
+  from counts c
  cross join (select count(*) filter (where not parked) as stuck, count(*) filter (where parked) as parked
                from outbox_stuck
               where discarded_at is null) s`

@@ -165,7 +165,7 @@ func (s *Session) Begin(ctx context.Context, leader string) (Progress, error) {
 	if s.writersTell, err = s.writersNotify(ctx); err != nil {
 		return progress, err
 	}
-	return progress, s.Verify(ctx, progress.Published)
+	return progress, s.Verify(ctx, progress.Published, nil)
 }
 
 // Epoch returns the number of the session's term.

@@ -202,11 +202,12 @@ select ` + rowColumns + `
 	nextClosedSQL = `
 select max(id) from (
     select id from outbox_closed where id > $1 and closed_at < now() - interval '15 minutes' order by id limit $2) old`
-	forgetLateSQL = `update outbox_closed set ids = ids - $1::text::int8multirange where ids && $1::text::int8multirange`
+	forgetLateSQL  = `update outbox_closed set ids = ids - $1::text::int8multirange where ids && $1::text::int8multirange`
+	forgetEmptySQL = `delete from outbox_closed where isempty(ids) and $1 <> ''`
 	// What has a row is not forgotten, however old it is: the next look finds it.
 	forgetClosedSQL = `
 delete from outbox_closed c
- where (closed_at < now() - $1::interval or isempty(ids))
+ where closed_at < now() - $1::interval
    and not exists (select from unnest(c.ids) as gap
                     cross join lateral (select from outbox where id >= lower(gap) and id < upper(gap) limit 1) o)`
 	lateEntries = 5000
@@ -237,8 +238,10 @@ func forgetLate(ctx context.Context, tx pgx.Tx, late *cursor.Set) error {
 	if late.Empty() {
 		return nil
 	}
-	if _, err := tx.Exec(ctx, forgetLateSQL, late.String()); err != nil {
-		return fmt.Errorf("forget rows that came late: %w", err)
+	for _, sql := range []string{forgetLateSQL, forgetEmptySQL} {
+		if _, err := tx.Exec(ctx, sql, late.String()); err != nil {
+			return fmt.Errorf("forget rows that came late: %w", err)
+		}
 	}
 	return nil
 }

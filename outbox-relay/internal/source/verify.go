@@ -53,12 +53,24 @@ func (s *Session) findSequence(ctx context.Context) error {
 	return nil
 }
 
+// Witness is a row that was published, by which the table is known again: one that was truncated or restored has another row
+// under its id, sooner or later.
+type Witness struct {
+	ID      int64
+	EventID [16]byte
+}
+
 const (
 	witnessSQL = `
 select c.witness_id
   from outbox_cursor c
   join outbox o on o.id = c.witness_id
  where o.event_id <> c.witness_event_id`
+	moveWitnessSQL = `
+update outbox_cursor c
+   set witness_id = $2, witness_event_id = $3
+ where epoch = $1
+   and not exists (select from outbox o where o.id = c.witness_id and o.event_id <> c.witness_event_id)`
 	// Whether each of these ids, which were never handed out, has a row. There are few of them, or none.
 	inventedSQL = `
 select count(*)
@@ -67,9 +79,10 @@ select count(*)
 	nextIDSQL = `select greatest($1, (select coalesce(max(id), 0) from outbox)) + 1`
 )
 
-// Verify returns a *SequenceError if ids are in published that were never handed out and have no row, or if the row that
-// was published last is another one now.
-func (s *Session) Verify(ctx context.Context, published *cursor.Set) error {
+// Verify returns a *SequenceError if ids are in published that were never handed out and have no row, or if the witness is
+// another row now. Otherwise latest, unless it is nil, is the witness from here on: it is replaced only once it has been
+// found as it was, or the rows that came after a truncate would testify for themselves.
+func (s *Session) Verify(ctx context.Context, published *cursor.Set, latest *Witness) error {
 	var allocated, witness int64
 	err := s.conn.QueryRow(ctx, s.allocatedSQL).Scan(&allocated)
 	if err != nil {
@@ -82,10 +95,18 @@ func (s *Session) Verify(ctx context.Context, published *cursor.Set) error {
 	if !errors.Is(err, pgx.ErrNoRows) {
 		return s.explain(fmt.Errorf("look at the last published row of database %s: %w", s.database, err))
 	}
-	if published.End()-1 <= allocated {
+	if published.End()-1 > allocated {
+		if err := s.verifyInvented(ctx, published, allocated); err != nil {
+			return err
+		}
+	}
+	if latest == nil {
 		return nil
 	}
-	return s.verifyInvented(ctx, published, allocated)
+	if _, err := s.conn.Exec(ctx, moveWitnessSQL, s.epoch, latest.ID, latest.EventID); err != nil {
+		return fmt.Errorf("note the last published row of database %s: %w", s.database, err)
+	}
+	return nil
 }
 
 // A row may have an id that was set by hand, above those that were handed out. The primary key keeps the sequence from

@@ -41,7 +41,9 @@ func TestRelay_ARowWithAHighIDOfItsOwnLosesNoOther(t *testing.T) {
 	}
 	requireCounted(t, map[string][]string{"k1": s.values(t, 11)["k1"]}, 1, 10)
 	require.Equal(t, relay.Leading, r.Status().State)
-	await(t, func() bool { return one[int64](t, s, `select count(*) from outbox_status where status = 'published'`) == 11 }, "the cursor to have all")
+	await(t, func() bool {
+		return one[int64](t, s, `select count(*) from outbox_status where status = 'published'`) == 11
+	}, "the cursor to have all")
 	d := s.ops(t)
 	overview, err := d.Overview(t.Context())
 	require.NoError(t, err)

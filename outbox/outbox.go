@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -12,17 +14,28 @@ import (
 )
 
 // SchemaVersion is the version of the migration set "outbox" that this package needs.
-const SchemaVersion = 1
+const SchemaVersion = 2
+
+// Limits of a message.
+const (
+	// MaxTopicBytes is the longest name that Kafka takes for a topic.
+	MaxTopicBytes = 249
+	// MaxKeyBytes is the longest key: rows are indexed by key, and an entry of an index has to fit on a
+	// third of a page.
+	MaxKeyBytes = 2048
+)
 
 // Message is one row of the outbox: what the relay will send to Kafka.
 type Message struct {
 	// EventID identifies the message to its consumers. The zero value stands for a fresh
 	// version 7 UUID.
 	EventID uuid.UUID
-	// Topic is the Kafka topic to send to. It must exist when the relay gets there.
+	// Topic is the Kafka topic to send to: at most [MaxTopicBytes] letters, digits, dots, underscores and
+	// hyphens. It must exist when the relay gets there.
 	Topic string
 	// Key orders messages: those of one key reach Kafka in the order in which their
-	// transactions made them visible. The empty key is stored as null: no order, any partition.
+	// transactions made them visible. It is text of at most [MaxKeyBytes]. The empty key is stored as
+	// null: no order, any partition.
 	Key string
 	// Type is what consumers dispatch on; it becomes the header ce_type.
 	Type string
@@ -33,8 +46,13 @@ type Message struct {
 }
 
 var (
-	errNoTopic = errors.New("the topic is empty")
-	errNoType  = errors.New("the type is empty")
+	errNoTopic   = errors.New("the topic is empty")
+	errLongTopic = fmt.Errorf("the topic has more than %d bytes", MaxTopicBytes)
+	errTopic     = errors.New("the topic is not made of ASCII letters, digits, dots, underscores and hyphens, or consists of one or two dots only")
+	errLongKey   = fmt.Errorf("the key has more than %d bytes", MaxKeyBytes)
+	errKeyText   = errors.New("the key is not UTF-8, or has a NUL in it")
+	errNoType    = errors.New("the type is empty")
+	errTypeText  = errors.New("the type is not UTF-8, or has a NUL in it")
 )
 
 // The ids are drawn in the order of the arrays, because unnest keeps it.
@@ -49,8 +67,8 @@ from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::tex
 // write messages of the same key, take the lock that decides which one is first (usually the
 // entity's row) before calling Append.
 //
-// Append returns an error for a message without topic or type, before it touches the database;
-// like every failed statement, an error of the database leaves tx aborted. It does nothing where
+// Append returns an error for a message that could never be sent (no type, or a topic or key that
+// cannot be one), before it touches the database; like every failed statement, an error of the database leaves tx aborted. It does nothing where
 // there are no messages.
 func Append(ctx context.Context, tx pgx.Tx, messages ...Message) error {
 	if len(messages) == 0 {
@@ -88,11 +106,8 @@ func columns(messages []Message) ([]any, error) {
 	ids, topics, keys := make([][16]byte, n), make([]string, n), make([]string, n)
 	types, payloads, headers := make([]string, n), make(pgtype.FlatArray[[]byte], n), make([]string, n)
 	for i, m := range messages {
-		switch {
-		case m.Topic == "":
-			return nil, fmt.Errorf("message %d: %w", i, errNoTopic)
-		case m.Type == "":
-			return nil, fmt.Errorf("message %d: %w", i, errNoType)
+		if err := m.check(); err != nil {
+			return nil, fmt.Errorf("message %d: %w", i, err)
 		}
 		ids[i], topics[i], keys[i], types[i] = m.EventID, m.Topic, m.Key, m.Type
 		if m.EventID == uuid.Nil {
@@ -114,6 +129,41 @@ func columns(messages []Message) ([]any, error) {
 	}
 	return []any{ids, topics, keys, types, payloads, headers}, nil
 }
+
+func (m Message) check() error {
+	switch {
+	case m.Topic == "":
+		return errNoTopic
+	case len(m.Topic) > MaxTopicBytes:
+		return errLongTopic
+	case !topicName(m.Topic):
+		return fmt.Errorf("%w: %q", errTopic, m.Topic)
+	case len(m.Key) > MaxKeyBytes:
+		return errLongKey
+	case !storable(m.Key):
+		return errKeyText
+	case m.Type == "":
+		return errNoType
+	case !storable(m.Type):
+		return errTypeText
+	}
+	return nil
+}
+
+// topicName says whether Kafka takes the name for a topic.
+func topicName(name string) bool {
+	for i := range len(name) {
+		switch c := name[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '.', c == '_', c == '-':
+		default:
+			return false
+		}
+	}
+	return name != "." && name != ".."
+}
+
+// storable says whether Postgres can hold s as text.
+func storable(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }
 
 func encodeHeaders(headers map[string]string) (string, error) {
 	if len(headers) == 0 {

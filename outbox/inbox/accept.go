@@ -12,14 +12,25 @@ import (
 type Entry struct {
 	EventID  uuid.UUID
 	Delivery Delivery
+	// Content is what of the message's value must be the same whenever it comes under this id. Nil
+	// stands for all of it.
+	Content []byte
+}
+
+func (e Entry) digest() int64 {
+	if e.Content == nil {
+		return digest(e.Delivery, e.Delivery.Value)
+	}
+	return digest(e.Delivery, e.Content)
 }
 
 // The rows go in by event id, so that two consumers of one group that hold the same messages for a
 // moment (a rebalance) lock them in the same order and cannot deadlock.
 const acceptSQL = `
-insert into inbox (event_id, consumer, topic, "partition", "offset")
-select event_id, $1, topic, "partition", "offset"
-from unnest($2::uuid[], $3::text[], $4::int[], $5::bigint[]) as m (event_id, topic, "partition", "offset")
+insert into inbox (event_id, consumer, topic, "partition", "offset", digest)
+select event_id, $1, topic, "partition", "offset", digest
+from unnest($2::uuid[], $3::text[], $4::int[], $5::bigint[], $6::bigint[])
+  as m (event_id, topic, "partition", "offset", digest)
 order by event_id
 on conflict do nothing
 returning event_id`
@@ -28,6 +39,9 @@ returning event_id`
 // effects, in one round trip. It returns the indexes of the entries that are new, in their order;
 // the others have been handled before, or stand earlier in the same call. A concurrent transaction
 // that holds the same message is waited for: Accept tells the truth also then.
+//
+// Accept does not tell a message that comes again from another one under the same id; [Processor]
+// does.
 func Accept(ctx context.Context, tx pgx.Tx, consumer string, entries []Entry) ([]int, error) {
 	if len(entries) == 0 {
 		return nil, nil
@@ -42,24 +56,29 @@ func Accept(ctx context.Context, tx pgx.Tx, consumer string, entries []Entry) ([
 
 // acceptance is one insert into the inbox.
 type acceptance struct {
-	args  []any
-	first map[[16]byte]int // where each id stands first
-	isNew []bool
+	args    []any
+	entries []Entry
+	digests []int64          // of each entry
+	first   map[[16]byte]int // where each id stands first
+	isNew   []bool
 }
 
 func accept(consumer string, entries []Entry) *acceptance {
-	a := &acceptance{first: make(map[[16]byte]int, len(entries)), isNew: make([]bool, len(entries))}
-	ids, topics := make([][16]byte, 0, len(entries)), make([]string, 0, len(entries)) // what pgx encodes as it is
-	partitions, offsets := make([]int32, 0, len(entries)), make([]int64, 0, len(entries))
+	n := len(entries)
+	a := &acceptance{entries: entries, digests: make([]int64, n), first: make(map[[16]byte]int, n), isNew: make([]bool, n)}
+	ids, topics := make([][16]byte, 0, n), make([]string, 0, n) // what pgx encodes as it is
+	partitions, offsets, digests := make([]int32, 0, n), make([]int64, 0, n), make([]int64, 0, n)
 	for i, e := range entries {
+		a.digests[i] = e.digest()
 		if _, twice := a.first[e.EventID]; twice {
 			continue
 		}
 		a.first[e.EventID] = i
 		ids, topics = append(ids, e.EventID), append(topics, e.Delivery.Topic)
 		partitions, offsets = append(partitions, e.Delivery.Partition), append(offsets, e.Delivery.Offset)
+		digests = append(digests, a.digests[i])
 	}
-	a.args = []any{consumer, ids, topics, partitions, offsets}
+	a.args = []any{consumer, ids, topics, partitions, offsets, digests}
 	return a
 }
 

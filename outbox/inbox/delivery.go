@@ -39,12 +39,17 @@ func (d Delivery) Header(name string) string {
 	return ""
 }
 
-// PlaceID is an id for a message that has none of its own which can be trusted: a version 5 UUID
-// (RFC 9562) of topic, partition and offset. A second delivery from the same place has the same.
-func (d Delivery) PlaceID() uuid.UUID {
-	place := binary.BigEndian.AppendUint32([]byte(d.Topic), uint32(d.Partition))
-	return uuid.NewSHA1(placeNamespace, binary.BigEndian.AppendUint64(place, uint64(d.Offset)))
+// PositionID is an id for a message that has none of its own which can be trusted: a version 8 UUID
+// (RFC 9562) of where it stood, when Kafka got it and what it said. A second delivery from the same
+// place has the same; another message at that place, in a topic that was deleted and made again, has
+// another.
+func (d Delivery) PositionID() uuid.UUID {
+	place := binary.BigEndian.AppendUint32(nil, uint32(d.Partition))
+	place = binary.BigEndian.AppendUint64(place, uint64(d.Offset))
+	place = binary.BigEndian.AppendUint64(place, uint64(d.Time.UnixMilli()))
+	sum := digestOf([]byte("waybill position"), []byte(d.Topic), place, d.Key, d.Value)
+	id := uuid.UUID(sum[:16])
+	id[6] = id[6]&0x0f | 0x80
+	id[8] = id[8]&0x3f | 0x80
+	return id
 }
-
-// placeNamespace keeps ids made from places apart from every other version 5 UUID.
-var placeNamespace = uuid.MustParse("a3c1b0de-5d0f-4b8e-9c3a-7b6f0c1e2d4f")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -219,12 +220,13 @@ func TestAnUnusableMessageIsSetAsideOnceWithItsReason(t *testing.T) {
 	require.NoError(t, e.pool.QueryRow(t.Context(), `select event_id, topic, key, type, payload, headers from outbox where topic = 't.dlq'`).
 		Scan(&got.EventID, &got.Topic, &got.Key, &got.Type, &got.Payload, &got.Headers))
 	require.Equal(t, outbox.Message{EventID: id, Topic: "t.dlq", Key: "k", Type: "OrderCreated", Payload: []byte("garbage"), Headers: map[string]string{
-		"x":                             "y",
-		inbox.HeaderDeadLetterReason:    "not JSON\uFFFD",
-		inbox.HeaderDeadLetterConsumer:  "test",
-		inbox.HeaderDeadLetterTopic:     "t",
-		inbox.HeaderDeadLetterPartition: "2",
-		inbox.HeaderDeadLetterOffset:    "7",
+		"x":                                  "y",
+		inbox.HeaderDeadLetterHeadersLeftOut: "1",
+		inbox.HeaderDeadLetterReason:         "not JSON\uFFFD",
+		inbox.HeaderDeadLetterConsumer:       "test",
+		inbox.HeaderDeadLetterTopic:          "t",
+		inbox.HeaderDeadLetterPartition:      "2",
+		inbox.HeaderDeadLetterOffset:         "7",
 	}}, got)
 }
 
@@ -261,20 +263,24 @@ func TestARejectedMessageIsSetAsideOnce(t *testing.T) {
 	require.Zero(t, e.count(t, `select count(*) from effect`))
 }
 
-func TestPlaceIDTellsPlacesApartAndIsStable(t *testing.T) {
+func TestDelivery_PositionIDTellsMessagesApartAndIsStable(t *testing.T) {
 	t.Parallel()
-	seen := map[uuid.UUID]inbox.Delivery{}
-	for _, topic := range []string{"a", "b"} {
-		for partition := range int32(3) {
-			for offset := range int64(3) {
-				d := inbox.Delivery{Topic: topic, Partition: partition, Offset: offset}
-				require.NotContains(t, seen, d.PlaceID())
-				seen[d.PlaceID()] = d
-				again := inbox.Delivery{Topic: topic, Partition: partition, Offset: offset, Value: []byte("other")}
-				require.Equal(t, d.PlaceID(), again.PlaceID())
-			}
-		}
+	base := inbox.Delivery{Topic: "t", Partition: 1, Offset: 72, Key: []byte("k"), Value: []byte("v"), Time: time.UnixMilli(1000)}
+	seen := map[uuid.UUID]string{base.PositionID(): "the same"}
+	for what, change := range map[string]func(*inbox.Delivery){
+		"topic": func(d *inbox.Delivery) { d.Topic = "u" }, "partition": func(d *inbox.Delivery) { d.Partition = 2 },
+		"offset": func(d *inbox.Delivery) { d.Offset = 73 }, "key": func(d *inbox.Delivery) { d.Key = []byte("kv") },
+		"value": func(d *inbox.Delivery) { d.Value = nil }, "time": func(d *inbox.Delivery) { d.Time = time.UnixMilli(1001) },
+	} {
+		d := base
+		change(&d)
+		require.NotContains(t, seen, d.PositionID(), "another %s", what)
+		seen[d.PositionID()] = what
 	}
+	again := base
+	again.Headers, again.Resume, again.Time = []inbox.Header{{Key: "a"}}, 7, base.Time.UTC()
+	require.Equal(t, base.PositionID(), again.PositionID())
+	require.Equal(t, uuid.Version(8), again.PositionID().Version())
 }
 
 func ExampleProcessor() {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -33,23 +35,48 @@ type Tx struct {
 	// callbacks only after the commit, so a statement that must find the world as expected has to fail
 	// by itself where it does not.
 	Last pgx.Batch
+
+	refused map[int]error
+}
+
+// Reject makes the message with the given index in Apply's batch a dead letter: it can never take
+// effect, and the others do. Apply must leave no effect of it. A message that is set aside so is not
+// recorded as handled, so it takes effect when it is sent again after the reason is gone.
+func (t *Tx) Reject(index int, reason error) {
+	if t.refused == nil {
+		t.refused = make(map[int]error)
+	}
+	t.refused[index] = reason
 }
 
 // Processor applies batches of messages of type M, each batch in one transaction: it records the
 // messages in the inbox, applies the new ones, and appends what they cause to the outbox. It is
 // safe for concurrent use if its functions are.
 //
+// A message that cannot be decoded, that Apply refuses ([Tx.Reject]), or that comes under the event
+// id of another ([ConflictError]) becomes a [DeadLetter] in the same transaction, once. The other
+// messages of its batch take effect.
+//
+// The batch's place in Kafka is stored in the same transaction, too: see [Positions].
+//
 // A batch takes two round trips to the database, and those that Apply makes: one for the inbox and
 // what Load asks for, and one for [Tx.Last], the outbox and the commit. A consumer that reads in Load
-// and writes in Tx.Last needs no others.
+// and writes in Tx.Last needs no others. A batch with messages that were handled before takes one
+// more, and one with messages that Apply refuses.
 type Processor[M any] struct {
 	// Consumer is the name under which messages are recorded: the consumer group.
 	Consumer string
 	DB       *pgxpool.Pool
+	// Positions, if set, is shared with whoever assigns partitions. Positions are stored without it,
+	// too, but then a database that goes back while the consumer runs is not noticed.
+	Positions *Positions
 	// Decode parses a delivery and returns the id that identifies the message, wherever and
 	// however often it stands. An error that wraps ErrSkip leaves the message alone, any other
 	// sends it to the dead letter topic.
 	Decode func(Delivery) (uuid.UUID, M, error)
+	// Content, if set, returns what of a message's value must be the same whenever it comes under one
+	// id. Not set stands for all of it.
+	Content func(Delivery) []byte
 	// Load, if set, queues what has to be read (and locked) for these messages, some of which may turn out
 	// to have been handled before. The results, which callbacks of the queued statements receive, are
 	// complete when Apply is called.
@@ -60,6 +87,9 @@ type Processor[M any] struct {
 	Apply func(ctx context.Context, tx *Tx, batch []Received[M]) ([]outbox.Message, error)
 	// Observe, if set, is told after each commit what became of the batch.
 	Observe func(Outcome)
+	// Log, if set, names each message that Process has set aside, after the commit, and each that
+	// Reject could not.
+	Log *slog.Logger
 }
 
 // Outcome counts what became of the messages of one batch.
@@ -68,30 +98,28 @@ type Outcome struct {
 	Duplicates   int // handled before
 	Skipped      int // none of this consumer's business
 	DeadLettered int // unusable, set aside
+	Conflicts    int // another message has their event id; set aside
+	Dropped      int // could not even be set aside, and are in Kafka only
 }
 
 // Process applies one batch. When it returns nil the batch is durable, and its offsets may be
 // committed; after an error nothing of it has happened, unless the connection broke during the commit:
 // in either case it may be tried again.
 func (p *Processor[M]) Process(ctx context.Context, batch []Delivery) error {
-	outcome, err := p.process(ctx, p.decode(batch))
-	if err != nil {
+	w := &work[M]{Processor: p, batch: p.decode(batch), positions: positionsAfter(batch, time.Now()), letter: wholeLetter}
+	w.outcome.Skipped = len(batch) - len(w.batch)
+	if len(batch) == 0 {
+		return nil
+	}
+	if err := w.run(ctx); err != nil {
 		return fmt.Errorf("process %d messages as %s: %w", len(batch), p.Consumer, err)
 	}
-	outcome.Skipped = len(batch) - outcome.Applied - outcome.Duplicates - outcome.DeadLettered
-	p.observe(outcome)
-	return nil
-}
-
-// Reject sets one message aside for the given reason, in a transaction of its own. It is for a
-// message that Apply refuses again and again although nothing is wrong with the database.
-func (p *Processor[M]) Reject(ctx context.Context, d Delivery, reason error) error {
-	rejected := decoded[M]{Received: Received[M]{EventID: d.PlaceID(), Delivery: d}, fault: reason}
-	outcome, err := p.process(ctx, []decoded[M]{rejected})
-	if err != nil {
-		return fmt.Errorf("set %s/%d/%d aside as %s: %w", d.Topic, d.Partition, d.Offset, p.Consumer, err)
+	if p.Log != nil {
+		for _, d := range w.aside {
+			p.Log.ErrorContext(ctx, "message set aside as a dead letter", logged(d.Delivery, d.EventID, d.reason)...)
+		}
 	}
-	p.observe(outcome)
+	p.observe(w.outcome)
 	return nil
 }
 
@@ -101,10 +129,15 @@ func (p *Processor[M]) observe(o Outcome) {
 	}
 }
 
+// logged is what the log says of one message.
+func logged(d Delivery, id uuid.UUID, reason error) []any {
+	return []any{"topic", d.Topic, "partition", d.Partition, "offset", d.Offset, "event_id", id, "error", reason}
+}
+
 // decoded is a message, or why it is none.
 type decoded[M any] struct {
 	Received[M]
-	fault error
+	reason error
 }
 
 // decode leaves out what is to be skipped.
@@ -118,80 +151,11 @@ func (p *Processor[M]) decode(batch []Delivery) []decoded[M] {
 		if err != nil {
 			// Whatever id it claims: recorded under it, it would keep the message that
 			// the id belongs to from being handled.
-			id = d.PlaceID()
+			id = d.PositionID()
 		}
 		all = append(all, decoded[M]{Received[M]{message, id, d}, err})
 	}
 	return all
-}
-
-func (p *Processor[M]) process(ctx context.Context, batch []decoded[M]) (outcome Outcome, err error) {
-	if len(batch) == 0 {
-		return outcome, nil
-	}
-	conn, err := p.DB.Acquire(ctx)
-	if err != nil {
-		return outcome, fmt.Errorf("connect to the database: %w", err)
-	}
-	defer conn.Release()
-	tx, fresh, err := p.begin(ctx, conn.Conn(), batch)
-	if err == nil {
-		outcome, err = p.apply(ctx, tx, batch, fresh)
-	}
-	if err == nil {
-		err = tx.commit(ctx)
-	}
-	if err != nil {
-		_ = tx.Rollback(ctx) // the error that counts is the first; what cannot be rolled back ends with its connection
-	}
-	return outcome, err
-}
-
-// begin starts the transaction, records the messages and reads what they need, and returns the indexes of the new
-// ones.
-func (p *Processor[M]) begin(ctx context.Context, conn *pgx.Conn, batch []decoded[M]) (*Tx, []int, error) {
-	first := &pgx.Batch{}
-	first.BeginTx(pgx.TxOptions{})
-	entries, usable := make([]Entry, len(batch)), make([]Received[M], 0, len(batch))
-	for i, d := range batch {
-		entries[i] = Entry{d.EventID, d.Delivery}
-		if d.fault == nil {
-			usable = append(usable, d.Received)
-		}
-	}
-	accepting := accept(p.Consumer, entries)
-	accepting.queue(first)
-	if p.Load != nil && len(usable) > 0 {
-		p.Load(first, usable)
-	}
-	results := conn.SendBatch(ctx, first)
-	err := results.Close()
-	if err != nil {
-		err = fmt.Errorf("begin, record %d messages in the inbox and load: %w", len(entries), err)
-	}
-	return &Tx{Tx: results.Tx()}, accepting.fresh(), err
-}
-
-// apply makes the effects of the new messages.
-func (p *Processor[M]) apply(ctx context.Context, tx *Tx, batch []decoded[M], fresh []int) (Outcome, error) {
-	var out []outbox.Message
-	received := make([]Received[M], 0, len(fresh))
-	for _, i := range fresh {
-		if fault := batch[i].fault; fault != nil {
-			out = append(out, DeadLetter(batch[i].Delivery, p.Consumer, fault))
-			continue
-		}
-		received = append(received, batch[i].Received)
-	}
-	outcome := Outcome{Applied: len(received), Duplicates: len(batch) - len(fresh), DeadLettered: len(out)}
-	if len(received) > 0 {
-		caused, err := p.Apply(ctx, tx, received)
-		if err != nil {
-			return outcome, err
-		}
-		out = append(out, caused...)
-	}
-	return outcome, outbox.Queue(&tx.Last, out...)
 }
 
 var errRolledBack = errors.New("the database rolled back")

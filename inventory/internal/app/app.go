@@ -85,6 +85,7 @@ func consume(cfg kafka.Config, handler *consumer.Handler, log *slog.Logger, reg 
 		ClientID:  telemetry.Name("inventory"),
 		Topics:    []string{contracts.TopicInventoryCommands},
 		Transient: chassispg.Transient,
+		Positions: inbox.ReadAs[kafka.TopicPartition](handler.Positions()),
 	}, handler, func(m kafka.Message) inbox.Delivery { return inbox.Delivery(m) }, log, reg)
 }
 

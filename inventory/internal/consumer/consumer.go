@@ -37,10 +37,12 @@ type Handler struct {
 func New(db *pgxpool.Pool, store Store, log *slog.Logger, reg prometheus.Registerer) *Handler {
 	h := &Handler{store: store, log: log, metrics: newMetrics(reg)}
 	h.inbox = inbox.Processor[stock.Command]{
-		Consumer: contracts.GroupInventory,
-		DB:       db,
-		Decode:   decode,
-		Observe:  h.metrics.observe,
+		Consumer:  contracts.GroupInventory,
+		DB:        db,
+		Positions: inbox.NewPositions(db, contracts.GroupInventory),
+		Decode:    decode,
+		Observe:   h.metrics.observe,
+		Log:       log,
 	}
 	return h
 }
@@ -72,6 +74,9 @@ func (h *Handler) Process(ctx context.Context, batch []inbox.Delivery) error {
 func (h *Handler) Reject(ctx context.Context, d inbox.Delivery, reason error) error {
 	return h.inbox.Reject(ctx, d, reason)
 }
+
+// Positions is how far the handler has come in each partition.
+func (h *Handler) Positions() *inbox.Positions { return h.inbox.Positions }
 
 func (h *Handler) report(commands []command, replies []stock.Reply) {
 	for i, r := range replies {

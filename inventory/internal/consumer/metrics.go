@@ -17,7 +17,7 @@ func newMetrics(reg prometheus.Registerer) metrics {
 	return metrics{
 		messages: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "waybill_inventory_messages_total",
-			Help: "Messages received, by what became of them: applied, duplicate, skipped, dead_letter.",
+			Help: "Messages received, by what became of them: applied, duplicate, skipped, dead_letter, conflict, dropped.",
 		}, []string{"outcome"}),
 		commands: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "waybill_inventory_commands_total",
@@ -31,4 +31,6 @@ func (m metrics) observe(o inbox.Outcome) {
 	m.messages.WithLabelValues("duplicate").Add(float64(o.Duplicates))
 	m.messages.WithLabelValues("skipped").Add(float64(o.Skipped))
 	m.messages.WithLabelValues("dead_letter").Add(float64(o.DeadLettered))
+	m.messages.WithLabelValues("conflict").Add(float64(o.Conflicts))
+	m.messages.WithLabelValues("dropped").Add(float64(o.Dropped))
 }

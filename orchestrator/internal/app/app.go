@@ -65,10 +65,11 @@ func New(ctx context.Context, c Config, sagas Sagas, log *slog.Logger) (_ *App, 
 		Pool: pool, Registry: sagas.Registry, Encode: sagas.Encode, Log: log,
 		Observe: m.transition, Unknown: func(saga.Message) { m.unknown.Inc() },
 	}
-	handler := &backlog{handler: newHandler(store, sagas.Decode, m), full: max(1, c.BatchSize/2)}
+	handler := &backlog{handler: newHandler(store, sagas.Decode, m, log), full: max(1, c.BatchSize/2)}
 	consumer, err := kafka.NewConsumer(c.Kafka, kafka.ConsumerOptions{
 		Group: Group, ClientID: telemetry.Name(Group),
 		Topics: sagas.Topics, BatchSize: c.BatchSize, Transient: chassispg.Transient,
+		Positions: inbox.ReadAs[kafka.TopicPartition](handler.inbox.Positions),
 	}, handler, func(m kafka.Message) inbox.Delivery { return inbox.Delivery(m) }, log, reg)
 	if err != nil {
 		return nil, err

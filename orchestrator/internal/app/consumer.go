@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/google/uuid"
@@ -80,8 +81,11 @@ type handler struct {
 	inbox inbox.Processor[saga.Message]
 }
 
-func newHandler(store *postgres.Store, decode func(inbox.Delivery) (uuid.UUID, saga.Message, error), m *metrics) *handler {
-	return &handler{store, inbox.Processor[saga.Message]{Consumer: Group, DB: store.Pool, Decode: decode, Observe: m.outcome}}
+func newHandler(store *postgres.Store, decode func(inbox.Delivery) (uuid.UUID, saga.Message, error), m *metrics, log *slog.Logger) *handler {
+	return &handler{store, inbox.Processor[saga.Message]{
+		Consumer: Group, DB: store.Pool, Positions: inbox.NewPositions(store.Pool, Group),
+		Decode: decode, Observe: m.outcome, Log: log,
+	}}
 }
 
 // Process implements kafka.Handler.

@@ -26,8 +26,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	return &metrics{
 		messages: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "waybill_orchestrator_messages_total",
-			Help: "Messages consumed, by what became of them: applied, duplicate, skipped or dead_letter.",
-		}, []string{"result"}),
+			Help: "Messages consumed, by what became of them: applied, duplicate, skipped, dead_letter, conflict, dropped.",
+		}, []string{"outcome"}),
 		transitions: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "waybill_saga_transitions_total",
 			Help: "Transitions of sagas, by kind; stale_reply and late_reply are replies out of their time.",
@@ -79,6 +79,8 @@ func (m *metrics) outcome(o inbox.Outcome) {
 	m.messages.WithLabelValues("duplicate").Add(float64(o.Duplicates))
 	m.messages.WithLabelValues("skipped").Add(float64(o.Skipped))
 	m.messages.WithLabelValues("dead_letter").Add(float64(o.DeadLettered))
+	m.messages.WithLabelValues("conflict").Add(float64(o.Conflicts))
+	m.messages.WithLabelValues("dropped").Add(float64(o.Dropped))
 }
 
 func (m *metrics) transition(s saga.State, t saga.Transition) {

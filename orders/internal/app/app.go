@@ -58,12 +58,14 @@ func (a *App) wire(ctx context.Context, cfg Config, pool *pgxpool.Pool) error {
 	}
 	metrics := telemetry.Metrics()
 	store := orderspg.NewStore(pool)
+	handler := consumer.New(pool, store, a.log, metrics)
 	commands, err := kafka.NewConsumer(cfg.Kafka, kafka.ConsumerOptions{
 		Group:     contracts.GroupOrders,
 		ClientID:  telemetry.Name("orders"),
 		Topics:    []string{contracts.TopicOrderCommands},
 		Transient: postgres.Transient,
-	}, consumer.New(pool, store, a.log, metrics), delivery, a.log, metrics)
+		Positions: inbox.ReadAs[kafka.TopicPartition](handler.Positions()),
+	}, handler, delivery, a.log, metrics)
 	if err != nil {
 		return err
 	}

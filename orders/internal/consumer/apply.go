@@ -49,16 +49,15 @@ func (h *Handler) load(reads *pgx.Batch, commands []received) *known {
 // order is now, whether it changed anything or not: a saga that missed the first answer, or that is
 // wrong about the order, learns the truth. A command for an order that does not exist can never be
 // applied (a command follows from an order that was committed) and becomes a dead letter.
-func (h *Handler) apply(writes *pgx.Batch, before *known, commands []received) ([]outbox.Message, []result, error) {
+func (h *Handler) apply(tx *inbox.Tx, before *known, commands []received) ([]outbox.Message, []result, error) {
 	now := maps.Clone(before.orders)
 	out := make([]outbox.Message, 0, len(commands))
 	results := make([]result, 0, len(commands))
-	for _, c := range commands {
+	for i, c := range commands {
 		id := c.Message.OrderID
 		state, exists := now[id]
 		if !exists {
-			reason := fmt.Errorf("order %d does not exist", id)
-			out = append(out, inbox.DeadLetter(c.Delivery, contracts.GroupOrders, reason))
+			tx.Reject(i, fmt.Errorf("order %d does not exist", id))
 			results = append(results, result{c.Message, c.EventID, unknownOrder, ""})
 			continue
 		}
@@ -71,7 +70,7 @@ func (h *Handler) apply(writes *pgx.Batch, before *known, commands []received) (
 		out = append(out, answer)
 		results = append(results, result{c.Message, c.EventID, outcome, next.Status})
 	}
-	h.store.Change(writes, changes(before.orders, now))
+	h.store.Change(&tx.Last, changes(before.orders, now))
 	return out, results, nil
 }
 

@@ -35,10 +35,12 @@ type Handler struct {
 func New(db *pgxpool.Pool, store Store, log *slog.Logger, reg prometheus.Registerer) *Handler {
 	h := &Handler{store: store, log: log, metrics: newMetrics(reg)}
 	h.inbox = inbox.Processor[order.Command]{
-		Consumer: contracts.GroupOrders,
-		DB:       db,
-		Decode:   decode,
-		Observe:  h.metrics.observe,
+		Consumer:  contracts.GroupOrders,
+		DB:        db,
+		Positions: inbox.NewPositions(db, contracts.GroupOrders),
+		Decode:    decode,
+		Observe:   h.metrics.observe,
+		Log:       log,
 	}
 	return h
 }
@@ -50,7 +52,7 @@ func (h *Handler) Process(ctx context.Context, batch []inbox.Delivery) error {
 	attempt := h.inbox
 	attempt.Load = func(reads *pgx.Batch, commands []received) { orders = h.load(reads, commands) }
 	attempt.Apply = func(_ context.Context, tx *inbox.Tx, commands []received) (out []outbox.Message, err error) {
-		out, done, err = h.apply(&tx.Last, orders, commands)
+		out, done, err = h.apply(tx, orders, commands)
 		return out, err
 	}
 	if err := attempt.Process(ctx, batch); err != nil {
@@ -65,6 +67,9 @@ func (h *Handler) Reject(ctx context.Context, d inbox.Delivery, reason error) er
 	return h.inbox.Reject(ctx, d, reason)
 }
 
+// Positions is how far the handler has come in each partition.
+func (h *Handler) Positions() *inbox.Positions { return h.inbox.Positions }
+
 func (h *Handler) report(done []result) {
 	for _, r := range done {
 		h.metrics.commands.WithLabelValues(string(r.command.Verb), string(r.outcome)).Inc()
@@ -72,10 +77,7 @@ func (h *Handler) report(done []result) {
 		case order.Contradicted:
 			h.log.Warn("command contradicts the order and changes nothing",
 				"order_id", r.command.OrderID, "command", r.command.Verb, "status", r.status, "event_id", r.eventID)
-		case unknownOrder:
-			h.log.Error("command for an unknown order set aside as a dead letter",
-				"order_id", r.command.OrderID, "command", r.command.Verb, "event_id", r.eventID)
-		case order.Changed, order.Repeated:
+		case order.Changed, order.Repeated, unknownOrder:
 		}
 	}
 }

@@ -327,6 +327,21 @@ returning key, payload, headers->>'waybill-dlq-reason', headers->>'waybill-dlq-o
 	}
 }
 
+// The runbook's way to give a message back: after the repair it is sent to its topic again, with its
+// own id. It takes effect then, once.
+func TestHandler_ACommandForAnUnknownOrderTakesEffectWhenItIsSentAgainAfterTheRepair(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	command := confirm(nobodys)
+	f.process(t, f.deliver(t, command))
+	require.InDelta(t, 1, f.commands("unknown_order"), 0)
+	_, err := f.Pool.Exec(t.Context(), "insert into orders (user_id, sku, quantity) values ('u', 's', 1)")
+	require.NoError(t, err)
+	f.process(t, f.deliver(t, command), f.deliver(t, command))
+	require.Equal(t, order.Confirmed, f.order(t, nobodys).Status)
+	require.InDelta(t, 1, f.commands("changed"), 0)
+}
+
 func TestAMessageThatIsNoCommandForOrdersIsSkippedAndCounted(t *testing.T) {
 	t.Parallel()
 	f := start(t)
@@ -337,10 +352,12 @@ func TestAMessageThatIsNoCommandForOrdersIsSkippedAndCounted(t *testing.T) {
 	require.Equal(t, order.Pending, f.order(t, pending).Status)
 	require.Empty(t, f.answers(t))
 	require.NoError(t, testutil.GatherAndCompare(f.metrics, strings.NewReader(`
-# HELP waybill_orders_messages_total Messages received, by what became of them: applied, duplicate, skipped, dead_letter.
+# HELP waybill_orders_messages_total Messages received, by what became of them: applied, duplicate, skipped, dead_letter, conflict, dropped.
 # TYPE waybill_orders_messages_total counter
 waybill_orders_messages_total{outcome="applied"} 0
+waybill_orders_messages_total{outcome="conflict"} 0
 waybill_orders_messages_total{outcome="dead_letter"} 0
+waybill_orders_messages_total{outcome="dropped"} 0
 waybill_orders_messages_total{outcome="duplicate"} 0
 waybill_orders_messages_total{outcome="skipped"} 2
 `), "waybill_orders_messages_total"))

@@ -193,8 +193,8 @@ var violations = map[string]violation{
 	}, audit.Trouble, "too large", "outbox-relay stuck retry --database orders"},
 	"a dead letter": {anyOrder, deadLetter, audit.Trouble, "a dead letter", "--topic orders.commands.v1 --yes"},
 	"a saga in trouble": {anyOrder, func(w *world, _ int64) string {
-		w.sql("orchestrator", `insert into sagas (id, definition, version, phase, state, reason, revision, steps, data, deadline, started_at, updated_at)
-			values ('5555', 'order', 1, 'COMPENSATION_STUCK', 'COMPENSATION_STUCK', 'no answer', 3, '[]', '{}', now(), now(), now())`)
+		w.sql("orchestrator", `insert into sagas (id, definition, version, phase, state, reason, revision, steps, data, deadline, started_at, updated_at, trouble)
+			values ('5555', 'order', 1, 'COMPENSATION_STUCK', 'COMPENSATION_STUCK', 'no answer', 3, '[]', '{}', now(), now(), now(), 'an undo has used up its attempts')`)
 		return "saga 5555"
 	}, audit.Trouble, "COMPENSATION_STUCK", "orchestrator saga explain 5555"},
 }

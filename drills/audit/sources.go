@@ -120,10 +120,11 @@ select s.id::bigint as order_id, s.phase, s.state, s.reason,
        s.phase in ('COMPLETED', 'CANCELLED') as ended, clock_timestamp() - s.updated_at as still,
        (select count(*) from (
             select from saga_transitions t
-             where t.saga_id = s.id and t.cause_id is not null
+             where t.saga_id = s.id and t.definition = s.definition and t.cause_id is not null
              group by t.cause_id having count(*) > 1) as again) as repeated
   from sagas s
- where s.definition = 'order' and s.id = any($1)`
+ where s.definition = 'order' and s.id = any($1)
+   and s.phase not in ('AWAITING_START', 'NOT_STARTED') -- only a cancellation came: there was no saga`
 
 func (d databases) sagas(ctx context.Context, ids []int64) ([]saga, error) {
 	keys := make([]string, len(ids))
@@ -258,11 +259,11 @@ func (d databases) stuck(ctx context.Context, name string) ([]stuckRow, error) {
 	return list, nil
 }
 
-// The phases in this list have an index of their own.
+// Those in trouble have an index of their own.
 const troubledSQL = `
 select case when id ~ '^[0-9]{1,18}$' then id::bigint else 0 end as order_id, phase, state, reason,
        false as ended, clock_timestamp() - updated_at as still, 0::bigint as repeated
-  from sagas where phase in ('COMPENSATION_STUCK', 'PARKED')
+  from sagas where trouble is not null
  order by started_at limit 1000`
 
 func (d databases) troubled(ctx context.Context) ([]saga, error) {

@@ -150,8 +150,8 @@ func (w *world) carry(quantity int32, confirm bool) int64 {
 
 func (w *world) transition(order int64, seq int, cause uuid.UUID) {
 	w.t.Helper()
-	w.sql("orchestrator", `insert into saga_transitions (saga_id, seq, at, kind, from_state, to_state, step, cause_id, cause_type, actor, note, commands)
-		values ($1, $2, now(), 'replied', '', '', '', $3, '', '', '', '[]')`, strconv.FormatInt(order, 10), seq, cause)
+	w.sql("orchestrator", `insert into saga_transitions (saga_id, definition, seq, at, kind, from_state, to_state, step, cause_id, cause_type, actor, note, commands)
+		values ($1, 'order', $2, now(), 'replied', '', '', '', $3, '', '', '', '[]')`, strconv.FormatInt(order, 10), seq, cause)
 }
 
 // forget has the topics lose the messages of a key, and all before them.

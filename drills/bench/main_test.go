@@ -99,6 +99,6 @@ var templates = map[string]string{
 	stack.Orchestrator: `
 insert into sagas (id, definition, version, phase, state, revision, steps, data, started_at, updated_at, ended_at)
 values ('1', 'order', 1, 'COMPLETED', 'CONFIRMED', 1, '[]', '{}', now(), now(), now());
-insert into saga_transitions (saga_id, seq, at, kind, from_state, to_state, step, cause_type, actor, note, commands)
-values ('1', 1, now(), 'started', '', 'RUNNING', '', 'OrderCreated', '', '', '[]')`,
+insert into saga_transitions (saga_id, definition, seq, at, kind, from_state, to_state, step, cause_type, actor, note, commands)
+values ('1', 'order', 1, now(), 'started', '', 'RUNNING', '', 'OrderCreated', '', '', '[]')`,
 }

@@ -4,7 +4,7 @@ import "slices"
 
 // turnBack begins to undo the saga because of reason.
 func (t *turn) turnBack(reason string) {
-	t.state.Reason = reason
+	t.state.Reason = Text(reason)
 	t.state.Phase = Compensating
 	t.compensate()
 }
@@ -17,7 +17,8 @@ func (t *turn) turnBack(reason string) {
 // its deadline at most, because undoing what may yet be refused is a message
 // for nothing. One that was given up is different: its participant has been
 // silent for so long that the saga sends the undo and goes on; the saga does
-// not end before that undo is answered, but nobody else waits for it.
+// not end before that undo is answered, but nobody else waits for it. The same
+// goes for an undo that has used up its attempts.
 func (t *turn) compensate() {
 	settled := true
 	for i := range slices.Backward(t.state.Steps) {
@@ -29,7 +30,7 @@ func (t *turn) compensate() {
 	}
 	t.state.Phase = Compensating
 	for _, st := range t.state.Steps {
-		if st.Stuck {
+		if st.Stuck && st.Status == Undoing {
 			t.state.Phase = CompensationStuck
 		}
 	}
@@ -49,7 +50,7 @@ func (t *turn) takeBack(i int) (held, open bool) {
 		}
 		t.sendUndo(i)
 		return true, true
-	case GivenUp:
+	case GivenUp, Assumed:
 		if !step.effectful() {
 			return false, false
 		}
@@ -57,42 +58,10 @@ func (t *turn) takeBack(i int) (held, open bool) {
 		t.sendUndo(i)
 		return false, true
 	case Undoing:
-		return !st.Blind, true
+		return !st.Blind && !st.Stuck, true
 	case Waiting:
 		return true, true
 	case Idle, Failed, Undone, Abandoned:
 	}
 	return false, false
-}
-
-// cancelRequested undoes the saga if it runs, or completed not too long ago.
-// Asking again changes nothing.
-func (t *turn) cancelRequested(m Message) error {
-	reason, err := t.def.cancel.said(m)
-	if err != nil {
-		return err
-	}
-	switch {
-	case t.state.Phase == Running:
-		t.record(CancelRequested, "", reason)
-		t.turnBack(reason)
-	case t.state.Phase != Completed:
-		t.record(CancelRequested, "", "the saga is being undone, or was: nothing to do")
-	case t.now.Sub(t.state.EndedAt) > t.def.cancel.window:
-		t.record(CancelRequested, "", "refused: completed more than "+t.def.cancel.window.String()+" ago")
-	default:
-		t.record(CancelRequested, "", reason)
-		t.turnBack(reason)
-	}
-	return nil
-}
-
-// said is the reason that a cancellation gives.
-func (c *cancellation) said(m Message) (string, error) {
-	if c.reason != nil {
-		if said, err := c.reason(m); said != "" || err != nil {
-			return said, err
-		}
-	}
-	return "cancellation was requested", nil
 }

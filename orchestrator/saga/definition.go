@@ -18,6 +18,7 @@ type Definition struct {
 	cancel    *cancellation
 	completed string
 	cancelled string
+	handles   map[string]bool // the message types, for looking one up
 }
 
 // Name is the workflow's name, the same for all its versions.
@@ -55,12 +56,14 @@ type start struct {
 	data    func(Message) (json.RawMessage, error)
 }
 
-// cancellation is the message that asks for a saga to be undone, and for how
-// long after the saga completed that is still granted.
+// cancellation is the message that asks for a saga to be undone, for how long
+// after the saga completed that is still granted, and what is sent where it is
+// not; refuse may be nil.
 type cancellation struct {
 	message string
 	reason  func(Message) (string, error)
 	window  time.Duration
+	refuse  *command
 }
 
 // step is one thing a participant does for the saga.

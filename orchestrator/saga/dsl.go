@@ -3,6 +3,7 @@ package saga
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -42,7 +43,23 @@ func (b *Builder[D]) StartOn(message string, data func(Message) (D, error)) {
 // CancelOn names the message that asks for a saga to be undone: at any time
 // while it runs, and for window after it completed. Reason may be nil.
 func (b *Builder[D]) CancelOn(message string, window time.Duration, reason func(Message) (string, error)) {
-	b.def.cancel = &cancellation{message: message, window: window, reason: reason}
+	c := &cancellation{message: message, window: window, reason: reason}
+	if b.def.cancel != nil {
+		c.refuse = b.def.cancel.refuse
+	}
+	b.def.cancel = c
+}
+
+// RefuseCancel names the command that tells the one who asked that a
+// cancellation is not granted: the window is over, or there was nothing to
+// cancel. Its Call has the reason; Call.Data is empty where no saga ever began.
+// It is sent once a saga, and no reply is waited for. Without it only the
+// timeline knows.
+func (b *Builder[D]) RefuseCancel(message string, build func(Call[D]) (any, error)) {
+	if b.def.cancel == nil {
+		b.def.cancel = &cancellation{} // Build says that CancelOn is missing
+	}
+	b.def.cancel.refuse = &command{message: message, build: erase(build)}
 }
 
 // Ends names the states a saga ends in: when every step succeeded, and when it
@@ -72,13 +89,46 @@ func (b *Builder[D]) Alongside(name string) *Step[D] {
 }
 
 // Build checks the definition and returns it. The error joins one error for
-// each fault, each naming the step it is in.
+// each fault, each naming the step it is in. What is done with the builder
+// afterwards does not change the definition.
 func (b *Builder[D]) Build() (*Definition, error) {
-	def := b.def
+	def := b.def.clone()
 	if err := def.validate(); err != nil {
 		return nil, fmt.Errorf("saga definition %q: %w", def.name, err)
 	}
-	return &def, nil
+	return def, nil
+}
+
+// clone shares nothing with d that could change.
+func (d Definition) clone() *Definition {
+	stages := make([][]int, len(d.stages))
+	for n, stage := range d.stages {
+		stages[n] = slices.Clone(stage)
+	}
+	steps := make([]*step, len(d.steps))
+	for i, s := range d.steps {
+		one := *s
+		one.replies = slices.Clone(s.replies)
+		if s.command != nil {
+			command := *s.command
+			one.command = &command
+		}
+		if s.undo != nil {
+			undo := *s.undo
+			one.undo = &undo
+		}
+		steps[i] = &one
+	}
+	d.stages, d.steps = stages, steps
+	if d.cancel != nil {
+		cancel := *d.cancel
+		d.cancel = &cancel
+	}
+	d.handles = map[string]bool{}
+	for _, m := range d.MessageTypes() {
+		d.handles[m] = true
+	}
+	return &d
 }
 
 // Step is one step of a definition being written; its methods return it so
@@ -147,8 +197,13 @@ func (t *Step[D]) Wait(p Patience, giveUp string) *Step[D] {
 
 // UntilAnswered makes the step one that is never given up: past the point of
 // no return the command is sent again, at most every p.Max, until a reply
-// comes. p.Attempts is of no account.
+// comes. After p.Attempts (8 if zero) the saga shows as one that needs a
+// person, and goes on asking. A Failure of such a step is for the reply that
+// says that it cannot be: the saga is undone.
 func (t *Step[D]) UntilAnswered(p Patience) *Step[D] {
+	if p.Attempts == 0 {
+		p.Attempts = 8
+	}
 	t.s.wait, t.s.forever = p.withDefaults(), true
 	return t
 }

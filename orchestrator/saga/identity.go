@@ -11,9 +11,10 @@ import (
 
 // draw derives a command's id, and the dice for its jitter, from what the
 // command is: the engine needs no random source, and applying the same input
-// again gives the same id. The id is a version 7 UUID, so that tables keyed by
-// it grow at one end.
-func draw(s State, step string, undo bool, attempt int, now time.Time) (uuid.UUID, float64) {
+// again gives the same id, also after the database was put back to an earlier
+// moment. The id is a version 7 UUID, so that tables keyed by it grow at one
+// end; its time is that of what led to the command, not that of the clock.
+func draw(s State, step string, undo bool, attempt int, stamp time.Time) (uuid.UUID, float64) {
 	action := "do"
 	if undo {
 		action = "undo"
@@ -22,7 +23,7 @@ func draw(s State, step string, undo bool, attempt int, now time.Time) (uuid.UUI
 	sum := sha256.Sum256([]byte(name))
 	var id uuid.UUID
 	copy(id[:], sum[:16])
-	ms := now.UnixMilli()
+	ms := stamp.UnixMilli()
 	id[0], id[1], id[2] = byte(ms>>40), byte(ms>>32), byte(ms>>24)
 	id[3], id[4], id[5] = byte(ms>>16), byte(ms>>8), byte(ms)
 	id[6] = id[6]&0x0f | 0x70

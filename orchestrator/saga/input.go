@@ -21,19 +21,35 @@ type Message struct {
 	Key         string          `json:"key"` // the saga's id
 	CausationID uuid.UUID       `json:"causationId,omitzero"`
 	Data        json.RawMessage `json:"data,omitempty"` // the body, as JSON
+	// Time is when its sender made it; zero if that is not known.
+	Time time.Time `json:"time,omitzero"`
+	// Source says where it came from, for whoever sets it aside; the engine does
+	// not look at it.
+	Source string `json:"source,omitempty"`
 	// Trace is handed on to the commands that the message leads to, as it is: a
 	// traceparent, for instance.
 	Trace string `json:"trace,omitempty"`
 }
 
-// Due says that the time is come to look at the saga's deadlines.
-type Due struct{}
+// Due says that the time has come to look at the saga's deadlines. It acts on
+// the wait that is overdue longest; give it again until nothing changes.
+type Due struct {
+	// Unsent are commands that have not left this side: the waits for their
+	// answers are not overdue, whatever the clock says.
+	Unsent []uuid.UUID
+	// Restart says that the saga's commands have left only a moment ago: what is
+	// overdue gets its whole wait again, and no attempt is spent.
+	Restart bool
+}
 
 // Operator is who intervenes, and why; both are kept in the transition.
 type Operator struct {
 	ID     uuid.UUID // of the request, so that it can be found again
 	Actor  string
 	Reason string
+	// Seen is the revision that the operator looked at: a saga that has moved on
+	// since is left alone ([ErrMoved]). Zero is any.
+	Seen int
 }
 
 // RetryNow sends the commands of the saga's waits again at once, and gives
@@ -48,19 +64,27 @@ type Cancel struct {
 	Operator
 }
 
-// Force ends a saga in one of its definition's two ends without sending
-// anything. It is for what was settled by hand.
+// Force ends a saga that has not ended in one of its definition's two ends, at
+// once. It is for what was settled by hand: nothing is waited for any more. The
+// cancelled end sends the undo of all that was done or may have been, the
+// completed end the commands of the steps without an undo, so that whoever only
+// has to be told of the end is told.
 type Force struct {
 	Operator
 	End string
 }
 
-// MoveDeadline lets a step's wait end at another time; the zero time revokes
-// the deadline, so that the saga waits for the reply alone.
+// MoveDeadline lets a step's wait end at another time.
 type MoveDeadline struct {
 	Operator
 	Step string
 	To   time.Time
+}
+
+// RevokeDeadline lets a step wait for its reply alone.
+type RevokeDeadline struct {
+	Operator
+	Step string
 }
 
 // Cause is what led to a transition.
@@ -78,6 +102,9 @@ func (i RetryNow) cause() Cause         { return i.by("retry") }
 func (i Cancel) cause() Cause           { return i.by("cancel") }
 func (i Force) cause() Cause            { return i.by("force") }
 func (i MoveDeadline) cause() Cause     { return i.by("deadline moved") }
+func (i RevokeDeadline) cause() Cause   { return i.by("deadline revoked") }
+
+func (o Operator) seen() int { return o.Seen }
 
 // Command is a message to send, together with the transition that sends it.
 type Command struct {
@@ -104,7 +131,10 @@ const (
 	TimedOut        Kind = "timed_out"        // a deadline passed
 	CancelRequested Kind = "cancel_requested" // by a message
 	Intervened      Kind = "intervened"       // by an operator
-	ParkedSaga      Kind = "parked"           // the definition's version is gone; the input is held
+	Postponed       Kind = "postponed"        // a deadline passed before its command had left; the wait begins again
+	HeldMessage     Kind = "held"             // the definition's version is not registered here; the message waits for who knows it
+	Resumed         Kind = "resumed"          // by who knows it: what was held follows
+	ParkedSaga      Kind = "parked"           // nobody knows the definition's version
 	Unparked        Kind = "unparked"
 )
 
@@ -128,6 +158,16 @@ type Decision struct {
 	// Transition to record; its Kind is empty, and the state unchanged, where
 	// the input meant nothing (a deadline that is not due any more).
 	Transition Transition
+	// Refused are messages that had been held for the saga and that it cannot
+	// apply. They were accepted when they came, so whoever stores the decision
+	// sets them aside.
+	Refused []Refusal
+}
+
+// Refusal is a message that can never be applied, and why.
+type Refusal struct {
+	Message Message
+	Err     error
 }
 
 // Changed says whether there is anything to store.

@@ -34,6 +34,7 @@ func orderSaga(t testing.TB) *saga.Definition {
 	s := saga.Define[purchase]("order", 1)
 	s.StartOn("OrderCreated", saga.From(func(p purchase) purchase { return p }))
 	s.CancelOn("OrderCancelRequested", time.Hour, saga.From(func(r refusal) string { return r.Reason }))
+	s.RefuseCancel("RefuseCancel", func(c saga.Call[purchase]) (any, error) { return c.Reason, nil })
 	s.Ends("CONFIRMED", "CANCELLED")
 	s.Step("order").Given("accepted").Undo("CancelOrder", body, "OrderCancelled", twice)
 	s.Step("reserve").Send("ReserveInventory", body).
@@ -42,6 +43,7 @@ func orderSaga(t testing.TB) *saga.Definition {
 		Wait(thrice, "inventory did not answer").
 		Undo("ReleaseInventory", body, "InventoryReleased", twice)
 	s.Step("confirm").Send("ConfirmOrder", body).Success("OrderConfirmed").
+		Failure("OrderCancelled", saga.From(func(r refusal) string { return r.Reason })).
 		UntilAnswered(thrice).NoUndo("cancelling takes it back")
 	def, err := s.Build()
 	require.NoError(t, err)
@@ -96,13 +98,22 @@ func (s *story) answersNth(n int, command, reply string) string {
 	return s.says(reply, s.sent[command][n-1].ID, `{"reason":"none left"}`)
 }
 
-// waits lets the time of the next deadline come.
+// waits lets the time of the next deadline come, and acts on all that is overdue.
 func (s *story) waits() string {
 	s.t.Helper()
 	due, ok := s.state.Deadline()
 	require.True(s.t, ok, "the saga waits for nothing")
 	s.now = due
-	return s.input(saga.Due{})
+	var all []string
+	for {
+		sent, changed := s.input(saga.Due{}), s.last.Changed()
+		if sent != "" {
+			all = append(all, sent)
+		}
+		if due, ok = s.state.Deadline(); !changed || !ok || due.After(s.now) {
+			return strings.Join(all, " ")
+		}
+	}
 }
 
 func (s *story) is(state string) {
@@ -239,7 +250,7 @@ func TestAConfirmedOrderIsCancelledWithinTheWindowOnly(t *testing.T) {
 	for name, c := range map[string]struct {
 		after time.Duration
 		sends string
-	}{"within": {time.Hour, "ReleaseInventory"}, "after": {time.Hour + 1, ""}} {
+	}{"within": {time.Hour, "ReleaseInventory"}, "after": {time.Hour + 1, "RefuseCancel"}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := begin(t, orderSaga(t))
@@ -247,7 +258,7 @@ func TestAConfirmedOrderIsCancelledWithinTheWindowOnly(t *testing.T) {
 			s.answers("ConfirmOrder", "OrderConfirmed")
 			s.now = s.now.Add(c.after)
 			require.Equal(t, c.sends, s.says("OrderCancelRequested", uuid.Nil, `{}`))
-			if c.sends == "" {
+			if c.sends == "RefuseCancel" {
 				s.is("CONFIRMED")
 				require.Contains(t, s.last.Transition.Note, "refused")
 				return
@@ -287,10 +298,10 @@ func TestAnUndoThatIsNotAnsweredIsStuckInSightAndKeepsTrying(t *testing.T) {
 func TestRepliesThatDoNotFitAreRecordedAndNotApplied(t *testing.T) {
 	t.Parallel()
 	s := begin(t, orderSaga(t))
-	s.says("InventoryReserved", uuid.New(), `{}`) // a command we never sent
-	s.says("OrderConfirmed", uuid.Nil, `{}`)      // a step whose turn has not come
-	s.says("InventoryReleased", uuid.Nil, `{}`)   // an undo that was not asked for
-	s.says("OrderCreated", uuid.Nil, `{}`)        // begun already
+	s.says("InventoryReserved", uuid.New(), `{}`)                              // a command we never sent
+	s.says("OrderConfirmed", uuid.Nil, `{}`)                                   // a step whose turn has not come
+	s.says("InventoryReleased", uuid.Nil, `{}`)                                // an undo that was not asked for
+	s.input(saga.Message{ID: s.state.StartID, Type: "OrderCreated", Key: "7"}) // begun already
 	require.Equal(t, 4, s.state.Stale)
 	s.answers("ReserveInventory", "InventoryReserved")
 	s.answers("ReserveInventory", "InventoryRejected") // contradicts what was said
@@ -329,12 +340,12 @@ func TestACancellationThatOvertakesTheStartCancelsTheOrderOnceItBegins(t *testin
 	t.Parallel()
 	s := &story{t: t, def: orderSaga(t), now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), sent: map[string][]saga.Command{}}
 	require.Empty(t, s.says("OrderCancelRequested", uuid.Nil, `{"reason":"changed my mind"}`))
-	s.is("CANCELLED")
+	s.is("AWAITING_START")
 	require.Equal(t, "CancelOrder", s.says("OrderCreated", uuid.Nil, `{"item":"burger"}`))
 	s.is("COMPENSATING")
 	s.answers("CancelOrder", "OrderCancelled")
 	s.is("CANCELLED")
 	require.Equal(t, "changed my mind", s.state.Reason)
-	s.says("OrderCreated", uuid.Nil, `{"item":"burger"}`)
+	s.input(saga.Message{ID: s.state.StartID, Type: "OrderCreated", Key: "7"})
 	require.Equal(t, saga.StaleReply, s.last.Transition.Kind)
 }

@@ -17,17 +17,11 @@ func (t *turn) reply(m Message) error {
 		t.stale("", "answers no command of this saga")
 		return nil
 	}
-	step, st := t.def.steps[i], &t.state.Steps[i]
 	if undo {
-		if st.Status != Undoing {
-			t.stale(step.name, "the step is not being undone")
-			return nil
-		}
-		t.record(Replied, step.name, "")
-		t.settle(i, Undone)
-		t.compensate()
+		t.undone(i)
 		return nil
 	}
+	step := t.def.steps[i]
 	r := step.replies[slices.IndexFunc(step.replies, func(r reply) bool { return r.message == m.Type })]
 	switch r.verdict {
 	case succeeded:
@@ -37,6 +31,23 @@ func (t *turn) reply(m Message) error {
 	default:
 		t.busy(i, m)
 		return nil
+	}
+}
+
+// undone applies the answer to an undo. That of a saga which was forced to its
+// end is not waited for; it only says what became of the step.
+func (t *turn) undone(i int) {
+	step, st := t.def.steps[i], &t.state.Steps[i]
+	switch st.Status {
+	case Undoing:
+		t.record(Replied, step.name, "")
+		t.settle(i, Undone)
+		t.compensate()
+	case Abandoned:
+		t.record(Replied, step.name, "the saga was forced to its end before")
+		st.Status = Undone
+	case Idle, Waiting, Done, Failed, GivenUp, Undone, Assumed:
+		t.stale(step.name, "the step is not being undone")
 	}
 }
 
@@ -118,7 +129,7 @@ func (t *turn) comesTooLate(i int) bool {
 	switch st.Status {
 	case Undoing, Undone:
 		return st.Blind
-	case Failed, GivenUp, Abandoned, Waiting:
+	case Failed, GivenUp, Abandoned, Assumed, Waiting:
 		return true
 	case Idle, Done:
 	}
@@ -137,10 +148,11 @@ func (t *turn) failed(i int, r reply, m Message) error {
 		if err != nil {
 			return fmt.Errorf("step %q: reason of %s: %w", step.name, m.Type, err)
 		}
-		if said != "" {
+		if said = Text(said); said != "" {
 			reason = said
 		}
 	}
+	t.contradicted(m)
 	t.record(Replied, step.name, reason)
 	if st.Attempt == 1 {
 		t.settle(i, Failed)
@@ -156,6 +168,17 @@ func (t *turn) failed(i int, r reply, m Message) error {
 	}
 	t.compensate()
 	return nil
+}
+
+// contradicted settles the steps that a refusal of another step says are undone
+// already: an order that cannot be confirmed because it was cancelled need not
+// be cancelled again.
+func (t *turn) contradicted(m Message) {
+	for i, step := range t.def.steps {
+		if step.undo != nil && step.undo.reply == m.Type && t.state.Steps[i].Status == Done {
+			t.settle(i, Undone)
+		}
+	}
 }
 
 // busy lets the current wait run its course: the deadline sends the command
@@ -183,6 +206,8 @@ func describe(s StepStatus) string {
 		return "given up"
 	case Undoing:
 		return "being undone"
+	case Assumed:
+		return "assumed to be done"
 	case Waiting, Done, Failed, Undone, Abandoned:
 	}
 	return string(s)

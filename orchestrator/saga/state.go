@@ -2,6 +2,8 @@ package saga
 
 import (
 	"encoding/json"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -17,12 +19,14 @@ const (
 	Compensating      Phase = "COMPENSATING"
 	CompensationStuck Phase = "COMPENSATION_STUCK" // an undo has used up its attempts; still trying, slowly
 	Parked            Phase = "PARKED"             // its definition's version is not registered
+	AwaitingStart     Phase = "AWAITING_START"     // a cancellation came first; the message that starts it has not come
+	NotStarted        Phase = "NOT_STARTED"        // that message did not come in time: there was nothing to cancel
 	Completed         Phase = "COMPLETED"          // every step succeeded
 	Cancelled         Phase = "CANCELLED"          // what was done has been undone
 )
 
 // Ended says whether nothing more is expected to happen in this phase.
-func (p Phase) Ended() bool { return p == Completed || p == Cancelled }
+func (p Phase) Ended() bool { return p == Completed || p == Cancelled || p == NotStarted }
 
 // StepStatus is how far one step of a saga has come.
 type StepStatus string
@@ -36,8 +40,12 @@ const (
 	GivenUp StepStatus = "given_up" // never answered; whether it was done is not known
 	Undoing StepStatus = "undoing"  // the undo was sent, its reply has not come
 	Undone  StepStatus = "undone"
-	// Abandoned: the saga was forced to its end while the step was open.
+	// Abandoned: the saga was forced to its cancelled end, and the step's undo was
+	// sent without waiting for the answer.
 	Abandoned StepStatus = "abandoned"
+	// Assumed: the saga was forced to its completed end while it was not known
+	// whether the step is done. A cancellation undoes it.
+	Assumed StepStatus = "assumed"
 )
 
 // StepState is where one step of one saga stands. Ids and deadlines of
@@ -53,7 +61,7 @@ type StepState struct {
 	Deadline time.Time   `json:"deadline,omitzero"` // of the current wait; zero if it was revoked
 	Blind    bool        `json:"blind,omitzero"`    // the undo was sent without knowing whether there is anything to undo
 	Late     bool        `json:"late,omitzero"`     // a success that came too late has been undone
-	Stuck    bool        `json:"stuck,omitzero"`    // the undo has used up its attempts
+	Stuck    bool        `json:"stuck,omitzero"`    // the wait has used up its attempts and goes on: a person should look
 }
 
 // keptIDs bounds how many command ids a step remembers. A reply to an older
@@ -67,17 +75,23 @@ type State struct {
 	Version    int
 	Phase      Phase
 	ParkedFrom Phase // the phase it was in when its definition went missing
-	Stage      int
-	Steps      []StepState // one for each step of the definition, in its order
-	Reason     string      // why it is being undone, or was
-	Data       json.RawMessage
-	Trace      string    // of the message that began it
-	Revision   int       // transitions so far
-	Stale      int       // replies that were recorded but not applied
-	Held       []Message // what it was sent while it was parked
-	StartedAt  time.Time
-	UpdatedAt  time.Time
-	EndedAt    time.Time
+	// StartBy is until when an AwaitingStart saga waits for the message that starts it.
+	StartBy time.Time
+	// StartID is the message that began it; another one of its type is a conflict.
+	StartID uuid.UUID
+	// CancelRefused says that a cancellation was refused, so that the next one need not be.
+	CancelRefused bool
+	Stage         int
+	Steps         []StepState // one for each step of the definition, in its order
+	Reason        string      // why it is being undone, or was
+	Data          json.RawMessage
+	Trace         string    // of the message that began it
+	Revision      int       // transitions so far
+	Stale         int       // replies that were recorded but not applied
+	Held          []Message // what it was sent where its definition is not registered
+	StartedAt     time.Time
+	UpdatedAt     time.Time
+	EndedAt       time.Time
 }
 
 // Exists says whether the saga has begun.
@@ -86,7 +100,10 @@ func (s State) Exists() bool { return s.Revision > 0 }
 // Deadline is when the saga needs attention unless a message comes first;
 // false where it waits for nothing.
 func (s State) Deadline() (time.Time, bool) {
-	var earliest time.Time
+	if len(s.Held) > 0 && s.Phase != Parked {
+		return s.UpdatedAt, true // at once, for an orchestrator that knows the definition
+	}
+	earliest := s.StartBy
 	for _, st := range s.Steps {
 		if st.Deadline.IsZero() {
 			continue
@@ -96,6 +113,21 @@ func (s State) Deadline() (time.Time, bool) {
 		}
 	}
 	return earliest, !earliest.IsZero()
+}
+
+// Trouble says in words why a person should look at the saga; empty where nobody need.
+func (s State) Trouble() string {
+	switch s.Phase {
+	case Parked:
+		return fmt.Sprintf("version %d of %s is not registered", s.Version, s.Definition)
+	case CompensationStuck:
+		return "an undo has used up its attempts"
+	case Running, Compensating, AwaitingStart, NotStarted, Completed, Cancelled:
+	}
+	if slices.ContainsFunc(s.Steps, func(st StepState) bool { return st.Stuck }) {
+		return "a command that must be answered has used up its attempts"
+	}
+	return ""
 }
 
 // clone returns a copy whose steps can be changed without changing s.
@@ -128,6 +160,7 @@ type Wait struct {
 	Replies   []string  `json:"replies" doc:"The messages that would end the wait"`
 	Attempt   int       `json:"attempt"`
 	Attempts  int       `json:"attempts,omitzero" doc:"Attempts before the step is given up, or the undo is stuck; absent where it is never given up"`
+	Stuck     bool      `json:"stuck,omitzero" doc:"True where the attempts are used up and the command is sent again at the slowest pace"`
 	Since     time.Time `json:"since"`
 	Until     time.Time `json:"until,omitzero" doc:"When the saga acts without a reply; absent where an operator revoked the deadline"`
 }
@@ -135,6 +168,12 @@ type Wait struct {
 // Waits lists what the saga waits for, in the order of its steps.
 func (d *Definition) Waits(s State) []Wait {
 	var waits []Wait
+	if len(s.Steps) != len(d.steps) {
+		return nil // of another definition
+	}
+	if s.Phase == AwaitingStart {
+		return []Wait{{Step: "start", Replies: []string{d.start.message}, Since: s.StartedAt, Until: s.StartBy}}
+	}
 	for i, st := range s.Steps {
 		step := d.steps[i]
 		switch st.Status {
@@ -146,15 +185,16 @@ func (d *Definition) Waits(s State) []Wait {
 			if !step.forever {
 				w.Attempts = step.wait.Attempts
 			}
+			w.Stuck = st.Stuck
 			w.CommandID = st.Sent[len(st.Sent)-1]
 			waits = append(waits, w)
 		case Undoing:
 			waits = append(waits, Wait{
 				Step: step.name, Undo: true, Command: step.undo.message, Replies: []string{step.undo.reply},
 				CommandID: st.UndoSent[len(st.UndoSent)-1],
-				Attempt:   st.Undo - st.Budget, Attempts: step.undo.wait.Attempts, Since: st.SentAt, Until: st.Deadline,
+				Attempt:   st.Undo - st.Budget, Attempts: step.undo.wait.Attempts, Since: st.SentAt, Until: st.Deadline, Stuck: st.Stuck,
 			})
-		case Idle, Done, Failed, GivenUp, Undone, Abandoned:
+		case Idle, Done, Failed, GivenUp, Undone, Abandoned, Assumed:
 		}
 	}
 	return waits

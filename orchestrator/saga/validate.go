@@ -23,6 +23,9 @@ func (d *Definition) validate() error {
 	if d.cancel != nil && (d.cancel.message == "" || d.cancel.window < 0) {
 		fault("CancelOn needs a message and a window that is not negative")
 	}
+	if d.cancel != nil && d.cancel.refuse != nil && (d.cancel.refuse.message == "" || d.cancel.refuse.build == nil) {
+		fault("RefuseCancel needs a command and its body")
+	}
 	if len(d.steps) == 0 {
 		fault("has no steps")
 	}
@@ -46,7 +49,7 @@ func (d *Definition) validateEnds() []error {
 		faults = append(faults, fmt.Errorf("both ends are called %q", d.completed))
 	}
 	for _, end := range []string{d.completed, d.cancelled} {
-		for _, phase := range []Phase{Running, Compensating, CompensationStuck, Parked} {
+		for _, phase := range []Phase{Running, Compensating, CompensationStuck, Parked, AwaitingStart, NotStarted} {
 			if end == "" || strings.EqualFold(end, string(phase)) {
 				faults = append(faults, fmt.Errorf("an end cannot be called %q", end))
 			}
@@ -127,13 +130,10 @@ func (s *step) validateCommand() []error {
 	if s.wait.Within == 0 {
 		return append(faults, errors.New("waits without a deadline: call Wait or UntilAnswered"))
 	}
-	p := s.wait
-	if s.forever {
-		p.Attempts = 1
-	} else if s.giveUp == "" {
+	if !s.forever && s.giveUp == "" {
 		faults = append(faults, errors.New("Wait needs the reason that giving up leaves"))
 	}
-	return append(faults, p.validate()...)
+	return append(faults, s.wait.validate()...)
 }
 
 func (p Patience) validate() []error {

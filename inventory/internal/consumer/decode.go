@@ -8,7 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"waybill/contracts"
-	"waybill/inventory/stock"
+	"waybill/inventory/internal/stock"
 	"waybill/outbox/inbox"
 )
 

@@ -22,7 +22,7 @@ import (
 	"waybill/devstack/pgtest"
 	"waybill/inventory/internal/httpapi"
 	"waybill/inventory/internal/postgres"
-	"waybill/inventory/stock"
+	"waybill/inventory/internal/stock"
 	"waybill/migrations"
 )
 

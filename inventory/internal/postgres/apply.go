@@ -3,7 +3,7 @@ package postgres
 import (
 	"github.com/jackc/pgx/v5"
 
-	"waybill/inventory/stock"
+	"waybill/inventory/internal/stock"
 )
 
 const lockReservationsSQL = `

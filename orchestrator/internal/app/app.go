@@ -62,8 +62,11 @@ func New(ctx context.Context, c Config, sagas Sagas, log *slog.Logger) (_ *App, 
 	reg := telemetry.Metrics()
 	m := newMetrics(reg)
 	store := &postgres.Store{
-		Pool: pool, Registry: sagas.Registry, Encode: sagas.Encode, Log: log,
-		Observe: m.transition, Unknown: func(saga.Message) { m.unknown.Inc() },
+		Pool: pool, Registry: sagas.Registry, Encode: sagas.Encode, SetAside: sagas.SetAside, Log: log,
+		Observe: m.transition, Rejected: m.rejected, Unknown: func(saga.Message) { m.unknown.Inc() },
+	}
+	if err := store.CheckDefinitions(ctx); err != nil {
+		return nil, err
 	}
 	handler := &backlog{handler: newHandler(store, sagas.Decode, m, log), full: max(1, c.BatchSize/2)}
 	consumer, err := kafka.NewConsumer(c.Kafka, kafka.ConsumerOptions{
@@ -115,7 +118,7 @@ func (a *App) serve(ctx context.Context, c Config, store *postgres.Store, reg *p
 func deadlines(store *postgres.Store, hold func(time.Duration) bool, c Config, log *slog.Logger) *poller.Loop {
 	return &poller.Loop{
 		Name: "deadlines", Hold: hold, Every: deadlinesEvery, Batch: min(c.DeadlineRate, 200), Rate: c.DeadlineRate, Log: log,
-		Act: func(ctx context.Context, limit int) (int, error) { return store.ApplyDue(ctx, time.Now(), limit) },
+		Act: func(ctx context.Context, limit int) (int, error) { return store.ApplyDue(ctx, time.Time{}, limit) },
 	}
 }
 
@@ -124,15 +127,15 @@ func loops(store *postgres.Store, m *metrics, c Config, log *slog.Logger) []*pol
 	return []*poller.Loop{{
 		Name: "expiry", Every: expireEvery, Batch: 1000, Rate: expireRate, Log: log,
 		Act: func(ctx context.Context, limit int) (int, error) {
-			return store.Expire(ctx, time.Now().Add(-c.Retention), limit)
+			return store.Expire(ctx, store.Now().Add(-c.Retention), limit)
 		},
 	}, {
 		Name: "parked sagas", Every: wakeEvery, Batch: 1, Rate: 1000, Log: log,
-		Act: func(ctx context.Context, _ int) (int, error) { return store.WakeParked(ctx, time.Now()) },
+		Act: func(ctx context.Context, _ int) (int, error) { return store.WakeParked(ctx, time.Time{}) },
 	}, {
 		Name: "gauges", Every: gaugeEvery, Batch: 1, Rate: 1, Log: log,
 		Act: func(ctx context.Context, _ int) (int, error) {
-			open, err := store.Open(ctx, time.Now())
+			open, err := store.Open(ctx, store.Now())
 			if err == nil {
 				m.gauge(open)
 			}

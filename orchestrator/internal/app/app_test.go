@@ -42,10 +42,22 @@ type system struct {
 	stop   func()
 }
 
+func newDatabase(t *testing.T) *pgtest.Database {
+	t.Helper()
+	return pgtest.New(t, migrations.Outbox, migrations.Orchestrator)
+}
+
+// publishes has the outbox count as published, now and later: without a relay
+// no deadline would come.
+func (s *system) publishes() {
+	_, err := s.db.Pool.Exec(s.t.Context(), "update outbox_cursor set published = '{[1,1000000000)}'")
+	require.NoError(s.t, err)
+}
+
 func startSystem(t *testing.T, change func(*app.Config)) *system {
 	t.Helper()
 	s := &system{
-		t: t, db: pgtest.New(t, migrations.Outbox, migrations.Orchestrator),
+		t: t, db: newDatabase(t),
 		broker: kafkatest.Start(t, contracts.TopicOrders, contracts.TopicInventory),
 	}
 	s.start(change)
@@ -235,6 +247,7 @@ func TestASilentInventoryEndsInCancellationAndALateReservationIsReleased(t *test
 	s := startSystem(t, func(c *app.Config) {
 		c.Timing.ReserveWithin, c.Timing.ReserveAttempts = 100*time.Millisecond, 2
 	})
+	s.publishes()
 	s.send(created(1))
 	reserve := s.command(1, contracts.TypeReserveInventory, 1)
 	s.command(1, contracts.TypeReserveInventory, 2)

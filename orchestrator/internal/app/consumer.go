@@ -5,14 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"time"
+	"strconv"
+	"strings"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"waybill/contracts"
+	"waybill/orchestrator/internal/ordersaga"
 	"waybill/orchestrator/internal/postgres"
-	"waybill/orchestrator/ordersaga"
 	"waybill/orchestrator/saga"
 	"waybill/outbox"
 	"waybill/outbox/inbox"
@@ -31,6 +32,9 @@ type Sagas struct {
 	Decode func(inbox.Delivery) (uuid.UUID, saga.Message, error)
 	// Encode makes a message for the outbox out of a command.
 	Encode func(saga.Command) (outbox.Message, error)
+	// SetAside makes the dead letter of a message that was held for a saga and
+	// that the saga cannot apply.
+	SetAside func(saga.Message, error) outbox.Message
 }
 
 // OrderSagas is what the orchestrator of the order flow runs. A new version of
@@ -47,27 +51,56 @@ func OrderSagas(t ordersaga.Timing) (Sagas, error) {
 		Topics:   []string{contracts.TopicOrders, contracts.TopicInventory},
 		Decode:   decode(registry),
 		Encode:   encode,
+		SetAside: setAside,
 	}, err
 }
 
 // decode turns a delivery of the order topics into a message for the engine.
-// One that means nothing to any definition is skipped.
+// One that means nothing to any definition is skipped, unless it answers a
+// command: then a newer version of a definition may know it, on another
+// orchestrator, and a saga of that version may be waiting for it.
 func decode(r *saga.Registry) func(inbox.Delivery) (uuid.UUID, saga.Message, error) {
 	return func(d inbox.Delivery) (uuid.UUID, saga.Message, error) {
 		m, err := contracts.Decode(d.Value, d.Header)
 		if errors.Is(err, contracts.ErrUnknownType) {
-			return uuid.Nil, saga.Message{}, fmt.Errorf("%w: %w", inbox.ErrSkip, err)
+			message, ok := ordersaga.Unknown(d.Key, d.Value, d.Header)
+			if !ok {
+				return uuid.Nil, saga.Message{}, fmt.Errorf("%w: %w", inbox.ErrSkip, err)
+			}
+			message.Source = source(d)
+			return message.ID, message, nil
 		}
 		if err != nil {
 			return uuid.Nil, saga.Message{}, err
 		}
 		message := ordersaga.Message(m, d.Value, d.Header(contracts.HeaderTraceParent))
 		message = ordersaga.Answering(message, d.Header(contracts.HeaderInReplyTo))
-		if !r.Means(message.Type) {
+		message.Source = source(d)
+		if !r.Means(message.Type) && message.CausationID == uuid.Nil {
 			return uuid.Nil, saga.Message{}, inbox.ErrSkip
 		}
 		return message.ID, message, nil
 	}
+}
+
+// source says where a message stood, in a form that setAside reads.
+func source(d inbox.Delivery) string {
+	return fmt.Sprintf("%s/%d/%d", d.Topic, d.Partition, d.Offset)
+}
+
+// setAside makes the dead letter of a message that had been held for a saga.
+func setAside(m saga.Message, reason error) outbox.Message {
+	d := inbox.Delivery{Key: []byte(m.Key), Value: m.Data, Headers: []inbox.Header{
+		{Key: contracts.HeaderID, Value: []byte(m.ID.String())}, {Key: contracts.HeaderType, Value: []byte(m.Type)},
+	}}
+	if parts := strings.Split(m.Source, "/"); len(parts) == 3 {
+		partition, _ := strconv.ParseInt(parts[1], 10, 32) // ours, or 0
+		d.Topic, d.Partition = parts[0], int32(partition)
+		d.Offset, _ = strconv.ParseInt(parts[2], 10, 64)
+	} else {
+		d.Topic, _ = contracts.TopicOf(contracts.Type(m.Type))
+	}
+	return inbox.DeadLetter(d, Group, reason)
 }
 
 func encode(c saga.Command) (outbox.Message, error) {
@@ -91,6 +124,7 @@ func newHandler(store *postgres.Store, decode func(inbox.Delivery) (uuid.UUID, s
 // Process implements kafka.Handler.
 func (h *handler) Process(ctx context.Context, batch []inbox.Delivery) error {
 	var sagas postgres.Loaded
+	report := func() {}
 	attempt := h.inbox
 	attempt.Load = func(reads *pgx.Batch, received []inbox.Received[saga.Message]) {
 		ids := make([]string, len(received))
@@ -102,11 +136,20 @@ func (h *handler) Process(ctx context.Context, batch []inbox.Delivery) error {
 	attempt.Apply = func(_ context.Context, tx *inbox.Tx, received []inbox.Received[saga.Message]) ([]outbox.Message, error) {
 		events := make([]postgres.Event, len(received))
 		for i, r := range received {
-			events[i] = postgres.Event{Saga: r.Message.Key, Input: r.Message}
+			events[i] = postgres.Event{Input: r.Message, Partition: &received[i].Delivery.Partition}
 		}
-		return h.store.Decide(&tx.Last, sagas, events, time.Now())
+		decided, err := h.store.Decide(&tx.Last, sagas, events, h.store.Now(), tx.Reject)
+		if err != nil {
+			return nil, err
+		}
+		report = decided.Report
+		return decided.Messages, nil
 	}
-	return attempt.Process(ctx, batch)
+	if err := attempt.Process(ctx, batch); err != nil {
+		return err
+	}
+	report()
+	return nil
 }
 
 // Reject implements kafka.Handler.

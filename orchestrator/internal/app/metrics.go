@@ -1,6 +1,8 @@
 package app
 
 import (
+	"errors"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
@@ -17,7 +19,9 @@ type metrics struct {
 	duration    *prometheus.HistogramVec
 	commands    *prometheus.CounterVec
 	unknown     prometheus.Counter
+	conflicts   prometheus.Counter
 	open        *prometheus.GaugeVec
+	stuck       *prometheus.GaugeVec
 	overdue     prometheus.Gauge
 }
 
@@ -49,6 +53,14 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "waybill_saga_unknown_total",
 			Help: "Messages for a saga that does not exist.",
 		}),
+		conflicts: f.NewCounter(prometheus.CounterOpts{
+			Name: "waybill_saga_start_conflicts_total",
+			Help: "Messages that start a saga which another message has started: two things go by one id. They are dead letters.",
+		}),
+		stuck: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "waybill_sagas_stuck",
+			Help: "Open sagas that a person should look at, by state: what saga list --stuck shows.",
+		}, []string{"state"}),
 		open: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "waybill_sagas_open",
 			Help: "Sagas that have not ended, of all orchestrators on this database.",
@@ -63,12 +75,15 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 // gauge counts the open sagas anew.
 func (m *metrics) gauge(open []postgres.OpenStats) {
 	m.open.Reset()
+	m.stuck.Reset()
 	overdue := int64(0)
-	for _, state := range []saga.Phase{saga.Running, saga.Compensating, saga.CompensationStuck, saga.Parked} {
+	for _, state := range []saga.Phase{saga.Running, saga.Compensating, saga.CompensationStuck, saga.Parked, saga.AwaitingStart} {
 		m.open.WithLabelValues(string(state)).Set(0)
+		m.stuck.WithLabelValues(string(state)).Set(0)
 	}
 	for _, o := range open {
 		m.open.WithLabelValues(o.State).Set(float64(o.Count))
+		m.stuck.WithLabelValues(o.State).Set(float64(o.Stuck))
 		overdue += o.Overdue
 	}
 	m.overdue.Set(float64(overdue))
@@ -81,6 +96,12 @@ func (m *metrics) outcome(o inbox.Outcome) {
 	m.messages.WithLabelValues("dead_letter").Add(float64(o.DeadLettered))
 	m.messages.WithLabelValues("conflict").Add(float64(o.Conflicts))
 	m.messages.WithLabelValues("dropped").Add(float64(o.Dropped))
+}
+
+func (m *metrics) rejected(reason error) {
+	if errors.Is(reason, saga.ErrStartConflict) {
+		m.conflicts.Inc()
+	}
 }
 
 func (m *metrics) transition(s saga.State, t saga.Transition) {

@@ -20,7 +20,7 @@ import (
 	"waybill/devstack/pgtest"
 	"waybill/migrations"
 	"waybill/orchestrator/internal/app"
-	"waybill/orchestrator/ordersaga"
+	"waybill/orchestrator/internal/ordersaga"
 	"waybill/orchestrator/saga"
 	"waybill/outbox"
 	"waybill/outbox/inbox"
@@ -187,10 +187,11 @@ func TestASagaOfThreeParticipantsRunsOnTheSameEngine(t *testing.T) {
 	}
 	sagas := purchaseSagas(t)
 	s := &system{
-		t: t, db: pgtest.New(t, migrations.Outbox, migrations.Orchestrator), sagas: &sagas,
+		t: t, db: newDatabase(t), sagas: &sagas,
 		broker: kafkatest.Start(t, purchases, purchaseCommands),
 	}
 	s.start(nil)
+	s.publishes()
 	participants := []*participant{
 		{name: "stock", does: "ReserveStock", undoes: "ReleaseStock"},
 		{name: "payment", does: "AuthorisePayment", undoes: "VoidPayment"},

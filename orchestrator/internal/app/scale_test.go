@@ -17,8 +17,6 @@ import (
 	"waybill/chassis/config"
 	"waybill/contracts"
 	"waybill/devstack/kafkatest"
-	"waybill/devstack/pgtest"
-	"waybill/migrations"
 	"waybill/orchestrator/internal/app"
 )
 
@@ -163,7 +161,7 @@ func TestOrchestratorsThatAreKilledLoseNothingAndRepeatNothing(t *testing.T) {
 	t.Parallel()
 	const orders = 400
 	s := &system{
-		t: t, db: pgtest.New(t, migrations.Outbox, migrations.Orchestrator),
+		t: t, db: newDatabase(t),
 		broker: kafkatest.Start(t, contracts.TopicOrders, contracts.TopicInventory),
 	}
 	ctx, cancel := context.WithCancel(t.Context())

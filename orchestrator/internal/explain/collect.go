@@ -17,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"waybill/orchestrator/internal/postgres"
+	"waybill/orchestrator/saga"
 )
 
 // Source is a database that knows a part of the story.
@@ -44,7 +45,7 @@ const each = 800 * time.Millisecond
 // own database could not be read.
 func (x *Explainer) Explain(ctx context.Context, id string, now time.Time) (Explanation, error) {
 	story := Story{ID: id, Now: now.UTC(), Registry: x.Store.Registry}
-	state, lines, err := x.Store.Get(ctx, id)
+	state, lines, err := x.Store.Get(ctx, saga.Ref{ID: id})
 	switch {
 	case err == nil:
 		story.Saga, story.Lines = &state, lines

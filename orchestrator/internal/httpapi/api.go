@@ -127,8 +127,9 @@ func (a *API) deadlines(ctx context.Context, in *deadlinesInput) (*deadlinesOutp
 type listInput struct {
 	State      string `query:"state" maxLength:"64" doc:"RUNNING, COMPENSATING, COMPENSATION_STUCK, PARKED, or an end such as CONFIRMED"`
 	Definition string `query:"definition" maxLength:"128"`
+	Version    int    `query:"version" minimum:"0" doc:"Of the definition; all if left out"`
 	Overdue    bool   `query:"overdue" doc:"Only those whose deadline has passed"`
-	Stuck      bool   `query:"stuck" doc:"Only those in COMPENSATION_STUCK or PARKED"`
+	Stuck      bool   `query:"stuck" doc:"Only those that a person should look at"`
 	OlderThan  string `query:"olderThan" maxLength:"32" doc:"Only those that began longer ago, such as 90s or 2h"`
 	SKU        string `query:"sku" maxLength:"128" doc:"Only those for this sku"`
 	Cursor     string `query:"cursor" maxLength:"512" doc:"The next of the page before"`
@@ -145,7 +146,7 @@ type listOutput struct {
 func (a *API) list(ctx context.Context, in *listInput) (*listOutput, error) {
 	f := postgres.Filter{
 		State: strings.ToUpper(in.State), Definition: in.Definition, Overdue: in.Overdue,
-		Stuck: in.Stuck, SKU: in.SKU, Limit: in.Limit + 1,
+		Version: in.Version, Stuck: in.Stuck, SKU: in.SKU, Limit: in.Limit + 1,
 	}
 	var err error
 	if in.OlderThan != "" {
@@ -168,14 +169,14 @@ func (a *API) list(ctx context.Context, in *listInput) (*listOutput, error) {
 	if len(sagas) > in.Limit {
 		sagas = sagas[:in.Limit]
 		last := sagas[in.Limit-1]
-		out.Body.Next = formatCursor(postgres.Cursor{StartedAt: last.StartedAt, ID: last.ID})
+		out.Body.Next = formatCursor(postgres.Cursor{StartedAt: last.StartedAt, ID: last.ID, Definition: last.Definition})
 	}
 	out.Body.Sagas = sagas
 	return out, nil
 }
 
 func formatCursor(c postgres.Cursor) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(c.StartedAt.UTC().Format(time.RFC3339Nano) + " " + c.ID))
+	return base64.RawURLEncoding.EncodeToString([]byte(c.StartedAt.UTC().Format(time.RFC3339Nano) + " " + c.Definition + "\x00" + c.ID))
 }
 
 func parseCursor(s string) (postgres.Cursor, error) {
@@ -183,17 +184,21 @@ func parseCursor(s string) (postgres.Cursor, error) {
 	if err != nil {
 		return postgres.Cursor{}, err
 	}
-	at, id, found := strings.Cut(string(raw), " ")
+	at, rest, _ := strings.Cut(string(raw), " ")
+	definition, id, found := strings.Cut(rest, "\x00")
 	if !found || id == "" {
 		return postgres.Cursor{}, errors.New("no id")
 	}
 	started, err := time.Parse(time.RFC3339Nano, at)
-	return postgres.Cursor{StartedAt: started, ID: id}, err
+	return postgres.Cursor{StartedAt: started, ID: id, Definition: definition}, err
 }
 
 type sagaInput struct {
-	ID string `path:"orderId" maxLength:"256" doc:"The key of the saga's messages: of an order saga, the order id"`
+	ID         string `path:"orderId" maxLength:"256" doc:"The key of the saga's messages: of an order saga, the order id"`
+	Definition string `query:"definition" maxLength:"128" doc:"Its definition, where several have a saga of this id"`
 }
+
+func (in sagaInput) ref() saga.Ref { return saga.Ref{Definition: in.Definition, ID: in.ID} }
 
 type sagaOutput struct {
 	Body Detail
@@ -209,6 +214,8 @@ type Detail struct {
 	Waits      []saga.Wait     `json:"waits,omitempty" doc:"What it waits for, and until when"`
 	Steps      []StepDetail    `json:"steps" nullable:"false" doc:"How far each step has come"`
 	Data       json.RawMessage `json:"data"`
+	Revision   int             `json:"revision" doc:"Transitions so far: what an intervention names to act on what was seen"`
+	Trouble    string          `json:"trouble,omitempty" doc:"Why a person should look at it"`
 	Stale      int             `json:"staleReplies,omitzero" doc:"Replies that were recorded and not applied"`
 	StartedAt  time.Time       `json:"startedAt"`
 	UpdatedAt  time.Time       `json:"updatedAt"`
@@ -228,7 +235,7 @@ type StepDetail struct {
 func (a *API) get(ctx context.Context, in *sagaInput) (*sagaOutput, error) {
 	ctx, cancel := context.WithTimeout(ctx, httpserver.RequestTimeout)
 	defer cancel()
-	state, lines, err := a.Store.Get(ctx, in.ID)
+	state, lines, err := a.Store.Get(ctx, in.ref())
 	if err != nil {
 		return nil, a.problem(err)
 	}
@@ -238,7 +245,7 @@ func (a *API) get(ctx context.Context, in *sagaInput) (*sagaOutput, error) {
 func (a *API) detail(s saga.State, lines []postgres.Line) Detail {
 	d := Detail{
 		ID: s.ID, Definition: s.Definition, Version: s.Version, State: a.Registry.StateName(s), Reason: s.Reason,
-		Steps: []StepDetail{}, Data: s.Data, Stale: s.Stale, StartedAt: s.StartedAt, UpdatedAt: s.UpdatedAt, Timeline: lines,
+		Steps: []StepDetail{}, Data: s.Data, Revision: s.Revision, Trouble: s.Trouble(), Stale: s.Stale, StartedAt: s.StartedAt, UpdatedAt: s.UpdatedAt, Timeline: lines,
 	}
 	if s.Phase.Ended() {
 		d.EndedAt = &s.EndedAt
@@ -247,6 +254,9 @@ func (a *API) detail(s saga.State, lines []postgres.Line) Detail {
 	if def, ok := a.Registry.Definition(s.Definition, s.Version); ok {
 		d.Waits = def.Waits(s)
 		for i, name := range def.StepNames() {
+			if i >= len(s.Steps) {
+				break // the definition was changed under its version
+			}
 			st := s.Steps[i]
 			status := string(st.Status)
 			if status == "" {
@@ -266,6 +276,8 @@ func (a *API) problem(err error) error {
 	switch {
 	case errors.Is(err, postgres.ErrNotFound):
 		return huma.Error404NotFound("there is no such saga")
+	case errors.Is(err, postgres.ErrSeveral):
+		return huma.Error409Conflict(err.Error() + "; name one with ?definition=")
 	case chassispg.Transient(err):
 		return httpserver.Unavailable("the database does not answer; try again shortly")
 	default:

@@ -47,7 +47,7 @@ func (a *API) registerInterventions(api huma.API) {
 			return a.intervene(ctx, in.Target, ended, func(o saga.Operator) saga.Input { return saga.Cancel{Operator: o} }, in.Body.Reason)
 		})
 	huma.Register(api, operation("force-saga", http.MethodPost, "/v1/sagas/{orderId}/force",
-		"End the saga without sending anything: for what was settled by hand"),
+		"End the saga at once, for what was settled by hand: the last word is sent, and nothing is waited for"),
 		func(ctx context.Context, in *forceInput) (*interventionOutput, error) {
 			return a.intervene(ctx, in.Target, answered, func(o saga.Operator) saga.Input { return saga.Force{Operator: o, End: in.Body.End} }, in.Body.Reason)
 		})
@@ -61,16 +61,19 @@ func (a *API) registerInterventions(api huma.API) {
 	huma.Register(api, operation("revoke-deadline", http.MethodDelete, "/v1/sagas/{orderId}/deadlines/{step}",
 		"Let a step wait for its reply alone"),
 		func(ctx context.Context, in *revokeInput) (*interventionOutput, error) {
-			return a.intervene(ctx, in.Target, answered, func(o saga.Operator) saga.Input { return saga.MoveDeadline{Operator: o, Step: in.Step} }, in.Reason)
+			return a.intervene(ctx, in.Target, answered, func(o saga.Operator) saga.Input { return saga.RevokeDeadline{Operator: o, Step: in.Step} }, in.Reason)
 		})
 }
 
 // Target names the saga to intervene in. It is exported because huma fills in
 // exported fields only, embedded ones too.
 type Target struct {
-	ID   string  `path:"orderId" maxLength:"256" doc:"The saga's id: of an order saga, the order id"`
-	Wait float64 `query:"wait" minimum:"0" maximum:"10" default:"2" doc:"Seconds to watch what comes of it before answering"`
+	ID         string  `path:"orderId" maxLength:"256" doc:"The saga's id: of an order saga, the order id"`
+	Definition string  `query:"definition" maxLength:"128" doc:"Its definition, where several have a saga of this id"`
+	Wait       float64 `query:"wait" minimum:"0" maximum:"10" default:"2" doc:"Seconds to watch what comes of it before answering"`
 }
+
+func (t Target) ref() saga.Ref { return saga.Ref{Definition: t.Definition, ID: t.ID} }
 
 type retryInput struct {
 	Target
@@ -136,7 +139,7 @@ func (a *API) intervene(ctx context.Context, target Target, aim aim, input func(
 	actor := admin.Actor(ctx)
 	operator := saga.Operator{ID: uuid.Must(uuid.NewV7()), Actor: actor, Reason: reason}
 	began := time.Now()
-	if err := a.Store.Intervene(ctx, id, input(operator), began); err != nil {
+	if err := a.Store.Intervene(ctx, target.ref(), input(operator), a.Store.Now()); err != nil {
 		return nil, a.problem(err)
 	}
 	a.Log.Info("operator intervened", "saga", id, "actor", actor, "input", fmt.Sprintf("%T", input(operator)), "reason", reason)
@@ -144,7 +147,7 @@ func (a *API) intervene(ctx context.Context, target Target, aim aim, input func(
 	defer cancel()
 	for {
 		// Not with the watch's time: the answer is due even when that is over.
-		state, lines, err := a.Store.Get(ctx, id)
+		state, lines, err := a.Store.Get(ctx, target.ref())
 		if err != nil {
 			return nil, a.problem(err)
 		}
@@ -215,6 +218,10 @@ func refusal(err error) error {
 	switch {
 	case errors.Is(err, saga.ErrEnded):
 		return huma.Error409Conflict("the saga has ended; cancel still undoes a completed one")
+	case errors.Is(err, saga.ErrMoved):
+		return huma.Error412PreconditionFailed("the saga has changed since; GET it and look again")
+	case errors.Is(err, saga.ErrBadDeadline):
+		return invalid("body.to", "must be between a day ago and ten years from now", nil)
 	case errors.Is(err, saga.ErrNotWaiting):
 		return huma.Error409Conflict("that step waits for nothing; GET the saga to see what it waits for")
 	case errors.Is(err, saga.ErrParked):

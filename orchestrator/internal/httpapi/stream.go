@@ -40,10 +40,10 @@ func (a *API) stream(ctx context.Context, in *sagaInput, send sse.Sender) {
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
 	for seen := 0; ; {
-		revision, err := a.Store.Revision(ctx, in.ID)
+		revision, err := a.Store.Revision(ctx, in.ref())
 		over := false
 		if err == nil && revision > seen {
-			over, err = a.tell(ctx, in.ID, &seen, send)
+			over, err = a.tell(ctx, in.ref(), &seen, send)
 		}
 		if err != nil {
 			_ = send.Data(Trouble{Detail: a.problem(err).Error()}) // the client may be gone
@@ -64,8 +64,8 @@ func (a *API) stream(ctx context.Context, in *sagaInput, send sse.Sender) {
 
 // tell sends what is new since seen. It is over when the saga has ended, or the
 // client is gone.
-func (a *API) tell(ctx context.Context, id string, seen *int, send sse.Sender) (over bool, err error) {
-	state, lines, err := a.Store.Get(ctx, id)
+func (a *API) tell(ctx context.Context, ref saga.Ref, seen *int, send sse.Sender) (over bool, err error) {
+	state, lines, err := a.Store.Get(ctx, ref)
 	if err != nil {
 		return false, err
 	}

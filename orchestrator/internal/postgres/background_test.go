@@ -10,8 +10,8 @@ import (
 
 	chassis "waybill/chassis/postgres"
 	"waybill/contracts"
+	"waybill/orchestrator/internal/ordersaga"
 	"waybill/orchestrator/internal/postgres"
-	"waybill/orchestrator/ordersaga"
 	"waybill/orchestrator/saga"
 	"waybill/outbox"
 )
@@ -33,13 +33,13 @@ func TestOnlySagasThatEndedLongAgoExpire(t *testing.T) {
 	n, err := s.Expire(t.Context(), start.Add(time.Minute), 10)
 	require.NoError(t, err)
 	require.Equal(t, 1, n)
-	_, _, err = s.Get(t.Context(), "1")
+	_, _, err = s.Get(t.Context(), saga.Ref{ID: "1"})
 	require.ErrorIs(t, err, postgres.ErrNotFound)
 	var lines int
 	require.NoError(t, s.Pool.QueryRow(t.Context(), "select count(*) from saga_transitions where saga_id = '1'").Scan(&lines))
 	require.Zero(t, lines)
 	for _, id := range []string{"2", "3"} {
-		_, _, err = s.Get(t.Context(), id)
+		_, _, err = s.Get(t.Context(), saga.Ref{ID: id})
 		require.NoError(t, err)
 	}
 	n, err = s.Expire(t.Context(), start.Add(time.Minute), 10)
@@ -64,10 +64,10 @@ func TestADeadlineThatCannotBeActedOnHoldsUpNoOther(t *testing.T) {
 	n, err := s.ApplyDue(t.Context(), late, 10)
 	require.NoError(t, err)
 	require.Equal(t, 2, n)
-	state, _, err := s.Get(t.Context(), "2")
+	state, _, err := s.Get(t.Context(), saga.Ref{ID: "2"})
 	require.NoError(t, err)
 	require.Equal(t, 2, state.Steps[1].Attempt)
-	state, _, err = s.Get(t.Context(), "1")
+	state, _, err = s.Get(t.Context(), saga.Ref{ID: "1"})
 	require.NoError(t, err)
 	require.Equal(t, 1, state.Revision, "unchanged")
 	n, err = s.ApplyDue(t.Context(), late, 10)
@@ -106,11 +106,11 @@ func TestOfTwoConcurrentBatchesOneWinsAndTheOtherWritesNothing(t *testing.T) {
 	require.ErrorContains(t, failure, "another transaction was faster")
 	require.True(t, chassis.Transient(failure), "it is worth another try")
 
-	_, lines, err := s.Get(t.Context(), "1")
+	_, lines, err := s.Get(t.Context(), saga.Ref{ID: "1"})
 	require.NoError(t, err)
 	require.Len(t, lines, 2)
 	apply(t, s, start, reply())
-	state, _, err := s.Get(t.Context(), "1")
+	state, _, err := s.Get(t.Context(), saga.Ref{ID: "1"})
 	require.NoError(t, err)
 	require.Equal(t, 1, state.Stale, "tried again, it finds the step done")
 }

@@ -13,8 +13,8 @@ import (
 	"waybill/contracts"
 	"waybill/devstack/pgtest"
 	"waybill/migrations"
+	"waybill/orchestrator/internal/ordersaga"
 	"waybill/orchestrator/internal/postgres"
-	"waybill/orchestrator/ordersaga"
 	"waybill/orchestrator/saga"
 	"waybill/outbox"
 	"waybill/outbox/inbox"
@@ -83,7 +83,7 @@ func carry(b *testing.B, s *postgres.Store, from, n int64) {
 			require.NoError(b, err)
 			decoded, err := contracts.Decode(r.Payload, func(name string) string { return r.Headers[name] })
 			require.NoError(b, err)
-			events[i] = postgres.Event{Saga: r.Key, Input: ordersaga.Message(decoded, r.Payload, "")}
+			events[i] = postgres.Event{Input: ordersaga.Message(decoded, r.Payload, "")}
 			entries[i] = inbox.Entry{EventID: r.EventID, Delivery: inbox.Delivery{Topic: r.Topic, Offset: order}}
 		}
 		require.NoError(b, pgx.BeginFunc(b.Context(), s.Pool, func(tx pgx.Tx) (err error) {

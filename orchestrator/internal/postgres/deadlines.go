@@ -3,8 +3,10 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"waybill/orchestrator/saga"
@@ -17,72 +19,187 @@ import (
 // A saga whose definition is not registered here is for an orchestrator that
 // knows it; only when nobody took it for a while is it looked at, to be parked.
 const dueSQL = `
-select ` + columns + `
+select ` + columns + `, coalesce(trouble = $6, false) as unsent
 from sagas
-where deadline <= $1
+where deadline <= coalesce($1, now())
   and (exists (select from unnest($2::text[], $3::int[]) as known (d, v) where d = definition and v = version)
-       or phase <> 'PARKED' and deadline <= $4)
+       or phase <> 'PARKED' and deadline <= coalesce($1, now()) - $4::interval)
 order by deadline limit $5
 for update skip locked`
 
-// unclaimed is how long a saga of an unknown definition may be overdue before it is parked.
-const unclaimed = time.Minute
+const (
+	// unclaimed is how long a saga of an unknown definition may be overdue before it is parked.
+	unclaimed = time.Minute
+	// lookAgain is when a saga whose commands have not left is looked at again.
+	lookAgain = 15 * time.Second
+	// unsentTrouble is the trouble of such a saga.
+	unsentTrouble = "a command has not left this database's outbox: its deadlines wait; see explain"
+)
 
-// ApplyDue acts on at most limit deadlines that have passed, in one
-// transaction, and returns how many sagas it took.
+// due is a saga whose deadline has passed.
+type due struct {
+	state saga.State
+	// unsent says that its commands had not left the outbox when it was looked at last.
+	unsent bool
+}
+
+// ApplyDue acts on the deadlines of at most limit sagas that have passed at now
+// (the zero time: by the database's clock), in one transaction, and returns how
+// many sagas it took.
 func (s *Store) ApplyDue(ctx context.Context, now time.Time, limit int) (int, error) {
-	taken := 0
+	taken, report := 0, func() {}
 	err := pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
-		names, versions := s.known()
-		rows, err := tx.Query(ctx, dueSQL, now, names, versions, now.Add(-unclaimed), limit)
+		list, at, err := s.due(ctx, tx, now, limit)
 		if err != nil {
 			return err
 		}
-		due, err := states(rows)
-		if err != nil {
-			return err
+		taken = len(list)
+		if taken == 0 {
+			return nil
 		}
-		taken = len(due)
-		return s.applyDue(ctx, tx, due, now)
+		report, err = s.applyDue(ctx, tx, list, at)
+		return err
 	})
 	if err != nil {
 		return 0, fmt.Errorf("act on deadlines: %w", err)
 	}
+	report()
 	return taken, nil
 }
 
-func (s *Store) applyDue(ctx context.Context, tx pgx.Tx, due []saga.State, now time.Time) error {
-	loaded := make(Loaded, len(due))
-	for _, state := range due {
-		loaded[state.ID] = state
+func (s *Store) due(ctx context.Context, tx pgx.Tx, now time.Time, limit int) (list []due, at time.Time, err error) {
+	names, versions := s.known()
+	var batch pgx.Batch
+	var clock time.Time
+	batch.Queue("select clock_timestamp()").QueryRow(func(row pgx.Row) error { return row.Scan(&clock) })
+	batch.Queue(dueSQL, unlessZero(now), names, versions, unclaimed, limit, unsentTrouble).Query(func(rows pgx.Rows) error {
+		list, err = pgx.CollectRows(rows, func(r pgx.CollectableRow) (due, error) {
+			one, err := pgx.RowToStructByName[dueRow](r)
+			if err != nil {
+				return due{}, err
+			}
+			state, err := one.state()
+			return due{state, one.Unsent}, err
+		})
+		return err
+	})
+	asked := time.Now()
+	if err := tx.SendBatch(ctx, &batch).Close(); err != nil {
+		return nil, at, err
+	}
+	s.clock.set(clock, asked, time.Now())
+	if now.IsZero() {
+		now = clock
+	}
+	return list, now, nil
+}
+
+type dueRow struct {
+	row
+	Unsent bool
+}
+
+func (s *Store) applyDue(ctx context.Context, tx pgx.Tx, list []due, now time.Time) (report func(), err error) {
+	waits, err := unsent(ctx, tx, list, now)
+	if err != nil {
+		return nil, err
+	}
+	loaded := make(Loaded, len(list))
+	for _, d := range list {
+		loaded[d.state.ID] = append(loaded[d.state.ID], d.state)
 	}
 	w := s.work(loaded)
-	var refused []string
-	for _, state := range due {
-		if err := w.apply(Event{Saga: state.ID, Input: saga.Due{}}, now); err != nil {
-			s.Log.Error("deadline cannot be acted on", "saga", state.ID, "definition", state.Definition, "error", err)
-			refused = append(refused, state.ID)
+	var later postponed
+	for _, d := range list {
+		ref := d.state.Ref()
+		missing := waits.of(d.state, now)
+		in := saga.Due{Unsent: missing, Restart: d.unsent}
+		if err := w.apply(Event{Ref: ref, Input: in}, now); err != nil {
+			s.Log.Error("deadline cannot be acted on", "saga", ref.String(), "error", err)
+			later.add(ref, now.Add(unclaimed), saga.Text("its deadline cannot be acted on: "+err.Error()))
+		} else if len(missing) > 0 {
+			later.add(ref, now.Add(lookAgain), unsentTrouble)
 		}
 	}
 	var writes pgx.Batch
-	if len(refused) > 0 {
-		writes.Queue(postponeSQL, refused, now.Add(unclaimed))
-	}
 	if err := w.save(&writes); err != nil {
-		return err
+		return nil, err
 	}
+	later.queue(&writes)
 	if err := outbox.Queue(&writes, w.messages...); err != nil {
-		return err
+		return nil, err
 	}
-	return tx.SendBatch(ctx, &writes).Close()
+	return w.report, tx.SendBatch(ctx, &writes).Close()
 }
 
-// A definition that cannot make a command must not hold up the other sagas.
-const postponeSQL = `update sagas set deadline = $2 where id = any ($1)`
+// postponed are sagas that are looked at again later, without a line in their
+// histories: nothing has happened to them.
+type postponed struct {
+	ids, definitions, why []string
+	until                 []time.Time
+}
+
+func (p *postponed) add(ref saga.Ref, until time.Time, why string) {
+	p.ids, p.definitions = append(p.ids, ref.ID), append(p.definitions, ref.Definition)
+	p.until, p.why = append(p.until, until), append(p.why, why)
+}
+
+const postponeSQL = `
+update sagas s set deadline = n.until, trouble = n.why
+from unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[]) as n (id, definition, until, why)
+where s.id = n.id and s.definition = n.definition and s.deadline is not null`
+
+func (p *postponed) queue(writes *pgx.Batch) {
+	if len(p.ids) > 0 {
+		writes.Queue(postponeSQL, p.ids, p.definitions, p.until, p.why)
+	}
+}
+
+// A command that was published, or discarded by an operator, has had its chance.
+// Rows are found by key, which is indexed; of the sagas that are due there are few.
+const unsentSQL = `
+select event_id from outbox_status
+where key = any ($1) and event_id = any ($2) and status not in ('published', 'discarded')`
+
+// unsentCommands are commands that have not left the outbox.
+type unsentCommands map[uuid.UUID]bool
+
+// unsent looks for the commands whose answers are overdue in the outbox. Nobody
+// keeps the saga waiting who was never asked: the relay may be paused, the topic
+// may be missing or forbidden, the broker may be down.
+func unsent(ctx context.Context, tx pgx.Tx, list []due, now time.Time) (unsentCommands, error) {
+	var keys []string
+	var ids []uuid.UUID
+	for _, d := range list {
+		if overdue := d.state.Overdue(now); len(overdue) > 0 {
+			keys, ids = append(keys, d.state.ID), append(ids, overdue...)
+		}
+	}
+	found := unsentCommands{}
+	if len(ids) == 0 {
+		return found, nil
+	}
+	rows, err := tx.Query(ctx, unsentSQL, keys, ids)
+	if err != nil {
+		return nil, fmt.Errorf("look for commands in the outbox: %w", err)
+	}
+	var id uuid.UUID
+	if _, err = pgx.ForEachRow(rows, []any{&id}, func() error { found[id] = true; return nil }); err != nil {
+		return nil, fmt.Errorf("look for commands in the outbox: %w", err)
+	}
+	return found, nil
+}
+
+func (u unsentCommands) of(s saga.State, now time.Time) []uuid.UUID {
+	if len(u) == 0 {
+		return nil
+	}
+	return slices.DeleteFunc(s.Overdue(now), func(id uuid.UUID) bool { return !u[id] })
+}
 
 // Those parked sagas that wait for nothing else are found by no deadline.
 const wakeSQL = `
-update sagas set deadline = $1
+update sagas set deadline = coalesce($1, now())
 where phase = 'PARKED' and deadline = 'infinity'
   and exists (select from unnest($2::text[], $3::int[]) as known (d, v) where d = definition and v = version)`
 
@@ -90,7 +207,7 @@ where phase = 'PARKED' and deadline = 'infinity'
 // so that they go on, and returns how many.
 func (s *Store) WakeParked(ctx context.Context, now time.Time) (int, error) {
 	names, versions := s.known()
-	tag, err := s.Pool.Exec(ctx, wakeSQL, now, names, versions)
+	tag, err := s.Pool.Exec(ctx, wakeSQL, unlessZero(now), names, versions)
 	if err != nil {
 		return 0, fmt.Errorf("wake parked sagas: %w", err)
 	}

@@ -9,13 +9,13 @@ import (
 // Walks sagas_started from its old end; several orchestrators take other rows.
 const expireSQL = `
 with old as (
-    select id from sagas
+    select id, definition from sagas
     where started_at < $1 and ended_at < $1 and deadline is null
     order by started_at, id limit $2 for update skip locked
 ), forgotten as (
-    delete from saga_transitions t using old where t.saga_id = old.id
+    delete from saga_transitions t using old where t.saga_id = old.id and t.definition = old.definition
 )
-delete from sagas s using old where s.id = old.id`
+delete from sagas s using old where s.id = old.id and s.definition = old.definition`
 
 // Expire forgets at most limit sagas that ended before a time, histories
 // included, and returns how many.

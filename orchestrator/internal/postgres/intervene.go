@@ -15,10 +15,11 @@ import (
 )
 
 // Intervene applies what an operator wants to one saga, in a transaction of
-// its own. The errors are ErrNotFound and those of the engine.
-func (s *Store) Intervene(ctx context.Context, id string, in saga.Input, now time.Time) error {
+// its own. A ref without a definition is the only saga of its id. The errors are
+// ErrNotFound, ErrSeveral and those of the engine.
+func (s *Store) Intervene(ctx context.Context, ref saga.Ref, in saga.Input, now time.Time) error {
 	for {
-		err := s.intervene(ctx, id, in, now)
+		err := s.intervene(ctx, ref, in, now)
 		if !conflict(err) || ctx.Err() != nil {
 			return err
 		}
@@ -32,34 +33,40 @@ func conflict(err error) bool {
 	return ok && pgErr.Code == "40001" // serialization_failure
 }
 
-func (s *Store) intervene(ctx context.Context, id string, in saga.Input, now time.Time) error {
-	err := pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
-		return s.apply(ctx, tx, Event{Saga: id, Input: in}, now)
+func (s *Store) intervene(ctx context.Context, ref saga.Ref, in saga.Input, now time.Time) error {
+	var report func()
+	err := pgx.BeginFunc(ctx, s.people(), func(tx pgx.Tx) error {
+		decided, err := s.apply(ctx, tx, Event{Ref: ref, Input: in}, now)
+		report = decided.Report
+		return err
 	})
-	if errors.Is(err, saga.ErrUnknownSaga) {
-		return ErrNotFound
-	}
 	if err != nil {
 		return fmt.Errorf("intervene: %w", err)
 	}
+	report()
 	return nil
 }
 
 // apply applies one event inside tx, with the messages that it causes.
-func (s *Store) apply(ctx context.Context, tx pgx.Tx, e Event, now time.Time) error {
+func (s *Store) apply(ctx context.Context, tx pgx.Tx, e Event, now time.Time) (Decided, error) {
 	var reads, writes pgx.Batch
-	loaded := s.Load(&reads, []string{e.Saga})
+	loaded := s.Load(&reads, []string{e.Ref.ID})
 	if err := tx.SendBatch(ctx, &reads).Close(); err != nil {
-		return err
+		return Decided{}, err
 	}
-	messages, err := s.Decide(&writes, loaded, []Event{e}, now)
+	state, err := only(loaded[e.Ref.ID], e.Ref)
+	if err != nil {
+		return Decided{}, err
+	}
+	e.Ref = state.Ref()
+	decided, err := s.Decide(&writes, loaded, []Event{e}, now, nil)
 	if err == nil {
-		err = outbox.Queue(&writes, messages...)
+		err = outbox.Queue(&writes, decided.Messages...)
 	}
 	if err != nil {
-		return err
+		return Decided{}, err
 	}
-	return tx.SendBatch(ctx, &writes).Close()
+	return decided, tx.SendBatch(ctx, &writes).Close()
 }
 
 // OutboxRow is what became of a message in a service's outbox.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"waybill/orchestrator/saga"
@@ -25,12 +26,14 @@ type row struct {
 	Stale      int
 	Held       []byte
 	Trace      string
+	Extra      []byte
+	StartID    *uuid.UUID
 	StartedAt  time.Time
 	UpdatedAt  time.Time
 	EndedAt    *time.Time
 }
 
-const columns = `id, definition, version, phase, parked_from, stage, steps, data, reason, revision, stale, held, trace, started_at, updated_at, ended_at`
+const columns = `id, definition, version, phase, parked_from, stage, steps, data, reason, revision, stale, held, trace, extra, start_id, started_at, updated_at, ended_at`
 
 // Without a lock: sagas of a batch are hardly ever changed by anyone else, and
 // a lock writes to each row. What save queues finds out if one was.
@@ -38,8 +41,8 @@ const loadSQL = `
 select ` + columns + `
 from sagas where id = any ($1)`
 
-// Loaded are sagas by id, as [Store.Load] found them.
-type Loaded map[string]saga.State
+// Loaded are sagas by id, as [Store.Load] found them: of each definition one at most.
+type Loaded map[string][]saga.State
 
 // Load queues a read of those of the sagas that exist, and returns what it will have found when the batch has been sent.
 func (*Store) Load(batch *pgx.Batch, ids []string) Loaded {
@@ -50,7 +53,7 @@ func (*Store) Load(batch *pgx.Batch, ids []string) Loaded {
 			return fmt.Errorf("load sagas: %w", err)
 		}
 		for _, s := range found {
-			loaded[s.ID] = s
+			loaded[s.ID] = append(loaded[s.ID], s)
 		}
 		return nil
 	})
@@ -78,6 +81,16 @@ func (r row) state() (saga.State, error) {
 	}
 	if r.EndedAt != nil {
 		s.EndedAt = r.EndedAt.UTC()
+	}
+	if r.StartID != nil {
+		s.StartID = *r.StartID
+	}
+	if r.Extra != nil {
+		var extra rare
+		if err := json.Unmarshal(r.Extra, &extra); err != nil {
+			return s, fmt.Errorf("extra of saga %s: %w", r.ID, err)
+		}
+		s.StartBy, s.CancelRefused = extra.StartBy, extra.CancelRefused
 	}
 	if err := json.Unmarshal(r.Steps, &s.Steps); err != nil {
 		return s, fmt.Errorf("steps of saga %s: %w", r.ID, err)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,12 +18,37 @@ import (
 // ErrNotFound says that there is no saga with the given id.
 var ErrNotFound = errors.New("no such saga")
 
+// ErrSeveral says that sagas of several definitions have the given id; the
+// error names them.
+var ErrSeveral = errors.New("several definitions have a saga of this id")
+
+// only is the saga that a ref means: one without a definition means the only
+// saga of its id.
+func only(found []saga.State, ref saga.Ref) (saga.State, error) {
+	var fit []saga.State
+	var names []string
+	for _, s := range found {
+		if ref.Definition == "" || ref.Definition == s.Definition {
+			fit, names = append(fit, s), append(names, s.Definition)
+		}
+	}
+	switch len(fit) {
+	case 0:
+		return saga.State{}, ErrNotFound
+	case 1:
+		return fit[0], nil
+	}
+	slices.Sort(names)
+	return saga.State{}, fmt.Errorf("%w: %s", ErrSeveral, strings.Join(names, ", "))
+}
+
 // Filter chooses sagas for List; zero fields choose all.
 type Filter struct {
 	State      string        // as people call it
 	Definition string        // its name
+	Version    int           // of its definition
 	Overdue    bool          // its deadline has passed
-	Stuck      bool          // COMPENSATION_STUCK or PARKED
+	Stuck      bool          // a person should look at it
 	OlderThan  time.Duration // begun longer ago
 	SKU        string        // the sku in the saga's data
 	After      Cursor        // begun before the one that the cursor names
@@ -31,8 +57,9 @@ type Filter struct {
 
 // Cursor is a place in the list of sagas, newest first.
 type Cursor struct {
-	StartedAt time.Time
-	ID        string
+	StartedAt  time.Time
+	ID         string
+	Definition string
 }
 
 // Summary is one line of a list of sagas.
@@ -45,13 +72,14 @@ type Summary struct {
 	Attempt    int        `json:"attempt,omitzero"`
 	Deadline   *time.Time `json:"deadline,omitempty" doc:"When the saga acts unless a reply comes first"`
 	Reason     string     `json:"reason,omitempty" doc:"Why it is being undone, or was"`
+	Trouble    string     `json:"trouble,omitempty" doc:"Why a person should look at it"`
 	StartedAt  time.Time  `json:"startedAt"`
 	UpdatedAt  time.Time  `json:"updatedAt"`
 	EndedAt    *time.Time `json:"endedAt,omitempty"`
 }
 
 const summaryColumns = `id, definition, version, state, step, attempt, nullif(deadline, 'infinity') as deadline,
-       reason, started_at, updated_at, ended_at`
+       reason, coalesce(trouble, '') as trouble, started_at, updated_at, ended_at`
 
 // List returns sagas, newest first. Its conditions are only those asked for,
 // so that each filter is served by the index made for it: overdue and open
@@ -68,17 +96,17 @@ func (s *Store) List(ctx context.Context, f Filter, now time.Time) ([]Summary, e
 	}
 	when(f.State != "", "state = @state", "state", f.State)
 	when(f.State == string(saga.Running) || f.State == string(saga.Compensating), "deadline is not null", "", nil)
-	when(f.Stuck || f.State == string(saga.CompensationStuck) || f.State == string(saga.Parked),
-		"phase in ('COMPENSATION_STUCK', 'PARKED')", "", nil)
+	when(f.Stuck || f.State == string(saga.CompensationStuck) || f.State == string(saga.Parked), "trouble is not null", "", nil)
 	when(f.Definition != "", "definition = @definition", "definition", f.Definition)
+	when(f.Version > 0, "version = @version", "version", f.Version)
 	when(f.Overdue, "deadline < @now", "now", now)
 	when(f.OlderThan > 0, "started_at < @before", "before", now.Add(-f.OlderThan))
 	when(f.SKU != "", "data ->> 'sku' = @sku", "sku", f.SKU)
-	when(f.After.ID != "", "(started_at, id) < (@after, @id)", "after", f.After.StartedAt)
-	args["id"] = f.After.ID
+	when(f.After.ID != "", "(started_at, id) <= (@after, @id) and (started_at, id, definition) < (@after, @id, @name)", "after", f.After.StartedAt)
+	args["id"], args["name"] = f.After.ID, f.After.Definition
 	sql := "select " + summaryColumns + "\nfrom sagas where " + strings.Join(where, " and ") +
-		"\norder by started_at desc, id desc limit @limit"
-	rows, err := s.Pool.Query(ctx, sql, args)
+		"\norder by started_at desc, id desc, definition desc limit @limit"
+	rows, err := s.people().Query(ctx, sql, args)
 	if err != nil {
 		return nil, fmt.Errorf("list sagas: %w", err)
 	}
@@ -93,7 +121,7 @@ func (s *Store) List(ctx context.Context, f Filter, now time.Time) ([]Summary, e
 type Line struct {
 	Seq       int        `json:"seq"`
 	At        time.Time  `json:"at"`
-	Kind      string     `json:"kind" doc:"started, replied, late_reply, stale_reply, timed_out, cancel_requested, intervened, parked or unparked"`
+	Kind      string     `json:"kind" doc:"started, replied, late_reply, stale_reply, timed_out, postponed, cancel_requested, intervened, held, resumed, parked or unparked"`
 	From      string     `json:"from,omitempty" doc:"The state before"`
 	To        string     `json:"to" doc:"The state after"`
 	Step      string     `json:"step,omitempty"`
@@ -114,19 +142,21 @@ type Sent struct {
 	Attempt int       `json:"attempt"`
 }
 
-const oneSQL = `select ` + columns + ` from sagas where id = $1`
+const oneSQL = `select ` + columns + ` from sagas where id = $1 and ($2 = '' or definition = $2)`
 
 const linesSQL = `
 select seq, at, kind, from_state, to_state, step, cause_id, cause_type, actor, note, commands
-from saga_transitions where saga_id = $1 order by seq`
+from saga_transitions where saga_id = $1 and definition = $2 order by seq`
 
-// Get returns a saga and its history as they were at one moment.
-func (s *Store) Get(ctx context.Context, id string) (saga.State, []Line, error) {
+// Get returns a saga and its history as they were at one moment. A ref without
+// a definition is the only saga of its id; the errors are ErrNotFound and
+// ErrSeveral.
+func (s *Store) Get(ctx context.Context, ref saga.Ref) (saga.State, []Line, error) {
 	var state saga.State
 	var lines []Line
 	snapshot := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
-	err := pgx.BeginTxFunc(ctx, s.Pool, snapshot, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, oneSQL, id)
+	err := pgx.BeginTxFunc(ctx, s.people(), snapshot, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, oneSQL, ref.ID, ref.Definition)
 		if err != nil {
 			return err
 		}
@@ -134,18 +164,17 @@ func (s *Store) Get(ctx context.Context, id string) (saga.State, []Line, error) 
 		if err != nil {
 			return err
 		}
-		if len(found) == 0 {
-			return ErrNotFound
+		if state, err = only(found, ref); err != nil {
+			return err
 		}
-		state = found[0]
-		if rows, err = tx.Query(ctx, linesSQL, id); err != nil {
+		if rows, err = tx.Query(ctx, linesSQL, state.ID, state.Definition); err != nil {
 			return err
 		}
 		lines, err = pgx.CollectRows(rows, scanLine)
 		return err
 	})
 	if err != nil {
-		return saga.State{}, nil, fmt.Errorf("read saga %s: %w", id, err)
+		return saga.State{}, nil, fmt.Errorf("read saga %s: %w", ref.ID, err)
 	}
 	for i := range lines {
 		if i > 0 {
@@ -155,17 +184,22 @@ func (s *Store) Get(ctx context.Context, id string) (saga.State, []Line, error) 
 	return state, lines, nil
 }
 
-// Revision returns how many transitions a saga has had; ErrNotFound if there is none.
-func (s *Store) Revision(ctx context.Context, id string) (int, error) {
-	var revision int
-	err := s.Pool.QueryRow(ctx, "select revision from sagas where id = $1", id).Scan(&revision)
-	if errors.Is(err, pgx.ErrNoRows) {
-		err = ErrNotFound
-	}
+// Revision returns how many transitions a saga has had. A ref without a
+// definition is the only saga of its id; the errors are ErrNotFound and
+// ErrSeveral.
+func (s *Store) Revision(ctx context.Context, ref saga.Ref) (int, error) {
+	rows, err := s.people().Query(ctx, "select id, definition, revision from sagas where id = $1", ref.ID)
 	if err != nil {
-		return 0, fmt.Errorf("look for news of saga %s: %w", id, err)
+		return 0, fmt.Errorf("look for news of saga %s: %w", ref.ID, err)
 	}
-	return revision, nil
+	found, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) (one saga.State, err error) {
+		return one, r.Scan(&one.ID, &one.Definition, &one.Revision)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("look for news of saga %s: %w", ref.ID, err)
+	}
+	one, err := only(found, ref)
+	return one.Revision, err
 }
 
 func scanLine(r pgx.CollectableRow) (Line, error) {

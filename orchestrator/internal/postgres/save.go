@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -15,41 +16,47 @@ import (
 )
 
 // openUntil is the column deadline: a saga that has not ended always has one.
-const openUntil = `case when n.phase in ('COMPLETED', 'CANCELLED') then null else coalesce(n.deadline, 'infinity') end`
+const openUntil = `case when n.phase in ('COMPLETED', 'CANCELLED', 'NOT_STARTED') then n.deadline else coalesce(n.deadline, 'infinity') end`
 
 const insertSQL = `
 insert into sagas (id, revision, definition, version, phase, state, step, attempt, deadline, reason, stale, stage,
-                   steps, data, parked_from, held, started_at, updated_at, ended_at, trace)
+                   steps, data, parked_from, held, started_at, updated_at, ended_at, extra, trouble,
+                   trace, start_id, partition)
 select id, revision, definition, version, phase, state, step, attempt, ` + openUntil + `, reason, stale, stage,
-       steps, data, parked_from, held, started_at, updated_at, ended_at, trace
+       steps, data, parked_from, held, started_at, updated_at, ended_at, extra, trouble,
+       trace, start_id, partition
 from unnest($1::text[], $2::int[], $3::text[], $4::int[], $5::text[], $6::text[], $7::text[], $8::int[],
             $9::timestamptz[], $10::text[], $11::int[], $12::int[], $13::jsonb[], $14::jsonb[], $15::text[],
-            $16::jsonb[], $17::timestamptz[], $18::timestamptz[], $19::timestamptz[], $20::text[])
+            $16::jsonb[], $17::timestamptz[], $18::timestamptz[], $19::timestamptz[], $20::jsonb[], $21::text[],
+            $22::text[], $23::uuid[], $24::int[])
   as n (id, revision, definition, version, phase, state, step, attempt, deadline, reason, stale, stage,
-        steps, data, parked_from, held, started_at, updated_at, ended_at, trace)`
+        steps, data, parked_from, held, started_at, updated_at, ended_at, extra, trouble, trace, start_id, partition)`
 
 // A saga that was changed since it was loaded has another revision: its row is
 // not updated, and the statement fails. $17, when the saga began, never
-// changes: here it is left out.
+// changes: here it is left out. The version and the start of a saga that only a
+// cancellation had come for are those of the message that starts it.
 const updateSQL = `
 with changed as (
 update sagas s
-set revision = n.revision, phase = n.phase, state = n.state, step = n.step, attempt = n.attempt,
+set revision = n.revision, version = n.version, phase = n.phase, state = n.state, step = n.step, attempt = n.attempt,
     deadline = ` + openUntil + `, reason = n.reason, stale = n.stale, stage = n.stage, steps = n.steps, data = n.data,
-    parked_from = n.parked_from, held = n.held, updated_at = n.updated_at, ended_at = n.ended_at
+    parked_from = n.parked_from, held = n.held, updated_at = n.updated_at, ended_at = n.ended_at,
+    extra = n.extra, trouble = n.trouble, start_id = coalesce(s.start_id, n.start_id)
 from unnest($1::text[], $2::int[], $3::text[], $4::int[], $5::text[], $6::text[], $7::text[], $8::int[],
             $9::timestamptz[], $10::text[], $11::int[], $12::int[], $13::jsonb[], $14::jsonb[], $15::text[],
-            $16::jsonb[], $17::timestamptz[], $18::timestamptz[], $19::timestamptz[], $20::int[])
+            $16::jsonb[], $17::timestamptz[], $18::timestamptz[], $19::timestamptz[], $20::jsonb[], $21::text[],
+            $22::uuid[], $23::int[])
   as n (id, revision, definition, version, phase, state, step, attempt, deadline, reason, stale, stage,
-        steps, data, parked_from, held, started_at, updated_at, ended_at, seen)
-where s.id = n.id and s.revision = n.seen
+        steps, data, parked_from, held, started_at, updated_at, ended_at, extra, trouble, start_id, seen)
+where s.id = n.id and s.definition = n.definition and s.revision = n.seen
 returning 1)
 select inbox_expect(count(*), cardinality($1)) from changed`
 
 const historySQL = `
-insert into saga_transitions (saga_id, seq, at, kind, from_state, to_state, step, cause_id, cause_type, actor, note, commands)
-select * from unnest($1::text[], $2::int[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[],
-                     $8::uuid[], $9::text[], $10::text[], $11::text[], $12::jsonb[])`
+insert into saga_transitions (saga_id, definition, seq, at, kind, from_state, to_state, step, cause_id, cause_type, actor, note, commands)
+select * from unnest($1::text[], $2::text[], $3::int[], $4::timestamptz[], $5::text[], $6::text[], $7::text[], $8::text[],
+                     $9::uuid[], $10::text[], $11::text[], $12::text[], $13::jsonb[])`
 
 // save queues what writes the changed sagas and the history.
 func (w *work) save(batch *pgx.Batch) error {
@@ -58,23 +65,26 @@ func (w *work) save(batch *pgx.Batch) error {
 	}
 	// In the order of the ids, so that two batches that share sagas wait for each
 	// other and do not deadlock.
-	slices.Sort(w.changed)
+	slices.SortFunc(w.changed, func(a, b saga.Ref) int {
+		return cmp.Or(strings.Compare(a.ID, b.ID), strings.Compare(a.Definition, b.Definition))
+	})
 	var fresh, known table
 	var seen []int32
-	for _, id := range w.changed {
-		state, into := w.sagas[id], &fresh
-		if before, ok := w.before[id]; ok {
+	for _, ref := range w.changed {
+		state, into := w.sagas[ref], &fresh
+		if before, ok := w.before[ref]; ok {
 			into, seen = &known, append(seen, int32(before))
 		}
+		into.partitions = append(into.partitions, w.partitions[ref])
 		if err := into.add(w.store.Registry, state); err != nil {
 			return err
 		}
 	}
 	if fresh.len() > 0 {
-		batch.Queue(insertSQL, append(fresh.args(), fresh.traces)...)
+		batch.Queue(insertSQL, append(fresh.args(), fresh.traces, fresh.starts, fresh.partitions)...)
 	}
 	if known.len() > 0 {
-		batch.Queue(updateSQL, append(known.args(), seen)...)
+		batch.Queue(updateSQL, append(known.args(), known.starts, seen)...)
 	}
 	history, err := historyArgs(w.history)
 	if err != nil {
@@ -89,11 +99,13 @@ func (w *work) save(batch *pgx.Batch) error {
 type table struct {
 	ids, definitions, phases, states, steps, reasons []string
 	revisions, versions, attempts, stale, stages     []int32
-	progress, data, held                             pgtype.FlatArray[[]byte]
-	parkedFrom                                       pgtype.FlatArray[*string]
+	progress, data, held, extra                      pgtype.FlatArray[[]byte]
+	parkedFrom, trouble                              pgtype.FlatArray[*string]
 	deadlines, ended                                 pgtype.FlatArray[*time.Time]
 	started, updated                                 []time.Time
 	traces                                           []string
+	starts                                           pgtype.FlatArray[pgtype.UUID]
+	partitions                                       pgtype.FlatArray[*int32]
 }
 
 func (t *table) len() int { return len(t.ids) }
@@ -102,7 +114,7 @@ func (t *table) args() []any {
 	return []any{
 		t.ids, t.revisions, t.definitions, t.versions, t.phases, t.states, t.steps, t.attempts,
 		t.deadlines, t.reasons, t.stale, t.stages, t.progress, t.data, t.parkedFrom,
-		t.held, t.started, t.updated, t.ended,
+		t.held, t.started, t.updated, t.ended, t.extra, t.trouble,
 	}
 }
 
@@ -117,7 +129,13 @@ func (t *table) add(r *saga.Registry, s saga.State) error {
 			return fmt.Errorf("encode held messages of saga %s: %w", s.ID, err)
 		}
 	}
+	extra, err := rareOf(s).encode()
+	if err != nil {
+		return fmt.Errorf("encode saga %s: %w", s.ID, err)
+	}
 	step, attempt := waiting(r, s)
+	t.extra, t.trouble = append(t.extra, extra), append(t.trouble, unlessZero(s.Trouble()))
+	t.starts = append(t.starts, pgtype.UUID{Bytes: s.StartID, Valid: s.StartID != uuid.Nil})
 	t.ids, t.revisions = append(t.ids, s.ID), append(t.revisions, int32(s.Revision))
 	t.definitions, t.versions = append(t.definitions, s.Definition), append(t.versions, int32(s.Version))
 	t.phases, t.states = append(t.phases, string(s.Phase)), append(t.states, r.StateName(s))
@@ -146,6 +164,22 @@ func waiting(r *saga.Registry, s saga.State) (steps string, attempt int) {
 	return strings.Join(names, ","), attempt
 }
 
+// rare is what few sagas have to remember.
+type rare struct {
+	StartBy       time.Time `json:"startBy,omitzero"`
+	CancelRefused bool      `json:"cancelRefused,omitzero"`
+}
+
+func rareOf(s saga.State) rare { return rare{s.StartBy, s.CancelRefused} }
+
+// encode is nil where there is nothing to remember.
+func (r rare) encode() ([]byte, error) {
+	if r == (rare{}) {
+		return nil, nil
+	}
+	return json.Marshal(r)
+}
+
 func unlessZero[T comparable](v T) *T {
 	var zero T
 	if v == zero {
@@ -156,12 +190,13 @@ func unlessZero[T comparable](v T) *T {
 
 func historyArgs(history []transition) ([]any, error) {
 	n := len(history)
-	sagas, seqs, ats := make([]string, n), make([]int32, n), make([]time.Time, n)
+	sagas, definitions, seqs, ats := make([]string, n), make([]string, n), make([]int32, n), make([]time.Time, n)
 	kinds, froms, tos, steps := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
 	causes, types := make(pgtype.FlatArray[pgtype.UUID], n), make([]string, n)
 	actors, notes, commands := make([]string, n), make([]string, n), make(pgtype.FlatArray[[]byte], n)
 	for i, t := range history {
-		sagas[i], seqs[i], ats[i], kinds[i] = t.saga, int32(t.Seq), t.At, string(t.Kind)
+		sagas[i], definitions[i] = t.saga.ID, t.saga.Definition
+		seqs[i], ats[i], kinds[i] = int32(t.Seq), t.At, string(t.Kind)
 		froms[i], tos[i], steps[i] = t.From, t.To, t.Step
 		causes[i] = pgtype.UUID{Bytes: t.Cause.ID, Valid: t.Cause.ID != uuid.Nil}
 		types[i], actors[i], notes[i] = t.Cause.Type, t.Cause.Actor, t.Note
@@ -174,5 +209,5 @@ func historyArgs(history []transition) ([]any, error) {
 			return nil, fmt.Errorf("encode history of saga %s: %w", t.saga, err)
 		}
 	}
-	return []any{sagas, seqs, ats, kinds, froms, tos, steps, causes, types, actors, notes, commands}, nil
+	return []any{sagas, definitions, seqs, ats, kinds, froms, tos, steps, causes, types, actors, notes, commands}, nil
 }

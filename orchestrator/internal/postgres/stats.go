@@ -25,6 +25,7 @@ type OpenStats struct {
 	State   string    `json:"state"`
 	Count   int64     `json:"count"`
 	Overdue int64     `json:"overdue" doc:"Those whose deadline has passed"`
+	Stuck   int64     `json:"stuck" doc:"Those that a person should look at"`
 	Oldest  time.Time `json:"oldest" doc:"When the oldest began"`
 }
 
@@ -40,7 +41,7 @@ type EndedStats struct {
 
 // Reads the small index of open sagas, however many have ended.
 const openStatsSQL = `
-select state, count(*), count(*) filter (where deadline < $1) as overdue, min(started_at) as oldest
+select state, count(*), count(*) filter (where deadline < $1) as overdue, count(*) filter (where trouble is not null) as stuck, min(started_at) as oldest
 from sagas where deadline is not null
 group by state order by state`
 
@@ -74,7 +75,7 @@ func (s *Store) Stats(ctx context.Context, now time.Time, window time.Duration) 
 	batch.Queue(startedSQL, now.Add(-window)).QueryRow(func(row pgx.Row) error {
 		return row.Scan(&stats.Started, &stats.Stored)
 	})
-	if err := s.Pool.SendBatch(ctx, batch).Close(); err != nil {
+	if err := s.people().SendBatch(ctx, batch).Close(); err != nil {
 		return Stats{}, fmt.Errorf("read statistics: %w", err)
 	}
 	stats.StartedPerSecond = float64(stats.Started) / window.Seconds()
@@ -110,13 +111,13 @@ type Deadline struct {
 
 const deadlinesSQL = `
 select d.saga_id, d.definition, s.version, d.state, d.step_index, d.undo, d.attempts, d.due_at
-from sagas s join saga_deadlines d on d.saga_id = s.id
+from sagas s join saga_deadlines d on d.saga_id = s.id and d.definition = s.definition
 where s.deadline is not null and s.deadline < $1 and d.due_at < $1
 order by s.deadline, d.due_at limit $2`
 
 // Deadlines lists deadlines that come before a time, the earliest first.
 func (s *Store) Deadlines(ctx context.Context, before time.Time, limit int) ([]Deadline, error) {
-	rows, err := s.Pool.Query(ctx, deadlinesSQL, before, limit)
+	rows, err := s.people().Query(ctx, deadlinesSQL, before, limit)
 	if err != nil {
 		return nil, fmt.Errorf("list deadlines: %w", err)
 	}
@@ -125,7 +126,7 @@ func (s *Store) Deadlines(ctx context.Context, before time.Time, limit int) ([]D
 		var version, step int
 		err := r.Scan(&d.Saga, &d.Definition, &version, &d.State, &step, &d.Undo, &d.Attempts, &d.DueAt)
 		d.Step = fmt.Sprintf("step %d", step+1)
-		if def, ok := s.Registry.Definition(d.Definition, version); ok {
+		if def, ok := s.Registry.Definition(d.Definition, version); ok && step < len(def.StepNames()) {
 			d.Step = def.StepNames()[step]
 		}
 		return d, err

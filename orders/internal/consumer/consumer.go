@@ -12,7 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"waybill/contracts"
-	"waybill/orders/order"
+	"waybill/orders/internal/order"
 	"waybill/outbox"
 	"waybill/outbox/inbox"
 )

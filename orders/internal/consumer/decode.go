@@ -9,7 +9,7 @@ import (
 	"github.com/google/uuid"
 
 	"waybill/contracts"
-	"waybill/orders/order"
+	"waybill/orders/internal/order"
 	"waybill/outbox/inbox"
 )
 

@@ -14,7 +14,7 @@ import (
 
 	"waybill/chassis/httpserver"
 	"waybill/chassis/postgres"
-	"waybill/orders/order"
+	"waybill/orders/internal/order"
 )
 
 // Orders is what the API is about. An order that does not exist is [order.ErrNotFound].

@@ -7,7 +7,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"waybill/contracts"
-	"waybill/orders/order"
+	"waybill/orders/internal/order"
 )
 
 // name is a user id or a sku: 1 to 128 bytes of UTF-8. JSON Schema counts characters, so its limit

@@ -13,7 +13,7 @@ import (
 
 	"waybill/chassis/postgres"
 	"waybill/orders/internal/gather"
-	"waybill/orders/order"
+	"waybill/orders/internal/order"
 )
 
 // Store is safe for concurrent use.

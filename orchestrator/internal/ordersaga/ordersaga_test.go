@@ -11,7 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"waybill/contracts"
-	"waybill/orchestrator/ordersaga"
+	"waybill/orchestrator/internal/ordersaga"
 	"waybill/orchestrator/saga"
 )
 

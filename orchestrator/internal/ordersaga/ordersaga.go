@@ -5,6 +5,7 @@ package ordersaga
 
 import (
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -54,6 +55,7 @@ func Definition(t Timing) (*saga.Definition, error) {
 	s := saga.Define[Order](Name, 1)
 	s.StartOn(string(contracts.TypeOrderCreated), saga.From(accepted))
 	s.CancelOn(string(contracts.TypeOrderCancelRequested), t.CancelWindow, saga.From(cancelReason))
+	s.RefuseCancel(string(contracts.TypeRefuseCancel), refuseCancel)
 	s.Ends("CONFIRMED", "CANCELLED")
 
 	patient := saga.Patience{Within: t.ReplyWithin, Attempts: 8, Max: 4 * t.ReplyWithin}
@@ -73,6 +75,7 @@ func Definition(t Timing) (*saga.Definition, error) {
 	s.Step("confirm").
 		Send(string(contracts.TypeConfirmOrder), confirmOrder).
 		Success(string(contracts.TypeOrderConfirmed)).
+		Failure(string(contracts.TypeOrderCancelled), saga.From(cancelledReason)).
 		UntilAnswered(patient).
 		NoUndo("cancelling the order takes its confirmation back")
 
@@ -86,6 +89,9 @@ func accepted(m contracts.OrderCreated) Order {
 func rejectReason(m contracts.InventoryRejected) string { return m.Reason }
 
 func cancelReason(m contracts.OrderCancelRequested) string { return m.Reason }
+
+// cancelledReason is why an order that was to be confirmed is cancelled instead.
+func cancelledReason(m contracts.OrderCancelled) string { return m.Reason }
 
 func reserveInventory(c saga.Call[Order]) (any, error) {
 	return contracts.ReserveInventory{Envelope: envelope(c), SKU: c.Data.SKU, Quantity: c.Data.Quantity}, nil
@@ -103,6 +109,16 @@ func cancelOrder(c saga.Call[Order]) (any, error) {
 	return contracts.CancelOrder{Envelope: envelope(c), Reason: c.Reason}, nil
 }
 
+// refuseCancel is sent for orders without a saga, too: their id is all that is known.
+func refuseCancel(c saga.Call[Order]) (any, error) {
+	id, err := strconv.ParseInt(c.Saga, 10, 64)
+	if err != nil {
+		return nil, fmt.Errorf("the saga's id is no order id: %w", err)
+	}
+	c.Data.OrderID = id
+	return contracts.RefuseCancel{Envelope: envelope(c), Reason: c.Reason}, nil
+}
+
 func envelope(c saga.Call[Order]) contracts.Envelope {
 	return contracts.Envelope{EventID: c.ID, Time: c.At, OrderID: c.Data.OrderID, CausationID: c.Cause}
 }
@@ -115,8 +131,8 @@ func Message(m contracts.Message, payload []byte, trace string) saga.Message {
 		trace = ""
 	}
 	return saga.Message{
-		Trace: trace,
-		ID:    meta.EventID, Type: string(meta.Type), Key: strconv.FormatInt(meta.OrderID, 10),
+		Trace: trace, Time: meta.Time,
+		ID: meta.EventID, Type: string(meta.Type), Key: strconv.FormatInt(meta.OrderID, 10),
 		CausationID: meta.CausationID, Data: payload,
 	}
 }
@@ -132,6 +148,24 @@ func Answering(m saga.Message, inReplyTo string) saga.Message {
 	m.ID = uuid.NewHash(sha256.New(), m.ID, command[:], 8)
 	m.CausationID = command
 	return m
+}
+
+// Unknown reads a message of a type that the contracts here do not have. Only
+// one that answers a command can matter: it is of a newer version.
+func Unknown(key, payload []byte, header func(name string) string) (saga.Message, bool) {
+	var envelope contracts.Envelope
+	if json.Unmarshal(payload, &envelope) != nil || envelope.EventID == uuid.Nil || envelope.Type == "" {
+		return saga.Message{}, false
+	}
+	if envelope.CausationID == uuid.Nil {
+		envelope.CausationID, _ = uuid.Parse(header(contracts.HeaderCausationID)) // else it answers nothing
+	}
+	m := saga.Message{
+		ID: envelope.EventID, Type: string(envelope.Type), Key: string(key), CausationID: envelope.CausationID,
+		Time: envelope.Time, Data: payload,
+	}
+	m = Answering(m, header(contracts.HeaderInReplyTo))
+	return m, m.CausationID != uuid.Nil && m.Key != ""
 }
 
 // Encode turns a command of the engine into a record for the outbox.

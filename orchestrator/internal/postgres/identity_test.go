@@ -1,0 +1,295 @@
+package postgres_test
+
+import (
+	"encoding/json"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"waybill/contracts"
+	"waybill/orchestrator/internal/ordersaga"
+	"waybill/orchestrator/internal/postgres"
+	"waybill/orchestrator/saga"
+	"waybill/outbox"
+)
+
+var errNoTopic = errors.New("no such topic")
+
+func reserved(t *testing.T, id int64, cause uuid.UUID) postgres.Event {
+	return message(t, contracts.InventoryReserved{Envelope: contracts.NewEnvelope(id, cause, start), Reserved: true})
+}
+
+func cancelRequested(t *testing.T, id int64, at time.Time) postgres.Event {
+	return message(t, contracts.OrderCancelRequested{Envelope: contracts.NewEnvelope(id, uuid.Nil, at)})
+}
+
+// orderDefinition is the order saga's current version.
+func orderDefinition(t *testing.T) *saga.Definition {
+	def, err := ordersaga.Definition(ordersaga.DefaultTiming())
+	require.NoError(t, err)
+	return def
+}
+
+// refund is another saga for the same keys.
+func refund(t *testing.T, version int, steps ...string) *saga.Definition {
+	s := saga.Define[struct{}]("refund", version)
+	s.StartOn("RefundAsked", saga.From(func(struct{}) struct{} { return struct{}{} }))
+	for _, name := range append([]string{"pay"}, steps...) {
+		s.Step(name).Send("Do-"+name, func(saga.Call[struct{}]) (any, error) { return nil, nil }).Success("Done-"+name).
+			Wait(saga.Patience{Within: time.Second, Attempts: 2}, "silent").NoUndo("x")
+	}
+	def, err := s.Build()
+	require.NoError(t, err)
+	return def
+}
+
+func plain(c saga.Command) (outbox.Message, error) {
+	return outbox.Message{EventID: c.ID, Topic: "t", Key: c.Key, Type: c.Type, Payload: []byte("{}")}, nil
+}
+
+func event(messageType, key string, cause uuid.UUID) postgres.Event {
+	return postgres.Event{Input: saga.Message{ID: uuid.New(), Type: messageType, Key: key, CausationID: cause, Data: json.RawMessage("{}")}}
+}
+
+func TestStore_TwoDefinitionsHaveASagaOfOneID(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, newDB(t), orderDefinition(t), refund(t, 1))
+	s.Encode = plain
+	out := apply(t, s, start, created(t, 17), event("RefundAsked", "17", uuid.Nil))
+	require.Len(t, out, 2)
+	out = apply(t, s, start, event("Done-pay", "17", out[1].EventID), reserved(t, 17, out[0].EventID))
+	require.Len(t, out, 1)
+	require.Equal(t, "ConfirmOrder", out[0].Type)
+
+	_, _, err := s.Get(t.Context(), saga.Ref{ID: "17"})
+	require.ErrorIs(t, err, postgres.ErrSeveral)
+	require.ErrorContains(t, err, "order, refund")
+	for name, phase := range map[string]saga.Phase{"order": saga.Running, "refund": saga.Completed} {
+		state, lines, err := s.Get(t.Context(), saga.Ref{Definition: name, ID: "17"})
+		require.NoError(t, err)
+		require.Equal(t, phase, state.Phase)
+		require.Len(t, lines, 2)
+	}
+	by := saga.Operator{ID: uuid.New(), Actor: "ann", Reason: "why not"}
+	require.ErrorIs(t, s.Intervene(t.Context(), saga.Ref{ID: "17"}, saga.Cancel{Operator: by}, start), postgres.ErrSeveral)
+	require.NoError(t, s.Intervene(t.Context(), saga.Ref{Definition: "order", ID: "17"}, saga.RetryNow{Operator: by}, start))
+	n, err := s.Expire(t.Context(), start.Add(time.Hour), 10)
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+	revision, err := s.Revision(t.Context(), saga.Ref{ID: "17"})
+	require.NoError(t, err)
+	require.Equal(t, 3, revision)
+}
+
+func TestStore_ACancellationOfAnExpiredSagaIsNoCancelledSaga(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, newDB(t))
+	confirm(t, s, 1, start)
+	_, err := s.Expire(t.Context(), start.Add(time.Hour), 10)
+	require.NoError(t, err)
+	later := start.Add(2 * time.Hour)
+	for range 3 {
+		apply(t, s, later, cancelRequested(t, 1, later))
+	}
+	state, lines, err := s.Get(t.Context(), saga.Ref{ID: "1"})
+	require.NoError(t, err)
+	require.Equal(t, saga.AwaitingStart, state.Phase)
+	require.Len(t, lines, 1)
+	n, err := s.ApplyDue(t.Context(), later.Add(time.Minute), 10)
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+	state, _, err = s.Get(t.Context(), saga.Ref{ID: "1"})
+	require.NoError(t, err)
+	require.Equal(t, saga.NotStarted, state.Phase)
+	var payload []byte
+	require.NoError(t, s.Pool.QueryRow(t.Context(), "select payload from outbox where type = 'RefuseCancel'").Scan(&payload))
+	require.Contains(t, string(payload), `"orderId":1`)
+	require.Contains(t, string(payload), "nothing to cancel")
+	n, err = s.Expire(t.Context(), later.Add(time.Hour), 10)
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+}
+
+func TestStore_AStartByAnotherMessageIsAConflict(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, newDB(t))
+	first := created(t, 1)
+	apply(t, s, start, first)
+	apply(t, s, start, first)
+	tx, err := s.Pool.Begin(t.Context())
+	require.NoError(t, err)
+	defer func() { _ = tx.Rollback(t.Context()) }()
+	_, err = applyIn(t.Context(), s, tx, []postgres.Event{created(t, 1)}, start)
+	require.ErrorIs(t, err, saga.ErrStartConflict)
+}
+
+func TestStore_AnInterventionOnWhatHasMovedOnIsRefused(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, newDB(t))
+	out := apply(t, s, start, created(t, 1))
+	ref := saga.Ref{ID: "1"}
+	seen, err := s.Revision(t.Context(), ref)
+	require.NoError(t, err)
+	apply(t, s, start, reserved(t, 1, out[0].EventID))
+	by := saga.Operator{ID: uuid.New(), Actor: "ann", Reason: "settled by hand", Seen: seen}
+	require.ErrorIs(t, s.Intervene(t.Context(), ref, saga.Force{Operator: by, End: "CANCELLED"}, start), saga.ErrMoved)
+	by.Seen++
+	require.NoError(t, s.Intervene(t.Context(), ref, saga.Force{Operator: by, End: "CANCELLED"}, start))
+	var types []string
+	require.NoError(t, s.Pool.QueryRow(t.Context(), "select array_agg(type order by id) from outbox").Scan(&types))
+	require.Equal(t, []string{"ReleaseInventory", "CancelOrder"}, types, "the order is not left as it was")
+}
+
+// A command that waits in our own outbox, because the relay is paused or its
+// topic is missing, has asked nobody anything: no attempt is spent on it.
+func TestApplyDue_ACommandThatHasNotLeftTheOutboxUsesUpNothing(t *testing.T) {
+	t.Parallel()
+	db := newDB(t)
+	s := newStore(t, db)
+	sql := func(statement string) {
+		_, err := db.Pool.Exec(t.Context(), statement)
+		require.NoError(t, err)
+	}
+	sql("update outbox_cursor set published = '{}'")
+	out := apply(t, s, start, created(t, 1))
+	require.NoError(t, pgx.BeginFunc(t.Context(), db.Pool, func(tx pgx.Tx) error { return outbox.Append(t.Context(), tx, out...) }))
+	now := start
+	for range 20 {
+		now = now.Add(time.Minute)
+		n, err := s.ApplyDue(t.Context(), now, 10)
+		require.NoError(t, err)
+		require.Equal(t, 1, n)
+		n, err = s.ApplyDue(t.Context(), now, 10)
+		require.NoError(t, err)
+		require.Zero(t, n, "it is looked at again later, not at once")
+	}
+	stuck, err := s.List(t.Context(), postgres.Filter{Stuck: true, Limit: 10}, now)
+	require.NoError(t, err)
+	require.Len(t, stuck, 1)
+	require.Contains(t, stuck[0].Trouble, "has not left this database's outbox")
+	state, lines, err := s.Get(t.Context(), saga.Ref{ID: "1"})
+	require.NoError(t, err)
+	require.Equal(t, 1, state.Steps[1].Attempt)
+	require.Len(t, lines, 1)
+
+	published(t, db)
+	now = now.Add(time.Minute)
+	_, err = s.ApplyDue(t.Context(), now, 10)
+	require.NoError(t, err)
+	state, lines, err = s.Get(t.Context(), saga.Ref{ID: "1"})
+	require.NoError(t, err)
+	require.Equal(t, 1, state.Steps[1].Attempt)
+	require.Equal(t, "postponed", lines[1].Kind)
+	due, _ := state.Deadline()
+	require.InDelta(t, 15, due.Sub(now).Seconds(), 2, "the wait begins when the command has left")
+	stuck, err = s.List(t.Context(), postgres.Filter{Stuck: true, Limit: 10}, now)
+	require.NoError(t, err)
+	require.Empty(t, stuck)
+}
+
+func TestApplyDue_TellsTheTimeByTheDatabase(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, newDB(t))
+	apply(t, s, time.Now().Add(-time.Hour), created(t, 1))
+	apply(t, s, time.Now().Add(time.Hour), created(t, 2))
+	n, err := s.ApplyDue(t.Context(), time.Time{}, 10)
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+	require.WithinDuration(t, time.Now(), s.Now(), time.Minute)
+}
+
+func TestStore_ADeadlineThatCannotBeActedOnShowsAsTrouble(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, newDB(t))
+	apply(t, s, start, created(t, 1))
+	s.Encode = func(saga.Command) (outbox.Message, error) { return outbox.Message{}, errNoTopic }
+	_, err := s.ApplyDue(t.Context(), start.Add(time.Minute), 10)
+	require.NoError(t, err)
+	list, err := s.List(t.Context(), postgres.Filter{Stuck: true, Limit: 10}, start)
+	require.NoError(t, err)
+	require.Len(t, list, 1)
+	require.Contains(t, list[0].Trouble, errNoTopic.Error())
+	open, err := s.Open(t.Context(), start)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, open[0].Stuck)
+}
+
+func TestCheckDefinitions_RefusesOneThatWasChangedUnderItsNumber(t *testing.T) {
+	t.Parallel()
+	db := newDB(t)
+	require.NoError(t, newStore(t, db, refund(t, 1)).CheckDefinitions(t.Context()))
+	require.NoError(t, newStore(t, db, refund(t, 1), refund(t, 2, "card")).CheckDefinitions(t.Context()))
+	require.NoError(t, newStore(t, db, refund(t, 1)).CheckDefinitions(t.Context()), "a version can be left out")
+	err := newStore(t, db, refund(t, 1, "letter")).CheckDefinitions(t.Context())
+	require.ErrorIs(t, err, postgres.ErrDefinitionChanged)
+	require.ErrorContains(t, err, "refund version 1 is not what it was")
+	require.ErrorContains(t, err, "make this one version 3 beside it")
+}
+
+func TestVersions_SaysWhichCanBeRemoved(t *testing.T) {
+	t.Parallel()
+	db := newDB(t)
+	s := newStore(t, db, refund(t, 1), refund(t, 2, "card"), refund(t, 3, "letter"))
+	s.Encode = plain
+	require.NoError(t, s.CheckDefinitions(t.Context()))
+	out := apply(t, s, start, event("RefundAsked", "1", uuid.Nil))
+	apply(t, s, start, event("RefundAsked", "2", uuid.Nil))
+	older := newStore(t, db, refund(t, 2, "card"))
+	older.Encode = plain
+	apply(t, older, start, event("RefundAsked", "3", uuid.Nil))
+	require.Len(t, out, 1)
+	list, err := older.Versions(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, []postgres.VersionUse{
+		{Definition: "refund", Version: 1, Removable: true},
+		{Definition: "refund", Version: 2, Registered: true, Open: 1},
+		{Definition: "refund", Version: 3, Open: 2},
+	}, list)
+}
+
+// The orchestrators of a deployment: the older one meets a reply to a saga of
+// the newer one's version, and the newer one goes on with it at once.
+func TestStore_ARollingDeploymentParksNothing(t *testing.T) {
+	t.Parallel()
+	db := newDB(t)
+	older, newer := newStore(t, db, refund(t, 1)), newStore(t, db, refund(t, 1), refund(t, 2, "card"))
+	older.Encode, newer.Encode = plain, plain
+	out := apply(t, newer, start, event("RefundAsked", "1", uuid.Nil))
+	for i, reply := range []string{"Done-pay", "Done-card"} {
+		require.Empty(t, apply(t, older, start, event(reply, "1", out[0].EventID)))
+		n, err := older.ApplyDue(t.Context(), start, 10)
+		require.NoError(t, err)
+		require.Zero(t, n, "it is for who knows the version")
+		require.Empty(t, list(t, older, postgres.Filter{Stuck: true, Limit: 10}))
+		n, err = newer.ApplyDue(t.Context(), start, 10)
+		require.NoError(t, err)
+		require.Equal(t, 1, n)
+		if i == 0 {
+			var id uuid.UUID
+			require.NoError(t, db.Pool.QueryRow(t.Context(), "select event_id from outbox where type = 'Do-card'").Scan(&id))
+			out = []outbox.Message{{EventID: id}}
+		}
+	}
+	state, _, err := newer.Get(t.Context(), saga.Ref{ID: "1"})
+	require.NoError(t, err)
+	require.Equal(t, saga.Completed, state.Phase)
+
+	// A late word for the ended saga is nothing that the older one can judge.
+	apply(t, older, start, event("Done-card", "1", out[0].EventID))
+	_, err = newer.ApplyDue(t.Context(), start, 10)
+	require.NoError(t, err)
+	state, _, err = newer.Get(t.Context(), saga.Ref{ID: "1"})
+	require.NoError(t, err)
+	require.Equal(t, saga.Completed, state.Phase)
+	require.Equal(t, 1, state.Stale)
+}
+
+func list(t *testing.T, s *postgres.Store, f postgres.Filter) []postgres.Summary {
+	l, err := s.List(t.Context(), f, start)
+	require.NoError(t, err)
+	return l
+}

@@ -1,0 +1,196 @@
+package saga
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Apply is [Definition.Apply] with the definition that the saga, or the
+// message that starts it, belongs to.
+//
+// A saga whose version is not registered here may be known to another
+// orchestrator, in a deployment that replaces one by the other: what it is sent
+// is held, and it is due at once for whoever knows it. If nobody has taken it
+// when its deadline is given here ([Due]), nobody knows it: a saga that has not
+// ended is parked and shown as such until somebody does; one that has ended
+// stays as it is, and what was held is refused. The next input at an
+// orchestrator that knows the version lets the saga go on, first with what was
+// held. So there can be several decisions, in order; the last has the final
+// state.
+func (r *Registry) Apply(s State, in Input, now time.Time) ([]Decision, error) {
+	d, s := r.choose(s, in)
+	switch {
+	case d == nil && !s.Exists():
+		return nil, ErrUnknownSaga
+	case d == nil:
+		return r.withoutDefinition(s, in, now)
+	case s.Phase == Parked || len(s.Held) > 0:
+		return d.resume(s, in, now)
+	}
+	if m, ok := in.(Message); ok && !d.handles[m.Type] {
+		return nil, r.foreign(d, m)
+	}
+	return d.applyAll(s, in, now)
+}
+
+// foreign is for a message that the saga's version does not know. A reply to
+// another version's command is nobody's; but who starts or cancels sagas of
+// another version must learn that this one is of an older or a newer one.
+func (r *Registry) foreign(d *Definition, m Message) error {
+	if other, ok := r.begins[m.Type]; ok && other.name == d.name {
+		return fmt.Errorf("%w: %s is for version %d, and saga %s is of version %d", ErrStartConflict, m.Type, other.version, m.Key, d.version)
+	}
+	return nil
+}
+
+// choose finds the definition that s, or the message that starts it, belongs
+// to. A saga of which only a cancellation has come belongs to the version that
+// the start belongs to.
+func (r *Registry) choose(s State, in Input) (*Definition, State) {
+	m, _ := in.(Message)
+	first, starts := r.begins[m.Type]
+	starts = starts && first.start.message == m.Type
+	switch {
+	case !s.Exists():
+		return first, s
+	case (s.Phase == AwaitingStart || s.Phase == NotStarted) && starts && first.name == s.Definition:
+		s.Version, s.Steps = first.version, make([]StepState, len(first.steps))
+		return first, s
+	}
+	d, _ := r.Definition(s.Definition, s.Version)
+	return d, s
+}
+
+// applyAll applies an input, a deadline as often as there are waits overdue.
+func (d *Definition) applyAll(s State, in Input, now time.Time) ([]Decision, error) {
+	var decisions []Decision
+	for {
+		one, err := d.Apply(s, in, now)
+		if err != nil {
+			return nil, err
+		}
+		if !one.Changed() {
+			return decisions, nil
+		}
+		decisions, s = append(decisions, one), one.State
+		if _, again := in.(Due); !again {
+			return decisions, nil
+		}
+	}
+}
+
+// keptHeld bounds what is held for one saga.
+const keptHeld = 100
+
+// ErrNotRegistered says that a message is for a saga whose definition nobody knows.
+var ErrNotRegistered = errors.New("the saga's definition is not registered")
+
+// withoutDefinition is what can be done for a saga whose version is not
+// registered here.
+func (r *Registry) withoutDefinition(s State, in Input, now time.Time) ([]Decision, error) {
+	unknown := fmt.Sprintf("definition %s version %d is not registered", s.Definition, s.Version)
+	switch in := in.(type) {
+	case Message:
+		if len(s.Held) >= keptHeld {
+			return nil, fmt.Errorf("%w: %s, and %d messages are held for the saga already", ErrNotRegistered, unknown, len(s.Held))
+		}
+		next := s.clone()
+		next.Held = append(slices.Clone(s.Held), in)
+		return []Decision{rephase(s, next, HeldMessage, in.Type, unknown+" here; "+in.Type+" is held", now)}, nil
+	case Due:
+		return unclaimed(s, unknown, now)
+	}
+	return nil, fmt.Errorf("%w: %s", ErrParked, unknown)
+}
+
+// unclaimed is what becomes of a saga that nobody who knows its version has
+// looked at. Its deadlines stay as they are: they come due for whoever does.
+func unclaimed(s State, unknown string, now time.Time) ([]Decision, error) {
+	next := s.clone()
+	switch {
+	case s.Phase == Parked:
+		return nil, nil
+	case s.Phase.Ended():
+		next.Held = nil
+		d := rephase(s, next, ParkedSaga, "deadline", unknown+fmt.Sprintf("; %d messages that came after the end are set aside", len(s.Held)), now)
+		for _, m := range s.Held {
+			d.Refused = append(d.Refused, Refusal{m, fmt.Errorf("%w: %s", ErrNotRegistered, unknown)})
+		}
+		return []Decision{d}, nil
+	}
+	next.Phase, next.ParkedFrom = Parked, s.Phase
+	return []Decision{rephase(s, next, ParkedSaga, "deadline", unknown, now)}, nil
+}
+
+// resume lets a saga go on whose definition is here, first with what was held.
+func (d *Definition) resume(s State, in Input, now time.Time) ([]Decision, error) {
+	next, held, kind := s.clone(), s.Held, Resumed
+	next.Held = nil
+	if s.Phase == Parked {
+		next.Phase, next.ParkedFrom, kind = s.ParkedFrom, "", Unparked
+	}
+	first := rephase(s, next, kind, in.cause().Type, fmt.Sprintf("%d held messages follow", len(held)), now)
+	first.Transition.To = d.StateName(next.Phase)
+	if kind == Resumed {
+		first.Transition.From = first.Transition.To
+	}
+	decisions := []Decision{first}
+	for _, m := range held {
+		more, err := d.applyAll(decisions[len(decisions)-1].State, m, now)
+		if err != nil {
+			// It must not hold up what follows, nor be lost: it counts as handled since it was held.
+			last := &decisions[len(decisions)-1]
+			last.Refused = append(last.Refused, Refusal{m, err})
+		}
+		decisions = append(decisions, more...)
+	}
+	if i, ok := in.(intervention); ok && i.seen() != 0 {
+		if i.seen() != s.Revision {
+			return nil, fmt.Errorf("%w: revision %d was seen, it is %d now", ErrMoved, i.seen(), s.Revision)
+		}
+		if len(held) > 0 {
+			return nil, fmt.Errorf("%w: messages that were held for it are applied first", ErrMoved)
+		}
+		in = unseen(in)
+	}
+	more, err := d.applyAll(decisions[len(decisions)-1].State, in, now)
+	if err != nil {
+		return nil, err
+	}
+	return append(decisions, more...), nil
+}
+
+// unseen is an intervention without the revision that was seen.
+func unseen(in Input) Input {
+	switch i := in.(type) {
+	case RetryNow:
+		i.Seen = 0
+		return i
+	case Cancel:
+		i.Seen = 0
+		return i
+	case Force:
+		i.Seen = 0
+		return i
+	case MoveDeadline:
+		i.Seen = 0
+		return i
+	case RevokeDeadline:
+		i.Seen = 0
+		return i
+	}
+	return in
+}
+
+// rephase is a decision that changes nothing but whether the saga is parked,
+// or what is held for it. It does not name the message that it is about: the
+// transition that applies the message does, and is the only one.
+func rephase(s, next State, kind Kind, cause, note string, now time.Time) Decision {
+	next.Revision = s.Revision + 1
+	next.UpdatedAt = now.UTC()
+	return Decision{State: next, Transition: Transition{
+		Seq: next.Revision, Kind: kind, At: now.UTC(), From: string(s.Phase), To: string(next.Phase), Cause: Cause{Type: cause}, Note: note,
+	}}
+}

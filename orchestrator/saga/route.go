@@ -1,0 +1,67 @@
+package saga
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/google/uuid"
+)
+
+// Ref identifies a saga: ids are those of the messages' keys, and two
+// definitions can have a saga for one key.
+type Ref struct {
+	Definition string
+	ID         string
+}
+
+func (r Ref) String() string { return r.Definition + "/" + r.ID }
+
+// Ref is the saga's identity.
+func (s State) Ref() Ref { return Ref{s.Definition, s.ID} }
+
+// ErrAmbiguous says that a message could be for more than one saga.
+var ErrAmbiguous = errors.New("the message could be for several sagas")
+
+// Route finds the saga that a message is for among those that exist with its
+// key. A message that starts or cancels sagas belongs to the definition that it
+// does that to, whether there is a saga yet or not. Any other is for the saga
+// that sent the command it answers; one that names none, for the only saga
+// whose definition knows the type. [ErrUnknownSaga]: it is for none of them.
+//
+// A type that no definition here knows can be a reply that a newer version
+// knows, on another orchestrator: then it is for the saga whose command it
+// answers, or for nobody.
+func (r *Registry) Route(exist []State, m Message) (Ref, error) {
+	if d, ok := r.begins[m.Type]; ok {
+		return Ref{d.name, m.Key}, nil
+	}
+	var candidates []State
+	for _, s := range exist {
+		if m.CausationID != uuid.Nil && s.sent(m.CausationID) {
+			return s.Ref(), nil
+		}
+		_, known := r.Definition(s.Definition, s.Version)
+		if r.meant[m.Type][s.Definition] || !known && !r.Means(m.Type) {
+			candidates = append(candidates, s)
+		}
+	}
+	switch {
+	case len(candidates) == 0, !r.Means(m.Type) && m.CausationID == uuid.Nil:
+		return Ref{}, ErrUnknownSaga
+	case len(candidates) == 1:
+		return candidates[0].Ref(), nil
+	case m.CausationID != uuid.Nil:
+		// It answers none of the commands that are remembered; whose timeline has
+		// the stale line matters little.
+		return candidates[0].Ref(), nil
+	}
+	return Ref{}, fmt.Errorf("%w: %s with key %q names no command that it answers", ErrAmbiguous, m.Type, m.Key)
+}
+
+// sent says whether the saga remembers having sent the command.
+func (s State) sent(id uuid.UUID) bool {
+	return slices.ContainsFunc(s.Steps, func(st StepState) bool {
+		return slices.Contains(st.Sent, id) || slices.Contains(st.UndoSent, id)
+	})
+}

@@ -1,0 +1,42 @@
+package saga
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// MaxTextRunes is how long a reason or a note of a saga can be. Participants write
+// reasons, others are sent them and may hold them to limits of their own: so
+// they are cut once, here, where they become the saga's.
+const MaxTextRunes = 1000
+
+// Text makes a text that somebody else wrote one that everybody can keep and
+// show: valid UTF-8 on one line, without control characters, at most
+// [MaxTextRunes] long. A text that was cut ends in an ellipsis.
+func Text(s string) string {
+	if len(s) <= MaxTextRunes && plain(s) {
+		return s
+	}
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, "\uFFFD"))
+	s = strings.TrimSpace(s)
+	if utf8.RuneCountInString(s) <= MaxTextRunes {
+		return s
+	}
+	return string([]rune(s)[:MaxTextRunes-1]) + "…"
+}
+
+// plain says whether s needs no change; most texts are short ASCII.
+func plain(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return s == "" || s[0] != ' ' && s[len(s)-1] != ' '
+}

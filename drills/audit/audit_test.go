@@ -166,7 +166,7 @@ var violations = map[string]violation{
 		w.transition(id, 3, w.eventID("orders", contracts.TypeOrderCreated, id))
 	}), audit.Once, "moved its saga more than once", "orchestrator saga explain"},
 	"two rows of one event": {anyOrder, func(w *world, id int64) string {
-		w.sql("orders", "insert into outbox (event_id, topic, key, type, payload) select event_id, topic, key, type, payload from outbox where event_id = $1",
+		w.sql("orders", "insert into outbox (event_id, topic, key, type, payload) select event_id, topic, key, type, payload || ' '::bytea from outbox where event_id = $1",
 			w.eventID("orders", contracts.TypeOrderCreated, id))
 		return w.newest("orders")
 	}, audit.Once, "has the event id of orders outbox row", "psql"},
@@ -343,10 +343,13 @@ func TestTopicsThatCameBackEmptyAreReadAnew(t *testing.T) {
 	w.broker = kafkatest.Start(t, contracts.Topics()...)
 	w.cfg.Brokers = []string{w.broker.Addr()}
 	report := pass(t, w.auditor())
-	require.Len(t, report.Findings(), 5, "every row is missing")
+	missing := 0
 	for _, f := range report.Findings() {
 		require.Equal(t, audit.Delivered, f.Check)
+		missing += f.Count
 	}
+	require.Equal(t, 5, missing, "every row")
+	require.Len(t, report.Findings(), 4, "one for each outbox and topic")
 }
 
 func TestNewSaysWhatIsMissing(t *testing.T) {

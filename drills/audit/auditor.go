@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -9,9 +10,8 @@ import (
 	"waybill/drills/load"
 )
 
-// recent is how long rows are read again: one of a transaction that commits later than this after it
-// drew its id is seen by a first pass only.
-const recent = time.Minute
+// defaultRecent is for [Config.Recent].
+const defaultRecent = time.Minute
 
 // Config says what to audit.
 type Config struct {
@@ -21,6 +21,9 @@ type Config struct {
 	// Ledger is the file of the client's own record; "" leaves the check Accepted out.
 	Ledger string
 	Limits Limits
+	// Recent is how long rows are read again: one of a transaction that commits later than this after
+	// it drew its id is seen by a first pass only. 0 stands for a minute.
+	Recent time.Duration
 	// Expected reports whether a dead letter, by its key and the topic it is a dead letter of, is
 	// no cause for alarm. Nil expects none.
 	Expected func(key, topic string) bool
@@ -31,6 +34,8 @@ type Config struct {
 	// sent again because the topics were lost stand where the replay put them.
 	Unordered map[string]int64
 }
+
+func (c Config) recent() time.Duration { return cmp.Or(c.Recent, defaultRecent) }
 
 // Auditor audits in passes. It is for one goroutine.
 type Auditor struct {
@@ -47,6 +52,8 @@ type Auditor struct {
 	lastOrder int64
 	open      map[int64]bool   // orders that are not done with
 	scanned   map[string]int64 // outbox ids that need not be read again
+	seen      map[string][]sighting
+	arrived   []message // read from the topics, and not yet compared
 }
 
 // New connects to what is to be audited. Close it.
@@ -67,7 +74,7 @@ func New(ctx context.Context, cfg Config) (*Auditor, error) {
 	return &Auditor{
 		cfg: cfg, databases: dbs, topics: ts,
 		results: newResults(), mail: newMail(cfg.Unordered), claims: claims{}, asked: newRequests(),
-		open: map[int64]bool{}, scanned: map[string]int64{},
+		open: map[int64]bool{}, scanned: map[string]int64{}, seen: map[string][]sighting{},
 	}, nil
 }
 
@@ -85,7 +92,7 @@ func (a *Auditor) Pass(ctx context.Context) (Report, error) {
 	if err := a.readLedger(); err != nil {
 		return Report{}, err
 	}
-	created, err := a.readMail(ctx)
+	created, err := a.readMail(ctx, began)
 	if err != nil {
 		return Report{}, err
 	}
@@ -106,7 +113,7 @@ func (a *Auditor) Pass(ctx context.Context) (Report, error) {
 }
 
 // Forget drops what is done with, so that an audit that goes on and on does not grow.
-func (a *Auditor) Forget() { a.mail.forget() }
+func (a *Auditor) Forget() { a.mail.forget(a.scanned) }
 
 func (a *Auditor) readLedger() error {
 	if a.cfg.Ledger == "" {

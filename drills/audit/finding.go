@@ -71,6 +71,8 @@ type Finding struct {
 	Check   Check  `json:"check"`
 	Subject string `json:"subject"` // what it is about: "order 17", "orders outbox row 812"
 	Problem string `json:"problem"`
+	// Count is how many things it is about: those of one cause are one finding.
+	Count int `json:"count"`
 	// Repair is a command that mends it or shows more. It is proposed, never run.
 	Repair string `json:"repair"`
 }
@@ -81,6 +83,14 @@ type Result struct {
 	Promise  string    `json:"promise"`
 	Looked   int64     `json:"looked"` // how many things were held against the promise, in all passes
 	Findings []Finding `json:"findings"`
+}
+
+// Count is how many things are not as promised.
+func (r Result) Count() (n int) {
+	for _, f := range r.Findings {
+		n += f.Count
+	}
+	return n
 }
 
 // Report is what a pass found.
@@ -123,7 +133,12 @@ func (r *results) begin() {
 
 // find reports what is wrong now: it is looked at again in the next pass, and may have been mended.
 func (r *results) find(c Check, subject, repair, problem string, args ...any) {
-	f := Finding{Check: c, Subject: subject, Problem: fmt.Sprintf(problem, args...), Repair: repair}
+	r.findMany(c, 1, subject, repair, problem, args...)
+}
+
+// findMany is find for several things of one cause.
+func (r *results) findMany(c Check, n int, subject, repair, problem string, args ...any) {
+	f := Finding{Check: c, Subject: subject, Problem: fmt.Sprintf(problem, args...), Count: n, Repair: repair}
 	r.findings[c] = append(r.findings[c], f)
 }
 

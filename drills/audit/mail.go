@@ -19,6 +19,7 @@ type row struct {
 	Topic    string
 	Key      string
 	Type     string
+	Digest   string    // of the payload
 	Cause    uuid.UUID // the message that it answers; Nil where there is none
 	Age      time.Duration
 	// Published: the relay's cursor has it, and had it before the topics were read.
@@ -114,6 +115,8 @@ func (m *mail) post(rows []row, r *results) (added []row) {
 			continue
 		case again && isDeadLetter(w.Topic):
 			continue // two broken messages that claim the same id
+		case again && known.same(w):
+			continue // what happened once is told once, however often it is sent
 		case again:
 			r.keep(Once, w.subject(), repairShowRow(w), "has the event id of %s: %s", known.subject(), w.EventID)
 			continue
@@ -125,10 +128,39 @@ func (m *mail) post(rows []row, r *results) (added []row) {
 	return added
 }
 
+// same reports whether two rows are the same message: an event that is sent again in answer to a command that
+// was asked again has its id and its body.
+func (w row) same(other row) bool {
+	return w.Database == other.Database && w.Key == other.Key && w.Type == other.Type && w.Digest == other.Digest
+}
+
+// recall takes rows that were done with and forgotten, as what new rows of their key are compared with.
+func (m *mail) recall(rows []row) {
+	for _, w := range rows {
+		at := address{w.EventID, w.Topic}
+		if _, known := m.letters[at]; known {
+			continue
+		}
+		m.letters[at] = &letter{row: w, delivered: true, handled: true, counted: true}
+		if k := (keyed{w.Topic, w.Key}); m.last[k].ID < w.ID {
+			m.last[k] = w
+		}
+		if _, some := m.answers[w.Cause]; !some && m.answering(w) {
+			m.answers[w.Cause] = w
+		}
+	}
+}
+
+// answering reports whether a row answers a message. The orchestrator's own effects are counted where
+// its sagas are read.
+func (m *mail) answering(w row) bool {
+	return w.Cause != uuid.Nil && !isDeadLetter(w.Topic) && w.Database != "orchestrator"
+}
+
 // answer remembers what was answered. Orders and Inventory answer each command once, whatever they
-// do about it; the orchestrator's own effects are counted where its sagas are read.
+// do about it.
 func (m *mail) answer(w row, r *results) {
-	if w.Cause == uuid.Nil || isDeadLetter(w.Topic) || w.Database == "orchestrator" {
+	if !m.answering(w) {
 		return
 	}
 	if first, twice := m.answers[w.Cause]; twice {
@@ -180,14 +212,16 @@ func (m *mail) arrive(messages []message, r *results) (unknown []message) {
 
 // missing finds the rows that are not on their topic and should be. since is when each topic begins.
 func (m *mail) missing(now time.Time, since map[string]time.Time, limits Limits, r *results) (open int) {
+	lost, waiting := groups{}, groups{}
+	defer func() { lost.lost(r); waiting.waiting(r) }()
 	for _, l := range m.letters {
 		switch {
 		case l.delivered || l.Stuck: // a stuck row is trouble, and reported as such
 		case l.Published && now.Add(-l.Age).Before(since[l.Topic]): // the topic has forgotten it
 		case l.Published:
-			r.find(Delivered, l.subject(), repairReplayRow(l.row), "%s for key %q counts as published, and is not on %s", l.Type, l.Key, l.Topic)
+			lost.add(l.row, l.Age)
 		case l.Age > limits.Overdue:
-			r.find(Delivered, l.subject(), repairPending(l.row), "%s for key %q waits to be published since %s", l.Type, l.Key, round(l.Age))
+			waiting.add(l.row, l.Age)
 		default:
 			open++
 		}
@@ -197,16 +231,17 @@ func (m *mail) missing(now time.Time, since map[string]time.Time, limits Limits,
 
 // unhandled finds the messages that no consumer has handled and should have.
 func (m *mail) unhandled(now time.Time, limits Limits, r *results) (open int) {
+	late := groups{}
+	defer func() { late.unhandled(r) }()
 	for _, l := range m.letters {
-		c, expected := l.handledBy()
+		_, expected := l.handledBy()
 		switch {
 		case !expected || !l.delivered:
 		case l.handled || m.setAside(l):
 			l.handled = true
 			r.looked[Handled] += l.count()
 		case now.Sub(l.at) > limits.Overdue:
-			r.find(Handled, l.subject(), repairReplayRow(l.row), "%s for key %q is on %s since %s, and %s has not handled it",
-				l.Type, l.Key, l.Topic, round(now.Sub(l.at)), c.group)
+			late.add(l.row, now.Sub(l.at))
 		default:
 			open++
 		}
@@ -229,16 +264,43 @@ func (l *letter) count() int64 {
 	return 1
 }
 
-// isOpen reports whether a row is still waited for.
-func (m *mail) isOpen(w row) bool {
-	l, kept := m.letters[address{w.EventID, w.Topic}]
-	return kept && !l.delivered
+// done reports whether nothing more can become of a letter. A dead letter is trouble for as long as it is there.
+func (l letter) done() bool {
+	_, expected := l.handledBy()
+	return l.delivered && (l.handled || !expected) && !isDeadLetter(l.Topic)
 }
 
-// forget drops what is done with.
-func (m *mail) forget() {
+// open returns the rows of a database that are still waited for.
+func (m *mail) open(database string) (ids []int64) {
+	for _, l := range m.letters {
+		if l.Database == database && !l.done() {
+			ids = append(ids, l.ID)
+		}
+	}
+	return ids
+}
+
+// expire drops the rows that were asked for and are no longer there: retention has removed them.
+func (m *mail) expire(database string, asked []int64, rows []row) {
+	there := make(map[int64]bool, len(rows))
+	for _, w := range rows {
+		there[w.ID] = true
+	}
+	gone := map[int64]bool{}
+	for _, id := range asked {
+		gone[id] = !there[id]
+	}
 	for at, l := range m.letters {
-		if _, expected := l.handledBy(); l.delivered && (l.handled || !expected) && l.Age > recent {
+		if l.Database == database && gone[l.ID] {
+			delete(m.letters, at)
+		}
+	}
+}
+
+// forget drops what is done with, of the rows that are not read again.
+func (m *mail) forget(scanned map[string]int64) {
+	for at, l := range m.letters {
+		if l.done() && l.ID <= scanned[l.Database] {
 			delete(m.letters, at)
 		}
 	}

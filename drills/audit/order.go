@@ -70,7 +70,11 @@ func (r *results) judge(o order, limits Limits) (done bool) {
 		r.find(Announced, subject, repairShow(o.ID), "there, and no OrderCreated tells of it")
 		return false
 	}
-	ended := o.Saga != nil && o.Saga.Ended && o.Status != pending
+	if o.Saga != nil && o.Saga.Ended && o.Status == pending {
+		r.forced(o, subject)
+		return false
+	}
+	ended := o.Saga != nil && o.Saga.Ended
 	switch late := o.Age > limits.Overdue; {
 	case !ended && !late:
 		return false
@@ -91,6 +95,19 @@ func (r *results) judge(o order, limits Limits) (done bool) {
 		r.looked[c]++
 	}
 	return true
+}
+
+// forced judges an order whose saga has ended without it: an operator has forced the saga, or somebody has
+// changed the order. Nothing is going to move it any more.
+func (r *results) forced(o order, subject string) {
+	r.find(Terminal, subject, repairForced(o.ID, o.Saga.State), "PENDING, and its saga has ended %s without it", o.Saga.State)
+	held := o.Reservation != nil && o.Reservation.State == reservedState
+	switch {
+	case o.Saga.State == cancelled && held:
+		r.find(Reserved, subject, repairRelease(o.ID), "its saga has ended CANCELLED, and %d × %q are still reserved for it", o.Reservation.Quantity, o.Reservation.SKU)
+	case o.Saga.State == confirmed && !held:
+		r.find(Reserved, subject, repairExplain(o.ID), "its saga has ended CONFIRMED, and nothing is reserved for it")
+	}
 }
 
 // still is how long nothing of the order has changed.

@@ -2,8 +2,10 @@ package audit
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -13,42 +15,104 @@ import (
 // readMail reads in the order that makes the comparison sound: what the relay counts as published
 // before the topics were read must be on them; and a message that is on them has had its row
 // committed before the rows are read. It returns the orders that an OrderCreated tells of.
-func (a *Auditor) readMail(ctx context.Context) (created []int64, err error) {
-	published := map[string]map[int64]bool{}
-	for _, name := range names {
-		if published[name], err = a.databases.published(ctx, name, a.scanned[name]); err != nil {
-			return nil, err
-		}
+func (a *Auditor) readMail(ctx context.Context, began time.Time) (created []int64, err error) {
+	wiped, err := a.topics.look(ctx)
+	if err == nil && wiped {
+		err = a.restart() // what was done with is not, with its messages gone
 	}
-	messages, wiped, err := a.topics.read(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if wiped {
-		clear(a.mail.last)
-	}
-	rows := map[string][]row{}
+	open, published := map[string][]int64{}, map[string]map[int64]bool{}
 	for _, name := range names {
-		if rows[name], err = a.databases.rows(ctx, name, a.scanned[name], published[name]); err != nil {
+		open[name] = a.mail.open(name)
+		if published[name], err = a.databases.published(ctx, name, a.scanned[name], open[name]); err != nil {
 			return nil, err
 		}
-		created = append(created, orderIDs(a.mail.post(rows[name], a.results))...)
 	}
-	unknown := a.mail.arrive(messages, a.results)
+	messages, err := a.topics.read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	// Rows are kept with the messages, so that a pass that fails here loses neither.
+	a.arrived = append(a.arrived, messages...)
 	for _, name := range names {
-		a.advance(name, rows[name])
+		rows, err := a.databases.rows(ctx, name, a.scanned[name], open[name], published[name])
+		if err != nil {
+			return nil, err
+		}
+		if err := a.recall(ctx, name, rows); err != nil {
+			return nil, err
+		}
+		a.mail.expire(name, open[name], rows)
+		added := a.mail.post(rows, a.results)
+		created = append(created, orderIDs(added)...)
+		a.reopen(added)
+		a.advance(name, began, rows)
 	}
+	unknown := a.mail.arrive(a.arrived, a.results)
+	a.arrived = nil
 	return created, a.identify(ctx, unknown)
 }
 
-// advance leaves rows behind that need not be read again: the oldest ones, up to the first that is
-// still waited for.
-func (a *Auditor) advance(name string, rows []row) {
+// restart begins from nothing, as an audit that has just been started.
+func (a *Auditor) restart() error {
+	a.mail = newMail(a.cfg.Unordered)
+	clear(a.scanned)
+	clear(a.seen)
+	a.arrived = nil
+	return a.topics.restart()
+}
+
+// recall reads what was forgotten of the keys of rows that are new.
+func (a *Auditor) recall(ctx context.Context, name string, rows []row) error {
+	if a.scanned[name] == 0 {
+		return nil
+	}
+	keys := map[string]bool{}
 	for _, w := range rows {
-		if w.Age < recent || a.mail.isOpen(w) {
-			return
+		if _, known := a.mail.letters[address{w.EventID, w.Topic}]; !known && w.Key != "" {
+			keys[w.Key] = true
 		}
-		a.scanned[name] = w.ID
+	}
+	for some := range slices.Chunk(slices.Collect(maps.Keys(keys)), questionBatch) {
+		older, err := a.databases.older(ctx, name, a.scanned[name], some)
+		if err != nil {
+			return err
+		}
+		a.mail.recall(older)
+	}
+	return nil
+}
+
+// sighting is the highest id of an outbox at the time of a pass.
+type sighting struct {
+	at time.Time
+	id int64
+}
+
+// advance leaves rows behind that need not be read again: those that were there for a while already, by
+// our own clock. Of them only the ones that are still waited for are asked for, by their ids.
+func (a *Auditor) advance(name string, began time.Time, rows []row) {
+	highest := a.scanned[name]
+	for _, w := range rows {
+		highest = max(highest, w.ID)
+	}
+	seen := append(a.seen[name], sighting{began, highest})
+	for len(seen) > 0 && began.Sub(seen[0].at) >= a.cfg.recent() {
+		a.scanned[name] = max(a.scanned[name], seen[0].id)
+		seen = seen[1:]
+	}
+	a.seen[name] = seen
+}
+
+// reopen has the orders judged again that new messages are about, such as one that is cancelled after it was
+// confirmed.
+func (a *Auditor) reopen(rows []row) {
+	for _, w := range rows {
+		if id, err := strconv.ParseInt(w.Key, 10, 64); err == nil && id > 0 && id <= a.lastOrder {
+			a.open[id] = true
+		}
 	}
 }
 
@@ -96,8 +160,8 @@ func (a *Auditor) identify(ctx context.Context, messages []message) error {
 	return nil
 }
 
-// inboxBatch bounds the ids of one question to an inbox.
-const inboxBatch = 5000
+// questionBatch bounds the ids of one question.
+const questionBatch = 5000
 
 func (a *Auditor) readHandled(ctx context.Context) error {
 	for topic, c := range consumers {
@@ -107,7 +171,7 @@ func (a *Auditor) readHandled(ctx context.Context) error {
 				waiting = append(waiting, l.EventID)
 			}
 		}
-		for ids := range slices.Chunk(waiting, inboxBatch) {
+		for ids := range slices.Chunk(waiting, questionBatch) {
 			handled, err := a.databases.handled(ctx, c, ids)
 			if err != nil {
 				return err

@@ -39,8 +39,14 @@ func (a *Auditor) readOrders(ctx context.Context, created []int64) error {
 			a.results.keep(Announced, fmt.Sprintf("order %d", id), repairShow(id), "an OrderCreated tells of it, and it is not there")
 		}
 	}
+	held := map[int64]bool{}
 	for _, id := range join(orders, reservations, sagas, a.results) {
-		a.open[id] = true
+		a.open[id], held[id] = true, true
+	}
+	for id := range a.open { // of a key that is no order's, or an order that was removed
+		if _, there := orders[id]; !there && id <= a.lastOrder && !held[id] {
+			delete(a.open, id)
+		}
 	}
 	limits := a.cfg.Limits
 	limits.Settle += time.Since(began)

@@ -34,9 +34,22 @@ func repairLost(e load.Entry) string {
 // repairRelease writes the command that the saga would have sent into the orchestrator's outbox.
 // Inventory releases what an order holds, and does nothing where it holds nothing.
 func repairRelease(order int64) string {
-	record, err := contracts.Encode(contracts.ReleaseInventory{Envelope: contracts.NewEnvelope(order, uuid.Nil, time.Now())})
+	return repairCommand(contracts.ReleaseInventory{Envelope: contracts.NewEnvelope(order, uuid.Nil, time.Now())})
+}
+
+// repairForced sends the order the command that its saga, which has ended without it, did not.
+func repairForced(order int64, state string) string {
+	envelope := contracts.NewEnvelope(order, uuid.Nil, time.Now())
+	if state == confirmed {
+		return repairCommand(contracts.ConfirmOrder{Envelope: envelope})
+	}
+	return repairCommand(contracts.CancelOrder{Envelope: envelope, Reason: "cancelled by an operator"})
+}
+
+func repairCommand(m contracts.Message) string {
+	record, err := contracts.Encode(m)
 	if err != nil {
-		return repairExplain(order)
+		return "make audit"
 	}
 	return fmt.Sprintf(`psql "$ORCHESTRATOR_DB" -c "insert into outbox (event_id, topic, key, type, payload) values ('%s', '%s', '%s', '%s', convert_to('%s', 'UTF8'))"`,
 		record.EventID, record.Topic, record.Key, record.Type, strings.ReplaceAll(string(record.Payload), `"`, `\"`))
@@ -46,8 +59,8 @@ func repairReplayKey(database string, order int64) string {
 	return fmt.Sprintf("outbox-relay replay --database %s --key %d --yes", database, order)
 }
 
-func repairReplayRow(w row) string {
-	return fmt.Sprintf("outbox-relay replay --database %s --from-id %d --to-id %d --yes", w.Database, w.ID, w.ID)
+func repairReplayRows(first, last row) string {
+	return fmt.Sprintf("outbox-relay replay --database %s --from-id %d --to-id %d --yes", first.Database, first.ID, last.ID)
 }
 
 func repairPending(w row) string { return "outbox-relay pending --database " + w.Database }
@@ -56,8 +69,12 @@ func repairLook(w row) string {
 	return fmt.Sprintf("outbox-relay show %d --database %s", w.ID, w.Database)
 }
 
-func repairStuck(database string, id int64) string {
-	return fmt.Sprintf("outbox-relay stuck retry --database %s %d", database, id)
+// repairStuck has one row tried again, or all of them.
+func repairStuck(database string, ids []int64) string {
+	if len(ids) == 1 {
+		return fmt.Sprintf("outbox-relay stuck retry --database %s %d", database, ids[0])
+	}
+	return fmt.Sprintf("outbox-relay stuck retry --database %s --all", database)
 }
 
 func repairShowRow(w row) string {

@@ -50,6 +50,13 @@ func (d databases) close() {
 	}
 }
 
+// age is an expression for how long ago something was. Anybody can write any timestamp: what is no time of ours
+// is as old as can be, and does not make the query fail.
+func age(at string) string {
+	return `case when ` + at + ` between clock_timestamp() - interval '100 years' and clock_timestamp() + interval '1 hour'
+             then clock_timestamp() - ` + at + ` else interval '100 years' end`
+}
+
 // collect reads every row of a query.
 func collect[T any](ctx context.Context, db *pgxpool.Pool, sql string, args ...any) ([]T, error) {
 	rows, err := db.Query(ctx, sql, args...)
@@ -59,31 +66,30 @@ func collect[T any](ctx context.Context, db *pgxpool.Pool, sql string, args ...a
 	return pgx.CollectRows(rows, pgx.RowToStructByNameLax[T])
 }
 
-// oldestSQL tells since when the outbox has its rows; nothing where none has been removed.
-const oldestSQL = `select created_at from outbox where id = (select min(id) from outbox having min(id) > 1)`
+// oldestSQL tells since when the outbox has its rows; null where none has been removed.
+const oldestSQL = `
+select case when o.id > 1 then least(greatest(o.created_at, '1970-01-01'), clock_timestamp())
+            when o.id is null and not isempty(c.published) then clock_timestamp() end
+  from outbox_cursor c left join (select id, created_at from outbox order by id limit 1) o on true`
 
 // remembered is the time from which on every outbox still has its rows.
 func (d databases) remembered(ctx context.Context) (since time.Time, err error) {
 	for _, name := range names {
-		var oldest time.Time
-		err := d[name].QueryRow(ctx, oldestSQL).Scan(&oldest)
-		if errors.Is(err, pgx.ErrNoRows) {
-			continue
-		}
-		if err != nil {
+		var oldest *time.Time
+		if err := d[name].QueryRow(ctx, oldestSQL).Scan(&oldest); err != nil {
 			return since, fmt.Errorf("read the outbox of %s: %w", name, err)
 		}
-		if oldest.After(since) {
-			since = oldest
+		if oldest != nil && oldest.After(since) {
+			since = *oldest
 		}
 	}
 	return since, nil
 }
 
 // Orders that are new, still open, or asked for by id.
-const ordersSQL = `
+var ordersSQL = `
 select o.id, o.user_id, o.sku, o.quantity, o.status,
-       clock_timestamp() - o.created_at as age, clock_timestamp() - o.updated_at as still,
+       ` + age("o.created_at") + ` as age, ` + age("o.updated_at") + ` as still,
        o.created_at + interval '1 minute' < coalesce((select created_at from outbox order by id limit 1), 'infinity') as expired,
        (select count(*) from outbox w where w.key = o.id::text and w.type = 'OrderCreated') as announced
   from orders o
@@ -101,8 +107,8 @@ func (d databases) orders(ctx context.Context, after int64, ids []int64) (map[in
 	return orders, nil
 }
 
-const reservationsSQL = `
-select order_id, coalesce(sku, '') as sku, coalesce(quantity, 0) as quantity, state, clock_timestamp() - updated_at as still
+var reservationsSQL = `
+select order_id, coalesce(sku, '') as sku, coalesce(quantity, 0) as quantity, state, ` + age("updated_at") + ` as still
   from reservations
  where order_id > $1 or order_id = any($2)`
 
@@ -115,9 +121,9 @@ func (d databases) reservations(ctx context.Context, after int64, ids []int64) (
 }
 
 // The ids of sagas are text; those of order sagas are order ids.
-const sagasSQL = `
+var sagasSQL = `
 select s.id::bigint as order_id, s.phase, s.state, s.reason,
-       s.phase in ('COMPLETED', 'CANCELLED') as ended, clock_timestamp() - s.updated_at as still,
+       s.phase in ('COMPLETED', 'CANCELLED') as ended, ` + age("s.updated_at") + ` as still,
        (select count(*) from (
             select from saga_transitions t
              where t.saga_id = s.id and t.definition = s.definition and t.cause_id is not null
@@ -139,10 +145,11 @@ func (d databases) sagas(ctx context.Context, ids []int64) ([]saga, error) {
 }
 
 // position is what a relay has published of a database.
-const publishedSQL = `select o.id from outbox o cross join outbox_cursor c where o.id > $1 and c.published @> o.id`
+const publishedSQL = `
+select o.id from outbox o cross join outbox_cursor c where (o.id > $1 or o.id = any($2)) and c.published @> o.id`
 
-func (d databases) published(ctx context.Context, name string, after int64) (map[int64]bool, error) {
-	rows, err := d[name].Query(ctx, publishedSQL, after)
+func (d databases) published(ctx context.Context, name string, after int64, open []int64) (map[int64]bool, error) {
+	rows, err := d[name].Query(ctx, publishedSQL, after, open)
 	if err != nil {
 		return nil, fmt.Errorf("read the relay's cursor of %s: %w", name, err)
 	}
@@ -157,20 +164,29 @@ func (d databases) published(ctx context.Context, name string, after int64) (map
 	return set, nil
 }
 
-const rowColumns = `
-select o.id, o.event_id, o.topic, coalesce(o.key, '') as key, o.type, clock_timestamp() - o.created_at as age,
+var rowColumns = `
+select o.id, o.event_id, o.topic, coalesce(o.key, '') as key, o.type, ` + age("o.created_at") + ` as age,
+       md5(o.payload) as digest,
        coalesce(o.headers ->> 'ce_causationid', '') as cause, s.outbox_id is not null as stuck
   from outbox o
   left join outbox_stuck s on s.outbox_id = o.id`
 
-const rowsSQL = rowColumns + ` where o.id > $1 order by o.id`
+// The rows above an id, and those that are still waited for.
+var rowsSQL = rowColumns + ` where o.id > $1 or o.id = any($2) order by o.id`
+
+// What there is of the keys of new rows below that id: the audit may have forgotten it.
+var olderSQL = rowColumns + ` where o.key = any($2) and o.id <= $1`
 
 // A message that belongs to no row that is remembered: an older one, that was replayed, or none.
-const rowsByKeySQL = rowColumns + `
+var rowsByKeySQL = rowColumns + `
   join unnest($1::text[], $2::uuid[]) as asked (key, event_id) on o.key = asked.key and o.event_id = asked.event_id`
 
-func (d databases) rows(ctx context.Context, name string, after int64, published map[int64]bool) ([]row, error) {
-	return d.read(ctx, name, published, rowsSQL, after)
+func (d databases) rows(ctx context.Context, name string, after int64, open []int64, published map[int64]bool) ([]row, error) {
+	return d.read(ctx, name, published, rowsSQL, after, open)
+}
+
+func (d databases) older(ctx context.Context, name string, upTo int64, keys []string) ([]row, error) {
+	return d.read(ctx, name, nil, olderSQL, upTo, keys)
 }
 
 func (d databases) rowsByKey(ctx context.Context, name string, keys []string, ids []uuid.UUID) ([]row, error) {
@@ -183,7 +199,7 @@ func (d databases) read(ctx context.Context, name string, published map[int64]bo
 		EventID          uuid.UUID
 		Topic, Key, Type string
 		Age              time.Duration
-		Cause            string
+		Digest, Cause    string
 		Stuck            bool
 	}
 	list, err := collect[stored](ctx, d[name], sql, args...)
@@ -195,7 +211,7 @@ func (d databases) read(ctx context.Context, name string, published map[int64]bo
 		cause, _ := uuid.Parse(s.Cause) // what is no id causes nothing
 		rows[i] = row{
 			Database: name, ID: s.ID, EventID: s.EventID, Topic: s.Topic, Key: s.Key, Type: s.Type,
-			Cause: cause, Age: s.Age, Published: published[s.ID], Stuck: s.Stuck,
+			Digest: s.Digest, Cause: cause, Age: s.Age, Published: published[s.ID], Stuck: s.Stuck,
 		}
 	}
 	return rows, nil
@@ -241,13 +257,14 @@ type stuckRow struct {
 	Topic    string
 	Key      string
 	Parked   bool
+	Code     string
 	Error    string
 	Attempts int
 	Since    time.Duration
 }
 
-const stuckSQL = `
-select outbox_id, topic, coalesce(key, '') as key, parked, error, attempts, clock_timestamp() - stuck_at as since
+var stuckSQL = `
+select outbox_id, topic, coalesce(key, '') as key, parked, error_code as code, error, attempts, ` + age("stuck_at") + ` as since
   from outbox_stuck where discarded_at is null
  order by outbox_id limit 1000`
 
@@ -260,9 +277,9 @@ func (d databases) stuck(ctx context.Context, name string) ([]stuckRow, error) {
 }
 
 // Those in trouble have an index of their own.
-const troubledSQL = `
+var troubledSQL = `
 select case when id ~ '^[0-9]{1,18}$' then id::bigint else 0 end as order_id, phase, state, reason,
-       false as ended, clock_timestamp() - updated_at as still, 0::bigint as repeated
+       false as ended, ` + age("updated_at") + ` as still, 0::bigint as repeated
   from sagas where trouble is not null
  order by started_at limit 1000`
 

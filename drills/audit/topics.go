@@ -22,13 +22,23 @@ type place struct {
 // topics reads every topic, each message once. It is built on franz-go and not on the librdkafka of
 // the services, so that what is checked and what checks it have no code in common.
 type topics struct {
-	client *kgo.Client
-	next   map[place]int64 // the offset to read next
+	brokers []string
+	client  *kgo.Client
+	next    map[place]int64 // the offset to read next
+	ids     map[string][16]byte
 	// since is the time from which on a topic still has its messages, if it has lost the first.
 	since map[string]time.Time
 }
 
 func openTopics(brokers []string) (*topics, error) {
+	client, err := newClient(brokers)
+	if err != nil {
+		return nil, err
+	}
+	return &topics{brokers: brokers, client: client, next: map[place]int64{}, ids: map[string][16]byte{}, since: map[string]time.Time{}}, nil
+}
+
+func newClient(brokers []string) (*kgo.Client, error) {
 	client, err := kgo.NewClient(
 		kgo.SeedBrokers(brokers...),
 		kgo.ClientID("waybill-audit"),
@@ -37,29 +47,61 @@ func openTopics(brokers []string) (*topics, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open a Kafka client: %w", err)
 	}
-	return &topics{client: client, next: map[place]int64{}, since: map[string]time.Time{}}, nil
+	return client, nil
 }
 
 func (t *topics) close() { t.client.Close() }
 
-// read returns what has come since the last time, each partition in its order, and whether a topic
-// was begun anew meanwhile: then all of it comes again.
-func (t *topics) read(ctx context.Context) (messages []message, wiped bool, err error) {
-	starts, err := t.offsets(ctx, earliest)
+// restart has every topic read from its beginning, by a client that does not know the ids of those that are gone.
+func (t *topics) restart() error {
+	client, err := newClient(t.brokers)
 	if err != nil {
-		return nil, false, err
+		return err
+	}
+	t.client.Close()
+	t.client = client
+	clear(t.next)
+	clear(t.since)
+	return nil
+}
+
+// look reports whether a topic was deleted and made again since the last time.
+func (t *topics) look(ctx context.Context) (wiped bool, err error) {
+	known, err := t.metadata(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, topic := range known.Topics {
+		name := *topic.Topic
+		before, some := t.ids[name]
+		wiped = wiped || some && before != topic.TopicID
+		t.ids[name] = topic.TopicID
+	}
+	if wiped {
+		return true, nil
 	}
 	ends, err := t.offsets(ctx, latest)
 	if err != nil {
-		return nil, false, err
+		return false, err
+	}
+	for at, end := range ends { // a broker that came back empty, and gives no ids
+		wiped = wiped || t.next[at] > end
+	}
+	return wiped, nil
+}
+
+// read returns what has come since the last time, each partition in its order.
+func (t *topics) read(ctx context.Context) (messages []message, err error) {
+	starts, err := t.offsets(ctx, earliest)
+	if err != nil {
+		return nil, err
+	}
+	ends, err := t.offsets(ctx, latest)
+	if err != nil {
+		return nil, err
 	}
 	left := map[string]map[int32]kgo.Offset{}
 	for at, end := range ends {
-		next, known := t.next[at]
-		if !known || next > end {
-			wiped = wiped || known
-			t.next[at] = starts[at]
-		}
 		if starts[at] > 0 && starts[at] == end {
 			t.since[at.topic] = time.Now() // nothing is left of it
 		}
@@ -71,7 +113,7 @@ func (t *topics) read(ctx context.Context) (messages []message, wiped bool, err 
 		}
 	}
 	if len(left) == 0 {
-		return nil, wiped, nil
+		return nil, nil
 	}
 	t.client.AddConsumePartitions(left)
 	defer func() {
@@ -86,12 +128,12 @@ func (t *topics) read(ctx context.Context) (messages []message, wiped bool, err 
 	for t.behind(ends) {
 		fetches := t.client.PollFetches(ctx)
 		if err := ctx.Err(); err != nil {
-			return nil, wiped, fmt.Errorf("read the topics: %w", err)
+			return nil, fmt.Errorf("read the topics: %w", err)
 		}
 		var failed error
 		fetches.EachError(func(topic string, _ int32, err error) { failed = fmt.Errorf("read topic %s: %w", topic, err) })
 		if failed != nil {
-			return nil, wiped, failed
+			return nil, failed
 		}
 		fetches.EachRecord(func(r *kgo.Record) {
 			if first := starts[place{r.Topic, r.Partition}]; first > 0 && r.Offset == first && r.Timestamp.After(t.since[r.Topic]) {
@@ -101,7 +143,7 @@ func (t *topics) read(ctx context.Context) (messages []message, wiped bool, err 
 			messages = append(messages, received(r))
 		})
 	}
-	return messages, wiped, nil
+	return messages, nil
 }
 
 func (t *topics) behind(ends map[place]int64) bool {
@@ -129,8 +171,7 @@ const (
 	earliest = -2
 )
 
-// offsets asks for one end of every partition.
-func (t *topics) offsets(ctx context.Context, end int64) (map[place]int64, error) {
+func (t *topics) metadata(ctx context.Context) (*kmsg.MetadataResponse, error) {
 	metadata := kmsg.NewPtrMetadataRequest()
 	for _, name := range contracts.Topics() {
 		topic := kmsg.NewMetadataRequestTopic()
@@ -140,6 +181,15 @@ func (t *topics) offsets(ctx context.Context, end int64) (map[place]int64, error
 	known, err := metadata.RequestWith(ctx, t.client)
 	if err != nil {
 		return nil, fmt.Errorf("ask the broker for its topics: %w", err)
+	}
+	return known, nil
+}
+
+// offsets asks for one end of every partition.
+func (t *topics) offsets(ctx context.Context, end int64) (map[place]int64, error) {
+	known, err := t.metadata(ctx)
+	if err != nil {
+		return nil, err
 	}
 	request := kmsg.NewPtrListOffsetsRequest()
 	request.ReplicaID = -1

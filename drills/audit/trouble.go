@@ -3,6 +3,7 @@ package audit
 import (
 	"fmt"
 	"strings"
+	"time"
 )
 
 // shelves holds what Inventory counts against what its reservations add up to.
@@ -19,17 +20,27 @@ func (r *results) shelves(shelves []shelf) {
 // stuck reports the rows that the broker refuses. Those that wait behind them are no trouble of
 // their own.
 func (r *results) stuck(database string, rows []stuckRow) {
-	parked := map[string]int{}
+	type cause struct{ topic, code string }
+	parked, refused := map[string]int{}, map[cause][]stuckRow{}
 	for _, s := range rows {
 		if s.Parked {
 			parked[s.Key]++
+			continue
 		}
+		why := cause{s.Topic, s.Code}
+		refused[why] = append(refused[why], s)
 	}
-	for _, s := range rows {
-		if !s.Parked {
-			r.find(Trouble, fmt.Sprintf("%s outbox row %d", database, s.OutboxID), repairStuck(database, s.OutboxID),
-				"stuck since %s after %d attempts, %d rows of its key wait behind it: %s", round(s.Since), s.Attempts, parked[s.Key], s.Error)
+	for why, rows := range refused {
+		ids, behind, since := make([]int64, len(rows)), 0, time.Duration(0)
+		for i, s := range rows {
+			ids[i], behind, since = s.OutboxID, behind+parked[s.Key], max(since, s.Since)
 		}
+		subject, attempts := fmt.Sprintf("%s outbox row %d", database, ids[0]), fmt.Sprintf(" after %d attempts", rows[0].Attempts)
+		if len(rows) > 1 {
+			subject, attempts = fmt.Sprintf("%d outbox rows of %s for %s", len(rows), database, why.topic), ""
+		}
+		r.findMany(Trouble, len(rows), subject, repairStuck(database, ids),
+			"stuck since %s%s, %d rows of the same key wait behind: %s", round(since), attempts, behind, rows[0].Error)
 	}
 }
 

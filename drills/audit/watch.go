@@ -88,7 +88,7 @@ func (w *Watcher) pass(ctx context.Context) {
 	w.metrics.open.Set(float64(report.Open))
 	now := map[Finding]bool{}
 	for _, c := range report.Checks {
-		w.metrics.findings.WithLabelValues(string(c.Check)).Set(float64(len(c.Findings)))
+		w.metrics.findings.WithLabelValues(string(c.Check)).Set(float64(c.Count()))
 		w.metrics.looked.WithLabelValues(string(c.Check)).Set(float64(c.Looked))
 		for _, f := range c.Findings {
 			same := Finding{Check: f.Check, Subject: f.Subject} // how long it has been so changes

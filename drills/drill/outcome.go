@@ -51,11 +51,11 @@ type Outcome struct {
 // Passed reports whether every promise was kept.
 func (o *Outcome) Passed() bool { return len(o.Failures) == 0 }
 
-// Count returns how many findings the audit's check has.
+// Count returns how many things the audit's check has found.
 func (o *Outcome) Count(c audit.Check) (n int) {
 	for _, f := range o.Audit.Findings() {
 		if f.Check == c {
-			n++
+			n += f.Count
 		}
 	}
 	return n
@@ -77,7 +77,7 @@ const refusedWithin = 2 * time.Second
 func (o *Outcome) judge() {
 	fail := func(format string, args ...any) { o.Failures = append(o.Failures, fmt.Sprintf(format, args...)) }
 	for _, c := range o.Audit.Checks {
-		if n := len(c.Findings); n > 0 {
+		if n := c.Count(); n > 0 {
 			fail("audit: %s: %d findings; the first: %s %s", c.Check, n, c.Findings[0].Subject, c.Findings[0].Problem)
 		}
 	}

@@ -43,7 +43,7 @@ func TestEachBrokenPromiseFailsTheDrill(t *testing.T) {
 		want  string
 	}{
 		"the audit found something": {func(o *Outcome) {
-			o.Audit.Checks = []audit.Result{{Check: audit.Stock, Findings: []audit.Finding{{Subject: "sku x", Problem: "is wrong"}}}}
+			o.Audit.Checks = []audit.Result{{Check: audit.Stock, Findings: []audit.Finding{{Subject: "sku x", Problem: "is wrong", Count: 1}}}}
 		}, "audit: stock: 1 findings; the first: sku x is wrong"},
 		"something still moved":   {func(o *Outcome) { o.Audit.Open = 3 }, "3 orders or messages were still moving"},
 		"nothing was tested":      {func(o *Outcome) { o.Totals.Accepted = 0 }, "no order was accepted"},
@@ -70,8 +70,8 @@ func TestLostAndDoubledCountFindings(t *testing.T) {
 	t.Parallel()
 	o := sound()
 	o.Audit.Checks = []audit.Result{
-		{Check: audit.Accepted, Findings: []audit.Finding{{Check: audit.Accepted}, {Check: audit.Accepted}}},
-		{Check: audit.Once, Findings: []audit.Finding{{Check: audit.Once}}},
+		{Check: audit.Accepted, Findings: []audit.Finding{{Check: audit.Accepted, Count: 1}, {Check: audit.Accepted, Count: 1}}},
+		{Check: audit.Once, Findings: []audit.Finding{{Check: audit.Once, Count: 1}}},
 	}
 	require.Equal(t, 2, o.Lost())
 	require.Equal(t, 1, o.Doubled())

@@ -132,7 +132,7 @@ var violations = map[string]violation{
 	}), audit.Reserved, "5 × \"burger\" are reserved", "/cancel"},
 	"a cancelled order that holds items": {cancelled, aboutOrder(func(w *world, id int64) {
 		w.held(id, "state = 'RESERVED', reason = ''", -1)
-	}), audit.Reserved, "still reserved", `psql "$ORCHESTRATOR_DB" -c "insert into outbox`},
+	}), audit.Reserved, "still reserved", `psql "$ORCHESTRATOR_DB" -c 'insert into outbox`},
 	"a reservation without an order": {anyOrder, func(w *world, _ int64) string {
 		w.sql("inventory", "insert into reservations (order_id, sku, quantity, state) values (999, 'burger', 7, 'RESERVED')")
 		w.held(0, "state = state", -7)
@@ -144,11 +144,11 @@ var violations = map[string]violation{
 	"stock that was made from nothing": {anyOrder, func(w *world, _ int64) string {
 		w.sql("inventory", "insert into stock (sku, on_hand, received) values ('ghost', 3, 4)")
 		return `sku "ghost"`
-	}, audit.Stock, "received 4, but on hand 3 + reserved 0 = 3", `"update stock set received = 3 where sku = 'ghost' and on_hand = 3"`},
+	}, audit.Stock, "received 4, but on hand 3 + reserved 0 = 3", `-c 'update stock set received = 3 where sku = '\''ghost'\'' and on_hand = 3'`},
 	"a row that counts as published and is not on its topic": {anyOrder, func(w *world, id int64) string {
 		w.row("orchestrator", contracts.ConfirmOrder{Envelope: envelope(id, uuid.Nil)})
 		return w.newest("orchestrator")
-	}, audit.Delivered, "counts as published", "outbox-relay replay --database orchestrator --from-id"},
+	}, audit.Delivered, "counts as published", "outbox-relay replay --database=orchestrator --from-id="},
 	"a row that was never published": {anyOrder, func(w *world, _ int64) string {
 		w.sql("inventory", "insert into outbox (topic, key, type, payload) values ('inventory.v1', '1', 'InventoryReleased', '{}')")
 		return w.newest("inventory")
@@ -156,7 +156,7 @@ var violations = map[string]violation{
 	"a message that nobody handled": {anyOrder, func(w *world, id int64) string {
 		w.publish(w.row("orders", contracts.OrderCancelRequested{Envelope: envelope(id, uuid.Nil)}))
 		return w.newest("orders")
-	}, audit.Handled, "orchestrator has not handled it", "outbox-relay replay --database orders"},
+	}, audit.Handled, "orchestrator has not handled it", "outbox-relay replay --database=orders"},
 	"a command that was answered twice": {confirmed, func(w *world, id int64) string {
 		command := w.eventID("orchestrator", contracts.TypeReserveInventory, id)
 		w.send("inventory", contracts.InventoryReserved{Envelope: envelope(id, command), Reserved: true}, "orchestrator", "orchestrator")
@@ -190,8 +190,8 @@ var violations = map[string]violation{
 		w.sql("orders", `insert into outbox_stuck (outbox_id, topic, parked, error, attempts, next_attempt_at)
 			select max(id), 'orders.v1', false, 'too large', 3, now() from outbox`)
 		return w.newest("orders")
-	}, audit.Trouble, "too large", "outbox-relay stuck retry --database orders"},
-	"a dead letter": {anyOrder, deadLetter, audit.Trouble, "a dead letter", "--topic orders.commands.v1 --yes"},
+	}, audit.Trouble, "too large", "outbox-relay stuck retry --database=orders"},
+	"a dead letter": {anyOrder, deadLetter, audit.Trouble, "a dead letter", "--topic=orders.commands.v1 --yes"},
 	"a saga in trouble": {anyOrder, func(w *world, _ int64) string {
 		w.sql("orchestrator", `insert into sagas (id, definition, version, phase, state, reason, revision, steps, data, deadline, started_at, updated_at, trouble)
 			values ('5555', 'order', 1, 'COMPENSATION_STUCK', 'COMPENSATION_STUCK', 'no answer', 3, '[]', '{}', now(), now(), now(), 'an undo has used up its attempts')`)

@@ -3,32 +3,74 @@ package audit
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
+	"waybill/chassis/shell"
 	"waybill/contracts"
 	"waybill/drills/load"
 )
 
 // The commands that findings propose. They are written to be pasted into a shell in the source tree
-// of a running stack.
+// of a running stack, by somebody who holds every password of it; what is in a row may have been
+// written by somebody who holds one. So each is put together by package shell and by nothing else.
 
-func repairExplain(order int64) string { return fmt.Sprintf("orchestrator saga explain %d", order) }
+// command is a line for a shell, or instead where a word of it cannot be shown.
+func command(instead string, words ...string) string {
+	line, err := shell.Command(words...)
+	if err != nil {
+		return instead
+	}
+	return line
+}
+
+// psql is a command that runs one statement in a database, or instead.
+func psql(instead, database, statement string) string {
+	quoted, err := shell.Quote(statement)
+	if err != nil {
+		return instead
+	}
+	variable := strings.Map(func(r rune) rune {
+		if r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '_'
+	}, strings.ToUpper(database))
+	return `psql "$` + variable + `_DB" -c ` + quoted
+}
+
+// literal is text as SQL reads it.
+func literal(text string) string { return "'" + strings.ReplaceAll(text, "'", "''") + "'" }
+
+func number(n int64) string { return strconv.FormatInt(n, 10) }
+
+func repairExplain(order int64) string {
+	return command("", "orchestrator", "saga", "explain", number(order))
+}
 
 func repairShow(order int64) string {
-	return fmt.Sprintf("curl -s localhost:8080/v1/orders/%d", order)
+	return command("", "curl", "-s", "localhost:8080/v1/orders/"+number(order))
+}
+
+// post is a request to Orders with a JSON body.
+func post(instead, path string, body any) string {
+	text, err := json.Marshal(body)
+	if err != nil {
+		return instead
+	}
+	return command(instead, "curl", "-s", "-X", "POST", "localhost:8080"+path, "-H", "Content-Type: application/json", "-d", string(text))
 }
 
 func repairCancel(order int64) string {
-	return fmt.Sprintf(`curl -s -X POST localhost:8080/v1/orders/%d/cancel -H 'Content-Type: application/json' -d '{"reason":"not reserved"}'`, order)
+	return post(repairShow(order), "/v1/orders/"+number(order)+"/cancel", map[string]string{"reason": "not reserved"})
 }
 
 // repairLost places the order again: the client believes that it has one.
 func repairLost(e load.Entry) string {
-	body, _ := json.Marshal(map[string]any{"userId": e.UserID, "sku": e.SKU, "quantity": e.Quantity}) // strings and a number
-	return fmt.Sprintf("curl -s -X POST localhost:8080/v1/orders -H 'Content-Type: application/json' -d '%s'", quote(string(body)))
+	return post(repairShow(e.OrderID), "/v1/orders", map[string]any{"userId": e.UserID, "sku": e.SKU, "quantity": e.Quantity})
 }
 
 // repairRelease writes the command that the saga would have sent into the orchestrator's outbox.
@@ -51,56 +93,59 @@ func repairCommand(m contracts.Message) string {
 	if err != nil {
 		return "make audit"
 	}
-	return fmt.Sprintf(`psql "$ORCHESTRATOR_DB" -c "insert into outbox (event_id, topic, key, type, payload) values ('%s', '%s', '%s', '%s', convert_to('%s', 'UTF8'))"`,
-		record.EventID, record.Topic, record.Key, record.Type, strings.ReplaceAll(string(record.Payload), `"`, `\"`))
+	return psql(repairExplain(m.Meta().OrderID), "orchestrator", fmt.Sprintf(
+		"insert into outbox (event_id, topic, key, type, payload) values ('%s', %s, %s, %s, convert_to(%s, 'UTF8'))",
+		record.EventID, literal(record.Topic), literal(record.Key), literal(record.Type), literal(string(record.Payload))))
 }
 
 func repairReplayKey(database string, order int64) string {
-	return fmt.Sprintf("outbox-relay replay --database %s --key %d --yes", database, order)
+	return command("", "outbox-relay", "replay", "--database="+database, "--key="+number(order), "--yes")
 }
 
 func repairReplayRows(first, last row) string {
-	return fmt.Sprintf("outbox-relay replay --database %s --from-id %d --to-id %d --yes", first.Database, first.ID, last.ID)
+	return command("", "outbox-relay", "replay", "--database="+first.Database, "--from-id="+number(first.ID), "--to-id="+number(last.ID), "--yes")
 }
 
-func repairPending(w row) string { return "outbox-relay pending --database " + w.Database }
+func repairPending(w row) string {
+	return command("", "outbox-relay", "pending", "--database="+w.Database)
+}
 
 func repairLook(w row) string {
-	return fmt.Sprintf("outbox-relay show %d --database %s", w.ID, w.Database)
+	return command("", "outbox-relay", "show", number(w.ID), "--database="+w.Database)
 }
 
 // repairStuck has one row tried again, or all of them.
 func repairStuck(database string, ids []int64) string {
+	which := "--all"
 	if len(ids) == 1 {
-		return fmt.Sprintf("outbox-relay stuck retry --database %s %d", database, ids[0])
+		which = number(ids[0])
 	}
-	return fmt.Sprintf("outbox-relay stuck retry --database %s --all", database)
+	return command("", "outbox-relay", "stuck", "retry", "--database="+database, which)
 }
 
 func repairShowRow(w row) string {
-	return fmt.Sprintf(`psql "$%s_DB" -c "select * from outbox where event_id = '%s'"`, strings.ToUpper(w.Database), w.EventID)
+	return psql(repairLook(w), w.Database, fmt.Sprintf("select * from outbox where event_id = '%s'", w.EventID))
 }
 
 // repairStock trusts what is on the shelf and what is reserved of it, and corrects what was received.
 func repairStock(s shelf) string {
-	return fmt.Sprintf(`psql "$INVENTORY_DB" -c "update stock set received = %d where sku = '%s' and on_hand = %d"`,
-		s.OnHand+s.Reserved, strings.NewReplacer("'", "''", `"`, `\"`, "$", `\$`, "`", "\\`", `\`, `\\`).Replace(s.SKU), s.OnHand)
+	look := psql("", "inventory", fmt.Sprintf("select encode(convert_to(sku, 'UTF8'), 'escape'), * from stock where received = %d and on_hand = %d", s.Received, s.OnHand))
+	return psql(look, "inventory", fmt.Sprintf("update stock set received = %d where sku = %s and on_hand = %d",
+		s.OnHand+s.Reserved, literal(s.SKU), s.OnHand))
 }
 
 // repairOverdue looks first: a saga that waits for something which is away is not helped by asking again.
 func repairOverdue(order int64) string {
-	return fmt.Sprintf(`orchestrator saga explain %d && orchestrator saga retry %d --reason "overdue"`, order, order)
+	return repairExplain(order) + " && " + command("", "orchestrator", "saga", "retry", number(order), "--reason", "overdue")
 }
 
-// repairDeadLetter gives the message back to its consumer, which must have been mended first.
+// repairDeadLetter gives the message back to its consumer, which must have been repaired first.
 func repairDeadLetter(w row) string {
-	return fmt.Sprintf("outbox-relay replay --database %s --from-id %d --to-id %d --topic %s --yes",
-		w.Database, w.ID, w.ID, strings.TrimSuffix(w.Topic, ".dlq"))
+	return command(repairLook(w), "outbox-relay", "replay", "--database="+w.Database, "--from-id="+number(w.ID), "--to-id="+number(w.ID),
+		"--topic="+strings.TrimSuffix(w.Topic, ".dlq"), "--yes")
 }
-
-// quote makes text safe between single quotes of a shell.
-func quote(text string) string { return strings.ReplaceAll(text, "'", `'\''`) }
 
 func repairShowMessage(m message) string {
-	return fmt.Sprintf("kcat -b localhost:19092 -C -t %s -p %d -o %d -c 1 -f '%%h\\n%%s\\n'", m.Topic, m.Partition, m.Offset)
+	return command("kcat -b localhost:19092 -L", "kcat", "-b", "localhost:19092", "-C", "-t", m.Topic, "-p", number(int64(m.Partition)), "-o", number(m.Offset),
+		"-c", "1", "-f", `%h\n%s\n`)
 }

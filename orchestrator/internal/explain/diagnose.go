@@ -3,11 +3,13 @@ package explain
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
+	"waybill/chassis/shell"
 	"waybill/orchestrator/saga"
 )
 
@@ -90,10 +92,23 @@ func (s Story) running(e *Explanation) {
 		e.Next = append(e.Next, next(s.Now, w, st.Phase, def))
 	}
 	if _, cancelled := def.Ends(); st.Phase == saga.CompensationStuck {
-		e.Advice = append(e.Advice, fmt.Sprintf("orchestrator saga retry %s --reason …   (once the participant is well)", s.ID),
-			fmt.Sprintf("orchestrator saga force %s %s --reason …   (if it was settled by hand)", s.ID, cancelled))
+		e.advise("once the participant is well", "orchestrator", "saga", "retry", "--reason=participant is well", "--", s.ID)
+		e.advise("if it was settled by hand", "orchestrator", "saga", "force", "--reason=settled by hand", "--", s.ID, cancelled)
 	}
 	e.Summary = strings.Join(parts, " ")
+}
+
+// advise proposes a command that people paste into a shell. An id or a name that cannot be shown
+// there is none for a shell either: then only what it is good for is said.
+func (e *Explanation) advise(when string, words ...string) {
+	line, err := shell.Command(words...)
+	if err != nil {
+		line = "# " + strings.Join(words[:3], " ") + ": the id has characters that cannot be typed"
+	}
+	if when != "" {
+		line += "   # " + when
+	}
+	e.Advice = append(e.Advice, line)
 }
 
 // waiting describes a wait.
@@ -160,10 +175,12 @@ func (s Story) whereIs(f Found, m Sent, consumer string, e *Explanation) string 
 	what := fmt.Sprintf("%s is outbox row %d of %s", m.Type, m.ID, f.Name)
 	switch m.Status {
 	case "stuck":
-		e.Advice = append(e.Advice, fmt.Sprintf("outbox-relay stuck show %d", m.ID), fmt.Sprintf("outbox-relay stuck retry %d", m.ID))
+		id := strconv.FormatInt(m.ID, 10)
+		e.advise("", "outbox-relay", "stuck", "show", "--database="+f.Name, id)
+		e.advise("", "outbox-relay", "stuck", "retry", "--database="+f.Name, id)
 		return fmt.Sprintf("%s, refused by the broker since %s (%d attempts): %s.", what, agoPtr(s.Now, m.StuckAt), m.Attempts, m.Error)
 	case "parked":
-		e.Advice = append(e.Advice, "outbox-relay stuck list")
+		e.advise("", "outbox-relay", "stuck", "list", "--database="+f.Name)
 		return what + ", parked behind an earlier message of this key that the broker refuses."
 	case "pending":
 		return fmt.Sprintf("%s, not published since %s: %s", what, ago(s.Now, m.CreatedAt), s.unpublished(f, e))
@@ -188,7 +205,7 @@ func (s Story) whereIs(f Found, m Sent, consumer string, e *Explanation) string 
 func (s Story) unpublished(f Found, e *Explanation) string {
 	switch {
 	case f.Relay.Paused:
-		e.Advice = append(e.Advice, "outbox-relay resume "+f.Name)
+		e.advise("", "outbox-relay", "resume", "--database="+f.Name)
 		return "the relay of " + f.Name + " is paused."
 	case s.Relay[f.Name] != "":
 		return s.Relay[f.Name] + "."

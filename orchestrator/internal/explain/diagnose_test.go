@@ -59,7 +59,7 @@ func TestWhatStandsInTheWayIsNamed(t *testing.T) {
 		}, []string{"ReserveInventory is outbox row 812 of orchestrator", "not published since 41s", "no broker answers since 10:02:00"}},
 		"relay paused": {func(s *explain.Story, _ uuid.UUID) {
 			s.Sources[0].Sent[0].Status, s.Sources[0].Relay.Paused = "pending", true
-		}, []string{"the relay of orchestrator is paused", "outbox-relay resume orchestrator"}},
+		}, []string{"the relay of orchestrator is paused", "outbox-relay resume --database=orchestrator"}},
 		"no relay": {func(s *explain.Story, _ uuid.UUID) {
 			s.Sources[0].Sent[0].Status, s.Sources[0].Relay.Leader = "pending", ""
 		}, []string{"no relay has taken on orchestrator"}},
@@ -69,7 +69,7 @@ func TestWhatStandsInTheWayIsNamed(t *testing.T) {
 		"stuck": {func(s *explain.Story, _ uuid.UUID) {
 			m := &s.Sources[0].Sent[0]
 			m.Status, m.Error, m.Attempts, m.StuckAt = "stuck", "Message size too large", 4, &now
-		}, []string{"refused by the broker since 31s (4 attempts): Message size too large", "outbox-relay stuck retry 812"}},
+		}, []string{"refused by the broker since 31s (4 attempts): Message size too large", "outbox-relay stuck retry --database=orchestrator 812"}},
 		"parked behind a stuck row": {func(s *explain.Story, _ uuid.UUID) { s.Sources[0].Sent[0].Status = "parked" }, []string{"parked behind an earlier message"}},
 		"no other source":           {func(*explain.Story, uuid.UUID) {}, []string{"published", "set EXPLAIN_DATABASES"}},
 		"source unreachable": {func(s *explain.Story, _ uuid.UUID) {

@@ -1,0 +1,60 @@
+package terminal_test
+
+import (
+	"bytes"
+	"io"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/require"
+
+	"waybill/chassis/terminal"
+)
+
+func TestClean_ShowsWhatWouldSteerTheTerminal(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"burger, 2 × „Käse“ 汉堡":          "burger, 2 × „Käse“ 汉堡",
+		"क्‍ष \U0001f469‍\U0001f4bb":     "क्‍ष \U0001f469‍\U0001f4bb", // joiners belong to words
+		"ok\n19:00 force by carol":       `ok\n19:00 force by carol`,
+		"a\tb\r\x00\x7f":                 `a\tb\r\x00\x7f`,
+		"\x1b]0;owned\a\x1b[1A\x1b[2K":   `\x1b]0;owned\a\x1b[1A\x1b[2K`,
+		"\u009b31m":                      `\u009b31m`,
+		"\x9b31m\xff":                    `\x9b31m\xff`,
+		"user\u202etxt.exe\u2066":        `user\u202etxt.exe\u2066`,
+		"one\u2028two\u2029\ufeff\u200b": `one\u2028two\u2029\ufeff\u200b`,
+		"a tag \U000e0041":               `a tag \U000e0041`,
+		"a replacement \uFFFD is text":   "a replacement \uFFFD is text",
+		"":                               "",
+	} {
+		require.Equal(t, want, terminal.Clean(text))
+		require.Equal(t, text == want, terminal.Plain(text), "%q", text)
+	}
+}
+
+func FuzzClean_IsOnePlainLine(f *testing.F) {
+	f.Add("ok\n\x1b[2K\xe2\x80")
+	f.Fuzz(func(t *testing.T, text string) {
+		clean := terminal.Clean(text)
+		require.True(t, terminal.Plain(clean), "%q", clean)
+		require.Equal(t, clean, terminal.Clean(clean))
+		var lines bytes.Buffer
+		w := terminal.Writer(&lines)
+		_, err := io.Copy(w, iotest.OneByteReader(strings.NewReader(text+"\n")))
+		require.NoError(t, err)
+		require.True(t, utf8.Valid(lines.Bytes()))
+		require.Equal(t, strings.Count(text, "\n")+1, strings.Count(lines.String(), "\n"))
+		require.Equal(t, -1, strings.IndexFunc(lines.String(), func(r rune) bool { return r != '\n' && unicode.IsControl(r) }))
+	})
+}
+
+func TestWriter_LetsCharactersPassThatComeInPieces(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	_, err := io.Copy(terminal.Writer(&out), iotest.OneByteReader(strings.NewReader("汉堡 \x1b[2K\u009b\n")))
+	require.NoError(t, err)
+	require.Equal(t, `汉堡 \x1b[2K\u009b`+"\n", out.String())
+}

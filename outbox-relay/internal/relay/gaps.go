@@ -62,7 +62,7 @@ const (
 	// Beyond this number of transactions, a read looks into the gap rather than at them.
 	fewAllocators = 16
 	// How many ranges are given up at a time: what is written to the database must not take long.
-	closeRanges = 10_000
+	closeRanges = 50_000
 )
 
 // look sorts new gaps into a cohort, and finds out which cohorts lost an allocator or all of them. The horizon must have

@@ -1,0 +1,80 @@
+package relay_test
+
+import (
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"waybill/outbox-relay/internal/relay"
+	"waybill/outbox-relay/internal/source"
+)
+
+// A batch job beside other writers, or anything else that is open for long and writes to the outbox, leaves a gap with each
+// rollback and each of its rows. They cost those who go on next to nothing, and close when it ends.
+func TestRelay_TensOfThousandsOfGapsSlowNothingDown(t *testing.T) {
+	t.Parallel()
+	gaps := 20_000
+	if n, err := strconv.Atoi(os.Getenv("GAPS")); err == nil {
+		gaps = n
+	}
+	s := newStage(t)
+	job, err := s.db.Pool.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = job.Exec(t.Context(), insertSQL, topic, "job", []byte("1"))
+	require.NoError(t, err)
+	s.exec(t, `insert into outbox (id, topic, key, type, payload) overriding system value
+		select (select max(nextval('outbox_id_seq')) from generate_series(1, 2) where i > 0), $1, 'k1', 'Counted', convert_to(i::text, 'utf8')
+		  from generate_series(1, $2::int) i`, topic, gaps)
+	r := s.relay(t, relay.Options{Fallback: 50 * time.Millisecond, Backlog: 100 * time.Millisecond})
+	await(t, func() bool {
+		return one[bool](t, s, `select coalesce(upper(published) > (select max(id) from outbox), false) from outbox_cursor`)
+	}, "all rows that are there to be published")
+	outlast(t)
+	require.EqualValues(t, gaps, one[int64](t, s, `select count(*) from unnest((select int8multirange(int8range(1, upper(published))) - published from outbox_cursor))`))
+
+	d := s.ops(t)
+	began := time.Now()
+	overview, err := d.Overview(t.Context())
+	require.NoError(t, err)
+	require.EqualValues(t, gaps, overview.Holes)
+	t.Log("overview", time.Since(began))
+	began = time.Now()
+	pending, err := d.Pending(t.Context(), 0, 10)
+	require.NoError(t, err)
+	require.Empty(t, pending)
+	t.Log("pending", time.Since(began))
+	session, err := source.Connect(t.Context(), "orders", s.db.URL)
+	require.NoError(t, err)
+	defer session.Close(t.Context())
+	began = time.Now()
+	_, err = session.Backlog(t.Context())
+	require.NoError(t, err)
+	t.Log("backlog", time.Since(began))
+
+	wal := func() int64 { return one[int64](t, s, `select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint`) }
+	before := wal()
+	s.broker.CreateTopics(t, 3, "fresh.v1")
+	var slowest time.Duration
+	for i := range 20 {
+		began = time.Now()
+		s.exec(t, insertSQL, "fresh.v1", "k2", []byte("x"))
+		s.broker.Consume(t, "fresh.v1", i+1)
+		slowest = max(slowest, time.Since(began))
+	}
+	t.Logf("slowest of 20 rows: %v, their WAL: %d kB", slowest, (wal()-before)>>10)
+	require.Less(t, slowest, 2*time.Second)
+
+	require.Equal(t, relay.Leading, r.Status().State)
+	began = time.Now()
+	require.NoError(t, job.Commit(t.Context()))
+	await(t, func() bool {
+		return one[int64](t, s, `select count(*) from outbox_status where key = 'job' and status = 'published'`) == 1
+	}, "the job's row")
+	t.Log("job's row after its commit", time.Since(began))
+	s.settled(t)
+	t.Log("settled", time.Since(began))
+	require.Len(t, s.values(t, gaps+1), 2)
+}

@@ -82,7 +82,7 @@ func databaseTrouble(status relay.Status) error {
 	switch {
 	case status.State != relay.Connecting:
 		return nil
-	case errors.Is(status.Err, source.ErrNoSchema), errors.As(status.Err, &truncated):
+	case errors.Is(status.Err, source.ErrNoSchema), errors.Is(status.Err, source.ErrTransactionPooler), errors.As(status.Err, &truncated):
 		return status.Err
 	case status.Err != nil:
 		return errors.New("the database does not answer, or not as expected; the log says more")

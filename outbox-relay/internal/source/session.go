@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -28,6 +27,7 @@ type Session struct {
 	allocatedSQL string // reads the highest id that was handed out
 	notified     bool   // a notification has come that nothing has acted on yet
 	writersTell  bool   // writers notify a relay that sleeps
+	pid          uint32 // of the server's process
 }
 
 // The advisory lock whose holder leads. Locks belong to a database, so one number does for all: "outbox" in ASCII.
@@ -36,28 +36,46 @@ const leaderLock = 0x6f7574626f78
 // Every statement of the relay goes by id, so a plan that scans the table is always a mistake, made from statistics
 // of a time when the table was small. Not waiting for the disk when the cursor moves is safe: a cursor that a crash
 // takes back means rows that are sent again. The keepalives end the session of a relay whose machine is gone.
-var settings = map[string]string{
-	"application_name":                    "outbox-relay",
-	"synchronous_commit":                  "off",
-	"enable_seqscan":                      "off",
-	"enable_bitmapscan":                   "off",
-	"max_parallel_workers_per_gather":     "0",
-	"jit":                                 "off",
-	"lock_timeout":                        "10s",
-	"idle_in_transaction_session_timeout": "10s",
-	"tcp_keepalives_idle":                 "2",
-	"tcp_keepalives_interval":             "1",
-	"tcp_keepalives_count":                "3",
-}
+//
+// They are set once the session is there and not when it is asked for: poolers refuse startup parameters that they do not
+// know.
+const settingsSQL = `
+set synchronous_commit = off;
+set enable_seqscan = off;
+set enable_bitmapscan = off;
+set max_parallel_workers_per_gather = 0;
+set jit = off;
+set lock_timeout = '10s';
+set statement_timeout = '30s';
+set idle_in_transaction_session_timeout = '10s';
+set tcp_keepalives_idle = 2;
+set tcp_keepalives_interval = 1;
+set tcp_keepalives_count = 3`
 
 // Connect opens a session. Name is what people call the database. It returns ErrNoSchema, with the command to run,
-// where the outbox's tables are missing.
+// where the outbox's tables are missing, and ErrTransactionPooler where it does not have the session for itself.
 func Connect(ctx context.Context, name, dsn string) (*Session, error) {
+	s, err := connect(ctx, name, dsn)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.ownsSession(ctx, dsn); err != nil {
+		s.Close(ctx)
+		return nil, err
+	}
+	if err := s.prepare(ctx); err != nil {
+		s.Close(ctx)
+		return nil, err
+	}
+	return s, nil
+}
+
+func connect(ctx context.Context, name, dsn string) (*Session, error) {
 	config, err := pgx.ParseConfig(dsn)
 	if err != nil {
 		return nil, fmt.Errorf("the URL of database %s is not valid", name) // the error would show the password
 	}
-	maps.Copy(config.RuntimeParams, settings)
+	config.RuntimeParams["application_name"] = "outbox-relay"
 	config.ConnectTimeout = 5 * time.Second
 	s := &Session{database: name}
 	// One read finds every row there is, so a thousand notifications are worth one: pgx would keep each of them.
@@ -65,9 +83,9 @@ func Connect(ctx context.Context, name, dsn string) (*Session, error) {
 	if s.conn, err = pgx.ConnectConfig(ctx, config); err != nil {
 		return nil, fmt.Errorf("connect to database %s: %w", name, err)
 	}
-	if err := s.prepare(ctx); err != nil {
+	if _, err := s.conn.PgConn().Exec(ctx, settingsSQL).ReadAll(); err != nil {
 		s.Close(ctx)
-		return nil, err
+		return nil, fmt.Errorf("set up a session with database %s: %w", name, err)
 	}
 	return s, nil
 }

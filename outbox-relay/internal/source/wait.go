@@ -12,7 +12,7 @@ const sleepLock = leaderLock + 1
 const (
 	sleepSQL     = `select pg_try_advisory_lock($1)`
 	wakeUpSQL    = `select pg_advisory_unlock($1)`
-	checkTermSQL = `select paused from outbox_cursor where epoch = $1`
+	checkTermSQL = `select paused, pg_backend_pid() from outbox_cursor where epoch = $1`
 )
 
 // Sleep tells writers that the relay has to be notified of their rows, from here to WakeUp or the end of the session.
@@ -62,7 +62,14 @@ func (s *Session) CheckTerm(ctx context.Context) (paused bool, err error) {
 		}
 		return false, ErrDeposed
 	}
-	return paused, rows.Scan(&paused)
+	var pid uint32
+	if err := rows.Scan(&paused, &pid); err != nil {
+		return false, fmt.Errorf("check the lead of database %s: %w", s.database, err)
+	}
+	if pid != s.pid {
+		return false, fmt.Errorf("database %s: %w", s.database, ErrTransactionPooler)
+	}
+	return paused, nil
 }
 
 // Notified says whether a writer, or an operator, has notified since the last time it was asked. Notifications come along

@@ -3,14 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"waybill/chassis/admin"
 	"waybill/chassis/httpserver"
 	"waybill/chassis/kafka"
 	"waybill/chassis/telemetry"
-	"waybill/outbox-relay/internal/ops"
 )
 
 // Config is the relay's settings.
@@ -64,62 +62,4 @@ func (c Config) inboxFault() error {
 
 func (c Config) tokens() (admin.Tokens, error) {
 	return admin.Parse("RELAY_ADMIN_TOKENS", c.AdminTokens)
-}
-
-// Databases is the setting that every verb needs.
-type Databases struct {
-	// Pairs are the databases to relay, name=URL. The name is part of each message's ce_source.
-	Pairs []string `env:"RELAY_DATABASES" secret:"true"`
-}
-
-// Validate returns every fault of the settings.
-func (c Databases) Validate() []error {
-	_, faults := c.pairs()
-	return faults
-}
-
-// database is one entry of RELAY_DATABASES.
-type database struct{ name, url string }
-
-func (c Databases) pairs() (all []database, faults []error) {
-	if len(c.Pairs) == 0 {
-		return nil, []error{errors.New("RELAY_DATABASES must list name=URL, separated by commas")}
-	}
-	seen := map[string]bool{}
-	for i, pair := range c.Pairs {
-		name, url, ok := strings.Cut(strings.TrimSpace(pair), "=")
-		switch {
-		case !ok || name == "" || url == "" || strings.ContainsAny(name, "/:@ "):
-			faults = append(faults, fmt.Errorf("RELAY_DATABASES: entry %d is not name=URL", i+1)) // it may hold a password
-		case seen[name]:
-			faults = append(faults, fmt.Errorf("RELAY_DATABASES names %s twice", name))
-		}
-		seen[name] = true
-		all = append(all, database{name, url})
-	}
-	return all, faults
-}
-
-// open returns the databases for people to look at.
-func (c Databases) open() ([]*ops.Database, error) {
-	pairs, faults := c.pairs()
-	if err := errors.Join(faults...); err != nil {
-		return nil, err
-	}
-	var all []*ops.Database
-	for _, db := range pairs {
-		d, err := ops.Open(db.name, db.url)
-		if err != nil {
-			closeAll(all)
-			return nil, err
-		}
-		all = append(all, d)
-	}
-	return all, nil
-}
-
-func closeAll(databases []*ops.Database) {
-	for _, d := range databases {
-		d.Close()
-	}
 }

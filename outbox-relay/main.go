@@ -35,7 +35,7 @@ func main() {
 	defer stop()
 	var c commands
 	parsed := kong.Parse(&c, kong.Name("outbox-relay"), kong.UsageOnError(),
-		kong.Description("Publish the rows of outbox tables to Kafka, and look after them. RELAY_DATABASES says which: name=URL, separated by commas."))
+		kong.Description("Publish the rows of outbox tables to Kafka, and look after them. RELAY_DATABASES says which: name=URL, separated by commas, semicolons or white space."))
 	session := &cli.Session{Context: ctx, Out: os.Stdout}
 	err := run(ctx, parsed, session)
 	if err != nil && (ctx.Err() == nil || !errors.Is(err, context.Canceled)) {

@@ -54,7 +54,9 @@ func TestRelay_TensOfThousandsOfGapsSlowNothingDown(t *testing.T) {
 	require.NoError(t, err)
 	t.Log("backlog", time.Since(began))
 
-	wal := func() int64 { return one[int64](t, s, `select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint`) }
+	wal := func() int64 {
+		return one[int64](t, s, `select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint`)
+	}
 	before := wal()
 	s.broker.CreateTopics(t, 3, "fresh.v1")
 	var slowest time.Duration

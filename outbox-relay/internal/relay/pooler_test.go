@@ -85,3 +85,15 @@ func TestRelay_RefusesPgBouncerInTransactionMode(t *testing.T) {
 	<-time.After(grace)
 	require.Zero(t, one[int64](t, s, `select epoch from outbox_cursor`), "nobody leads")
 }
+
+func TestRelay_FindsTheHostOfSeveralThatAnswers(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	several, err := url.Parse(s.db.URL)
+	require.NoError(t, err)
+	several.Host = "127.0.0.1:1," + several.Host
+	r := s.relayThrough(t, several.String(), relay.Options{})
+	await(t, func() bool { return r.Status().State == relay.Leading }, "the relay to lead")
+	s.insertMany(t, 1, 3)
+	s.settled(t)
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -77,6 +78,10 @@ func connect(ctx context.Context, name, dsn string) (*Session, error) {
 	}
 	config.RuntimeParams["application_name"] = "outbox-relay"
 	config.ConnectTimeout = 5 * time.Second
+	if config.ValidateConnect == nil && slices.ContainsFunc(config.Fallbacks, func(f *pgconn.FallbackConfig) bool { return f.Host != config.Host || f.Port != config.Port }) {
+		// Of several hosts the one that can be written to, whatever the URL says.
+		config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	}
 	s := &Session{database: name}
 	// One read finds every row there is, so a thousand notifications are worth one: pgx would keep each of them.
 	config.OnNotification = func(*pgconn.PgConn, *pgconn.Notification) { s.notified = true }

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"waybill/outbox-relay/internal/ops"
+)
+
+// Databases is the setting that every verb needs.
+type Databases struct {
+	// List has the databases to relay, name=URL, separated by commas, semicolons or white space. The name is part of each
+	// message's ce_source.
+	List string `env:"RELAY_DATABASES" secret:"true"`
+}
+
+// Validate returns every fault of the settings.
+func (c Databases) Validate() []error {
+	_, faults := c.pairs()
+	return faults
+}
+
+// database is one entry of RELAY_DATABASES.
+type database struct{ name, url string }
+
+// An entry begins where a name and the scheme of a URL follow a separator, and nowhere else: a URL may list several hosts
+// by commas, and its password may have anything in it.
+var entryBegins = regexp.MustCompile(`(?:^|[,;\s])\s*([^\s,;=/:@]+)=postgres(?:ql)?://`)
+
+func (c Databases) pairs() (all []database, faults []error) {
+	const wanted = "RELAY_DATABASES must list name=URL, separated by commas, semicolons or white space"
+	if strings.Trim(c.List, ",; \t\r\n") == "" {
+		return nil, []error{errors.New(wanted)}
+	}
+	begins := entryBegins.FindAllStringSubmatchIndex(c.List, -1)
+	if len(begins) == 0 || strings.Trim(c.List[:begins[0][0]], ",; \t\r\n") != "" {
+		return nil, []error{errors.New(wanted + "; the first entry is not of that form, such as orders=postgres://user@host/orders")}
+	}
+	seen := map[string]bool{}
+	for i, at := range begins {
+		end := len(c.List)
+		if i+1 < len(begins) {
+			end = begins[i+1][0]
+		}
+		entry := database{name: c.List[at[2]:at[3]], url: strings.Trim(c.List[at[3]+1:end], ",; \t\r\n")}
+		switch {
+		case strings.ContainsAny(entry.url, " \t\r\n"):
+			faults = append(faults, fmt.Errorf("RELAY_DATABASES: what follows the URL of %s is not name=URL", entry.name)) // it may hold a password
+		case seen[entry.name]:
+			faults = append(faults, fmt.Errorf("RELAY_DATABASES names %s twice", entry.name))
+		}
+		seen[entry.name] = true
+		all = append(all, entry)
+	}
+	return all, faults
+}
+
+// open returns the databases for people to look at.
+func (c Databases) open() ([]*ops.Database, error) {
+	pairs, faults := c.pairs()
+	if err := errors.Join(faults...); err != nil {
+		return nil, err
+	}
+	var all []*ops.Database
+	for _, db := range pairs {
+		d, err := ops.Open(db.name, db.url)
+		if err != nil {
+			closeAll(all)
+			return nil, err
+		}
+		all = append(all, d)
+	}
+	return all, nil
+}
+
+func closeAll(databases []*ops.Database) {
+	for _, d := range databases {
+		d.Close()
+	}
+}

@@ -29,17 +29,18 @@ type kind struct {
 	decode func(payload []byte, cause uuid.UUID) (Message, error)
 }
 
-// fixedBody marks the messages whose JSON clients depend on to the byte: no causationId in it.
+// fixedBody marks the messages without a causationId in their JSON: three whose JSON clients depend on
+// to the byte, and those that are the same event, with the same body, in answer to whatever command.
 const fixedBody = true
 
 var kinds = map[Type]kind{
 	TypeOrderCreated:         of[OrderCreated](TopicOrders, fixedBody),
-	TypeOrderConfirmed:       of[OrderConfirmed](TopicOrders, !fixedBody),
-	TypeOrderCancelled:       of[OrderCancelled](TopicOrders, !fixedBody),
+	TypeOrderConfirmed:       of[OrderConfirmed](TopicOrders, fixedBody),
+	TypeOrderCancelled:       of[OrderCancelled](TopicOrders, fixedBody),
 	TypeOrderCancelRequested: of[OrderCancelRequested](TopicOrders, !fixedBody),
 	TypeInventoryReserved:    of[InventoryReserved](TopicInventory, fixedBody),
 	TypeInventoryRejected:    of[InventoryRejected](TopicInventory, fixedBody),
-	TypeInventoryReleased:    of[InventoryReleased](TopicInventory, !fixedBody),
+	TypeInventoryReleased:    of[InventoryReleased](TopicInventory, fixedBody),
 	TypeReserveInventory:     of[ReserveInventory](TopicInventoryCommands, !fixedBody),
 	TypeReleaseInventory:     of[ReleaseInventory](TopicInventoryCommands, !fixedBody),
 	TypeConfirmOrder:         of[ConfirmOrder](TopicOrderCommands, !fixedBody),

@@ -37,8 +37,8 @@ type Envelope struct {
 	// OrderID is the order that the message is about, and its key in Kafka.
 	OrderID int64 `json:"orderId"`
 	// CausationID is the EventID of the message that caused this one; zero where a client's
-	// request did. OrderCreated, InventoryReserved and InventoryRejected have a fixed body and
-	// carry it in the header [HeaderCausationID] alone.
+	// request did. Events that answer commands, and OrderCreated, carry it in the header
+	// [HeaderCausationID] alone: their body does not depend on which command they answer.
 	CausationID uuid.UUID `json:"causationId,omitzero"`
 }
 

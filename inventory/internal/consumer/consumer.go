@@ -22,7 +22,7 @@ import (
 // Store queues the statements that read what commands need, and write what was decided about them.
 type Store interface {
 	Load(batch *pgx.Batch, commands []stock.Command) *stock.Known
-	Save(batch *pgx.Batch, decision stock.Decision)
+	Save(batch *pgx.Batch, decision stock.Decision, at time.Time)
 }
 
 // Handler makes the effects of commands durable, once each. It is safe for concurrent use.
@@ -41,6 +41,7 @@ func New(db *pgxpool.Pool, store Store, log *slog.Logger, reg prometheus.Registe
 		DB:        db,
 		Positions: inbox.NewPositions(db, contracts.GroupInventory),
 		Decode:    decode,
+		Content:   func(d inbox.Delivery) []byte { return contracts.Content(d.Value) },
 		Observe:   h.metrics.observe,
 		Log:       log,
 	}
@@ -59,9 +60,10 @@ func (h *Handler) Process(ctx context.Context, batch []inbox.Delivery) error {
 	attempt.Load = func(reads *pgx.Batch, received []command) { known = h.store.Load(reads, messages(received)) }
 	attempt.Apply = func(_ context.Context, tx *inbox.Tx, received []command) ([]outbox.Message, error) {
 		decision := stock.Decide(known.OnHand, known.Reservations, messages(received))
-		h.store.Save(&tx.Last, decision)
+		now := time.Now().Truncate(time.Microsecond) // as precise as Postgres keeps it
+		h.store.Save(&tx.Last, decision, now)
 		commands, replies = received, decision.Replies
-		return answers(received, replies, time.Now())
+		return answers(received, replies, known.Since(now))
 	}
 	if err := attempt.Process(ctx, batch); err != nil {
 		return err
@@ -97,31 +99,32 @@ func messages(received []command) []stock.Command {
 	return commands
 }
 
-// answers turns the reply to each command into the message that carries it.
-func answers(received []command, replies []stock.Reply, now time.Time) ([]outbox.Message, error) {
+// answers turns the reply to each command into the message that carries it. A command that decided
+// nothing is answered with the event that its order had before.
+func answers(received []command, replies []stock.Reply, since func(stock.Reply, int64) time.Time) ([]outbox.Message, error) {
 	out := make([]outbox.Message, len(replies))
 	for i, reply := range replies {
-		record, err := contracts.Encode(answer(received[i], reply, now))
+		c := received[i]
+		record, err := contracts.Encode(answer(c.Message.OrderID, reply, since(reply, c.Message.OrderID)))
 		if err != nil {
-			return nil, fmt.Errorf("answer %s of order %d: %w", received[i].Message.Action, received[i].Message.OrderID, err)
+			return nil, fmt.Errorf("answer %s of order %d: %w", c.Message.Action, c.Message.OrderID, err)
+		}
+		record = record.Answer(c.EventID, reply.Effect != stock.Decided)
+		if trace := traceParent(c.Delivery); trace != "" {
+			record.Headers[contracts.HeaderTraceParent] = trace
 		}
 		out[i] = outbox.Message(record)
-		if trace := traceParent(received[i].Delivery); trace != "" {
-			// The headers exist: the cause of an answer is one of them.
-			out[i].Headers[contracts.HeaderTraceParent] = trace
-		}
 	}
 	return out, nil
 }
 
-func answer(received command, reply stock.Reply, now time.Time) contracts.Message {
-	envelope := contracts.NewEnvelope(received.Message.OrderID, received.EventID, now)
+func answer(orderID int64, reply stock.Reply, since time.Time) contracts.Message {
 	switch reply.State {
 	case stock.Reserved:
-		return contracts.InventoryReserved{Envelope: envelope, Reserved: true}
+		return contracts.InventoryReserved{Envelope: contracts.NewEvent(orderID, contracts.TypeInventoryReserved, since), Reserved: true}
 	case stock.Rejected:
-		return contracts.InventoryRejected{Envelope: envelope, Reason: reply.Reason}
+		return contracts.InventoryRejected{Envelope: contracts.NewEvent(orderID, contracts.TypeInventoryRejected, since), Reason: reply.Reason}
 	default:
-		return contracts.InventoryReleased{Envelope: envelope}
+		return contracts.InventoryReleased{Envelope: contracts.NewEvent(orderID, contracts.TypeInventoryReleased, since)}
 	}
 }

@@ -192,6 +192,25 @@ func TestACommandThatIsRepeatedIsAnsweredAgain(t *testing.T) {
 	b.requireCount("waybill_inventory_commands_total", "answer=RESERVED command=reserve outcome=repeated", 1)
 	b.requireCount("waybill_inventory_commands_total", "answer=RESERVED command=reserve outcome=contradicted", 1)
 	b.requireCount("waybill_inventory_commands_total", "answer=RELEASED command=release outcome=decided", 1)
+	var events, again int
+	require.NoError(t, b.pool.QueryRow(t.Context(), `
+select count(distinct (event_id, topic, key, type, payload)), count(headers ->> 'waybill-in-reply-to') from outbox`).Scan(&events, &again))
+	require.Equal(t, 3, events, "each thing that happened has one id and one body")
+	require.Equal(t, 4, again, "an event that is sent again names the command that asked for it")
+}
+
+// To a release of an order that was rejected, nothing happens, and all its answers are the same event.
+func TestHandler_AReleaseOfNothingIsAnsweredWithTheSameEventEachTime(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.process(b.delivery(reserve(1, "pizza", 2)))
+	for range 3 {
+		b.process(b.delivery(release(1)), b.delivery(reserve(1, "pizza", 2)))
+	}
+	var rows, events int
+	require.NoError(t, b.pool.QueryRow(t.Context(),
+		"select count(*), count(distinct (event_id, payload)) from outbox").Scan(&rows, &events))
+	require.Equal(t, []int{7, 2}, []int{rows, events})
 }
 
 func TestAReleaseThatOvertookItsReserveWins(t *testing.T) {
@@ -256,8 +275,8 @@ func (b *bench) inbox() (n int) {
 // broken is a store whose last statement fails when all the others are done.
 type broken struct{ *postgres.Store }
 
-func (b broken) Save(batch *pgx.Batch, d stock.Decision) {
-	b.Store.Save(batch, d)
+func (b broken) Save(batch *pgx.Batch, d stock.Decision, at time.Time) {
+	b.Store.Save(batch, d, at)
 	batch.Queue("select 1 / 0")
 }
 

@@ -1,6 +1,8 @@
 package postgres
 
 import (
+	"time"
+
 	"github.com/jackc/pgx/v5"
 
 	"waybill/inventory/internal/stock"
@@ -72,8 +74,8 @@ select inbox_expect(count(*), cardinality($1)) from moved`
 // commands of one order, as they may for a moment when partitions move.
 const addSQL = `
 with added as (
-    insert into reservations (order_id, sku, quantity, state, reason)
-    select order_id, nullif(sku, ''), nullif(quantity, 0), state, reason
+    insert into reservations (order_id, sku, quantity, state, reason, created_at, updated_at)
+    select order_id, nullif(sku, ''), nullif(quantity, 0), state, reason, $6, $6
     from unnest($1::bigint[], $2::text[], $3::int[], $4::text[], $5::text[])
       as r (order_id, sku, quantity, state, reason)
     on conflict do nothing
@@ -83,14 +85,15 @@ select inbox_expect(count(*), cardinality($1)) from added`
 const releaseSQL = `
 with released as (
     update reservations
-    set state = 'RELEASED', updated_at = now()
+    set state = 'RELEASED', updated_at = $2
     where order_id = any ($1::bigint[]) and state = 'RESERVED'
     returning 1)
 select inbox_expect(count(*), cardinality($1)) from released`
 
 // Save queues what was decided. Each statement fails with a serialization failure unless it hits as many rows as were
-// decided: another transaction was faster, and the next attempt will find what it did.
-func (*Store) Save(batch *pgx.Batch, d stock.Decision) {
+// decided: another transaction was faster, and the next attempt will find what it did. at is when reservations changed:
+// the time of the events that say so.
+func (*Store) Save(batch *pgx.Batch, d stock.Decision, at time.Time) {
 	if len(d.Moves) > 0 {
 		skus, deltas := make([]string, len(d.Moves)), make([]int64, len(d.Moves))
 		for i, m := range d.Moves {
@@ -99,10 +102,10 @@ func (*Store) Save(batch *pgx.Batch, d stock.Decision) {
 		batch.Queue(moveSQL, skus, deltas)
 	}
 	if len(d.Added) > 0 {
-		batch.Queue(addSQL, columns(d.Added)...)
+		batch.Queue(addSQL, append(columns(d.Added), at)...)
 	}
 	if len(d.Released) > 0 {
-		batch.Queue(releaseSQL, d.Released)
+		batch.Queue(releaseSQL, d.Released, at)
 	}
 }
 

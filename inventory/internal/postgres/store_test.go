@@ -62,7 +62,7 @@ func applyIn(ctx context.Context, s *postgres.Store, tx pgx.Tx, commands ...stoc
 		return nil, err
 	}
 	decision := stock.Decide(known.OnHand, known.Reservations, commands)
-	s.Save(&writes, decision)
+	s.Save(&writes, decision, time.Now())
 	return decision.Replies, tx.SendBatch(ctx, &writes).Close()
 }
 

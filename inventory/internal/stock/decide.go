@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 )
 
 // Action is what a command asks for.
@@ -55,6 +56,21 @@ const (
 type Known struct {
 	OnHand       map[string]int64
 	Reservations []Reservation
+}
+
+// Since returns a function that says when the reservation of a reply's order came to be as it is: now,
+// if one of the commands that are decided at that time made it so.
+func (k *Known) Since(now time.Time) func(r Reply, order int64) time.Time {
+	since := make(map[int64]time.Time, len(k.Reservations))
+	for _, r := range k.Reservations {
+		since[r.OrderID] = r.UpdatedAt
+	}
+	return func(r Reply, order int64) time.Time {
+		if r.Effect == Decided {
+			since[order] = now
+		}
+		return since[order]
+	}
 }
 
 // Decision is what a batch of commands changes, and the replies.

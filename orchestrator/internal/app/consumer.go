@@ -117,7 +117,8 @@ type handler struct {
 func newHandler(store *postgres.Store, decode func(inbox.Delivery) (uuid.UUID, saga.Message, error), m *metrics, log *slog.Logger) *handler {
 	return &handler{store, inbox.Processor[saga.Message]{
 		Consumer: Group, DB: store.Pool, Positions: inbox.NewPositions(store.Pool, Group),
-		Decode: decode, Observe: m.outcome, Log: log,
+		Decode: decode, Content: func(d inbox.Delivery) []byte { return contracts.Content(d.Value) },
+		Observe: m.outcome, Log: log,
 	}}
 }
 

@@ -91,7 +91,7 @@ func (x *Explainer) ask(ctx context.Context, story *Story) {
 const sentSQL = `
 select s.id, s.event_id, s.topic, s.type, s.created_at, s.status,
        coalesce(s.error, '') as error, coalesce(s.attempts, 0) as attempts, s.stuck_at, s.next_attempt_at as next_attempt,
-       o.headers ->> $2 as cause, coalesce(o.headers ->> 'waybill-dlq-reason', '') as why
+       coalesce(o.headers ->> $2, o.headers ->> 'waybill-in-reply-to') as cause, coalesce(o.headers ->> 'waybill-dlq-reason', '') as why
 from outbox_status s join outbox o using (id)
 where s.key = $1 order by s.id limit 200`
 

@@ -28,9 +28,10 @@ type result struct {
 	status  order.Status // of the order, afterwards
 }
 
-// known is what the commands' orders are, as of a time; they are locked.
+// known is what the commands' orders are, and since when, as of a time; they are locked.
 type known struct {
 	orders map[int64]order.State
+	since  map[int64]time.Time
 	at     time.Time
 }
 
@@ -39,15 +40,17 @@ func (h *Handler) load(reads *pgx.Batch, commands []received) *known {
 	for i, c := range commands {
 		ids[i] = c.Message.OrderID
 	}
-	k := &known{orders: make(map[int64]order.State, len(ids))}
-	h.store.Lock(reads, ids, func(id int64, state order.State, at time.Time) { k.orders[id], k.at = state, at })
+	k := &known{orders: make(map[int64]order.State, len(ids)), since: make(map[int64]time.Time, len(ids))}
+	h.store.Lock(reads, ids, func(id int64, state order.State, since, at time.Time) {
+		k.orders[id], k.since[id], k.at = state, since, at
+	})
 	return k
 }
 
 // apply carries commands out one after the other on the locked states of their orders, and then
 // has one statement store where each order has arrived. Every command is answered with what its
 // order is now, whether it changed anything or not: a saga that missed the first answer, or that is
-// wrong about the order, learns the truth. A command for an order that does not exist can never be
+// wrong about the order, learns the truth. Where nothing changed, that is the same event again. A command for an order that does not exist can never be
 // applied (a command follows from an order that was committed) and becomes a dead letter.
 func (h *Handler) apply(tx *inbox.Tx, before *known, commands []received) ([]outbox.Message, []result, error) {
 	now := maps.Clone(before.orders)
@@ -62,8 +65,10 @@ func (h *Handler) apply(tx *inbox.Tx, before *known, commands []received) ([]out
 			continue
 		}
 		next, outcome := state.Apply(c.Message)
-		now[id] = next
-		answer, err := reply(c, next, before.at)
+		if now[id] = next; outcome == order.Changed {
+			before.since[id] = before.at
+		}
+		answer, err := reply(c, next, before.since[id], outcome != order.Changed)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -85,17 +90,21 @@ func changes(before, now map[int64]order.State) []order.Change {
 	return list
 }
 
-// reply tells what an order is after a command, whatever the command wanted.
-func reply(c received, s order.State, at time.Time) (outbox.Message, error) {
-	envelope := contracts.NewEnvelope(c.Message.OrderID, c.EventID, at)
-	var event contracts.Message = contracts.OrderConfirmed{Envelope: envelope}
+// reply tells what an order is after a command, whatever the command wanted, and since when.
+func reply(c received, s order.State, since time.Time, again bool) (outbox.Message, error) {
+	var event contracts.Message = contracts.OrderConfirmed{
+		Envelope: contracts.NewEvent(c.Message.OrderID, contracts.TypeOrderConfirmed, since),
+	}
 	if s.Status == order.Cancelled {
-		event = contracts.OrderCancelled{Envelope: envelope, Reason: s.Reason}
+		event = contracts.OrderCancelled{
+			Envelope: contracts.NewEvent(c.Message.OrderID, contracts.TypeOrderCancelled, since), Reason: s.Reason,
+		}
 	}
 	record, err := contracts.Encode(event)
 	if err != nil {
 		return outbox.Message{}, err
 	}
+	record = record.Answer(c.EventID, again)
 	if parent := trace.Parent(c.Delivery.Header(contracts.HeaderTraceParent)); parent != "" {
 		record.Headers[contracts.HeaderTraceParent] = parent
 	}

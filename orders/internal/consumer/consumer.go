@@ -19,7 +19,7 @@ import (
 
 // Store queues statements that read and change orders.
 type Store interface {
-	Lock(batch *pgx.Batch, ids []int64, found func(id int64, state order.State, at time.Time))
+	Lock(batch *pgx.Batch, ids []int64, found func(id int64, state order.State, since, at time.Time))
 	Change(batch *pgx.Batch, changes []order.Change)
 }
 
@@ -39,6 +39,7 @@ func New(db *pgxpool.Pool, store Store, log *slog.Logger, reg prometheus.Registe
 		DB:        db,
 		Positions: inbox.NewPositions(db, contracts.GroupOrders),
 		Decode:    decode,
+		Content:   func(d inbox.Delivery) []byte { return contracts.Content(d.Value) },
 		Observe:   h.metrics.observe,
 		Log:       log,
 	}

@@ -88,18 +88,22 @@ type answer struct {
 
 func (f *fixture) answers(t *testing.T) []answer {
 	t.Helper()
-	rows, err := f.Pool.Query(t.Context(), "select topic, key, payload from outbox order by id")
+	rows, err := f.Pool.Query(t.Context(), "select topic, key, payload, headers from outbox order by id")
 	require.NoError(t, err)
 	messages, err := pgx.CollectRows(rows, pgx.RowToStructByPos[struct {
 		Topic, Key string
 		Payload    []byte
+		Headers    map[string]string
 	}])
 	require.NoError(t, err)
 	answers := make([]answer, len(messages))
 	for i, message := range messages {
 		m, err := contracts.Decode(message.Payload, func(string) string { return "" })
 		require.NoError(t, err)
-		answers[i] = answer{Topic: message.Topic, Key: message.Key, Type: string(m.Meta().Type), Cause: m.Meta().CausationID}
+		require.Zero(t, m.Meta().CausationID, "the body of an event depends on no command")
+		cause, again := message.Headers[contracts.HeaderCausationID], message.Headers[contracts.HeaderInReplyTo]
+		require.NotEqual(t, cause == "", again == "", "either the cause, or in reply to what it is sent again")
+		answers[i] = answer{Topic: message.Topic, Key: message.Key, Type: string(m.Meta().Type), Cause: uuid.MustParse(cause + again)}
 		if c, ok := m.(contracts.OrderCancelled); ok {
 			answers[i].Reason = c.Reason
 		}
@@ -190,15 +194,56 @@ func TestARedeliveredCommandHasNoSecondEffect(t *testing.T) {
 	}
 }
 
-// The saga asks again with a new message when it has no answer: it gets one.
-func TestACommandThatIsAskedAgainIsAnsweredAgain(t *testing.T) {
+// The saga asks again with a new message when it has no answer: it gets one. That is the same event
+// again, byte for byte, for whoever else listens: it happened once.
+func TestHandler_ACommandThatIsAskedAgainIsAnsweredWithTheSameEvent(t *testing.T) {
+	t.Parallel()
+	for name, command := range map[string]func() contracts.Message{
+		"confirm": func() contracts.Message { return confirm(pending) },
+		"cancel":  func() contracts.Message { return cancel(pending, "late") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := start(t)
+			var asked []uuid.UUID
+			for range 3 {
+				one, two := command(), command()
+				asked = append(asked, one.Meta().EventID, two.Meta().EventID)
+				f.process(t, f.deliver(t, one), f.deliver(t, two))
+			}
+			for i, a := range f.answers(t) {
+				require.Equal(t, asked[i], a.Cause)
+			}
+			require.InDelta(t, 5, f.commands("repeated"), 0)
+			var rows, events, again int
+			require.NoError(t, f.Pool.QueryRow(t.Context(), `
+select count(*), count(distinct (event_id, topic, key, type, payload)), count(headers ->> 'waybill-in-reply-to') from outbox`).Scan(&rows, &events, &again))
+			require.Equal(t, []int{6, 1, 5}, []int{rows, events, again})
+		})
+	}
+}
+
+// An order that was taken back to an earlier moment, and is changed again by the same command, says so
+// under the same id: what happened once has one.
+func TestHandler_WhatIsDoneAgainAfterARestoreHasTheSameEventID(t *testing.T) {
 	t.Parallel()
 	f := start(t)
-	first, second := confirm(pending), confirm(pending)
-	f.process(t, f.deliver(t, first))
-	f.process(t, f.deliver(t, second))
-	require.Empty(t, cmp.Diff([]answer{isConfirmed(first), isConfirmed(second)}, f.answers(t)))
-	require.InDelta(t, 1, f.commands("repeated"), 0)
+	command := f.deliver(t, confirm(pending))
+	f.process(t, command)
+	_, err := f.Pool.Exec(t.Context(), "delete from inbox; update orders set status = 'PENDING', updated_at = created_at where id = 1")
+	require.NoError(t, err)
+	f.process(t, command)
+	rows, err := f.Pool.Query(t.Context(), "select event_id, payload from outbox")
+	require.NoError(t, err)
+	events, err := pgx.CollectRows(rows, pgx.RowToStructByPos[struct {
+		ID      uuid.UUID
+		Payload []byte
+	}])
+	require.NoError(t, err)
+	require.Len(t, events, 2)
+	require.Equal(t, contracts.EventID(pending, contracts.TypeOrderConfirmed, 0), events[0].ID)
+	require.Equal(t, events[0].ID, events[1].ID)
+	require.Equal(t, contracts.Content(events[0].Payload), contracts.Content(events[1].Payload))
 }
 
 // The commands of one batch act as if each had come alone.

@@ -10,21 +10,22 @@ import (
 
 // Rows are locked by id, so that two transactions which hold the same orders cannot deadlock.
 const lockSQL = `
-select id, status, coalesce(reason, '') as reason, now() as at
+select id, status, coalesce(reason, '') as reason, updated_at, now() as at
 from orders where id = any($1)
 order by id for no key update`
 
 // Lock queues a read of those of the orders that exist, which keeps them as they are until the transaction ends, and
-// tells found of each. at is the time of the transaction, which [Store.Change] stamps changes with.
-func (*Store) Lock(batch *pgx.Batch, ids []int64, found func(id int64, state order.State, at time.Time)) {
+// passes each to found, with when it came to be so. at is the time of the transaction, which [Store.Change] stamps
+// changes with.
+func (*Store) Lock(batch *pgx.Batch, ids []int64, found func(id int64, state order.State, since, at time.Time)) {
 	batch.Queue(lockSQL, ids).Query(func(rows pgx.Rows) error {
 		var (
 			id             int64
 			status, reason string
-			at             time.Time
+			since, at      time.Time
 		)
-		_, err := pgx.ForEachRow(rows, []any{&id, &status, &reason, &at}, func() error {
-			found(id, order.State{Status: order.Status(status), Reason: reason}, at)
+		_, err := pgx.ForEachRow(rows, []any{&id, &status, &reason, &since, &at}, func() error {
+			found(id, order.State{Status: order.Status(status), Reason: reason}, since, at)
 			return nil
 		})
 		return err

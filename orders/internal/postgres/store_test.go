@@ -174,7 +174,7 @@ func TestARequestToCancelWaitsForACommandThatIsBeingApplied(t *testing.T) {
 	require.NoError(t, err)
 	states := map[int64]order.State{}
 	require.NoError(t, send(t, tx, func(b *pgx.Batch) {
-		store.Lock(b, []int64{id, id, 99}, func(id int64, state order.State, _ time.Time) { states[id] = state })
+		store.Lock(b, []int64{id, id, 99}, func(id int64, state order.State, _, _ time.Time) { states[id] = state })
 	}))
 	require.Equal(t, map[int64]order.State{id: {Status: order.Pending}}, states)
 

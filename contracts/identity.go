@@ -1,0 +1,66 @@
+package contracts
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// EventID is the id of something that happened to an order: a function of the order, of what
+// happened, and, where that can happen more than once to an order, of which time it was (from 0). So
+// it is published under one id however often it is published: in answer to a command that is asked
+// again, by a service that was restored to an earlier moment and does it again.
+//
+// It is a version 8 UUID (RFC 9562, section 5.8). It begins with the order's id, so that tables keyed
+// by it grow at one end.
+func EventID(orderID int64, t Type, ordinal int) uuid.UUID {
+	name := binary.BigEndian.AppendUint64([]byte("waybill event\x00"+t+"\x00"), uint64(orderID))
+	sum := sha256.Sum256(binary.BigEndian.AppendUint64(name, uint64(ordinal)))
+	id := uuid.UUID(sum[:16])
+	var order [8]byte
+	binary.BigEndian.PutUint64(order[:], uint64(orderID))
+	copy(id[:6], order[2:])
+	id[6] = id[6]&0x0f | 0x80
+	id[8] = id[8]&0x3f | 0x80
+	return id
+}
+
+// NewEvent starts an event that can happen to an order only once, at a time that the sender keeps
+// with the order: whenever the event is sent again it has the same id and the same body.
+func NewEvent(orderID int64, t Type, at time.Time) Envelope {
+	return Envelope{EventID: EventID(orderID, t, 0), Time: at.UTC(), OrderID: orderID}
+}
+
+// Answer returns the record as the answer to a command. The answer that tells something new names the
+// command as its cause. One that is sent again is the same event, whose cause is another command: it
+// names the command in [HeaderInReplyTo]. Other headers are the caller's to add.
+func (r Record) Answer(command uuid.UUID, again bool) Record {
+	name := HeaderCausationID
+	if again {
+		name = HeaderInReplyTo
+	}
+	headers := map[string]string{name: command.String()}
+	r.Headers = headers
+	return r
+}
+
+// Content returns what of a message's JSON is the same whenever it is sent under one id: all of it
+// but the time. A service that was restored to an earlier moment, and does again what it had done,
+// publishes the same event with another time.
+func Content(payload []byte) []byte {
+	const field = `"time":"`
+	at := bytes.Index(payload, []byte(field))
+	if at < 0 {
+		return payload
+	}
+	end := bytes.IndexByte(payload[at+len(field):], '"')
+	if end < 0 {
+		return payload
+	}
+	rest := payload[at+len(field)+end:]
+	content := make([]byte, 0, len(payload))
+	return append(append(content, payload[:at]...), rest...)
+}

@@ -50,7 +50,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	command, err := parser.Parse(args)
-	if err != nil {
+	if err != nil || os.Getenv(stack.EnvParseOnly) != "" {
 		return err
 	}
 	return command.Run()

@@ -29,6 +29,10 @@ var databaseNames = []string{Orders, Inventory, Orchestrator}
 // embedded broker.
 const EnvBrokers = "KAFKA_BROKERS"
 
+// EnvParseOnly has devstack and drills stop after they have read their arguments:
+// for the test that has them read every command of the docs.
+const EnvParseOnly = "WAYBILL_PARSE_ONLY"
+
 // realKafka is the directory that takes the broker's place with RealKafka.
 const realKafka = "kafka"
 

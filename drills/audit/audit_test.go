@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"waybill/contracts"
+	"waybill/devstack/commandline"
 	"waybill/devstack/kafkatest"
 	"waybill/drills/audit"
 )
@@ -227,6 +228,10 @@ func TestEachViolationIsNamedAndNothingElse(t *testing.T) {
 		require.Contains(t, found[0].Repair, v.repair, name)
 	}
 	require.Len(t, findings, len(violations), "a false alarm: %+v", findings)
+	programs := commandline.New(t)
+	for _, f := range findings {
+		programs.Require(t, f.Repair)
+	}
 
 	a.Forget()
 	require.ElementsMatch(t, named(findings), named(pass(t, a).Findings()), "what was found stays found")

@@ -113,23 +113,61 @@ func Encode(m Message) (Record, error) {
 	return r, nil
 }
 
-// Decode parses and validates a received message. header returns a Kafka header's value, "" where
-// it is absent; a causation id is taken from there if the body has none. An error that wraps
+// Decode parses and validates a message received from topic. header returns a Kafka header's value, ""
+// where it is absent; a causation id is taken from there if the body has none. An error that wraps
 // [ErrUnknownType] means skip; every other error means that the message can never be applied and
 // belongs in the dead letter topic.
-func Decode(payload []byte, header func(name string) string) (Message, error) {
+//
+// A message is believed only where it may come from: who may write a topic is decided by the broker's
+// ACLs, so a type on another topic than its own ([TopicOf]) is refused, and so is a message whose id
+// or type in the headers is not that of its body.
+func Decode(topic string, payload []byte, header func(name string) string) (Message, error) {
+	if err := interoperable(payload); err != nil {
+		return nil, fmt.Errorf("decode message: %w", err)
+	}
 	// A malformed causation header is no reason to refuse a valid message.
 	cause, _ := uuid.Parse(header(HeaderCausationID))
-	// Most messages are what their header says, and are read once. The body decides: whatever differs
-	// from the header, or fails, is read again without it.
-	if hint := Type(header(HeaderType)); hint != "" {
-		if k, known := kinds[hint]; known {
-			if m, err := k.decode(payload, cause); err == nil && m.Meta().Type == hint {
-				return m, nil
-			}
+	m, err := decodeAs(Type(header(HeaderType)), payload, cause)
+	if err != nil {
+		return nil, err
+	}
+	if err := agrees(m.Meta(), topic, header); err != nil {
+		return nil, fmt.Errorf("decode %s: %w", m.Meta().Type, err)
+	}
+	return m, nil
+}
+
+// decodeAs reads most messages once: they are what their header says. Whatever differs from it, or
+// fails, is read again for what it is.
+func decodeAs(hint Type, payload []byte, cause uuid.UUID) (Message, error) {
+	if k, known := kinds[hint]; known {
+		if m, err := k.decode(payload, cause); err == nil && m.Meta().Type == hint {
+			return m, nil
 		}
 	}
 	return decode(payload, cause)
+}
+
+// headerRedriven is on a dead letter that is given back to its consumer. Where the message that it
+// holds had no id or type in its headers, those are the dead letter's own.
+const headerRedriven = "waybill-dlq-topic"
+
+// agrees holds the body against what the broker and the headers say of it.
+func agrees(meta Envelope, topic string, header func(name string) string) error {
+	if own, _ := TopicOf(meta.Type); topic != own {
+		return &TopicError{Type: meta.Type, Own: own, Topic: topic}
+	}
+	id, kind := header(HeaderID), header(HeaderType)
+	if id == "" && kind == "" || header(headerRedriven) != "" {
+		return nil
+	}
+	if kind != "" && kind != string(meta.Type) {
+		return invalid("type", fmt.Sprintf("must be the header %s, %q", HeaderType, kind))
+	}
+	if parsed, err := uuid.Parse(id); err == nil && parsed != meta.EventID {
+		return invalid("eventId", fmt.Sprintf("must be the header %s, %s", HeaderID, parsed))
+	}
+	return nil
 }
 
 func decode(payload []byte, cause uuid.UUID) (Message, error) {

@@ -20,7 +20,7 @@ func Example() {
 	}
 	fmt.Println(record.Topic, record.Key, record.Type)
 
-	_, err = contracts.Decode([]byte(`{"type":"OrderCreated"}`), func(string) string { return "" })
+	_, err = contracts.Decode(contracts.TopicOrders, []byte(`{"type":"OrderCreated"}`), func(string) string { return "" })
 	if fault, ok := errors.AsType[*contracts.FieldError](err); ok {
 		fmt.Println(fault)
 	}

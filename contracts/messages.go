@@ -127,7 +127,7 @@ func (m InventoryReserved) Validate() error {
 	if !m.Reserved {
 		return invalid("reserved", "must be true in InventoryReserved")
 	}
-	return nil
+	return optionalReason(m.Reason)
 }
 
 // Validate implements [Message].
@@ -138,18 +138,18 @@ func (m InventoryRejected) Validate() error {
 	if m.Reserved {
 		return invalid("reserved", "must be false in InventoryRejected")
 	}
-	return nil
+	return optionalReason(m.Reason)
 }
 
 // Validate implements [Message].
-func (m CancelOrder) Validate() error {
-	if err := m.validate(); err != nil {
-		return err
-	}
-	if m.Reason == "" {
-		return missing("reason")
-	}
-	return nil
+func (m CancelOrder) Validate() error { return firstError(m.validate(), reason(m.Reason)) }
+
+// Validate implements [Message].
+func (m OrderCancelled) Validate() error { return firstError(m.validate(), optionalReason(m.Reason)) }
+
+// Validate implements [Message].
+func (m OrderCancelRequested) Validate() error {
+	return firstError(m.validate(), optionalReason(m.Reason))
 }
 
 // Validate implements [Message].
@@ -162,7 +162,14 @@ func reason(text string) error {
 	if text == "" {
 		return missing("reason")
 	}
-	return nil
+	return optionalReason(text)
+}
+
+func optionalReason(text string) error {
+	if len(text) > MaxReasonRunes && utf8.RuneCountInString(text) > MaxReasonRunes {
+		return invalid("reason", "must be at most 1000 characters")
+	}
+	return plain("reason", text)
 }
 
 func name(field, value string) error {
@@ -174,7 +181,7 @@ func name(field, value string) error {
 	case !utf8.ValidString(value):
 		return invalid(field, "must be UTF-8")
 	}
-	return nil
+	return plain(field, value)
 }
 
 func quantity(n int32) error {

@@ -154,7 +154,7 @@ func TestEachCommandIsAnsweredInItsTransaction(t *testing.T) {
 		contracts.HeaderTraceParent: trace,
 		contracts.HeaderCausationID: command.EventID.String(),
 	}, first.Headers))
-	got, err := contracts.Decode(first.Payload, func(name string) string { return first.Headers[name] })
+	got, err := contracts.Decode(first.Topic, first.Payload, func(name string) string { return first.Headers[name] })
 	require.NoError(t, err)
 	require.Equal(t, command.EventID, got.Meta().CausationID)
 }
@@ -232,7 +232,7 @@ func TestAMessageThatCannotBeReadIsSetAsideAndTheRestIsApplied(t *testing.T) {
 		"not JSON":       {"{", "unexpected end of JSON input"},
 		"empty":          {"", "unexpected end of JSON input"},
 		"no sku":         {`{"eventId":"01976f2e-0000-7000-8000-000000000001","type":"ReserveInventory","time":"2026-11-23T10:04:05Z","orderId":1,"quantity":1}`, `field "sku" is missing`},
-		"a sku of NUL":   {`{"eventId":"01976f2e-0000-7000-8000-000000000001","type":"ReserveInventory","time":"2026-11-23T10:04:05Z","orderId":1,"sku":"\u0000","quantity":1}`, `field "sku" must not hold control characters`},
+		"a sku of NUL":   {`{"eventId":"01976f2e-0000-7000-8000-000000000001","type":"ReserveInventory","time":"2026-11-23T10:04:05Z","orderId":1,"sku":"\u0000","quantity":1}`, `field "sku" must not contain the control character U+0000`},
 		"no order":       {`{"eventId":"01976f2e-0000-7000-8000-000000000001","type":"ReleaseInventory","time":"2026-11-23T10:04:05Z"}`, `field "orderId" is missing`},
 		"too many items": {`{"eventId":"01976f2e-0000-7000-8000-000000000001","type":"ReserveInventory","time":"2026-11-23T10:04:05Z","orderId":1,"sku":"burger","quantity":1000001}`, `field "quantity" must be from 1 to 1000000`},
 	}
@@ -260,10 +260,22 @@ func TestWhatIsNoCommandToInventoryIsSkippedAndCounted(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	unknown := b.raw(`{"eventId":"01976f2e-0000-7000-8000-000000000001","type":"CountInventory","time":"2026-11-23T10:04:05Z","orderId":1}`)
-	b.process(unknown, b.delivery(contracts.ConfirmOrder{Envelope: envelope(1)}), b.delivery(reserve(1, "burger", 2)))
+	b.process(unknown, b.delivery(reserve(1, "burger", 2)))
 	require.Equal(t, []string{"InventoryReserved"}, b.answers())
-	b.requireCount("waybill_inventory_messages_total", "outcome=skipped", 2)
+	b.requireCount("waybill_inventory_messages_total", "outcome=skipped", 1)
 	require.Equal(t, 1, b.inbox())
+}
+
+// Whoever may write Inventory's commands may not speak for the orchestrator to Orders, nor for Inventory.
+func TestAMessageOfAnotherTopicIsNotBelieved(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	confirm := b.delivery(contracts.ConfirmOrder{Envelope: envelope(1)})
+	confirm.Topic = contracts.TopicInventoryCommands
+	b.process(confirm, b.delivery(reserve(1, "burger", 2)))
+	letters := b.outbox()
+	require.Len(t, letters, 2)
+	require.Contains(t, letters[0].Headers[inbox.HeaderDeadLetterReason], "ConfirmOrder belongs on orders.commands.v1")
 }
 
 func (b *bench) inbox() (n int) {

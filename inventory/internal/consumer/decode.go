@@ -14,7 +14,7 @@ import (
 
 // decode reads one command. What other services may talk about on this topic one day is skipped.
 func decode(d inbox.Delivery) (uuid.UUID, stock.Command, error) {
-	message, err := contracts.Decode(d.Value, d.Header)
+	message, err := contracts.Decode(d.Topic, d.Value, d.Header)
 	if errors.Is(err, contracts.ErrUnknownType) {
 		return uuid.Nil, stock.Command{}, fmt.Errorf("%w: %w", inbox.ErrSkip, err)
 	}

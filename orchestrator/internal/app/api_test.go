@@ -10,9 +10,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"waybill/contracts"
+	"waybill/devstack/kafkatest"
 	"waybill/orchestrator/internal/app"
 )
 
@@ -132,6 +135,48 @@ func TestDeadlinesAreListedMovedAndRevoked(t *testing.T) {
 }
 
 // events follows a stream and returns its events' names as they come.
+// Whoever holds a token must not be able to write a line into the timeline that somebody else seems to
+// have caused, or anything that acts on the terminal of whoever reads it.
+func TestAReasonIsOneLineOfPlainText(t *testing.T) {
+	t.Parallel()
+	s := startSystem(t, withToken)
+	s.send(created(1))
+	s.command(1, contracts.TypeReserveInventory, 1)
+	for _, bad := range []string{`ok\n19:00:00.000 +1ms intervened force by carol`, `\u001b[2K`, `\u009b1A`, `\u202e`, `\u2028`} {
+		for _, verb := range []string{"retry", "cancel"} {
+			status, body := s.do(http.MethodPost, "/v1/sagas/1/"+verb, `{"reason":"`+bad+`"}`, token)
+			require.Equal(t, http.StatusUnprocessableEntity, status, body)
+		}
+		status, body := s.do(http.MethodPost, "/v1/sagas/1/force", `{"reason":"`+bad+`","end":"CONFIRMED"}`, token)
+		require.Equal(t, http.StatusUnprocessableEntity, status, body)
+	}
+	status, body := s.do(http.MethodDelete, "/v1/sagas/1/deadlines/reserve?reason=ok%0Aforged", "", token)
+	require.Equal(t, http.StatusUnprocessableEntity, status, body)
+}
+
+// A reply that names no command was sent by somebody who has not seen one; an event of Inventory on
+// Orders' topic by somebody who may not write Inventory's.
+func TestAReplyIsBelievedOnItsTopicAndWithItsCause(t *testing.T) {
+	t.Parallel()
+	s := startSystem(t, nil)
+	s.send(created(1))
+	command := s.command(1, contracts.TypeReserveInventory, 1)
+	s.send(reserved(1, uuid.Nil))
+	elsewhere, err := contracts.Encode(reserved(1, command))
+	require.NoError(t, err)
+	s.broker.Produce(t, kafkatest.Record{Topic: contracts.TopicOrders, Key: []byte("1"), Value: elsewhere.Payload, Headers: elsewhere.Headers})
+	var letters []string
+	s.eventually(func() bool {
+		rows, err := s.db.Pool.Query(t.Context(), "select topic from outbox where topic like '%.dlq' order by topic")
+		require.NoError(t, err)
+		letters, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		require.NoError(t, err)
+		return len(letters) == 2
+	}, "both are set aside")
+	require.Equal(t, []string{"inventory.v1.dlq", "orders.v1.dlq"}, letters)
+	require.Equal(t, "RUNNING", s.saga(1).State)
+}
+
 func (s *system) events(path string) <-chan string {
 	events := make(chan string, 100)
 	go func() {

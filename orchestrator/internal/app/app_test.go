@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -226,10 +227,12 @@ func TestWhatCannotBeReadIsADeadLetterAndWhatIsUnknownIsSkipped(t *testing.T) {
 		kafkatest.Record{Topic: contracts.TopicOrders, Key: []byte("1"), Value: []byte(`{"type":"OrderCreated","orderId":1}`)},
 		kafkatest.Record{Topic: contracts.TopicOrders, Key: []byte("1"), Value: []byte(`{"type":"OrderPraised"}`)},
 	)
-	s.send(reserved(99, uuid.Nil)) // a reply for no saga
-	impossible := created(3)
-	impossible.UserID = "a\x00b" // valid JSON that no jsonb can hold
-	s.send(impossible)
+	s.send(reserved(99, uuid.New())) // a reply for no saga
+	impossible, err := contracts.Encode(created(3))
+	require.NoError(t, err)
+	s.broker.Produce(t, kafkatest.Record{ // valid JSON that no jsonb can hold
+		Topic: impossible.Topic, Key: []byte(impossible.Key), Value: []byte(strings.Replace(string(impossible.Payload), `"u1"`, `"a\u0000b"`, 1)),
+	})
 	s.send(created(2))
 	s.command(2, contracts.TypeReserveInventory, 1)
 	var letters int

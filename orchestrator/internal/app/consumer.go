@@ -61,7 +61,7 @@ func OrderSagas(t ordersaga.Timing) (Sagas, error) {
 // orchestrator, and a saga of that version may be waiting for it.
 func decode(r *saga.Registry) func(inbox.Delivery) (uuid.UUID, saga.Message, error) {
 	return func(d inbox.Delivery) (uuid.UUID, saga.Message, error) {
-		m, err := contracts.Decode(d.Value, d.Header)
+		m, err := contracts.Decode(d.Topic, d.Value, d.Header)
 		if errors.Is(err, contracts.ErrUnknownType) {
 			message, ok := ordersaga.Unknown(d.Key, d.Value, d.Header)
 			if !ok {
@@ -76,6 +76,9 @@ func decode(r *saga.Registry) func(inbox.Delivery) (uuid.UUID, saga.Message, err
 		message := ordersaga.Message(m, d.Value, d.Header(contracts.HeaderTraceParent))
 		message = ordersaga.Answering(message, d.Header(contracts.HeaderInReplyTo))
 		message.Source = source(d)
+		if message.CausationID == uuid.Nil && ordersaga.IsReply(m.Meta().Type) {
+			return uuid.Nil, saga.Message{}, &contracts.FieldError{Field: "causationId", Problem: "is missing: a reply names its command"}
+		}
 		if !r.Means(message.Type) && message.CausationID == uuid.Nil {
 			return uuid.Nil, saga.Message{}, inbox.ErrSkip
 		}

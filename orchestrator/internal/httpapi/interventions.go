@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"waybill/chassis/admin"
+	"waybill/chassis/httpserver"
 	"waybill/orchestrator/internal/postgres"
 	"waybill/orchestrator/saga"
 )
@@ -78,23 +79,23 @@ func (t Target) ref() saga.Ref { return saga.Ref{Definition: t.Definition, ID: t
 type retryInput struct {
 	Target
 	Body struct {
-		Reason string `json:"reason" minLength:"1" maxLength:"500" doc:"Why; kept in the timeline"`
-		Step   string `json:"step,omitempty" maxLength:"128" doc:"Only this step; all that wait if left out"`
+		Reason httpserver.Text `json:"reason" minLength:"1" maxLength:"500" doc:"Why; kept in the timeline"`
+		Step   string          `json:"step,omitempty" maxLength:"128" doc:"Only this step; all that wait if left out"`
 	}
 }
 
 type cancelInput struct {
 	Target
 	Body struct {
-		Reason string `json:"reason" minLength:"1" maxLength:"500" doc:"Why; the client may see it"`
+		Reason httpserver.Text `json:"reason" minLength:"1" maxLength:"500" doc:"Why; the client may see it"`
 	}
 }
 
 type forceInput struct {
 	Target
 	Body struct {
-		Reason string `json:"reason" minLength:"1" maxLength:"500" doc:"Why; kept in the timeline"`
-		End    string `json:"end" minLength:"1" maxLength:"64" doc:"One of the definition's two ends, such as CONFIRMED or CANCELLED"`
+		Reason httpserver.Text `json:"reason" minLength:"1" maxLength:"500" doc:"Why; kept in the timeline"`
+		End    string          `json:"end" minLength:"1" maxLength:"64" doc:"One of the definition's two ends, such as CONFIRMED or CANCELLED"`
 	}
 }
 
@@ -102,15 +103,15 @@ type moveInput struct {
 	Target
 	Step string `path:"step" maxLength:"128"`
 	Body struct {
-		Reason string    `json:"reason" minLength:"1" maxLength:"500" doc:"Why; kept in the timeline"`
-		To     time.Time `json:"to" doc:"When the wait is to end"`
+		Reason httpserver.Text `json:"reason" minLength:"1" maxLength:"500" doc:"Why; kept in the timeline"`
+		To     time.Time       `json:"to" doc:"When the wait is to end"`
 	}
 }
 
 type revokeInput struct {
 	Target
-	Step   string `path:"step" maxLength:"128"`
-	Reason string `query:"reason" required:"true" minLength:"1" maxLength:"500" doc:"Why; kept in the timeline"`
+	Step   string          `path:"step" maxLength:"128"`
+	Reason httpserver.Text `query:"reason" required:"true" minLength:"1" maxLength:"500" doc:"Why; kept in the timeline"`
 }
 
 type interventionOutput struct {
@@ -134,10 +135,10 @@ const (
 	ended               // that the saga ends
 )
 
-func (a *API) intervene(ctx context.Context, target Target, aim aim, input func(saga.Operator) saga.Input, reason string) (*interventionOutput, error) {
+func (a *API) intervene(ctx context.Context, target Target, aim aim, input func(saga.Operator) saga.Input, reason httpserver.Text) (*interventionOutput, error) {
 	id := target.ID
 	actor := admin.Actor(ctx)
-	operator := saga.Operator{ID: uuid.Must(uuid.NewV7()), Actor: actor, Reason: reason}
+	operator := saga.Operator{ID: uuid.Must(uuid.NewV7()), Actor: actor, Reason: string(reason)}
 	began := time.Now()
 	if err := a.Store.Intervene(ctx, target.ref(), input(operator), a.Store.Now()); err != nil {
 		return nil, a.problem(err)

@@ -106,7 +106,7 @@ func confirmOrder(c saga.Call[Order]) (any, error) {
 }
 
 func cancelOrder(c saga.Call[Order]) (any, error) {
-	return contracts.CancelOrder{Envelope: envelope(c), Reason: c.Reason}, nil
+	return contracts.CancelOrder{Envelope: envelope(c), Reason: contracts.Reason(c.Reason)}, nil
 }
 
 // refuseCancel is sent for orders without a saga, too: their id is all that is known.
@@ -116,7 +116,7 @@ func refuseCancel(c saga.Call[Order]) (any, error) {
 		return nil, fmt.Errorf("the saga's id is no order id: %w", err)
 	}
 	c.Data.OrderID = id
-	return contracts.RefuseCancel{Envelope: envelope(c), Reason: c.Reason}, nil
+	return contracts.RefuseCancel{Envelope: envelope(c), Reason: contracts.Reason(c.Reason)}, nil
 }
 
 func envelope(c saga.Call[Order]) contracts.Envelope {
@@ -148,6 +148,17 @@ func Answering(m saga.Message, inReplyTo string) saga.Message {
 	m.ID = uuid.NewHash(sha256.New(), m.ID, command[:], 8)
 	m.CausationID = command
 	return m
+}
+
+// IsReply reports whether Inventory and Orders send a type in answer to a command only, and then
+// name the command as its cause. One without a cause was sent by somebody else.
+func IsReply(t contracts.Type) bool {
+	switch t {
+	case contracts.TypeInventoryReserved, contracts.TypeInventoryRejected, contracts.TypeInventoryReleased,
+		contracts.TypeOrderConfirmed, contracts.TypeOrderCancelled:
+		return true
+	}
+	return false
 }
 
 // Unknown reads a message of a type that the contracts here do not have. Only

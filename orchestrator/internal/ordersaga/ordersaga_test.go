@@ -33,7 +33,7 @@ func (f *flow) hears(m contracts.Message, trace string) {
 	f.t.Helper()
 	r, err := contracts.Encode(m)
 	require.NoError(f.t, err)
-	decoded, err := contracts.Decode(r.Payload, func(name string) string { return r.Headers[name] })
+	decoded, err := contracts.Decode(r.Topic, r.Payload, func(name string) string { return r.Headers[name] })
 	require.NoError(f.t, err)
 	f.apply(ordersaga.Message(decoded, r.Payload, trace))
 }
@@ -48,7 +48,7 @@ func (f *flow) apply(in saga.Input) {
 		require.NoError(f.t, err, "each command is a valid message of the contracts")
 		require.Equal(f.t, c.ID, r.EventID)
 		require.Equal(f.t, parent, r.Headers[contracts.HeaderTraceParent], "the trace goes on")
-		m, err := contracts.Decode(r.Payload, func(string) string { return "" })
+		m, err := contracts.Decode(r.Topic, r.Payload, func(string) string { return "" })
 		require.NoError(f.t, err)
 		f.sent = append(f.sent, m)
 	}

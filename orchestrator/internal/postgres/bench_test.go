@@ -81,7 +81,7 @@ func carry(b *testing.B, s *postgres.Store, from, n int64) {
 			}
 			r, err := contracts.Encode(m)
 			require.NoError(b, err)
-			decoded, err := contracts.Decode(r.Payload, func(name string) string { return r.Headers[name] })
+			decoded, err := contracts.Decode(r.Topic, r.Payload, func(name string) string { return r.Headers[name] })
 			require.NoError(b, err)
 			events[i] = postgres.Event{Input: ordersaga.Message(decoded, r.Payload, "")}
 			entries[i] = inbox.Entry{EventID: r.EventID, Delivery: inbox.Delivery{Topic: r.Topic, Offset: order}}

@@ -59,7 +59,7 @@ func message(t *testing.T, m contracts.Message) postgres.Event {
 	t.Helper()
 	r, err := contracts.Encode(m)
 	require.NoError(t, err)
-	decoded, err := contracts.Decode(r.Payload, func(name string) string { return r.Headers[name] })
+	decoded, err := contracts.Decode(r.Topic, r.Payload, func(name string) string { return r.Headers[name] })
 	require.NoError(t, err)
 	return postgres.Event{Input: ordersaga.Message(decoded, r.Payload, "")}
 }

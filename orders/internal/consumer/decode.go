@@ -3,8 +3,6 @@ package consumer
 import (
 	"errors"
 	"fmt"
-	"strings"
-	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -15,7 +13,7 @@ import (
 
 // decode reads a command. What is no command for an order is left to those whom it concerns.
 func decode(d inbox.Delivery) (uuid.UUID, order.Command, error) {
-	message, err := contracts.Decode(d.Value, d.Header)
+	message, err := contracts.Decode(d.Topic, d.Value, d.Header)
 	if errors.Is(err, contracts.ErrUnknownType) {
 		return uuid.Nil, order.Command{}, fmt.Errorf("%w: %w", inbox.ErrSkip, err)
 	}
@@ -28,20 +26,8 @@ func decode(d inbox.Delivery) (uuid.UUID, order.Command, error) {
 		command.Verb = order.Confirm
 	case contracts.CancelOrder:
 		command.Verb, command.Reason = order.Cancel, m.Reason
-		err = checkReason(m.Reason)
 	default:
 		err = fmt.Errorf("%w: %s is no command for an order", inbox.ErrSkip, message.Meta().Type)
 	}
 	return message.Meta().EventID, command, err
-}
-
-// checkReason holds a reason to what an order can keep and a client can be shown.
-func checkReason(reason string) error {
-	switch {
-	case utf8.RuneCountInString(reason) > order.MaxTextRunes:
-		return &contracts.FieldError{Field: "reason", Problem: fmt.Sprintf("must be at most %d characters", order.MaxTextRunes)}
-	case strings.ContainsRune(reason, 0):
-		return &contracts.FieldError{Field: "reason", Problem: "must not contain a NUL character"}
-	}
-	return nil
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"waybill/chassis/httpserver"
 	"waybill/contracts"
 	"waybill/orders/internal/order"
 )
@@ -26,7 +27,7 @@ func (n name) Resolve(_ huma.Context, at *huma.PathBuffer) []error {
 	if len(n) > contracts.MaxNameBytes && utf8.RuneCountInString(string(n)) <= contracts.MaxNameBytes {
 		return fault(at, "expected at most %d bytes of UTF-8", contracts.MaxNameBytes)
 	}
-	return notUTF8(at, string(n))
+	return httpserver.PlainText(at, string(n))
 }
 
 // text is a note or a reason: up to 1,000 characters (Unicode code points).
@@ -34,6 +35,11 @@ type text string
 
 // Schema declares a text to huma.
 func (text) Schema(huma.Registry) *huma.Schema { return printable(order.MaxTextRunes) }
+
+// Resolve finds what the schema cannot.
+func (t text) Resolve(_ huma.Context, at *huma.PathBuffer) []error {
+	return httpserver.PlainText(at, string(t))
+}
 
 // printable is a string without control characters, of so many characters at most.
 func printable(length int) *huma.Schema {
@@ -43,14 +49,6 @@ func printable(length int) *huma.Schema {
 		Pattern:            `^[^\x00-\x1f\x7f-\x9f]*$`,
 		PatternDescription: "free of control characters",
 	}
-}
-
-// notUTF8 refuses what Postgres would: a query parameter can hold any bytes.
-func notUTF8(at *huma.PathBuffer, s string) []error {
-	if utf8.ValidString(s) {
-		return nil
-	}
-	return fault(at, "expected UTF-8")
 }
 
 func fault(at *huma.PathBuffer, message string, args ...any) []error {

@@ -36,7 +36,7 @@ func created(t *testing.T, db *pgtest.Database) []contracts.OrderCreated {
 	require.NoError(t, err)
 	var events []contracts.OrderCreated
 	for _, payload := range payloads {
-		m, err := contracts.Decode(payload, func(string) string { return "" })
+		m, err := contracts.Decode(contracts.TopicOrders, payload, func(string) string { return "" })
 		require.NoError(t, err)
 		events = append(events, m.(contracts.OrderCreated))
 	}

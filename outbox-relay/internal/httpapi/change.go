@@ -6,6 +6,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"waybill/chassis/admin"
+	"waybill/chassis/httpserver"
 	"waybill/outbox-relay/internal/ops"
 )
 
@@ -13,7 +14,7 @@ import (
 type reasoned struct {
 	Target
 	Body struct {
-		Reason string `json:"reason,omitzero" maxLength:"1000" doc:"Why, for the audit."`
+		Reason httpserver.Text `json:"reason,omitzero" maxLength:"1000" doc:"Why, for the audit."`
 	}
 }
 
@@ -21,7 +22,7 @@ type reasoned struct {
 type reasonedRow struct {
 	RowTarget
 	Body struct {
-		Reason string `json:"reason,omitzero" maxLength:"1000" doc:"Why, for the audit."`
+		Reason httpserver.Text `json:"reason,omitzero" maxLength:"1000" doc:"Why, for the audit."`
 	}
 }
 
@@ -71,6 +72,6 @@ func (a *API) registerRows(api huma.API) {
 }
 
 // by says who makes the request of ctx.
-func by(ctx context.Context, reason string) ops.By {
-	return ops.By{Actor: admin.Actor(ctx), Reason: reason}
+func by(ctx context.Context, reason httpserver.Text) ops.By {
+	return ops.By{Actor: admin.Actor(ctx), Reason: string(reason)}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"waybill/chassis/httpserver"
 	"waybill/outbox-relay/internal/ops"
 	"waybill/outbox-relay/internal/source"
 )
@@ -14,10 +15,10 @@ type replayRequest struct {
 	Target
 	Body struct {
 		source.Selection
-		Topic  *string `json:"topic,omitzero" minLength:"1" maxLength:"249" doc:"Where to send; by default where each row went."`
-		Rate   int     `json:"rate,omitzero" minimum:"1" maximum:"1000000" default:"5000" doc:"Rows a second at most."`
-		Yes    bool    `json:"yes,omitzero" doc:"Do it. Without, the answer only says what it would do."`
-		Reason string  `json:"reason,omitzero" maxLength:"1000" doc:"Why, for the audit."`
+		Topic  *string         `json:"topic,omitzero" minLength:"1" maxLength:"249" doc:"Where to send; by default where each row went."`
+		Rate   int             `json:"rate,omitzero" minimum:"1" maximum:"1000000" default:"5000" doc:"Rows a second at most."`
+		Yes    bool            `json:"yes,omitzero" doc:"Do it. Without, the answer only says what it would do."`
+		Reason httpserver.Text `json:"reason,omitzero" maxLength:"1000" doc:"Why, for the audit."`
 	}
 }
 
@@ -36,7 +37,7 @@ type JobTarget struct {
 type jobChange struct {
 	JobTarget
 	Body struct {
-		Reason string `json:"reason,omitzero" maxLength:"1000" doc:"Why, for the audit."`
+		Reason httpserver.Text `json:"reason,omitzero" maxLength:"1000" doc:"Why, for the audit."`
 	}
 }
 

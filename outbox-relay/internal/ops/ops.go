@@ -12,6 +12,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"waybill/chassis/terminal"
 )
 
 // Errors that a caller can tell apart.
@@ -56,6 +58,9 @@ const auditSQL = `insert into outbox_audit (actor, action, reason, details) valu
 
 // audited runs a change and records it, both or neither.
 func (d *Database) audited(ctx context.Context, by By, action string, change func(pgx.Tx) (details map[string]any, err error)) error {
+	if !terminal.Plain(by.Actor) || !terminal.Plain(by.Reason) {
+		return fmt.Errorf("%w: a name or a reason is plain text, without control or invisible characters", ErrInvalid)
+	}
 	return pgx.BeginFunc(ctx, d.pool, func(tx pgx.Tx) error {
 		details, err := change(tx)
 		if err != nil {

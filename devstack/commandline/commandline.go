@@ -48,7 +48,7 @@ func New(t *testing.T) *Checker {
 	}
 	real, err := exec.LookPath("make")
 	require.NoError(t, err)
-	c.script(t, "make", `exec `+real+` --no-print-directory -n "$@" >/dev/null`)
+	c.script(t, "make", `exec `+real+` --no-print-directory -C "$WORKSPACE" -n "$@" >/dev/null`)
 	c.script(t, "go", `[ "$1" = run ] && prog="$(basename "$2")" && shift 2 && exec "$prog" "$@"`)
 	return c
 }
@@ -61,7 +61,7 @@ func (c *Checker) script(t *testing.T, name, text string) {
 func (c *Checker) env() []string {
 	database := func(name string) string { return "postgres://nobody@" + nobody + "/" + name + "?connect_timeout=2" }
 	return []string{
-		"PATH=" + c.bin + ":/usr/bin:/bin", "HOME=" + os.Getenv("HOME"), stack.EnvParseOnly + "=1",
+		"PATH=" + c.bin + ":/usr/bin:/bin", "HOME=" + os.Getenv("HOME"), stack.EnvParseOnly + "=1", "WORKSPACE=" + c.workspace,
 		"RELAY_DATABASES=orders=" + database("orders") + ",inventory=" + database("inventory") + ",orchestrator=" + database("orchestrator"),
 		"ORDERS_DB=" + database("orders"), "INVENTORY_DB=" + database("inventory"), "ORCHESTRATOR_DB=" + database("orchestrator"),
 		"DATABASE_URL=" + database("orders"), "ORCHESTRATOR_URL=http://" + nobody, "ORCHESTRATOR_TOKEN=a-token", "database=orders",
@@ -74,7 +74,7 @@ var unanswered = regexp.MustCompile(`(?i)connect|refused|no orchestrator answers
 // Check runs one line, and returns what is wrong with it.
 func (c *Checker) Check(line string) error {
 	shell := exec.Command("/bin/sh", "-ec", line)
-	shell.Dir, shell.Env = c.workspace, c.env()
+	shell.Dir, shell.Env = c.bin, c.env() // not in the source tree: a line may write a file
 	var out bytes.Buffer
 	shell.Stdout, shell.Stderr = &out, &out
 	err := shell.Run()

@@ -68,7 +68,7 @@ var consumers = map[string]consumer{
 		contracts.TypeInventoryReserved, contracts.TypeInventoryRejected, contracts.TypeInventoryReleased,
 	}},
 	contracts.TopicOrderCommands: {contracts.GroupOrders, "orders", []contracts.Type{
-		contracts.TypeConfirmOrder, contracts.TypeCancelOrder,
+		contracts.TypeConfirmOrder, contracts.TypeCancelOrder, contracts.TypeRefuseCancel,
 	}},
 	contracts.TopicInventoryCommands: {contracts.GroupInventory, "inventory", []contracts.Type{
 		contracts.TypeReserveInventory, contracts.TypeReleaseInventory,

@@ -48,10 +48,11 @@ func (h *Handler) load(reads *pgx.Batch, commands []received) *known {
 }
 
 // apply carries commands out one after the other on the locked states of their orders, and then
-// has one statement store where each order has arrived. Every command is answered with what its
-// order is now, whether it changed anything or not: a saga that missed the first answer, or that is
-// wrong about the order, learns the truth. Where nothing changed, that is the same event again. A command for an order that does not exist can never be
-// applied (a command follows from an order that was committed) and becomes a dead letter.
+// has one statement store where each order has arrived. Every command but a refusal is answered with
+// what its order is now, whether it changed anything or not: a saga that missed the first answer, or
+// that is wrong about the order, learns the truth. Where nothing changed, that is the same event
+// again. A command for an order that does not exist can never be applied (a command follows from an
+// order that was committed) and becomes a dead letter.
 func (h *Handler) apply(tx *inbox.Tx, before *known, commands []received) ([]outbox.Message, []result, error) {
 	now := maps.Clone(before.orders)
 	out := make([]outbox.Message, 0, len(commands))
@@ -65,14 +66,17 @@ func (h *Handler) apply(tx *inbox.Tx, before *known, commands []received) ([]out
 			continue
 		}
 		next, outcome := state.Apply(c.Message)
-		if now[id] = next; outcome == order.Changed {
+		now[id] = next
+		if next.Status != state.Status {
 			before.since[id] = before.at
 		}
-		answer, err := reply(c, next, before.since[id], outcome != order.Changed)
-		if err != nil {
-			return nil, nil, err
+		if event := announce(c, next, outcome, before.since[id], before.at); event != nil {
+			message, err := encode(c, event, outcome != order.Changed)
+			if err != nil {
+				return nil, nil, err
+			}
+			out = append(out, message)
 		}
-		out = append(out, answer)
 		results = append(results, result{c.Message, c.EventID, outcome, next.Status})
 	}
 	h.store.Change(&tx.Last, changes(before.orders, now))
@@ -90,16 +94,23 @@ func changes(before, now map[int64]order.State) []order.Change {
 	return list
 }
 
-// reply tells what an order is after a command, whatever the command wanted, and since when.
-func reply(c received, s order.State, since time.Time, again bool) (outbox.Message, error) {
-	var event contracts.Message = contracts.OrderConfirmed{
-		Envelope: contracts.NewEvent(c.Message.OrderID, contracts.TypeOrderConfirmed, since),
+// announce tells what an order is after a command, whatever the command wanted, and since when. A refusal to cancel
+// is not answered; that it was refused is told once.
+func announce(c received, s order.State, outcome order.Outcome, since, at time.Time) contracts.Message {
+	id := c.Message.OrderID
+	switch {
+	case c.Message.Verb == order.Refuse && outcome == order.Changed:
+		return contracts.OrderCancelRefused{Envelope: contracts.NewEvent(id, contracts.TypeOrderCancelRefused, at), Reason: s.CancelRefused}
+	case c.Message.Verb == order.Refuse:
+		return nil
+	case s.Status == order.Cancelled:
+		return contracts.OrderCancelled{Envelope: contracts.NewEvent(id, contracts.TypeOrderCancelled, since), Reason: s.Reason}
 	}
-	if s.Status == order.Cancelled {
-		event = contracts.OrderCancelled{
-			Envelope: contracts.NewEvent(c.Message.OrderID, contracts.TypeOrderCancelled, since), Reason: s.Reason,
-		}
-	}
+	return contracts.OrderConfirmed{Envelope: contracts.NewEvent(id, contracts.TypeOrderConfirmed, since)}
+}
+
+// encode makes an event ready for the outbox, as the answer to a command.
+func encode(c received, event contracts.Message, again bool) (outbox.Message, error) {
 	record, err := contracts.Encode(event)
 	if err != nil {
 		return outbox.Message{}, err

@@ -448,3 +448,29 @@ func TestAMessageThatIsRejectedIsSetAsideOnce(t *testing.T) {
 	require.NoError(t, f.Pool.QueryRow(t.Context(), "select count(*) from outbox where topic = 'orders.commands.v1.dlq'").Scan(&n))
 	require.Equal(t, 1, n)
 }
+
+// A client whose cancellation is not granted learns it from its order, and subscribers from one event; the status,
+// and when it changed, stay as they are. A cancellation that is carried out after all makes it void.
+func TestHandler_ARefusalIsKeptWithTheOrderAndToldOnce(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	_, err := f.Pool.Exec(t.Context(), "update orders set updated_at = '2026-01-02' where id = $1", confirmed)
+	require.NoError(t, err)
+	refuse := func(id int64, reason string) inbox.Delivery {
+		return f.deliver(t, contracts.RefuseCancel{Envelope: contracts.NewEnvelope(id, uuid.New(), time.Now()), Reason: reason})
+	}
+	f.process(t, refuse(confirmed, "completed more than 24h ago"), refuse(confirmed, "again"), refuse(cancelled, "too late"))
+	f.process(t, refuse(confirmed, "and again"))
+	found, err := f.store.Get(t.Context(), confirmed)
+	require.NoError(t, err)
+	require.Equal(t, order.State{Status: order.Confirmed, CancelRefused: "completed more than 24h ago"}, found.State)
+	require.Equal(t, 2026, found.UpdatedAt.Year())
+	require.Equal(t, time.January, found.UpdatedAt.Month())
+	require.Empty(t, f.order(t, cancelled).CancelRefused)
+	answers := f.answers(t)
+	require.Len(t, answers, 1)
+	require.Equal(t, "OrderCancelRefused", answers[0].Type)
+
+	f.process(t, f.deliver(t, contracts.CancelOrder{Envelope: contracts.NewEnvelope(confirmed, uuid.New(), time.Now()), Reason: "after all"}))
+	require.Equal(t, order.State{Status: order.Cancelled, Reason: "after all"}, f.order(t, confirmed))
+}

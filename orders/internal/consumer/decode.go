@@ -26,6 +26,8 @@ func decode(d inbox.Delivery) (uuid.UUID, order.Command, error) {
 		command.Verb = order.Confirm
 	case contracts.CancelOrder:
 		command.Verb, command.Reason = order.Cancel, m.Reason
+	case contracts.RefuseCancel:
+		command.Verb, command.Reason = order.Refuse, m.Reason
 	default:
 		err = fmt.Errorf("%w: %s is no command for an order", inbox.ErrSkip, message.Meta().Type)
 	}

@@ -7,19 +7,23 @@ type Verb string
 const (
 	Confirm Verb = "confirm"
 	Cancel  Verb = "cancel"
+	Refuse  Verb = "refuse" // a client's request to cancel
 )
 
-// Command asks an order to become CONFIRMED, or CANCELLED for a reason.
+// Command asks an order to become CONFIRMED, or CANCELLED for a reason, or to say why it will not be.
 type Command struct {
 	OrderID int64
 	Verb    Verb
-	Reason  string // of a Cancel; never empty there
+	Reason  string // of a Cancel or a Refuse; never empty there
 }
 
 // State is what commands change of an order.
 type State struct {
 	Status Status
 	Reason string // why it is CANCELLED; empty in every other status
+	// CancelRefused is why a client's request to cancel it was not granted. A cancellation that is
+	// carried out after all makes it void.
+	CancelRefused string
 }
 
 // transitions is every way on which an order can go. A CONFIRMED order can still be cancelled,
@@ -51,13 +55,19 @@ const (
 // Apply returns the state that a command leaves an order in, and what it did. Only Changed comes
 // with another state.
 func (s State) Apply(c Command) (State, Outcome) {
+	if c.Verb == Refuse {
+		return s.refuse(c.Reason)
+	}
 	for _, t := range transitions {
 		if t.from != s.Status || t.on != c.Verb {
 			continue
 		}
 		next := State{Status: t.to}
-		if t.to == Cancelled {
+		switch t.to {
+		case Cancelled:
 			next.Reason = c.Reason
+		case Pending, Confirmed:
+			next.CancelRefused = s.CancelRefused
 		}
 		return next, Changed
 	}
@@ -65,6 +75,18 @@ func (s State) Apply(c Command) (State, Outcome) {
 		return s, Repeated
 	}
 	return s, Contradicted
+}
+
+// refuse keeps the first refusal, which is all that a client is told.
+func (s State) refuse(reason string) (State, Outcome) {
+	switch {
+	case s.Status == Cancelled:
+		return s, Contradicted
+	case s.CancelRefused != "":
+		return s, Repeated
+	}
+	s.CancelRefused = reason
+	return s, Changed
 }
 
 // Change is an order's way from one state to another.

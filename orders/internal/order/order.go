@@ -40,8 +40,6 @@ type Order struct {
 	UpdatedAt time.Time // when the state changed last
 	// CancelRequestedAt is when a client first asked for it to be cancelled; zero where nobody did.
 	CancelRequestedAt time.Time
-	// CancelRefused is why that was not granted; empty while it is open.
-	CancelRefused string
 }
 
 // Filter chooses orders; the zero value of a field means any.

@@ -10,7 +10,7 @@ import (
 
 // Rows are locked by id, so that two transactions which hold the same orders cannot deadlock.
 const lockSQL = `
-select id, status, coalesce(reason, '') as reason, updated_at, now() as at
+select id, status, coalesce(reason, '') as reason, coalesce(cancel_refused, '') as refused, updated_at, now() as at
 from orders where id = any($1)
 order by id for no key update`
 
@@ -20,23 +20,25 @@ order by id for no key update`
 func (*Store) Lock(batch *pgx.Batch, ids []int64, found func(id int64, state order.State, since, at time.Time)) {
 	batch.Queue(lockSQL, ids).Query(func(rows pgx.Rows) error {
 		var (
-			id             int64
-			status, reason string
-			since, at      time.Time
+			id                      int64
+			status, reason, refused string
+			since, at               time.Time
 		)
-		_, err := pgx.ForEachRow(rows, []any{&id, &status, &reason, &since, &at}, func() error {
-			found(id, order.State{Status: order.Status(status), Reason: reason}, since, at)
+		_, err := pgx.ForEachRow(rows, []any{&id, &status, &reason, &refused, &since, &at}, func() error {
+			found(id, order.State{Status: order.Status(status), Reason: reason, CancelRefused: refused}, since, at)
 			return nil
 		})
 		return err
 	})
 }
 
+// updated_at is when the status changed, and part of the event that says so: a refusal leaves it alone.
 const changeSQL = `
 with changed as (
     update orders
-    set status = change.status, reason = nullif(change.reason, ''), updated_at = now()
-    from unnest($1::bigint[], $2::text[], $3::text[], $4::text[]) as change (id, expected, status, reason)
+    set status = change.status, reason = nullif(change.reason, ''), cancel_refused = nullif(change.refused, ''),
+        updated_at = case when orders.status = change.status then orders.updated_at else now() end
+    from unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[]) as change (id, expected, status, reason, refused)
     where orders.id = change.id and orders.status = change.expected
     returning 1)
 select inbox_expect(count(*), cardinality($1)) from changed`
@@ -49,10 +51,10 @@ func (*Store) Change(batch *pgx.Batch, changes []order.Change) {
 	}
 	n := len(changes)
 	ids, expected := make([]int64, n), make([]string, n)
-	statuses, reasons := make([]string, n), make([]string, n)
+	statuses, reasons, refusals := make([]string, n), make([]string, n), make([]string, n)
 	for i, c := range changes {
 		ids[i], expected[i] = c.OrderID, string(c.From.Status)
-		statuses[i], reasons[i] = string(c.To.Status), c.To.Reason
+		statuses[i], reasons[i], refusals[i] = string(c.To.Status), c.To.Reason, c.To.CancelRefused
 	}
-	batch.Queue(changeSQL, ids, expected, statuses, reasons)
+	batch.Queue(changeSQL, ids, expected, statuses, reasons, refusals)
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"waybill/contracts"
@@ -17,7 +16,7 @@ import (
 // events of one order then stand in the outbox as their changes happened.
 const lockOneSQL = `select ` + columns + ` from orders where id = $1 for no key update`
 
-const cancelRequestedSQL = `update orders set cancel_requested_at = now() where id = $1`
+const cancelRequestedSQL = `update orders set cancel_requested_at = now() where id = $1 returning cancel_requested_at`
 
 // RequestCancel tells the saga, by an OrderCancelRequested event, that a client wants an order
 // cancelled, and returns the order as it is. Nothing is written where the order is CANCELLED, or where
@@ -51,14 +50,15 @@ func (s *Store) RequestCancel(ctx context.Context, c order.Cancellation) (order.
 }
 
 func requestCancel(ctx context.Context, tx pgx.Tx, c order.Cancellation) error {
+	var at time.Time
+	if err := tx.QueryRow(ctx, cancelRequestedSQL, c.OrderID).Scan(&at); err != nil {
+		return fmt.Errorf("note the request: %w", err)
+	}
 	event, err := message(contracts.OrderCancelRequested{
-		Envelope: contracts.NewEnvelope(c.OrderID, uuid.Nil, time.Now()), Reason: c.Reason,
+		Envelope: contracts.NewEvent(c.OrderID, contracts.TypeOrderCancelRequested, at), Reason: c.Reason,
 	}, c.TraceParent)
 	if err != nil {
 		return err
-	}
-	if _, err := tx.Exec(ctx, cancelRequestedSQL, c.OrderID); err != nil {
-		return fmt.Errorf("note the request: %w", err)
 	}
 	return outbox.Append(ctx, tx, event)
 }

@@ -56,11 +56,9 @@ func (r row) order() order.Order {
 	o := order.Order{
 		ID:        r.ID,
 		Draft:     order.Draft{UserID: r.UserID, SKU: r.SKU, Quantity: r.Quantity, Note: r.Note},
-		State:     order.State{Status: order.Status(r.Status), Reason: r.Reason},
+		State:     order.State{Status: order.Status(r.Status), Reason: r.Reason, CancelRefused: r.CancelRefused},
 		CreatedAt: r.CreatedAt.UTC(),
 		UpdatedAt: r.UpdatedAt.UTC(),
-
-		CancelRefused: r.CancelRefused,
 	}
 	if r.CancelRequestedAt != nil {
 		o.CancelRequestedAt = r.CancelRequestedAt.UTC()

@@ -14,7 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"waybill/contracts"
-	"waybill/inventory/internal/stock"
+	"waybill/inventory/stock"
 	"waybill/outbox"
 	"waybill/outbox/inbox"
 )

@@ -20,7 +20,7 @@ import (
 	"waybill/devstack/pgtest"
 	"waybill/inventory/internal/consumer"
 	"waybill/inventory/internal/postgres"
-	"waybill/inventory/internal/stock"
+	"waybill/inventory/stock"
 	"waybill/migrations"
 	"waybill/outbox/inbox"
 )

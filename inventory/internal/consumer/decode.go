@@ -8,7 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"waybill/contracts"
-	"waybill/inventory/internal/stock"
+	"waybill/inventory/stock"
 	"waybill/outbox/inbox"
 )
 

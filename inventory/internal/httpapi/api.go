@@ -15,7 +15,7 @@ import (
 
 	"waybill/chassis/httpserver"
 	chassispg "waybill/chassis/postgres"
-	"waybill/inventory/internal/stock"
+	"waybill/inventory/stock"
 )
 
 // Store is where stock and reservations are kept. An error wraps [stock.ErrNotFound] where there is

@@ -23,7 +23,7 @@ import (
 	"waybill/devstack/pgtest"
 	"waybill/inventory/internal/httpapi"
 	"waybill/inventory/internal/postgres"
-	"waybill/inventory/internal/stock"
+	"waybill/inventory/stock"
 	"waybill/migrations"
 )
 

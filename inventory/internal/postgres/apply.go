@@ -5,7 +5,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"waybill/inventory/internal/stock"
+	"waybill/inventory/stock"
 )
 
 const lockReservationsSQL = `

@@ -12,7 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"waybill/inventory/internal/stock"
+	"waybill/inventory/stock"
 )
 
 // SchemaVersion is the version of the migration set "inventory" that this package needs.

@@ -17,7 +17,7 @@ import (
 	chassis "waybill/chassis/postgres"
 	"waybill/devstack/pgtest"
 	"waybill/inventory/internal/postgres"
-	"waybill/inventory/internal/stock"
+	"waybill/inventory/stock"
 	"waybill/migrations"
 )
 

@@ -9,7 +9,7 @@ import (
 	"waybill/chassis/kafka"
 	"waybill/chassis/postgres"
 	"waybill/chassis/telemetry"
-	"waybill/orchestrator/internal/ordersaga"
+	"waybill/orchestrator/ordersaga"
 )
 
 // Config is the orchestrator's settings; see the table in the README.

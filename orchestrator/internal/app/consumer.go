@@ -12,8 +12,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"waybill/contracts"
-	"waybill/orchestrator/internal/ordersaga"
 	"waybill/orchestrator/internal/postgres"
+	"waybill/orchestrator/ordersaga"
 	"waybill/orchestrator/saga"
 	"waybill/outbox"
 	"waybill/outbox/inbox"

@@ -20,7 +20,7 @@ import (
 	"waybill/devstack/pgtest"
 	"waybill/migrations"
 	"waybill/orchestrator/internal/app"
-	"waybill/orchestrator/internal/ordersaga"
+	"waybill/orchestrator/ordersaga"
 	"waybill/orchestrator/saga"
 	"waybill/outbox"
 	"waybill/outbox/inbox"

@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"waybill/orchestrator/internal/explain"
-	"waybill/orchestrator/internal/ordersaga"
 	"waybill/orchestrator/internal/postgres"
+	"waybill/orchestrator/ordersaga"
 	"waybill/orchestrator/saga"
 )
 

@@ -10,8 +10,8 @@ import (
 
 	chassis "waybill/chassis/postgres"
 	"waybill/contracts"
-	"waybill/orchestrator/internal/ordersaga"
 	"waybill/orchestrator/internal/postgres"
+	"waybill/orchestrator/ordersaga"
 	"waybill/orchestrator/saga"
 	"waybill/outbox"
 )

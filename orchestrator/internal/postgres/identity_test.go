@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"waybill/contracts"
-	"waybill/orchestrator/internal/ordersaga"
 	"waybill/orchestrator/internal/postgres"
+	"waybill/orchestrator/ordersaga"
 	"waybill/orchestrator/saga"
 	"waybill/outbox"
 )

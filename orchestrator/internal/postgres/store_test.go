@@ -14,8 +14,8 @@ import (
 	"waybill/contracts"
 	"waybill/devstack/pgtest"
 	"waybill/migrations"
-	"waybill/orchestrator/internal/ordersaga"
 	"waybill/orchestrator/internal/postgres"
+	"waybill/orchestrator/ordersaga"
 	"waybill/orchestrator/saga"
 	"waybill/outbox"
 )

@@ -21,7 +21,7 @@ import (
 	"github.com/google/uuid"
 
 	"waybill/contracts"
-	"waybill/orchestrator/internal/ordersaga"
+	"waybill/orchestrator/ordersaga"
 	"waybill/orchestrator/saga"
 )
 

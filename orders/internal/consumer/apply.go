@@ -9,8 +9,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"waybill/contracts"
-	"waybill/orders/internal/order"
 	"waybill/orders/internal/trace"
+	"waybill/orders/order"
 	"waybill/outbox"
 	"waybill/outbox/inbox"
 )

@@ -12,7 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"waybill/contracts"
-	"waybill/orders/internal/order"
+	"waybill/orders/order"
 	"waybill/outbox"
 	"waybill/outbox/inbox"
 )

@@ -19,8 +19,8 @@ import (
 	"waybill/devstack/pgtest"
 	"waybill/migrations"
 	"waybill/orders/internal/consumer"
-	"waybill/orders/internal/order"
 	"waybill/orders/internal/postgres"
+	"waybill/orders/order"
 	"waybill/outbox/inbox"
 )
 

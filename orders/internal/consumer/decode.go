@@ -7,7 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"waybill/contracts"
-	"waybill/orders/internal/order"
+	"waybill/orders/order"
 	"waybill/outbox/inbox"
 )
 

@@ -14,7 +14,7 @@ import (
 
 	"waybill/chassis/httpserver"
 	"waybill/chassis/postgres"
-	"waybill/orders/internal/order"
+	"waybill/orders/order"
 )
 
 // Orders is what the API is about. An order that does not exist is [order.ErrNotFound].

@@ -8,7 +8,7 @@ import (
 
 	"waybill/chassis/httpserver"
 	"waybill/contracts"
-	"waybill/orders/internal/order"
+	"waybill/orders/order"
 )
 
 // name is a user id or a sku: 1 to 128 bytes of UTF-8. JSON Schema counts characters, so its limit

@@ -8,7 +8,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"waybill/orders/internal/order"
+	"waybill/orders/order"
 )
 
 var listOperation = huma.Operation{

@@ -8,8 +8,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"waybill/chassis/httpserver"
-	"waybill/orders/internal/order"
 	"waybill/orders/internal/trace"
+	"waybill/orders/order"
 )
 
 var placeOperation = huma.Operation{

@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"waybill/contracts"
-	"waybill/orders/internal/order"
+	"waybill/orders/order"
 	"waybill/outbox"
 )
 

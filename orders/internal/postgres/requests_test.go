@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"waybill/devstack/pgtest"
-	"waybill/orders/internal/order"
 	"waybill/orders/internal/postgres"
+	"waybill/orders/order"
 )
 
 func keyed(user, key string, quantity int32) order.Request {

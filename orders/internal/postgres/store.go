@@ -13,7 +13,7 @@ import (
 
 	"waybill/chassis/postgres"
 	"waybill/orders/internal/gather"
-	"waybill/orders/internal/order"
+	"waybill/orders/order"
 )
 
 // Store is safe for concurrent use.

@@ -16,8 +16,8 @@ import (
 	"waybill/contracts"
 	"waybill/devstack/pgtest"
 	"waybill/migrations"
-	"waybill/orders/internal/order"
 	"waybill/orders/internal/postgres"
+	"waybill/orders/order"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }

@@ -8,8 +8,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"waybill/orders/internal/order"
 	"waybill/orders/internal/postgres"
+	"waybill/orders/order"
 )
 
 // Clients who order at the same time share transactions, and must not notice: each gets the id of its

@@ -11,7 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"waybill/contracts"
-	"waybill/orchestrator/internal/ordersaga"
+	"waybill/orchestrator/ordersaga"
 	"waybill/orchestrator/saga"
 )
 

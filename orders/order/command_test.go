@@ -5,7 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"waybill/orders/internal/order"
+	"waybill/orders/order"
 )
 
 var (

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
-	"waybill/inventory/internal/stock"
+	"waybill/inventory/stock"
 )
 
 // table is a database in memory, which keeps what decisions change.

@@ -33,7 +33,8 @@ type ConsumerOptions struct {
 	Transient func(error) bool
 	// Positions, if set, returns the next offset that the service has kept with its effects, for those
 	// of the given partitions that it knows. When partitions are assigned, reading starts at the smaller
-	// of that and the group's committed offset. While it returns an error, they are not read.
+	// of that and the group's committed offset, and at the beginning of those that it does not know.
+	// While it returns an error, they are not read.
 	// What to keep is in each message: [Message.Resume].
 	Positions func(context.Context, []TopicPartition) (map[TopicPartition]int64, error)
 }

@@ -28,10 +28,11 @@ const (
 // startingPoints returns from where partitions that were assigned are to be read: the smaller of the
 // offset that the group has committed to Kafka and the position that the service keeps with its
 // effects. A database that was restored, or failed over to a standby that lacked the last second, is
-// behind Kafka: what it lost is read again. A database that is ahead (the process died between the two
-// commits) reads its last messages twice, and the inbox knows them. A partition of which Kafka knows
-// no committed offset is read from its beginning, whatever the database says: its topic may be a new
-// one under an old name.
+// behind Kafka: what it lost is read again. One that knows no position of a partition has no effect of
+// its messages either (it was restored to a moment before the first of them), and the partition is read
+// from its beginning. A database that is ahead (the process died between the two commits) reads its last
+// messages twice, and the inbox knows them. A partition of which Kafka knows no committed offset is read
+// from its beginning, whatever the database says: its topic may be a new one under an old name.
 func (c *Consumer[M]) startingPoints(ctx context.Context, partitions []kafka.TopicPartition) ([]kafka.TopicPartition, error) {
 	ctx, cancel := context.WithTimeout(ctx, positionsTimeout)
 	defer cancel()
@@ -48,8 +49,8 @@ func (c *Consumer[M]) startingPoints(ctx context.Context, partitions []kafka.Top
 		return nil, fmt.Errorf("read positions: %w", err)
 	}
 	for i := range committed {
-		position, known := positions[keys[i]]
-		if offset := int64(committed[i].Offset); known && offset > position {
+		position := positions[keys[i]] // 0, the beginning, where the database knows none
+		if offset := int64(committed[i].Offset); offset > position {
 			c.log.Warn("the database is behind Kafka's committed offset; reading again", "topic", keys[i].Topic,
 				"partition", keys[i].Partition, "committed", offset, "position", position)
 			c.metrics.reread.Add(float64(offset - position))

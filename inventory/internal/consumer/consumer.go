@@ -105,7 +105,7 @@ func answers(received []command, replies []stock.Reply, since func(stock.Reply, 
 	out := make([]outbox.Message, len(replies))
 	for i, reply := range replies {
 		c := received[i]
-		record, err := contracts.Encode(answer(c.Message.OrderID, reply, since(reply, c.Message.OrderID)))
+		record, err := contracts.Encode(reply.Event(c.Message.OrderID, since(reply, c.Message.OrderID)))
 		if err != nil {
 			return nil, fmt.Errorf("answer %s of order %d: %w", c.Message.Action, c.Message.OrderID, err)
 		}
@@ -116,15 +116,4 @@ func answers(received []command, replies []stock.Reply, since func(stock.Reply, 
 		out[i] = outbox.Message(record)
 	}
 	return out, nil
-}
-
-func answer(orderID int64, reply stock.Reply, since time.Time) contracts.Message {
-	switch reply.State {
-	case stock.Reserved:
-		return contracts.InventoryReserved{Envelope: contracts.NewEvent(orderID, contracts.TypeInventoryReserved, since), Reserved: true}
-	case stock.Rejected:
-		return contracts.InventoryRejected{Envelope: contracts.NewEvent(orderID, contracts.TypeInventoryRejected, since), Reason: reply.Reason}
-	default:
-		return contracts.InventoryReleased{Envelope: contracts.NewEvent(orderID, contracts.TypeInventoryReleased, since)}
-	}
 }

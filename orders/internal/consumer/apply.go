@@ -70,7 +70,7 @@ func (h *Handler) apply(tx *inbox.Tx, before *known, commands []received) ([]out
 		if next.Status != state.Status {
 			before.since[id] = before.at
 		}
-		if event := announce(c, next, outcome, before.since[id], before.at); event != nil {
+		if event := order.Answer(c.Message, next, outcome, before.since[id], before.at); event != nil {
 			message, err := encode(c, event, outcome != order.Changed)
 			if err != nil {
 				return nil, nil, err
@@ -92,21 +92,6 @@ func changes(before, now map[int64]order.State) []order.Change {
 		}
 	}
 	return list
-}
-
-// announce tells what an order is after a command, whatever the command wanted, and since when. A refusal to cancel
-// is not answered; that it was refused is told once.
-func announce(c received, s order.State, outcome order.Outcome, since, at time.Time) contracts.Message {
-	id := c.Message.OrderID
-	switch {
-	case c.Message.Verb == order.Refuse && outcome == order.Changed:
-		return contracts.OrderCancelRefused{Envelope: contracts.NewEvent(id, contracts.TypeOrderCancelRefused, at), Reason: s.CancelRefused}
-	case c.Message.Verb == order.Refuse:
-		return nil
-	case s.Status == order.Cancelled:
-		return contracts.OrderCancelled{Envelope: contracts.NewEvent(id, contracts.TypeOrderCancelled, since), Reason: s.Reason}
-	}
-	return contracts.OrderConfirmed{Envelope: contracts.NewEvent(id, contracts.TypeOrderConfirmed, since)}
 }
 
 // encode makes an event ready for the outbox, as the answer to a command.

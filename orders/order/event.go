@@ -1,0 +1,26 @@
+package order
+
+import (
+	"time"
+
+	"waybill/contracts"
+)
+
+// Answer is the event that answers a command, whatever the command wanted: it tells what its order is
+// now, and since when. A refusal to cancel is not answered (nil); that a cancellation was refused is
+// told once, at the time of the refusal.
+func Answer(c Command, now State, outcome Outcome, since, at time.Time) contracts.Message {
+	switch {
+	case c.Verb == Refuse && outcome == Changed:
+		return contracts.OrderCancelRefused{
+			Envelope: contracts.NewEvent(c.OrderID, contracts.TypeOrderCancelRefused, at), Reason: now.CancelRefused,
+		}
+	case c.Verb == Refuse:
+		return nil
+	case now.Status == Cancelled:
+		return contracts.OrderCancelled{
+			Envelope: contracts.NewEvent(c.OrderID, contracts.TypeOrderCancelled, since), Reason: now.Reason,
+		}
+	}
+	return contracts.OrderConfirmed{Envelope: contracts.NewEvent(c.OrderID, contracts.TypeOrderConfirmed, since)}
+}

@@ -181,8 +181,11 @@ func TestIntervention_IsRefusedWhenTheSagaHasMovedOn(t *testing.T) {
 	by.Seen = s.state.Revision
 	s.answers("ReserveInventory", "InventoryReserved")
 	for _, in := range []saga.Input{
-		saga.Force{Operator: by, End: "CANCELLED"}, saga.Cancel{Operator: by}, saga.RetryNow{Operator: by},
-		saga.MoveDeadline{Operator: by, Step: "confirm", To: s.now}, saga.RevokeDeadline{Operator: by, Step: "confirm"},
+		saga.Force{Operator: by, End: "CANCELLED"},
+		saga.Cancel{Operator: by},
+		saga.RetryNow{Operator: by},
+		saga.MoveDeadline{Operator: by, Step: "confirm", To: s.now},
+		saga.RevokeDeadline{Operator: by, Step: "confirm"},
 	} {
 		s.refuses(in, saga.ErrMoved)
 	}
@@ -229,7 +232,8 @@ func TestApply_ADefinitionThatChangedUnderItsVersionIsRefused(t *testing.T) {
 	d, err := s.Build()
 	require.NoError(t, err)
 	require.NotEqual(t, orderSaga(t).Fingerprint(), d.Fingerprint())
-	require.Equal(t, orderSaga(t).Fingerprint(), orderSaga(t).Fingerprint())
+	same := orderSaga(t)
+	require.Equal(t, same.Fingerprint(), orderSaga(t).Fingerprint())
 	for _, in := range []saga.Input{saga.Message{ID: uuid.New(), Type: "Doned", Key: "7", CausationID: uuid.New()}, saga.Due{}} {
 		_, err = d.Apply(old, in, time.Now().Add(time.Hour))
 		require.ErrorIs(t, err, saga.ErrWrongDefinition)
@@ -242,15 +246,13 @@ func TestApply_APanicInADefinitionIsAnErrorWithItsText(t *testing.T) {
 	s := saga.Define[purchase]("order", 1)
 	s.StartOn("OrderCreated", saga.From(func(p purchase) purchase { return p }))
 	s.Step("pay").Send("Pay", func(saga.Call[purchase]) (any, error) {
-		var m map[string]int
-		m["x"] = 1
-		return nil, nil
+		return []int{}[len(uuid.Nil)], nil
 	}).Success("Paid").Wait(twice, "silent").NoUndo("x")
 	d, err := s.Build()
 	require.NoError(t, err)
 	_, err = registry(t, d).Apply(saga.State{}, message("OrderCreated"), time.Now())
 	require.ErrorIs(t, err, saga.ErrPanicked)
-	require.ErrorContains(t, err, "assignment to entry in nil map")
+	require.ErrorContains(t, err, "index out of range [16]")
 }
 
 func TestRegistry_AnEndedSagaWhoseVersionIsGoneStaysEnded(t *testing.T) {
@@ -486,7 +488,8 @@ func TestMoveDeadline_RefusesTimesOutsideSaneBounds(t *testing.T) {
 	t.Parallel()
 	s := begin(t, orderSaga(t))
 	for _, to := range []time.Time{
-		{}, time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC), time.Unix(0, 0), s.now.Add(-25 * time.Hour),
+		{},
+		time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC), time.Unix(0, 0), s.now.Add(-25 * time.Hour),
 		time.Date(9999, 12, 31, 23, 59, 59, 0, time.FixedZone("", -3600)), s.now.AddDate(11, 0, 0),
 	} {
 		s.refuses(saga.MoveDeadline{Operator: operator, Step: "reserve", To: to}, saga.ErrBadDeadline)

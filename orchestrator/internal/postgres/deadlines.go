@@ -183,9 +183,12 @@ func unsent(ctx context.Context, tx pgx.Tx, list []due, now time.Time) (unsentCo
 	if err != nil {
 		return nil, fmt.Errorf("look for commands in the outbox: %w", err)
 	}
-	var id uuid.UUID
-	if _, err = pgx.ForEachRow(rows, []any{&id}, func() error { found[id] = true; return nil }); err != nil {
+	left, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
+	if err != nil {
 		return nil, fmt.Errorf("look for commands in the outbox: %w", err)
+	}
+	for _, id := range left {
+		found[id] = true
 	}
 	return found, nil
 }

@@ -34,11 +34,11 @@ func (s *Store) CheckDefinitions(ctx context.Context) error {
 	var faults []error
 	batch.Queue(rememberSQL, names, versions, prints)
 	batch.Queue(rememberedSQL).Query(func(rows pgx.Rows) error {
-		var name, print string
+		var name, fingerprint string
 		var version, newest int
 		var seen time.Time
-		_, err := pgx.ForEachRow(rows, []any{&name, &version, &print, &seen, &newest}, func() error {
-			if d, ok := s.Registry.Definition(name, version); ok && d.Fingerprint() != print {
+		_, err := pgx.ForEachRow(rows, []any{&name, &version, &fingerprint, &seen, &newest}, func() error {
+			if d, ok := s.Registry.Definition(name, version); ok && d.Fingerprint() != fingerprint {
 				faults = append(faults, fmt.Errorf("%w: %s version %d is not what it was on %s; keep it as it was then, and make this one version %d beside it",
 					ErrDefinitionChanged, name, version, seen.UTC().Format(time.DateOnly), newest+1))
 			}

@@ -66,14 +66,6 @@ type Event struct {
 	Partition *int32
 }
 
-// key is the id of the saga that the event is for.
-func (e Event) key() string {
-	if m, ok := e.Input.(saga.Message); ok {
-		return m.Key
-	}
-	return e.Ref.ID
-}
-
 // Decided is what the engine made of a batch of events.
 type Decided struct {
 	// Messages to append to the outbox in the same transaction.

@@ -143,7 +143,8 @@ func (o *orchestrator) observe(id string, in saga.Input, d saga.Decision) {
 		o.late[id]++
 	case saga.StaleReply:
 		o.w.result.Faults.Stale++
-	case saga.Started, saga.Replied, saga.CancelRequested, saga.Intervened, saga.ParkedSaga, saga.Unparked:
+	case saga.Started, saga.Replied, saga.CancelRequested, saga.Intervened, saga.ParkedSaga, saga.Unparked,
+		saga.Postponed, saga.HeldMessage, saga.Resumed:
 	}
 	for _, c := range d.Commands {
 		if c.Type == string(contracts.TypeReleaseInventory) && !o.learned[id] {

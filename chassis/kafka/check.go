@@ -15,12 +15,17 @@ type Metadata interface {
 
 // Check reports whether a broker answers a metadata request within ctx's deadline, or one second.
 func Check(ctx context.Context, client Metadata) error {
+	if _, err := client.GetMetadata(nil, false, milliseconds(ctx)); err != nil {
+		return fmt.Errorf("no broker answers: %w", err)
+	}
+	return nil
+}
+
+// milliseconds is what is left of ctx's deadline, or a second.
+func milliseconds(ctx context.Context) int {
 	timeout := time.Second
 	if deadline, ok := ctx.Deadline(); ok {
 		timeout = max(time.Until(deadline), time.Millisecond)
 	}
-	if _, err := client.GetMetadata(nil, false, int(timeout.Milliseconds())); err != nil {
-		return fmt.Errorf("no broker answers: %w", err)
-	}
-	return nil
+	return int(timeout.Milliseconds())
 }

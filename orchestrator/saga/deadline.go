@@ -11,13 +11,17 @@ import (
 // due acts on the wait whose deadline passed first. There is one transition for
 // each: the caller comes again until there is nothing more to do.
 func (t *turn) due(in Due) {
-	if t.state.Phase == AwaitingStart && !t.state.StartBy.After(t.now) {
+	by := t.now
+	if !in.By.IsZero() && in.By.Before(by) {
+		by = in.By
+	}
+	if t.state.Phase == AwaitingStart && !t.state.StartBy.After(by) {
 		t.notStarted()
 		return
 	}
 	first := -1
 	for i, st := range t.state.Steps {
-		if !overdue(st, t.now) || slices.Contains(in.Unsent, waitsFor(st)) {
+		if !overdue(st, by) || slices.Contains(in.Unsent, waitsFor(st)) {
 			continue
 		}
 		if first < 0 || st.Deadline.Before(t.state.Steps[first].Deadline) {

@@ -34,6 +34,9 @@ type Message struct {
 // Due says that the time has come to look at the saga's deadlines. It acts on
 // the wait that is overdue longest; give it again until nothing changes.
 type Due struct {
+	// By is up to when deadlines have passed; the zero time is now. It is earlier
+	// where replies that may have come since have not been read.
+	By time.Time
 	// Unsent are commands that have not left this side: the waits for their
 	// answers are not overdue, whatever the clock says.
 	Unsent []uuid.UUID

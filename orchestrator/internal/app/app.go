@@ -33,8 +33,8 @@ type App struct {
 	pool     *pgxpool.Pool
 	server   *httpserver.Server
 	consumer *kafka.Consumer[inbox.Delivery]
+	ends     *kafka.Ends
 	loops    []*poller.Loop
-	broker   *poller.Loop
 	sources  []explain.Source
 	log      *slog.Logger
 
@@ -68,7 +68,7 @@ func New(ctx context.Context, c Config, sagas Sagas, log *slog.Logger) (_ *App, 
 	if err := store.CheckDefinitions(ctx); err != nil {
 		return nil, err
 	}
-	handler := &backlog{handler: newHandler(store, sagas.Decode, m, log), full: max(1, c.BatchSize/2)}
+	handler := newHandler(store, sagas.Decode, m, log)
 	consumer, err := kafka.NewConsumer(c.Kafka, kafka.ConsumerOptions{
 		Group: Group, ClientID: telemetry.Name(Group),
 		Topics: sagas.Topics, BatchSize: c.BatchSize, Transient: chassispg.Transient,
@@ -77,10 +77,14 @@ func New(ctx context.Context, c Config, sagas Sagas, log *slog.Logger) (_ *App, 
 	if err != nil {
 		return nil, err
 	}
-	broker := &brokerWatch{check: consumer.Check}
+	ends, err := kafka.NewEnds(c.Kafka, telemetry.Name(Group), sagas.Topics)
+	if err != nil {
+		return nil, err
+	}
+	read := &progress{ends: ends.Ask, positions: store.Positions(Group), now: store.Now, log: log}
 	a := &App{
-		pool: pool, consumer: consumer, broker: broker.loop(log), log: log,
-		loops: append(loops(store, m, c, log), deadlines(store, hold(handler, broker), c, log)),
+		pool: pool, consumer: consumer, ends: ends, log: log,
+		loops: append(loops(store, m, c, log), deadlines(store, read, m, c, log)),
 	}
 	return a, a.serve(ctx, c, store, reg)
 }
@@ -114,11 +118,20 @@ func (a *App) serve(ctx context.Context, c Config, store *postgres.Store, reg *p
 	return nil
 }
 
-// deadlines is the loop that acts on deadlines, unless it is held up.
-func deadlines(store *postgres.Store, hold func(time.Duration) bool, c Config, log *slog.Logger) *poller.Loop {
+// deadlines is the loop that acts on the deadlines whose replies have been read.
+func deadlines(store *postgres.Store, read *progress, m *metrics, c Config, log *slog.Logger) *poller.Loop {
 	return &poller.Loop{
-		Name: "deadlines", Hold: hold, Every: deadlinesEvery, Batch: min(c.DeadlineRate, 200), Rate: c.DeadlineRate, Log: log,
-		Act: func(ctx context.Context, limit int) (int, error) { return store.ApplyDue(ctx, time.Time{}, limit) },
+		Name: "deadlines", Every: deadlinesEvery, Batch: min(c.DeadlineRate, 200), Rate: c.DeadlineRate, Log: log,
+		Act: func(ctx context.Context, limit int) (int, error) {
+			due, err := store.AnyDue(ctx)
+			if err != nil || !due {
+				m.behind.Set(0)
+				return 0, err
+			}
+			until := read.read(ctx)
+			m.behind.Set(read.behind(until).Seconds())
+			return store.ApplyDue(ctx, time.Time{}, until, limit)
+		},
 	}
 }
 
@@ -151,6 +164,7 @@ func (a *App) Addr() string { return a.server.Addr() }
 // messages, no new deadlines. It must be called once.
 func (a *App) Run(ctx context.Context) error {
 	defer a.pool.Close()
+	defer a.ends.Close()
 	for _, s := range a.sources {
 		defer s.Pool.Close()
 	}
@@ -159,7 +173,6 @@ func (a *App) Run(ctx context.Context) error {
 		parts.Add(l.Name, l.Run)
 	}
 	parts.Add("consumer", a.consumer.Run)
-	parts.Add(a.broker.Name, a.broker.Run) // it asks the consumer's client, so it stops first
 	parts.Add("http", a.server.Run)
 	parts.Add("streams", lifecycle.Closer(a.closeStreams))
 	return parts.Run(ctx, a.log, stopWithin)

@@ -76,5 +76,4 @@ const (
 	expireRate     = 5000 // sagas a second
 	wakeEvery      = 10 * time.Second
 	gaugeEvery     = 10 * time.Second
-	brokerEvery    = 5 * time.Second
 )

@@ -23,6 +23,7 @@ type metrics struct {
 	open        *prometheus.GaugeVec
 	stuck       *prometheus.GaugeVec
 	overdue     prometheus.Gauge
+	behind      prometheus.Gauge
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -65,6 +66,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "waybill_sagas_open",
 			Help: "Sagas that have not ended, of all orchestrators on this database.",
 		}, []string{"state"}),
+		behind: f.NewGauge(prometheus.GaugeOpts{
+			Name: "waybill_saga_deadlines_behind_seconds",
+			Help: "While deadlines have passed: for how long not all replies that came have been read. Deadlines wait for that.",
+		}),
 		overdue: f.NewGauge(prometheus.GaugeOpts{
 			Name: "waybill_sagas_overdue",
 			Help: "Open sagas whose deadline has passed and has not been acted on.",

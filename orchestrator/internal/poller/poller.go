@@ -3,7 +3,7 @@
 //
 // Several orchestrators poll the same table; each takes other rows. After an
 // outage thousands of deadlines may have passed at once. They are acted on in
-// bounded batches at a bounded rate, and a caller can hold them up.
+// bounded batches at a bounded rate.
 package poller
 
 import (
@@ -17,9 +17,6 @@ type Loop struct {
 	Name string // for the log
 	// Act does at most limit pieces of work and returns how many it found.
 	Act func(ctx context.Context, limit int) (int, error)
-	// Hold, if set, says whether the work should wait, although it has waited
-	// for so long already.
-	Hold func(waited time.Duration) bool
 	// Every is how often an idle loop looks.
 	Every time.Duration
 	// Batch and Rate bound how much is done at once, and a second.
@@ -34,19 +31,12 @@ const trouble = time.Second
 func (l *Loop) Run(ctx context.Context) error {
 	timer := time.NewTimer(l.Every)
 	defer timer.Stop()
-	var held time.Duration
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-timer.C:
 		}
-		if l.Hold != nil && l.Hold(held) {
-			held += l.Every
-			timer.Reset(l.Every)
-			continue
-		}
-		held = 0
 		timer.Reset(l.act(ctx))
 	}
 }

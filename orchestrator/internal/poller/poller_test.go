@@ -52,23 +52,6 @@ func TestDeadlinesThatPassedInAnOutageAreSpreadAndBounded(t *testing.T) {
 	})
 }
 
-func TestWorkIsHeldUpForAsLongAsItsOwnerSays(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		began := time.Now()
-		var first time.Duration
-		act := func(context.Context, int) (int, error) {
-			if first == 0 {
-				first = time.Since(began)
-			}
-			return 0, nil
-		}
-		run(t, poller.Loop{Act: act, Hold: func(waited time.Duration) bool { return waited < 30*time.Second }, Every: time.Second, Batch: 1, Rate: 1}, time.Hour)
-		require.Greater(t, first, 29*time.Second)
-		require.Less(t, first, 33*time.Second)
-	})
-}
-
 func TestADatabaseThatFailsIsLeftAloneForASecond(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -61,7 +61,7 @@ func TestADeadlineThatCannotBeActedOnHoldsUpNoOther(t *testing.T) {
 		return outbox.Message(r), err
 	}
 	late := start.Add(time.Minute)
-	n, err := s.ApplyDue(t.Context(), late, 10)
+	n, err := s.ApplyDue(t.Context(), late, postgres.ReadAll(), 10)
 	require.NoError(t, err)
 	require.Equal(t, 2, n)
 	state, _, err := s.Get(t.Context(), saga.Ref{ID: "2"})
@@ -70,7 +70,7 @@ func TestADeadlineThatCannotBeActedOnHoldsUpNoOther(t *testing.T) {
 	state, _, err = s.Get(t.Context(), saga.Ref{ID: "1"})
 	require.NoError(t, err)
 	require.Equal(t, 1, state.Revision, "unchanged")
-	n, err = s.ApplyDue(t.Context(), late, 10)
+	n, err = s.ApplyDue(t.Context(), late, postgres.ReadAll(), 10)
 	require.NoError(t, err)
 	require.Zero(t, n, "looked at again later")
 }

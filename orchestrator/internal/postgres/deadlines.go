@@ -18,10 +18,13 @@ import (
 // hand. It reads the index sagas_open from its start and stops at the limit.
 // A saga whose definition is not registered here is for an orchestrator that
 // knows it; only when nobody took it for a while is it looked at, to be parked.
+// The replies that had come by the deadline must have been read in the saga's
+// partition.
 const dueSQL = `
-select ` + columns + `, coalesce(trouble = $6, false) as unsent
+select ` + columns + `, coalesce(trouble = $6, false) as unsent, partition
 from sagas
 where deadline <= coalesce($1, now())
+  and deadline <= coalesce((select r.until from unnest($7::int[], $8::timestamptz[]) as r (number, until) where r.number = partition), $9)
   and (exists (select from unnest($2::text[], $3::int[]) as known (d, v) where d = definition and v = version)
        or phase <> 'PARKED' and deadline <= coalesce($1, now()) - $4::interval)
 order by deadline limit $5
@@ -41,15 +44,57 @@ type due struct {
 	state saga.State
 	// unsent says that its commands had not left the outbox when it was looked at last.
 	unsent bool
+	read   time.Time // replies that had come by then have been read
+}
+
+// passed is the time up to which deadlines of the saga have passed.
+func (d due) passed(now time.Time) time.Time {
+	if d.read.Before(now) {
+		return d.read
+	}
+	return now
+}
+
+// Read is up to when the replies that had come have been read.
+type Read struct {
+	All time.Time // in every partition
+	// Partitions says it for each; one that is not here is like All.
+	Partitions map[int32]time.Time
+}
+
+// ReadAll says that replies of whatever time have been read.
+func ReadAll() Read { return Read{All: time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)} }
+
+func (r Read) of(partition *int32) time.Time {
+	if partition != nil {
+		if until, ok := r.Partitions[*partition]; ok {
+			return until
+		}
+	}
+	return r.All
+}
+
+const anyDueSQL = `
+select clock_timestamp(), exists (select from sagas where deadline <= now())`
+
+// AnyDue says whether a deadline has passed by the database's clock.
+func (s *Store) AnyDue(ctx context.Context) (any bool, err error) {
+	var now time.Time
+	asked := time.Now()
+	if err := s.Pool.QueryRow(ctx, anyDueSQL).Scan(&now, &any); err != nil {
+		return false, fmt.Errorf("look for deadlines: %w", err)
+	}
+	s.clock.set(now, asked, time.Now())
+	return any, nil
 }
 
 // ApplyDue acts on the deadlines of at most limit sagas that have passed at now
-// (the zero time: by the database's clock), in one transaction, and returns how
-// many sagas it took.
-func (s *Store) ApplyDue(ctx context.Context, now time.Time, limit int) (int, error) {
+// (the zero time: by the database's clock) and whose replies have been read, in
+// one transaction, and returns how many sagas it took.
+func (s *Store) ApplyDue(ctx context.Context, now time.Time, read Read, limit int) (int, error) {
 	taken, report := 0, func() {}
 	err := pgx.BeginFunc(ctx, s.Pool, func(tx pgx.Tx) error {
-		list, at, err := s.due(ctx, tx, now, limit)
+		list, at, err := s.due(ctx, tx, now, read, limit)
 		if err != nil {
 			return err
 		}
@@ -67,19 +112,24 @@ func (s *Store) ApplyDue(ctx context.Context, now time.Time, limit int) (int, er
 	return taken, nil
 }
 
-func (s *Store) due(ctx context.Context, tx pgx.Tx, now time.Time, limit int) (list []due, at time.Time, err error) {
+func (s *Store) due(ctx context.Context, tx pgx.Tx, now time.Time, read Read, limit int) (list []due, at time.Time, err error) {
 	names, versions := s.known()
+	numbers, untils := make([]int32, 0, len(read.Partitions)), make([]time.Time, 0, len(read.Partitions))
+	for number, until := range read.Partitions {
+		numbers, untils = append(numbers, number), append(untils, until)
+	}
 	var batch pgx.Batch
 	var clock time.Time
 	batch.Queue("select clock_timestamp()").QueryRow(func(row pgx.Row) error { return row.Scan(&clock) })
-	batch.Queue(dueSQL, unlessZero(now), names, versions, unclaimed, limit, unsentTrouble).Query(func(rows pgx.Rows) error {
+	batch.Queue(dueSQL, unlessZero(now), names, versions, unclaimed, limit, unsentTrouble,
+		numbers, untils, read.All).Query(func(rows pgx.Rows) error {
 		list, err = pgx.CollectRows(rows, func(r pgx.CollectableRow) (due, error) {
 			one, err := pgx.RowToStructByName[dueRow](r)
 			if err != nil {
 				return due{}, err
 			}
 			state, err := one.state()
-			return due{state, one.Unsent}, err
+			return due{state, one.Unsent, read.of(one.Partition)}, err
 		})
 		return err
 	})
@@ -96,7 +146,8 @@ func (s *Store) due(ctx context.Context, tx pgx.Tx, now time.Time, limit int) (l
 
 type dueRow struct {
 	row
-	Unsent bool
+	Unsent    bool
+	Partition *int32
 }
 
 func (s *Store) applyDue(ctx context.Context, tx pgx.Tx, list []due, now time.Time) (report func(), err error) {
@@ -112,8 +163,8 @@ func (s *Store) applyDue(ctx context.Context, tx pgx.Tx, list []due, now time.Ti
 	var later postponed
 	for _, d := range list {
 		ref := d.state.Ref()
-		missing := waits.of(d.state, now)
-		in := saga.Due{Unsent: missing, Restart: d.unsent}
+		missing := waits.of(d.state, d.passed(now))
+		in := saga.Due{By: d.passed(now), Unsent: missing, Restart: d.unsent}
 		if err := w.apply(Event{Ref: ref, Input: in}, now); err != nil {
 			s.Log.Error("deadline cannot be acted on", "saga", ref.String(), "error", err)
 			later.add(ref, now.Add(unclaimed), saga.Text("its deadline cannot be acted on: "+err.Error()))
@@ -171,7 +222,7 @@ func unsent(ctx context.Context, tx pgx.Tx, list []due, now time.Time) (unsentCo
 	var keys []string
 	var ids []uuid.UUID
 	for _, d := range list {
-		if overdue := d.state.Overdue(now); len(overdue) > 0 {
+		if overdue := d.state.Overdue(d.passed(now)); len(overdue) > 0 {
 			keys, ids = append(keys, d.state.ID), append(ids, overdue...)
 		}
 	}

@@ -99,7 +99,7 @@ func TestStore_ACancellationOfAnExpiredSagaIsNoCancelledSaga(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, saga.AwaitingStart, state.Phase)
 	require.Len(t, lines, 1)
-	n, err := s.ApplyDue(t.Context(), later.Add(time.Minute), 10)
+	n, err := s.ApplyDue(t.Context(), later.Add(time.Minute), postgres.ReadAll(), 10)
 	require.NoError(t, err)
 	require.Equal(t, 1, n)
 	state, _, err = s.Get(t.Context(), saga.Ref{ID: "1"})
@@ -160,10 +160,10 @@ func TestApplyDue_ACommandThatHasNotLeftTheOutboxUsesUpNothing(t *testing.T) {
 	now := start
 	for range 20 {
 		now = now.Add(time.Minute)
-		n, err := s.ApplyDue(t.Context(), now, 10)
+		n, err := s.ApplyDue(t.Context(), now, postgres.ReadAll(), 10)
 		require.NoError(t, err)
 		require.Equal(t, 1, n)
-		n, err = s.ApplyDue(t.Context(), now, 10)
+		n, err = s.ApplyDue(t.Context(), now, postgres.ReadAll(), 10)
 		require.NoError(t, err)
 		require.Zero(t, n, "it is looked at again later, not at once")
 	}
@@ -178,7 +178,7 @@ func TestApplyDue_ACommandThatHasNotLeftTheOutboxUsesUpNothing(t *testing.T) {
 
 	published(t, db)
 	now = now.Add(time.Minute)
-	_, err = s.ApplyDue(t.Context(), now, 10)
+	_, err = s.ApplyDue(t.Context(), now, postgres.ReadAll(), 10)
 	require.NoError(t, err)
 	state, lines, err = s.Get(t.Context(), saga.Ref{ID: "1"})
 	require.NoError(t, err)
@@ -196,7 +196,7 @@ func TestApplyDue_TellsTheTimeByTheDatabase(t *testing.T) {
 	s := newStore(t, newDB(t))
 	apply(t, s, time.Now().Add(-time.Hour), created(t, 1))
 	apply(t, s, time.Now().Add(time.Hour), created(t, 2))
-	n, err := s.ApplyDue(t.Context(), time.Time{}, 10)
+	n, err := s.ApplyDue(t.Context(), time.Time{}, postgres.ReadAll(), 10)
 	require.NoError(t, err)
 	require.Equal(t, 1, n)
 	require.WithinDuration(t, time.Now(), s.Now(), time.Minute)
@@ -207,7 +207,7 @@ func TestStore_ADeadlineThatCannotBeActedOnShowsAsTrouble(t *testing.T) {
 	s := newStore(t, newDB(t))
 	apply(t, s, start, created(t, 1))
 	s.Encode = func(saga.Command) (outbox.Message, error) { return outbox.Message{}, errNoTopic }
-	_, err := s.ApplyDue(t.Context(), start.Add(time.Minute), 10)
+	_, err := s.ApplyDue(t.Context(), start.Add(time.Minute), postgres.ReadAll(), 10)
 	require.NoError(t, err)
 	list, err := s.List(t.Context(), postgres.Filter{Stuck: true, Limit: 10}, start)
 	require.NoError(t, err)
@@ -261,11 +261,11 @@ func TestStore_ARollingDeploymentParksNothing(t *testing.T) {
 	out := apply(t, newer, start, event("RefundAsked", "1", uuid.Nil))
 	for i, reply := range []string{"Done-pay", "Done-card"} {
 		require.Empty(t, apply(t, older, start, event(reply, "1", out[0].EventID)))
-		n, err := older.ApplyDue(t.Context(), start, 10)
+		n, err := older.ApplyDue(t.Context(), start, postgres.ReadAll(), 10)
 		require.NoError(t, err)
 		require.Zero(t, n, "it is for who knows the version")
 		require.Empty(t, list(t, older, postgres.Filter{Stuck: true, Limit: 10}))
-		n, err = newer.ApplyDue(t.Context(), start, 10)
+		n, err = newer.ApplyDue(t.Context(), start, postgres.ReadAll(), 10)
 		require.NoError(t, err)
 		require.Equal(t, 1, n)
 		if i == 0 {
@@ -280,7 +280,7 @@ func TestStore_ARollingDeploymentParksNothing(t *testing.T) {
 
 	// A late word for the ended saga is nothing that the older one can judge.
 	apply(t, older, start, event("Done-card", "1", out[0].EventID))
-	_, err = newer.ApplyDue(t.Context(), start, 10)
+	_, err = newer.ApplyDue(t.Context(), start, postgres.ReadAll(), 10)
 	require.NoError(t, err)
 	state, _, err = newer.Get(t.Context(), saga.Ref{ID: "1"})
 	require.NoError(t, err)
@@ -292,4 +292,52 @@ func list(t *testing.T, s *postgres.Store, f postgres.Filter) []postgres.Summary
 	l, err := s.List(t.Context(), f, start)
 	require.NoError(t, err)
 	return l
+}
+
+// While a partition has not been read up to its deadlines, those of its sagas wait
+// and the others act.
+func TestApplyDue_WaitsUntilThePartitionHasBeenRead(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, newDB(t))
+	zero, one := int32(0), int32(1)
+	a, b := created(t, 1), created(t, 2)
+	a.Partition, b.Partition = &zero, &one
+	apply(t, s, start, a, b, created(t, 3))
+	late := start.Add(time.Minute)
+	attempts := func(id string) int {
+		state, _, err := s.Get(t.Context(), saga.Ref{ID: id})
+		require.NoError(t, err)
+		return state.Steps[1].Attempt
+	}
+	n, err := s.ApplyDue(t.Context(), late, postgres.Read{}, 10)
+	require.NoError(t, err)
+	require.Zero(t, n, "nothing is known to have been read")
+	n, err = s.ApplyDue(t.Context(), late, postgres.Read{Partitions: map[int32]time.Time{0: late, 1: start}, All: start}, 10)
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
+	require.Equal(t, []int{2, 1, 1}, []int{attempts("1"), attempts("2"), attempts("3")})
+	n, err = s.ApplyDue(t.Context(), late, postgres.Read{All: late}, 10)
+	require.NoError(t, err)
+	require.Equal(t, 2, n)
+}
+
+// Of two waits of one saga, only the one acts whose replies have been read.
+func TestApplyDue_ActsOnlyOnWaitsWhoseRepliesHaveBeenRead(t *testing.T) {
+	t.Parallel()
+	wait := func(d time.Duration) saga.Patience { return saga.Patience{Within: d, Attempts: 3, Jitter: -1} }
+	def := saga.Define[struct{}]("two", 1)
+	def.StartOn("Start", saga.From(func(struct{}) struct{} { return struct{}{} }))
+	body := func(saga.Call[struct{}]) (any, error) { return nil, nil }
+	def.Step("short").Send("DoShort", body).Success("DoneShort").Wait(wait(10*time.Second), "silent").NoUndo("x")
+	def.Alongside("long").Send("DoLong", body).Success("DoneLong").Wait(wait(20*time.Second), "silent").NoUndo("x")
+	two, err := def.Build()
+	require.NoError(t, err)
+	s := newStore(t, newDB(t), two)
+	s.Encode = plain
+	apply(t, s, start, event("Start", "1", uuid.Nil))
+	_, err = s.ApplyDue(t.Context(), start.Add(time.Minute), postgres.Read{All: start.Add(15 * time.Second)}, 10)
+	require.NoError(t, err)
+	state, _, err := s.Get(t.Context(), saga.Ref{ID: "1"})
+	require.NoError(t, err)
+	require.Equal(t, []int{2, 1}, []int{state.Steps[0].Attempt, state.Steps[1].Attempt})
 }

@@ -156,7 +156,7 @@ func TestDeadlinesActOnceHoweverManyPoll(t *testing.T) {
 	results := make(chan int, 4)
 	for range 4 {
 		go func() {
-			n, err := s.ApplyDue(t.Context(), late, 15)
+			n, err := s.ApplyDue(t.Context(), late, postgres.ReadAll(), 15)
 			if err != nil {
 				n = -1000
 			}
@@ -167,7 +167,7 @@ func TestDeadlinesActOnceHoweverManyPoll(t *testing.T) {
 	for range 4 {
 		total += <-results
 	}
-	rest, err := s.ApplyDue(t.Context(), late, 100)
+	rest, err := s.ApplyDue(t.Context(), late, postgres.ReadAll(), 100)
 	require.NoError(t, err)
 	require.Equal(t, 40, total+rest)
 	var commands int
@@ -195,14 +195,14 @@ func TestASagaWhoseDefinitionIsGoneIsParkedAndGoesOnWhenItIsBack(t *testing.T) {
 		return list
 	}
 	require.Empty(t, stuck(), "somebody else may know it")
-	n, err := without.ApplyDue(t.Context(), start.Add(time.Minute), 10)
+	n, err := without.ApplyDue(t.Context(), start.Add(time.Minute), postgres.ReadAll(), 10)
 	require.NoError(t, err)
 	require.Equal(t, 1, n)
 	require.Len(t, stuck(), 1)
 	require.Equal(t, "PARKED", stuck()[0].State)
 	require.Contains(t, stuck()[0].Trouble, "version 1 of order is not registered")
 
-	n, err = s.ApplyDue(t.Context(), start.Add(time.Minute), 10)
+	n, err = s.ApplyDue(t.Context(), start.Add(time.Minute), postgres.ReadAll(), 10)
 	require.NoError(t, err)
 	require.Equal(t, 1, n)
 	state, lines, err := s.Get(t.Context(), saga.Ref{ID: "1"})

@@ -1,0 +1,72 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+)
+
+// Span is where the messages of a partition stand: from First on, all before End.
+type Span struct{ First, End int64 }
+
+// Ends asks brokers where the messages of topics stand. It has connections of its own: on those of a
+// consumer, an answer waits behind a fetch that waits for messages.
+type Ends struct {
+	client *kafka.AdminClient
+	topics []string
+}
+
+// NewEnds does not wait for a broker.
+func NewEnds(c Config, clientID string, topics []string) (*Ends, error) {
+	client, err := kafka.NewAdminClient(c.with(c.common(clientID), kafka.ConfigMap{
+		// What goes wrong is in the answers; there is no channel for the log of an admin client.
+		"go.logs.channel.enable": false, "log_level": 0,
+	}))
+	if err != nil {
+		return nil, fmt.Errorf("create Kafka admin client: %w", err)
+	}
+	return &Ends{client, topics}, nil
+}
+
+// Close ends the connections.
+func (e *Ends) Close() { e.client.Close() }
+
+// Ask returns where the messages of all partitions stand now. It takes no longer than ctx's deadline,
+// or a second for each topic.
+func (e *Ends) Ask(ctx context.Context) (map[TopicPartition]Span, error) {
+	first, last := map[kafka.TopicPartition]kafka.OffsetSpec{}, map[kafka.TopicPartition]kafka.OffsetSpec{}
+	for _, topic := range e.topics {
+		metadata, err := e.client.GetMetadata(&topic, false, milliseconds(ctx))
+		if err != nil {
+			return nil, fmt.Errorf("ask for the partitions of %s: %w", topic, err)
+		}
+		if fault := metadata.Topics[topic].Error; fault.Code() != kafka.ErrNoError {
+			return nil, fmt.Errorf("ask for the partitions of %s: %w", topic, fault)
+		}
+		for _, p := range metadata.Topics[topic].Partitions {
+			one := kafka.TopicPartition{Topic: &topic, Partition: p.ID}
+			first[one], last[one] = kafka.EarliestOffsetSpec, kafka.LatestOffsetSpec
+		}
+	}
+	spans := make(map[TopicPartition]Span, len(last))
+	err := e.list(ctx, last, func(p TopicPartition, offset int64) { spans[p] = Span{End: offset} })
+	if err == nil {
+		err = e.list(ctx, first, func(p TopicPartition, offset int64) { spans[p] = Span{offset, spans[p].End} })
+	}
+	return spans, err
+}
+
+func (e *Ends) list(ctx context.Context, specs map[kafka.TopicPartition]kafka.OffsetSpec, found func(TopicPartition, int64)) error {
+	result, err := e.client.ListOffsets(ctx, specs)
+	if err != nil {
+		return fmt.Errorf("ask for offsets: %w", err)
+	}
+	for p, info := range result.ResultInfos {
+		if info.Error.Code() != kafka.ErrNoError {
+			return fmt.Errorf("ask for the offsets of %s: %w", partitionOf(p), info.Error)
+		}
+		found(partitionOf(p), int64(info.Offset))
+	}
+	return nil
+}

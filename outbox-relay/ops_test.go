@@ -74,7 +74,8 @@ func TestTheCommandLineSaysWhatIsWrong(t *testing.T) {
 	db, other := pgtest.New(t, migrations.Outbox), pgtest.New(t)
 	both := "orders=" + db.URL + ",inventory=" + other.URL
 	for want, args := range map[string][]string{
-		"say which database: --database orders | inventory": {"show", "1"},
+		"say which database: --database orders | inventory, or every one: --all": {"pause"},
+		"to pass over that database":      {"show", "1"},
 		`no database "x"`:                 {"show", "1", "-d", "x"},
 		"outbox row 1 of database orders": {"show", "1", "-d", "orders"},
 		"say which rows":                  {"replay", "-d", "orders"},
@@ -92,6 +93,98 @@ func TestTheCommandLineSaysWhatIsWrong(t *testing.T) {
 	out, err = outboxRelay(t, "orders=postgres://u:hidden@127.0.0.1:1/x", "status")
 	require.Error(t, err)
 	require.NotContains(t, out, "hidden")
+}
+
+// With several databases a verb finds the one that it is about, or says that it cannot; and what stops everybody has to be
+// said.
+func TestCLI_VerbsFindTheirDatabase(t *testing.T) {
+	t.Parallel()
+	orders, inventory := pgtest.New(t, migrations.Outbox), pgtest.New(t, migrations.Outbox)
+	both := "orders=" + orders.URL + ",inventory=" + inventory.URL
+	verb := func(args ...string) string {
+		out, err := outboxRelay(t, both, args...)
+		require.NoError(t, err, out)
+		return out
+	}
+	for _, db := range []*pgtest.Database{orders, inventory} {
+		_, err := db.Pool.Exec(t.Context(), `insert into outbox (topic, key, type, payload) select 'orders.v1', 'k', 'T', '{}' from generate_series(1, 3)`)
+		require.NoError(t, err)
+	}
+	_, err := inventory.Pool.Exec(t.Context(), `insert into outbox (topic, key, type, payload) values ('orders.v1', 'k4', 'T', '{}')`)
+	require.NoError(t, err)
+	_, err = inventory.Pool.Exec(t.Context(), `update outbox_cursor set published = '{[1,5)}'`)
+	require.NoError(t, err)
+	_, err = inventory.Pool.Exec(t.Context(), `insert into outbox_stuck (outbox_id, key, topic, parked, error, next_attempt_at) values (2, 'k', 'orders.v1', false, 'too large', now())`)
+	require.NoError(t, err)
+
+	require.Contains(t, verb("stuck", "show", "2"), "too large")
+	require.Contains(t, verb("show", "4"), "k4")
+	out, err := outboxRelay(t, both, "show", "1")
+	require.Error(t, err)
+	require.Contains(t, out, "several databases have row 1; say which: --database orders | inventory")
+	out, err = outboxRelay(t, both, "show", "99")
+	require.Error(t, err)
+	require.Contains(t, out, "no database has row 99")
+	require.Contains(t, verb("stuck", "retry", "--all"), "orders: of 0 stuck rows")
+	out, err = outboxRelay(t, both, "stuck", "discard", "2", "--reason", "test")
+	require.NoError(t, err, out)
+
+	plan := verb("replay", "--from-id", "1")
+	require.Contains(t, plan, "orders: would send 0 rows")
+	require.Contains(t, plan, "inventory: would send 3 rows")
+	require.Contains(t, plan, "--database inventory --yes")
+	require.Contains(t, verb("replay", "--from-id", "1", "--yes", "--detach"), "of 3 rows has been asked for")
+	require.Contains(t, verb("replays", "cancel", "1"), "cancelled")
+
+	out, err = outboxRelay(t, both, "resume")
+	require.Error(t, err)
+	require.Contains(t, out, "--all")
+	require.Contains(t, verb("pause", "--all"), "inventory is paused")
+	require.Contains(t, verb("resume", "-d", "orders"), "orders is resumed")
+	require.Contains(t, verb("gaps"), "orders: no gaps")
+}
+
+// What is missing shows with the transactions that may still fill it.
+func TestCLI_GapsNamesWhatHoldsThem(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	tx, err := p.db.Pool.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), `insert into outbox (topic, type, payload) values ('orders.v1', 'T', '')`)
+	require.NoError(t, err)
+	_, err = p.db.Pool.Exec(t.Context(), `insert into outbox (topic, type, payload) values ('orders.v1', 'T', '')`)
+	require.NoError(t, err)
+	base := p.serve(t) + "/v1/outbox"
+	await(t, func() bool {
+		_, body := get(t, base+"/orders/gaps")
+		return strings.Contains(body, `"count":1`)
+	}, "the gap")
+	out, err := outboxRelay(t, "orders="+p.db.URL, "gaps")
+	require.NoError(t, err, out)
+	require.Contains(t, out, "1 ids are missing in 1 ranges: 1\n")
+	var pid int
+	require.NoError(t, tx.QueryRow(t.Context(), `select pg_backend_pid()`).Scan(&pid))
+	require.Contains(t, out, fmt.Sprint("pid ", pid))
+	require.Contains(t, out, "idle in transaction")
+	require.NoError(t, tx.Rollback(t.Context()))
+
+	name := fmt.Sprint("forgotten ", time.Now().UnixNano())
+	conn, err := p.db.Pool.Acquire(t.Context())
+	require.NoError(t, err)
+	defer conn.Release()
+	for _, sql := range []string{
+		`begin`, `set local waybill.notify = 'off'`, `insert into outbox (topic, type, payload) values ('orders.v1', 'T', '')`, `prepare transaction '` + name + `'`,
+		`insert into outbox (topic, type, payload) values ('orders.v1', 'T', '')`,
+	} {
+		_, err = conn.Exec(t.Context(), sql)
+		require.NoError(t, err)
+	}
+	await(t, func() bool {
+		_, body := get(t, base+"/orders/gaps")
+		return strings.Contains(body, name)
+	}, "the prepared transaction to be named")
+	_, err = p.db.Pool.Exec(t.Context(), `rollback prepared '`+name+`'`)
+	require.NoError(t, err)
 }
 
 // serve starts a relay process with these settings and returns its address once it answers.
@@ -168,6 +261,10 @@ func TestTheHTTPVerbsNeedATokenToChangeAnything(t *testing.T) {
 	status, body = post(t, base+"/orders/replays", "correct-horse", `{"fromId":1}`)
 	require.Equal(t, http.StatusOK, status, body)
 	require.Contains(t, body, `"rows":1`)
+	status, body = post(t, base+"/orders/pause", "correct-horse", "")
+	require.Equal(t, http.StatusOK, status, body)
+	status, body = post(t, base+"/orders/resume", "correct-horse", `{"reason":"test"}`)
+	require.Equal(t, http.StatusOK, status, body)
 	status, body = post(t, base+"/orders/replays", "correct-horse", `{"fromId":1,"yes":true}`)
 	require.Equal(t, http.StatusOK, status, body)
 	p.broker.Consume(t, topic, 2)

@@ -21,6 +21,7 @@ type Commands struct {
 	Status  StatusCommand  `cmd:"" help:"Show every database at a glance."`
 	Pending PendingCommand `cmd:"" help:"List committed rows that wait to be published."`
 	Show    ShowCommand    `cmd:"" help:"Show one row, whatever has become of it."`
+	Gaps    GapsCommand    `cmd:"" help:"Show ids that are missing, and the transactions that may still fill them."`
 	Stuck   StuckCommand   `cmd:"" help:"Look after rows that the broker refuses."`
 	Replay  ReplayCommand  `cmd:"" help:"Send published rows again. Without --yes: only say what that would do."`
 	Replays ReplaysCommand `cmd:"" help:"Look after replays."`
@@ -31,7 +32,7 @@ type Commands struct {
 
 // Where is the database that a verb is about, and how to answer.
 type Where struct {
-	Database string `short:"d" help:"The database, as in RELAY_DATABASES. Needed if there are several and the verb is about one."`
+	Database string `short:"d" help:"The database, as in RELAY_DATABASES. Default: every one, or the one that has the row or the replay."`
 	JSON     bool   `name:"json" help:"Answer in JSON, for scripts."`
 }
 
@@ -67,6 +68,32 @@ func (s *Session) all(w Where) ([]*ops.Database, error) {
 	}
 	d, err := s.one(w)
 	return []*ops.Database{d}, err
+}
+
+// that returns the database that was named, or else the only one that has what a verb is about.
+func (s *Session) that(w Where, what string, has func(*ops.Database) (bool, error)) (*ops.Database, error) {
+	if w.Database != "" || len(s.Databases) == 1 {
+		return s.one(w)
+	}
+	var found []*ops.Database
+	var names []string
+	for _, d := range s.Databases {
+		yes, err := has(d)
+		if err != nil {
+			return nil, fmt.Errorf("%w; to pass over that database, name the one you mean: --database", err)
+		}
+		if yes {
+			found, names = append(found, d), append(names, d.Name)
+		}
+	}
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		return nil, fmt.Errorf("no database has %s: %w", what, ops.ErrNotFound)
+	default:
+		return nil, fmt.Errorf("several databases have %s; say which: --database %s", what, strings.Join(names, " | "))
+	}
 }
 
 // one returns the database that a verb is about, which must be clear.

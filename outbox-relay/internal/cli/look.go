@@ -3,6 +3,7 @@ package cli
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 	"unicode/utf8"
 
@@ -46,7 +47,7 @@ type ShowCommand struct {
 
 // Run is kong's.
 func (c ShowCommand) Run(s *Session) error {
-	d, err := s.one(c.Where)
+	d, err := c.find(s)
 	if err != nil {
 		return err
 	}
@@ -81,8 +82,17 @@ func (c ShowCommand) Run(s *Session) error {
 	if row.Error != "" {
 		s.printf("error     %s: %s\n", row.ErrorCode, row.Error)
 	}
-	s.printf("headers   %s\npayload   %s\n", row.Headers, printable(row.Payload))
+	s.printf("headers   %s\npayload   %s\n", row.Headers, printable(row))
 	return nil
+}
+
+// find returns the database in which the row is stuck, since that is what people look at, or else the only one that has it.
+func (c ShowCommand) find(s *Session) (*ops.Database, error) {
+	d, err := c.thatHasStuck(s, c.ID)
+	if errors.Is(err, ops.ErrNotFound) {
+		return s.that(c.Where, fmt.Sprint("row ", c.ID), func(d *ops.Database) (bool, error) { return d.HasRow(s.Context, c.ID) })
+	}
+	return d, err
 }
 
 // readableRow is a row whose payload is text where it can be.
@@ -93,10 +103,10 @@ type readableRow struct {
 
 func readable(row ops.Row) readableRow {
 	switch {
-	case json.Valid(row.Payload):
+	case int64(len(row.Payload)) == row.PayloadBytes && json.Valid(row.Payload):
 		return readableRow{row, json.RawMessage(row.Payload)}
-	case utf8.Valid(row.Payload):
-		return readableRow{row, string(row.Payload)}
+	case utf8.Valid(whole(row.Payload)):
+		return readableRow{row, string(whole(row.Payload))}
 	default:
 		return readableRow{row, row.Payload}
 	}
@@ -104,32 +114,47 @@ func readable(row ops.Row) readableRow {
 
 const longestPayload = 4096
 
-func printable(payload []byte) string {
-	if !utf8.Valid(payload) {
-		return cell("binary, not shown; --json has it in base64")
+// printable is the payload as far as a person will read it.
+func printable(row ops.Row) string {
+	if !utf8.Valid(whole(row.Payload)) {
+		return fmt.Sprintf("binary, %d bytes, not shown; --json has the first %d in base64", row.PayloadBytes, len(row.Payload))
 	}
-	text := []rune(string(payload))
-	if len(text) > longestPayload {
-		return string(text[:longestPayload]) + "… (--json has all of it)"
+	text := []rune(string(whole(row.Payload)))
+	if len(text) > longestPayload || int64(len(row.Payload)) < row.PayloadBytes {
+		return fmt.Sprintf("%s… (%d bytes; --json has the first %d)", string(text[:min(len(text), longestPayload)]), row.PayloadBytes, len(row.Payload))
 	}
 	return string(text)
+}
+
+// whole leaves out a character at the end of which a part was cut off.
+func whole(payload []byte) []byte {
+	for i := 1; i < utf8.UTFMax && i <= len(payload); i++ {
+		if start := len(payload) - i; utf8.RuneStart(payload[start]) {
+			if !utf8.FullRune(payload[start:]) {
+				return payload[:start]
+			}
+			break
+		}
+	}
+	return payload
 }
 
 // AuditCommand shows recorded changes.
 type AuditCommand struct {
 	Where
-	Limit int `default:"50" help:"The most entries to list."`
+	After int64 `help:"Only entries with a higher id."`
+	Limit int   `default:"50" help:"The most entries to list."`
 }
 
 // Run is kong's.
 func (c AuditCommand) Run(s *Session) error {
 	return listing(s, c.Where, "WHEN WHO WHAT WHY DETAILS",
-		func(d *ops.Database) ([]ops.AuditEntry, error) { return d.Audit(s.Context, c.Limit) },
+		func(d *ops.Database) ([]ops.AuditEntry, error) { return d.Audit(s.Context, c.After, c.Limit) },
 		func(e ops.AuditEntry) []any { return []any{e.At, e.Actor, e.Action, e.Reason, string(e.Details)} })
 }
 
 // PauseCommand stops publishing.
-type PauseCommand struct{ Change }
+type PauseCommand struct{ Halt }
 
 // Run is kong's.
 func (c PauseCommand) Run(s *Session) error {
@@ -137,17 +162,29 @@ func (c PauseCommand) Run(s *Session) error {
 }
 
 // ResumeCommand ends a pause.
-type ResumeCommand struct{ Change }
+type ResumeCommand struct{ Halt }
+
+// Halt is a verb that stops or starts a database for everybody who waits for its messages, so which one has to be said.
+type Halt struct {
+	Change
+	All bool `help:"Every database of RELAY_DATABASES."`
+}
 
 // Run is kong's.
 func (c ResumeCommand) Run(s *Session) error {
 	return c.each(s, "resumed", func(d *ops.Database) (bool, error) { return d.Resume(s.Context, c.by()) })
 }
 
-func (c Change) each(s *Session, done string, verb func(*ops.Database) (bool, error)) error {
+func (c Halt) each(s *Session, done string, verb func(*ops.Database) (bool, error)) error {
 	databases, err := s.all(c.Where)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case c.All && c.Database != "":
+		return errors.New("say either --database or --all")
+	case !c.All && c.Database == "" && len(databases) > 1:
+		_, err = s.one(c.Where)
+		return fmt.Errorf("%w, or every one: --all", err)
 	}
 	changes := map[string]bool{}
 	var errs []error

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -24,21 +25,20 @@ type ReplayCommand struct {
 
 // Run is kong's.
 func (c ReplayCommand) Run(s *Session) error {
-	d, err := s.one(c.Where)
-	if err != nil {
-		return err
-	}
 	selection, err := c.selection(time.Now())
 	if err != nil {
 		return err
 	}
 	topic := set(c.Topic)
 	if !c.Yes {
-		plan, err := d.PlanReplay(s.Context, selection, topic, s.Databases)
-		if err != nil {
-			return err
-		}
-		return c.print(s, plan)
+		return c.plan(s, selection, topic)
+	}
+	d, err := s.that(c.Where, "published rows of that selection", func(d *ops.Database) (bool, error) {
+		plan, err := d.PlanReplay(s.Context, selection, topic, nil)
+		return plan.Rows > 0, err
+	})
+	if err != nil {
+		return err
 	}
 	job, err := d.StartReplay(s.Context, c.by(), selection, topic, c.Rate)
 	if err != nil {
@@ -90,11 +90,37 @@ func moment(text string, now time.Time) (*time.Time, error) {
 	return &t, nil
 }
 
-func (c ReplayCommand) print(s *Session, plan ops.Plan) error {
-	if c.JSON {
-		return s.json(plan)
+// plan says what a replay would do in each database that it may be about.
+func (c ReplayCommand) plan(s *Session, selection source.Selection, topic *string) error {
+	databases, err := s.all(c.Where)
+	if err != nil {
+		return err
 	}
-	s.printf("would send %d rows\n", plan.Rows)
+	plans := map[string]ops.Plan{}
+	for _, d := range databases {
+		plan, err := d.PlanReplay(s.Context, selection, topic, s.Databases)
+		if err != nil {
+			return err
+		}
+		plans[d.Name] = plan
+		if !c.JSON {
+			c.print(s, d.Name, plan)
+		}
+	}
+	if c.JSON && len(databases) == 1 {
+		return s.json(plans[databases[0].Name])
+	}
+	if c.JSON {
+		return s.json(plans)
+	}
+	return nil
+}
+
+func (c ReplayCommand) print(s *Session, database string, plan ops.Plan) {
+	s.printf("%s: would send %d rows\n", cell(database), plan.Rows)
+	if plan.Sampled > 0 {
+		s.printf("  of the first %d:\n", plan.Sampled)
+	}
 	for _, e := range plan.Effects {
 		s.printf("  %s (inbox in %s): %d known already, %d would take effect\n", e.Consumer, e.Database, e.Known, e.New)
 	}
@@ -102,9 +128,8 @@ func (c ReplayCommand) print(s *Session, plan ops.Plan) error {
 		s.printf("  the inbox in %s could not be read\n", name)
 	}
 	if plan.Rows > 0 {
-		s.printf("nothing is sent yet; add --yes to do it\n")
+		s.printf("  nothing is sent yet; to do it, add --database %s --yes\n", cell(database))
 	}
-	return nil
 }
 
 const followEvery = 200 * time.Millisecond
@@ -152,13 +177,14 @@ type ReplaysCommand struct {
 // ReplaysListCommand lists replays.
 type ReplaysListCommand struct {
 	Where
-	Limit int `default:"20" help:"The most replays to list."`
+	After int64 `help:"Only replays with a higher number."`
+	Limit int   `default:"20" help:"The most replays to list."`
 }
 
 // Run is kong's.
 func (c ReplaysListCommand) Run(s *Session) error {
 	return listing(s, c.Where, "ID STATE SENT TOTAL TOPIC RATE REQUESTED FINISHED ERROR",
-		func(d *ops.Database) ([]ops.Job, error) { return d.Jobs(s.Context, c.Limit) },
+		func(d *ops.Database) ([]ops.Job, error) { return d.Jobs(s.Context, c.After, c.Limit) },
 		func(j ops.Job) []any {
 			return []any{j.ID, j.State, j.Sent, j.Total, j.Topic, j.Rate, j.RequestedAt, j.FinishedAt, j.Error}
 		})
@@ -172,7 +198,13 @@ type ReplaysCancelCommand struct {
 
 // Run is kong's.
 func (c ReplaysCancelCommand) Run(s *Session) error {
-	d, err := s.one(c.Where)
+	d, err := s.that(c.Where, fmt.Sprint("a replay ", c.ID, " that is not finished"), func(d *ops.Database) (bool, error) {
+		job, err := d.Job(s.Context, c.ID)
+		if errors.Is(err, ops.ErrNotFound) {
+			return false, nil
+		}
+		return err == nil && job.FinishedAt == nil, err
+	})
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"waybill/outbox-relay/internal/ops"
 )
@@ -35,30 +36,53 @@ func (c StuckListCommand) Run(s *Session) error {
 type StuckRetryCommand struct {
 	Change
 	IDs []int64 `arg:"" optional:"" name:"id" help:"The rows."`
-	All bool    `help:"All stuck rows of the database."`
+	All bool    `help:"All stuck rows, of every database unless one is named."`
 }
 
 // Run is kong's.
 func (c StuckRetryCommand) Run(s *Session) error {
-	d, err := s.one(c.Where)
-	if err != nil {
-		return err
-	}
 	switch {
 	case c.All == (len(c.IDs) > 0):
 		return errors.New("say which rows to try: their ids, or --all")
-	case !c.All:
-		return c.outcomes(s, c.IDs, func(id int64) (ops.Outcome, error) { return d.Retry(s.Context, c.by(), id) })
+	case c.All:
+		return c.all(s)
 	}
-	rows, err := d.RetryAll(s.Context, c.by())
+	d, err := c.thatHasStuck(s, c.IDs...)
 	if err != nil {
 		return err
 	}
-	if c.JSON {
-		return s.json(map[string]int64{"rows": rows})
+	return c.outcomes(s, c.IDs, func(id int64) (ops.Outcome, error) { return d.Retry(s.Context, c.by(), id) })
+}
+
+func (c StuckRetryCommand) all(s *Session) error {
+	databases, err := s.all(c.Where)
+	if err != nil {
+		return err
 	}
-	s.printf("%d rows are tried now; outbox-relay stuck list shows what remains\n", rows)
-	return nil
+	outcomes := map[string]ops.Retried{}
+	var errs []error
+	for _, d := range databases {
+		r, err := d.RetryAll(s.Context, c.by())
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		outcomes[d.Name] = r
+		if !c.JSON {
+			s.printf("%s: of %d stuck rows %d are published, %d were refused again, %d wait\n", cell(d.Name), r.Rows, r.Published, r.Refused, r.Waiting)
+		}
+	}
+	if c.JSON {
+		errs = append(errs, s.json(outcomes))
+	}
+	return errors.Join(errs...)
+}
+
+// thatHasStuck returns the database in which these rows are stuck.
+func (w Where) thatHasStuck(s *Session, ids ...int64) (*ops.Database, error) {
+	return s.that(w, fmt.Sprint("a stuck row ", strings.Trim(fmt.Sprint(ids), "[]")), func(d *ops.Database) (bool, error) {
+		return d.HasStuck(s.Context, ids)
+	})
 }
 
 // StuckDiscardCommand gives rows up.
@@ -69,12 +93,12 @@ type StuckDiscardCommand struct {
 
 // Run is kong's.
 func (c StuckDiscardCommand) Run(s *Session) error {
-	d, err := s.one(c.Where)
-	if err != nil {
-		return err
-	}
 	if c.Reason == "" {
 		return errors.New("say why: --reason")
+	}
+	d, err := c.thatHasStuck(s, c.IDs...)
+	if err != nil {
+		return err
 	}
 	return c.outcomes(s, c.IDs, func(id int64) (ops.Outcome, error) { return d.Discard(s.Context, c.by(), id) })
 }

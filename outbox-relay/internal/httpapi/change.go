@@ -10,54 +10,55 @@ import (
 	"waybill/outbox-relay/internal/ops"
 )
 
+// reason is the body of a change. It may be left out.
+type reason struct {
+	Reason httpserver.Text `json:"reason,omitzero" maxLength:"1000" doc:"Why, for the audit."`
+}
+
+func (r *reason) why() httpserver.Text {
+	if r == nil {
+		return ""
+	}
+	return r.Reason
+}
+
 // reasoned is a change of a database.
 type reasoned struct {
 	Target
-	Body struct {
-		Reason httpserver.Text `json:"reason,omitzero" maxLength:"1000" doc:"Why, for the audit."`
-	}
+	Body *reason
 }
 
 // reasonedRow is a change of a row.
 type reasonedRow struct {
 	RowTarget
-	Body struct {
-		Reason httpserver.Text `json:"reason,omitzero" maxLength:"1000" doc:"Why, for the audit."`
-	}
+	Body *reason
 }
 
 type changed struct {
 	Changed bool `json:"changed" doc:"False if it was so already."`
 }
 
-type tried struct {
-	Rows int64 `json:"rows" doc:"How many rows are tried now."`
-}
-
 func (a *API) registerRows(api huma.API) {
 	huma.Register(api, a.changing(api, huma.Operation{
 		OperationID: "retry-row", Path: "/v1/outbox/{database}/rows/{id}/retry", Summary: "Try a stuck row now",
 	}), func(ctx context.Context, r *reasonedRow) (*answer[ops.Outcome], error) {
-		return on(ctx, a, r.Database, func(d *ops.Database) (ops.Outcome, error) { return d.Retry(ctx, by(ctx, r.Body.Reason), r.ID) })
+		return on(ctx, a, r.Database, func(d *ops.Database) (ops.Outcome, error) { return d.Retry(ctx, by(ctx, r.Body.why()), r.ID) })
 	})
 	huma.Register(api, a.changing(api, huma.Operation{
 		OperationID: "retry-all", Path: "/v1/outbox/{database}/stuck/retry", Summary: "Try every stuck row now",
-	}), func(ctx context.Context, r *reasoned) (*answer[tried], error) {
-		return on(ctx, a, r.Database, func(d *ops.Database) (tried, error) {
-			rows, err := d.RetryAll(ctx, by(ctx, r.Body.Reason))
-			return tried{rows}, err
-		})
+	}), func(ctx context.Context, r *reasoned) (*answer[ops.Retried], error) {
+		return on(ctx, a, r.Database, func(d *ops.Database) (ops.Retried, error) { return d.RetryAll(ctx, by(ctx, r.Body.why())) })
 	})
 	huma.Register(api, a.changing(api, huma.Operation{
 		OperationID: "discard-row", Path: "/v1/outbox/{database}/rows/{id}/discard", Summary: "Give a stuck row up; needs a reason",
 	}), func(ctx context.Context, r *reasonedRow) (*answer[ops.Outcome], error) {
-		return on(ctx, a, r.Database, func(d *ops.Database) (ops.Outcome, error) { return d.Discard(ctx, by(ctx, r.Body.Reason), r.ID) })
+		return on(ctx, a, r.Database, func(d *ops.Database) (ops.Outcome, error) { return d.Discard(ctx, by(ctx, r.Body.why()), r.ID) })
 	})
 	huma.Register(api, a.changing(api, huma.Operation{
 		OperationID: "pause", Path: "/v1/outbox/{database}/pause", Summary: "Publish nothing more until resume",
 	}), func(ctx context.Context, r *reasoned) (*answer[changed], error) {
 		return on(ctx, a, r.Database, func(d *ops.Database) (changed, error) {
-			did, err := d.Pause(ctx, by(ctx, r.Body.Reason))
+			did, err := d.Pause(ctx, by(ctx, r.Body.why()))
 			return changed{did}, err
 		})
 	})
@@ -65,7 +66,7 @@ func (a *API) registerRows(api huma.API) {
 		OperationID: "resume", Path: "/v1/outbox/{database}/resume", Summary: "End a pause",
 	}), func(ctx context.Context, r *reasoned) (*answer[changed], error) {
 		return on(ctx, a, r.Database, func(d *ops.Database) (changed, error) {
-			did, err := d.Resume(ctx, by(ctx, r.Body.Reason))
+			did, err := d.Resume(ctx, by(ctx, r.Body.why()))
 			return changed{did}, err
 		})
 	})

@@ -21,6 +21,11 @@ type RowTarget struct {
 	ID int64 `path:"id" minimum:"1" doc:"The id of the outbox row."`
 }
 
+type gapsRequest struct {
+	Target
+	Limit int `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"The most ranges of ids to return."`
+}
+
 func (a *API) registerReading(api huma.API) {
 	huma.Register(api, huma.Operation{
 		OperationID: "overview", Method: http.MethodGet, Path: "/v1/outbox", Summary: "Every database at a glance",
@@ -48,6 +53,12 @@ func (a *API) registerReading(api huma.API) {
 		return on(ctx, a, r.Database, func(d *ops.Database) ([]ops.StuckRow, error) { return d.Stuck(ctx, r.After, r.Limit) })
 	})
 	huma.Register(api, huma.Operation{
+		OperationID: "list-gaps", Method: http.MethodGet, Path: "/v1/outbox/{database}/gaps",
+		Summary: "Ids that are missing, and the transactions that may still fill them",
+	}, func(ctx context.Context, r *gapsRequest) (*answer[ops.Gaps], error) {
+		return on(ctx, a, r.Database, func(d *ops.Database) (ops.Gaps, error) { return d.Gaps(ctx, r.Limit) })
+	})
+	huma.Register(api, huma.Operation{
 		OperationID: "show-row", Method: http.MethodGet, Path: "/v1/outbox/{database}/rows/{id}", Summary: "All there is to know about one row",
 		Errors: []int{http.StatusNotFound},
 	}, func(ctx context.Context, r *RowTarget) (*answer[ops.Row], error) {
@@ -56,6 +67,6 @@ func (a *API) registerReading(api huma.API) {
 	huma.Register(api, huma.Operation{
 		OperationID: "list-audit", Method: http.MethodGet, Path: "/v1/outbox/{database}/audit", Summary: "Who changed what, newest first",
 	}, func(ctx context.Context, r *Page) (*answer[[]ops.AuditEntry], error) {
-		return on(ctx, a, r.Database, func(d *ops.Database) ([]ops.AuditEntry, error) { return d.Audit(ctx, r.Limit) })
+		return on(ctx, a, r.Database, func(d *ops.Database) ([]ops.AuditEntry, error) { return d.Audit(ctx, r.After, r.Limit) })
 	})
 }

@@ -36,9 +36,7 @@ type JobTarget struct {
 
 type jobChange struct {
 	JobTarget
-	Body struct {
-		Reason httpserver.Text `json:"reason,omitzero" maxLength:"1000" doc:"Why, for the audit."`
-	}
+	Body *reason
 }
 
 func (a *API) registerReplays(api huma.API) {
@@ -50,7 +48,7 @@ func (a *API) registerReplays(api huma.API) {
 	huma.Register(api, huma.Operation{
 		OperationID: "list-replays", Method: http.MethodGet, Path: "/v1/outbox/{database}/replays", Summary: "Replays, newest first",
 	}, func(ctx context.Context, r *Page) (*answer[[]ops.Job], error) {
-		return on(ctx, a, r.Database, func(d *ops.Database) ([]ops.Job, error) { return d.Jobs(ctx, r.Limit) })
+		return on(ctx, a, r.Database, func(d *ops.Database) ([]ops.Job, error) { return d.Jobs(ctx, r.After, r.Limit) })
 	})
 	huma.Register(api, huma.Operation{
 		OperationID: "show-replay", Method: http.MethodGet, Path: "/v1/outbox/{database}/replays/{id}", Summary: "How far a replay is",
@@ -61,7 +59,7 @@ func (a *API) registerReplays(api huma.API) {
 	huma.Register(api, a.changing(api, huma.Operation{
 		OperationID: "cancel-replay", Path: "/v1/outbox/{database}/replays/{id}/cancel", Summary: "End a replay",
 	}), func(ctx context.Context, r *jobChange) (*answer[ops.Job], error) {
-		return on(ctx, a, r.Database, func(d *ops.Database) (ops.Job, error) { return d.CancelReplay(ctx, by(ctx, r.Body.Reason), r.ID) })
+		return on(ctx, a, r.Database, func(d *ops.Database) (ops.Job, error) { return d.CancelReplay(ctx, by(ctx, r.Body.why()), r.ID) })
 	})
 }
 

@@ -41,6 +41,10 @@ func Open(name, url string) (*Database, error) {
 	config.MaxConnIdleTime = time.Minute
 	config.ConnConfig.ConnectTimeout = 3 * time.Second
 	config.ConnConfig.RuntimeParams["application_name"] = "outbox-relay-ops"
+	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error { // poolers refuse it as a startup parameter
+		_, err := conn.Exec(ctx, `set statement_timeout = '60s'`)
+		return err
+	}
 	pool, err := pgxpool.NewWithConfig(context.Background(), config)
 	if err != nil {
 		return nil, fmt.Errorf("open database %s: %w", name, err)
@@ -87,11 +91,11 @@ type AuditEntry struct {
 	Details json.RawMessage `json:"details"`
 }
 
-const auditListSQL = `select id, at, actor, action, reason, details from outbox_audit order by id desc limit $1`
+const auditListSQL = `select id, at, actor, action, reason, details from outbox_audit where id > $1 order by id desc limit $2`
 
-// Audit returns the latest changes, newest first.
-func (d *Database) Audit(ctx context.Context, limit int) ([]AuditEntry, error) {
-	return collect[AuditEntry](ctx, d, "list the audit", auditListSQL, limit)
+// Audit returns the latest changes after the entry with the id after, newest first.
+func (d *Database) Audit(ctx context.Context, after int64, limit int) ([]AuditEntry, error) {
+	return collect[AuditEntry](ctx, d, "list the audit", auditListSQL, after, limit)
 }
 
 func collect[T any](ctx context.Context, d *Database, what, sql string, args ...any) ([]T, error) {

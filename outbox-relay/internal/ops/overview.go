@@ -83,23 +83,28 @@ func (d *Database) Pending(ctx context.Context, after int64, limit int) ([]RowSu
 // Row is all there is to know about one row.
 type Row struct {
 	RowSummary
-	Status        string          `json:"status"`
-	Headers       json.RawMessage `json:"headers"`
-	Payload       []byte          `json:"payload"`
-	ErrorCode     string          `json:"errorCode,omitzero"`
-	Error         string          `json:"error,omitzero"`
-	Attempts      int32           `json:"attempts,omitzero"`
-	StuckAt       *time.Time      `json:"stuckAt,omitzero"`
-	LastAttemptAt *time.Time      `json:"lastAttemptAt,omitzero"`
-	NextAttemptAt *time.Time      `json:"nextAttemptAt,omitzero"`
+	Status  string          `json:"status"`
+	Headers json.RawMessage `json:"headers"`
+	// Payload is the first 64 KiB of what may be much more; PayloadBytes says how much. Headers that are longer than that are
+	// a string with the beginning of them.
+	Payload       []byte     `json:"payload"`
+	PayloadBytes  int64      `json:"payloadBytes"`
+	ErrorCode     string     `json:"errorCode,omitzero"`
+	Error         string     `json:"error,omitzero"`
+	Attempts      int32      `json:"attempts,omitzero"`
+	StuckAt       *time.Time `json:"stuckAt,omitzero"`
+	LastAttemptAt *time.Time `json:"lastAttemptAt,omitzero"`
+	NextAttemptAt *time.Time `json:"nextAttemptAt,omitzero"`
 	// ParkedBehind counts the rows that wait for this one; WaitsFor is the row that this one waits for.
 	ParkedBehind int64  `json:"parkedBehind,omitzero"`
 	WaitsFor     *int64 `json:"waitsFor,omitzero"`
 }
 
 const rowSQL = `
-select o.id, o.event_id::text, o.topic, o.key, o.type, o.created_at, st.status, o.headers, o.payload,
-       coalesce(s.error_code, ''), coalesce(s.error, ''), coalesce(s.attempts, 0), s.stuck_at, s.last_attempt_at, s.next_attempt_at,
+select o.id, o.event_id::text, o.topic, o.key, o.type, o.created_at, st.status,
+       case when length(o.headers::text) <= 65536 then o.headers else to_jsonb(left(o.headers::text, 65536)) end,
+       substring(o.payload from 1 for 65536), octet_length(o.payload),
+       coalesce(s.error_code, ''), left(coalesce(s.error, ''), 65536), coalesce(s.attempts, 0), s.stuck_at, s.last_attempt_at, s.next_attempt_at,
        case when s.outbox_id is not null and not s.parked
             then (select count(*) from outbox_stuck p where p.key = s.key and p.parked) else 0 end,
        case when s.parked
@@ -112,7 +117,7 @@ select o.id, o.event_id::text, o.topic, o.key, o.type, o.created_at, st.status, 
 // Row returns one row, whatever has become of it.
 func (d *Database) Row(ctx context.Context, id int64) (Row, error) {
 	var r Row
-	err := d.pool.QueryRow(ctx, rowSQL, id).Scan(&r.ID, &r.EventID, &r.Topic, &r.Key, &r.Type, &r.CreatedAt, &r.Status, &r.Headers, &r.Payload,
+	err := d.pool.QueryRow(ctx, rowSQL, id).Scan(&r.ID, &r.EventID, &r.Topic, &r.Key, &r.Type, &r.CreatedAt, &r.Status, &r.Headers, &r.Payload, &r.PayloadBytes,
 		&r.ErrorCode, &r.Error, &r.Attempts, &r.StuckAt, &r.LastAttemptAt, &r.NextAttemptAt, &r.ParkedBehind, &r.WaitsFor)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return r, fmt.Errorf("outbox row %d of database %s: %w", id, d.Name, ErrNotFound)

@@ -14,8 +14,10 @@ import (
 // Plan is what a replay would do.
 type Plan struct {
 	Rows int64 `json:"rows"`
-	// Effects say, for each consumer whose inbox could be read, how many of the rows it knows.
+	// Effects say, for each consumer whose inbox could be read, how many of the rows it knows. Sampled is how many of
+	// the rows, the first ones, that was asked of, if not of all.
 	Effects []Effect `json:"effects"`
+	Sampled int64    `json:"sampled,omitzero"`
 	// Unreachable names databases whose inboxes could not be read.
 	Unreachable []string `json:"unreachable"`
 }
@@ -36,8 +38,12 @@ func (d *Database) PlanReplay(ctx context.Context, s source.Selection, topic *st
 	if err := s.Validate(); err != nil {
 		return plan, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
+	var err error
+	if plan.Rows, err = d.countSelected(ctx, s); err != nil || len(inboxes) == 0 {
+		return plan, err
+	}
 	counts := make([]inboxCount, len(inboxes))
-	last := int64(0)
+	last, asked := int64(0), int64(0)
 	for {
 		events, err := d.selectEvents(ctx, s, topic, last)
 		if err != nil {
@@ -46,8 +52,12 @@ func (d *Database) PlanReplay(ctx context.Context, s source.Selection, topic *st
 		for i, inbox := range inboxes {
 			counts[i].add(ctx, inbox, events)
 		}
-		plan.Rows += int64(len(events))
+		asked += int64(len(events))
 		if len(events) < planPage {
+			break
+		}
+		if asked >= planSample {
+			plan.Sampled = asked
 			break
 		}
 		last = events[len(events)-1].ID
@@ -62,7 +72,18 @@ func (d *Database) PlanReplay(ctx context.Context, s source.Selection, topic *st
 	return plan, nil
 }
 
-const planPage = 10_000
+const (
+	planPage   = 10_000
+	planSample = 100_000
+)
+
+func (d *Database) countSelected(ctx context.Context, s source.Selection) (rows int64, err error) {
+	where, args := s.Where(nil)
+	if err := d.pool.QueryRow(ctx, `select count(*) from outbox o where `+where, args...).Scan(&rows); err != nil {
+		return 0, fmt.Errorf("count rows to replay of database %s: %w", d.Name, err)
+	}
+	return rows, nil
+}
 
 // event is what an inbox can tell a row by.
 type event struct {
@@ -145,13 +166,13 @@ func (d *Database) highest(ctx context.Context) (id int64, err error) {
 }
 
 const (
-	jobsSQL = `select ` + jobColumns + ` from outbox_replay order by id desc limit $1`
+	jobsSQL = `select ` + jobColumns + ` from outbox_replay where id > $1 order by id desc limit $2`
 	jobSQL  = `select ` + jobColumns + ` from outbox_replay where id = $1`
 )
 
-// Jobs lists the latest replays, newest first.
-func (d *Database) Jobs(ctx context.Context, limit int) ([]Job, error) {
-	return collect[Job](ctx, d, "list replays", jobsSQL, limit)
+// Jobs lists the latest replays after the one with the id after, newest first.
+func (d *Database) Jobs(ctx context.Context, after int64, limit int) ([]Job, error) {
+	return collect[Job](ctx, d, "list replays", jobsSQL, after, limit)
 }
 
 // Job returns one replay.

@@ -49,7 +49,14 @@ const (
 update outbox_stuck set next_attempt_at = now()
  where outbox_id = $1 and not parked and discarded_at is null
 returning attempts`
-	retryAllSQL = `update outbox_stuck set next_attempt_at = now() where not parked and discarded_at is null`
+	retryAllSQL = `
+with due as (update outbox_stuck set next_attempt_at = now() where not parked and discarded_at is null returning 1)
+select count(*), now() from due`
+	// Of the rows that were stuck at that moment: those that were refused since, and those that were not tried yet.
+	retriedSQL = `
+select count(*) filter (where last_attempt_at > $1), count(*) filter (where last_attempt_at is null or last_attempt_at <= $1)
+  from outbox_stuck
+ where not parked and discarded_at is null and stuck_at <= $1`
 )
 
 // Retry has the relay try a stuck row now, and returns what comes of it.
@@ -67,17 +74,39 @@ func (d *Database) Retry(ctx context.Context, by By, id int64) (Outcome, error) 
 	return d.outcome(ctx, id, func(row Row) bool { return row.Status != "stuck" || row.Attempts > attempts })
 }
 
-// RetryAll has the relay try every stuck row now, and returns how many those are.
-func (d *Database) RetryAll(ctx context.Context, by By) (rows int64, err error) {
-	err = d.audited(ctx, by, "retry", func(tx pgx.Tx) (map[string]any, error) {
-		tag, err := tx.Exec(ctx, retryAllSQL)
-		if err != nil {
+// Retried is what was seen to become of all stuck rows.
+type Retried struct {
+	Rows int64 `json:"rows" doc:"How many rows were stuck, and were to be tried."`
+	// Waiting rows had not been tried when we stopped looking.
+	Published int64 `json:"published" doc:"Those that are stuck no more."`
+	Refused   int64 `json:"refused" doc:"Those that were refused again."`
+	Waiting   int64 `json:"waiting" doc:"Those that nothing was seen of yet."`
+}
+
+// RetryAll has the relay try every stuck row now, and returns what comes of it.
+func (d *Database) RetryAll(ctx context.Context, by By) (Retried, error) {
+	var r Retried
+	var asked time.Time
+	err := d.audited(ctx, by, "retry", func(tx pgx.Tx) (map[string]any, error) {
+		if err := tx.QueryRow(ctx, retryAllSQL).Scan(&r.Rows, &asked); err != nil {
 			return nil, fmt.Errorf("retry all stuck rows of database %s: %w", d.Name, err)
 		}
-		rows = tag.RowsAffected()
-		return map[string]any{"rows": rows}, notify(ctx, tx)
+		return map[string]any{"rows": r.Rows}, notify(ctx, tx)
 	})
-	return rows, err
+	if err != nil || r.Rows == 0 {
+		return r, err
+	}
+	r.Waiting = r.Rows
+	_, err = observe(ctx, d.Patience, func(ctx context.Context) (bool, error) {
+		err := d.pool.QueryRow(ctx, retriedSQL, asked).Scan(&r.Refused, &r.Waiting)
+		return err == nil && r.Waiting == 0, err
+	})
+	if err != nil {
+		return r, fmt.Errorf("see what became of the stuck rows of database %s: %w", d.Name, err)
+	}
+	r.Waiting = min(r.Waiting, r.Rows)
+	r.Published = max(0, r.Rows-r.Refused-r.Waiting)
+	return r, nil
 }
 
 const discardSQL = `
@@ -132,4 +161,25 @@ func (d *Database) outcome(ctx context.Context, id int64, settled func(Row) bool
 	default:
 		return Outcome{ID: id, Result: row.Status}, nil
 	}
+}
+
+const (
+	hasStuckSQL = `select count(*) = $2 from outbox_stuck where outbox_id = any($1::bigint[]) and not parked and discarded_at is null`
+	hasRowSQL   = `select exists (select from outbox where id = $1)`
+)
+
+// HasStuck says whether all of these rows are stuck here.
+func (d *Database) HasStuck(ctx context.Context, ids []int64) (has bool, err error) {
+	if err := d.pool.QueryRow(ctx, hasStuckSQL, ids, len(ids)).Scan(&has); err != nil {
+		return false, fmt.Errorf("look for stuck rows of database %s: %w", d.Name, err)
+	}
+	return has, nil
+}
+
+// HasRow says whether there is such a row.
+func (d *Database) HasRow(ctx context.Context, id int64) (has bool, err error) {
+	if err := d.pool.QueryRow(ctx, hasRowSQL, id).Scan(&has); err != nil {
+		return false, fmt.Errorf("look for outbox row %d of database %s: %w", id, d.Name, err)
+	}
+	return has, nil
 }

@@ -65,7 +65,7 @@ func TestDiscardLetsTheFollowersGo(t *testing.T) {
 	s.insert(t, "k1", "4")
 	require.Len(t, s.values(t, 4)["k1"], 4, "the key flows again")
 
-	audit, err := d.Audit(t.Context(), 10)
+	audit, err := d.Audit(t.Context(), 0, 10)
 	require.NoError(t, err)
 	require.Len(t, audit, 1, "what was refused is not recorded as done")
 	require.Equal(t, "discard", audit[0].Action)

@@ -29,6 +29,10 @@ func (s Selection) Validate() error {
 	return nil
 }
 
+// By time a selection is found by the ids that were handed out then, not by reading all rows. Transactions that insert at once
+// may be this far from the order of their ids.
+const clockSlack = "interval '1 minute'"
+
 // Where returns the condition for rows o of the outbox that are published and selected, as SQL whose arguments begin
 // with args. Only what is set is in it, so that the planner can choose the index.
 func (s Selection) Where(args []any) (string, []any) {
@@ -47,13 +51,16 @@ func (s Selection) Where(args []any) (string, []any) {
 		add("o.key = $%d", *s.Key)
 	}
 	if s.Since != nil {
+		add("o.id >= outbox_id_at($%d::timestamptz - "+clockSlack+")", *s.Since)
 		add("o.created_at >= $%d", *s.Since)
 	}
 	if s.Until != nil {
+		add("o.id < outbox_id_at($%d::timestamptz + "+clockSlack+")", *s.Until)
 		add("o.created_at < $%d", *s.Until)
 	}
 	conditions = append(conditions,
-		"(select published from outbox_cursor) @> o.id",
+		"(select published + '{}'::int8multirange from outbox_cursor) @> o.id",
+		"not exists (select from outbox_closed z where z.ids @> o.id)",
 		"not exists (select from outbox_stuck s where s.outbox_id = o.id)")
 	return strings.Join(conditions, "\n   and "), args
 }

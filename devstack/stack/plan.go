@@ -45,6 +45,7 @@ type plan struct {
 	external          bool   // Postgres is not ours
 	token             string // for changes over HTTP
 	brokers           string
+	ordersAddr        string
 	inventoryAddr     string
 	relayAddr         string
 }
@@ -68,7 +69,7 @@ func (s *Stack) plan(ctx context.Context, bin string) (*plan, error) {
 		return nil, err
 	}
 
-	p := &plan{databaseURL: databaseURL, external: externalPostgres, brokers: externalBrokers, inventoryAddr: loopback.Addr(ports[Inventory]), relayAddr: loopback.Addr(ports[Relay])}
+	p := &plan{databaseURL: databaseURL, external: externalPostgres, brokers: externalBrokers, ordersAddr: loopback.Addr(ports[Orders]), inventoryAddr: loopback.Addr(ports[Inventory]), relayAddr: loopback.Addr(ports[Relay])}
 	p.token = rand.Text()
 	postgresUnit := &unit{name: Postgres, notOurs: true}
 	if externalPostgres {
@@ -189,6 +190,7 @@ func (s *Stack) service(bin, name, addr string, p *plan) *unit {
 	env = append(env, p.adminTokens(name)...)
 	if name == Orchestrator {
 		env = append(env, "EXPLAIN_RELAY_URL=http://"+p.relayAddr,
+			"EXPLAIN_SERVICES="+Orders+"=http://"+p.ordersAddr+","+Inventory+"=http://"+p.inventoryAddr,
 			"EXPLAIN_DATABASES="+Orders+"="+p.databases[Orders]+","+Inventory+"="+p.databases[Inventory])
 	}
 	env = append(env, s.cfg.Env[name]...)

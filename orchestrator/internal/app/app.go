@@ -98,6 +98,10 @@ func (a *App) serve(ctx context.Context, c Config, store *postgres.Store, reg *p
 	if a.sources, err = explain.ParseSources(ctx, c.ExplainDatabases); err != nil {
 		return fmt.Errorf("EXPLAIN_DATABASES: %w", err)
 	}
+	urls, err := explain.ParseURLs(c.ServiceURLs)
+	if err != nil {
+		return fmt.Errorf("EXPLAIN_SERVICES: %w", err)
+	}
 	a.server, err = httpserver.New(c.HTTP, httpserver.Options{
 		Title: "Waybill orchestrator", Version: "1.0.0", Log: a.log, Metrics: reg,
 		Checks: []httpserver.Check{
@@ -112,7 +116,7 @@ func (a *App) serve(ctx context.Context, c Config, store *postgres.Store, reg *p
 	a.closeStreams = func() { close(closing) }
 	api := &httpapi.API{
 		Store: store, Registry: store.Registry, Log: a.log, Tokens: tokens, Closing: closing,
-		Explainer: &explain.Explainer{Store: store, Sources: a.sources, Broker: a.consumer.Check, RelayURL: c.RelayURL},
+		Explainer: &explain.Explainer{Store: store, Sources: a.sources, Broker: a.consumer.Check, RelayURL: c.RelayURL, ServiceURLs: urls},
 	}
 	api.Register(a.server.API)
 	return nil

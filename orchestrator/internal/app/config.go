@@ -31,6 +31,8 @@ type Config struct {
 	ExplainDatabases []string `env:"EXPLAIN_DATABASES" secret:"true"`
 	// RelayURL is where outbox-relay answers /readyz, for explain.
 	RelayURL string `env:"EXPLAIN_RELAY_URL"`
+	// ServiceURLs are name=URL pairs of where the other services answer /readyz, for explain.
+	ServiceURLs []string `env:"EXPLAIN_SERVICES"`
 	// AdminTokens are name=token pairs of those who may intervene; none: nobody may.
 	AdminTokens []string `env:"ORCHESTRATOR_ADMIN_TOKENS" secret:"true"`
 }

@@ -5,11 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/google/uuid"
@@ -34,6 +37,8 @@ type Explainer struct {
 	Broker func(context.Context) error
 	// RelayURL is where the relay answers /readyz; empty: it is not asked.
 	RelayURL string
+	// ServiceURLs are where the other services answer /readyz, by the names of their databases.
+	ServiceURLs map[string]string
 }
 
 // each bounds how long one source may take, so that one that is away does not
@@ -58,9 +63,34 @@ func (x *Explainer) Explain(ctx context.Context, id string, now time.Time) (Expl
 		known = known || len(f.Sent)+len(f.Facts) > 0
 	}
 	if !known {
-		return Explanation{}, postgres.ErrNotFound
+		return Explanation{}, unknown(story)
 	}
 	return Diagnose(story), nil
+}
+
+// Unknown says that nobody who could be asked knows of an order: not only that it has no saga.
+type Unknown struct{ Asked, Dark []string }
+
+func (u *Unknown) Error() string {
+	text := "nothing is known of it: no saga, no order and no message in " + strings.Join(u.Asked, ", ")
+	if len(u.Dark) > 0 {
+		text += "; " + strings.Join(u.Dark, ", ") + " could not be asked"
+	}
+	return text
+}
+
+func (*Unknown) Unwrap() error { return postgres.ErrNotFound }
+
+func unknown(s Story) error {
+	u := &Unknown{}
+	for _, f := range s.Sources {
+		if f.Err != nil {
+			u.Dark = append(u.Dark, f.Name)
+		} else {
+			u.Asked = append(u.Asked, f.Name)
+		}
+	}
+	return u
 }
 
 // ask asks everybody at once, first for what was sent, and then who handled it.
@@ -73,6 +103,7 @@ func (x *Explainer) ask(ctx context.Context, story *Story) {
 	}
 	wg.Go(func() { story.Broker = x.broker(ctx) })
 	wg.Go(func() { story.Relay = x.relay(ctx) })
+	wg.Go(func() { story.Services = x.services(ctx) })
 	wg.Wait()
 	var ids []uuid.UUID
 	for _, f := range story.Sources {
@@ -93,7 +124,21 @@ select s.id, s.event_id, s.topic, s.type, s.created_at, s.status,
        coalesce(s.error, '') as error, coalesce(s.attempts, 0) as attempts, s.stuck_at, s.next_attempt_at as next_attempt,
        coalesce(o.headers ->> $2, o.headers ->> 'waybill-in-reply-to') as cause, coalesce(o.headers ->> 'waybill-dlq-reason', '') as why
 from outbox_status s join outbox o using (id)
-where s.key = $1 order by s.id limit 200`
+where s.key = $1 order by s.id desc limit $3`
+
+// sentLimit bounds the messages of one order that are looked at: the newest.
+const sentLimit = 200
+
+// Sessions of the service that wait for a lock, and who holds it. It sees of others' sessions what its role may.
+const blockedSQL = `
+select a.application_name as waiter, clock_timestamp() - a.query_start as waits, b.pid as holder,
+       coalesce(b.application_name, '') as app, coalesce(b.usename, '?') as user, coalesce(b.state, 'in a state that this role may not see') as state,
+       coalesce(clock_timestamp() - b.xact_start, interval '0') as transaction
+  from pg_stat_activity a
+ cross join lateral unnest(pg_blocking_pids(a.pid)) as holding (pid)
+  join pg_stat_activity b on b.pid = holding.pid
+ where a.datname = current_database() and a.wait_event_type = 'Lock' and a.query_start < clock_timestamp() - interval '500 ms'
+ order by a.query_start limit 5`
 
 const relaySQL = `select paused, leader from outbox_cursor`
 
@@ -111,13 +156,14 @@ func (s Source) sent(ctx context.Context, key string) (f Found) {
 	defer cancel()
 	f.Name = s.Name
 	err := pgx.BeginTxFunc(ctx, s.Pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, sentSQL, key, headerCause)
+		rows, err := tx.Query(ctx, sentSQL, key, headerCause, sentLimit)
 		if err != nil {
 			return err
 		}
 		if f.Sent, err = pgx.CollectRows(rows, scanSent); err != nil {
 			return err
 		}
+		slices.Reverse(f.Sent)
 		if err := tx.QueryRow(ctx, relaySQL).Scan(&f.Relay.Paused, &f.Relay.Leader); err != nil {
 			return err
 		}
@@ -126,7 +172,12 @@ func (s Source) sent(ctx context.Context, key string) (f Found) {
 				return err
 			}
 		}
-		f.Facts, err = facts(ctx, tx, key)
+		if f.Facts, err = facts(ctx, tx, key); err != nil {
+			return err
+		}
+		if rows, err = tx.Query(ctx, blockedSQL); err == nil {
+			f.Blocked, err = pgx.CollectRows(rows, pgx.RowToStructByName[Blocked])
+		}
 		return err
 	})
 	if err != nil {
@@ -228,26 +279,85 @@ func (x *Explainer) relay(ctx context.Context) map[string]string {
 		}
 		return trouble
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(x.RelayURL, "/")+"/readyz", nil)
+	ready, err := askReady(ctx, x.RelayURL)
 	if err != nil {
-		return everywhere("the relay's address is not one")
+		return everywhere("outbox-relay " + err.Error())
 	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return everywhere("outbox-relay does not answer")
-	}
-	defer response.Body.Close()
-	var ready struct{ Checks map[string]string }
-	if err := json.NewDecoder(response.Body).Decode(&ready); err != nil {
-		return everywhere("outbox-relay does not answer as expected")
-	}
-	for check, what := range ready.Checks {
+	for check, what := range ready {
 		name := check[strings.LastIndexByte(check, ' ')+1:]
 		if what != "ok" {
 			trouble[name] = what
 		}
 	}
 	return trouble
+}
+
+// askReady returns what a process says of the things it relies on, whether it calls itself ready or not. The error
+// says in words what is wrong with it.
+func askReady(ctx context.Context, url string) (map[string]string, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(url, "/")+"/readyz", nil)
+	if err != nil {
+		return nil, errors.New("is at an address that is none")
+	}
+	response, err := http.DefaultClient.Do(request)
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return nil, errors.New("does not run: nothing listens at " + url)
+	case err != nil:
+		return nil, errors.New("does not answer at " + url + ": it is frozen, overloaded, or cut off")
+	}
+	defer response.Body.Close()
+	var ready struct{ Checks map[string]string }
+	if err := json.NewDecoder(io.LimitReader(response.Body, 1<<20)).Decode(&ready); err != nil {
+		return nil, errors.New("does not answer as expected at " + url)
+	}
+	return ready.Checks, nil
+}
+
+// services asks the other services how they are.
+func (x *Explainer) services(ctx context.Context) map[string]Service {
+	ctx, cancel := context.WithTimeout(ctx, each)
+	defer cancel()
+	var (
+		mu  sync.Mutex
+		all = make(map[string]Service, len(x.ServiceURLs))
+		wg  sync.WaitGroup
+	)
+	for name, url := range x.ServiceURLs {
+		wg.Go(func() {
+			s := Service{URL: strings.TrimSuffix(url, "/")}
+			checks, err := askReady(ctx, url)
+			if err != nil {
+				s.Problem = err.Error()
+			}
+			for _, check := range slices.Sorted(maps.Keys(checks)) {
+				if what := checks[check]; what != "ok" {
+					s.Problem = strings.TrimPrefix(s.Problem+"; "+check+": "+what, "; ")
+				}
+			}
+			if err == nil && s.Problem != "" {
+				s.Problem = "says " + s.Problem
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			all[name] = s
+		})
+	}
+	wg.Wait()
+	return all
+}
+
+// ParseURLs reads name=URL pairs of services.
+func ParseURLs(pairs []string) (map[string]string, error) {
+	urls := make(map[string]string, len(pairs))
+	for i, pair := range pairs {
+		name, url, ok := strings.Cut(strings.TrimSpace(pair), "=")
+		if !ok || name == "" || !strings.HasPrefix(url, "http://") && !strings.HasPrefix(url, "https://") {
+			return nil, fmt.Errorf("pair %d must be name=URL, such as inventory=http://inventory:8081", i+1)
+		}
+		urls[name] = url
+	}
+	return urls, nil
 }
 
 // ParseSources opens a pool for each name=URL pair. Pools connect when they

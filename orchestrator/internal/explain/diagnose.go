@@ -3,11 +3,8 @@ package explain
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
-
-	"github.com/google/uuid"
 
 	"waybill/chassis/shell"
 	"waybill/orchestrator/saga"
@@ -16,8 +13,11 @@ import (
 // Own is the name of the orchestrator's own database among the sources.
 const Own = "orchestrator"
 
-// NotStarted is the state of an order that has no saga yet.
-const NotStarted = "NOT_STARTED"
+// The states of an order without a saga: it has none yet, or none any more.
+const (
+	NotStarted = "NOT_STARTED"
+	NotKept    = "NOT_KEPT"
+)
 
 // Diagnose turns what was found into an answer. It is pure.
 func Diagnose(s Story) Explanation {
@@ -30,6 +30,8 @@ func Diagnose(s Story) Explanation {
 		e.Sources = append(e.Sources, state)
 	}
 	switch {
+	case s.Saga == nil && s.became() != "":
+		s.notKept(&e)
 	case s.Saga == nil:
 		s.notStarted(&e)
 	case s.Saga.Phase == saga.Parked:
@@ -38,7 +40,53 @@ func Diagnose(s Story) Explanation {
 		s.running(&e)
 	}
 	s.deadLetters(&e)
+	e.Obstacles, e.Advice = distinct(e.Obstacles), distinct(e.Advice)
 	return e
+}
+
+// distinct drops what is said already: two commands that wait for one relay wait for one reason.
+func distinct(lines []string) []string {
+	var kept []string
+	for _, line := range lines {
+		if !slices.Contains(kept, line) {
+			kept = append(kept, line)
+		}
+	}
+	return kept
+}
+
+// became is what the order's own service says became of it; empty while it is open, or where nobody knows.
+func (s Story) became() string {
+	for _, f := range s.Sources {
+		for _, fact := range f.Facts {
+			if f.Name == s.keeper() && fact.Kind == became {
+				return fact.What
+			}
+		}
+	}
+	return ""
+}
+
+// open reports whether the order's own service says that it has not ended.
+func (s Story) open() bool {
+	return s.keeper() != "" && s.became() == ""
+}
+
+// keeper is the source that has the order itself.
+func (s Story) keeper() string {
+	for _, f := range s.Sources {
+		if slices.ContainsFunc(f.Facts, func(fact Fact) bool { return fact.Kind == accepted }) {
+			return f.Name
+		}
+	}
+	return ""
+}
+
+// notKept explains an order that was decided and whose saga is gone: sagas are kept for SAGA_RETENTION.
+func (s Story) notKept(e *Explanation) {
+	e.State = NotKept
+	e.Summary = "No saga is kept for it any more, or none was ever needed: the " + s.became() + "."
+	e.Next = []string{"Nothing: it has ended."}
 }
 
 // notStarted explains an order whose first message has not reached the orchestrator.
@@ -49,11 +97,12 @@ func (s Story) notStarted(e *Explanation) {
 		if f.Name == Own || len(f.Sent) == 0 {
 			continue
 		}
-		first := f.Sent[0]
-		e.Obstacles = append(e.Obstacles, s.whereIs(f, first, Own, e))
+		e.Obstacles = append(e.Obstacles, s.whereIs(f, f.Sent[0], Own, e))
+		e.Next = []string{fmt.Sprintf("The saga begins as soon as the orchestrator handles %s.", f.Sent[0].Type)}
 	}
 	if len(e.Obstacles) == 0 {
 		e.Obstacles = []string{"No source that could be asked has sent anything for it."}
+		e.Next = []string{"Nothing, until the message that starts the saga comes."}
 	}
 }
 
@@ -79,9 +128,14 @@ func (s Story) running(e *Explanation) {
 		if st.Reason != "" {
 			e.Summary = fmt.Sprintf("%s, %s after it began: %s.", e.State, round(st.EndedAt.Sub(st.StartedAt)), st.Reason)
 		}
+		s.ended(e)
 		return
 	}
 	e.Waits = def.Waits(st)
+	if st.Phase == saga.AwaitingStart {
+		s.awaitingStart(e)
+		return
+	}
 	var parts []string
 	if st.Phase != saga.Running {
 		parts = append(parts, fmt.Sprintf("Is being undone (%s).", st.Reason))
@@ -96,6 +150,36 @@ func (s Story) running(e *Explanation) {
 		e.advise("if it was settled by hand", "orchestrator", "saga", "force", "--reason=settled by hand", "--", s.ID, cancelled)
 	}
 	e.Summary = strings.Join(parts, " ")
+}
+
+// awaitingStart explains a saga that was cancelled before the message that starts it came.
+func (s Story) awaitingStart(e *Explanation) {
+	e.Summary = fmt.Sprintf("A cancellation came before the message that starts the saga, %s ago.", ago(s.Now, s.Saga.StartedAt))
+	e.Next = []string{"It is undone as soon as that message comes; at " + clock(s.Saga.StartBy) + " it is taken for none, and the cancellation is refused."}
+	for _, f := range s.Sources {
+		if f.Name != Own && len(f.Sent) > 0 {
+			e.Obstacles = append(e.Obstacles, s.whereIs(f, f.Sent[0], Own, e))
+		}
+	}
+}
+
+// ended explains an order that is still open although its saga has ended: an operator has forced the saga, and the
+// last word to the order is under way, or in trouble.
+func (s Story) ended(e *Explanation) {
+	if !s.open() || s.Saga.Phase == saga.NotStarted {
+		return
+	}
+	own, _ := s.found(Own)
+	e.Summary += " The order is still open."
+	for _, m := range slices.Backward(own.Sent) {
+		if to := s.addressee(m.Topic); to != "" && to == s.keeper() && !isDeadLetter(m) {
+			e.Obstacles = append(e.Obstacles, "The order has ended for the saga, not for Orders. "+s.whereIs(own, m, "", e))
+			e.advise("sends the order its last word again", "outbox-relay", "replay", "--database="+Own, "--key="+s.ID, "--yes")
+			return
+		}
+	}
+	e.Obstacles = append(e.Obstacles, "The saga has ended without a word to the order: nothing will end it.")
+	e.advise("names the command that ends it", "make", "audit")
 }
 
 // advise proposes a command that people paste into a shell. An id or a name that cannot be shown
@@ -114,8 +198,11 @@ func (e *Explanation) advise(when string, words ...string) {
 // waiting describes a wait.
 func (s Story) waiting(w saga.Wait) string {
 	attempt := fmt.Sprintf("attempt %d", w.Attempt)
-	if w.Attempts > 0 {
+	switch {
+	case w.Attempts > 0 && w.Attempt <= w.Attempts:
 		attempt += fmt.Sprintf(" of %d", w.Attempts)
+	case w.Attempts > 0:
+		attempt += fmt.Sprintf(", its %d are used up", w.Attempts)
 	}
 	verb := "step " + w.Step
 	if w.Undo {
@@ -143,6 +230,8 @@ func next(now time.Time, w saga.Wait, phase saga.Phase, def *saga.Definition) st
 	}
 	_, cancelled := def.Ends()
 	switch {
+	case w.Stuck, w.Undo && w.Attempt > w.Attempts:
+		return fmt.Sprintf("%s%s is sent again (attempt %d; a person should look).", at, w.Command, w.Attempt+1)
 	case w.Undo && w.Attempt >= w.Attempts:
 		return at + w.Command + " is sent again and the saga shows as " + string(saga.CompensationStuck) + "."
 	case w.Undo:
@@ -155,132 +244,6 @@ func next(now time.Time, w saga.Wait, phase saga.Phase, def *saga.Definition) st
 		return at + "the step is given up and the saga is undone: it will end " + cancelled + "."
 	default:
 		return fmt.Sprintf("%s%s is sent again (attempt %d of %d).", at, w.Command, w.Attempt+1, w.Attempts)
-	}
-}
-
-// obstacle follows the last command of a wait through outbox, broker and
-// inbox, and then its reply the same way back.
-func (s Story) obstacle(w saga.Wait, e *Explanation) string {
-	own, _ := s.found(Own)
-	i := slices.IndexFunc(own.Sent, func(m Sent) bool { return m.EventID == w.CommandID })
-	if i < 0 {
-		return fmt.Sprintf("Command %s is not in the orchestrator's outbox any more: it was published and has expired there.", w.Command)
-	}
-	return s.whereIs(own, own.Sent[i], "", e)
-}
-
-// whereIs says how far a message of source f has come. Consumer is the source
-// that should handle it; empty if that is not known.
-func (s Story) whereIs(f Found, m Sent, consumer string, e *Explanation) string {
-	what := fmt.Sprintf("%s is outbox row %d of %s", m.Type, m.ID, f.Name)
-	switch m.Status {
-	case "stuck":
-		id := strconv.FormatInt(m.ID, 10)
-		e.advise("", "outbox-relay", "stuck", "show", "--database="+f.Name, id)
-		e.advise("", "outbox-relay", "stuck", "retry", "--database="+f.Name, id)
-		return fmt.Sprintf("%s, refused by the broker since %s (%d attempts): %s.", what, agoPtr(s.Now, m.StuckAt), m.Attempts, m.Error)
-	case "parked":
-		e.advise("", "outbox-relay", "stuck", "list", "--database="+f.Name)
-		return what + ", parked behind an earlier message of this key that the broker refuses."
-	case "pending":
-		return fmt.Sprintf("%s, not published since %s: %s", what, ago(s.Now, m.CreatedAt), s.unpublished(f, e))
-	}
-	h, by, handled := s.handledBy(m.EventID, f.Name)
-	if !handled {
-		return what + ", published, " + s.unhandled(m, consumer)
-	}
-	// Handled: then its answer is on the way, if the source can be asked.
-	answer, in, ok := s.answer(m.EventID, f.Name)
-	if !ok {
-		return fmt.Sprintf("%s, handled by %s at %s (%s/%d offset %d), which has sent no answer.",
-			what, h.Consumer, clock(h.At), h.Topic, h.Partition, h.Offset)
-	}
-	if _, _, done := s.handledBy(answer.EventID, in.Name); done {
-		return fmt.Sprintf("%s, answered with %s, which the orchestrator has handled.", what, answer.Type)
-	}
-	return fmt.Sprintf("%s, handled by %s. Its answer: %s", what, by, s.whereIs(in, answer, Own, e))
-}
-
-// unpublished says why the relay has not got to a row.
-func (s Story) unpublished(f Found, e *Explanation) string {
-	switch {
-	case f.Relay.Paused:
-		e.advise("", "outbox-relay", "resume", "--database="+f.Name)
-		return "the relay of " + f.Name + " is paused."
-	case s.Relay[f.Name] != "":
-		return s.Relay[f.Name] + "."
-	case s.Broker != "":
-		return s.Broker + "."
-	case f.Relay.Leader == "":
-		return "no relay has taken on " + f.Name + "; see whether outbox-relay runs."
-	case f.Relay.Ahead > 0:
-		return fmt.Sprintf("%d rows are ahead of it.", f.Relay.Ahead)
-	default:
-		return "the relay has not come to it yet; see whether outbox-relay runs."
-	}
-}
-
-// unhandled says what is known of a published message that no inbox has.
-func (s Story) unhandled(m Sent, consumer string) string {
-	if f, ok := s.found(consumer); consumer != "" && (ok || f.Name != "") {
-		if ok {
-			return "not handled by " + consumer + " yet: it is behind, or away."
-		}
-		return "and whether " + consumer + " has handled it is not known: its database cannot be asked."
-	}
-	var dark []string
-	for _, f := range s.Sources {
-		if f.Err != nil {
-			dark = append(dark, f.Name)
-		}
-	}
-	if len(dark) > 0 {
-		return "and in no inbox that could be asked; " + strings.Join(dark, " and ") + " could not be."
-	}
-	if len(s.Sources) == 1 {
-		return "and no other database is known here: set EXPLAIN_DATABASES to see whether it was handled."
-	}
-	return "not handled yet: whoever consumes " + m.Topic + " is behind, or away."
-}
-
-// handledBy finds the inbox row of a message outside of the database it came from.
-func (s Story) handledBy(id uuid.UUID, except string) (Handled, string, bool) {
-	for _, f := range s.Sources {
-		if f.Name == except {
-			continue
-		}
-		for _, h := range f.Handled {
-			if h.EventID == id {
-				return h, f.Name, true
-			}
-		}
-	}
-	return Handled{}, "", false
-}
-
-// answer finds the latest message that names id as its cause.
-func (s Story) answer(id uuid.UUID, except string) (Sent, Found, bool) {
-	for _, f := range s.Sources {
-		if f.Name == except {
-			continue
-		}
-		for _, m := range slices.Backward(f.Sent) {
-			if m.Cause != nil && *m.Cause == id {
-				return m, f, true
-			}
-		}
-	}
-	return Sent{}, Found{}, false
-}
-
-// deadLetters points at messages of this order that a consumer could not use.
-func (s Story) deadLetters(e *Explanation) {
-	for _, f := range s.Sources {
-		for _, m := range f.Sent {
-			if strings.HasSuffix(m.Topic, ".dlq") {
-				e.Obstacles = append(e.Obstacles, fmt.Sprintf("%s could not use a %s and set it aside in %s: %s.", f.Name, m.Type, m.Topic, m.Why))
-			}
-		}
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"waybill/devstack/commandline"
 	"waybill/orchestrator/internal/explain"
 	"waybill/orchestrator/internal/postgres"
 	"waybill/orchestrator/ordersaga"
@@ -49,6 +50,7 @@ func TestWhatStandsInTheWayIsNamed(t *testing.T) {
 	t.Parallel()
 	now := began.Add(10 * time.Second)
 	reply := uuid.New()
+	programs := commandline.New(t)
 	for name, c := range map[string]struct {
 		change func(s *explain.Story, command uuid.UUID)
 		want   []string
@@ -74,10 +76,10 @@ func TestWhatStandsInTheWayIsNamed(t *testing.T) {
 		"no other source":           {func(*explain.Story, uuid.UUID) {}, []string{"published", "set EXPLAIN_DATABASES"}},
 		"source unreachable": {func(s *explain.Story, _ uuid.UUID) {
 			s.Sources = append(s.Sources, inventory(explain.Found{Err: errors.New("does not answer")}))
-		}, []string{"in no inbox that could be asked; inventory could not be"}},
+		}, []string{"whether inventory has handled it is not known: its database cannot be asked"}},
 		"participant behind": {func(s *explain.Story, _ uuid.UUID) {
 			s.Sources = append(s.Sources, inventory(explain.Found{}))
-		}, []string{"published, not handled yet: whoever consumes inventory.commands.v1 is behind, or away"}},
+		}, []string{"published, not handled by inventory yet: it is behind, or unavailable"}},
 		"handled without an answer": {func(s *explain.Story, command uuid.UUID) {
 			s.Sources = append(s.Sources, inventory(explain.Found{Handled: []explain.Handled{{EventID: command, Consumer: "inventory-service", Topic: "inventory.commands.v1", Offset: 7, At: now}}}))
 		}, []string{"handled by inventory-service at 10:03:10", "sent no answer"}},
@@ -98,7 +100,30 @@ func TestWhatStandsInTheWayIsNamed(t *testing.T) {
 			s.Sources = append(s.Sources, inventory(explain.Found{
 				Sent: []explain.Sent{{OutboxRow: postgres.OutboxRow{ID: 9, EventID: command, Type: "ReserveInventory", Topic: "inventory.commands.v1.dlq", Status: "published"}, Why: "quantity: must be from 1 to 1000000"}},
 			}))
-		}, []string{"inventory could not use a ReserveInventory and set it aside in inventory.commands.v1.dlq: quantity: must be"}},
+		}, []string{
+			"ReserveInventory is outbox row 812 of orchestrator, and inventory could not use it: it is set aside in inventory.commands.v1.dlq: quantity: must be",
+			"outbox-relay replay --database=inventory --from-id=9 --to-id=9 --topic=inventory.commands.v1 --yes",
+		}},
+		"dead reply": {func(s *explain.Story, command uuid.UUID) {
+			s.Sources[0].Sent = append(s.Sources[0].Sent, explain.Sent{OutboxRow: postgres.OutboxRow{ID: 813, EventID: reply, Type: "InventoryReserved", Topic: "inventory.v1.dlq", Status: "published"}, Why: "decode message"})
+			s.Sources = append(s.Sources, inventory(explain.Found{
+				Handled: []explain.Handled{{EventID: command, At: now}},
+				Sent:    []explain.Sent{{OutboxRow: postgres.OutboxRow{ID: 9, EventID: reply, Type: "InventoryReserved", Topic: "inventory.v1", Status: "published", CreatedAt: now}, Cause: &command}},
+			}))
+		}, []string{"orchestrator could not use it: it is set aside in inventory.v1.dlq: decode message. It comes again when the command is sent again", "orchestrator saga retry"}},
+		"a locked row": {func(s *explain.Story, _ uuid.UUID) {
+			s.Sources = append(s.Sources, inventory(explain.Found{Blocked: []explain.Blocked{{
+				Waiter: "inventory", Waits: 25 * time.Second, Holder: 4711, App: "psql", User: "bob", State: "idle in transaction", Transaction: 30 * time.Second,
+			}}}))
+		}, []string{"inventory waits since 25s for a lock that session 4711 holds (psql of user bob, idle in transaction, its transaction open since 30s)", "pg_terminate_backend(4711)"}},
+		"a stopped consumer": {func(s *explain.Story, _ uuid.UUID) {
+			s.Sources = append(s.Sources, inventory(explain.Found{}))
+			s.Services = map[string]explain.Service{"inventory": {URL: "http://127.0.0.1:8081", Problem: "does not run: nothing listens at http://127.0.0.1:8081"}}
+		}, []string{"not handled by inventory yet: inventory does not run: nothing listens at http://127.0.0.1:8081", "curl -sm2 http://127.0.0.1:8081/readyz"}},
+		"a consumer that is up": {func(s *explain.Story, _ uuid.UUID) {
+			s.Sources = append(s.Sources, inventory(explain.Found{}))
+			s.Services = map[string]explain.Service{"inventory": {URL: "http://127.0.0.1:8081"}}
+		}, []string{"inventory is up and says that it is well; it is behind, or its handler hangs"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -107,7 +132,9 @@ func TestWhatStandsInTheWayIsNamed(t *testing.T) {
 			e := explain.Diagnose(s)
 			require.Contains(t, e.Summary, "Waits for InventoryReserved or InventoryRejected since 41s (step reserve, attempt 1 of 4, until 10:0")
 			require.Contains(t, e.Next[0], "ReserveInventory is sent again (attempt 2 of 4)")
+			require.Len(t, e.Obstacles, 1, "one wait, one reason: %q", e.Obstacles)
 			text := strings.Join(append(e.Obstacles, e.Advice...), "\n")
+			programs.Require(t, e.Advice...)
 			for _, want := range c.want {
 				require.Contains(t, text, want)
 			}
@@ -126,6 +153,7 @@ func TestAnOrderWhoseStartIsOnItsWayIsExplained(t *testing.T) {
 	e := explain.Diagnose(s)
 	require.Equal(t, explain.NotStarted, e.State)
 	require.Contains(t, e.Obstacles[0], "OrderCreated is outbox row 1 of orders, not published since 41s: the broker does not answer the orchestrator")
+	require.Equal(t, []string{"The saga begins as soon as the orchestrator handles OrderCreated."}, e.Next)
 }
 
 func TestWhatHappensNextIsSaidForEachWait(t *testing.T) {
@@ -150,4 +178,76 @@ func TestAnEndedSagaSaysHowItEnded(t *testing.T) {
 	s, _ := waiting(t)
 	s.Saga.Phase, s.Saga.EndedAt, s.Saga.Reason = saga.Cancelled, began.Add(1500*time.Millisecond), "unknown sku"
 	require.Equal(t, "CANCELLED, 1.5s after it began: unknown sku.", explain.Diagnose(s).Summary)
+}
+
+func orders(status string, sent ...explain.Sent) explain.Found {
+	f := explain.Found{Name: "orders", Relay: explain.RelayState{Leader: "relay-1"}, Sent: sent, Facts: []explain.Fact{{At: began, Kind: "accepted", What: "order accepted over HTTP"}}}
+	if status != "PENDING" {
+		f.Facts = append(f.Facts, explain.Fact{At: began, Kind: "became", What: "order became " + status})
+	}
+	return f
+}
+
+// An operator has forced the saga, and the order hangs: the case in which people ask.
+func TestDiagnose_AForcedSagaWhoseOrderHangsSaysWhereTheLastWordIs(t *testing.T) {
+	t.Parallel()
+	s, _ := waiting(t)
+	def, _ := s.Registry.Definition("order", 1)
+	operator := saga.Operator{ID: uuid.New(), Actor: "me", Reason: "settled"}
+	d, err := def.Apply(*s.Saga, saga.Force{Operator: operator, End: "CANCELLED"}, s.Now)
+	require.NoError(t, err)
+	s.Saga = &d.State
+	s.Sources[0].Sent = append(s.Sources[0].Sent, explain.Sent{OutboxRow: postgres.OutboxRow{ID: 813, EventID: uuid.New(), Topic: "orders.commands.v1", Type: "CancelOrder", Status: "published", CreatedAt: began}})
+	s.Sources = append(s.Sources, orders("PENDING"))
+	e := explain.Diagnose(s)
+	require.Contains(t, e.Summary, "CANCELLED")
+	require.Contains(t, e.Summary, "The order is still open.")
+	require.Len(t, e.Obstacles, 1)
+	require.Contains(t, e.Obstacles[0], "CancelOrder is outbox row 813 of orchestrator, published, not handled by orders yet")
+	require.Contains(t, e.Advice[0], "outbox-relay replay --database=orchestrator --key=42 --yes")
+
+	s.Sources[1] = orders("CANCELLED")
+	require.Empty(t, explain.Diagnose(s).Obstacles, "an order that has ended hangs nowhere")
+
+	s.Saga, s.Sources[1] = nil, orders("CONFIRMED")
+	e = explain.Diagnose(s)
+	require.Equal(t, explain.NotKept, e.State)
+	require.Contains(t, e.Summary, "order became CONFIRMED")
+}
+
+func TestDiagnose_OneCauseIsSaidOnce(t *testing.T) {
+	t.Parallel()
+	s, _ := waiting(t)
+	def, _ := s.Registry.Definition("order", 1)
+	d, err := def.Apply(*s.Saga, saga.Message{ID: uuid.New(), Type: "OrderCancelRequested", Key: "42", Data: []byte(`{"orderId":42}`)}, s.Now)
+	require.NoError(t, err)
+	s.Saga = &d.State
+	for _, w := range def.Waits(d.State) {
+		s.Sources[0].Sent = append(s.Sources[0].Sent, explain.Sent{OutboxRow: postgres.OutboxRow{ID: 814, EventID: w.CommandID, Topic: "orders.commands.v1", Type: w.Command, Status: "pending", CreatedAt: began}})
+	}
+	s.Sources[0].Sent[0].Status, s.Sources[0].Relay.Paused = "pending", true
+	e := explain.Diagnose(s)
+	require.Len(t, e.Advice, 1, "%q", e.Advice)
+}
+
+func TestDiagnose_AttemptsBeyondTheirNumberAreNotCountedAgainstIt(t *testing.T) {
+	t.Parallel()
+	s, _ := waiting(t)
+	def, _ := s.Registry.Definition("order", 1)
+	for range 40 {
+		due, waits := s.Saga.Deadline()
+		if !waits {
+			break
+		}
+		d, err := def.Apply(*s.Saga, saga.Due{}, due)
+		require.NoError(t, err)
+		s.Saga, s.Now = &d.State, due
+	}
+	require.Equal(t, saga.CompensationStuck, s.Saga.Phase)
+	e := explain.Diagnose(s)
+	require.NotRegexp(t, `attempt (9|[1-9][0-9]) of 8`, e.Summary)
+	require.Contains(t, e.Summary, "its 8 are used up")
+	for _, next := range e.Next {
+		require.Contains(t, next, "a person should look")
+	}
 }

@@ -9,6 +9,7 @@
 package explain
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/google/uuid"
@@ -64,6 +65,32 @@ type Story struct {
 	// where nobody could be asked.
 	Broker string
 	Relay  map[string]string // by the name of the source that it relays
+	// Services is what the other services say of themselves, by name, where they could be asked.
+	Services map[string]Service
+}
+
+// Service is what a service says of itself.
+type Service struct {
+	URL     string
+	Problem string // empty: it is well
+}
+
+// Blocked is a session of a service that waits for a lock.
+type Blocked struct {
+	Waiter string // the service
+	Waits  time.Duration
+	// Holder is the session that holds the lock, and who that is.
+	Holder           int
+	App, User, State string
+	Transaction      time.Duration // how long its transaction has been open
+}
+
+func (b Blocked) holder() string {
+	who := b.App
+	if who == "" {
+		who = "a program without a name"
+	}
+	return fmt.Sprintf("%s of user %s, %s, its transaction open since %s", who, b.User, b.State, round(b.Transaction))
 }
 
 // Found is what one database knows.
@@ -74,6 +101,7 @@ type Found struct {
 	Handled []Handled
 	Facts   []Fact
 	Relay   RelayState
+	Blocked []Blocked
 }
 
 // Sent is a message in an outbox.
@@ -92,6 +120,12 @@ type Handled struct {
 	Offset    int64
 	At        time.Time
 }
+
+// The kinds of facts.
+const (
+	accepted = "accepted"
+	became   = "became"
+)
 
 // Fact is something that a service's own table says.
 type Fact struct {

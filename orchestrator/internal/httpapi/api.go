@@ -273,7 +273,10 @@ func (a *API) problem(err error) error {
 	if refused := refusal(err); refused != nil {
 		return refused
 	}
+	unknown, isUnknown := errors.AsType[*explain.Unknown](err)
 	switch {
+	case isUnknown:
+		return huma.Error404NotFound(unknown.Error())
 	case errors.Is(err, postgres.ErrNotFound):
 		return huma.Error404NotFound("there is no such saga")
 	case errors.Is(err, postgres.ErrSeveral):

@@ -63,6 +63,7 @@ func All() []Drill {
 		relayCrash, relayFailover,
 		serviceCrash, rollingRestart, inventorySilent,
 		postgresRestart, postgresDown,
+		restoreOrders, restoreInventory, restoreOrchestrator, failover,
 		slowNetwork, cutNetwork,
 		duplicates, reorder, poison,
 		diskFull, chaos,

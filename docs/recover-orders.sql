@@ -1,0 +1,33 @@
+-- For Orders' database after it was restored to an earlier moment: see "A database was restored" in runbook.md.
+-- Read by the orchestrator's database, it prints the statements for that of Orders, before Orders is started:
+--
+--   psql "$ORCHESTRATOR_DB" -At -f docs/recover-orders.sql | psql "$ORDERS_DB" -v ON_ERROR_STOP=1 --single-transaction
+--
+-- Every saga whose order is not there gives it back, as PENDING, with the event that the saga began with; the note of an
+-- order is in no message, and is lost. What the saga has commanded since is in Kafka, and Orders reads it again. Then ids
+-- begin above every order that a saga knows, and above some that never got as far as having one. Run twice it changes
+-- nothing more.
+with lost as (
+    select s.id::bigint as id, s.data, s.started_at, t.cause_id
+      from sagas s
+      join saga_transitions t on t.saga_id = s.id and t.cause_type = 'OrderCreated' and t.kind = 'started'
+     where s.definition = 'order' and s.id ~ '^[1-9][0-9]{0,17}$' and s.data ? 'userId'
+)
+select statement
+  from (
+    select id, format(
+        'with added as (insert into orders (id, user_id, sku, quantity, created_at, updated_at) overriding system value '
+        'values (%s, %L, %L, %s, %L, %L) on conflict do nothing returning 1) '
+        'insert into outbox (event_id, topic, key, type, payload) '
+        'select %L, ''orders.v1'', %L, ''OrderCreated'', convert_to(%L, ''UTF8'') from added;',
+        id, data ->> 'userId', data ->> 'sku', data ->> 'quantity', started_at, started_at, cause_id, id::text,
+        format('{"eventId":"%s","type":"OrderCreated","time":"%s","orderId":%s,"userId":%s,"sku":%s,"quantity":%s}',
+            cause_id, to_char(started_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), id,
+            to_json(data ->> 'userId'), to_json(data ->> 'sku'), data ->> 'quantity')) as statement
+      from lost
+    union all
+    select max(id) + 1, format('select setval(''orders_id_seq'', greatest((select last_value from orders_id_seq), %s));', max(id) + 1000)
+      from lost
+    having count(*) > 0
+  ) as statements
+ order by id;

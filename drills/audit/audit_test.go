@@ -193,6 +193,9 @@ var violations = map[string]violation{
 		return w.newest("orders")
 	}, audit.Trouble, "too large", "outbox-relay stuck retry --database=orders"},
 	"a dead letter": {anyOrder, deadLetter, audit.Trouble, "a dead letter", "--topic=orders.commands.v1 --yes"},
+	"an order id that was given out twice": {anyOrder, func(w *world, order int64) string {
+		return setAside(w, order, "orders.v1.dlq", "the saga was started by another message: 7")
+	}, audit.Trouble, "the saga was started by another message: 7", "orchestrator saga cancel"},
 	"a saga in trouble": {anyOrder, func(w *world, _ int64) string {
 		w.sql("orchestrator", `insert into sagas (id, definition, version, phase, state, reason, revision, steps, data, deadline, started_at, updated_at, trouble)
 			values ('5555', 'order', 1, 'COMPENSATION_STUCK', 'COMPENSATION_STUCK', 'no answer', 3, '[]', '{}', now(), now(), now(), 'an undo has used up its attempts')`)
@@ -201,10 +204,15 @@ var violations = map[string]violation{
 }
 
 func deadLetter(w *world, order int64) string {
+	return setAside(w, order, "orders.commands.v1.dlq", "")
+}
+
+func setAside(w *world, order int64, topic, reason string) string {
 	id := uuid.New()
 	key := strconv.FormatInt(order, 10)
-	w.sql("orders", "insert into outbox (event_id, topic, key, type, payload) values ($1, 'orders.commands.v1.dlq', $2, 'DeadLetter', '{')", id, key)
-	w.broker.Produce(w.t, kafkatest.Record{Topic: "orders.commands.v1.dlq", Key: []byte(key), Headers: map[string]string{"ce_id": id.String()}})
+	w.sql("orders", `insert into outbox (event_id, topic, key, type, payload, headers)
+		values ($1, $2, $3, 'DeadLetter', '{', jsonb_build_object('waybill-dlq-reason', $4::text))`, id, topic, key, reason)
+	w.broker.Produce(w.t, kafkatest.Record{Topic: topic, Key: []byte(key), Headers: map[string]string{"ce_id": id.String()}})
 	return w.newest("orders")
 }
 

@@ -26,6 +26,8 @@ type row struct {
 	Published bool
 	// Stuck: it is in outbox_stuck, refused or parked.
 	Stuck bool
+	// Reason: why a consumer has set it aside; of a dead letter.
+	Reason string
 }
 
 func (w row) subject() string { return fmt.Sprintf("%s outbox row %d", w.Database, w.ID) }

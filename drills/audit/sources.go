@@ -167,7 +167,8 @@ func (d databases) published(ctx context.Context, name string, after int64, open
 var rowColumns = `
 select o.id, o.event_id, o.topic, coalesce(o.key, '') as key, o.type, ` + age("o.created_at") + ` as age,
        md5(o.payload) as digest,
-       coalesce(o.headers ->> 'ce_causationid', '') as cause, s.outbox_id is not null as stuck
+       coalesce(o.headers ->> 'ce_causationid', '') as cause, s.outbox_id is not null as stuck,
+       coalesce(o.headers ->> 'waybill-dlq-reason', '') as reason
   from outbox o
   left join outbox_stuck s on s.outbox_id = o.id`
 
@@ -201,6 +202,7 @@ func (d databases) read(ctx context.Context, name string, published map[int64]bo
 		Age              time.Duration
 		Digest, Cause    string
 		Stuck            bool
+		Reason           string
 	}
 	list, err := collect[stored](ctx, d[name], sql, args...)
 	if err != nil {
@@ -211,7 +213,7 @@ func (d databases) read(ctx context.Context, name string, published map[int64]bo
 		cause, _ := uuid.Parse(s.Cause) // what is no id causes nothing
 		rows[i] = row{
 			Database: name, ID: s.ID, EventID: s.EventID, Topic: s.Topic, Key: s.Key, Type: s.Type,
-			Digest: s.Digest, Cause: cause, Age: s.Age, Published: published[s.ID], Stuck: s.Stuck,
+			Digest: s.Digest, Cause: cause, Age: s.Age, Published: published[s.ID], Stuck: s.Stuck, Reason: s.Reason,
 		}
 	}
 	return rows, nil

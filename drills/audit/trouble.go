@@ -58,7 +58,7 @@ func (r *results) deadLetters(m *mail, expected func(key, topic string) bool) {
 		}
 		r.looked[Trouble] += l.count()
 		if expected == nil || !expected(l.Key, strings.TrimSuffix(l.Topic, ".dlq")) {
-			r.find(Trouble, l.subject(), repairDeadLetter(l.row), "a dead letter: %s with key %q on %s", l.Type, l.Key, l.Topic)
+			r.find(Trouble, l.subject(), repairDeadLetter(l.row), "a dead letter: %s with key %q on %s: %s", l.Type, l.Key, l.Topic, l.Reason)
 		}
 	}
 }

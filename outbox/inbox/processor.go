@@ -87,6 +87,8 @@ type Processor[M any] struct {
 	Apply func(ctx context.Context, tx *Tx, batch []Received[M]) ([]outbox.Message, error)
 	// Observe, if set, is told after each commit what became of the batch.
 	Observe func(Outcome)
+	// Health, if set, is told of messages that were dropped.
+	Health *Health
 	// Log, if set, names each message that Process has set aside, after the commit, and each that
 	// Reject could not.
 	Log *slog.Logger

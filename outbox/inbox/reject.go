@@ -39,6 +39,7 @@ func (p *Processor[M]) Reject(ctx context.Context, d Delivery, reason error) err
 func (p *Processor[M]) rejected(ctx context.Context, w *work[M], reasons []error) {
 	if w.outcome.DeadLettered > 0 && len(w.out) == 0 {
 		w.outcome.Dropped, w.outcome.DeadLettered = w.outcome.DeadLettered, 0
+		p.Health.drop()
 		if d := w.batch[0]; p.Log != nil {
 			p.Log.ErrorContext(ctx, "message dropped: it could not even be set aside", logged(d.Delivery, d.EventID, errors.Join(reasons...))...)
 		}

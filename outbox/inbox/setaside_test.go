@@ -173,10 +173,12 @@ func TestProcessor_RejectHasAFallbackAndAnotherOne(t *testing.T) {
 			_, err := e.pool.Exec(t.Context(), `alter table outbox add constraint rule check (`+tt.rule+`)`)
 			require.NoError(t, err)
 			p := e.processor()
+			p.Health = &inbox.Health{}
 			var last inbox.Outcome
 			p.Observe = func(o inbox.Outcome) { last = o }
 			require.NoError(t, p.Reject(t.Context(), delivery(1, "x"), errors.New("no")))
 			require.Equal(t, tt.outcome, last)
+			require.Equal(t, tt.outcome.Dropped == 0, p.Health.Check(t.Context()) == nil)
 			require.NoError(t, p.Reject(t.Context(), delivery(1, "x"), errors.New("no")))
 			require.Equal(t, inbox.Outcome{Duplicates: 1}, last)
 			require.Equal(t, tt.letters, e.count(t, `select count(*) from outbox where topic = 't.dlq'`))

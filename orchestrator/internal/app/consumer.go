@@ -121,7 +121,7 @@ func newHandler(store *postgres.Store, decode func(inbox.Delivery) (uuid.UUID, s
 	return &handler{store, inbox.Processor[saga.Message]{
 		Consumer: Group, DB: store.Pool, Positions: inbox.NewPositions(store.Pool, Group),
 		Decode: decode, Content: func(d inbox.Delivery) []byte { return contracts.Content(d.Value) },
-		Observe: m.outcome, Log: log,
+		Observe: m.outcome, Health: &inbox.Health{}, Log: log,
 	}}
 }
 

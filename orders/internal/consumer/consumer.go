@@ -41,6 +41,7 @@ func New(db *pgxpool.Pool, store Store, log *slog.Logger, reg prometheus.Registe
 		Decode:    decode,
 		Content:   func(d inbox.Delivery) []byte { return contracts.Content(d.Value) },
 		Observe:   h.metrics.observe,
+		Health:    &inbox.Health{},
 		Log:       log,
 	}
 	return h
@@ -67,6 +68,9 @@ func (h *Handler) Process(ctx context.Context, batch []inbox.Delivery) error {
 func (h *Handler) Reject(ctx context.Context, d inbox.Delivery, reason error) error {
 	return h.inbox.Reject(ctx, d, reason)
 }
+
+// Check returns an error once a command could not even be set aside.
+func (h *Handler) Check(ctx context.Context) error { return h.inbox.Health.Check(ctx) }
 
 // Positions is how far the handler has come in each partition.
 func (h *Handler) Positions() *inbox.Positions { return h.inbox.Positions }

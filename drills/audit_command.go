@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"waybill/chassis/httpserver"
 	"waybill/devstack/stack"
 	"waybill/drills/audit"
 	"waybill/drills/report"
@@ -100,7 +101,7 @@ func (c *auditCommand) watch(ctx context.Context, auditor *audit.Auditor, stdout
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: time.Second}
+	server := &http.Server{Handler: httpserver.KnownHosts(listener.Addr(), nil, mux), ReadHeaderTimeout: time.Second}
 	served := make(chan struct{})
 	go func() {
 		defer close(served)

@@ -47,6 +47,15 @@ func method(m string) string {
 	return "other"
 }
 
+// hardened has browsers neither guess what an answer is nor keep it: it may be somebody's order.
+func hardened(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		w.Header().Set("Cache-Control", "no-store")
+		next.ServeHTTP(w, r)
+	})
+}
+
 // recovered turns a panic into a 500 that tells the client nothing, and the log everything.
 func recovered(log *slog.Logger) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler {

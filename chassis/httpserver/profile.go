@@ -17,7 +17,7 @@ type profiler struct {
 	listener net.Listener
 }
 
-func newProfiler(addr string, log *slog.Logger) (*profiler, error) {
+func newProfiler(addr string, hosts []string, log *slog.Logger) (*profiler, error) {
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("listen for profiles on %s (PPROF_ADDR): %w", addr, err)
@@ -28,7 +28,10 @@ func newProfiler(addr string, log *slog.Logger) (*profiler, error) {
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	log.Info("serving profiles", "addr", listener.Addr().String())
 	return &profiler{
-		server:   &http.Server{Handler: mux, ReadHeaderTimeout: headerTimeout, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug)},
+		server: &http.Server{
+			Handler: KnownHosts(listener.Addr(), hosts, mux), ReadHeaderTimeout: headerTimeout, MaxHeaderBytes: maxHeader,
+			ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		},
 		listener: listener,
 	}, nil
 }

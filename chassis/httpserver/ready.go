@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/singleflight"
 )
 
 // Check looks at one thing that the service relies on.
@@ -18,37 +20,55 @@ type Check struct {
 	Run func(context.Context) error
 }
 
-const checkTimeout = time.Second
+const (
+	checkTimeout = time.Second
+	ready        = "ready"
+)
 
 type readiness struct {
 	Status string            `json:"status"` // "ready" or "not ready"
 	Checks map[string]string `json:"checks"` // name → "ok" or what is wrong
 }
 
+// readyz answers from one round of checks at a time: requests that come while it is under way share
+// its answer, so that many of them cost no more than one, whatever the checks wait for.
 func readyz(checks []Check) http.HandlerFunc {
+	var rounds singleflight.Group
 	return func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), checkTimeout)
-		defer cancel()
-		errs := make([]error, len(checks))
-		var wg sync.WaitGroup
-		for i, c := range checks {
-			wg.Go(func() { errs[i] = c.Run(ctx) })
-		}
-		wg.Wait()
-
-		status, answer := http.StatusOK, readiness{Status: "ready", Checks: make(map[string]string, len(checks))}
-		for i, c := range checks {
-			answer.Checks[c.Name] = "ok"
-			if errs[i] == nil {
-				continue
-			}
-			answer.Checks[c.Name] = errs[i].Error()
-			if c.Required {
-				status, answer.Status = http.StatusServiceUnavailable, "not ready"
-			}
+		// Detached: a client that hangs up must not take the answer from the others.
+		ctx := context.WithoutCancel(r.Context())
+		result, _, _ := rounds.Do("", func() (any, error) { return look(ctx, checks), nil })
+		answer := result.(readiness)
+		status := http.StatusOK
+		if answer.Status != ready {
+			status = http.StatusServiceUnavailable
 		}
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(status)
 		_ = json.NewEncoder(w).Encode(answer) // the status is sent; only a client that hung up fails here
 	}
+}
+
+// look runs every check, all at once.
+func look(ctx context.Context, checks []Check) readiness {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	errs := make([]error, len(checks))
+	var wg sync.WaitGroup
+	for i, c := range checks {
+		wg.Go(func() { errs[i] = c.Run(ctx) })
+	}
+	wg.Wait()
+	answer := readiness{Status: ready, Checks: make(map[string]string, len(checks))}
+	for i, c := range checks {
+		answer.Checks[c.Name] = "ok"
+		if errs[i] == nil {
+			continue
+		}
+		answer.Checks[c.Name] = errs[i].Error()
+		if c.Required {
+			answer.Status = "not ready"
+		}
+	}
+	return answer
 }

@@ -26,6 +26,19 @@ type Config struct {
 	// PprofAddr is where Go's profiles are served. They tell much about a process and cost it time:
 	// by default they are nowhere.
 	PprofAddr string `env:"PPROF_ADDR"`
+	// Hosts are the names (without ports) that requests may be meant for, besides localhost. None: on a
+	// loopback address localhost only, elsewhere any.
+	Hosts []string `env:"HTTP_HOSTS"`
+	// MaxConnections is how many clients may be connected; more wait.
+	MaxConnections int `env:"HTTP_MAX_CONNECTIONS" envDefault:"4096"`
+}
+
+// Validate implements config.Validator.
+func (c Config) Validate() []error {
+	if c.MaxConnections < 1 {
+		return []error{errors.New("HTTP_MAX_CONNECTIONS must be positive")}
+	}
+	return nil
 }
 
 // Limits on a client that is slow or hostile. RequestTimeout is what a handler has to answer; it is
@@ -36,7 +49,10 @@ const (
 	headerTimeout  = 5 * time.Second
 	bodyTimeout    = 10 * time.Second
 	idleTimeout    = 2 * time.Minute
-	drainTimeout   = 10 * time.Second
+	// answerTimeout is what a client has to take an answer; a stream gets it anew with each event.
+	answerTimeout = 30 * time.Second
+	maxHeader     = 32 << 10
+	drainTimeout  = 10 * time.Second
 )
 
 // Options are what a server is made of.
@@ -54,6 +70,7 @@ type Server struct {
 	Router   chi.Router
 	log      *slog.Logger
 	listener net.Listener
+	hosts    []string
 	profiler *profiler // nil: not asked for
 }
 
@@ -67,10 +84,10 @@ func New(c Config, o Options) (*Server, error) {
 	router := chi.NewRouter()
 	router.Use(measured(o.Metrics), recovered(o.Log))
 	router.NotFound(func(w http.ResponseWriter, r *http.Request) {
-		WriteProblem(w, http.StatusNotFound, "there is nothing at "+r.URL.Path)
+		WriteProblem(w, http.StatusNotFound, "there is nothing at "+cut(r.URL.Path, maxEcho))
 	})
 	router.MethodNotAllowed(func(w http.ResponseWriter, r *http.Request) {
-		WriteProblem(w, http.StatusMethodNotAllowed, r.Method+" is not possible here")
+		WriteProblem(w, http.StatusMethodNotAllowed, cut(r.Method, maxEcho)+" is not possible here")
 	})
 	router.Get("/livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	router.Get("/readyz", readyz(o.Checks))
@@ -86,9 +103,12 @@ func New(c Config, o Options) (*Server, error) {
 	config.NoFormatFallback = false
 	api := humachi.New(router, config)
 	api.UseMiddleware(requireJSON(api))
-	s := &Server{API: api, Router: router, log: o.Log, listener: listener}
+	if c.MaxConnections > 0 {
+		listener = limit(listener, c.MaxConnections)
+	}
+	s := &Server{API: api, Router: router, log: o.Log, listener: listener, hosts: c.Hosts}
 	if c.PprofAddr != "" {
-		if s.profiler, err = newProfiler(c.PprofAddr, o.Log); err != nil {
+		if s.profiler, err = newProfiler(c.PprofAddr, c.Hosts, o.Log); err != nil {
 			listener.Close()
 			return nil, err
 		}
@@ -112,9 +132,11 @@ func (s *Server) Run(ctx context.Context) error {
 
 func (s *Server) serve(ctx context.Context) error {
 	server := &http.Server{
-		Handler:           s.Router,
+		Handler:           KnownHosts(s.listener.Addr(), s.hosts, sameOrigin(hardened(s.Router))),
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       bodyTimeout,
+		WriteTimeout:      answerTimeout,
+		MaxHeaderBytes:    maxHeader,
 		IdleTimeout:       idleTimeout,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}

@@ -3,7 +3,9 @@ package broker_test
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
+	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -226,4 +228,28 @@ func (m *member) join() bool {
 		return m.join()
 	}
 	return response.ErrorCode == 0
+}
+
+// A web page can have a browser send a request to any port of the machine it runs on. "GET " is a
+// length of a gigabyte to a broker that does not look.
+func TestBroker_SurvivesAnHTTPRequest(t *testing.T) {
+	t.Parallel()
+	b, err := broker.Open(t.Context(), broker.Config{Dir: t.TempDir(), Topics: []string{"orders.v1"}})
+	require.NoError(t, err)
+	t.Cleanup(b.Close)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range 3 {
+		c, err := net.Dial("tcp", b.Addr())
+		require.NoError(t, err)
+		_, err = fmt.Fprintf(c, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		require.NoError(t, err)
+		require.NoError(t, c.SetReadDeadline(time.Now().Add(20*time.Second)))
+		_, err = c.Read(make([]byte, 1))
+		require.Error(t, err)
+		require.NotErrorIs(t, err, os.ErrDeadlineExceeded, "the connection is closed at once")
+		c.Close()
+	}
+	runtime.ReadMemStats(&after)
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(500<<20))
 }

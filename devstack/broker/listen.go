@@ -51,6 +51,7 @@ type conn struct {
 	net.Conn
 	closing sync.Once
 	closed  chan struct{}
+	frames  frames
 }
 
 // linger is longer than any consumer's session here.
@@ -58,6 +59,9 @@ const linger = 30 * time.Second
 
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
+	if !c.frames.read(p[:n]) {
+		return 0, errors.Join(errNotKafka, c.Close())
+	}
 	if err != nil {
 		timer := time.NewTimer(linger)
 		defer timer.Stop()
@@ -72,4 +76,39 @@ func (c *conn) Read(p []byte) (int, error) {
 func (c *conn) Close() error {
 	c.closing.Do(func() { close(c.closed) })
 	return c.Conn.Close()
+}
+
+var errNotKafka = errors.New("the client does not speak Kafka's protocol")
+
+// maxRequest is Kafka's socket.request.max.bytes.
+const maxRequest = 100 << 20
+
+// frames follows the requests on a connection, each a length of four bytes and as many bytes. kfake
+// allocates what the length says before it reads on; "GET " would be a gigabyte, and a web page can
+// have a browser send that.
+type frames struct {
+	length uint32 // as far as it has been read
+	have   int    // bytes of the length that have been read
+	left   uint32 // bytes of the request that have not
+}
+
+// read takes the next bytes, and reports whether they can be Kafka's.
+func (f *frames) read(p []byte) bool {
+	for len(p) > 0 {
+		if f.left > 0 {
+			n := min(uint32(len(p)), f.left)
+			f.left -= n
+			p = p[n:]
+			continue
+		}
+		f.length, f.have, p = f.length<<8|uint32(p[0]), f.have+1, p[1:]
+		if f.have < 4 {
+			continue
+		}
+		if f.length > maxRequest {
+			return false
+		}
+		f.left, f.length, f.have = f.length, 0, 0
+	}
+	return true
 }

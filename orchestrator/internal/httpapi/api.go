@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -33,6 +34,9 @@ type API struct {
 	Tokens admin.Tokens
 	// Closing ends streams when it is closed, so that the server can stop.
 	Closing <-chan struct{}
+	// AliveEvery is how often a stream without news says so; 15 seconds if it is 0.
+	AliveEvery time.Duration
+	streams    atomic.Int64 // that are open
 }
 
 // Register adds the operations to an API.

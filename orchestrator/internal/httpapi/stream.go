@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"time"
@@ -14,6 +15,16 @@ import (
 
 // lookEvery is how often a stream looks for news.
 const lookEvery = 100 * time.Millisecond
+
+// maxStreams is how many clients may watch at once. Each costs a look at the database every lookEvery.
+const maxStreams = 500
+
+// aliveEvery is how often a stream without news says that it is there: proxies close what is silent,
+// and a client that has gone is noticed only by a write.
+const aliveEvery = 15 * time.Second
+
+// Alive says that there is no news.
+type Alive struct{}
 
 // End is the last event of a stream: the saga has ended.
 type End struct {
@@ -31,14 +42,21 @@ func (a *API) registerStream(api huma.API) {
 	sse.Register(api, huma.Operation{
 		OperationID: "stream-saga", Method: http.MethodGet, Path: "/v1/sagas/{orderId}/stream",
 		Summary: "A saga's transitions as they happen, until it has ended", Tags: []string{"Sagas"},
-	}, map[string]any{"transition": postgres.Line{}, "end": End{}, "trouble": Trouble{}}, a.stream)
+	}, map[string]any{"transition": postgres.Line{}, "end": End{}, "trouble": Trouble{}, "alive": Alive{}}, a.stream)
 }
 
 // stream sends each transition once, first those that have been. It ends with
 // the saga, with the client, or when the server stops.
 func (a *API) stream(ctx context.Context, in *sagaInput, send sse.Sender) {
-	look := time.NewTicker(lookEvery)
+	if a.streams.Add(1) > maxStreams {
+		a.streams.Add(-1)
+		_ = send.Data(Trouble{Detail: "too many clients watch sagas; try again later"}) // the client may be gone
+		return
+	}
+	defer a.streams.Add(-1)
+	look, alive := time.NewTicker(lookEvery), time.NewTicker(cmp.Or(a.AliveEvery, aliveEvery))
 	defer look.Stop()
+	defer alive.Stop()
 	for seen := 0; ; {
 		revision, err := a.Store.Revision(ctx, in.ref())
 		over := false
@@ -57,6 +75,10 @@ func (a *API) stream(ctx context.Context, in *sagaInput, send sse.Sender) {
 			return
 		case <-a.Closing:
 			return
+		case <-alive.C:
+			if send.Data(Alive{}) != nil {
+				return
+			}
 		case <-look.C:
 		}
 	}

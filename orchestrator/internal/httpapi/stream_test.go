@@ -1,0 +1,98 @@
+package httpapi_test
+
+import (
+	"bufio"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humachi"
+	"github.com/go-chi/chi/v5"
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"waybill/contracts"
+	"waybill/devstack/pgtest"
+	"waybill/migrations"
+	"waybill/orchestrator/internal/httpapi"
+	"waybill/orchestrator/internal/postgres"
+	"waybill/orchestrator/ordersaga"
+	"waybill/orchestrator/saga"
+	"waybill/outbox"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }
+
+// A client that sends one byte more than its request and leaves is not noticed by net/http. A stream
+// without news must end all the same, and not look at the database until its saga moves.
+func TestStream_EndsWhenItsClientHasGone(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t, migrations.Outbox, migrations.Orchestrator)
+	def, err := ordersaga.Definition(ordersaga.DefaultTiming())
+	require.NoError(t, err)
+	registry, err := saga.NewRegistry(def)
+	require.NoError(t, err)
+	store := &postgres.Store{Pool: db.Pool, Registry: registry, Log: slog.New(slog.DiscardHandler), Encode: func(c saga.Command) (outbox.Message, error) {
+		r, err := ordersaga.Encode(c)
+		return outbox.Message(r), err
+	}}
+	begin(t, store)
+
+	router := chi.NewRouter()
+	ended := make(chan struct{})
+	router.Use(func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			next.ServeHTTP(w, r)
+			close(ended)
+		})
+	})
+	api := &httpapi.API{Store: store, Registry: registry, Log: store.Log, AliveEvery: 20 * time.Millisecond}
+	api.Register(humachi.New(router, huma.DefaultConfig("test", "1")))
+	server := httptest.NewServer(router)
+	defer server.Close()
+
+	conn, err := net.Dial("tcp", strings.TrimPrefix(server.URL, "http://"))
+	require.NoError(t, err)
+	_, err = fmt.Fprintf(conn, "GET /v1/sagas/1/stream HTTP/1.1\r\nHost: localhost\r\n\r\nx")
+	require.NoError(t, err)
+	lines := bufio.NewScanner(conn)
+	for lines.Scan() && lines.Text() != "event: alive" { //nolint:revive // it only reads on
+	}
+	require.NoError(t, lines.Err())
+	require.NoError(t, conn.Close())
+	select {
+	case <-ended:
+	case <-time.After(20 * time.Second):
+		require.Fail(t, "the stream goes on without its client")
+	}
+}
+
+// begin starts the saga of order 1.
+func begin(t *testing.T, store *postgres.Store) {
+	t.Helper()
+	r, err := contracts.Encode(contracts.OrderCreated{
+		Envelope: contracts.NewEnvelope(1, uuid.Nil, time.Now()), UserID: "u", SKU: "burger", Quantity: 1,
+	})
+	require.NoError(t, err)
+	decoded, err := contracts.Decode(r.Topic, r.Payload, func(name string) string { return r.Headers[name] })
+	require.NoError(t, err)
+	events := []postgres.Event{{Input: ordersaga.Message(decoded, r.Payload, "")}}
+	require.NoError(t, pgx.BeginFunc(t.Context(), store.Pool, func(tx pgx.Tx) error {
+		var reads, writes pgx.Batch
+		loaded := store.Load(&reads, []string{"1"})
+		if err := tx.SendBatch(t.Context(), &reads).Close(); err != nil {
+			return err
+		}
+		if _, err := store.Decide(&writes, loaded, events, time.Now(), nil); err != nil {
+			return err
+		}
+		return tx.SendBatch(t.Context(), &writes).Close()
+	}))
+}

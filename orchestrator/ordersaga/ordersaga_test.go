@@ -149,3 +149,19 @@ func TestAnswering_AnEventThatIsSentAgainIsANewReply(t *testing.T) {
 	require.Equal(t, uuid.Version(8), again.ID.Version())
 	require.Equal(t, again, ordersaga.Answering(event, second.String()), "the same copy has the same id")
 }
+
+// Whatever a reason is made of, the engine makes it one that the contracts let travel.
+func TestText_IsOneThatTheContractsAccept(t *testing.T) {
+	t.Parallel()
+	var all strings.Builder
+	for r := range rune(0x30000) {
+		all.WriteRune(r)
+		if all.Len() > 500 {
+			if reason := saga.Text(all.String()); reason != "" {
+				_, err := contracts.Encode(contracts.CancelOrder{Envelope: contracts.NewEnvelope(1, uuid.Nil, now), Reason: reason})
+				require.NoError(t, err)
+			}
+			all.Reset()
+		}
+	}
+}

@@ -422,6 +422,7 @@ func TestText_IsCutOnceAndPlain(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, "none left", saga.Text("none left"))
 	require.Equal(t, "a b c", saga.Text(" a\x00b\nc "))
+	require.Equal(t, "a b", saga.Text("a\u202eb\u2028"))
 	require.Equal(t, "\uFFFDx", saga.Text("\xffx"))
 	for _, n := range []int{1000, 1001, 1200, 900_000} {
 		for _, char := range []string{"x", "ü", "漢"} {

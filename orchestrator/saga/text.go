@@ -19,7 +19,7 @@ func Text(s string) string {
 		return s
 	}
 	s = strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
+		if control(r) {
 			return ' '
 		}
 		return r
@@ -29,6 +29,16 @@ func Text(s string) string {
 		return s
 	}
 	return string([]rune(s)[:MaxTextRunes-1]) + "…"
+}
+
+// control reports whether r is a control character, a line separator, or a format
+// character that is not seen, such as one that turns the direction of the text.
+// The joiners (U+200C, U+200D) are parts of words.
+func control(r rune) bool {
+	if r == '\u200c' || r == '\u200d' {
+		return false
+	}
+	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp)
 }
 
 // plain says whether s needs no change; most texts are short ASCII.

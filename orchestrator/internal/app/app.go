@@ -30,7 +30,8 @@ const stopWithin = 20 * time.Second
 
 // App is an orchestrator that is ready to run.
 type App struct {
-	pool     *pgxpool.Pool
+	pool     *pgxpool.Pool // of the work
+	people   *pgxpool.Pool
 	server   *httpserver.Server
 	consumer *kafka.Consumer[inbox.Delivery]
 	ends     *kafka.Ends
@@ -48,9 +49,16 @@ func New(ctx context.Context, c Config, sagas Sagas, log *slog.Logger) (_ *App, 
 	if err != nil {
 		return nil, err
 	}
+	// Whatever people ask, and however many of them, the work has connections of its own.
+	people, err := chassispg.Open(ctx, c.Postgres, "orchestrator-api")
+	if err != nil {
+		pool.Close()
+		return nil, err
+	}
 	defer func() {
 		if err != nil {
 			pool.Close()
+			people.Close()
 		}
 	}()
 	if err := chassispg.AwaitSchema(ctx, pool, log,
@@ -62,7 +70,7 @@ func New(ctx context.Context, c Config, sagas Sagas, log *slog.Logger) (_ *App, 
 	reg := telemetry.Metrics()
 	m := newMetrics(reg)
 	store := &postgres.Store{
-		Pool: pool, Registry: sagas.Registry, Encode: sagas.Encode, SetAside: sagas.SetAside, Log: log,
+		Pool: pool, People: people, Registry: sagas.Registry, Encode: sagas.Encode, SetAside: sagas.SetAside, Log: log,
 		Observe: m.transition, Rejected: m.rejected, Unknown: func(saga.Message) { m.unknown.Inc() },
 	}
 	if err := store.CheckDefinitions(ctx); err != nil {
@@ -83,7 +91,7 @@ func New(ctx context.Context, c Config, sagas Sagas, log *slog.Logger) (_ *App, 
 	}
 	read := &progress{ends: ends.Ask, positions: store.Positions(Group), now: store.Now, log: log}
 	a := &App{
-		pool: pool, consumer: consumer, ends: ends, log: log,
+		pool: pool, people: people, consumer: consumer, ends: ends, log: log,
 		loops: append(loops(store, m, c, log), deadlines(store, read, m, c, log)),
 	}
 	return a, a.serve(ctx, c, store, reg)
@@ -168,6 +176,7 @@ func (a *App) Addr() string { return a.server.Addr() }
 // messages, no new deadlines. It must be called once.
 func (a *App) Run(ctx context.Context) error {
 	defer a.pool.Close()
+	defer a.people.Close()
 	defer a.ends.Close()
 	for _, s := range a.sources {
 		defer s.Pool.Close()

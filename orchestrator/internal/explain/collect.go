@@ -95,7 +95,7 @@ func unknown(s Story) error {
 
 // ask asks everybody at once, first for what was sent, and then who handled it.
 func (x *Explainer) ask(ctx context.Context, story *Story) {
-	sources := append([]Source{{Own, x.Store.Pool}}, x.Sources...)
+	sources := append([]Source{{Own, x.Store.ForPeople()}}, x.Sources...)
 	story.Sources = make([]Found, len(sources))
 	var wg sync.WaitGroup
 	for i, source := range sources {

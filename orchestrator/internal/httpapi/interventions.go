@@ -140,7 +140,7 @@ func (a *API) intervene(ctx context.Context, target Target, aim aim, input func(
 	actor := admin.Actor(ctx)
 	operator := saga.Operator{ID: uuid.Must(uuid.NewV7()), Actor: actor, Reason: string(reason)}
 	began := time.Now()
-	if err := a.Store.Intervene(ctx, target.ref(), input(operator), a.Store.Now()); err != nil {
+	if err := a.decide(ctx, target, input(operator)); err != nil {
 		return nil, a.problem(err)
 	}
 	a.Log.Info("operator intervened", "saga", id, "actor", actor, "input", fmt.Sprintf("%T", input(operator)), "reason", reason)
@@ -148,7 +148,7 @@ func (a *API) intervene(ctx context.Context, target Target, aim aim, input func(
 	defer cancel()
 	for {
 		// Not with the watch's time: the answer is due even when that is over.
-		state, lines, err := a.Store.Get(ctx, target.ref())
+		state, lines, err := a.look(ctx, target.ref())
 		if err != nil {
 			return nil, a.problem(err)
 		}
@@ -162,6 +162,20 @@ func (a *API) intervene(ctx context.Context, target Target, aim aim, input func(
 		case <-time.After(watchEvery):
 		}
 	}
+}
+
+// decide has the engine act on what the operator wants, within the time of a request.
+func (a *API) decide(ctx context.Context, target Target, in saga.Input) error {
+	ctx, cancel := context.WithTimeout(ctx, httpserver.RequestTimeout)
+	defer cancel()
+	return a.Store.Intervene(ctx, target.ref(), in, a.Store.Now())
+}
+
+// look reads the saga, within the time of a request.
+func (a *API) look(ctx context.Context, ref saga.Ref) (saga.State, []postgres.Line, error) {
+	ctx, cancel := context.WithTimeout(ctx, httpserver.RequestTimeout)
+	defer cancel()
+	return a.Store.Get(ctx, ref)
 }
 
 // split finds the line of an intervention and those that came after it.
@@ -190,7 +204,7 @@ func (a *API) outcome(ctx context.Context, s saga.State, lines []postgres.Line, 
 		out.Body.Observed = "recorded; nothing had to be sent, the saga is " + out.Body.State
 	default:
 		sent := recorded.Commands[len(recorded.Commands)-1]
-		rows, err := postgres.Outbox(ctx, a.Store.Pool, s.ID)
+		rows, err := postgres.Outbox(ctx, a.Store.ForPeople(), s.ID)
 		if err != nil {
 			return nil, a.problem(err)
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/sse"
 
+	"waybill/chassis/httpserver"
 	"waybill/orchestrator/internal/postgres"
 	"waybill/orchestrator/saga"
 )
@@ -58,7 +59,7 @@ func (a *API) stream(ctx context.Context, in *sagaInput, send sse.Sender) {
 	defer look.Stop()
 	defer alive.Stop()
 	for seen := 0; ; {
-		revision, err := a.Store.Revision(ctx, in.ref())
+		revision, err := a.revision(ctx, in.ref())
 		over := false
 		if err == nil && revision > seen {
 			over, err = a.tell(ctx, in.ref(), &seen, send)
@@ -84,10 +85,17 @@ func (a *API) stream(ctx context.Context, in *sagaInput, send sse.Sender) {
 	}
 }
 
+// revision is how far the saga is, within the time of a request.
+func (a *API) revision(ctx context.Context, ref saga.Ref) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, httpserver.RequestTimeout)
+	defer cancel()
+	return a.Store.Revision(ctx, ref)
+}
+
 // tell sends what is new since seen. It is over when the saga has ended, or the
 // client is gone.
 func (a *API) tell(ctx context.Context, ref saga.Ref, seen *int, send sse.Sender) (over bool, err error) {
-	state, lines, err := a.Store.Get(ctx, ref)
+	state, lines, err := a.look(ctx, ref)
 	if err != nil {
 		return false, err
 	}

@@ -72,7 +72,7 @@ group by d.name, d.version order by d.name, d.version`
 
 // Versions lists all versions that were ever run, and what is left of each.
 func (s *Store) Versions(ctx context.Context) ([]VersionUse, error) {
-	rows, err := s.people().Query(ctx, versionsSQL)
+	rows, err := s.ForPeople().Query(ctx, versionsSQL)
 	if err != nil {
 		return nil, fmt.Errorf("count sagas by version: %w", err)
 	}

@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"testing"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
 	"waybill/contracts"
@@ -340,4 +342,31 @@ func TestApplyDue_ActsOnlyOnWaitsWhoseRepliesHaveBeenRead(t *testing.T) {
 	state, _, err := s.Get(t.Context(), saga.Ref{ID: "1"})
 	require.NoError(t, err)
 	require.Equal(t, []int{2, 1}, []int{state.Steps[0].Attempt, state.Steps[1].Attempt})
+}
+
+// However many people ask, the work has connections of its own.
+func TestStore_PeopleDoNotTakeTheConnectionsOfTheWork(t *testing.T) {
+	t.Parallel()
+	db := newDB(t)
+	s := newStore(t, db)
+	config := db.Pool.Config()
+	config.MaxConns = 1
+	people, err := pgxpool.NewWithConfig(t.Context(), config)
+	require.NoError(t, err)
+	t.Cleanup(people.Close)
+	s.People = people
+	conn, err := people.Acquire(t.Context())
+	require.NoError(t, err)
+	defer conn.Release()
+
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err = s.List(ctx, postgres.Filter{Limit: 1}, start)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	_, _, err = s.Get(ctx, saga.Ref{ID: "1"})
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.Len(t, apply(t, s, start, created(t, 1)), 1)
+	n, err := s.ApplyDue(t.Context(), start.Add(time.Minute), postgres.ReadAll(), 1)
+	require.NoError(t, err)
+	require.Equal(t, 1, n)
 }

@@ -35,7 +35,7 @@ func conflict(err error) bool {
 
 func (s *Store) intervene(ctx context.Context, ref saga.Ref, in saga.Input, now time.Time) error {
 	var report func()
-	err := pgx.BeginFunc(ctx, s.people(), func(tx pgx.Tx) error {
+	err := pgx.BeginFunc(ctx, s.ForPeople(), func(tx pgx.Tx) error {
 		decided, err := s.apply(ctx, tx, Event{Ref: ref, Input: in}, now)
 		report = decided.Report
 		return err

@@ -106,7 +106,7 @@ func (s *Store) List(ctx context.Context, f Filter, now time.Time) ([]Summary, e
 	args["id"], args["name"] = f.After.ID, f.After.Definition
 	sql := "select " + summaryColumns + "\nfrom sagas where " + strings.Join(where, " and ") +
 		"\norder by started_at desc, id desc, definition desc limit @limit"
-	rows, err := s.people().Query(ctx, sql, args)
+	rows, err := s.ForPeople().Query(ctx, sql, args)
 	if err != nil {
 		return nil, fmt.Errorf("list sagas: %w", err)
 	}
@@ -155,7 +155,7 @@ func (s *Store) Get(ctx context.Context, ref saga.Ref) (saga.State, []Line, erro
 	var state saga.State
 	var lines []Line
 	snapshot := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
-	err := pgx.BeginTxFunc(ctx, s.people(), snapshot, func(tx pgx.Tx) error {
+	err := pgx.BeginTxFunc(ctx, s.ForPeople(), snapshot, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, oneSQL, ref.ID, ref.Definition)
 		if err != nil {
 			return err
@@ -188,7 +188,7 @@ func (s *Store) Get(ctx context.Context, ref saga.Ref) (saga.State, []Line, erro
 // definition is the only saga of its id; the errors are ErrNotFound and
 // ErrSeveral.
 func (s *Store) Revision(ctx context.Context, ref saga.Ref) (int, error) {
-	rows, err := s.people().Query(ctx, "select id, definition, revision from sagas where id = $1", ref.ID)
+	rows, err := s.ForPeople().Query(ctx, "select id, definition, revision from sagas where id = $1", ref.ID)
 	if err != nil {
 		return 0, fmt.Errorf("look for news of saga %s: %w", ref.ID, err)
 	}

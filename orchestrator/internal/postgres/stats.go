@@ -75,7 +75,7 @@ func (s *Store) Stats(ctx context.Context, now time.Time, window time.Duration) 
 	batch.Queue(startedSQL, now.Add(-window)).QueryRow(func(row pgx.Row) error {
 		return row.Scan(&stats.Started, &stats.Stored)
 	})
-	if err := s.people().SendBatch(ctx, batch).Close(); err != nil {
+	if err := s.ForPeople().SendBatch(ctx, batch).Close(); err != nil {
 		return Stats{}, fmt.Errorf("read statistics: %w", err)
 	}
 	stats.StartedPerSecond = float64(stats.Started) / window.Seconds()
@@ -117,7 +117,7 @@ order by s.deadline, d.due_at limit $2`
 
 // Deadlines lists deadlines that come before a time, the earliest first.
 func (s *Store) Deadlines(ctx context.Context, before time.Time, limit int) ([]Deadline, error) {
-	rows, err := s.people().Query(ctx, deadlinesSQL, before, limit)
+	rows, err := s.ForPeople().Query(ctx, deadlinesSQL, before, limit)
 	if err != nil {
 		return nil, fmt.Errorf("list deadlines: %w", err)
 	}

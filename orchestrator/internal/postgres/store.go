@@ -50,7 +50,8 @@ type Store struct {
 	clock clock
 }
 
-func (s *Store) people() *pgxpool.Pool {
+// ForPeople is the pool for what people ask and do.
+func (s *Store) ForPeople() *pgxpool.Pool {
 	if s.People != nil {
 		return s.People
 	}

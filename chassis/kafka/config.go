@@ -106,6 +106,9 @@ func (c Config) consumerConfig(group, clientID string) *kafka.ConfigMap {
 	return c.with(c.common(clientID), kafka.ConfigMap{
 		"group.id":          group,
 		"auto.offset.reset": "earliest",
+		// What a stranger's open transaction would hold back is read: nobody here writes in Kafka
+		// transactions, and one that hangs in front of our messages must not stop them.
+		"isolation.level": "read_uncommitted",
 		// Offsets are stored by us once a batch is durable; librdkafka commits what is stored.
 		"enable.auto.offset.store": false,
 		"enable.auto.commit":       true,
@@ -115,6 +118,11 @@ func (c Config) consumerConfig(group, clientID string) *kafka.ConfigMap {
 		// The partitions of a killed process go to another within six seconds.
 		"session.timeout.ms":    6000,
 		"heartbeat.interval.ms": 1500,
+		// A member that hangs is given up after a minute; what one attempt may take is half of that. It is
+		// also how long a broker waits, when a group is formed, for members that do not rejoin.
+		"max.poll.interval.ms": 60000,
+		// Whether the group is being formed is in the statistics only.
+		"statistics.interval.ms": 5000,
 		// A topic that is created later is found within seconds.
 		"topic.metadata.refresh.interval.ms": 10000,
 		// Bound what is fetched ahead, and look again soon after the bound was reached.

@@ -10,6 +10,8 @@ import (
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"waybill/chassis/fault"
 )
 
 // Handler makes the effects of messages durable. M is the handler's own message type.
@@ -28,27 +30,44 @@ type ConsumerOptions struct {
 	Topics   []string
 	// BatchSize bounds the messages of one batch; 0 stands for 500.
 	BatchSize int
-	// Transient tells an error that time mends (the database is away) from one that the message
-	// brings about. Transient errors are waited out, however long they take.
-	Transient func(error) bool
+	// Classify says whose fault an error of the handler is. Without it every error is the message's.
+	Classify func(error) fault.Fault
 	// Positions, if set, returns the next offset that the service has kept with its effects, for those
 	// of the given partitions that it knows. When partitions are assigned, reading starts at the smaller
 	// of that and the group's committed offset, and at the beginning of those that it does not know.
 	// While it returns an error, they are not read.
 	// What to keep is in each message: [Message.Resume].
 	Positions func(context.Context, []TopicPartition) (map[TopicPartition]int64, error)
+	// Rewound, if set, says of an error that the service's positions went back while it ran: its database
+	// was restored, or failed over to a standby that lacked something. They are asked for again.
+	Rewound func(error) bool
+	// Hasty, if set, returns a context for attempts that find out which messages of a batch have to
+	// wait, and that must not wait long themselves.
+	Hasty func(context.Context) context.Context
+	// Blockers, if set, names who holds the locks that an attempt waits for. It is asked while an attempt
+	// takes long.
+	Blockers func(context.Context) ([]string, error)
 }
 
-// firstMessageWait bounds how long an idle consumer takes to notice that it is to stop.
-const firstMessageWait = 100 * time.Millisecond
+const (
+	// firstMessageWait bounds how long an idle consumer takes to notice that it is to stop.
+	firstMessageWait = 100 * time.Millisecond
+	// attemptTimeout bounds one attempt to apply a batch, whatever hangs in it.
+	attemptTimeout = 30 * time.Second
+	// closeTimeout bounds leaving the group, which takes some seconds while no broker answers. A client
+	// that was fenced never finishes (confluent-kafka-go 2.15): it is given closeFenced.
+	closeTimeout = 10 * time.Second
+	closeFenced  = 2 * time.Second
+)
 
 // Consumer reads topics as a member of a consumer group and hands messages over in batches: what
 // has arrived, up to BatchSize, without waiting for more. Offsets are committed after the batch is
-// durable, so a message is delivered at least once. A batch that fails is tried again; if it keeps
-// failing it is taken apart, and the message at fault is rejected.
+// durable, so a message is delivered at least once. What happens to a batch that fails depends on whose
+// fault it is; see the package's documentation.
 //
 // One goroutine, the caller of Run, does all of it: librdkafka's rebalance callbacks run inside its
 // calls to Poll, so no batch is in the hands of another goroutine when partitions are taken away.
+// Others read status only.
 type Consumer[M any] struct {
 	client  *kafka.Consumer
 	handler Handler[M]
@@ -57,13 +76,20 @@ type Consumer[M any] struct {
 	log     *slog.Logger
 	metrics consumerMetrics
 	logs    *Logs
+	status  *status
 
-	running  context.Context         //nolint:containedctx // Run's own: librdkafka's callbacks are given none
-	arrived  []Message               // received, not handed over yet
-	lost     map[TopicPartition]bool // taken away since the batch in hand was received
-	unplaced map[TopicPartition]bool // assigned, paused, and where to start is not known
-	placeAt  time.Time               // when to look for that again
-	waiting  bool                    // the batch in hand waits for its next attempt
+	running  context.Context          //nolint:containedctx // Run's own: librdkafka's callbacks are given none
+	arrived  []Message                // received, not handed over yet; of partitions that are ours
+	revoked  map[TopicPartition]bool  // taken away since the batch in hand was received
+	unplaced map[TopicPartition]bool  // assigned, paused, and where to start is not known
+	placeAt  time.Time                // when to look for that again
+	placeErr error                    // why it is not known
+	waiting  bool                     // all partitions are paused, for nothing can be done
+	applied  map[TopicPartition]int64 // behind the last message that was applied
+	held     backlog
+	pending  [][]Message             // parts of the batch in hand that have not been tried yet
+	full     map[TopicPartition]bool // paused, since too many of their messages are held
+	polled   time.Time               // when Poll was last called
 	fatal    error                   // librdkafka cannot go on
 	warned   time.Time               // when the log last said that no broker is there
 }
@@ -78,6 +104,8 @@ func NewConsumer[M any](c Config, o ConsumerOptions, h Handler[M], convert func(
 		o.BatchSize = 500
 	}
 	log = log.With("group", o.Group)
+	status := newStatus(log)
+	prometheus.WrapRegistererWith(prometheus.Labels{"group": o.Group}, reg).MustRegister(newStatusCollector(status, client))
 	return &Consumer[M]{
 		client:  client,
 		handler: h,
@@ -86,49 +114,87 @@ func NewConsumer[M any](c Config, o ConsumerOptions, h Handler[M], convert func(
 		log:     log,
 		metrics: newConsumerMetrics(reg, o.Group),
 		logs:    ReadLogs(client.Logs(), log),
-		lost:    make(map[TopicPartition]bool),
+		status:  status,
 
+		revoked:  make(map[TopicPartition]bool),
 		unplaced: make(map[TopicPartition]bool),
+		applied:  make(map[TopicPartition]int64),
+		full:     make(map[TopicPartition]bool),
+		held:     newBacklog(),
 	}, nil
 }
 
 // Run consumes until ctx ends. A batch that is being applied then is rolled back and comes again
 // later; what was made durable is committed before Run leaves the group and closes the client. It
-// must be called once.
+// returns an error when the client cannot go on, as after another process took its group.instance.id.
+// It must be called once.
 func (c *Consumer[M]) Run(ctx context.Context) (err error) {
 	defer func() {
-		if cerr := c.client.Close(); cerr != nil {
-			err = errors.Join(err, fmt.Errorf("close Kafka consumer of group %s: %w", c.options.Group, cerr))
-		}
-		c.logs.Wait()
+		c.status.end(err) // before the client goes, which metrics and readiness ask
+		err = errors.Join(err, c.close())
 	}()
 	c.running = ctx
 	if err := c.client.SubscribeTopics(c.options.Topics, c.rebalance); err != nil {
 		return fmt.Errorf("subscribe to %v: %w", c.options.Topics, err)
 	}
-	for ctx.Err() == nil && c.fatal == nil {
+	for c.goesOn(ctx) {
 		c.place(ctx)
+		c.retryHeld(ctx)
 		if batch := c.collect(); len(batch) > 0 {
 			c.metrics.batchSize.Observe(float64(len(batch)))
-			c.settle(ctx, batch)
+			c.process(ctx, batch, false)
 		}
+		c.report()
 	}
 	return c.fatal
 }
 
+func (c *Consumer[M]) goesOn(ctx context.Context) bool { return ctx.Err() == nil && c.fatal == nil }
+
+// close leaves the group. A client that does not come back from it is left behind.
+func (c *Consumer[M]) close() error {
+	closed := make(chan error, 1)
+	go func() {
+		err := c.client.Close()
+		c.logs.Wait()
+		closed <- err
+	}()
+	timeout := closeTimeout
+	if c.fatal != nil {
+		timeout = closeFenced
+	}
+	select {
+	case err := <-closed:
+		if err != nil {
+			return fmt.Errorf("close Kafka consumer of group %s: %w", c.options.Group, err)
+		}
+	case <-time.After(timeout):
+		c.log.Warn("Kafka consumer not closed; leaving it behind", "after", timeout)
+	}
+	return nil
+}
+
 // Check reports whether a broker answers within the context's deadline; for a readiness page.
-func (c *Consumer[M]) Check(ctx context.Context) error { return Check(ctx, c.client) }
+func (c *Consumer[M]) Check(ctx context.Context) error {
+	if c.status.ended() {
+		return errors.New("the consumer has ended")
+	}
+	return Check(ctx, c.client)
+}
+
+// Ready returns nil while the consumer does its work, and otherwise what keeps it from it, in words
+// that anybody may read; for a readiness page. It does not look at the broker.
+func (c *Consumer[M]) Ready(context.Context) error { return c.status.ready() }
 
 // collect returns what has arrived. It waits a little for the first message only: under load, the
 // next batch gathers in librdkafka's queue while this one is applied.
 func (c *Consumer[M]) collect() []Message {
-	clear(c.lost)
 	for len(c.arrived) < c.options.BatchSize {
-		timeout := firstMessageWait
+		timeout := c.held.wait(firstMessageWait)
 		if len(c.arrived) > 0 {
 			timeout = 0
 		}
-		event := c.client.Poll(int(timeout.Milliseconds()))
+		event := c.poll(timeout)
 		if event == nil {
 			break
 		}
@@ -137,9 +203,15 @@ func (c *Consumer[M]) collect() []Message {
 			break // an error; while no broker is there they come faster than firstMessageWait
 		}
 	}
-	batch := c.kept(c.arrived)
+	batch := c.arrived
 	c.arrived = nil
+	clear(c.revoked) // drop has seen to it that what has arrived is ours
 	return batch
+}
+
+func (c *Consumer[M]) poll(timeout time.Duration) kafka.Event {
+	c.polled = time.Now()
+	return c.client.Poll(int(timeout.Milliseconds()))
 }
 
 func (c *Consumer[M]) take(event kafka.Event) {
@@ -150,13 +222,24 @@ func (c *Consumer[M]) take(event kafka.Event) {
 			return
 		}
 		c.arrived = append(c.arrived, received(e))
+	case *kafka.Stats:
+		c.status.statistics(e.String())
 	case kafka.Error:
 		if e.IsFatal() {
-			c.fatal = fmt.Errorf("consume as %s: %w", c.options.Group, e)
+			c.fatal = c.fatalError(e)
 		}
 		c.metrics.clientErrors.Inc()
-		c.log.Log(context.Background(), c.severity(e), "kafka is in trouble", "error", e.Error())
+		c.log.Log(context.Background(), c.severity(e), "kafka client error", "error", e.Error())
 	}
+}
+
+// fatalError says what an operator can do about an error that ends the consumer.
+func (c *Consumer[M]) fatalError(e kafka.Error) error {
+	if e.Code() == kafka.ErrFencedInstanceID {
+		return fmt.Errorf("consume as %s: another process has the same group.instance.id and took this one's place; "+
+			"each process needs one of its own (see KAFKA_PROPERTIES): %w", c.options.Group, e)
+	}
+	return fmt.Errorf("consume as %s: %w", c.options.Group, e)
 }
 
 // reminder is how often the log says that no broker is there.
@@ -166,6 +249,9 @@ const reminder = 30 * time.Second
 // fails to make, and with each, dozens of times a second, that no broker is left.
 func (c *Consumer[M]) severity(e kafka.Error) slog.Level {
 	code := e.Code()
+	if e.IsFatal() {
+		return slog.LevelError
+	}
 	if code == kafka.ErrTransport || code == kafka.ErrResolve {
 		return slog.LevelDebug
 	}
@@ -178,16 +264,16 @@ func (c *Consumer[M]) severity(e kafka.Error) slog.Level {
 	return slog.LevelWarn
 }
 
-// rebalance runs inside Poll. Messages of a partition that is taken away leave the batch: its new
-// owner gets them again, since their offsets are not stored.
+// rebalance runs inside Poll. Messages of a partition that is taken away are dropped, wherever they
+// are: its new owner gets them again, since their offsets are not stored. That goes also for a
+// partition that comes back at once, which is read again from the committed offset; going on with old
+// messages of it could bring one in front of an earlier one that the other owner has not applied yet.
 func (c *Consumer[M]) rebalance(client *kafka.Consumer, event kafka.Event) error {
+	c.metrics.rebalances.Inc()
 	switch e := event.(type) {
 	case kafka.AssignedPartitions:
 		c.log.Info("partitions assigned", "partitions", names(e.Partitions))
-		for _, p := range e.Partitions {
-			delete(c.lost, partitionOf(p))
-			delete(c.unplaced, partitionOf(p))
-		}
+		c.status.assigned(e.Partitions)
 		if err := c.takeOn(c.running, client, e.Partitions); err != nil {
 			return fmt.Errorf("take on partitions: %w", err)
 		}
@@ -199,28 +285,36 @@ func (c *Consumer[M]) rebalance(client *kafka.Consumer, event kafka.Event) error
 	case kafka.RevokedPartitions:
 		c.log.Info("partitions revoked", "partitions", names(e.Partitions))
 		for _, p := range e.Partitions {
-			c.lost[partitionOf(p)] = true
-			delete(c.unplaced, partitionOf(p))
+			c.drop(partitionOf(p))
 		}
+		c.status.revoked(e.Partitions)
 		return client.IncrementalUnassign(e.Partitions)
 	}
 	return nil
 }
 
-// kept returns the messages whose partitions are still ours.
-func (c *Consumer[M]) kept(batch []Message) []Message {
-	if len(c.lost) == 0 {
+// drop forgets a partition.
+func (c *Consumer[M]) drop(p TopicPartition) {
+	c.revoked[p] = true
+	delete(c.unplaced, p)
+	delete(c.applied, p)
+	delete(c.full, p)
+	c.held.drop(p)
+	c.arrived = slices.DeleteFunc(c.arrived, func(m Message) bool { return m.partition() == p })
+}
+
+// owned returns the messages whose partitions are still ours.
+func (c *Consumer[M]) owned(batch []Message) []Message {
+	if len(c.revoked) == 0 {
 		return batch
 	}
-	return slices.DeleteFunc(slices.Clone(batch), func(m Message) bool {
-		return c.lost[m.partition()]
-	})
+	return slices.DeleteFunc(slices.Clone(batch), func(m Message) bool { return c.revoked[m.partition()] })
 }
 
 func names(partitions []kafka.TopicPartition) []string {
 	out := make([]string, len(partitions))
 	for i, p := range partitions {
-		out[i] = fmt.Sprintf("%s/%d", *p.Topic, p.Partition)
+		out[i] = partitionOf(p).String()
 	}
 	return out
 }

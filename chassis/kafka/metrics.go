@@ -1,8 +1,14 @@
 package kafka
 
 import (
+	"strconv"
+	"time"
+
+	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"waybill/chassis/fault"
 )
 
 type consumerMetrics struct {
@@ -12,6 +18,7 @@ type consumerMetrics struct {
 	isolations   prometheus.Counter
 	clientErrors prometheus.Counter
 	reread       prometheus.Counter
+	rebalances   prometheus.Counter
 }
 
 func newConsumerMetrics(reg prometheus.Registerer, group string) consumerMetrics {
@@ -29,11 +36,11 @@ func newConsumerMetrics(reg prometheus.Registerer, group string) consumerMetrics
 		}),
 		failures: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "waybill_consumer_failures_total",
-			Help: "Attempts to apply a batch that failed; transient ones are waited out.",
-		}, []string{"kind"}),
+			Help: "Attempts to apply a batch that failed, by whose fault it was; only failures of kind message count against a message.",
+		}, []string{"kind", "reason"}),
 		isolations: f.NewCounter(prometheus.CounterOpts{
 			Name: "waybill_consumer_isolations_total",
-			Help: "Batches taken apart to find the message at fault.",
+			Help: "Batches taken apart to find the messages that have to wait.",
 		}),
 		clientErrors: f.NewCounter(prometheus.CounterOpts{
 			Name: "waybill_consumer_kafka_errors_total",
@@ -43,13 +50,101 @@ func newConsumerMetrics(reg prometheus.Registerer, group string) consumerMetrics
 			Name: "waybill_consumer_reread_messages_total",
 			Help: "Offsets read again because the database was behind Kafka, as after a restore.",
 		}),
+		rebalances: f.NewCounter(prometheus.CounterOpts{
+			Name: "waybill_consumer_rebalances_total",
+			Help: "Partitions assigned or revoked, calls.",
+		}),
 	}
 }
 
-func (m consumerMetrics) failure(transient bool) {
-	kind := "permanent"
-	if transient {
-		kind = "transient"
+func (m consumerMetrics) failure(f fault.Fault) {
+	kind := map[fault.Kind]string{
+		fault.Message: "message", fault.Conflict: "conflict", fault.Statement: "statement", fault.Outage: "outage",
+	}[f.Kind]
+	m.failures.WithLabelValues(kind, f.Reason).Inc()
+}
+
+// watermarks is what librdkafka knows of a partition without asking a broker.
+type watermarks interface {
+	GetWatermarkOffsets(topic string, partition int32) (low, high int64, err error)
+}
+
+// statusCollector shows a status as it is when it is looked at.
+type statusCollector struct {
+	status *status
+	client watermarks
+
+	blocked, blockers, held, owned, lag, age, forming, up *prometheus.Desc
+}
+
+var _ watermarks = (*kafka.Consumer)(nil)
+
+func newStatusCollector(s *status, client watermarks) *statusCollector {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("waybill_consumer_"+name, help, labels, nil)
 	}
-	m.failures.WithLabelValues(kind).Inc()
+	return &statusCollector{
+		status: s, client: client,
+		blocked:  desc("blocked_seconds", "How long messages have been waiting for this reason, by reason.", "reason"),
+		blockers: desc("blocked_by", "1 for each session that holds a lock which messages wait for.", "session"),
+		held:     desc("held_messages", "Messages that have been read and wait, by reason.", "reason"),
+		owned:    desc("partitions", "Partitions that this process reads."),
+		lag:      desc("lag_messages", "Messages of a partition that are not applied yet.", "topic", "partition"),
+		age:      desc("batch_age_seconds", "How long the attempt that is under way has taken; 0: there is none."),
+		forming:  desc("unassigned_seconds", "How long this process has had no partition while its group was being formed."),
+		up:       desc("up", "1 while the consumer runs; 0 once it has ended or was fenced."),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (c *statusCollector) Describe(to chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{c.blocked, c.blockers, c.held, c.owned, c.lag, c.age, c.forming, c.up} {
+		to <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *statusCollector) Collect(to chan<- prometheus.Metric) {
+	c.status.mu.Lock()
+	defer c.status.mu.Unlock()
+	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
+		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+	}
+	for reason, e := range c.status.episodes {
+		gauge(c.blocked, time.Since(e.since).Seconds(), reason)
+		gauge(c.held, float64(e.Messages), reason)
+		for _, session := range c.status.blockersOf(reason) {
+			gauge(c.blockers, 1, session)
+		}
+	}
+	gauge(c.owned, float64(len(c.status.owned)))
+	gauge(c.age, secondsSince(c.status.began))
+	gauge(c.forming, secondsSince(c.status.forming))
+	up := 1.0
+	if c.status.over {
+		up = 0
+	}
+	gauge(c.up, up)
+	c.collectLag(gauge)
+}
+
+// collectLag uses what the last fetch told of a partition's end; before the first message of a
+// partition was applied there is nothing to compare it with.
+func (c *statusCollector) collectLag(gauge func(*prometheus.Desc, float64, ...string)) {
+	if c.status.over {
+		return // the client is closed
+	}
+	for p, next := range c.status.next {
+		_, high, err := c.client.GetWatermarkOffsets(p.Topic, p.Partition)
+		if err == nil && high >= 0 {
+			gauge(c.lag, float64(max(high-next, 0)), p.Topic, strconv.Itoa(int(p.Partition)))
+		}
+	}
+}
+
+func secondsSince(t time.Time) float64 {
+	if t.IsZero() {
+		return 0
+	}
+	return time.Since(t).Seconds()
 }

@@ -75,7 +75,7 @@ func (c *Consumer[M]) takeOn(ctx context.Context, client *kafka.Consumer, partit
 	for _, p := range partitions {
 		c.unplaced[partitionOf(p)] = true
 	}
-	c.placeAt = time.Now().Add(positionsRetry)
+	c.placeAt, c.placeErr = time.Now().Add(positionsRetry), err
 	if err := client.IncrementalAssign(partitions); err != nil {
 		return err
 	}
@@ -98,6 +98,7 @@ func (c *Consumer[M]) place(ctx context.Context) {
 		err = c.moveTo(starts)
 	}
 	if err != nil {
+		c.placeErr = err
 		c.log.Debug("partitions still wait to be read", "partitions", names(waiting), "error", err)
 		return
 	}
@@ -106,6 +107,23 @@ func (c *Consumer[M]) place(ctx context.Context) {
 	if !c.waiting {
 		c.resume(waiting)
 	}
+}
+
+// rewind drops everything that was read and has all partitions read again from the service's positions.
+func (c *Consumer[M]) rewind(reason error) {
+	c.log.Warn("the database went back; reading again from its positions", "error", reason)
+	assigned, err := c.client.Assignment()
+	if err == nil && len(assigned) > 0 {
+		err = c.client.Pause(assigned)
+	}
+	if err != nil {
+		c.log.Warn("partitions not paused", "error", err)
+	}
+	for _, p := range assigned {
+		c.drop(partitionOf(p))
+		c.unplaced[partitionOf(p)] = true
+	}
+	c.placeAt, c.placeErr = time.Time{}, reason
 }
 
 // moveTo has paused partitions read from other offsets once they are resumed.

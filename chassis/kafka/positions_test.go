@@ -22,7 +22,7 @@ func start(t *testing.T, addr string, h kafka.Handler[kafka.Message], with func(
 	t.Helper()
 	o := kafka.ConsumerOptions{
 		Group: "group", Topics: []string{"topic"}, BatchSize: 100,
-		Transient: func(err error) bool { return errors.Is(err, errAway) },
+		Classify: classify,
 	}
 	with(&o)
 	return startWith(t, addr, o, h)
@@ -134,6 +134,51 @@ func TestConsumer_PartitionsWaitUntilThePositionsAreKnown(t *testing.T) {
 		require.Equal(t, int64(3), offset)
 	}
 }
+
+// The database is failed over to a standby that lacks what was applied last, and nobody restarts the
+// consumer.
+func TestConsumer_ReadsAgainWhatADatabaseLostThatWentBack(t *testing.T) {
+	t.Parallel()
+	b := kafkatest.Start(t, "topic")
+	produce(t, b, 0, 300)
+	l := newLedger()
+	var back atomic.Bool
+	start(t, b.Addr(), l, func(o *kafka.ConsumerOptions) {
+		o.Rewound = func(err error) bool { return errors.Is(err, errBack) }
+		o.Positions = func(_ context.Context, partitions []kafka.TopicPartition) (map[kafka.TopicPartition]int64, error) {
+			if !back.Load() {
+				return nil, nil
+			}
+			l.set(func(l *ledger) { l.refuse = nil })
+			known := make(positions)
+			for _, p := range partitions {
+				known[p] = 9
+			}
+			return known, nil
+		}
+	})
+	l.await(t, "all", func(l *ledger) bool { return len(l.applied) >= 300 })
+	require.Eventually(t, func() bool { // or there is nothing to go back from
+		var committed int64
+		for _, offset := range b.Committed(t, "group", "topic") {
+			committed += offset
+		}
+		return committed == 300
+	}, patience, 10*time.Millisecond)
+	back.Store(true)
+	l.set(func(l *ledger) {
+		l.applied, l.messages = nil, nil
+		l.refuse = func(kafka.Message) error { return errBack }
+	})
+	produce(t, b, 300, 301)
+	l.await(t, "what was lost", func(l *ledger) bool { return len(l.applied) >= 301-27 })
+	require.Len(t, l.distinct(), 301-27)
+	for _, offset := range offsetsOf(l) {
+		require.Equal(t, int64(9), offset)
+	}
+}
+
+var errBack = errors.New("the database went back")
 
 func TestConsumer_MessagesSayWhereTheirPartitionGoesOn(t *testing.T) {
 	t.Parallel()

@@ -1,12 +1,5 @@
 package postgres
 
-import (
-	"context"
-	"fmt"
-
-	"github.com/jackc/pgx/v5"
-)
-
 // byIndexSQL has a session find rows by an index and join by nested loops, which is what a service
 // always wants that names the rows it is after. The planner may see it otherwise: a plan is made while
 // a table is small, when reading all of it costs nothing, and kept while it grows, until the table is
@@ -20,12 +13,3 @@ import (
 // batch of one message, since it expects more of an array that it does not know: a third of its time at 50 orders a second.
 const byIndexSQL = `set enable_seqscan = off; set enable_hashjoin = off; set enable_mergejoin = off; set jit = off;
 set plan_cache_mode = force_generic_plan`
-
-// byIndex prepares a new session. It is a pool's AfterConnect and no start-up parameter, because
-// PgBouncer refuses parameters that it does not know.
-func byIndex(ctx context.Context, conn *pgx.Conn) error {
-	if _, err := conn.Exec(ctx, byIndexSQL); err != nil {
-		return fmt.Errorf("prepare a session: %w", err)
-	}
-	return nil
-}

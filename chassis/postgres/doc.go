@@ -1,3 +1,4 @@
-// Package postgres opens a service's connection pool, waits for a database that is away, refuses a
-// schema that is too old, and tells errors that time mends from those that it does not.
+// Package postgres opens a service's connection pool whose every wait has a bound, waits for a database
+// that is unavailable, refuses a schema that is too old, says whose fault an error is ([Classify]), and
+// names who holds a lock ([Blockers]).
 package postgres

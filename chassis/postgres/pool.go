@@ -4,8 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"strings"
+	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -20,21 +24,90 @@ type Config struct {
 // request longer than its own deadline.
 const connectTimeout = 2 * time.Second
 
+// keepAlive notices a database host that has vanished while nothing is under way.
+var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 2 * time.Second, Interval: 2 * time.Second, Count: 4}
+
 // Open returns a pool. It does not connect: use [AwaitSchema] to wait for the database. name
-// becomes the application_name by which the sessions can be told apart in pg_stat_activity. Statements
-// find their rows by an index wherever there is one.
+// becomes the application_name by which the sessions can be told apart in pg_stat_activity.
+//
+// Each session has bounds for statements, locks and idle transactions, waits for its commits to be on
+// disk, finds rows by an index wherever there is one, and is thrown away once it answers that it cannot
+// do what a service needs (see retire).
 func Open(ctx context.Context, c Config, name string) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(c.URL)
 	if err != nil {
 		// pgx's error may quote the URL, and the URL holds a password.
 		return nil, errors.New("DATABASE_URL cannot be parsed; it looks like postgres://user:password@host:5432/name")
 	}
+	dialer := &net.Dialer{KeepAliveConfig: keepAlive, Control: limitUnacknowledged}
 	config.ConnConfig.RuntimeParams["application_name"] = name
 	config.ConnConfig.ConnectTimeout = connectTimeout
-	config.AfterConnect = byIndex
+	config.ConnConfig.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if strings.HasPrefix(network, "unix") {
+			return new(net.Dialer).DialContext(ctx, network, addr)
+		}
+		return dialer.DialContext(ctx, network, addr)
+	}
+	var opened atomic.Pointer[pgxpool.Pool]
+	config.ConnConfig.OnPgError = retire(&opened)
+	config.AfterConnect, config.PrepareConn = prepare, adapt
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("open connection pool: %w", err)
 	}
+	opened.Store(pool)
 	return pool, nil
+}
+
+// readOnly is what a session answers to a write after its database was demoted, or made read-only.
+const readOnly = "25006"
+
+// retire closes sessions that answered what no later statement of them can mend: they are over
+// (FATAL), or the server is in a state that a new session may not find. A read-only session tells of
+// the others of the pool, which were opened before the same failover: all of them go, or each would
+// fail one request first.
+func retire(pool *atomic.Pointer[pgxpool.Pool]) pgconn.PgErrorHandler {
+	return func(_ *pgconn.PgConn, e *pgconn.PgError) (keep bool) {
+		if strings.EqualFold(e.Severity, "FATAL") || strings.EqualFold(e.Severity, "PANIC") {
+			return false
+		}
+		if p := pool.Load(); p != nil && e.Code == readOnly {
+			go p.Reset() // it locks the pool, which may be waiting for this very session
+			return false
+		}
+		switch e.Code[:min(2, len(e.Code))] {
+		case "08", "58", "XX":
+			return false
+		}
+		return e.Code != "57P01" && e.Code != "57P02" && e.Code != "57P03" && e.Code != "57P05"
+	}
+}
+
+// Check reports whether the database answers, and takes writes; for a readiness page. A session that
+// finds it read-only is not used again: after a failover the next one may find a primary.
+func Check(pool *pgxpool.Pool) func(context.Context) error {
+	return func(ctx context.Context) error {
+		conn, err := pool.Acquire(ctx)
+		if err != nil {
+			return errors.New(unreachable(err))
+		}
+		defer conn.Release()
+		var readOnly bool
+		if err := conn.QueryRow(ctx, `select current_setting('transaction_read_only')::bool`).Scan(&readOnly); err != nil {
+			return errors.New(unreachable(err))
+		}
+		if readOnly {
+			_ = conn.Conn().Close(ctx) // what cannot be closed is broken, and goes as well
+			return errors.New("the database is read-only")
+		}
+		return nil
+	}
+}
+
+// unreachable says in words that anybody may read why the database does not answer.
+func unreachable(err error) string {
+	if f := Classify(err); f.Reason == "login_refused" {
+		return fmt.Sprintf("the database refuses the login (%s)", f.Code)
+	}
+	return "the database does not answer"
 }

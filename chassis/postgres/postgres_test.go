@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
 	"testing"
 
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/puddle/v2"
 	"github.com/stretchr/testify/require"
 
+	"waybill/chassis/fault"
 	"waybill/chassis/postgres"
 	"waybill/devstack/pgtest"
 	"waybill/migrations"
@@ -59,7 +63,7 @@ func TestADatabaseThatIsAwayIsUnavailableNotBroken(t *testing.T) {
 	err = pool.Ping(t.Context())
 	require.Error(t, err)
 	require.True(t, postgres.Unavailable(err))
-	require.True(t, postgres.Transient(err))
+	require.Equal(t, fault.Outage, postgres.Classify(err).Kind)
 	require.EqualError(t, postgres.Check(pool)(t.Context()), "the database does not answer")
 }
 
@@ -70,19 +74,43 @@ func TestABadURLIsNotEchoed(t *testing.T) {
 	require.NotContains(t, err.Error(), "hunter2")
 }
 
-func TestOnlyWhatTimeMendsIsTransient(t *testing.T) {
+func TestClassify_OnlyDataAndConstraintsAreTheMessagesFault(t *testing.T) {
 	t.Parallel()
-	for code, want := range map[string]bool{
-		"40001": true, "40P01": true, "57P01": true, "57P03": true, "53300": true, "08006": true, "25006": true,
-		"23505": false, "23514": false, "22P02": false, "42P01": false, "42501": false, "22021": false,
+	for code, want := range map[string]fault.Kind{
+		"22P02": fault.Message, "22021": fault.Message, "23505": fault.Message, "23514": fault.Message,
+		"40001": fault.Conflict, "40P01": fault.Conflict,
+		"55P03": fault.Statement, "57014": fault.Statement, "42501": fault.Statement, "42P01": fault.Statement,
+		"42703": fault.Statement, "0A000": fault.Statement, "26000": fault.Statement, "P0001": fault.Statement,
+		"54000": fault.Statement, "XX000": fault.Statement, "58030": fault.Statement, "25P02": fault.Statement,
+		"08006": fault.Outage, "25006": fault.Outage, "53300": fault.Outage, "57P01": fault.Outage, "57P03": fault.Outage,
 	} {
-		require.Equal(t, want, postgres.Transient(fmt.Errorf("x: %w", &pgconn.PgError{Code: code})), code)
+		err := fmt.Errorf("x: %w", &pgconn.PgError{Code: code, Severity: "ERROR"})
+		require.Equal(t, want, postgres.Classify(err).Kind, code)
+		require.Equal(t, want != fault.Message, postgres.Unavailable(err), code)
 	}
-	require.True(t, postgres.Transient(context.DeadlineExceeded))
-	require.False(t, postgres.Transient(errors.New("invalid input")))
+	for _, code := range []string{"28P01", "28000", "3D000", "55000", "25P03", "25P04", "57P05", "53300"} {
+		err := fmt.Errorf("x: %w", &pgconn.PgError{Code: code, Severity: "FATAL"})
+		require.Equal(t, fault.Outage, postgres.Classify(err).Kind, "the session is over: %s", code)
+	}
+	for _, err := range []error{context.DeadlineExceeded, context.Canceled, io.ErrUnexpectedEOF, net.ErrClosed, puddle.ErrClosedPool} {
+		require.Equal(t, fault.Outage, postgres.Classify(fmt.Errorf("x: %w", err)).Kind, "%v", err)
+	}
+	require.Equal(t, fault.Message, postgres.Classify(errors.New("invalid input")).Kind)
 }
 
-func TestASessionThatIsCutIsTransient(t *testing.T) {
+func TestClassify_ErrorsOfOneCauseAreAlike(t *testing.T) {
+	t.Parallel()
+	alike := func(a, b error) bool { return postgres.Classify(a).Alike == postgres.Classify(b).Alike }
+	check := func(constraint, message string) error {
+		return &pgconn.PgError{Code: "23514", ConstraintName: constraint, TableName: "t", Message: message}
+	}
+	require.True(t, alike(check("c", "row 1"), check("c", "row 2")))
+	require.False(t, alike(check("c", "row 1"), check("d", "row 1")))
+	require.True(t, alike(errors.New("order 17 is unknown"), errors.New("order 4 is unknown")))
+	require.False(t, alike(errors.New("order 17 is unknown"), errors.New("order 17 is cancelled")))
+}
+
+func TestClassify_ASessionThatIsCutIsAnOutage(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	conn, err := db.Pool.Acquire(t.Context())
@@ -93,6 +121,6 @@ func TestASessionThatIsCutIsTransient(t *testing.T) {
 	for range 2 { // the cut itself, and the use of a connection that is known to be dead
 		_, err = conn.Exec(t.Context(), `select 1`)
 		require.Error(t, err)
-		require.True(t, postgres.Transient(err), "%v", err)
+		require.Equal(t, fault.Outage, postgres.Classify(err).Kind, "%v", err)
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"waybill/chassis/fault"
 )
 
 // Schema is a set of migrations and the version of it that a service needs.
@@ -45,7 +47,7 @@ func AwaitSchema(ctx context.Context, pool *pgxpool.Pool, log *slog.Logger, need
 	pause.InitialInterval, pause.MaxInterval = 100*time.Millisecond, 2*time.Second
 	for {
 		err := requireSchema(ctx, pool, needed)
-		if err == nil || !Transient(err) || ctx.Err() != nil {
+		if err == nil || !worthWaiting(err) || ctx.Err() != nil {
 			return err
 		}
 		log.Warn("waiting for the database", "error", strings.Join(strings.Fields(err.Error()), " ")) // pgx writes lines
@@ -55,6 +57,14 @@ func AwaitSchema(ctx context.Context, pool *pgxpool.Pool, log *slog.Logger, need
 		case <-time.After(pause.NextBackOff()):
 		}
 	}
+}
+
+// worthWaiting is narrower than [Unavailable]: what a process that starts cannot do, for its password or
+// its grants, is more likely a wrong setting than an outage, and is better said at once.
+func worthWaiting(err error) bool {
+	f := Classify(err)
+	class := f.Code[:min(2, len(f.Code))]
+	return f.Kind != fault.Message && class != "28" && class != "3D" && class != "42"
 }
 
 func requireSchema(ctx context.Context, pool *pgxpool.Pool, needed []Schema) error {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -39,7 +40,8 @@ type Config struct {
 // Broker is a running broker.
 type Broker struct {
 	*kfake.Cluster
-	addr string
+	addr    string
+	waiting *waiting
 }
 
 // Open starts a broker, which serves until Close. Topics are made by
@@ -51,6 +53,8 @@ type Broker struct {
 // batch too (SyncWrites), but a development broker that is safer than the real
 // one, and slower, would teach the wrong thing.
 func Open(ctx context.Context, cfg Config) (*Broker, error) {
+	waiting := newWaiting()
+	listen := func(network, address string) (net.Listener, error) { return cfg.listen(network, address, waiting) }
 	opts := []kfake.Opt{
 		kfake.Ports(cfg.Port),
 		kfake.DefaultNumPartitions(Partitions),
@@ -58,7 +62,7 @@ func Open(ctx context.Context, cfg Config) (*Broker, error) {
 		kfake.ClusterID("waybill-devstack"),
 		// Brokers' own lower limit is 6 s; tests of lost consumers cannot wait.
 		kfake.GroupMinSessionTimeout(100 * time.Millisecond),
-		kfake.ListenFn(cfg.listen),
+		kfake.ListenFn(listen),
 	}
 	if cfg.Dir != "" {
 		opts = append(opts, kfake.DataDir(cfg.Dir))
@@ -70,12 +74,22 @@ func Open(ctx context.Context, cfg Config) (*Broker, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the embedded broker: %w", err)
 	}
-	b := &Broker{Cluster: cluster, addr: cluster.ListenAddrs()[0]}
+	b := &Broker{Cluster: cluster, addr: cluster.ListenAddrs()[0], waiting: waiting}
+	if err := waiting.run(b.addr); err != nil {
+		cluster.Close()
+		return nil, fmt.Errorf("open the embedded broker: %w", err)
+	}
 	if err := b.createMissing(ctx, cfg.Topics); err != nil {
 		b.Close()
 		return nil, err
 	}
 	return b, nil
+}
+
+// Close ends the broker.
+func (b *Broker) Close() {
+	b.waiting.close()
+	b.Cluster.Close()
 }
 
 // createMissing makes topics that were not thought of when the Dir was new.

@@ -8,7 +8,7 @@ import (
 )
 
 // listen opens the broker's listener.
-func (cfg Config) listen(network, address string) (net.Listener, error) {
+func (cfg Config) listen(network, address string, waiting *waiting) (net.Listener, error) {
 	l, err := net.Listen(network, address)
 	if err != nil {
 		return nil, err
@@ -19,14 +19,15 @@ func (cfg Config) listen(network, address string) (net.Listener, error) {
 			return nil, errors.Join(err, l.Close())
 		}
 	}
-	return listener{l, addr}, nil
+	return listener{l, addr, waiting}, nil
 }
 
 // listener calls itself by the address that clients are to use: kfake tells them
 // what its listener says.
 type listener struct {
 	net.Listener
-	addr net.Addr
+	addr    net.Addr
+	waiting *waiting
 }
 
 func (l listener) Addr() net.Addr { return l.addr }
@@ -36,7 +37,7 @@ func (l listener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &conn{Conn: c, closed: make(chan struct{})}, nil
+	return &conn{Conn: c, closed: make(chan struct{}), observer: observer{waiting: l.waiting}}, nil
 }
 
 // conn tells the broker late that its client has gone.
@@ -52,6 +53,8 @@ type conn struct {
 	closing sync.Once
 	closed  chan struct{}
 	frames  frames
+
+	observer observer
 }
 
 // linger is longer than any consumer's session here.
@@ -62,7 +65,9 @@ func (c *conn) Read(p []byte) (int, error) {
 	if !c.frames.read(p[:n]) {
 		return 0, errors.Join(errNotKafka, c.Close())
 	}
+	c.observer.read(p[:n])
 	if err != nil {
+		c.observer.ended()
 		timer := time.NewTimer(linger)
 		defer timer.Stop()
 		select {
@@ -71,6 +76,11 @@ func (c *conn) Read(p []byte) (int, error) {
 		}
 	}
 	return n, err
+}
+
+func (c *conn) Write(p []byte) (int, error) {
+	c.observer.wrote(p)
+	return c.Conn.Write(p)
 }
 
 func (c *conn) Close() error {

@@ -57,7 +57,7 @@ func (a *App) wire(ctx context.Context, cfg Config, pool *pgxpool.Pool) error {
 	}
 	metrics := telemetry.Metrics()
 	store := postgres.NewStore(pool)
-	commands, err := consume(cfg.Kafka, consumer.New(pool, store, a.log, metrics), a.log, metrics)
+	commands, err := consume(cfg.Kafka, pool, consumer.New(pool, store, a.log, metrics), a.log, metrics)
 	if err != nil {
 		return err
 	}
@@ -66,6 +66,7 @@ func (a *App) wire(ctx context.Context, cfg Config, pool *pgxpool.Pool) error {
 		Checks: []httpserver.Check{
 			{Name: "postgres", Required: true, Run: chassispg.Check(pool)},
 			{Name: "kafka", Run: commands.Check},
+			{Name: "consumer", Required: true, Run: commands.Ready},
 		},
 	})
 	if err != nil {
@@ -79,13 +80,16 @@ func (a *App) wire(ctx context.Context, cfg Config, pool *pgxpool.Pool) error {
 	return nil
 }
 
-func consume(cfg kafka.Config, handler *consumer.Handler, log *slog.Logger, reg prometheus.Registerer) (*kafka.Consumer[inbox.Delivery], error) {
+func consume(cfg kafka.Config, pool *pgxpool.Pool, handler *consumer.Handler, log *slog.Logger, reg prometheus.Registerer) (*kafka.Consumer[inbox.Delivery], error) {
 	return kafka.NewConsumer(cfg, kafka.ConsumerOptions{
 		Group:     contracts.GroupInventory,
 		ClientID:  telemetry.Name("inventory"),
 		Topics:    []string{contracts.TopicInventoryCommands},
-		Transient: chassispg.Transient,
+		Classify:  chassispg.Classify,
+		Hasty:     chassispg.Hasty,
+		Blockers:  chassispg.NameBlockers(pool),
 		Positions: inbox.ReadAs[kafka.TopicPartition](handler.Positions()),
+		Rewound:   inbox.Rewound,
 	}, handler, func(m kafka.Message) inbox.Delivery { return inbox.Delivery(m) }, log, reg)
 }
 

@@ -190,7 +190,7 @@ func (a *api) problem(err error) error {
 	switch {
 	case errors.Is(err, stock.ErrNotFound):
 		return huma.Error404NotFound("inventory does not know it")
-	case chassispg.Transient(err), errors.Is(err, context.Canceled): // canceled: the client hung up
+	case chassispg.Unavailable(err), errors.Is(err, context.Canceled): // canceled: the client hung up
 		return httpserver.Unavailable("the database does not answer; try again shortly")
 	default:
 		a.log.Error("request failed", "error", err)

@@ -232,7 +232,7 @@ func TestATransactionThatComesSecondToAnOrderIsToldToTryAgain(t *testing.T) {
 
 	failure := <-second
 	require.ErrorContains(t, failure, "another transaction was faster")
-	require.True(t, chassis.Transient(failure), "it is worth another try")
+	require.True(t, chassis.Unavailable(failure), "it is worth another try")
 	states, err := apply(t.Context(), s, pool, reserve(1, "a", 2))
 	require.NoError(t, err)
 	require.Equal(t, []stock.State{stock.Rejected}, states)

@@ -79,8 +79,9 @@ func New(ctx context.Context, c Config, sagas Sagas, log *slog.Logger) (_ *App, 
 	handler := newHandler(store, sagas.Decode, m, log)
 	consumer, err := kafka.NewConsumer(c.Kafka, kafka.ConsumerOptions{
 		Group: Group, ClientID: telemetry.Name(Group),
-		Topics: sagas.Topics, BatchSize: c.BatchSize, Transient: chassispg.Transient,
-		Positions: inbox.ReadAs[kafka.TopicPartition](handler.inbox.Positions),
+		Topics: sagas.Topics, BatchSize: c.BatchSize,
+		Classify: chassispg.Classify, Hasty: chassispg.Hasty, Blockers: chassispg.NameBlockers(pool),
+		Positions: inbox.ReadAs[kafka.TopicPartition](handler.inbox.Positions), Rewound: inbox.Rewound,
 	}, handler, func(m kafka.Message) inbox.Delivery { return inbox.Delivery(m) }, log, reg)
 	if err != nil {
 		return nil, err
@@ -115,6 +116,7 @@ func (a *App) serve(ctx context.Context, c Config, store *postgres.Store, reg *p
 		Checks: []httpserver.Check{
 			{Name: "postgres", Required: true, Run: chassispg.Check(a.pool)},
 			{Name: "kafka", Run: a.consumer.Check},
+			{Name: "consumer", Required: true, Run: a.consumer.Ready},
 		},
 	})
 	if err != nil {

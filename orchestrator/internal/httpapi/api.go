@@ -285,7 +285,7 @@ func (a *API) problem(err error) error {
 		return huma.Error404NotFound("there is no such saga")
 	case errors.Is(err, postgres.ErrSeveral):
 		return huma.Error409Conflict(err.Error() + "; name one with ?definition=")
-	case chassispg.Transient(err):
+	case chassispg.Unavailable(err):
 		return httpserver.Unavailable("the database does not answer; try again shortly")
 	default:
 		a.Log.Error("request failed", "error", err)

@@ -104,7 +104,7 @@ func TestOfTwoConcurrentBatchesOneWinsAndTheOtherWritesNothing(t *testing.T) {
 	require.NoError(t, winner.Commit(t.Context()))
 	failure := <-lost
 	require.ErrorContains(t, failure, "another transaction was faster")
-	require.True(t, chassis.Transient(failure), "it is worth another try")
+	require.True(t, chassis.Unavailable(failure), "it is worth another try")
 
 	_, lines, err := s.Get(t.Context(), saga.Ref{ID: "1"})
 	require.NoError(t, err)

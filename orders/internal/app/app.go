@@ -63,8 +63,11 @@ func (a *App) wire(ctx context.Context, cfg Config, pool *pgxpool.Pool) error {
 		Group:     contracts.GroupOrders,
 		ClientID:  telemetry.Name("orders"),
 		Topics:    []string{contracts.TopicOrderCommands},
-		Transient: postgres.Transient,
+		Classify:  postgres.Classify,
+		Hasty:     postgres.Hasty,
+		Blockers:  postgres.NameBlockers(pool),
 		Positions: inbox.ReadAs[kafka.TopicPartition](handler.Positions()),
+		Rewound:   inbox.Rewound,
 	}, handler, delivery, a.log, metrics)
 	if err != nil {
 		return err
@@ -74,6 +77,7 @@ func (a *App) wire(ctx context.Context, cfg Config, pool *pgxpool.Pool) error {
 		Checks: []httpserver.Check{
 			{Name: "postgres", Required: true, Run: postgres.Check(pool)},
 			{Name: "kafka", Run: commands.Check}, // orders are taken without it
+			{Name: "consumer", Required: true, Run: commands.Ready},
 		},
 	})
 	if err != nil {

@@ -77,7 +77,7 @@ func (a *api) problem(ctx context.Context, doing, when503 string, err error) err
 			&huma.ErrorDetail{Location: "header.Idempotency-Key", Message: "used for another request"})
 	case errors.Is(err, context.Canceled):
 		return httpserver.Unavailable("the request was given up") // by the client, who will not read this
-	case postgres.Transient(err):
+	case postgres.Unavailable(err):
 		a.log.WarnContext(ctx, "database is away", "doing", doing, "error", err)
 		return httpserver.Unavailable(when503)
 	default:

@@ -29,7 +29,7 @@ func NewStore(pool *pgxpool.Pool) *Store {
 	s.placing.Limit = maxTogether
 	// Of a transaction that was cut off nobody knows whether it was committed. Any other error says
 	// that it was rolled back.
-	s.placing.Separable = func(err error) bool { return !postgres.Transient(err) }
+	s.placing.Separable = func(err error) bool { return !postgres.Down(err) }
 	return s
 }
 

@@ -156,7 +156,7 @@ func TestAChangeFromAStateThatTheOrderIsNotInIsAConflict(t *testing.T) {
 		})
 	})
 	require.ErrorContains(t, err, "another transaction was faster")
-	require.True(t, chassis.Transient(err), "it is worth another try")
+	require.True(t, chassis.Unavailable(err), "it is worth another try")
 	got, err := store.Get(t.Context(), 1)
 	require.NoError(t, err)
 	require.Equal(t, order.Pending, got.Status)

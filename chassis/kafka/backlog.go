@@ -1,0 +1,215 @@
+package kafka
+
+import (
+	"cmp"
+	"maps"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"waybill/chassis/fault"
+)
+
+// sequence is what keeps its order: the messages of a key, within a partition.
+type sequence struct {
+	partition TopicPartition
+	key       string
+}
+
+// messageKind is what a breaker is about: messages of one type on one topic run through the same code
+// and the same statements.
+type messageKind struct{ topic, typ string }
+
+// place is where a message stands.
+type place struct {
+	partition TopicPartition
+	offset    int64
+}
+
+func (m Message) sequence() sequence { return sequence{m.partition(), string(m.Key)} }
+func (m Message) place() place       { return place{m.partition(), m.Offset} }
+
+func (m Message) kind() messageKind {
+	for _, h := range m.Headers {
+		if h.Key == "ce_type" {
+			return messageKind{m.Topic, string(h.Value)}
+		}
+	}
+	return messageKind{topic: m.Topic}
+}
+
+func byPlace(a, b Message) int {
+	return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Offset, b.Offset))
+}
+
+// backlog is what cannot be applied now. It belongs to the consumer's goroutine.
+type backlog struct {
+	keys     map[sequence]*held
+	count    map[TopicPartition]int // messages held, those behind others included
+	breakers map[messageKind]*breaker
+}
+
+func newBacklog() backlog {
+	return backlog{make(map[sequence]*held), make(map[TopicPartition]int), make(map[messageKind]*breaker)}
+}
+
+func (b *backlog) empty() bool { return len(b.keys) == 0 }
+
+func (b *backlog) has(h *held) bool { return b.keys[h.message.sequence()] == h }
+
+func (b *backlog) add(m Message, f fault.Fault, err error) *held {
+	h := &held{message: m, fault: f, err: err, pause: newPause()}
+	b.keys[m.sequence()] = h
+	b.count[m.partition()]++
+	return h
+}
+
+func (b *backlog) remove(h *held) {
+	p := h.message.partition()
+	delete(b.keys, h.message.sequence())
+	if b.count[p] -= 1 + len(h.followers); b.count[p] <= 0 {
+		delete(b.count, p)
+	}
+}
+
+// drop forgets a partition that was taken away.
+func (b *backlog) drop(p TopicPartition) {
+	delete(b.count, p)
+	maps.DeleteFunc(b.keys, func(s sequence, _ *held) bool { return s.partition == p })
+}
+
+// each calls f with every message.
+func (b *backlog) each(f func(Message)) {
+	for _, h := range b.keys {
+		f(h.message)
+		for _, m := range h.followers {
+			f(m)
+		}
+	}
+}
+
+// first returns the lowest offset held of each partition.
+func (b *backlog) first() map[TopicPartition]int64 {
+	first := make(map[TopicPartition]int64)
+	for _, h := range b.keys {
+		p := h.message.partition()
+		if offset, ok := first[p]; !ok || h.message.Offset < offset {
+			first[p] = h.message.Offset
+		}
+	}
+	return first
+}
+
+// due returns the message that has waited longest for its next attempt, if its time has come.
+func (b *backlog) due(now time.Time) *held {
+	var next *held
+	for _, h := range b.keys {
+		if b.dueAt(h).After(now) {
+			continue
+		}
+		if next == nil || h.next.Before(next.next) || h.next.Equal(next.next) && h.message.Offset < next.message.Offset {
+			next = h
+		}
+	}
+	return next
+}
+
+// dueAt is when the message may be tried. Of a kind that is suspended only one is tried at a time.
+func (b *backlog) dueAt(h *held) time.Time {
+	if breaker := b.breakers[h.message.kind()]; breaker.open() && breaker.next.After(h.next) {
+		return breaker.next
+	}
+	return h.next
+}
+
+// wait returns how long there is nothing to do here, at most so long.
+func (b *backlog) wait(most time.Duration) time.Duration {
+	if b.empty() {
+		return most
+	}
+	now := time.Now()
+	for _, h := range b.keys {
+		most = min(most, b.dueAt(h).Sub(now))
+	}
+	return max(most, time.Millisecond)
+}
+
+// takeWaiting takes out everything that is not held for a fault of its own, after one message went
+// through that could not before.
+func (b *backlog) takeWaiting() []Message {
+	var messages []Message
+	for _, h := range b.keys {
+		if h.counted == 0 {
+			messages = append(append(messages, h.message), h.followers...)
+			b.remove(h)
+		}
+	}
+	return messages
+}
+
+// breaker counts different messages of a kind that fail alike, with none between them that succeeds.
+// From then on it is open: it is not the messages that are at fault.
+type breaker struct {
+	fault fault.Fault
+	count int
+	pause *backoff.ExponentialBackOff
+	next  time.Time
+}
+
+// breakerOpens is how many messages have to fail alike, one after the other.
+const breakerOpens = 5
+
+func (b *breaker) open() bool { return b != nil && b.count >= breakerOpens }
+
+// suspect counts a message that failed alone, and says whether that has opened its kind's breaker.
+// Locks and conflicts do not count: they concern rows, and other messages need other rows.
+func (b *backlog) suspect(m Message, f fault.Fault) (opened bool) {
+	if f.Kind == fault.Conflict || f.Reason == reasonLock {
+		return false
+	}
+	kind := m.kind()
+	known := b.breakers[kind]
+	if known == nil || known.fault.Alike != f.Alike {
+		known = &breaker{fault: f, pause: newPause()}
+		b.breakers[kind] = known
+	}
+	if known.open() {
+		return false
+	}
+	known.count++
+	return known.open()
+}
+
+// reasonLock is the reason of faults for which Blockers are named.
+const reasonLock = "lock"
+
+// probed postpones the next attempt of a kind that is suspended.
+func (b *backlog) probed(m Message) {
+	if known := b.breakers[m.kind()]; known.open() {
+		known.next = time.Now().Add(known.pause.NextBackOff())
+	}
+}
+
+// succeeded closes the breakers of messages that were applied. What they held up is due.
+func (b *backlog) succeeded(batch []Message) {
+	if len(b.breakers) == 0 {
+		return
+	}
+	for _, m := range batch {
+		if b.breakers[m.kind()].open() {
+			b.forgive(m.kind())
+		}
+		delete(b.breakers, m.kind())
+	}
+}
+
+// forgive has what was held while its kind was suspended tried again from the beginning: until now it
+// was not its own fault.
+func (b *backlog) forgive(kind messageKind) {
+	for _, h := range b.keys {
+		if h.message.kind() == kind {
+			h.counted, h.attempts, h.next = 0, 0, time.Now()
+			h.pause.Reset()
+		}
+	}
+}

@@ -1,0 +1,136 @@
+package kafka
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+
+	"waybill/chassis/fault"
+)
+
+// held is a message that cannot be applied now, and what waits behind it: later messages of its key,
+// in their order. All other keys go on.
+type held struct {
+	message   Message
+	followers []Message
+	fault     fault.Fault // of the last attempt
+	err       error
+	attempts  int
+	counted   int // failures that count against the message
+	pause     *backoff.ExponentialBackOff
+	next      time.Time // when it is tried again
+}
+
+// exhausted says whether the message has failed so often that it is to be set aside.
+func (h *held) exhausted() bool { return h.fault.Attempts > 0 && h.counted >= h.fault.Attempts }
+
+func (h *held) failed(f fault.Fault, err error, now time.Time) {
+	h.fault, h.err = f, err
+	h.attempts++
+	if f.Attempts > 0 {
+		h.counted++
+	}
+	h.next = now.Add(h.pause.NextBackOff())
+}
+
+// withhold takes those messages out of the batch that have to wait: behind one of their key, or because
+// their kind is suspended.
+func (c *Consumer[M]) withhold(batch []Message) []Message {
+	if c.held.empty() && len(c.held.breakers) == 0 {
+		return batch
+	}
+	return slices.DeleteFunc(slices.Clone(batch), func(m Message) bool {
+		if h := c.held.keys[m.sequence()]; h != nil {
+			h.followers = append(h.followers, m)
+			c.held.count[m.partition()]++
+			return true
+		}
+		if b := c.held.breakers[m.kind()]; b.open() {
+			c.held.add(m, b.fault, nil)
+			return true
+		}
+		return false
+	})
+}
+
+// hold keeps a message that has failed alone.
+func (c *Consumer[M]) hold(m Message, f fault.Fault, err error) {
+	h := c.held.add(m, f, err)
+	h.failed(f, err, time.Now())
+	if c.held.suspect(m, f) {
+		c.log.Error("messages of this type fail alike, one after the other: none is set aside, and one at a time is tried",
+			"topic", m.Topic, "type", m.kind().typ, "reason", f.Reason, "error", err)
+	}
+}
+
+// retryHeld tries one held message again, if one is due.
+func (c *Consumer[M]) retryHeld(ctx context.Context) {
+	defer c.report()
+	if c.held.empty() {
+		return
+	}
+	h := c.held.due(time.Now())
+	if h == nil {
+		return
+	}
+	if h.exhausted() && !c.held.breakers[h.message.kind()].open() {
+		c.setAside(ctx, h)
+		return
+	}
+	// Now and then it waits for a lock as long as a new message does: one that many want is never free
+	// at once.
+	const patientEvery = 4
+	err := c.apply(ctx, []Message{h.message}, h.attempts%patientEvery != 0, c.handOver)
+	switch {
+	case !c.goesOn(ctx) || !c.held.has(h): // given up, or no longer ours
+	case err != nil:
+		h.failed(c.classify(err), err, time.Now())
+		c.held.probed(h.message)
+	default:
+		c.goOn(ctx, h, true)
+	}
+}
+
+// setAside gives a message up: it becomes a dead letter.
+func (c *Consumer[M]) setAside(ctx context.Context, h *held) {
+	reason := h.err
+	err := c.apply(ctx, []Message{h.message}, false, func(ctx context.Context, batch []Message) error {
+		return c.handler.Reject(ctx, c.convert(c.resumed(batch[0])), reason)
+	})
+	switch {
+	case !c.goesOn(ctx) || !c.held.has(h):
+	case err != nil:
+		// Its reason stays: what was wrong with the message, not with the dead letter.
+		h.next = time.Now().Add(h.pause.NextBackOff())
+		c.log.Warn("message not set aside", "topic", h.message.Topic, "partition", h.message.Partition, "offset", h.message.Offset, "error", err)
+	default:
+		c.log.Error("message set aside as a dead letter", "topic", h.message.Topic, "partition", h.message.Partition,
+			"offset", h.message.Offset, "error", reason)
+		c.goOn(ctx, h, false)
+	}
+}
+
+func (c *Consumer[M]) resumed(m Message) Message {
+	m.Resume = c.nextOffsets([]Message{m})[m.partition()]
+	return m
+}
+
+// goOn processes what a message has held up. When the message was applied, whatever was in the way of
+// others is probably gone as well.
+func (c *Consumer[M]) goOn(ctx context.Context, h *held, applied bool) {
+	messages := h.followers
+	c.held.remove(h)
+	if applied {
+		messages = append(messages, c.held.takeWaiting()...)
+		slices.SortFunc(messages, byPlace)
+	}
+	for len(messages) > 0 && c.goesOn(ctx) {
+		n := min(len(messages), c.options.BatchSize)
+		c.pending = append(c.pending, messages[n:])
+		c.process(ctx, messages[:n], true)
+		c.pending = c.pending[:len(c.pending)-1]
+		messages = messages[n:]
+	}
+}

@@ -1,0 +1,251 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"waybill/chassis/fault"
+)
+
+const (
+	// conflictRetries is how often a batch that met another transaction is tried again at once.
+	conflictRetries = 2
+	// pollEvery is how long batches are taken apart without a call to Poll, which a consumer owes its
+	// group every max.poll.interval.ms.
+	pollEvery = time.Second
+	// The pause between attempts, of a batch during an outage as of a message that is held.
+	firstPause, longestPause = 50 * time.Millisecond, 3 * time.Second
+)
+
+// process applies the batch, or holds those of its messages that cannot be applied now. A batch that
+// fails for anything but an outage is halved until the messages at fault stand alone: a batch of 500
+// with one of them takes some twenty attempts, and nobody else waits longer.
+func (c *Consumer[M]) process(ctx context.Context, batch []Message, hasty bool) {
+	c.keepPolling()
+	batch = c.withhold(c.owned(batch))
+	if len(batch) == 0 {
+		return
+	}
+	err := c.apply(ctx, batch, hasty, c.handOver)
+	if err == nil || !c.goesOn(ctx) {
+		return
+	}
+	if len(batch) == 1 {
+		c.hold(batch[0], c.classify(err), err)
+		return
+	}
+	if !hasty {
+		c.metrics.isolations.Inc()
+	}
+	half := len(batch) / 2
+	c.pending = append(c.pending, batch[half:])
+	c.process(ctx, batch[:half], true)
+	c.pending = c.pending[:len(c.pending)-1]
+	if c.goesOn(ctx) {
+		c.process(ctx, batch[half:], true)
+	}
+}
+
+// apply does something with the batch until it succeeds, and then stores the batch's offsets. An
+// outage is waited out, however long it takes, and a conflict tried again at once; any other error is
+// returned. It returns nil as well when nothing of the batch is ours any more, and some error when ctx
+// ends.
+func (c *Consumer[M]) apply(ctx context.Context, batch []Message, hasty bool, do func(context.Context, []Message) error) error {
+	pause := newPause()
+	for conflicts := 0; ; {
+		if batch = c.owned(batch); len(batch) == 0 {
+			return nil
+		}
+		err := c.attempt(ctx, batch, hasty, do)
+		if err == nil {
+			c.done(batch)
+			return nil
+		}
+		if !c.goesOn(ctx) {
+			return err
+		}
+		if c.options.Rewound != nil && c.options.Rewound(err) {
+			c.rewind(err)
+			return nil
+		}
+		f := c.classify(err)
+		c.metrics.failure(f)
+		c.log.Debug("batch not applied", "messages", len(batch), "reason", f.Reason, "error", err)
+		switch {
+		case f.Kind == fault.Outage:
+			c.report(blockage{Reason: f.Reason, Code: f.Code, Messages: len(batch), Err: err})
+			c.wait(ctx, pause.NextBackOff())
+		case f.Kind == fault.Conflict && conflicts < conflictRetries:
+			conflicts++
+		default:
+			return err
+		}
+	}
+}
+
+func newPause() *backoff.ExponentialBackOff {
+	pause := backoff.NewExponentialBackOff()
+	pause.InitialInterval, pause.MaxInterval = firstPause, longestPause
+	return pause
+}
+
+func (c *Consumer[M]) classify(err error) fault.Fault {
+	if p, ok := err.(*panicError); ok || c.options.Classify == nil {
+		if ok {
+			return fault.OfMessage(p.Error())
+		}
+		return fault.OfMessage(err.Error())
+	}
+	return c.options.Classify(err)
+}
+
+// attempt tries once, for a bounded time. A panic of the handler is an error like another: it is
+// probably about one message, and the process has others to apply.
+func (c *Consumer[M]) attempt(ctx context.Context, batch []Message, hasty bool, do func(context.Context, []Message) error) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	if hasty && c.options.Hasty != nil {
+		ctx = c.options.Hasty(ctx)
+	}
+	c.status.attempt(time.Now())
+	defer c.status.attempt(time.Time{})
+	if !hasty {
+		defer c.watchLocks(ctx)()
+	}
+	defer func() {
+		if value := recover(); value != nil {
+			c.log.Error("handler panicked", "panic", value, "stack", string(debug.Stack()))
+			err = &panicError{value}
+		}
+	}()
+	return do(ctx, batch)
+}
+
+type panicError struct{ value any }
+
+func (e *panicError) Error() string { return fmt.Sprintf("the handler panicked: %v", e.value) }
+
+// lockLook is how long an attempt may take before it is asked who holds what it waits for.
+const lockLook = 500 * time.Millisecond
+
+// watchLocks learns who holds the locks that an attempt waits for, if it takes long. The returned
+// function ends that.
+func (c *Consumer[M]) watchLocks(ctx context.Context) (stop func()) {
+	if c.options.Blockers == nil {
+		return func() {}
+	}
+	ctx, giveUp := context.WithCancel(ctx)
+	looked := make(chan struct{})
+	timer := time.AfterFunc(lockLook, func() {
+		defer close(looked)
+		if blockers, err := c.options.Blockers(ctx); err == nil {
+			c.status.setBlockers(blockers)
+		}
+	})
+	return func() {
+		giveUp()
+		if !timer.Stop() {
+			<-looked
+		}
+	}
+}
+
+// handOver gives the batch to the handler.
+func (c *Consumer[M]) handOver(ctx context.Context, batch []Message) error {
+	next := c.nextOffsets(batch)
+	messages := make([]M, len(batch))
+	for i, m := range batch {
+		m.Resume = next[m.partition()]
+		messages[i] = c.convert(m)
+	}
+	began := time.Now()
+	err := c.handler.Process(ctx, messages)
+	c.metrics.duration.Observe(time.Since(began).Seconds())
+	return err
+}
+
+// done marks the batch's messages as applied; librdkafka commits the marks every second, and when the
+// partitions are given up.
+func (c *Consumer[M]) done(batch []Message) {
+	next := c.nextOffsets(batch)
+	for _, m := range batch {
+		p := m.partition()
+		c.applied[p] = max(c.applied[p], m.Offset+1)
+	}
+	c.held.succeeded(batch)
+	c.status.applied(next)
+	offsets := make([]kafka.TopicPartition, 0, len(next))
+	for p, offset := range next {
+		offsets = append(offsets, kafka.TopicPartition{Topic: &p.Topic, Partition: p.Partition, Offset: kafka.Offset(offset)})
+	}
+	if _, err := c.client.StoreOffsets(offsets); err != nil {
+		// The messages come again, and the inbox knows them.
+		c.log.Warn("offsets not stored", "error", err)
+	}
+}
+
+// nextOffsets returns from where each partition of the batch has to be read again once the batch is
+// applied: behind all that was applied, but not behind a message that is held, or not tried yet.
+func (c *Consumer[M]) nextOffsets(batch []Message) map[TopicPartition]int64 {
+	next := make(map[TopicPartition]int64)
+	for _, m := range batch {
+		p := m.partition()
+		next[p] = max(next[p], m.Offset+1, c.applied[p])
+	}
+	if len(c.pending) == 0 && c.held.empty() {
+		return next
+	}
+	inBatch := make(map[place]bool, len(batch))
+	for _, m := range batch {
+		inBatch[m.place()] = true
+	}
+	lower := func(m Message) {
+		if offset, concerned := next[m.partition()]; concerned && m.Offset < offset && !inBatch[m.place()] {
+			next[m.partition()] = m.Offset
+		}
+	}
+	for _, messages := range c.pending {
+		for _, m := range messages {
+			lower(m)
+		}
+	}
+	c.held.each(lower)
+	return next
+}
+
+// keepPolling calls Poll now and then while batches are taken apart.
+func (c *Consumer[M]) keepPolling() {
+	if time.Since(c.polled) < pollEvery {
+		return
+	}
+	if event := c.poll(0); event != nil {
+		c.take(event)
+	}
+	c.report()
+}
+
+// wait lets some time pass without leaving the group: the consumer has to poll, or its partitions
+// are given to another; but the partitions are paused, so nothing new comes in.
+func (c *Consumer[M]) wait(ctx context.Context, delay time.Duration) {
+	c.waiting = true
+	c.pauseAll()
+	defer func() {
+		c.waiting = false
+		c.resumeAll()
+	}()
+	const step = 50 * time.Millisecond
+	for until := time.Now().Add(delay); c.goesOn(ctx); {
+		left := time.Until(until)
+		if left <= 0 {
+			return
+		}
+		if event := c.poll(min(left, step)); event != nil {
+			c.take(event)
+		}
+	}
+}

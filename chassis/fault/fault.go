@@ -7,14 +7,15 @@ package fault
 type Kind int
 
 const (
-	// Message: what was being worked on brings the error about, and does so again.
+	// Message means that what was being worked on brings the error about,
+	// and will again.
 	Message Kind = iota
-	// Conflict: another transaction was in the way; the same again, at once, probably succeeds.
+	// Conflict means that another transaction was in the way; the same again, at once, probably succeeds.
 	Conflict
-	// Statement: the database works, and refuses a statement for a reason that lies outside of the
-	// message: a lock, a grant, a trigger, a schema. Other messages may go through.
+	// Statement means that the database works, and refuses a statement for a reason that lies outside of
+	// the message: a lock, a grant, a trigger, a schema. Other messages may go through.
 	Statement
-	// Outage: nothing can be done at the moment, whatever the message.
+	// Outage means that nothing can be done at the moment, whatever the message.
 	Outage
 )
 
@@ -32,11 +33,8 @@ type Fault struct {
 	Attempts int
 }
 
-// Reasons that are not the database's.
-const (
-	ReasonMessage = "message"
-	ReasonUnknown = "unknown"
-)
+// ReasonMessage is the reason of what is the message's own fault.
+const ReasonMessage = "message"
 
 // MessageAttempts is how often a message that brings an error about is tried before it is given up.
 const MessageAttempts = 3

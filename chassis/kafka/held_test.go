@@ -44,8 +44,9 @@ func sequences(t *testing.T, b *kafkatest.Broker, count int, keys ...string) {
 	var records []kafkatest.Record
 	for i := range count {
 		for _, key := range keys {
-			records = append(records, kafkatest.Record{Topic: "topic", Key: []byte(key), Value: []byte(key + strconv.Itoa(i)),
-				Headers: map[string]string{"ce_type": "T"}})
+			records = append(records, kafkatest.Record{
+				Topic: "topic", Key: []byte(key), Value: []byte(key + strconv.Itoa(i)), Headers: map[string]string{"ce_type": "T"},
+			})
 		}
 	}
 	b.Produce(t, records...)
@@ -187,15 +188,14 @@ func TestConsumer_APanicIsAnErrorOfItsMessage(t *testing.T) {
 	l := newLedger()
 	l.refuse = func(m kafka.Message) error {
 		if string(m.Value) == "b1" {
-			var nowhere map[string]int
-			nowhere["x"] = 1
+			panic("a nil map")
 		}
 		return nil
 	}
 	sequences(t, b, 3, "a", "b", "c")
 	consume(t, b.Addr(), l)
 	l.await(t, "the others", func(l *ledger) bool { return len(l.applied) == 8 && len(l.rejected) == 1 })
-	require.Contains(t, l.rejected[0], "b1: the handler panicked: assignment to entry in nil map")
+	require.Contains(t, l.rejected[0], "b1: the handler panicked: a nil map")
 	require.Equal(t, []string{"b0", "b2"}, l.of("b"))
 }
 

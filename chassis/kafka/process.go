@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"time"
@@ -95,10 +96,7 @@ func newPause() *backoff.ExponentialBackOff {
 }
 
 func (c *Consumer[M]) classify(err error) fault.Fault {
-	if p, ok := err.(*panicError); ok || c.options.Classify == nil {
-		if ok {
-			return fault.OfMessage(p.Error())
-		}
+	if _, panicked := errors.AsType[*panicError](err); panicked || c.options.Classify == nil {
 		return fault.OfMessage(err.Error())
 	}
 	return c.options.Classify(err)

@@ -50,8 +50,8 @@ func Unavailable(err error) bool { return Classify(err).Kind != fault.Message }
 func Down(err error) bool { return Classify(err).Kind == fault.Outage }
 
 func byCode(e *pgconn.PgError) fault.Fault {
-	f := fault.Fault{Kind: fault.Statement, Reason: "database_error", Code: e.Code,
-		Alike: strings.Join([]string{e.Code, e.ConstraintName, e.TableName}, " ")}
+	alike := strings.Join([]string{e.Code, e.ConstraintName, e.TableName}, " ")
+	f := fault.Fault{Kind: fault.Statement, Reason: "database_error", Code: e.Code, Alike: alike}
 	switch e.Code {
 	case "40001":
 		f.Kind, f.Reason, f.Attempts = fault.Conflict, "conflict", conflictAttempts

@@ -75,7 +75,7 @@ func Open(ctx context.Context, cfg Config) (*Broker, error) {
 		return nil, fmt.Errorf("open the embedded broker: %w", err)
 	}
 	b := &Broker{Cluster: cluster, addr: cluster.ListenAddrs()[0], waiting: waiting}
-	if err := waiting.run(b.addr); err != nil {
+	if err := waiting.run(ctx, b.addr); err != nil {
 		cluster.Close()
 		return nil, fmt.Errorf("open the embedded broker: %w", err)
 	}

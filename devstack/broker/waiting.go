@@ -21,7 +21,6 @@ import (
 // So whoever waits is given a heartbeat twice per second, as long as its connection lives: a process
 // that is killed while it waits is dropped when its session is over.
 type waiting struct {
-	addr string
 	stop context.CancelFunc
 	done sync.WaitGroup
 
@@ -46,12 +45,12 @@ func newWaiting() *waiting {
 }
 
 // run sends heartbeats to the broker at addr until close.
-func (w *waiting) run(addr string) error {
+func (w *waiting) run(ctx context.Context, addr string) error {
 	client, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.RequestRetries(0))
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // a broker outlives what opened it
 	w.stop = cancel
 	w.done.Go(func() {
 		defer client.Close()

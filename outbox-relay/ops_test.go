@@ -37,7 +37,8 @@ func TestTheCommandLineMendsAStuckRow(t *testing.T) {
 		return out
 	}
 	_, err := p.db.Pool.Exec(t.Context(), `insert into outbox (topic, key, type, payload)
-		values ('missing.v1', '17', 'OrderCreated', '{"orderId":17}'), ('orders.v1', '17', 'OrderConfirmed', '{"orderId":17}'), ('orders.v1', '18', 'T', '{}')`)
+		values ('missing.v1', '17', 'OrderCreated', '{"orderId":17}'), ('orders.v1', '17', 'OrderConfirmed', '{"orderId":17}'), ('orders.v1', '18', 'T', '{}'),
+		('missing.v1', '18', 'T', '{}')`)
 	require.NoError(t, err)
 	require.Contains(t, verb("pending"), "OrderCreated")
 	relay := p.start(t, p.db.URL)

@@ -105,10 +105,12 @@ select o.id, o.event_id::text, o.topic, o.key, o.type, o.created_at, st.status,
        case when length(o.headers::text) <= 65536 then o.headers else to_jsonb(left(o.headers::text, 65536)) end,
        substring(o.payload from 1 for 65536), octet_length(o.payload),
        coalesce(s.error_code, ''), left(coalesce(s.error, ''), 65536), coalesce(s.attempts, 0), s.stuck_at, s.last_attempt_at, s.next_attempt_at,
-       case when s.outbox_id is not null and not s.parked
-            then (select count(*) from outbox_stuck p where p.key = s.key and p.parked) else 0 end,
+       case when s.outbox_id is null or s.parked then 0
+            when s.whole_topic then (select count(*) from outbox_stuck p where p.topic = s.topic and p.parked)
+            else (select count(*) from outbox_stuck p where p.topic = s.topic and p.key = s.key and p.parked) end,
        case when s.parked
-            then (select min(p.outbox_id) from outbox_stuck p where p.key = s.key and p.next_attempt_at is not null) end
+            then (select min(p.outbox_id) from outbox_stuck p
+                   where p.topic = s.topic and (p.key = s.key or p.whole_topic) and p.next_attempt_at is not null) end
   from outbox o
   join outbox_status st on st.id = o.id
   left join outbox_stuck s on s.outbox_id = o.id

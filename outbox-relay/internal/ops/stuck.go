@@ -18,13 +18,14 @@ type StuckRow struct {
 	Attempts      int32      `json:"attempts"`
 	StuckAt       time.Time  `json:"stuckAt"`
 	NextAttemptAt *time.Time `json:"nextAttemptAt"`
-	// ParkedBehind counts the later rows of the key that wait for it.
+	// ParkedBehind counts the rows that wait for it: the later ones of its key, or all of its topic if that was refused.
 	ParkedBehind int64 `json:"parkedBehind"`
 }
 
 const stuckSQL = `
 select s.outbox_id, s.key, s.topic, s.error_code, s.error, s.attempts, s.stuck_at, s.next_attempt_at,
-       (select count(*) from outbox_stuck p where p.key = s.key and p.parked)
+       case when s.whole_topic then (select count(*) from outbox_stuck p where p.topic = s.topic and p.parked)
+            else (select count(*) from outbox_stuck p where p.topic = s.topic and p.key = s.key and p.parked) end
   from outbox_stuck s
  where not s.parked and s.discarded_at is null and s.outbox_id > $1
  order by s.outbox_id

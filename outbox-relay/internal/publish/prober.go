@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
+	"time"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
@@ -13,89 +15,168 @@ import (
 	"waybill/outbox-relay/internal/source"
 )
 
-// Prober sends rows one at a time and waits for each answer, to learn which row a broker refuses. A refusal does not
-// end it. It is for one goroutine.
+// Prober asks brokers questions without making anybody wait: whether a topic exists, and whether one row, alone in its
+// request, is taken. The answers come on a channel. A refusal does not end it. It is for one goroutine.
 type Prober struct {
-	client  *kafka.Producer
-	logs    *chassis.Logs
-	encoder *encoder
-	answers chan kafka.Event
-	drained sync.WaitGroup
+	client    *kafka.Producer
+	logs      *chassis.Logs
+	encoder   *encoder
+	questions chan string
+	answers   chan Answer
+	closed    context.Context
+	close     context.CancelFunc
+	running   sync.WaitGroup
 }
 
-// With one row under way at a time there is no order to lose, so it need not be idempotent; a row that was sent twice
-// is one that consumers ignore.
+// Answer is what a Prober has found out.
+type Answer struct {
+	// Row is the row that was sent; nil if the question was about a topic.
+	Row *source.Row
+	// Topic is the topic that was looked up, and empty where the question was whether any broker answers.
+	Topic string
+	// Err is nil, a *Refusal, ErrUnavailable if no broker answers, or ErrNoLeader if one does, but not about this topic or row.
+	Err error
+}
+
+// ErrNoLeader means that brokers answer, but none takes rows of the topic now.
+var ErrNoLeader = errors.New("no broker takes rows of the topic now")
+
+// With one row in a request there is no company to be refused for, and with one row of a key under way at a time no order
+// to lose, so it need not be idempotent; a row that was sent twice is one that consumers ignore.
 var alone = kafka.ConfigMap{
 	"enable.idempotence":           false,
-	"max.in.flight":                1,
+	"max.in.flight":                100,
+	"batch.num.messages":           1,
 	"linger.ms":                    0,
 	"message.timeout.ms":           2000,
-	"queue.buffering.max.messages": 10,
+	"queue.buffering.max.messages": 10_000,
 	"go.delivery.report.fields":    "none",
-	"go.events.channel.size":       100,
+	"go.events.channel.size":       1000,
 	"go.produce.channel.size":      0,
 }
 
+const (
+	lookUpTimeout = time.Second
+	maxQuestions  = 1000
+)
+
 // OpenProber starts a prober. It does not wait for a broker.
 func OpenProber(config chassis.Config, database string, log *slog.Logger) (*Prober, error) {
-	client, err := kafka.NewProducer(config.ProducerConfig("outbox-relay-"+database+"-probe", alone))
+	settings := maps.Clone(alone)
+	maps.Copy(settings, alive)
+	client, err := kafka.NewProducer(config.ProducerConfig("outbox-relay-"+database+"-probe", settings))
 	if err != nil {
-		return nil, fmt.Errorf("start the probing Kafka producer of database %s: %w", database, err)
+		return nil, configError(fmt.Errorf("start the probing Kafka producer of database %s: %w", database, err))
 	}
 	p := &Prober{
-		client:  client,
-		logs:    chassis.ReadLogs(client.Logs(), log),
-		encoder: newEncoder(database),
-		answers: make(chan kafka.Event, 1),
+		client:    client,
+		logs:      chassis.ReadLogs(client.Logs(), log),
+		encoder:   newEncoder(database),
+		questions: make(chan string, maxQuestions),
+		answers:   make(chan Answer, maxQuestions),
 	}
-	p.drained.Go(func() {
-		for range client.Events() { // connection errors, which the answers tell about as well
-		}
-	})
+	p.closed, p.close = context.WithCancel(context.Background())
+	p.running.Go(p.lookUps)
+	p.running.Go(p.deliveries)
 	return p, nil
 }
 
-// Probe sends a row and waits for the answer: nil if it was acknowledged, a *Refusal, or ErrUnavailable if none came.
-func (p *Prober) Probe(ctx context.Context, row *source.Row) error {
-	if err := topicExists(p.client, row.Topic); err != nil {
-		return err
+// Answers carries the answers.
+func (p *Prober) Answers() <-chan Answer { return p.answers }
+
+// LookUp asks whether a topic exists, and with the empty name whether a broker answers. It returns false if too many
+// questions are open.
+func (p *Prober) LookUp(topic string) bool {
+	select {
+	case p.questions <- topic:
+		return true
+	default:
+		return false
 	}
+}
+
+// Send sends a row, whose payload must be loaded, alone. It returns an error if there is no answer to come: a *Refusal
+// or ErrUnavailable.
+func (p *Prober) Send(row *source.Row) error {
 	headers, err := p.encoder.encode(row)
 	if err != nil {
 		return err
 	}
 	message := &kafka.Message{
 		TopicPartition: kafka.TopicPartition{Topic: &row.Topic, Partition: kafka.PartitionAny},
-		Key:            row.Key, Value: row.Payload, Headers: headers,
+		Key:            row.Key, Value: row.Payload, Headers: headers, Opaque: row,
 	}
-	if err := p.client.Produce(message, p.answers); err != nil {
-		return p.judge(row.Topic, err)
-	}
-	select {
-	case event := <-p.answers:
-		if answer, ok := event.(*kafka.Message); ok {
-			return p.judge(row.Topic, answer.TopicPartition.Error)
+	return judge(row.Topic, p.client.Produce(message, nil))
+}
+
+func (p *Prober) lookUps() {
+	for {
+		select {
+		case topic := <-p.questions:
+			p.answer(Answer{Topic: topic, Err: p.lookUp(topic)})
+		case <-p.closed.Done():
+			return
 		}
-		return ErrUnavailable
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }
 
-func (p *Prober) judge(topic string, err error) error {
+func (p *Prober) deliveries() {
+	for event := range p.client.Events() {
+		if row, err := Answered(event); row != nil {
+			p.answer(Answer{Row: row, Err: judge(row.Topic, err)})
+		}
+	}
+}
+
+func (p *Prober) answer(a Answer) {
+	select {
+	case p.answers <- a:
+	case <-p.closed.Done():
+	}
+}
+
+func (p *Prober) lookUp(topic string) error {
+	if topic == "" {
+		if _, err := p.client.GetMetadata(nil, false, int(lookUpTimeout.Milliseconds())); err != nil {
+			return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+		return nil
+	}
+	if refused := badName(topic); refused != nil {
+		return refused
+	}
+	metadata, err := p.client.GetMetadata(&topic, false, int(lookUpTimeout.Milliseconds()))
+	if err != nil {
+		if refused := refusal(topic, err); refused != nil {
+			return refused
+		}
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	found := metadata.Topics[topic]
+	if found.Error.Code() == kafka.ErrNoError {
+		return nil
+	}
+	if refused := refusal(topic, found.Error); refused != nil {
+		return refused
+	}
+	return fmt.Errorf("%w: %w", ErrNoLeader, found.Error)
+}
+
+func judge(topic string, err error) error {
 	if err == nil {
 		return nil
 	}
-	if refused := refusal(topic, err); refused != nil {
+	if refused := rejection(topic, err); refused != nil {
 		return refused
 	}
-	return errors.Join(ErrUnavailable, err)
+	return errors.Join(ErrNoLeader, err)
 }
 
-// Close ends the prober at once.
+// Close ends the prober. What it was asked and has not answered stays unanswered.
 func (p *Prober) Close() {
+	p.close()
 	_ = p.client.Purge(kafka.PurgeQueue | kafka.PurgeInFlight | kafka.PurgeNonBlocking)
 	p.client.Close()
-	p.drained.Wait()
+	p.running.Wait()
 	p.logs.Wait()
 }

@@ -5,7 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"time"
+	"strconv"
+	"strings"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
@@ -25,7 +26,6 @@ type Producer struct {
 	client  *kafka.Producer
 	logs    *chassis.Logs
 	encoder *encoder
-	topics  map[string]struct{} // those that exist
 	message kafka.Message
 }
 
@@ -59,32 +59,59 @@ var tuned = kafka.ConfigMap{
 	"go.produce.channel.size":      0,
 }
 
+// alive are the settings that notice a broker that has gone without a word, and partitions that are new.
+var alive = kafka.ConfigMap{
+	"socket.keepalive.enable":            true,
+	"socket.timeout.ms":                  15_000,
+	"topic.metadata.refresh.interval.ms": 10_000,
+}
+
+// Settings are what producers of one database differ in.
+type Settings struct {
+	Pace Pace
+	// BatchBytes is the most bytes in a request to one partition, if that must be less than librdkafka's default.
+	BatchBytes int
+}
+
 // Open starts a producer for the rows of a database. It does not wait for a broker.
-func Open(config chassis.Config, database string, pace Pace, log *slog.Logger) (*Producer, error) {
+func Open(config chassis.Config, database string, s Settings, log *slog.Logger) (*Producer, error) {
 	settings := maps.Clone(tuned)
-	settings["linger.ms"] = string(pace)
+	maps.Copy(settings, alive)
+	settings["linger.ms"] = string(s.Pace)
+	if s.BatchBytes > 0 {
+		settings["batch.size"] = s.BatchBytes
+	}
 	maps.Copy(settings, gapless)
 	client, err := kafka.NewProducer(config.ProducerConfig("outbox-relay-"+database, settings))
 	if err != nil {
-		return nil, fmt.Errorf("start the Kafka producer of database %s: %w", database, err)
+		return nil, configError(fmt.Errorf("start the Kafka producer of database %s: %w", database, err))
 	}
 	return &Producer{
 		client:  client,
 		logs:    chassis.ReadLogs(client.Logs(), log),
 		encoder: newEncoder(database),
-		topics:  map[string]struct{}{},
 	}, nil
+}
+
+// MaxMessage is the longest message in bytes that the client sends, which a setting may have changed.
+func MaxMessage(config chassis.Config) int {
+	for _, property := range config.Properties {
+		if name, value, _ := strings.Cut(property, "="); strings.TrimSpace(name) == "message.max.bytes" {
+			if bytes, err := strconv.Atoi(strings.TrimSpace(value)); err == nil {
+				return bytes
+			}
+		}
+	}
+	return 1_000_000
 }
 
 // Events carries what became of rows (*kafka.Message, whose Opaque is the row) and the client's errors (kafka.Error).
 func (p *Producer) Events() <-chan kafka.Event { return p.client.Events() }
 
-// Send hands a row to librdkafka, which copies it. It returns a *Refusal if the row can never be sent as it is,
-// ErrBusy, or ErrUnavailable; any other error means that the producer has ended.
+// Send hands a row to librdkafka, which copies it. Its topic must exist: librdkafka would keep the row for half a minute
+// and then refuse it, which is still what happens if the topic is deleted later. It returns a *Refusal if the row
+// can never be sent as it is, or ErrBusy; any other error means that the producer has ended.
 func (p *Producer) Send(row *source.Row) error {
-	if err := p.lookUp(row.Topic); err != nil {
-		return err
-	}
 	headers, err := p.encoder.encode(row)
 	if err != nil {
 		return err
@@ -110,40 +137,6 @@ func (p *Producer) Send(row *source.Row) error {
 	return fmt.Errorf("produce: %w", err)
 }
 
-const lookUpTimeout = time.Second
-
-// lookUp makes sure that a topic exists before rows are sent to it: librdkafka would keep them for half a minute and
-// then refuse them all, which is still what happens to a topic that is deleted later.
-func (p *Producer) lookUp(topic string) error {
-	if _, ok := p.topics[topic]; ok {
-		return nil
-	}
-	if err := topicExists(p.client, topic); err != nil {
-		return err
-	}
-	p.topics[topic] = struct{}{}
-	return nil
-}
-
-// topicExists returns nil, a *Refusal, or ErrUnavailable.
-func topicExists(client *kafka.Producer, topic string) error {
-	metadata, err := client.GetMetadata(&topic, false, int(lookUpTimeout.Milliseconds()))
-	if err != nil {
-		if refused := refusal(topic, err); refused != nil {
-			return refused
-		}
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	found := metadata.Topics[topic]
-	if found.Error.Code() == kafka.ErrNoError {
-		return nil
-	}
-	if refused := refusal(topic, found.Error); refused != nil {
-		return refused
-	}
-	return fmt.Errorf("%w: %w", ErrUnavailable, found.Error)
-}
-
 // Answered reads an event as the broker's answer about a row: its row, and nil if it was acknowledged, a *Refusal, or
 // another error if the producer ended before an answer came. Other events have no row.
 func Answered(event kafka.Event) (*source.Row, error) {
@@ -164,20 +157,13 @@ func Answered(event kafka.Event) (*source.Row, error) {
 	return row, message.TopicPartition.Error
 }
 
-// Alive returns nil if a broker answers within a second.
-func (p *Producer) Alive() error {
-	if _, err := p.client.GetMetadata(nil, false, int(lookUpTimeout.Milliseconds())); err != nil {
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	return nil
-}
-
 // Purge makes librdkafka give up every row that it has not sent or not been answered about, and say so in Events.
 func (p *Producer) Purge() {
 	_ = p.client.Purge(kafka.PurgeQueue | kafka.PurgeInFlight | kafka.PurgeNonBlocking) // it knows no other errors than a wrong flag
 }
 
-// Close ends the producer at once. Rows that were not acknowledged may have reached the broker or not.
+// Close ends the producer, which takes up to a few hundred milliseconds. Rows that were not acknowledged may have reached
+// the broker or not.
 func (p *Producer) Close() {
 	p.Purge()
 	p.client.Close()

@@ -2,6 +2,8 @@ package publish
 
 import (
 	"errors"
+	"fmt"
+	"regexp"
 	"slices"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
@@ -19,6 +21,13 @@ type Refusal struct {
 
 func (r *Refusal) Error() string { return r.Reason }
 
+// ConfigError is an error of the Kafka settings: no broker has been asked yet.
+type ConfigError struct{ error }
+
+func (e *ConfigError) Unwrap() error { return e.error }
+
+func configError(err error) error { return &ConfigError{err} }
+
 // UnknownTopic is the refusal of rows for a topic that is not there.
 func UnknownTopic(topic string) *Refusal {
 	return &Refusal{
@@ -28,6 +37,16 @@ func UnknownTopic(topic string) *Refusal {
 	}
 }
 
+// TooLarge is the refusal of a row that is longer than the client sends.
+func TooLarge(length, limit int) *Refusal {
+	return &Refusal{Code: codeTooLarge, Reason: fmt.Sprintf("the row has %d bytes, and message.max.bytes is %d", length, limit)}
+}
+
+// IsTooLarge says whether a refusal is for size, which may be that of all rows in the request.
+func (r *Refusal) IsTooLarge() bool { return r.Code == codeTooLarge }
+
+const codeTooLarge = "MSG_SIZE_TOO_LARGE"
+
 var (
 	unknownTopic = []kafka.ErrorCode{kafka.ErrUnknownTopic, kafka.ErrUnknownTopicOrPart, kafka.ErrUnknownPartition}
 	topicRefused = map[kafka.ErrorCode]string{
@@ -35,12 +54,23 @@ var (
 		kafka.ErrTopicException:           "INVALID_TOPIC",
 	}
 	rowRefused = map[kafka.ErrorCode]string{
-		kafka.ErrMsgSizeTooLarge:             "MSG_SIZE_TOO_LARGE",
+		kafka.ErrMsgSizeTooLarge:             codeTooLarge,
 		kafka.ErrInvalidMsgSize:              "INVALID_MSG_SIZE",
+		kafka.ErrRecordListTooLarge:          "RECORD_LIST_TOO_LARGE",
 		kafka.ErrInvalidRecord:               "INVALID_RECORD",
 		kafka.ErrInvalidTimestamp:            "INVALID_TIMESTAMP",
 		kafka.ErrPolicyViolation:             "POLICY_VIOLATION",
 		kafka.ErrUnsupportedForMessageFormat: "UNSUPPORTED_FOR_MESSAGE_FORMAT",
+	}
+	// What a broker has against the producer, whatever it sends, and what time mends.
+	notTheRow = []kafka.ErrorCode{
+		kafka.ErrClusterAuthorizationFailed, kafka.ErrSaslAuthenticationFailed,
+		kafka.ErrOutOfOrderSequenceNumber, kafka.ErrDuplicateSequenceNumber, kafka.ErrUnknownProducerID,
+		kafka.ErrInvalidProducerEpoch, kafka.ErrInvalidProducerIDMapping, kafka.ErrProducerFenced,
+		kafka.ErrNotEnoughReplicas, kafka.ErrNotEnoughReplicasAfterAppend, kafka.ErrNotLeaderForPartition, kafka.ErrLeaderNotAvailable,
+		kafka.ErrRequestTimedOut, kafka.ErrNetworkException, kafka.ErrBrokerNotAvailable, kafka.ErrReplicaNotAvailable,
+		kafka.ErrKafkaStorageError, kafka.ErrThrottlingQuotaExceeded, kafka.ErrFencedLeaderEpoch, kafka.ErrUnknownLeaderEpoch,
+		kafka.ErrInvalidMsg,
 	}
 )
 
@@ -63,4 +93,31 @@ func refusal(topic string, err error) *Refusal {
 		return &Refusal{Code: code, Reason: failure.Error()}
 	}
 	return nil
+}
+
+// rejection also takes a code for a refusal that is in no list: librdkafka has sent again by itself what that helps. It is
+// for requests that have failed again and again.
+func rejection(topic string, err error) *Refusal {
+	if refused := refusal(topic, err); refused != nil {
+		return refused
+	}
+	var failure kafka.Error
+	if !errors.As(err, &failure) || failure.Code() <= 0 || slices.Contains(notTheRow, failure.Code()) {
+		return nil // codes below zero are the client's own
+	}
+	return &Refusal{Code: fmt.Sprintf("BROKER_ERROR_%d", failure.Code()), Reason: failure.Error()}
+}
+
+// Rejection returns err, which a row was answered with, as a *Refusal, even if its code is in no list, and nil if it says
+// nothing about the row.
+func Rejection(topic string, err error) *Refusal { return rejection(topic, err) }
+
+var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
+
+// badName refuses what librdkafka must not be asked about: a name of more than 512 bytes ends the process.
+func badName(topic string) *Refusal {
+	if topicName.MatchString(topic) && topic != "." && topic != ".." {
+		return nil
+	}
+	return &Refusal{Code: "INVALID_TOPIC", Reason: "a topic's name has 1 to 249 letters, digits, '.', '_' and '-'", WholeTopic: true}
 }

@@ -7,68 +7,46 @@ import (
 	"waybill/outbox-relay/internal/source"
 )
 
-// refusedTopic spares the broker a question for each row of a topic that takes none.
-type refusedTopic struct {
-	refusal *publish.Refusal
-	until   time.Time
-}
-
-const refusedFor = time.Second
-
-func (t *term) refusedTopic(topic string) *publish.Refusal {
-	refused, ok := t.refused[topic]
-	if !ok {
-		return nil
-	}
-	if time.Now().After(refused.until) {
-		delete(t.refused, topic)
-		return nil
-	}
-	return refused.refusal
-}
-
-// convict sets a row aside as stuck. Later rows of its key park behind it.
+// convict sets a row aside as stuck. Later rows of its key, or of its whole topic, park behind it.
 func (t *term) convict(row *source.Row, refusal *publish.Refusal) {
-	if refusal.WholeTopic {
-		t.refused[row.Topic] = refusedTopic{refusal, time.Now().Add(refusedFor)}
-	}
 	t.anyStuck = true
-	if row.Key != nil {
-		t.stuckKeys[string(row.Key)] = struct{}{}
-		delete(t.releasing, string(row.Key))
+	stuck := source.Stuck{Code: refusal.Code, Error: refusal.Reason, Whole: refusal.WholeTopic}
+	if l, ok := laneOf(row.Topic, keyOf(row), refusal.WholeTopic); ok {
+		t.quarantine.stick(l)
 	}
-	t.setAside(row, source.Stuck{Code: refusal.Code, Error: refusal.Reason})
+	if refusal.WholeTopic {
+		f := t.flows.of(row.Topic)
+		f.refusal, f.exists, f.askAgain = nil, false, time.Time{}
+		delete(t.waiting, row.Topic)
+	}
+	t.setAside(row, stuck)
 	if now := time.Now(); now.Sub(t.told) > time.Second {
 		t.told = now
-		t.log.Warn("a row is stuck (told once a second)", "id", row.ID, "topic", row.Topic, "key", string(row.Key), "code", refusal.Code, "error", refusal.Reason)
+		t.log.Warn("a row is stuck (told once a second)", "id", row.ID, "topic", row.Topic, "key", string(row.Key),
+			"code", refusal.Code, "error", refusal.Reason, "whole_topic", refusal.WholeTopic)
 	}
 }
 
-// blocked says whether a row has to wait for an earlier one of its key. Rows of a key that is being released are parked
-// until it is no longer: only the parked ones themselves may go.
-func (t *term) blocked(row *source.Row) bool {
-	if row.Key == nil || len(t.stuckKeys) == 0 {
-		return false
+// park sets a row aside because an earlier row of its key or topic is stuck, or its topic waits.
+func (t *term) park(row *source.Row) {
+	stuck := source.Stuck{Parked: true}
+	if t.quarantine.state(lane{topic: row.Topic, whole: true}) == laneWaiting {
+		stuck.Code, stuck.Error = "WAITING", "the broker takes no rows of topic "+row.Topic+" now"
 	}
-	if row.Batch.Origin == source.Released {
-		_, goes := t.releasing[string(row.Key)]
-		return !goes
-	}
-	_, stuck := t.stuckKeys[string(row.Key)]
-	return stuck
+	t.setAside(row, stuck)
 }
-
-// park sets a row aside because an earlier row of its key is stuck.
-func (t *term) park(row *source.Row) { t.setAside(row, source.Stuck{Parked: true}) }
 
 func (t *term) setAside(row *source.Row, stuck source.Stuck) {
-	stuck.ID, stuck.Topic = row.ID, row.Topic
-	if row.Key != nil {
-		key := string(row.Key)
-		stuck.Key = &key
-	}
+	stuck.ID, stuck.Topic, stuck.Key = row.ID, row.Topic, keyOf(row)
 	t.step.Stuck = append(t.step.Stuck, stuck)
 	row.Aside = true
 	t.stuck.Inc()
 	t.settle(row)
+}
+
+func keyOf(row *source.Row) *string {
+	if row.Key == nil {
+		return nil
+	}
+	return new(string(row.Key))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"waybill/outbox-relay/internal/publish"
 	"waybill/outbox-relay/internal/source"
 )
 
@@ -14,16 +15,23 @@ import (
 // waits for a client that says nothing; then the session is ended for it. Should the frozen leader wake up, it finds
 // its session gone, and its epoch is over: it can move the cursor no more. What it may still send are duplicates; see
 // package publish.
-func (s *Source) standBy(ctx context.Context, session *source.Session) error {
+//
+// A standby that reaches no broker says so: it would be no help.
+func (s *Source) standBy(ctx context.Context, session *source.Session, prober *publish.Prober) error {
 	ticker := time.NewTicker(s.options.Election)
 	defer ticker.Stop()
 	watch := watch{patience: s.options.Frozen}
+	var asked time.Time
 	for {
 		leads, err := session.TryLead(ctx)
 		if err != nil || leads {
 			return err
 		}
 		s.status.set(Standby, nil)
+		if now := time.Now(); now.Sub(asked) >= standbyAsks {
+			asked = now
+			prober.LookUp("")
+		}
 		holder, found, err := session.Holder(ctx)
 		if err != nil {
 			return err
@@ -37,10 +45,16 @@ func (s *Source) standBy(ctx context.Context, session *source.Session) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case a := <-prober.Answers():
+			if s.status.broker(a.Err) && a.Err != nil {
+				s.log.Warn("no broker answers this standby", "error", a.Err)
+			}
 		case <-ticker.C:
 		}
 	}
 }
+
+const standbyAsks = 5 * time.Second
 
 // watch notices when a leader has stopped doing anything. It goes by this process's monotonic clock and by whether
 // anything has changed, so no two clocks are compared.

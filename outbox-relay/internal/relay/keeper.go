@@ -44,7 +44,8 @@ func (s *Source) chore(ctx context.Context, epoch int64, do func(*keeper, contex
 	}
 }
 
-func (s *Source) choreSession(ctx context.Context, epoch int64, do func(*keeper, context.Context) error) error {
+func (s *Source) choreSession(ctx context.Context, epoch int64, do func(*keeper, context.Context) error) (err error) {
+	defer safely(s.log, &err)
 	session, err := source.Connect(ctx, s.name, s.dsn)
 	if err != nil {
 		return err

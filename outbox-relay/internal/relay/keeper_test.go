@@ -30,7 +30,7 @@ func TestRetentionRemovesPublishedRowsOnly(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	s.insertMany(t, 5, 100)
-	s.exec(t, `insert into outbox (topic, key, type, payload) values ('missing.v1', 'stuck', 'T', '1'), ('orders.v1', 'stuck', 'T', '2')`)
+	s.exec(t, `insert into outbox (topic, key, type, payload) values ('missing.v1', 'stuck', 'T', '1'), ('missing.v1', 'stuck', 'T', '2')`)
 	held, err := s.db.Pool.Begin(t.Context())
 	require.NoError(t, err)
 	_, err = held.Exec(t.Context(), insertSQL, topic, "late", []byte("1"))

@@ -10,6 +10,8 @@ type Options struct {
 	InFlightRows int
 	// InFlightBytes bounds the same in bytes; one batch may exceed it. Default 64 MiB.
 	InFlightBytes int
+	// Budget bounds the bytes of all sources that share it. Default: none.
+	Budget *Budget
 	// PollMin and PollMax bound the pause after a read that found nothing; it doubles. Default 1 ms to 10 ms.
 	PollMin, PollMax time.Duration
 	// Quiet is how long nothing must come before the relay asks to be notified and sleeps. Default 10 ms, so that a

@@ -37,13 +37,13 @@ func (t *term) choosePace(found, limit int) {
 // shift changes over to the producer of the pace that is wanted. Nothing is in flight then, since room lets nothing be
 // read before: two producers with rows of the same key under way would not keep their order.
 func (t *term) shift() error {
-	if t.pace == t.wanted {
+	if t.pace == t.wanted || t.rows > 0 {
 		return nil
 	}
 	next := t.resting[t.wanted]
 	if next == nil {
 		var err error
-		if next, err = publish.Open(t.kafka, t.name, t.wanted, t.log); err != nil {
+		if next, err = t.open(t.wanted); err != nil {
 			return err
 		}
 	}
@@ -52,6 +52,17 @@ func (t *term) shift() error {
 	t.resting[t.pace] = t.producer
 	t.producer, t.pace = next, t.wanted
 	return nil
+}
+
+// renew has producers look at the topics afresh: people pause a source to give a topic more partitions, and a key must
+// not go to its old partition and to its new one in turns.
+func (t *term) renew() {
+	for pace, p := range t.resting {
+		t.closing(p.Close)
+		delete(t.resting, pace)
+	}
+	t.parking = true
+	t.fail(errRenew)
 }
 
 // forget drops what a producer complained of while it was resting. It will say so again if it is still so.

@@ -20,16 +20,17 @@ func (t *term) read(ctx context.Context) error {
 	if err := t.shift(); err != nil {
 		return err
 	}
-	batch := t.batch()
+	batch := t.batch(t.found)
+	batch.At = now
 	t.streaming = true
 	complete, err := t.session.Read(ctx, t.gaps.reading(t.taken, limit, now), batch, t.arrived)
 	t.streaming = false
-	found := len(batch.Rows)
 	t.taken.AddSet(&batch.IDs)
-	if found == 0 {
+	found := len(batch.Rows)
+	if t.found = found; found == 0 {
 		t.recycle(batch)
 	} else {
-		t.bytes += batch.Bytes
+		t.charge(batch.Bytes())
 		t.batches = append(t.batches, batch)
 		t.lastRow = now
 		t.meters.batch.Observe(float64(found))
@@ -52,18 +53,30 @@ func (t *term) read(ctx context.Context) error {
 
 // room returns how many rows may be read now.
 func (t *term) room() int {
-	if len(t.queue) > 0 || t.bytes >= t.options.InFlightBytes || (t.pace != t.wanted && t.rows > 0) {
+	if t.paused || t.down || !t.alive() || t.pace != t.wanted && t.rows > 0 && !t.stalled {
 		return 0
 	}
-	limit := min(t.options.BatchRows, t.options.InFlightRows-t.rows)
-	if limit < min(t.options.BatchRows, t.options.InFlightRows)/4 {
-		return 0 // a few answers do not make a batch
-	}
-	return limit
+	return t.space()
 }
 
-func (t *term) batch() *source.Batch {
-	if n := len(t.spare); n > 0 {
+// space returns how many rows there is place for in memory.
+func (t *term) space() int {
+	if t.bytes > 0 && !t.fits(0) {
+		return 0
+	}
+	rows := min(t.options.BatchRows, t.options.InFlightRows-t.rows)
+	if rows < min(t.options.BatchRows, t.options.InFlightRows)/4 {
+		return 0 // a few answers do not make a batch
+	}
+	return rows
+}
+
+// Few rows take a new batch, which is small; a large one would be kept by its last row.
+const fewRows = 64
+
+// batch returns an empty batch. About how many rows are expected?
+func (t *term) batch(expected int) *source.Batch {
+	if n := len(t.spare); n > 0 && expected > fewRows {
 		b := t.spare[n-1]
 		t.spare = t.spare[:n-1]
 		return b
@@ -71,15 +84,34 @@ func (t *term) batch() *source.Batch {
 	return source.NewBatch(t.options.BatchRows)
 }
 
+// Batches that are kept for their memory.
+const maxSpare = 16
+
+func (t *term) recycle(batch *source.Batch) {
+	if len(t.spare) < maxSpare && len(batch.Rows) > fewRows {
+		batch.Reset()
+		t.spare = append(t.spare, batch)
+	}
+}
+
 // arrived deals with a row that has just come from the wire.
 func (t *term) arrived(row *source.Row) {
-	t.rows++
-	if len(t.queue) == 0 && t.broken == nil {
-		if passed, _ := t.offer(context.Background(), row); passed { // while streaming, it does not use the context
-			return
-		}
+	f := t.arrive(row)
+	if len(f.queue) == 0 && t.alive() && t.offer(f, row) {
+		return
 	}
-	t.queue = append(t.queue, row)
+	t.flows.enqueue(f, row)
+}
+
+// arrive counts a row that has been read.
+func (t *term) arrive(row *source.Row) *flow {
+	f := t.flows.of(row.Topic)
+	if f.rows == 0 {
+		f.progress = t.now
+	}
+	t.rows++
+	f.rows++
+	return f
 }
 
 // schedule decides when to read next: at once when there is much, after a breath when there is little, so that
@@ -99,6 +131,9 @@ func (t *term) schedule(ctx context.Context, found int) error {
 	case found > 0:
 		if found < t.options.BatchRows/4 {
 			t.nextRead = now.Add(t.breath())
+			if t.stalled {
+				t.nextRead = now.Add(stalledPause) // no row of these is urgent, and each read keeps a batch
+			}
 		}
 		t.busy, t.pause = true, t.options.PollMin
 		return t.wakeUp(ctx)
@@ -128,6 +163,9 @@ const (
 	wakeReads = 8
 	lull      = 5 * time.Millisecond
 )
+
+// stalledPause is the least pause between reads that find little while rows wait for the broker.
+const stalledPause = 20 * time.Millisecond
 
 // breath is the pause after a read that found few rows. Where the one before it found some as well, writers are at
 // work all the time, and would rather have the processor than save their readers a millisecond.
@@ -163,32 +201,49 @@ func (t *term) wakeUp(ctx context.Context) error {
 // cursor.
 func (t *term) wait(ctx context.Context) error {
 	pause := min(t.options.Fallback, t.untilDue())
-	if !t.paused && t.room() > 0 {
+	if t.room() > 0 {
 		pause = min(pause, time.Until(t.nextRead))
 	}
-	if pause <= 0 || t.broken != nil {
+	switch {
+	case t.life.state != running:
+		pause = min(pause, time.Until(t.life.until))
+	case t.broken != nil:
 		return nil
 	}
-	if t.rows == 0 {
+	if pause <= 0 {
+		return nil
+	}
+	if t.rows == 0 && len(t.probing) == 0 {
 		return t.idle(ctx, pause)
 	}
-	if t.sent == 0 {
+	if t.sent == 0 || len(t.flows.queued) > 0 {
 		pause = min(pause, blockedPause)
 	}
 	timer := time.NewTimer(pause)
 	defer timer.Stop()
-	select {
-	case event := <-t.producer.Events():
-		t.now = time.Now()
-		t.answered(event)
-	case <-timer.C:
-	case <-ctx.Done():
-	}
+	t.await(ctx, timer.C)
 	return nil
 }
 
+// await waits for one answer, or for the timer.
+func (t *term) await(ctx context.Context, timer <-chan time.Time) {
+	select {
+	case event := <-t.events():
+		t.now = time.Now()
+		t.answered(event)
+	case a := <-t.prober.Answers():
+		t.now = time.Now()
+		t.probed(a)
+	case e := <-t.isolated:
+		t.now = time.Now()
+		t.isolatedSays(e)
+	case <-timer:
+	case <-ctx.Done():
+	}
+}
+
 // How soon rows are offered again that the producer could not take.
-const blockedPause = 100 * time.Millisecond
+const blockedPause = 50 * time.Millisecond
 
 // idle waits for a notification. Nothing is in flight that could be answered.
 func (t *term) idle(ctx context.Context, pause time.Duration) error {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -80,13 +81,17 @@ func TestATopicThatDoesNotExistMakesItsRowsStuckAndNoOthers(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	s.exec(t, `insert into outbox (topic, key, type, payload) values ('missing.v1', 'lost', 'T', '1')`)
+	s.exec(t, `insert into outbox (topic, key, type, payload) values ('missing.v1', 'other', 'T', '1'), ('missing.v1', null, 'T', '1')`)
 	s.insertMany(t, 2, 3)
-	s.insert(t, "lost", "2")
+	s.insert(t, "lost", "1")
 	s.relay(t, relay.Options{})
 	s.settled(t)
-	requireCounted(t, s.values(t, 6), 2, 3)
+	values := s.values(t, 7)
+	require.Equal(t, []string{"1"}, values["lost"], "Kafka keeps no order across topics, and nor do we")
+	delete(values, "lost")
+	requireCounted(t, values, 2, 3)
 	require.Equal(t, "UNKNOWN_TOPIC", one[string](t, s, `select error_code from outbox_stuck where not parked`))
-	require.EqualValues(t, 1, one[int64](t, s, `select count(*) from outbox_stuck where parked`), "the later row of the key waits")
+	require.EqualValues(t, 2, one[int64](t, s, `select count(*) from outbox_stuck where parked`), "all rows of the topic wait for its first")
 }
 
 func TestWhatCannotBeSentAtAllIsStuckAndNothingElse(t *testing.T) {
@@ -104,13 +109,41 @@ func TestWhatCannotBeSentAtAllIsStuckAndNothingElse(t *testing.T) {
 	require.EqualValues(t, 2, one[int64](t, s, `select count(*) from outbox_stuck where error_code = 'BAD_HEADERS'`))
 }
 
-func TestTenThousandKeysCanBeStuckAtOnce(t *testing.T) {
+func TestThousandsOfKeysCanBeStuckAtOnce(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	s.exec(t, `insert into outbox (topic, key, type, payload) select 'missing.v1', 's' || i, 'T', 'x' from generate_series(1, 10000) i`)
+	s.refusePoison(kerr.InvalidRecord)
+	s.exec(t, `insert into outbox (topic, key, type, payload) select 'orders.v1', 's' || i, 'T', 'poison' from generate_series(1, 2000) i`)
 	s.insertMany(t, 3, 5)
 	s.relay(t, relay.Options{})
 	requireCounted(t, s.values(t, 15), 3, 5)
 	s.settled(t)
-	require.EqualValues(t, 10_000, one[int64](t, s, `select count(*) from outbox_stuck where not parked`))
+	require.EqualValues(t, 2000, one[int64](t, s, `select count(*) from outbox_stuck where not parked`))
+}
+
+// A topic that is refused as a whole is one entry, whatever the number of its keys, and its rows flow in bulk once
+// one of them is taken.
+func TestATopicThatWasRefusedIsOneEntryAndFlowsAgainInBulk(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	const keys, n = 10_000, 3
+	s.exec(t, `insert into outbox (topic, key, type, payload)
+		select 'missing.v1', 'k' || k, 'Counted', convert_to(i::text, 'utf8') from generate_series(1, $2::int) i, generate_series(1, $1::int) k order by i, k`, keys, n)
+	s.insertMany(t, 3, 5)
+	s.relay(t, relay.Options{})
+	requireCounted(t, s.values(t, 15), 3, 5)
+	s.settled(t)
+	require.EqualValues(t, 1, one[int64](t, s, `select count(*) from outbox_stuck where not parked`))
+	stuck, err := s.ops(t).Stuck(t.Context(), 0, 10)
+	require.NoError(t, err)
+	require.Len(t, stuck, 1)
+	require.EqualValues(t, keys*n-1, stuck[0].ParkedBehind)
+
+	s.broker.CreateTopics(t, 3, "missing.v1")
+	_, err = s.ops(t).RetryAll(t.Context(), operator)
+	require.NoError(t, err)
+	began := time.Now()
+	await(t, func() bool { return s.stuck(t) == 0 }, "no row to be stuck")
+	t.Logf("%d rows in %v", keys*n, time.Since(began))
+	requireCounted(t, firsts(s.broker.All(t, "missing.v1")), keys, n)
 }

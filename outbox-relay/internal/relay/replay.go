@@ -30,7 +30,7 @@ func (k *keeper) replay(ctx context.Context) error {
 
 func (k *keeper) replayJob(ctx context.Context, job source.Replay) error {
 	k.log.Info("replaying", "job", job.ID, "from_id", job.LastID+1)
-	producer, err := publish.Open(k.kafka, k.name, publish.Bulk, k.log)
+	producer, err := publish.Open(k.kafka, k.name, publish.Settings{Pace: publish.Bulk}, k.log)
 	if err != nil {
 		return err
 	}
@@ -64,14 +64,35 @@ func (k *keeper) replayJob(ctx context.Context, job source.Replay) error {
 	return nil
 }
 
-// replayPage sends rows and waits until all of them are acknowledged.
+// replayPage sends rows and waits until all of them are acknowledged. No more of them is in memory than loadBytes, or one row.
 func (k *keeper) replayPage(ctx context.Context, producer *publish.Producer, job source.Replay, batch *source.Batch) error {
-	for i := range batch.Rows {
-		row := &batch.Rows[i]
-		if row.Deferred {
-			if err := k.session.LoadPayload(ctx, row); err != nil {
-				return err
-			}
+	for rows := batch.Rows; len(rows) > 0; {
+		n, bytes := 1, rows[0].Body
+		for n < len(rows) && bytes+rows[n].Body <= loadBytes {
+			bytes += rows[n].Body
+			n++
+		}
+		if err := k.replayRows(ctx, producer, job, rows[:n]); err != nil {
+			return err
+		}
+		rows = rows[n:]
+	}
+	return nil
+}
+
+func (k *keeper) replayRows(ctx context.Context, producer *publish.Producer, job source.Replay, rows []*source.Row) error {
+	for _, row := range rows {
+		if row.Body > k.maxMessage {
+			return fmt.Errorf("replay row %d: %w", row.ID, publish.TooLarge(row.Body, k.maxMessage))
+		}
+	}
+	if err := k.session.LoadBodies(ctx, unloaded(rows)); err != nil {
+		return err
+	}
+	sent := 0
+	for _, row := range rows {
+		if !row.Loaded() {
+			continue // retention was faster
 		}
 		if job.Topic != nil {
 			row.Topic = *job.Topic
@@ -79,8 +100,10 @@ func (k *keeper) replayPage(ctx context.Context, producer *publish.Producer, job
 		if err := producer.Send(row); err != nil {
 			return fmt.Errorf("replay row %d: %w", row.ID, err)
 		}
+		row.Unload()
+		sent++
 	}
-	for acknowledged := 0; acknowledged < len(batch.Rows); {
+	for sent > 0 {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -90,7 +113,7 @@ func (k *keeper) replayPage(ctx context.Context, producer *publish.Producer, job
 				return fmt.Errorf("replay row %d: %w", row.ID, err)
 			}
 			if row != nil {
-				acknowledged++
+				sent--
 			}
 		}
 	}

@@ -3,7 +3,9 @@ package relay
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -22,6 +24,8 @@ type Source struct {
 	log     *slog.Logger
 	metrics *Metrics
 	status  status
+
+	maxMessage int // bytes; longer rows are refused without being read
 }
 
 // NewSource returns a source that Run will relay. Name is what people call the database, and part of ce_source;
@@ -30,6 +34,7 @@ func NewSource(name, dsn, leader string, kafka chassis.Config, options Options, 
 	s := &Source{
 		name: name, dsn: dsn, leader: leader, kafka: kafka,
 		options: options.withDefaults(), metrics: metrics, log: log.With("database", name),
+		maxMessage: publish.MaxMessage(kafka),
 	}
 	s.status.set(Connecting, nil)
 	return s
@@ -49,7 +54,7 @@ func (s *Source) Run(ctx context.Context) error {
 	var told string
 	for {
 		began := time.Now()
-		err := s.attempt(ctx)
+		err := s.attemptSafely(ctx)
 		if ctx.Err() != nil {
 			return nil //nolint:nilerr // asked to stop, whatever that broke
 		}
@@ -71,6 +76,19 @@ func (s *Source) Run(ctx context.Context) error {
 	}
 }
 
+// attemptSafely makes an error of a panic, which must not end the relaying of other databases.
+func (s *Source) attemptSafely(ctx context.Context) (err error) {
+	defer safely(s.log, &err)
+	return s.attempt(ctx)
+}
+
+func safely(log *slog.Logger, err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("panic: %v", p)
+		log.Error("a fault of the relay", "panic", p, "stack", string(debug.Stack()))
+	}
+}
+
 // attempt connects, waits for the lead, and leads for as long as nothing fails.
 func (s *Source) attempt(ctx context.Context) error {
 	session, err := source.Connect(ctx, s.name, s.dsn)
@@ -78,26 +96,31 @@ func (s *Source) attempt(ctx context.Context) error {
 		return err
 	}
 	defer session.Close(ctx)
-	if err := s.standBy(ctx, session); err != nil {
+	prober, err := publish.OpenProber(s.kafka, s.name, s.log)
+	if err != nil {
+		return err // before the lead is taken, which another may make more of
+	}
+	defer prober.Close()
+	if err := s.standBy(ctx, session, prober); err != nil {
 		return err
 	}
 	progress, err := session.Begin(ctx, s.leader)
 	if err != nil {
 		return err
 	}
-	producer, err := publish.Open(s.kafka, s.name, publish.Prompt, s.log)
+	producer, err := publish.Open(s.kafka, s.name, publish.Settings{Pace: publish.Prompt}, s.log)
 	if err != nil {
 		return err
 	}
-	t := newTerm(s, session, producer, progress)
+	s.status.set(Leading, nil)
+	t := newTerm(s, session, producer, prober, progress)
 	defer t.close()
 	leading, resign := context.WithCancel(ctx)
 	var housekeeping sync.WaitGroup
 	housekeeping.Go(func() { s.keep(leading, session.Epoch()) })
 	defer housekeeping.Wait()
 	defer resign()
-	s.log.Info("leading", "published_up_to", progress.Published.End()-1, "holes", len(progress.Published.Holes()), "stuck_keys", len(progress.StuckKeys))
-	s.status.set(Leading, nil)
+	s.log.Info("leading", "published_up_to", progress.Published.End()-1, "holes", len(progress.Published.Holes()), "stuck", len(progress.Stuck))
 	s.metrics.leading(s.name, true)
 	err = t.run(ctx)
 	if errors.Is(err, source.ErrDeposed) {

@@ -27,6 +27,8 @@ type Status struct {
 	// has answered.
 	BrokerErr       error
 	BrokerDownSince time.Time
+	// Waits are the topics whose rows have waited for the broker for some seconds, and since when.
+	Waits map[string]time.Time
 }
 
 // status is the part of a source that other goroutines may look at.
@@ -43,7 +45,7 @@ func (s *status) set(state State, err error) {
 	}
 	s.current.Err = err
 	if state != Leading && state != Paused {
-		s.current.BrokerErr = nil
+		s.current.Waits = nil
 	}
 }
 
@@ -56,6 +58,19 @@ func (s *status) broker(err error) bool {
 		s.current.BrokerDownSince = time.Now()
 	}
 	s.current.BrokerErr = err
+	return news
+}
+
+// setWaits notes which topics wait, and returns those that did not before.
+func (s *status) setWaits(waits map[string]time.Time) (news []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for topic := range waits {
+		if _, known := s.current.Waits[topic]; !known {
+			news = append(news, topic)
+		}
+	}
+	s.current.Waits = waits
 	return news
 }
 

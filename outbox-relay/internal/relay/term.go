@@ -2,7 +2,8 @@ package relay
 
 import (
 	"context"
-	"fmt"
+	"errors"
+	"sync"
 	"time"
 
 	"waybill/outbox-relay/internal/cursor"
@@ -14,13 +15,22 @@ import (
 type term struct {
 	*Source
 	meters
-	session  *source.Session
-	producer *publish.Producer
-	pace     publish.Pace
-	wanted   publish.Pace                       // pace becomes this when nothing is in flight
-	resting  map[publish.Pace]*publish.Producer // of the other paces, if they were ever wanted
-	full     int                                // reads in a row that found as many rows as they could
-	prober   *publish.Prober                    // opened when the first row is refused
+	session *source.Session
+	prober  *publish.Prober // asks about topics and single rows, without making the loop wait
+
+	// The producer, and what becomes of it: see life.go and pace.go.
+	producer    *publish.Producer // nil between two lives
+	life        life
+	broken      error // why the producer has ended
+	refusedRows bool  // some rows are at fault
+	parking     bool  // it ended only to give back rows
+	batchBytes  int   // smaller requests than by default, if those were refused for their size
+	pace        publish.Pace
+	wanted      publish.Pace                       // pace becomes this when nothing is in flight
+	resting     map[publish.Pace]*publish.Producer // of the other paces, if they were ever wanted
+	full        int                                // reads in a row that found as many rows as they could
+	ends        sync.WaitGroup                     // clients that are being closed
+	ended       chan struct{}                      // closed at the end of the term
 
 	witness *source.Witness // the latest row that was published, nil if this term has published none
 
@@ -28,24 +38,33 @@ type term struct {
 	step  source.Step // what the database does not know yet
 	gaps  gaps
 
-	batches []*source.Batch // with unsettled rows, in the order in which they were read
-	spare   []*source.Batch
-	queue   []*source.Row // read and not yet sent, in order; all of batches' rows that wait
-	rows    int           // unsettled, whether sent or not
-	sent    int
-	bytes   int
+	// What is in flight: see flow.go and dispatch.go.
+	batches   []*source.Batch // with unsettled rows, in the order in which they were read
+	spare     []*source.Batch
+	flows     *flows
+	rows      int // unsettled, whether sent or not
+	sent      int // in the producer
+	bytes     int // of batches and loaded bodies
+	isolators []*isolator
+	isolated  chan isolated
+	alone     map[*source.Row]*isolator // rows that the prober is asked about for an isolator
 
-	anyStuck  bool
-	stuckKeys map[string]struct{} // later rows of theirs are parked
-	releasing map[string]struct{} // of these, the keys whose parked rows may go
-	refused   map[string]refusedTopic
-	retried   time.Time
-	swept     time.Time
-	lateFrom  int64 // where the sweep goes on among what was given up long ago
-	broken    error // the producer has ended
-	restarts  int   // in a row without an acknowledgement between
-	streaming bool  // a read is under way: the session can do nothing else
-	answering bool  // a broker has answered since the client last complained
+	// What is set aside: see quarantine.go and retry.go.
+	quarantine *quarantine
+	waiting    map[string]*waiting // of the quarantine's topics that wait
+	anyStuck   bool
+	probing    map[int64]source.Due // rows whose probes are under way
+	notBefore  map[int64]time.Time  // rows whose probes had no answer
+	retried    time.Time
+	compared   time.Time // when lanes were last held against the database
+	swept      time.Time
+	lateFrom   int64 // where the sweep goes on among what was given up long ago
+
+	streaming bool // a read is under way: the session can do nothing else
+	answering bool // a broker has answered since the client last complained
+	down      bool // the client complains
+	stalled   bool // rows have been in flight for more than a second
+	watched   time.Time
 	asked     time.Time
 	told      time.Time
 	now       time.Time // when answers were last taken
@@ -55,43 +74,50 @@ type term struct {
 	wokeUp   time.Time // the last time
 	pause    time.Duration
 	busy     bool // the last read found rows
+	found    int  // how many
 	inARow   int  // reads that found some, without a lull between them
 	foundAt  time.Time
 	nextRead time.Time
 	advanced time.Time
 	costs    time.Duration // what moving the cursor took the last time
+	partly   time.Time // when the settled rows of old batches were last accounted for
 	lastRow  time.Time
 	checked  time.Time // when the lead was last known to be ours
 	verified time.Time // when the cursor was last held against the id sequence
 }
 
-func newTerm(s *Source, session *source.Session, producer *publish.Producer, progress source.Progress) *term {
+func newTerm(s *Source, session *source.Session, producer *publish.Producer, prober *publish.Prober, progress source.Progress) *term {
 	now := time.Now()
 	t := &term{
 		Source: s, meters: s.metrics.of(s.name),
-		session: session, producer: producer, pace: publish.Prompt, wanted: publish.Prompt,
-		resting: map[publish.Pace]*publish.Producer{},
-		taken:   progress.Published, paused: progress.Paused,
-		stuckKeys: make(map[string]struct{}, len(progress.StuckKeys)),
-		anyStuck:  progress.AnyStuck || len(progress.StuckKeys) > 0,
-		releasing: map[string]struct{}{},
-		refused:   map[string]refusedTopic{},
-		pause:     s.options.PollMin, lastRow: now, checked: now, verified: now,
+		session: session, producer: producer, prober: prober, pace: publish.Prompt, wanted: publish.Prompt,
+		resting: map[publish.Pace]*publish.Producer{}, life: life{began: now}, ended: make(chan struct{}),
+		flows: newFlows(), isolated: make(chan isolated, 1000), alone: map[*source.Row]*isolator{},
+		taken: progress.Published, paused: progress.Paused,
+		quarantine: newQuarantine(progress.Stuck, progress.Orphaned), waiting: map[string]*waiting{},
+		anyStuck: len(progress.Stuck) > 0 || len(progress.Orphaned) > 0,
+		probing:  map[int64]source.Due{}, notBefore: map[int64]time.Time{},
+		pause: s.options.PollMin, lastRow: now, checked: now, verified: now, compared: now,
 	}
-	for _, key := range progress.StuckKeys {
-		t.stuckKeys[key] = struct{}{}
+	if t.paused {
+		t.status.set(Paused, nil)
 	}
 	return t
 }
 
 func (t *term) close() {
-	t.producer.Close()
+	t.charge(-t.bytes)
+	close(t.ended)
+	for _, iso := range t.isolators {
+		t.closeIsolated(iso)
+	}
+	if t.producer != nil {
+		t.closing(t.producer.Close)
+	}
 	for _, p := range t.resting {
-		p.Close()
+		t.closing(p.Close)
 	}
-	if t.prober != nil {
-		t.prober.Close()
-	}
+	t.ends.Wait()
 }
 
 // A round without a wait takes milliseconds; a database that takes this long is taken for gone.
@@ -117,10 +143,12 @@ func (t *term) round(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), roundTimeout)
 	defer cancel()
 	t.takeAnswers()
-	if t.broken != nil {
-		if err := t.restart(ctx); err != nil {
-			return err
-		}
+	t.watch()
+	if err := t.tend(); err != nil {
+		return err
+	}
+	if err := t.stepIsolators(ctx); err != nil {
+		return err
 	}
 	if err := t.pump(ctx); err != nil {
 		return err
@@ -149,7 +177,10 @@ func (t *term) round(ctx context.Context) error {
 // The cursor is moved at most this often while that is all there is to say: what a crash would send again is at most
 // what was acknowledged in that time. A row that comes after a lull moves it at once. At a few hundred rows a second
 // it saves nine statements of ten.
-const advanceEvery = 50 * time.Millisecond
+const (
+	advanceEvery = 50 * time.Millisecond
+	advanceSoon  = 5 * time.Millisecond // where rows are set aside, of which there may be thousands
+)
 
 // advancePause is how long the cursor rests after a move that took so long: it takes a twentieth of the time at most,
 // also where it has many gaps, or a long transaction keeps its old versions from being removed.
@@ -167,7 +198,7 @@ func (t *term) untilDue() time.Duration {
 	case t.step.Plain():
 		return time.Until(t.advanced.Add(advancePause(t.costs)))
 	default:
-		return 0
+		return time.Until(t.advanced.Add(advanceSoon))
 	}
 }
 
@@ -188,16 +219,30 @@ func (t *term) advance(ctx context.Context) error {
 	return nil
 }
 
-// collect takes the batches whose last row is settled out of the flight.
+// partlyEvery is how often the settled rows of batches are accounted for that wait for others of theirs.
+const partlyEvery = time.Second
+
+// collect takes the batches whose last row is settled out of the flight. Of the others, what is settled goes to the
+// cursor now and then, so that a row that waits keeps none of its neighbours from being known as published.
 func (t *term) collect() {
+	partly := t.now.Sub(t.partly) >= partlyEvery
+	if partly {
+		t.partly = t.now
+	}
 	kept := t.batches[:0]
 	for _, b := range t.batches {
 		if b.Unsettled > 0 {
+			if partly && t.now.Sub(b.At) >= partlyEvery {
+				t.account(b)
+			}
 			kept = append(kept, b)
 			continue
 		}
 		t.account(b)
-		t.bytes -= b.Bytes
+		if b.Origin == source.Released {
+			t.retried = time.Time{} // the next page of them
+		}
+		t.charge(-b.Bytes())
 		t.recycle(b)
 	}
 	clear(t.batches[len(kept):])
@@ -207,7 +252,7 @@ func (t *term) collect() {
 // witness returns the last row of a batch that was published, or the one before it.
 func witness(b *source.Batch, before *source.Witness) *source.Witness {
 	for i := len(b.Rows) - 1; i >= 0; i-- {
-		if row := &b.Rows[i]; row.State == source.Settled && !row.Aside {
+		if row := b.Rows[i]; row.State == source.Settled && !row.Aside {
 			return &source.Witness{ID: row.ID, EventID: row.EventID}
 		}
 	}
@@ -223,10 +268,12 @@ func (t *term) account(b *source.Batch) {
 		t.step.Settled.AddSet(&b.IDs)
 		return
 	}
-	for i := range b.Rows {
-		row := &b.Rows[i]
+	for _, row := range b.Rows {
+		if row.State != source.Settled || row.Accounted {
+			continue
+		}
+		row.Accounted = true
 		switch {
-		case row.State != source.Settled:
 		case b.Origin == source.New:
 			t.step.Settled.AddID(row.ID)
 		case b.Origin == source.Late:
@@ -235,6 +282,17 @@ func (t *term) account(b *source.Batch) {
 			t.step.Released = append(t.step.Released, row.ID)
 		}
 	}
+}
+
+// charge counts bytes in flight, of this source and of the process.
+func (t *term) charge(bytes int) {
+	t.bytes += bytes
+	t.options.Budget.add(bytes)
+}
+
+// fits says whether so many more bytes may be in flight.
+func (t *term) fits(bytes int) bool {
+	return t.bytes+bytes <= t.options.InFlightBytes && t.options.Budget.fits(bytes)
 }
 
 // check makes sure from time to time that the lead is still ours, that nobody has paused the source, and that the
@@ -270,6 +328,7 @@ func (t *term) confirmed(paused bool) {
 	} else {
 		t.log.Info("resumed")
 		t.status.set(Leading, nil)
+		t.renew()
 	}
 }
 
@@ -278,13 +337,13 @@ func (t *term) confirmed(paused bool) {
 func (t *term) drain(ctx context.Context) error {
 	timeout := time.NewTimer(t.options.Drain)
 	defer timeout.Stop()
-	for t.sent > 0 && t.broken == nil {
+	for t.sent > 0 && t.alive() {
 		select {
-		case event := <-t.producer.Events():
+		case event := <-t.events():
 			t.answered(event)
 		case <-timeout.C:
 			t.log.Warn("stopping with rows in flight; they will be sent again", "rows", t.sent)
-			t.broken = fmt.Errorf("stopped")
+			t.fail(errors.New("stopped"))
 		}
 	}
 	for _, b := range t.batches {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"waybill/outbox-relay/internal/cursor"
@@ -68,7 +69,7 @@ union all
  order by id
  limit greatest($4 - (select count(*) from early), 0))
 union all
-select 0, '00000000-0000-0000-0000-000000000000', '', null, '', null, '{}', now()
+select 0, '00000000-0000-0000-0000-000000000000', '', null, '', null, '{}', now(), null::bigint
   from gate
  where not shut`
 
@@ -172,15 +173,31 @@ func array(numbers []int64) []byte {
 	return append(text, '}')
 }
 
-const loadPayloadSQL = `select payload from outbox where id = $1`
+const loadBodiesSQL = `select id, payload, headers from outbox where id = any($1::bigint[])`
 
-// LoadPayload reads the payload of a deferred row. A row never changes, so this need not be the snapshot that the
-// row was found in.
-func (s *Session) LoadPayload(ctx context.Context, row *Row) error {
-	payload := []byte{}
-	if err := s.conn.QueryRow(ctx, loadPayloadSQL, row.ID).Scan(&payload); err != nil {
-		return fmt.Errorf("read payload of outbox row %d: %w", row.ID, err)
+// LoadBodies reads the payloads and headers of deferred rows. A row never changes, so this need not be the snapshot
+// that the rows were found in. Rows that are not there any more stay unloaded: somebody has deleted them.
+func (s *Session) LoadBodies(ctx context.Context, deferred []*Row) error {
+	if len(deferred) == 0 {
+		return nil
 	}
-	row.Payload = payload
+	ids := make([]int64, len(deferred))
+	byID := make(map[int64]*Row, len(deferred))
+	for i, row := range deferred {
+		ids[i], byID[row.ID] = row.ID, row
+	}
+	rows, err := s.conn.Query(ctx, loadBodiesSQL, pgx.QueryResultFormats{1, 1, 1}, ids)
+	if err != nil {
+		return fmt.Errorf("read payloads of outbox rows: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		values := rows.RawValues()
+		row := byID[int64(binary.BigEndian.Uint64(values[0]))]
+		row.Payload, row.Headers = append([]byte{}, values[1]...), append([]byte{}, object(values[2])...)
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("read payloads of outbox rows: %w", err)
+	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"time"
+	"unsafe"
 
 	"waybill/outbox-relay/internal/cursor"
 )
@@ -16,47 +17,72 @@ type Row struct {
 	Key     []byte // nil: no key
 	Type    string
 	Payload []byte // nil if Deferred and not loaded
-	Headers []byte // the JSON object
+	Headers []byte // the JSON object; nil if Deferred and not loaded
 	Created int64  // microseconds since 1970
 
-	// Deferred says that the payload was too long to be read along: Session.LoadPayload reads it.
+	// Deferred says that payload and headers were too long to be read along: Session.LoadBodies reads them. Body is how
+	// long they are together.
 	Deferred bool
+	Body     int
 	// Batch is the batch that the row was read into.
 	Batch *Batch
-	// State, Refusal and Aside are for the use of whoever publishes the row: how far it has come, why it was
-	// refused, and whether it was settled by setting it aside.
-	State   State
-	Refusal error
-	Aside   bool
+
+	// The rest is for the use of the publisher. State is how far the row has come; Refusal is why a request with
+	// it was refused; Failures counts its requests that failed in a way that nobody knows; Aside says that it was settled by
+	// setting it aside, and Accounted that the cursor knows that it is settled.
+	State     State
+	Refusal   error
+	Failures  uint8
+	Aside     bool
+	Accounted bool
+	// Charged says that the body counts among the bytes in flight, and Gone that the row was not found when it was loaded.
+	Charged bool
+	Gone    bool
 }
 
 // State is how far a row has come on its way to the broker.
 type State uint8
 
-// A row is waiting until it is handed to the producer, sent until the broker has answered, and then settled:
-// acknowledged, or set aside as stuck or parked.
+// A row is waiting until it is handed to a producer, sent until the broker has answered, and then settled:
+// acknowledged, or set aside as stuck or parked. A suspect is out of the queue while it is found out which row of a
+// refused request is at fault.
 const (
 	Waiting State = iota
 	Sent
+	Suspect
 	Settled
 )
 
 // CreatedAt returns when the row was inserted, in UTC.
 func (r *Row) CreatedAt() time.Time { return time.UnixMicro(r.Created).UTC() }
 
+// Loaded says whether payload and headers are there.
+func (r *Row) Loaded() bool { return !r.Deferred || r.Headers != nil }
+
+// Unload lets go of what can be loaded again.
+func (r *Row) Unload() {
+	if r.Deferred {
+		r.Payload, r.Headers = nil, nil
+	}
+}
+
 // Batch holds rows read together, and their memory, until the last of them is settled.
 type Batch struct {
-	Rows []Row
+	Rows []*Row
 	// IDs are the ids of Rows.
 	IDs cursor.Set
 	// Unsettled counts the rows that are not settled.
 	Unsettled int
-	// Origin is why the rows were read.
+	// Origin is why the rows were read, and At when.
 	Origin Origin
-	// Bytes is the memory that the rows' columns take, without deferred payloads.
-	Bytes int
+	At     time.Time
 
-	arena []byte
+	limit  int
+	chunks [][]Row // where Rows point to; they never move
+	used   int     // chunks that have rows
+	arena  []byte
+	full   int // bytes of arenas that are full, and belong to the rows in them
+	held   int // bytes of all chunks
 }
 
 // Origin is why a batch was read.
@@ -69,18 +95,52 @@ const (
 	Late
 )
 
-const arenaSize = 1 << 20
+// A batch takes little memory for few rows, since there may be thousands of small batches while a broker is away.
+const (
+	smallestChunk, largestChunk = 4, 512
+	smallestArena, largestArena = 512, 1 << 20
 
-// NewBatch returns a batch with room for capacity rows.
-func NewBatch(capacity int) *Batch { return &Batch{Rows: make([]Row, 0, capacity)} }
+	rowSize = int(unsafe.Sizeof(Row{}) + unsafe.Sizeof(&Row{}))
+)
+
+// NewBatch returns a batch for at most limit rows.
+func NewBatch(limit int) *Batch { return &Batch{limit: limit} }
+
+// Bytes is the memory that the batch takes, without what was deferred.
+func (b *Batch) Bytes() int { return b.held + b.full + cap(b.arena) }
 
 // Reset empties the batch for its next use.
 func (b *Batch) Reset() {
+	for i := range b.used {
+		clear(b.chunks[i])
+		b.chunks[i] = b.chunks[i][:0]
+	}
 	clear(b.Rows)
 	b.Rows = b.Rows[:0]
 	b.IDs.Clear()
-	b.Unsettled, b.Bytes, b.Origin = 0, 0, New
+	b.Unsettled, b.Origin, b.At = 0, New, time.Time{}
+	b.used, b.full = 0, 0
 	b.arena = b.arena[:0]
+}
+
+// next returns a row that is not in use yet.
+func (b *Batch) next() *Row {
+	if b.used == 0 || len(b.chunks[b.used-1]) == cap(b.chunks[b.used-1]) {
+		if b.used == len(b.chunks) {
+			size := smallestChunk
+			if b.used > 0 {
+				size = min(2*cap(b.chunks[b.used-1]), largestChunk)
+			}
+			b.chunks = append(b.chunks, make([]Row, 0, size))
+			b.held += size * rowSize
+		}
+		b.used++
+	}
+	chunk := &b.chunks[b.used-1]
+	*chunk = append(*chunk, Row{Batch: b})
+	row := &(*chunk)[len(*chunk)-1]
+	b.Rows = append(b.Rows, row)
+	return row
 }
 
 // keep copies value into the batch's memory. A full arena is left to the rows that point into it.
@@ -89,45 +149,58 @@ func (b *Batch) keep(value []byte) []byte {
 		return nil
 	}
 	if b.arena == nil || cap(b.arena)-len(b.arena) < len(value) {
-		b.arena = make([]byte, 0, max(arenaSize, len(value)))
+		b.full += cap(b.arena)
+		b.arena = make([]byte, 0, max(min(2*cap(b.arena), largestArena), smallestArena, len(value)))
 	}
 	start := len(b.arena)
 	b.arena = append(b.arena, value...)
-	b.Bytes += len(value)
 	return b.arena[start:len(b.arena):len(b.arena)]
 }
 
+// What is read along with a row: so that a batch of any rows has a bound, the length of the rest is read in its place.
+// Headers that are compressed are not looked into.
+const inline = `octet_length(payload) <= 8192 and pg_column_size(headers) <= 8192 and pg_column_compression(headers) is null`
+
 // The columns of every statement that reads rows, in the order in which add expects them.
-const rowColumns = `id, event_id, topic, key, type, case when octet_length(payload) <= 8192 then payload end, headers, created_at`
+const rowColumns = `id, event_id, topic, key, type, case when ` + inline + ` then payload end, case when ` + inline + ` then headers end,
+       created_at, case when not (` + inline + `) then octet_length(payload)::bigint + octet_length(headers::text) end as body`
+
+const columns = 9
 
 // What Postgres counts timestamps from, in Unix microseconds.
 const postgresEpoch = 946684800_000_000
 
 // add appends a row from the binary columns that Postgres sent, which are only valid until the next row is read.
-func (b *Batch) add(columns [][]byte, names *interned) (*Row, error) {
-	if len(columns) != 8 || len(columns[0]) != 8 || len(columns[1]) != 16 || len(columns[6]) == 0 || len(columns[7]) != 8 {
+func (b *Batch) add(values [][]byte, names *interned) (*Row, error) {
+	if len(values) != columns || len(values[0]) != 8 || len(values[1]) != 16 || len(values[7]) != 8 {
 		return nil, fmt.Errorf("outbox row has columns of other types than the schema's")
 	}
-	if len(b.Rows) == cap(b.Rows) {
-		return nil, fmt.Errorf("batch of %d rows is full", cap(b.Rows))
+	if len(b.Rows) >= b.limit {
+		return nil, fmt.Errorf("batch of %d rows is full", b.limit)
 	}
-	b.Rows = b.Rows[:len(b.Rows)+1]
-	row := &b.Rows[len(b.Rows)-1]
-	*row = Row{
-		ID:       int64(binary.BigEndian.Uint64(columns[0])),
-		EventID:  [16]byte(columns[1]),
-		Topic:    names.get(columns[2]),
-		Key:      b.keep(columns[3]),
-		Type:     names.get(columns[4]),
-		Payload:  b.keep(columns[5]),
-		Headers:  b.keep(columns[6][1:]), // after the version of the jsonb format
-		Created:  int64(binary.BigEndian.Uint64(columns[7])) + postgresEpoch,
-		Deferred: columns[5] == nil,
-		Batch:    b,
+	row := b.next()
+	row.ID = int64(binary.BigEndian.Uint64(values[0]))
+	row.EventID = [16]byte(values[1])
+	row.Topic = names.get(values[2])
+	row.Key = b.keep(values[3])
+	row.Type = names.get(values[4])
+	row.Created = int64(binary.BigEndian.Uint64(values[7])) + postgresEpoch
+	if values[8] != nil {
+		row.Deferred, row.Body = true, int(binary.BigEndian.Uint64(values[8]))
+	} else {
+		row.Payload, row.Headers = b.keep(values[5]), b.keep(object(values[6]))
 	}
 	b.IDs.AddID(row.ID)
 	b.Unsettled++
 	return row, nil
+}
+
+// object is the text of a binary jsonb, which begins with the version of its format.
+func object(jsonb []byte) []byte {
+	if len(jsonb) == 0 {
+		return []byte{}
+	}
+	return jsonb[1:]
 }
 
 // interned keeps one copy of each of the few strings that most rows share.

@@ -141,10 +141,10 @@ type Progress struct {
 	Published *cursor.Set
 	// Paused says that an operator has paused the source.
 	Paused bool
-	// StuckKeys are the keys that have a stuck row: later rows of theirs have to wait.
-	StuckKeys []string
-	// AnyStuck says whether a row is stuck, with a key or without.
-	AnyStuck bool
+	// Stuck are the stuck rows: later rows of their keys, or of their whole topics, have to wait.
+	Stuck []Due
+	// Orphaned are the topics that have parked rows which wait for no stuck row any more.
+	Orphaned []string
 }
 
 const (
@@ -179,10 +179,10 @@ func (s *Session) Begin(ctx context.Context, leader string) (Progress, error) {
 	if progress.Published, err = cursor.Parse(published); err != nil {
 		return progress, fmt.Errorf("read the cursor of database %s: %w", s.database, err)
 	}
-	if progress.StuckKeys, err = s.stuckKeys(ctx); err != nil {
+	if progress.Stuck, err = s.Heads(ctx); err != nil {
 		return progress, err
 	}
-	if progress.AnyStuck, err = s.AnyStuck(ctx); err != nil {
+	if progress.Orphaned, err = s.orphaned(ctx); err != nil {
 		return progress, err
 	}
 	if s.writersTell, err = s.writersNotify(ctx); err != nil {

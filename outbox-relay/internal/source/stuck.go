@@ -16,23 +16,25 @@ type Stuck struct {
 	Key    *string
 	Topic  string
 	Parked bool
-	Code   string
-	Error  string
+	// Whole says that every row of the topic would be refused: rows of any key park behind this one.
+	Whole bool
+	Code  string
+	Error string
 }
 
 // The first attempt was the one that failed just now. Each further one comes twice as late, up to five minutes, and
 // a little off, so that rows that were refused together are not all tried at once. A row that was discarded while its
 // attempt was under way stays due, so that its followers need not wait for an attempt that will not come.
 const setAsideSQL = `
-insert into outbox_stuck as s (outbox_id, key, topic, parked, error_code, error, attempts, last_attempt_at, next_attempt_at)
-select id, key, topic, parked, code, error,
+insert into outbox_stuck as s (outbox_id, key, topic, parked, whole_topic, error_code, error, attempts, last_attempt_at, next_attempt_at)
+select id, key, topic, parked, whole_topic, code, error,
        case when parked then 0 else 1 end,
        case when parked then null else now() end,
        case when parked then null else now() + interval '1 second' end
-  from unnest($1::bigint[], $2::text[], $3::text[], $4::boolean[], $5::text[], $6::text[])
-       as r (id, key, topic, parked, code, error)
+  from unnest($1::bigint[], $2::text[], $3::text[], $4::boolean[], $5::text[], $6::text[], $7::boolean[])
+       as r (id, key, topic, parked, code, error, whole_topic)
 on conflict (outbox_id) do update
-   set parked = false, error_code = excluded.error_code, error = excluded.error,
+   set parked = false, whole_topic = excluded.whole_topic, error_code = excluded.error_code, error = excluded.error,
        attempts = s.attempts + 1, last_attempt_at = now(),
        next_attempt_at = case when s.discarded_at is null
            then now() + least(interval '5 minutes', interval '1 second' * 2 ^ least(s.attempts, 10)) * (0.9 + 0.2 * random())
@@ -46,31 +48,33 @@ func setAside(ctx context.Context, tx pgx.Tx, rows []Stuck) error {
 	var (
 		ids                  = make([]int64, len(rows))
 		keys                 = make([]*string, len(rows))
-		parked               = make([]bool, len(rows))
+		parked, whole        = make([]bool, len(rows)), make([]bool, len(rows))
 		topics, codes, texts = make([]string, len(rows)), make([]string, len(rows)), make([]string, len(rows))
 	)
 	for i, r := range rows {
-		ids[i], keys[i], topics[i], parked[i], codes[i], texts[i] = r.ID, r.Key, r.Topic, r.Parked, r.Code, r.Error
+		ids[i], keys[i], topics[i], parked[i], codes[i], texts[i], whole[i] = r.ID, r.Key, r.Topic, r.Parked, r.Code, r.Error, r.Whole
 	}
-	if _, err := tx.Exec(ctx, setAsideSQL, ids, keys, topics, parked, codes, texts); err != nil {
+	if _, err := tx.Exec(ctx, setAsideSQL, ids, keys, topics, parked, codes, texts, whole); err != nil {
 		return fmt.Errorf("set rows aside: %w", err)
 	}
 	return nil
 }
 
 const (
-	// A key's first row in the table is the one that is tried again. Where the last leader died between publishing
-	// it and its followers, the next one takes its place.
-	promoteSQL = `
-update outbox_stuck s
-   set parked = false, next_attempt_at = now(), error_code = 'RELEASED', error = 'the row it waited for is gone; its turn is next'
- where s.parked
-   and not exists (select from outbox_stuck e
-                    where e.key = s.key and e.outbox_id < s.outbox_id and (e.parked or e.next_attempt_at is not null))`
-	stuckKeysSQL = `
-select distinct key
-  from outbox_stuck
- where key is not null and (parked or next_attempt_at is not null)`
+	// A row that was deleted by hand will not be sent any more, and lets its followers go as a discarded one does.
+	headsSQL = `
+select s.outbox_id, s.discarded_at is not null or not exists (select from outbox o where o.id = s.outbox_id), s.key, s.topic, s.whole_topic
+  from outbox_stuck s
+ where s.next_attempt_at is not null`
+	// Where a leader ended between publishing a stuck row and its followers, or had parked rows of a topic that the
+	// broker did not take at the time.
+	orphanedSQL = `
+select distinct p.topic
+  from outbox_stuck p
+ where p.parked
+   and not exists (select from outbox_stuck h where h.topic = p.topic and h.whole_topic and h.next_attempt_at is not null)
+   and not exists (select from outbox_stuck h
+                    where h.key = p.key and h.topic = p.topic and h.outbox_id < p.outbox_id and h.next_attempt_at is not null)`
 	anyStuckSQL = `select exists (select from outbox_stuck where next_attempt_at is not null)`
 )
 
@@ -82,17 +86,24 @@ func (s *Session) AnyStuck(ctx context.Context) (found bool, err error) {
 	return found, nil
 }
 
-// stuckKeys returns the keys that have a stuck row, after making sure that each of them has one to be tried again.
-func (s *Session) stuckKeys(ctx context.Context) ([]string, error) {
-	if _, err := s.conn.Exec(ctx, promoteSQL); err != nil {
-		return nil, fmt.Errorf("promote parked rows of database %s: %w", s.database, err)
-	}
-	rows, _ := s.conn.Query(ctx, stuckKeysSQL)
-	keys, err := pgx.CollectRows(rows, pgx.RowTo[string])
+// Heads returns the stuck rows, behind which others may be parked.
+func (s *Session) Heads(ctx context.Context) ([]Due, error) {
+	rows, _ := s.conn.Query(ctx, headsSQL)
+	heads, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Due])
 	if err != nil {
-		return nil, fmt.Errorf("read the stuck keys of database %s: %w", s.database, err)
+		return nil, fmt.Errorf("read the stuck rows of database %s: %w", s.database, err)
 	}
-	return keys, nil
+	return heads, nil
+}
+
+// orphaned returns the topics that have parked rows without a stuck row that these could be waiting for.
+func (s *Session) orphaned(ctx context.Context) ([]string, error) {
+	rows, _ := s.conn.Query(ctx, orphanedSQL)
+	topics, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, fmt.Errorf("read the parked rows of database %s: %w", s.database, err)
+	}
+	return topics, nil
 }
 
 // Due is a stuck row whose next attempt is due.
@@ -100,22 +111,21 @@ type Due struct {
 	ID int64
 	// Discarded says that an operator has given the row up, or has deleted it.
 	Discarded bool
-	// Key and Topic are the row's.
+	// Key and Topic are the row's, and Whole says that its whole topic was refused.
 	Key   *string
 	Topic string
+	Whole bool
 }
 
-// A row that was deleted by hand will not be sent any more, and lets its followers go as a discarded one does.
-const dueSQL = `
-select s.outbox_id, s.discarded_at is not null or not exists (select from outbox o where o.id = s.outbox_id), s.key, s.topic
-  from outbox_stuck s
- where next_attempt_at <= now()
+const dueSQL = headsSQL + `
+   and next_attempt_at <= now()
+   and outbox_id <> all($2::bigint[])
  order by next_attempt_at
  limit $1`
 
-// Due returns stuck rows to be looked at again, those that are overdue most first.
-func (s *Session) Due(ctx context.Context, limit int) ([]Due, error) {
-	rows, _ := s.conn.Query(ctx, dueSQL, limit)
+// Due returns stuck rows to be looked at again, those that are overdue most first, without those in except.
+func (s *Session) Due(ctx context.Context, limit int, except []int64) ([]Due, error) {
+	rows, _ := s.conn.Query(ctx, dueSQL, limit, except)
 	due, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Due])
 	if err != nil {
 		return nil, fmt.Errorf("read the stuck rows of database %s that are due: %w", s.database, err)
@@ -124,27 +134,59 @@ func (s *Session) Due(ctx context.Context, limit int) ([]Due, error) {
 }
 
 const (
-	readByIDSQL   = `select ` + rowColumns + ` from outbox where id = any($1::bigint[]) order by id`
-	readParkedSQL = `
+	readByIDSQL        = `select ` + rowColumns + ` from outbox where id = any($1::bigint[]) order by id`
+	readParkedTopicSQL = `
 select ` + rowColumns + `
   from outbox
- where id in (select outbox_id from outbox_stuck where key = any($1::text[]) and parked order by outbox_id limit $2)
+ where id in (select outbox_id from outbox_stuck where topic = $1 and parked and outbox_id > $2 order by outbox_id limit $3)
+ order by id`
+	readParkedKeysSQL = `
+select ` + rowColumns + `
+  from outbox
+ where id in (select s.outbox_id
+                from unnest($1::text[], $2::text[]) as released (topic, key)
+                join outbox_stuck s on s.key = released.key and s.topic = released.topic
+               where s.parked and s.outbox_id > $3
+               order by s.outbox_id
+               limit $4)
  order by id`
 )
+
+// The rows of a topic that wait for it, and not for a row of their key.
+const firstParkedSQL = `
+select ` + rowColumns + `
+  from outbox
+ where id = (select p.outbox_id
+               from outbox_stuck p
+              where p.topic = $1 and p.parked
+                and not exists (select from outbox_stuck h
+                                 where h.key = p.key and h.topic = p.topic and h.outbox_id < p.outbox_id and h.next_attempt_at is not null)
+              order by p.outbox_id
+              limit 1)`
+
+// FirstParked reads the first row that is parked because its topic waits into an empty batch, if there is one.
+func (s *Session) FirstParked(ctx context.Context, topic string, batch *Batch) error {
+	return s.collect(ctx, batch, firstParkedSQL, topic)
+}
 
 // ReadByID reads rows by their ids into an empty batch with room for them.
 func (s *Session) ReadByID(ctx context.Context, ids []int64, batch *Batch) error {
 	return s.collect(ctx, batch, readByIDSQL, ids)
 }
 
-// ReadParked reads the first parked rows of these keys into an empty batch with room for limit of them.
-func (s *Session) ReadParked(ctx context.Context, keys []string, limit int, batch *Batch) error {
-	return s.collect(ctx, batch, readParkedSQL, keys, limit)
+// ReadParkedTopic reads the first parked rows of a topic above an id into an empty batch with room for limit of them.
+func (s *Session) ReadParkedTopic(ctx context.Context, topic string, after int64, limit int, batch *Batch) error {
+	return s.collect(ctx, batch, readParkedTopicSQL, topic, after, limit)
+}
+
+// ReadParkedKeys does so with the parked rows of keys, each of its topic.
+func (s *Session) ReadParkedKeys(ctx context.Context, topics, keys []string, after int64, limit int, batch *Batch) error {
+	return s.collect(ctx, batch, readParkedKeysSQL, topics, keys, after, limit)
 }
 
 // collect reads rows that are few, in the columns and the format of Read.
 func (s *Session) collect(ctx context.Context, batch *Batch, sql string, args ...any) error {
-	rows, err := s.conn.Query(ctx, sql, append([]any{pgx.QueryResultFormats{1, 1, 1, 1, 1, 1, 1, 1}}, args...)...)
+	rows, err := s.conn.Query(ctx, sql, append([]any{pgx.QueryResultFormats{1, 1, 1, 1, 1, 1, 1, 1, 1}}, args...)...)
 	if err != nil {
 		return fmt.Errorf("read outbox rows: %w", err)
 	}

@@ -79,7 +79,7 @@ func (t *term) tend() error {
 		if t.broken != errRenew { //nolint:errorlint // it is passed around as it is
 			t.log.Warn("the Kafka producer has ended; starting another", "error", t.broken, "rows_to_send_again", t.sent)
 		}
-		t.meters.restarts.Inc()
+		t.restarts.Inc()
 		t.producer.Purge()
 		t.life.end(now)
 	}

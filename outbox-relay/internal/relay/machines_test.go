@@ -60,7 +60,7 @@ func TestLife_PausesGrowUntilAProducerLasts(t *testing.T) {
 			l.end(time.Now())
 			l.rest(time.Now(), refused)
 			pause := time.Until(l.until)
-			time.Sleep(pause)
+			<-time.After(pause)
 			l.begin(time.Now())
 			return pause
 		}
@@ -76,7 +76,7 @@ func TestLife_PausesGrowUntilAProducerLasts(t *testing.T) {
 			last = fail(false)
 		}
 		require.Equal(t, longestPause, last)
-		time.Sleep(shortLife)
+		<-time.After(shortLife)
 		l.last(time.Now())
 		require.False(t, l.looping())
 		require.Less(t, fail(false), 100*time.Millisecond)

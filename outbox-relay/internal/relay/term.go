@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -80,7 +81,7 @@ type term struct {
 	nextRead time.Time
 	advanced time.Time
 	costs    time.Duration // what moving the cursor took the last time
-	partly   time.Time // when the settled rows of old batches were last accounted for
+	partly   time.Time     // when the settled rows of old batches were last accounted for
 	lastRow  time.Time
 	checked  time.Time // when the lead was last known to be ours
 	verified time.Time // when the cursor was last held against the id sequence
@@ -251,8 +252,8 @@ func (t *term) collect() {
 
 // witness returns the last row of a batch that was published, or the one before it.
 func witness(b *source.Batch, before *source.Witness) *source.Witness {
-	for i := len(b.Rows) - 1; i >= 0; i-- {
-		if row := b.Rows[i]; row.State == source.Settled && !row.Aside {
+	for _, row := range slices.Backward(b.Rows) {
+		if row.State == source.Settled && !row.Aside {
 			return &source.Witness{ID: row.ID, EventID: row.EventID}
 		}
 	}

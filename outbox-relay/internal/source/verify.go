@@ -37,16 +37,20 @@ func (s *Session) findSequence(ctx context.Context) error {
 	var cycle bool
 	err := s.conn.QueryRow(ctx, sequenceSQL).Scan(&name, &cache, &increment, &cycle)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return &SequenceError{s.database, "column id of the outbox has no sequence",
-			"Run: alter table outbox alter column id add generated always as identity (cache 1)"}
+		return &SequenceError{
+			s.database, "column id of the outbox has no sequence",
+			"Run: alter table outbox alter column id add generated always as identity (cache 1)",
+		}
 	}
 	if err != nil {
 		return s.explain(fmt.Errorf("look at the id sequence of database %s: %w", s.database, err))
 	}
 	if cache != 1 || increment < 1 || cycle {
-		return &SequenceError{s.database,
+		return &SequenceError{
+			s.database,
 			fmt.Sprintf("the id sequence has cache %d, increment %d, cycle %t: ids must be handed out one by one and ascend, or the order of keys is lost", cache, increment, cycle),
-			"Run: alter table outbox alter column id set cache 1 set increment by 1 set no cycle"}
+			"Run: alter table outbox alter column id set cache 1 set increment by 1 set no cycle",
+		}
 	}
 	// Not pg_sequence_last_value(): it takes the lock by which an allocator is known.
 	s.allocatedSQL = "select case when is_called then last_value else last_value - 1 end from " + name

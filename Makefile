@@ -92,6 +92,12 @@ bench-relay: ## Measure the outbox relay by itself (10 minutes): BENCHFLAGS="-on
 test: bin/gotestsum ## Run every test with the race detector
 	bin/gotestsum --format $(TEST_FORMAT) -- -race -timeout 10m $(TESTFLAGS) $(PACKAGES)
 
+# Which databases the outbox and the relay work on: make test-postgres PG=14
+.PHONY: test-postgres
+test-postgres: ## Test schema, outbox and relay on another Postgres: PG=14 to 18 (fetched if it is not there)
+	WAYBILL_POSTGRES_VERSION=$(or $(PG),$(error say which Postgres: make test-postgres PG=14)) \
+	  go test -race -count=1 -timeout 15m ./migrations/... ./outbox/... ./outbox-relay/...
+
 TEST_FORMAT ?= standard-quiet
 TESTFLAGS   ?=
 

@@ -30,20 +30,38 @@ type Installation struct {
 	Major int
 }
 
+// EnvVersion names the major version to use where any would do, to try the
+// others: `make test-postgres PG=14`.
+const EnvVersion = "WAYBILL_POSTGRES_VERSION"
+
+// versions are the builds that are fetched for a major version.
+var versions = map[string]embedded.PostgresVersion{
+	"14": embedded.V14, "15": embedded.V15, "16": embedded.V16, "17": embedded.V17, "18": embedded.V18,
+}
+
 // Find returns the server programs of this machine: those in PATH, or the
 // newest where Debian, Red Hat, Homebrew and Postgres.app put them. Without any
 // it fetches a build into the user's cache directory and says so on progress.
 func Find(ctx context.Context, progress io.Writer) (Installation, error) {
-	for _, bin := range candidates() {
-		if in, err := inspect(ctx, bin); err == nil && in.Major >= oldest {
+	wanted, fits := string(embedded.V17), func(major int) bool { return major >= oldest }
+	if major := os.Getenv(EnvVersion); major != "" {
+		version, known := versions[major]
+		if !known {
+			return Installation{}, fmt.Errorf("%s is %q: it must be one of 14 to 18", EnvVersion, major)
+		}
+		wanted, fits = string(version), func(have int) bool { return strconv.Itoa(have) == major }
+	}
+	for _, bin := range candidates(wanted) {
+		if in, err := inspect(ctx, bin); err == nil && fits(in.Major) {
 			return in, nil
 		}
 	}
-	return fetch(ctx, progress)
+	return fetch(ctx, progress, wanted)
 }
 
-// candidates lists directories that may hold a server, in order of preference.
-func candidates() []string {
+// candidates lists directories that may hold a server, in order of preference;
+// the last is where the wanted build was fetched to before.
+func candidates(wanted string) []string {
 	var bins []string
 	if path, err := exec.LookPath("postgres"); err == nil {
 		if path, err = filepath.EvalSymlinks(path); err == nil {
@@ -51,13 +69,13 @@ func candidates() []string {
 		}
 	}
 	for _, pattern := range []string{
-		"/usr/lib/postgresql/*/bin",                           // Debian, Ubuntu
-		"/usr/pgsql-*/bin",                                    // Red Hat
-		"/opt/homebrew/opt/postgresql*/bin",                   // Homebrew on Apple silicon
-		"/usr/local/opt/postgresql*/bin",                      // Homebrew on Intel
-		"/home/linuxbrew/.linuxbrew/opt/postgresql*/bin",      // Homebrew on Linux
-		"/Applications/Postgres.app/Contents/Versions/*/bin",  // Postgres.app
-		filepath.Join(cacheDir(), "postgres-"+fetched, "bin"), // fetched before
+		"/usr/lib/postgresql/*/bin",                          // Debian, Ubuntu
+		"/usr/pgsql-*/bin",                                   // Red Hat
+		"/opt/homebrew/opt/postgresql*/bin",                  // Homebrew on Apple silicon
+		"/usr/local/opt/postgresql*/bin",                     // Homebrew on Intel
+		"/home/linuxbrew/.linuxbrew/opt/postgresql*/bin",     // Homebrew on Linux
+		"/Applications/Postgres.app/Contents/Versions/*/bin", // Postgres.app
+		filepath.Join(cacheDir(), "postgres-"+wanted, "bin"), // fetched before
 	} {
 		found, _ := filepath.Glob(pattern) // fails on a bad pattern only
 		slices.SortFunc(found, func(a, b string) int { return cmp.Compare(number(b), number(a)) })
@@ -86,17 +104,14 @@ func inspect(ctx context.Context, bin string) (Installation, error) {
 	return Installation{Bin: bin, Major: number(string(out))}, nil
 }
 
-// fetched is the version of the build that is fetched where none is installed.
-const fetched = string(embedded.V17)
-
 // fetch downloads a server through embedded-postgres. That library can only
 // start a server, not just fetch one, and would start it as root, leave it
 // unguarded and turn TCP on for all; so it is made to start a throw-away one,
 // and only the programs are kept. As root its initdb refuses; by then the
 // programs are there.
-func fetch(ctx context.Context, progress io.Writer) (Installation, error) {
-	home := filepath.Join(cacheDir(), "postgres-"+fetched)
-	fmt.Fprintf(progress, "no Postgres %d or newer is installed: fetching %s into %s\n", oldest, fetched, home)
+func fetch(ctx context.Context, progress io.Writer, wanted string) (Installation, error) {
+	home := filepath.Join(cacheDir(), "postgres-"+wanted)
+	fmt.Fprintf(progress, "no Postgres that would do is installed: fetching %s into %s\n", wanted, home)
 	if err := os.MkdirAll(filepath.Dir(home), 0o755); err != nil {
 		return Installation{}, fmt.Errorf("fetch Postgres: %w", err)
 	}
@@ -111,7 +126,7 @@ func fetch(ctx context.Context, progress io.Writer) (Installation, error) {
 	}
 	programs := filepath.Join(scratch, "programs")
 	server := embedded.NewDatabase(embedded.DefaultConfig().
-		Version(embedded.PostgresVersion(fetched)).
+		Version(embedded.PostgresVersion(wanted)).
 		Port(uint32(port)). //nolint:gosec // a TCP port
 		CachePath(filepath.Join(scratch, "archive")).
 		RuntimePath(filepath.Join(scratch, "run")).

@@ -13,7 +13,7 @@ func (t *term) watchGaps(ctx context.Context) error {
 	}
 	t.gaps.looked = now
 	count := t.taken.CountGaps()
-	t.meters.holes.Set(float64(count))
+	t.holes.Set(float64(count))
 	t.inFlight.Set(float64(t.rows))
 	if count == 0 {
 		t.gaps = gaps{looked: now, sorted: t.taken.End()}

@@ -169,14 +169,17 @@ on conflict (consumer, topic, "partition") do update
 set next_offset = excluded.next_offset, read_until = excluded.read_until, updated_at = now()`
 
 // One that this process has written must not have gone back since. It may go back now: a topic that
-// was deleted and made again begins at 0.
+// was deleted and made again begins at 0. But what another process has written meanwhile is not taken
+// back: a process that was frozen and lost its partitions commits its last batch late, and deadlines
+// wait until all before the position has been read.
 const moveSQL = `
 with moved as (
     update consumer_positions as p
     set next_offset = n.next_offset, read_until = n.read_until, updated_at = now()
     from unnest($2::text[], $3::int[], $4::bigint[], $5::timestamptz[], $6::bigint[])
       as n (topic, "partition", next_offset, read_until, written)
-    where p.consumer = $1 and p.topic = n.topic and p."partition" = n."partition" and p.next_offset >= n.written
+    where p.consumer = $1 and p.topic = n.topic and p."partition" = n."partition"
+      and p.next_offset >= n.written and (p.next_offset = n.written or p.next_offset <= n.next_offset)
     returning 1)
 select inbox_expect_positions(count(*), cardinality($2)) from moved`
 

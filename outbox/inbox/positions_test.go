@@ -125,3 +125,23 @@ func TestPositions_FollowATopicThatBeginsAgain(t *testing.T) {
 		require.Equal(t, map[inbox.Partition]int64{part: offset + 1}, stored(t, e.pool))
 	}
 }
+
+// A process that was frozen is taken for dead, and another reads its partitions. When it goes on, the
+// batch that it had in hand must not put the position back to where it was.
+func TestPositions_OfAnotherProcessAreNotTakenBack(t *testing.T) {
+	t.Parallel()
+	e := newEffects(t, pgtest.New(t, migrations.Outbox).Pool)
+	frozen, other := e.processor(), e.processor()
+	frozen.Positions = inbox.NewPositions(e.pool, frozen.Consumer)
+	other.Positions = inbox.NewPositions(e.pool, other.Consumer)
+	first, last := []inbox.Delivery{delivery(1, uuid.NewString())}, []inbox.Delivery{delivery(2, uuid.NewString())}
+	require.NoError(t, frozen.Process(t.Context(), first))
+	_, err := other.Positions.Read(t.Context(), []inbox.Partition{part})
+	require.NoError(t, err)
+	require.NoError(t, other.Process(t.Context(), last))
+	require.NoError(t, other.Process(t.Context(), []inbox.Delivery{delivery(3, uuid.NewString())}))
+
+	err = frozen.Process(t.Context(), last)
+	require.True(t, inbox.Rewound(err), "%v", err)
+	require.Equal(t, map[inbox.Partition]int64{part: 4}, stored(t, e.pool))
+}

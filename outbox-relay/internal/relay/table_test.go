@@ -17,6 +17,7 @@ func TestOutbox_RefusesWhatCouldNeverBePublished(t *testing.T) {
 	s := newStage(t)
 	s.exec(t, `insert into outbox (topic, type, payload, headers) values ('A-z.0_9', 'T', '', '{"a": "b", "c": ""}')`)
 	s.exec(t, `insert into outbox (topic, type, payload) values ($1, 'T', '')`, strings.Repeat("x", 249))
+	s.exec(t, `insert into outbox (topic, key, type, payload) values ('t', $1, 'T', '')`, strings.Repeat("x", 2048))
 	for columns, why := range map[string]string{
 		`(topic, type, payload) values (repeat('€', 171), 'T', '')`:                                     "topic",
 		`(topic, type, payload) values ('', 'T', '')`:                                                   "topic",
@@ -36,6 +37,7 @@ func TestOutbox_RefusesWhatCouldNeverBePublished(t *testing.T) {
 		`(id, topic, type, payload) overriding system value values (0, 't', 'T', '')`:                   "id of an outbox row",
 		`(id, topic, type, payload) overriding system value values (-5, 't', 'T', '')`:                  "id of an outbox row",
 		`(id, topic, type, payload) overriding system value values (9223372036854775807, 't', 'T', '')`: "id of an outbox row",
+		`(topic, key, type, payload) values ('t', repeat('x', 2049), 'T', '')`:                          "key",
 	} {
 		_, err := s.db.Pool.Exec(t.Context(), `insert into outbox `+columns)
 		require.ErrorContains(t, err, why, columns)

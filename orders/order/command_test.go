@@ -18,6 +18,8 @@ var (
 
 func TestEveryCommandInEveryStateDoesWhatTheTableSays(t *testing.T) {
 	t.Parallel()
+	refused := func(s order.State) order.State { s.CancelRefused = "too late"; return s }
+	refuse := order.Command{OrderID: 1, Verb: order.Refuse, Reason: "too late"}
 	tests := []struct {
 		name    string
 		state   order.State
@@ -31,24 +33,12 @@ func TestEveryCommandInEveryStateDoesWhatTheTableSays(t *testing.T) {
 		{"confirmed is taken back", confirmed, cancel, order.State{Status: order.Cancelled, Reason: "second"}, order.Changed},
 		{"cancelled keeps its first reason", cancelled, cancel, cancelled, order.Repeated},
 		{"cancelled is final", cancelled, confirm, cancelled, order.Contradicted},
-	}
-	refused := func(s order.State) order.State { s.CancelRefused = "too late"; return s }
-	refuse := order.Command{OrderID: 1, Verb: order.Refuse, Reason: "too late"}
-	for _, more := range []struct {
-		name    string
-		state   order.State
-		command order.Command
-		want    order.State
-		outcome order.Outcome
-	}{
 		{"a pending order keeps why it is not cancelled", pending, refuse, refused(pending), order.Changed},
 		{"a confirmed order keeps why it is not cancelled", confirmed, refuse, refused(confirmed), order.Changed},
 		{"a cancelled order is cancelled", cancelled, refuse, cancelled, order.Contradicted},
 		{"the first refusal is kept", refused(confirmed), order.Command{OrderID: 1, Verb: order.Refuse, Reason: "again"}, refused(confirmed), order.Repeated},
 		{"a refusal outlives the confirmation", refused(pending), confirm, refused(confirmed), order.Changed},
 		{"a cancellation makes a refusal void", refused(confirmed), cancel, order.State{Status: order.Cancelled, Reason: "second"}, order.Changed},
-	} {
-		tests = append(tests, more)
 	}
 	require.Len(t, tests, 3*3+3, "each of three states, each of three verbs, and what becomes of a refusal")
 	for _, tt := range tests {

@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"bufio"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -134,7 +135,6 @@ func TestDeadlinesAreListedMovedAndRevoked(t *testing.T) {
 	require.Equal(t, http.StatusConflict, status, body)
 }
 
-// events follows a stream and returns its events' names as they come.
 // Whoever holds a token must not be able to write a line into the timeline that somebody else seems to
 // have caused, or anything that acts on the terminal of whoever reads it.
 func TestAReasonIsOneLineOfPlainText(t *testing.T) {
@@ -177,23 +177,165 @@ func TestAReplyIsBelievedOnItsTopicAndWithItsCause(t *testing.T) {
 	require.Equal(t, "RUNNING", s.saga(1).State)
 }
 
-func (s *system) events(path string) <-chan string {
-	events := make(chan string, 100)
+// event is one of a stream; a comment has its text alone.
+type event struct{ id, name, comment string }
+
+// follow reads a stream as a browser does, and returns its status.
+func (s *system) follow(path, last string) (int, <-chan event) {
+	s.t.Helper()
+	request, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, "http://"+s.addr+path, nil)
+	require.NoError(s.t, err)
+	if last != "" {
+		request.Header.Set("Last-Event-ID", last)
+	}
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(s.t, err)
+	events := make(chan event, 100)
 	go func() {
 		defer close(events)
-		response, err := http.Get("http://" + s.addr + path)
-		if err != nil {
-			events <- err.Error()
-			return
-		}
 		defer response.Body.Close()
+		var now event
 		for lines := bufio.NewScanner(response.Body); lines.Scan(); {
-			if event, ok := strings.CutPrefix(lines.Text(), "event: "); ok {
-				events <- event
+			name, value, _ := strings.Cut(lines.Text(), ": ")
+			switch name {
+			case "id":
+				now.id = value
+			case "event":
+				now.name = value
+			case "":
+				if value != "" {
+					events <- event{comment: value}
+				} else if now.name != "" {
+					events <- now
+					now = event{}
+				}
 			}
 		}
 	}()
-	return events
+	return response.StatusCode, events
+}
+
+func (s *system) events(path string) <-chan string {
+	status, events := s.follow(path, "")
+	require.Equal(s.t, http.StatusOK, status)
+	names := make(chan string, 100)
+	go func() {
+		defer close(names)
+		for e := range events {
+			if e.name != "" {
+				names <- e.name
+			}
+		}
+	}()
+	return names
+}
+
+// A client that is cut off goes on where it was, and one that has seen the end is told to stop: an EventSource
+// connects again until it is answered 204.
+func TestStream_GoesOnAfterTheLastEventAndEndsForGood(t *testing.T) {
+	t.Parallel()
+	s := startSystem(t, withToken)
+	status, _ := s.follow("/v1/sagas/1/stream", "")
+	require.Equal(t, http.StatusNotFound, status)
+	s.send(created(1))
+	s.command(1, contracts.TypeReserveInventory, 1)
+	s.intervene("/v1/sagas/1/force?wait=0", `{"reason":"x","end":"CONFIRMED"}`)
+	all := func(last string) (seen []event) {
+		status, events := s.follow("/v1/sagas/1/stream", last)
+		require.Equal(t, http.StatusOK, status)
+		for e := range events {
+			seen = append(seen, e)
+		}
+		return seen
+	}
+	require.Equal(t, []event{{id: "1", name: "transition"}, {id: "2", name: "transition"}, {id: "2-end", name: "end"}}, all(""))
+	require.Equal(t, []event{{id: "2", name: "transition"}, {id: "2-end", name: "end"}}, all("1"))
+	require.Equal(t, []event{{id: "2-end", name: "end"}}, all("2"), "the end alone was missed")
+	require.Equal(t, all(""), all("9"), "a client that knows more than a restored database")
+	status, _ = s.follow("/v1/sagas/1/stream", "2-end")
+	require.Equal(t, http.StatusNoContent, status)
+	status, _ = s.follow("/v1/sagas/1/stream", "x")
+	require.Equal(t, http.StatusUnprocessableEntity, status)
+}
+
+// What an operator decided about is what is acted on.
+func TestInterventions_ActOnWhatWasSeen(t *testing.T) {
+	t.Parallel()
+	s := startSystem(t, withToken)
+	s.send(created(1))
+	s.command(1, contracts.TypeReserveInventory, 1)
+	do := func(method, path, body, ifMatch string) (int, string) {
+		request, err := http.NewRequestWithContext(t.Context(), method, "http://"+s.addr+path, strings.NewReader(body))
+		require.NoError(t, err)
+		request.Header.Set("Content-Type", "application/json")
+		request.Header.Set("Authorization", "Bearer "+token)
+		request.Header.Set("If-Match", ifMatch)
+		response, err := http.DefaultClient.Do(request)
+		require.NoError(t, err)
+		defer response.Body.Close()
+		return response.StatusCode, response.Header.Get("ETag")
+	}
+	_, seen := do(http.MethodGet, "/v1/sagas/1", "", "")
+	require.Equal(t, `"1"`, seen)
+	soon := time.Now().Add(time.Hour).Format(time.RFC3339)
+	for _, in := range []struct{ method, path, body string }{
+		{http.MethodPost, "/v1/sagas/1/retry?wait=0", `{"reason":"x"}`},
+		{http.MethodPost, "/v1/sagas/1/cancel?wait=0", `{"reason":"x"}`},
+		{http.MethodPost, "/v1/sagas/1/force?wait=0", `{"reason":"x","end":"CONFIRMED"}`},
+		{http.MethodPut, "/v1/sagas/1/deadlines/reserve?wait=0", `{"reason":"x","to":"` + soon + `"}`},
+		{http.MethodDelete, "/v1/sagas/1/deadlines/reserve?wait=0&reason=x", ""},
+	} {
+		status, _ := do(in.method, in.path, in.body, `"7"`)
+		require.Equal(t, http.StatusPreconditionFailed, status, in.path)
+		status, _ = do(in.method, in.path, in.body, `seven`)
+		require.Equal(t, http.StatusUnprocessableEntity, status, in.path)
+	}
+	status, now := do(http.MethodPost, "/v1/sagas/1/retry?wait=0", `{"reason":"x"}`, seen)
+	require.Equal(t, http.StatusOK, status)
+	require.Equal(t, `"2"`, now)
+	status, _ = do(http.MethodPost, "/v1/sagas/1/force?wait=0", `{"reason":"x","end":"CANCELLED"}`, seen)
+	require.Equal(t, http.StatusPreconditionFailed, status, "a double click acts once")
+	status, _ = do(http.MethodPost, "/v1/sagas/1/force?wait=0", `{"reason":"x","end":"CANCELLED"}`, now)
+	require.Equal(t, http.StatusOK, status)
+	status, _ = do(http.MethodPost, "/v1/sagas/1/force?wait=0", `{"reason":"x","end":"CONFIRMED"}`, "*")
+	require.Equal(t, http.StatusConflict, status, "an ended saga is not forced")
+}
+
+// The client's fault is no fault of the orchestrator: nothing of this is a 500 or an error in the log.
+func TestAPI_WhatCannotBeTextIsTheClientsFault(t *testing.T) {
+	t.Parallel()
+	s := startSystem(t, withToken)
+	s.send(created(1))
+	s.command(1, contracts.TypeReserveInventory, 1)
+	cursor := func(id string) string {
+		return base64.RawURLEncoding.EncodeToString([]byte("2026-01-01T00:00:00Z order\x00" + id))
+	}
+	for _, path := range []string{
+		"/v1/sagas/%00", "/v1/sagas/%ff", "/v1/sagas/%00/explain", "/v1/sagas/%ff/explain", "/v1/sagas/%00/stream",
+		"/v1/sagas?sku=%00", "/v1/sagas?definition=%00", "/v1/sagas?definition=%ff", "/v1/sagas?state=%00",
+		"/v1/sagas?cursor=" + cursor("a\x00b"), "/v1/sagas?cursor=" + cursor("\xff"), "/v1/sagas/1?definition=%00",
+		"/v1/sagas?stat=RUNNING", "/v1/sagas/1?foo=1", "/v1/sagas/stats?foo=1", "/v1/deadlines?foo=1", "/v1/definitions?foo=1",
+		"/v1/sagas/1/stream?foo=1", "/v1/sagas/1/explain?foo=1",
+	} {
+		status, body := s.do(http.MethodGet, path, "", "")
+		require.Equal(t, http.StatusUnprocessableEntity, status, "%s: %s", path, body)
+	}
+	for path, body := range map[string]string{
+		"/v1/sagas/1/cancel":     `{"reason":"a\u0000b"}`,
+		"/v1/sagas/1/force":      `{"reason":"a","end":"CANCELLED\u0000"}`,
+		"/v1/sagas/1/retry":      `{"reason":"a","step":"re\u0000serve"}`,
+		"/v1/sagas/%00/cancel":   `{"reason":"a"}`,
+		"/v1/sagas/%ff/retry":    `{"reason":"a"}`,
+		"/v1/sagas/1/retry?to=1": `{"reason":"a"}`,
+	} {
+		status, answer := s.do(http.MethodPost, path, body, token)
+		require.Equal(t, http.StatusUnprocessableEntity, status, "%s: %s", path, answer)
+	}
+	for _, to := range []string{"0001-01-01T00:00:00Z", "0000-01-01T00:00:00Z", "9999-12-31T23:59:59-01:00", "9999-12-31T23:59:59Z", "1970-01-01T00:00:00Z"} {
+		status, body := s.do(http.MethodPut, "/v1/sagas/1/deadlines/reserve", `{"reason":"x","to":"`+to+`"}`, token)
+		require.Equal(t, http.StatusUnprocessableEntity, status, "%s: %s", to, body)
+	}
+	require.Equal(t, http.StatusOK, s.get("/v1/deadlines", nil))
 }
 
 func TestAStreamTellsEachTransitionUntilTheEnd(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -51,6 +52,9 @@ func (s *Saga) call(ctx context.Context, method, path string, body any) ([]byte,
 	}
 	if body != nil {
 		request.Header.Set("Content-Type", "application/json")
+	}
+	if s.ifMatch > 0 {
+		request.Header.Set("If-Match", strconv.Quote(strconv.Itoa(s.ifMatch)))
 	}
 	if s.Token != "" {
 		request.Header.Set("Authorization", "Bearer "+s.Token)

@@ -63,7 +63,7 @@ func (p *printer) list(sagas []postgres.Summary, next string) {
 }
 
 func (p *printer) detail(d httpapi.Detail) {
-	p.line("Saga %s of %s version %d: %s", d.ID, d.Definition, d.Version, d.State)
+	p.line("Saga %s of %s version %d: %s (revision %d)", d.ID, d.Definition, d.Version, d.State, d.Revision)
 	if d.Reason != "" {
 		p.line("Because: %s", d.Reason)
 	}

@@ -20,6 +20,8 @@ type Saga struct {
 	Token string `help:"The token to intervene with." env:"ORCHESTRATOR_TOKEN"`
 	JSON  bool   `help:"Print JSON, as the API gave it." name:"json"`
 
+	ifMatch int // the revision that an intervention is for; 0 is any
+
 	List    List    `cmd:"" help:"List sagas, newest first."`
 	Show    Show    `cmd:"" help:"Show one saga with its timeline."`
 	Explain Explain `cmd:"" help:"Say why a saga is where it is, and what stands in the way."`
@@ -99,6 +101,8 @@ type intervention struct {
 	ID     string  `arg:"" help:"The order id."`
 	Reason string  `help:"Why; kept in the timeline." required:""`
 	Wait   float64 `help:"Seconds to watch what comes of it." default:"2"`
+
+	Revision int `help:"Only if the saga is still at this revision, which show prints: what was decided about is what is acted on."`
 }
 
 func (c intervention) do(s *Saga, t Terminal, verb string, more map[string]string) error {
@@ -109,6 +113,7 @@ func (c intervention) do(s *Saga, t Terminal, verb string, more map[string]strin
 		}
 	}
 	path := "/v1/sagas/" + url.PathEscape(c.ID) + "/" + verb + "?wait=" + strconv.FormatFloat(c.Wait, 'f', -1, 64)
+	s.ifMatch = c.Revision
 	var o httpapi.Outcome
 	return s.show(t, http.MethodPost, path, body, &o, func(p *printer) { p.outcome(o) })
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"waybill/chassis/admin"
 	"waybill/chassis/httpserver"
 	chassispg "waybill/chassis/postgres"
+	"waybill/chassis/terminal"
 	"waybill/orchestrator/internal/explain"
 	"waybill/orchestrator/internal/postgres"
 	"waybill/orchestrator/saga"
@@ -42,23 +44,28 @@ type API struct {
 // Register adds the operations to an API.
 func (a *API) Register(api huma.API) {
 	huma.Register(api, huma.Operation{
-		OperationID: "list-sagas", Method: http.MethodGet, Path: "/v1/sagas",
+		RejectUnknownQueryParameters: true,
+		OperationID:                  "list-sagas", Method: http.MethodGet, Path: "/v1/sagas",
 		Summary: "List sagas, newest first", Tags: []string{"Sagas"},
 	}, a.list)
 	huma.Register(api, huma.Operation{
-		OperationID: "get-saga", Method: http.MethodGet, Path: "/v1/sagas/{orderId}",
+		RejectUnknownQueryParameters: true,
+		OperationID:                  "get-saga", Method: http.MethodGet, Path: "/v1/sagas/{orderId}",
 		Summary: "One saga: where it stands, what it waits for, and its timeline", Tags: []string{"Sagas"},
 	}, a.get)
 	huma.Register(api, huma.Operation{
-		OperationID: "saga-stats", Method: http.MethodGet, Path: "/v1/sagas/stats",
+		RejectUnknownQueryParameters: true,
+		OperationID:                  "saga-stats", Method: http.MethodGet, Path: "/v1/sagas/stats",
 		Summary: "How the sagas are doing: by state, rates, and the time they take", Tags: []string{"Sagas"},
 	}, a.stats)
 	huma.Register(api, huma.Operation{
-		OperationID: "list-deadlines", Method: http.MethodGet, Path: "/v1/deadlines",
+		RejectUnknownQueryParameters: true,
+		OperationID:                  "list-deadlines", Method: http.MethodGet, Path: "/v1/deadlines",
 		Summary: "What is being waited for, the earliest deadline first", Tags: []string{"Sagas"},
 	}, a.deadlines)
 	huma.Register(api, huma.Operation{
-		OperationID: "explain-saga", Method: http.MethodGet, Path: "/v1/sagas/{orderId}/explain",
+		RejectUnknownQueryParameters: true,
+		OperationID:                  "explain-saga", Method: http.MethodGet, Path: "/v1/sagas/{orderId}/explain",
 		Summary:     "Why it is where it is",
 		Description: "What the saga waits for, what stands in the way, what will happen next and when, and one timeline over all databases. Sources that cannot be asked are named.",
 		Tags:        []string{"Sagas"},
@@ -72,8 +79,8 @@ type explainOutput struct {
 	Body explain.Explanation
 }
 
-func (a *API) explain(ctx context.Context, in *sagaInput) (*explainOutput, error) {
-	e, err := a.Explainer.Explain(ctx, in.ID, time.Now())
+func (a *API) explain(ctx context.Context, in *SagaID) (*explainOutput, error) {
+	e, err := a.Explainer.Explain(ctx, string(in.ID), time.Now())
 	if err != nil {
 		return nil, a.problem(err)
 	}
@@ -81,7 +88,7 @@ func (a *API) explain(ctx context.Context, in *sagaInput) (*explainOutput, error
 }
 
 type statsInput struct {
-	Window string `query:"window" maxLength:"32" default:"1m" doc:"How far to look back for rates and times, such as 30s or 1h at most"`
+	Window httpserver.Text `query:"window" maxLength:"32" default:"1m" doc:"How far to look back for rates and times, such as 30s or 1h at most"`
 }
 
 type statsOutput struct {
@@ -89,7 +96,7 @@ type statsOutput struct {
 }
 
 func (a *API) stats(ctx context.Context, in *statsInput) (*statsOutput, error) {
-	window, err := time.ParseDuration(in.Window)
+	window, err := time.ParseDuration(string(in.Window))
 	if err != nil || window < time.Second || window > time.Hour {
 		return nil, invalid("query.window", "must be a duration from 1s to 1h", in.Window)
 	}
@@ -129,15 +136,15 @@ func (a *API) deadlines(ctx context.Context, in *deadlinesInput) (*deadlinesOutp
 }
 
 type listInput struct {
-	State      string `query:"state" maxLength:"64" doc:"RUNNING, COMPENSATING, COMPENSATION_STUCK, PARKED, or an end such as CONFIRMED"`
-	Definition string `query:"definition" maxLength:"128"`
-	Version    int    `query:"version" minimum:"0" doc:"Of the definition; all if left out"`
-	Overdue    bool   `query:"overdue" doc:"Only those whose deadline has passed"`
-	Stuck      bool   `query:"stuck" doc:"Only those that a person should look at"`
-	OlderThan  string `query:"olderThan" maxLength:"32" doc:"Only those that began longer ago, such as 90s or 2h"`
-	SKU        string `query:"sku" maxLength:"128" doc:"Only those for this sku"`
-	Cursor     string `query:"cursor" maxLength:"512" doc:"The next of the page before"`
-	Limit      int    `query:"limit" minimum:"1" maximum:"500" default:"50"`
+	State      httpserver.Text `query:"state" maxLength:"64" doc:"RUNNING, COMPENSATING, COMPENSATION_STUCK, PARKED, or an end such as CONFIRMED"`
+	Definition httpserver.Text `query:"definition" maxLength:"128"`
+	Version    int             `query:"version" minimum:"0" doc:"Of the definition; all if left out"`
+	Overdue    bool            `query:"overdue" doc:"Only those whose deadline has passed"`
+	Stuck      bool            `query:"stuck" doc:"Only those that a person should look at"`
+	OlderThan  httpserver.Text `query:"olderThan" maxLength:"32" doc:"Only those that began longer ago, such as 90s or 2h"`
+	SKU        httpserver.Text `query:"sku" maxLength:"128" doc:"Only those for this sku"`
+	Cursor     httpserver.Text `query:"cursor" maxLength:"512" doc:"The next of the page before"`
+	Limit      int             `query:"limit" minimum:"1" maximum:"500" default:"50"`
 }
 
 type listOutput struct {
@@ -149,17 +156,17 @@ type listOutput struct {
 
 func (a *API) list(ctx context.Context, in *listInput) (*listOutput, error) {
 	f := postgres.Filter{
-		State: strings.ToUpper(in.State), Definition: in.Definition, Overdue: in.Overdue,
-		Version: in.Version, Stuck: in.Stuck, SKU: in.SKU, Limit: in.Limit + 1,
+		State: strings.ToUpper(string(in.State)), Definition: string(in.Definition), Overdue: in.Overdue,
+		Version: in.Version, Stuck: in.Stuck, SKU: string(in.SKU), Limit: in.Limit + 1,
 	}
 	var err error
 	if in.OlderThan != "" {
-		if f.OlderThan, err = time.ParseDuration(in.OlderThan); err != nil || f.OlderThan < 0 {
+		if f.OlderThan, err = time.ParseDuration(string(in.OlderThan)); err != nil || f.OlderThan < 0 {
 			return nil, invalid("query.olderThan", "must be a duration such as 90s or 2h", in.OlderThan)
 		}
 	}
 	if in.Cursor != "" {
-		if f.After, err = parseCursor(in.Cursor); err != nil {
+		if f.After, err = parseCursor(string(in.Cursor)); err != nil {
 			return nil, invalid("query.cursor", "is not one that this API gave out", in.Cursor)
 		}
 	}
@@ -190,23 +197,30 @@ func parseCursor(s string) (postgres.Cursor, error) {
 	}
 	at, rest, _ := strings.Cut(string(raw), " ")
 	definition, id, found := strings.Cut(rest, "\x00")
-	if !found || id == "" {
+	if !found || id == "" || !terminal.Plain(id) || !terminal.Plain(definition) {
 		return postgres.Cursor{}, errors.New("no id")
 	}
 	started, err := time.Parse(time.RFC3339Nano, at)
 	return postgres.Cursor{StartedAt: started, ID: id, Definition: definition}, err
 }
 
-type sagaInput struct {
-	ID         string `path:"orderId" maxLength:"256" doc:"The key of the saga's messages: of an order saga, the order id"`
-	Definition string `query:"definition" maxLength:"128" doc:"Its definition, where several have a saga of this id"`
+// SagaID names the saga to look at. It is exported because huma fills in exported fields only.
+type SagaID struct {
+	ID         httpserver.Text `path:"orderId" maxLength:"256" doc:"The key of the saga's messages: of an order saga, the order id"`
+	Definition httpserver.Text `query:"definition" maxLength:"128" doc:"Its definition, where several have a saga of this id"`
 }
 
-func (in sagaInput) ref() saga.Ref { return saga.Ref{Definition: in.Definition, ID: in.ID} }
+func (in SagaID) ref() saga.Ref {
+	return saga.Ref{Definition: string(in.Definition), ID: string(in.ID)}
+}
 
 type sagaOutput struct {
+	ETag string `header:"ETag" doc:"The saga's revision: what an intervention names in If-Match" example:"\"3\""`
 	Body Detail
 }
+
+// etag is the entity tag of a saga: every transition makes it another one.
+func etag(revision int) string { return strconv.Quote(strconv.Itoa(revision)) }
 
 // Detail is everything about one saga.
 type Detail struct {
@@ -236,14 +250,14 @@ type StepDetail struct {
 	Undos    int    `json:"undos,omitzero" doc:"Undo commands sent"`
 }
 
-func (a *API) get(ctx context.Context, in *sagaInput) (*sagaOutput, error) {
+func (a *API) get(ctx context.Context, in *SagaID) (*sagaOutput, error) {
 	ctx, cancel := context.WithTimeout(ctx, httpserver.RequestTimeout)
 	defer cancel()
 	state, lines, err := a.Store.Get(ctx, in.ref())
 	if err != nil {
 		return nil, a.problem(err)
 	}
-	return &sagaOutput{Body: a.detail(state, lines)}, nil
+	return &sagaOutput{ETag: etag(state.Revision), Body: a.detail(state, lines)}, nil
 }
 
 func (a *API) detail(s saga.State, lines []postgres.Line) Detail {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"waybill/chassis/httpserver"
 	"waybill/orchestrator/saga"
 )
 
@@ -15,11 +16,13 @@ var descriptionType = reflect.TypeFor[saga.Description]()
 
 func (a *API) registerDefinitions(api huma.API) {
 	huma.Register(api, huma.Operation{
-		OperationID: "list-definitions", Method: http.MethodGet, Path: "/v1/definitions",
+		RejectUnknownQueryParameters: true,
+		OperationID:                  "list-definitions", Method: http.MethodGet, Path: "/v1/definitions",
 		Summary: "All versions of all definitions that this orchestrator knows", Tags: []string{"Definitions"},
 	}, a.definitions)
 	huma.Register(api, huma.Operation{
-		OperationID: "get-definition", Method: http.MethodGet, Path: "/v1/definitions/{name}",
+		RejectUnknownQueryParameters: true,
+		OperationID:                  "get-definition", Method: http.MethodGet, Path: "/v1/definitions/{name}",
 		Summary: "One definition as data, as a Mermaid diagram or as an SVG picture", Tags: []string{"Definitions"},
 		Errors: []int{http.StatusNotFound},
 		Responses: map[string]*huma.Response{"200": {
@@ -49,9 +52,9 @@ func (a *API) definitions(context.Context, *struct{}) (*definitionsOutput, error
 }
 
 type definitionInput struct {
-	Name    string `path:"name" maxLength:"128"`
-	Version int    `query:"version" minimum:"0" doc:"The newest if left out"`
-	Format  string `query:"format" enum:"json,mermaid,svg" default:"json"`
+	Name    httpserver.Text `path:"name" maxLength:"128"`
+	Version int             `query:"version" minimum:"0" doc:"The newest if left out"`
+	Format  string          `query:"format" enum:"json,mermaid,svg" default:"json"`
 }
 
 type definitionOutput struct {
@@ -60,7 +63,7 @@ type definitionOutput struct {
 }
 
 func (a *API) definition(_ context.Context, in *definitionInput) (*definitionOutput, error) {
-	d, ok := a.Registry.Definition(in.Name, in.Version)
+	d, ok := a.Registry.Definition(string(in.Name), in.Version)
 	if !ok {
 		return nil, huma.Error404NotFound("there is no such definition; GET /v1/definitions lists them")
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -28,7 +30,11 @@ func (a *API) registerInterventions(api huma.API) {
 			OperationID: id, Method: method, Path: path, Summary: summary, Tags: []string{"Interventions"},
 			Security:    []map[string][]string{{"token": {}}},
 			Middlewares: huma.Middlewares{admin.Guard(api, a.Tokens)},
-			Errors:      []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict},
+			Errors: []int{
+				http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict,
+				http.StatusPreconditionFailed, http.StatusServiceUnavailable,
+			},
+			RejectUnknownQueryParameters: true,
 		}
 	}
 	schemes := api.OpenAPI().Components
@@ -40,7 +46,7 @@ func (a *API) registerInterventions(api huma.API) {
 	huma.Register(api, operation("retry-saga", http.MethodPost, "/v1/sagas/{orderId}/retry",
 		"Send the commands that the saga waits for again, now, with all their attempts"),
 		func(ctx context.Context, in *retryInput) (*interventionOutput, error) {
-			return a.intervene(ctx, in.Target, answered, func(o saga.Operator) saga.Input { return saga.RetryNow{Operator: o, Step: in.Body.Step} }, in.Body.Reason)
+			return a.intervene(ctx, in.Target, answered, func(o saga.Operator) saga.Input { return saga.RetryNow{Operator: o, Step: string(in.Body.Step)} }, in.Body.Reason)
 		})
 	huma.Register(api, operation("cancel-saga", http.MethodPost, "/v1/sagas/{orderId}/cancel",
 		"Undo the saga, also long after it completed"),
@@ -50,37 +56,49 @@ func (a *API) registerInterventions(api huma.API) {
 	huma.Register(api, operation("force-saga", http.MethodPost, "/v1/sagas/{orderId}/force",
 		"End the saga at once, for what was settled by hand: the last word is sent, and nothing is waited for"),
 		func(ctx context.Context, in *forceInput) (*interventionOutput, error) {
-			return a.intervene(ctx, in.Target, answered, func(o saga.Operator) saga.Input { return saga.Force{Operator: o, End: in.Body.End} }, in.Body.Reason)
+			return a.intervene(ctx, in.Target, answered, func(o saga.Operator) saga.Input { return saga.Force{Operator: o, End: string(in.Body.End)} }, in.Body.Reason)
 		})
 	huma.Register(api, operation("move-deadline", http.MethodPut, "/v1/sagas/{orderId}/deadlines/{step}",
 		"Let a step's wait end at another time"),
 		func(ctx context.Context, in *moveInput) (*interventionOutput, error) {
 			return a.intervene(ctx, in.Target, answered, func(o saga.Operator) saga.Input {
-				return saga.MoveDeadline{Operator: o, Step: in.Step, To: in.Body.To}
+				return saga.MoveDeadline{Operator: o, Step: string(in.Step), To: in.Body.To}
 			}, in.Body.Reason)
 		})
 	huma.Register(api, operation("revoke-deadline", http.MethodDelete, "/v1/sagas/{orderId}/deadlines/{step}",
 		"Let a step wait for its reply alone"),
 		func(ctx context.Context, in *revokeInput) (*interventionOutput, error) {
-			return a.intervene(ctx, in.Target, answered, func(o saga.Operator) saga.Input { return saga.RevokeDeadline{Operator: o, Step: in.Step} }, in.Reason)
+			return a.intervene(ctx, in.Target, answered, func(o saga.Operator) saga.Input { return saga.RevokeDeadline{Operator: o, Step: string(in.Step)} }, in.Reason)
 		})
 }
 
 // Target names the saga to intervene in. It is exported because huma fills in
 // exported fields only, embedded ones too.
 type Target struct {
-	ID         string  `path:"orderId" maxLength:"256" doc:"The saga's id: of an order saga, the order id"`
-	Definition string  `query:"definition" maxLength:"128" doc:"Its definition, where several have a saga of this id"`
-	Wait       float64 `query:"wait" minimum:"0" maximum:"10" default:"2" doc:"Seconds to watch what comes of it before answering"`
+	ID         httpserver.Text `path:"orderId" maxLength:"256" doc:"The saga's id: of an order saga, the order id"`
+	Definition httpserver.Text `query:"definition" maxLength:"128" doc:"Its definition, where several have a saga of this id"`
+	IfMatch    string          `header:"If-Match" maxLength:"32" doc:"The ETag of the saga that was looked at, or its revision in quotes: 412 if it has changed since, and nothing is done" example:"\"3\""`
+	Wait       float64         `query:"wait" minimum:"0" maximum:"10" default:"2" doc:"Seconds to watch what comes of it before answering"`
 }
 
-func (t Target) ref() saga.Ref { return saga.Ref{Definition: t.Definition, ID: t.ID} }
+func (t Target) ref() saga.Ref { return saga.Ref{Definition: string(t.Definition), ID: string(t.ID)} }
+
+// seen is the revision that the operator looked at; 0 is any.
+func (t Target) seen() (int, error) {
+	if t.IfMatch == "" || t.IfMatch == "*" {
+		return 0, nil
+	}
+	if revision, err := strconv.ParseUint(strings.Trim(t.IfMatch, `"`), 10, 31); err == nil && revision > 0 {
+		return int(revision), nil
+	}
+	return 0, invalid("header.If-Match", "must be the ETag of the saga, which is its revision in quotes", nil)
+}
 
 type retryInput struct {
 	Target
 	Body struct {
 		Reason httpserver.Text `json:"reason" minLength:"1" maxLength:"500" doc:"Why; kept in the timeline"`
-		Step   string          `json:"step,omitempty" maxLength:"128" doc:"Only this step; all that wait if left out"`
+		Step   httpserver.Text `json:"step,omitempty" maxLength:"128" doc:"Only this step; all that wait if left out"`
 	}
 }
 
@@ -95,13 +113,13 @@ type forceInput struct {
 	Target
 	Body struct {
 		Reason httpserver.Text `json:"reason" minLength:"1" maxLength:"500" doc:"Why; kept in the timeline"`
-		End    string          `json:"end" minLength:"1" maxLength:"64" doc:"One of the definition's two ends, such as CONFIRMED or CANCELLED"`
+		End    httpserver.Text `json:"end" minLength:"1" maxLength:"64" doc:"One of the definition's two ends, such as CONFIRMED or CANCELLED"`
 	}
 }
 
 type moveInput struct {
 	Target
-	Step string `path:"step" maxLength:"128"`
+	Step httpserver.Text `path:"step" maxLength:"128"`
 	Body struct {
 		Reason httpserver.Text `json:"reason" minLength:"1" maxLength:"500" doc:"Why; kept in the timeline"`
 		To     time.Time       `json:"to" doc:"When the wait is to end"`
@@ -110,11 +128,12 @@ type moveInput struct {
 
 type revokeInput struct {
 	Target
-	Step   string          `path:"step" maxLength:"128"`
+	Step   httpserver.Text `path:"step" maxLength:"128"`
 	Reason httpserver.Text `query:"reason" required:"true" minLength:"1" maxLength:"500" doc:"Why; kept in the timeline"`
 }
 
 type interventionOutput struct {
+	ETag string `header:"ETag" doc:"The saga's revision when the watch ended"`
 	Body Outcome
 }
 
@@ -138,7 +157,11 @@ const (
 func (a *API) intervene(ctx context.Context, target Target, aim aim, input func(saga.Operator) saga.Input, reason httpserver.Text) (*interventionOutput, error) {
 	id := target.ID
 	actor := admin.Actor(ctx)
-	operator := saga.Operator{ID: uuid.Must(uuid.NewV7()), Actor: actor, Reason: string(reason)}
+	seen, err := target.seen()
+	if err != nil {
+		return nil, err
+	}
+	operator := saga.Operator{ID: uuid.Must(uuid.NewV7()), Actor: actor, Reason: string(reason), Seen: seen}
 	began := time.Now()
 	if err := a.decide(ctx, target, input(operator)); err != nil {
 		return nil, a.problem(err)
@@ -150,7 +173,7 @@ func (a *API) intervene(ctx context.Context, target Target, aim aim, input func(
 		// Not with the watch's time: the answer is due even when that is over.
 		state, lines, err := a.look(ctx, target.ref())
 		if err != nil {
-			return nil, a.problem(err)
+			return nil, a.problem(fmt.Errorf("the intervention was recorded; watch it: %w", err))
 		}
 		recorded, after := split(lines, operator.ID)
 		seen := state.Phase.Ended() || aim == answered && (len(after) > 0 || len(recorded.Commands) == 0)
@@ -178,6 +201,27 @@ func (a *API) look(ctx context.Context, ref saga.Ref) (saga.State, []postgres.Li
 	return a.Store.Get(ctx, ref)
 }
 
+// whereabouts says what became of a command, as far as the outbox tells.
+func (a *API) whereabouts(ctx context.Context, id string, command uuid.UUID) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, httpserver.RequestTimeout)
+	defer cancel()
+	rows, err := postgres.Outbox(ctx, a.Store.ForPeople(), id)
+	if err != nil {
+		return "", err
+	}
+	for _, r := range rows {
+		if r.EventID != command {
+			continue
+		}
+		s := fmt.Sprintf("outbox row %d, %s", r.ID, r.Status)
+		if r.Error != "" {
+			s += ": " + r.Error
+		}
+		return s, nil
+	}
+	return "not in the outbox any more", nil
+}
+
 // split finds the line of an intervention and those that came after it.
 func split(lines []postgres.Line, id uuid.UUID) (recorded postgres.Line, after []postgres.Line) {
 	for i, l := range lines {
@@ -189,7 +233,7 @@ func split(lines []postgres.Line, id uuid.UUID) (recorded postgres.Line, after [
 }
 
 func (a *API) outcome(ctx context.Context, s saga.State, lines []postgres.Line, recorded postgres.Line, after []postgres.Line, took time.Duration) (*interventionOutput, error) {
-	out := &interventionOutput{Body: Outcome{
+	out := &interventionOutput{ETag: etag(s.Revision), Body: Outcome{
 		State: a.Registry.StateName(s), Answered: len(after) > 0 || s.Phase.Ended(), Recorded: recorded, Saga: a.detail(s, lines),
 	}}
 	took = took.Round(time.Millisecond)
@@ -204,28 +248,13 @@ func (a *API) outcome(ctx context.Context, s saga.State, lines []postgres.Line, 
 		out.Body.Observed = "recorded; nothing had to be sent, the saga is " + out.Body.State
 	default:
 		sent := recorded.Commands[len(recorded.Commands)-1]
-		rows, err := postgres.Outbox(ctx, a.Store.ForPeople(), s.ID)
+		where, err := a.whereabouts(ctx, s.ID, sent.ID)
 		if err != nil {
 			return nil, a.problem(err)
 		}
-		out.Body.Observed = fmt.Sprintf("no reply to %s within %s; the command is %s", sent.Type, took, whereabouts(rows, sent.ID))
+		out.Body.Observed = fmt.Sprintf("no reply to %s within %s; the command is %s", sent.Type, took, where)
 	}
 	return out, nil
-}
-
-// whereabouts says what became of a command, as far as the outbox tells.
-func whereabouts(rows []postgres.OutboxRow, id uuid.UUID) string {
-	for _, r := range rows {
-		if r.EventID != id {
-			continue
-		}
-		s := fmt.Sprintf("outbox row %d, %s", r.ID, r.Status)
-		if r.Error != "" {
-			s += ": " + r.Error
-		}
-		return s
-	}
-	return "not in the outbox any more"
 }
 
 // refusal maps the engine's errors to answers.

@@ -244,7 +244,7 @@ func TestGroup_ACallerWithLittleTimeLeftIsRefusedAndNotBegun(t *testing.T) {
 		l := &ledger{}
 		g := newGroup(l)
 		var callers sync.WaitGroup
-		callers.Go(func() { _, _ = g.Do(context.Background(), 1) })
+		callers.Go(func() { _, _ = g.Do(t.Context(), 1) })
 		synctest.Wait()
 		for wish, allowed := range map[int]time.Duration{2: commit + 1, 3: 3 * commit} {
 			callers.Go(func() {

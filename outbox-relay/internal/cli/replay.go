@@ -162,8 +162,12 @@ func (c ReplayCommand) follow(s *Session, d *ops.Database, job ops.Job) error {
 		return s.json(job)
 	}
 	s.printf("replay %d is %s: %d of %d rows sent\n", job.ID, job.State, job.Sent, job.Total)
-	if job.Error != "" {
+	switch {
+	case job.Error == "":
+	case job.State == "failed":
 		return fmt.Errorf("replay %d: %s", job.ID, job.Error)
+	default:
+		s.printf("%s\n", cell(job.Error))
 	}
 	return nil
 }

@@ -104,6 +104,55 @@ func TestAReplayKeepsItsRateAndCanBeCancelled(t *testing.T) {
 	require.Less(t, len(s.broker.All(t, topic)), 1000)
 }
 
+// A broker that is unavailable keeps a page waiting; whoever cancels the job does not wait with it.
+func TestReplay_IsCancelledWhileTheBrokerIsUnavailable(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.insertMany(t, 1, 50)
+	s.relay(t, relay.Options{Fallback: 20 * time.Millisecond})
+	s.settled(t)
+	s.broker.Stop()
+	d := s.ops(t)
+	state := func(job ops.Job) string {
+		return one[string](t, s, `select state from outbox_replay where id = $1`, job.ID)
+	}
+	first, err := d.StartReplay(t.Context(), operator, source.Selection{FromID: new(int64(1))}, nil, 1000)
+	require.NoError(t, err)
+	second, err := d.StartReplay(t.Context(), operator, source.Selection{FromID: new(int64(1))}, nil, 1000)
+	require.NoError(t, err)
+	await(t, func() bool { return state(first) == "running" }, "the first replay to run")
+	outlast(t)
+	require.Equal(t, "waiting", state(second))
+	_, err = d.CancelReplay(t.Context(), operator, first.ID)
+	require.NoError(t, err)
+	await(t, func() bool { return state(second) == "running" }, "the second replay to have its turn")
+	s.broker.Start(t)
+	await(t, func() bool { return state(second) == "done" }, "the second replay to be done")
+}
+
+// What retention took away under a replay is missing in what it says, not passed over.
+func TestReplay_SaysWhatWasGone(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.insertMany(t, 1, 10)
+	s.relay(t, relay.Options{Fallback: 20 * time.Millisecond})
+	s.settled(t)
+	d := s.ops(t)
+	_, err := d.Pause(t.Context(), operator)
+	require.NoError(t, err)
+	job, err := d.StartReplay(t.Context(), operator, source.Selection{FromID: new(int64(1))}, nil, 1000)
+	require.NoError(t, err)
+	s.exec(t, `delete from outbox where id <= 3`)
+	_, err = d.Resume(t.Context(), operator)
+	require.NoError(t, err)
+	await(t, func() bool {
+		job, err = d.Job(t.Context(), job.ID)
+		return err == nil && job.State == "done"
+	}, "the replay to be done")
+	require.EqualValues(t, 7, job.Sent)
+	require.Contains(t, job.Error, "3 of 10 rows were gone")
+}
+
 func TestAReplayThatTheBrokerRefusesFailsAndHarmsNothing(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,7 +48,11 @@ func (k *keeper) replayJob(ctx context.Context, job source.Replay) error {
 			k.log.Info("replay done", "job", job.ID)
 			return k.session.FinishReplay(ctx, job.ID, "")
 		}
-		err := k.replayPage(ctx, producer, job, batch)
+		sent, err := k.replayPage(ctx, producer, job, batch)
+		if errors.Is(err, errReplayEnds) {
+			k.log.Info("replay stops", "job", job.ID)
+			return nil
+		}
 		if _, refused := errors.AsType[*publish.Refusal](err); refused {
 			return k.session.FinishReplay(ctx, job.ID, err.Error())
 		}
@@ -55,7 +60,7 @@ func (k *keeper) replayJob(ctx context.Context, job source.Replay) error {
 			return err // the keeper takes the job up again
 		}
 		job.LastID = batch.Rows[len(batch.Rows)-1].ID
-		goesOn, err := k.session.AdvanceReplay(ctx, job.ID, len(batch.Rows), job.LastID)
+		goesOn, err := k.session.AdvanceReplay(ctx, job.ID, sent, job.LastID)
 		if err != nil || !goesOn {
 			return err
 		}
@@ -64,32 +69,39 @@ func (k *keeper) replayJob(ctx context.Context, job source.Replay) error {
 	return nil
 }
 
-// replayPage sends rows and waits until all of them are acknowledged. No more of them is in memory than loadBytes, or one row.
-func (k *keeper) replayPage(ctx context.Context, producer *publish.Producer, job source.Replay, batch *source.Batch) error {
+// errReplayEnds means that the job was cancelled, the source paused, or that another relay leads.
+var errReplayEnds = errors.New("the replay is to go on no more")
+
+// How often a job that waits for the broker is looked at, to see whether it was cancelled.
+const cancelEvery = 500 * time.Millisecond
+
+// replayPage sends rows, waits until all of them are acknowledged, and returns how many those are. No more of them is in
+// memory than loadBytes, or one row.
+func (k *keeper) replayPage(ctx context.Context, producer *publish.Producer, job source.Replay, batch *source.Batch) (sent int, err error) {
 	for rows := batch.Rows; len(rows) > 0; {
 		n, bytes := 1, rows[0].Body
 		for n < len(rows) && bytes+rows[n].Body <= loadBytes {
 			bytes += rows[n].Body
 			n++
 		}
-		if err := k.replayRows(ctx, producer, job, rows[:n]); err != nil {
-			return err
+		some, err := k.replayRows(ctx, producer, job, rows[:n])
+		if err != nil {
+			return sent, err
 		}
-		rows = rows[n:]
+		sent, rows = sent+some, rows[n:]
 	}
-	return nil
+	return sent, nil
 }
 
-func (k *keeper) replayRows(ctx context.Context, producer *publish.Producer, job source.Replay, rows []*source.Row) error {
+func (k *keeper) replayRows(ctx context.Context, producer *publish.Producer, job source.Replay, rows []*source.Row) (sent int, err error) {
 	for _, row := range rows {
 		if row.Body > k.maxMessage {
-			return fmt.Errorf("replay row %d: %w", row.ID, publish.TooLarge(row.Body, k.maxMessage))
+			return 0, fmt.Errorf("replay row %d: %w", row.ID, publish.TooLarge(row.Body, k.maxMessage))
 		}
 	}
 	if err := k.session.LoadBodies(ctx, unloaded(rows)); err != nil {
-		return err
+		return 0, err
 	}
-	sent := 0
 	for _, row := range rows {
 		if !row.Loaded() {
 			continue // retention was faster
@@ -98,22 +110,33 @@ func (k *keeper) replayRows(ctx context.Context, producer *publish.Producer, job
 			row.Topic = *job.Topic
 		}
 		if err := producer.Send(row); err != nil {
-			return fmt.Errorf("replay row %d: %w", row.ID, err)
+			return 0, fmt.Errorf("replay row %d: %w", row.ID, err)
 		}
 		row.Unload()
 		sent++
 	}
-	for sent > 0 {
+	return sent, k.awaitAnswers(ctx, producer, job, sent)
+}
+
+// awaitAnswers waits until so many rows are acknowledged, or the job is to go on no more: a broker may be unavailable for hours.
+func (k *keeper) awaitAnswers(ctx context.Context, producer *publish.Producer, job source.Replay, rows int) error {
+	ticker := time.NewTicker(cancelEvery)
+	defer ticker.Stop()
+	for rows > 0 {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-ticker.C:
+			if goesOn, err := k.session.AdvanceReplay(ctx, job.ID, 0, job.LastID); err != nil || !goesOn {
+				return cmp.Or(err, errReplayEnds)
+			}
 		case event := <-producer.Events():
 			row, err := publish.Answered(event)
 			if err != nil {
 				return fmt.Errorf("replay row %d: %w", row.ID, err)
 			}
 			if row != nil {
-				sent--
+				rows--
 			}
 		}
 	}

@@ -30,7 +30,10 @@ update outbox_replay
  where id = $2 and state = 'running' and exists (select from outbox_cursor where epoch = $1 and not paused)`
 	finishReplaySQL = `
 update outbox_replay
-   set state = $3, error = $4, finished_at = now()
+   set state = $3, finished_at = now(),
+       error = case when $4 <> '' then $4
+                    when sent < total then format('%s of %s rows were gone before they could be sent again', total - sent, total)
+                    else '' end
  where id = $2 and state = 'running' and exists (select from outbox_cursor where epoch = $1)`
 )
 

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"errors"
 	"math"
 	"math/rand/v2"
 	"sync"
@@ -63,27 +64,25 @@ func (s *Source) choreSession(ctx context.Context, epoch int64, do func(*keeper,
 	return nil
 }
 
-// keepHouse measures the backlog and removes old rows, each when its time has come.
+// keepHouse measures the backlog and removes old rows, each when its time has come, and each whatever becomes of the others:
+// a table that cannot be measured in time must not grow for that.
 func (k *keeper) keepHouse(ctx context.Context) error {
+	var errs []error
 	if time.Since(k.looked) >= k.options.Backlog {
 		k.looked = time.Now()
-		if err := k.look(ctx); err != nil {
-			return err
-		}
+		errs = append(errs, k.look(ctx))
 	}
 	if time.Since(k.expired) < k.options.Expire {
-		return nil
+		return errors.Join(errs...)
 	}
 	k.expired = time.Now()
 	if k.options.Retention > 0 {
-		if err := k.expire(ctx); err != nil {
-			return err
-		}
+		errs = append(errs, k.expire(ctx))
 	}
 	if k.options.InboxRetention > 0 {
-		return k.expireInbox(ctx)
+		errs = append(errs, k.expireInbox(ctx))
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // look measures the backlog.

@@ -3,8 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 
 	"waybill/chassis/httpserver"
@@ -12,7 +10,6 @@ import (
 	"waybill/chassis/telemetry"
 	"waybill/outbox-relay/internal/httpapi"
 	"waybill/outbox-relay/internal/relay"
-	"waybill/outbox-relay/internal/source"
 )
 
 // App is the relay as a process runs it: a source for each database, and the HTTP server.
@@ -38,17 +35,22 @@ func NewApp(c Config, log *slog.Logger) (*App, error) {
 	options := relay.Options{
 		Retention:      cmp.Or(c.Retention, relay.KeepForever),
 		InboxRetention: cmp.Or(c.InboxRetention, relay.KeepForever),
+		BatchRows:      c.BatchRows,
+		InFlightRows:   c.InFlightRows,
+		InFlightBytes:  c.InFlightBytes,
+		Budget:         relay.NewBudget(c.TotalBytes),
+		Frozen:         c.Frozen,
+		Drain:          c.Drain,
 	}
 	app := &App{log: log}
 	app.parts.Add("databases", lifecycle.Closer(func() { closeAll(databases) }))
-	var checks []httpserver.Check
+	var sources sources
 	for _, db := range pairs {
-		s := relay.NewSource(db.name, db.url, telemetry.Name("outbox-relay"), c.Kafka, options, metrics, log)
-		app.parts.Add("source "+db.name, s.Run)
-		checks = append(checks, readiness(s)...)
+		sources = append(sources, relay.NewSource(db.name, db.url, telemetry.Name("outbox-relay"), c.Kafka, options, metrics, log))
 	}
+	app.parts.Add("sources", sources.run)
 	app.http, err = httpserver.New(c.HTTP, httpserver.Options{
-		Title: "Outbox relay", Version: "1", Log: log, Metrics: registry, Checks: checks,
+		Title: "Outbox relay", Version: "1", Log: log, Metrics: registry, Checks: sources.checks(),
 	})
 	if err != nil {
 		closeAll(databases)
@@ -57,38 +59,6 @@ func NewApp(c Config, log *slog.Logger) (*App, error) {
 	(&httpapi.API{Databases: databases, Tokens: tokens, Log: log}).Register(app.http.API)
 	app.parts.Add("http", app.http.Run)
 	return app, nil
-}
-
-// readiness says for /readyz whether a source relays, or stands by for another that does.
-func readiness(s *relay.Source) []httpserver.Check {
-	return []httpserver.Check{
-		{Name: "database " + s.Name(), Required: true, Run: func(context.Context) error {
-			return databaseTrouble(s.Status())
-		}},
-		{Name: "broker for " + s.Name(), Required: true, Run: func(context.Context) error {
-			status := s.Status()
-			if status.BrokerErr == nil {
-				return nil
-			}
-			return fmt.Errorf("no broker answers since %s; rows wait in the database", status.BrokerDownSince.UTC().Format("15:04:05"))
-		}},
-	}
-}
-
-// databaseTrouble is what anybody may read about a source's database: what its operator has to do, but not how the
-// database is reached.
-func databaseTrouble(status relay.Status) error {
-	var truncated *source.SequenceError
-	switch {
-	case status.State != relay.Connecting:
-		return nil
-	case errors.Is(status.Err, source.ErrNoSchema), errors.Is(status.Err, source.ErrTransactionPooler), errors.As(status.Err, &truncated):
-		return status.Err
-	case status.Err != nil:
-		return errors.New("the database does not answer, or not as expected; the log says more")
-	default:
-		return errors.New("connecting")
-	}
 }
 
 // Addr is where the HTTP server listens.

@@ -18,6 +18,16 @@ type Config struct {
 	Retention time.Duration `env:"RELAY_RETENTION" envDefault:"168h"`
 	// InboxRetention is how long messages are remembered as handled; zero is for ever.
 	InboxRetention time.Duration `env:"RELAY_INBOX_RETENTION" envDefault:"720h"`
+	// BatchRows is the most rows read at a time. InFlightRows and InFlightBytes bound what each database has between
+	// being read and being answered by the broker, and TotalBytes what all of them have together.
+	BatchRows     int `env:"RELAY_BATCH_ROWS"`
+	InFlightRows  int `env:"RELAY_IN_FLIGHT_ROWS"`
+	InFlightBytes int `env:"RELAY_IN_FLIGHT_BYTES"`
+	TotalBytes    int `env:"RELAY_TOTAL_BYTES"`
+	// Frozen is how long a leader may show no sign of life before a standby takes its place, and Drain how long rows in
+	// flight are waited for at shutdown.
+	Frozen time.Duration `env:"RELAY_FROZEN"`
+	Drain  time.Duration `env:"RELAY_DRAIN"`
 	// AdminTokens let their holders change something over HTTP: name=token.
 	AdminTokens []string `env:"RELAY_ADMIN_TOKENS" secret:"true"`
 	Kafka       kafka.Config
@@ -26,13 +36,33 @@ type Config struct {
 }
 
 // DefaultConfig returns the settings that do not depend on the environment.
-func DefaultConfig() Config { return Config{HTTP: httpserver.Config{Addr: "127.0.0.1:8083"}} }
+func DefaultConfig() Config {
+	return Config{
+		HTTP:      httpserver.Config{Addr: "127.0.0.1:8083"},
+		BatchRows: 4000, InFlightRows: 40_000, InFlightBytes: 64 << 20, TotalBytes: 256 << 20,
+		Frozen: 3 * time.Second, Drain: 5 * time.Second,
+	}
+}
 
 // Validate returns every fault of the settings.
 func (c Config) Validate() []error {
 	var faults []error
 	if c.Retention < 0 {
 		faults = append(faults, errors.New("RELAY_RETENTION must not be negative; 0 keeps rows for ever"))
+	}
+	for name, value := range map[string]int{
+		"RELAY_BATCH_ROWS": c.BatchRows, "RELAY_IN_FLIGHT_ROWS": c.InFlightRows,
+		"RELAY_IN_FLIGHT_BYTES": c.InFlightBytes, "RELAY_TOTAL_BYTES": c.TotalBytes,
+	} {
+		if value < 1 {
+			faults = append(faults, fmt.Errorf("%s must be at least 1", name))
+		}
+	}
+	if c.Frozen < time.Second {
+		faults = append(faults, errors.New("RELAY_FROZEN must be at least 1s: a leader shows a sign of life every half second"))
+	}
+	if c.Drain < 0 || c.Drain > patience-2*time.Second {
+		faults = append(faults, fmt.Errorf("RELAY_DRAIN must be between 0 and %v", patience-2*time.Second))
 	}
 	if fault := c.inboxFault(); fault != nil {
 		faults = append(faults, fault)

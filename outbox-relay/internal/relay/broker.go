@@ -79,6 +79,7 @@ func (t *term) watch() {
 			oldest = max(oldest, now.Sub(t.waiting[l.topic].since))
 		}
 	}
+	t.inFlightBytes.Set(float64(t.bytes))
 	t.oldestInFlight.Set(oldest.Seconds())
 	t.stalled = oldest >= time.Second
 	if news := t.status.setWaits(waits); len(news) > 0 {

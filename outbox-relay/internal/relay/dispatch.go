@@ -51,17 +51,11 @@ func (t *term) offer(f *flow, row *source.Row) (passed bool) {
 		t.park(row)
 		return true
 	}
-	refusal, refused := errors.AsType[*publish.Refusal](f.refusal)
-	if !refused {
-		refusal, refused = errors.AsType[*publish.Refusal](row.Refusal)
-	}
-	if !refused && row.Deferred && row.Body > t.maxMessage {
-		refusal, refused = publish.TooLarge(row.Body, t.maxMessage), true // without reading it
-	}
+	refusal := t.refusalOf(f, row)
 	switch {
 	case f.isolator != nil:
 		return false
-	case refused:
+	case refusal != nil:
 		t.convict(row, refusal)
 		return true
 	case !t.ready(f, row) || !row.Loaded():
@@ -70,9 +64,23 @@ func (t *term) offer(f *flow, row *source.Row) (passed bool) {
 	return t.send(f, row)
 }
 
+// refusalOf returns why a row cannot be sent, as far as that is known.
+func (t *term) refusalOf(f *flow, row *source.Row) *publish.Refusal {
+	switch {
+	case f.refusal != nil:
+		return f.refusal
+	case row.Refusal != nil:
+		refusal, _ := errors.AsType[*publish.Refusal](row.Refusal)
+		return refusal
+	case row.Deferred && row.Body > t.maxMessage:
+		return publish.TooLarge(row.Body, t.maxMessage) // without reading it
+	}
+	return nil
+}
+
 // ready says whether a row of this topic may be sent now.
 func (t *term) ready(f *flow, row *source.Row) bool {
-	if f.isolator != nil || f.refusal != nil || row.Refusal != nil || f.sent >= limit(t.options.InFlightRows, t.sent) {
+	if f.isolator != nil || f.refusal != nil || row.Refusal != nil {
 		return false
 	}
 	if row.Deferred && (row.Body > t.maxMessage || t.streaming || t.sent > 0 && !t.fits(row.Body) && !row.Charged) {
@@ -152,7 +160,7 @@ func (t *term) lookUp(f *flow) {
 
 // lookedUp takes the answer about a topic.
 func (t *term) lookedUp(a publish.Answer) {
-	_, refused := errors.AsType[*publish.Refusal](a.Err)
+	refusal, refused := errors.AsType[*publish.Refusal](a.Err)
 	if !refused && !errors.Is(a.Err, publish.ErrNoLeader) {
 		t.brokerSays(a.Err)
 	}
@@ -160,14 +168,10 @@ func (t *term) lookedUp(a publish.Answer) {
 	if a.Topic == "" || f == nil {
 		return
 	}
-	f.exists, f.refusal = a.Err == nil, nil
-	if refused {
-		f.refusal = a.Err
-		return
-	}
+	f.exists, f.refusal = a.Err == nil, refusal
 	if f.exists {
 		f.progress = time.Now()
-	} else {
+	} else if !refused {
 		f.askAgain = time.Now().Add(500 * time.Millisecond)
 	}
 }

@@ -4,21 +4,22 @@ import (
 	"slices"
 	"time"
 
+	"waybill/outbox-relay/internal/publish"
 	"waybill/outbox-relay/internal/source"
 )
 
 // flow is what the loop holds of one topic. Topics are kept apart so that one whose broker takes nothing costs itself alone.
 type flow struct {
 	topic    string
-	queue    []*source.Row // read and not sent yet, in order
-	sent     int           // rows in the producer that are not answered
-	rows     int           // rows in memory that are not settled
-	exists   bool          // a broker has said so
-	askAgain time.Time     // not before, whether it exists
-	refusal  error         // what a broker says of the topic
-	progress time.Time     // of the last acknowledgement, or of the first row after there was none
-	isolator *isolator     // at work on a refused request; all else of the topic waits
-	listed   bool          // among flows.queued
+	queue    []*source.Row    // read and not sent yet, in order
+	sent     int              // rows in the producer that are not answered
+	rows     int              // rows in memory that are not settled
+	exists   bool             // a broker has said so
+	askAgain time.Time        // not before, whether it exists
+	refusal  *publish.Refusal // what a broker says of the topic
+	progress time.Time        // of the last acknowledgement, or of the first row after there was none
+	isolator *isolator        // at work on a refused request; all else of the topic waits
+	listed   bool             // among flows.queued
 }
 
 // flows are the topics that rows have come for.
@@ -65,10 +66,6 @@ func (f *flows) enqueue(to *flow, row *source.Row) {
 		f.queued = append(f.queued, to)
 	}
 }
-
-// limit is how many rows of one topic may be in flight: a quarter of the window, and no more than is still free of it (a
-// dynamic threshold, as in the buffers of switches). So any number of stalled topics leaves room for the next.
-func limit(window, sent int) int { return max(1, min(window/4, window-sent)) }
 
 const (
 	// How old a topic's oldest row in flight is when it is parked so that others flow: at once if there is no room left for

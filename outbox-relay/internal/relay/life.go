@@ -92,7 +92,7 @@ func (t *term) tend() error {
 		if t.life.looping() {
 			t.answering = false
 			t.broker.Set(0)
-			t.status.broker(errors.Join(errLooping, t.broken))
+			t.status.broker(errors.Join(ErrProducerEnds, t.broken))
 		}
 		t.broken, t.refusedRows, t.parking = nil, false, false
 	}
@@ -107,10 +107,10 @@ func (t *term) tend() error {
 	return nil
 }
 
-var (
-	errLooping = errors.New("the Kafka producer ends again and again")
-	errRenew   = errors.New("producers look at the topics afresh")
-)
+// ErrProducerEnds is the BrokerErr of a source whose producers end again and again, for no row's sake.
+var ErrProducerEnds = errors.New("the Kafka producer ends again and again")
+
+var errRenew = errors.New("producers look at the topics afresh")
 
 func (t *term) open(pace publish.Pace) (*publish.Producer, error) {
 	return publish.Open(t.kafka, t.name, publish.Settings{Pace: pace, BatchBytes: t.batchBytes}, t.log)

@@ -35,21 +35,6 @@ func TestPark_OnlyWhatIsInTheWay(t *testing.T) {
 	}
 }
 
-// However many topics are stalled, each with all that it may have in flight, the next finds room.
-func TestLimit_LeavesRoomForTheNextTopic(t *testing.T) {
-	t.Parallel()
-	sent := 0
-	for range 50 {
-		share := limit(40_000, sent)
-		require.Positive(t, share)
-		for topic := 0; topic < limit(40_000, sent); {
-			topic++
-			sent++
-		}
-	}
-	require.Less(t, sent, 40_050)
-}
-
 // What other rows achieve in between does not shorten the pause; that a producer lives does.
 func TestLife_PausesGrowUntilAProducerLasts(t *testing.T) {
 	t.Parallel()

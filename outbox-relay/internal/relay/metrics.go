@@ -15,6 +15,7 @@ type Metrics struct {
 	batch     *prometheus.HistogramVec
 	latency   *prometheus.HistogramVec
 	inFlight  *prometheus.GaugeVec
+	bytes     *prometheus.GaugeVec
 	waits     *prometheus.GaugeVec
 	holes     *prometheus.GaugeVec
 	closed    *prometheus.CounterVec
@@ -50,6 +51,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 20),
 		}, by),
 		inFlight: gauge("in_flight_rows", "Rows read and not yet settled."),
+		bytes:    gauge("in_flight_bytes", "Memory of the rows read and not yet settled."),
 		waits:    gauge("oldest_in_flight_seconds", "For how long the oldest row has been with the broker, or parked because the broker takes none of its topic."),
 		holes:    gauge("holes", "Ranges of ids below the cursor's end whose rows are not visible."),
 		closed:   counter("closed_ids_total", "Ids given up as rolled back."),
@@ -85,7 +87,7 @@ func (m *Metrics) backlog(database string, b source.Backlog) {
 // resign takes back what only a leader tells.
 func (m *Metrics) resign(database string) {
 	m.leading(database, false)
-	for _, gauge := range []*prometheus.GaugeVec{m.pending, m.oldest, m.waiting, m.holes, m.inFlight, m.waits} {
+	for _, gauge := range []*prometheus.GaugeVec{m.pending, m.oldest, m.waiting, m.holes, m.inFlight, m.bytes, m.waits} {
 		gauge.DeletePartialMatch(prometheus.Labels{"database": database})
 	}
 }
@@ -95,6 +97,7 @@ type meters struct {
 	published, closed, late, stuck, restarts prometheus.Counter
 	batch, latency                           prometheus.Observer
 	inFlight, holes, broker, oldestInFlight  prometheus.Gauge
+	inFlightBytes                            prometheus.Gauge
 }
 
 func (m *Metrics) of(database string) meters {
@@ -110,6 +113,7 @@ func (m *Metrics) of(database string) meters {
 		holes:     m.holes.WithLabelValues(database),
 		broker:    m.broker.WithLabelValues(database),
 
+		inFlightBytes:  m.bytes.WithLabelValues(database),
 		oldestInFlight: m.waits.WithLabelValues(database),
 	}
 }

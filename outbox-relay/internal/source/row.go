@@ -157,13 +157,14 @@ func (b *Batch) keep(value []byte) []byte {
 	return b.arena[start:len(b.arena):len(b.arena)]
 }
 
-// What is read along with a row: so that a batch of any rows has a bound, the length of the rest is read in its place.
-// Headers that are compressed are not looked into.
-const inline = `octet_length(payload) <= 8192 and pg_column_size(headers) <= 8192 and pg_column_compression(headers) is null`
-
-// The columns of every statement that reads rows, in the order in which add expects them.
-const rowColumns = `id, event_id, topic, key, type, case when ` + inline + ` then payload end, case when ` + inline + ` then headers end,
-       created_at, case when not (` + inline + `) then octet_length(payload)::bigint + octet_length(headers::text) end as body`
+// The columns of every statement that reads rows, in the order in which add expects them. So that a batch of any rows has
+// a bound, a long payload and wide headers are not read along, but their length is. Headers that are compressed may be wide.
+const rowColumns = `id, event_id, topic, key, type,
+       case when octet_length(payload) <= 8192 then payload end,
+       case when pg_column_size(headers) <= 8192 and pg_column_compression(headers) is null then headers end,
+       created_at,
+       case when octet_length(payload) > 8192 or pg_column_size(headers) > 8192 or pg_column_compression(headers) is not null
+            then octet_length(payload)::bigint + octet_length(headers::text) end as body`
 
 const columns = 9
 

@@ -1,0 +1,42 @@
+package source
+
+import (
+	"encoding/binary"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func columnsOf(id int64, payload string) [][]byte {
+	number := func(n int64) []byte { return binary.BigEndian.AppendUint64(nil, uint64(n)) }
+	return [][]byte{number(id), make([]byte, 16), []byte("t"), []byte("k"), []byte("T"), []byte(payload), []byte("\x01{}"), number(0), nil}
+}
+
+// A batch takes memory as it fills, so that thousands of small ones can wait for a broker; and says truly how much.
+func TestBatch_TakesMemoryAsItFills(t *testing.T) {
+	t.Parallel()
+	var names interned
+	small := NewBatch(4000)
+	_, err := small.add(columnsOf(1, "payload"), &names)
+	require.NoError(t, err)
+	require.Less(t, small.Bytes(), 2048)
+
+	b := NewBatch(4000)
+	for round := range 2 { // the second time in the memory of the first
+		for id := range int64(4000) {
+			row, err := b.add(columnsOf(id+1, "payload"), &names)
+			require.NoError(t, err)
+			require.Equal(t, id+1, row.ID)
+		}
+		require.Len(t, b.Rows, 4000)
+		for i, row := range b.Rows {
+			require.EqualValues(t, i+1, row.ID, "rows do not move")
+			require.Equal(t, "payload", string(row.Payload))
+			require.Equal(t, "{}", string(row.Headers))
+		}
+		_, err := b.add(columnsOf(4001, ""), &names)
+		require.ErrorContains(t, err, "full", "round %d", round)
+		b.Reset()
+		require.Empty(t, b.Rows)
+	}
+}

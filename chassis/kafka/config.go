@@ -23,7 +23,8 @@ type Config struct {
 	SSLCertificateLocation string `env:"KAFKA_SSL_CERTIFICATE_LOCATION"`
 	SSLKeyLocation         string `env:"KAFKA_SSL_KEY_LOCATION"`
 	SSLKeyPassword         string `env:"KAFKA_SSL_KEY_PASSWORD" secret:"true"`
-	// Properties are further librdkafka settings, name=value, which win over all others.
+	// Properties are further librdkafka settings, name=value, which win over all others. Those that a
+	// promise rests on are refused.
 	Properties []string `env:"KAFKA_PROPERTIES" secret:"true"`
 }
 
@@ -37,13 +38,7 @@ func (c Config) Validate() []error {
 	if !slices.Contains(protocols, strings.ToUpper(c.SecurityProtocol)) {
 		faults = append(faults, fmt.Errorf("KAFKA_SECURITY_PROTOCOL must be one of %s, not %q", strings.Join(protocols, ", "), c.SecurityProtocol))
 	}
-	for _, p := range c.Properties {
-		if name, _, ok := strings.Cut(p, "="); !ok || strings.TrimSpace(name) == "" {
-			faults = append(faults, fmt.Errorf("KAFKA_PROPERTIES must be name=value, separated by commas"))
-			break
-		}
-	}
-	return faults
+	return append(faults, broken(c.Properties)...)
 }
 
 // common is what producers and consumers share.

@@ -18,7 +18,7 @@ func TestSecuritySettingsPassThroughFromTheEnvironment(t *testing.T) { //nolint:
 		"KAFKA_SASL_USERNAME":     "waybill",
 		"KAFKA_SASL_PASSWORD":     "hunter2",
 		"KAFKA_SSL_CA_LOCATION":   "/etc/ca.pem",
-		"KAFKA_PROPERTIES":        "socket.keepalive.enable=true,acks=1",
+		"KAFKA_PROPERTIES":        "socket.keepalive.enable=true,compression.type=zstd",
 	} {
 		t.Setenv(name, value)
 	}
@@ -33,7 +33,8 @@ func TestSecuritySettingsPassThroughFromTheEnvironment(t *testing.T) { //nolint:
 		"sasl.password":           "hunter2",
 		"ssl.ca.location":         "/etc/ca.pem",
 		"socket.keepalive.enable": "true",
-		"acks":                    "1", // the operator has the last word
+		"compression.type":        "zstd", // the operator has the last word
+		"acks":                    "all",  // but for what a promise rests on
 		"partitioner":             "murmur2_random",
 	} {
 		require.Equal(t, want, m[name], name)
@@ -47,5 +48,32 @@ func TestEveryFaultOfTheSettingsIsNamedAtOnce(t *testing.T) {
 	text := errors.Join(faults...).Error()
 	for _, name := range []string{"KAFKA_BROKERS", "KAFKA_SECURITY_PROTOCOL", "KAFKA_PROPERTIES"} {
 		require.Contains(t, text, name)
+	}
+}
+
+func TestConfig_RefusesPropertiesThatBreakAPromise(t *testing.T) {
+	t.Parallel()
+	for property, reason := range map[string]string{
+		"acks=1":                                  "acks must stay all",
+		"enable.idempotence=false":                "doubles and reorders",
+		"enable.gapless.guarantee=false":          "behind one of their key",
+		"max.in.flight=5":                         "overtaken",
+		" message.timeout.ms = 30000":             "leaves a gap",
+		"partitioner=random":                      "other partitions",
+		"enable.auto.offset.store=true":           "were not applied",
+		"enable.auto.commit=false":                "read everything again",
+		"auto.offset.reset=latest":                "would be lost",
+		"partition.assignment.strategy=range":     "single partitions",
+		"group.id=mine":                           "consumer group's name",
+		"go.delivery.reports=false":               "cannot be changed",
+		"max.in.flight.requests.per.connection=1": "cannot be changed",
+	} {
+		faults := kafka.Config{Brokers: []string{"a:1"}, SecurityProtocol: "SSL", Properties: []string{property}}.Validate()
+		require.Len(t, faults, 1, property)
+		require.ErrorContains(t, faults[0], reason)
+		require.ErrorContains(t, faults[0], "KAFKA_PROPERTIES")
+	}
+	for _, property := range []string{"acks=all", "group.instance.id=one", "isolation.level=read_committed", "session.timeout.ms=10000", "linger.ms=20"} {
+		require.Empty(t, kafka.Config{Brokers: []string{"a:1"}, SecurityProtocol: "SSL", Properties: []string{property}}.Validate(), property)
 	}
 }

@@ -47,10 +47,23 @@ type backlog struct {
 	keys     map[sequence]*held
 	count    map[TopicPartition]int // messages held, those behind others included
 	breakers map[messageKind]*breaker
+	rest     time.Time // until when none of them is tried
 }
 
 func newBacklog() backlog {
-	return backlog{make(map[sequence]*held), make(map[TopicPartition]int), make(map[messageKind]*breaker)}
+	return backlog{
+		keys: make(map[sequence]*held), count: make(map[TopicPartition]int), breakers: make(map[messageKind]*breaker),
+	}
+}
+
+// locked says whether a message waits for a lock.
+func (b *backlog) locked() bool {
+	for _, h := range b.keys {
+		if h.fault.Reason == reasonLock {
+			return true
+		}
+	}
+	return false
 }
 
 func (b *backlog) empty() bool { return len(b.keys) == 0 }
@@ -129,7 +142,7 @@ func (b *backlog) wait(most time.Duration) time.Duration {
 	}
 	now := time.Now()
 	for _, h := range b.keys {
-		most = min(most, b.dueAt(h).Sub(now))
+		most = min(most, max(b.dueAt(h).Sub(now), b.rest.Sub(now)))
 	}
 	return max(most, time.Millisecond)
 }

@@ -87,6 +87,7 @@ type Consumer[M any] struct {
 	waiting  bool                     // all partitions are paused, for nothing can be done
 	applied  map[TopicPartition]int64 // behind the last message that was applied
 	held     backlog
+	waited   time.Time               // when a held message was last tried as patiently as a new one
 	pending  [][]Message             // parts of the batch in hand that have not been tried yet
 	full     map[TopicPartition]bool // paused, since too many of their messages are held
 	polled   time.Time               // when Poll was last called
@@ -142,7 +143,8 @@ func (c *Consumer[M]) Run(ctx context.Context) (err error) {
 		c.retryHeld(ctx)
 		if batch := c.collect(); len(batch) > 0 {
 			c.metrics.batchSize.Observe(float64(len(batch)))
-			c.process(ctx, batch, false)
+			// While a lock is held, each batch would wait for it in turn.
+			c.process(ctx, batch, c.held.locked())
 		}
 		c.report()
 	}

@@ -71,18 +71,18 @@ func (c *Consumer[M]) retryHeld(ctx context.Context) {
 	if c.held.empty() {
 		return
 	}
-	h := c.held.due(time.Now())
-	if h == nil {
+	now := time.Now()
+	h := c.held.due(now)
+	if h == nil || c.held.rest.After(now) {
 		return
 	}
 	if h.exhausted() && !c.held.breakers[h.message.kind()].open() {
 		c.setAside(ctx, h)
 		return
 	}
-	// Now and then it waits for a lock as long as a new message does: one that many want is never free
-	// at once.
-	const patientEvery = 4
-	err := c.apply(ctx, []Message{h.message}, h.attempts%patientEvery != 0, c.handOver)
+	began := time.Now()
+	err := c.apply(ctx, []Message{h.message}, !c.patient(began), c.handOver)
+	c.held.rest = time.Now().Add(retryShare * time.Since(began))
 	switch {
 	case !c.goesOn(ctx) || !c.held.has(h): // given up, or no longer ours
 	case err != nil:
@@ -91,6 +91,24 @@ func (c *Consumer[M]) retryHeld(ctx context.Context) {
 	default:
 		c.goOn(ctx, h, true)
 	}
+}
+
+const (
+	// retryShare is how much longer the consumer does other work after an attempt with a held message
+	// than that took: new messages come first, however many are held.
+	retryShare = 4
+	// patientEvery is how often a held message is given the time to wait for a lock that a new one has. One
+	// that many want is never free at once; and who holds it is looked for meanwhile.
+	patientEvery = 10 * time.Second
+)
+
+// patient says whether an attempt with a held message may wait for a lock.
+func (c *Consumer[M]) patient(now time.Time) bool {
+	if now.Sub(c.waited) < patientEvery {
+		return false
+	}
+	c.waited = now
+	return true
 }
 
 // setAside gives a message up: it becomes a dead letter.

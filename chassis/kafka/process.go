@@ -40,7 +40,7 @@ func (c *Consumer[M]) process(ctx context.Context, batch []Message, hasty bool) 
 		c.hold(batch[0], c.classify(err), err)
 		return
 	}
-	if !hasty {
+	if len(c.pending) == 0 {
 		c.metrics.isolations.Inc()
 	}
 	half := len(batch) / 2
@@ -113,6 +113,7 @@ func (c *Consumer[M]) attempt(ctx context.Context, batch []Message, hasty bool, 
 	c.status.attempt(time.Now())
 	defer c.status.attempt(time.Time{})
 	if !hasty {
+		c.waited = time.Now()
 		defer c.watchLocks(ctx)()
 	}
 	defer func() {

@@ -22,7 +22,7 @@ const (
 	idleInTransactionTimeout = 8 * time.Second
 	// hastyLockTimeout and hastyStatementTimeout apply to attempts that find out which of many messages
 	// has to wait; see [Hasty].
-	hastyLockTimeout      = 50 * time.Millisecond
+	hastyLockTimeout      = 20 * time.Millisecond
 	hastyStatementTimeout = 5 * time.Second
 	// userTimeout is how long the peer's kernel may leave data unacknowledged, on either side.
 	userTimeout = 10 * time.Second

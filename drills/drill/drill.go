@@ -61,8 +61,8 @@ func All() []Drill {
 	return []Drill{
 		kafkaDown, kafkaFlap, kafkaWiped,
 		relayCrash, relayFailover,
-		serviceCrash, rollingRestart, inventorySilent,
-		postgresRestart, postgresDown,
+		serviceCrash, consumersKilled, rollingRestart, inventorySilent,
+		postgresRestart, postgresDown, loginsRefused, lockHeld,
 		restoreOrders, restoreInventory, restoreOrchestrator, failover,
 		slowNetwork, cutNetwork,
 		duplicates, reorder, poison,

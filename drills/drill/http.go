@@ -57,9 +57,9 @@ func ready(ctx context.Context, addr string) error {
 		return err
 	}
 	defer response.Body.Close()
-	_, _ = io.Copy(io.Discard, response.Body)
+	answer, _ := io.ReadAll(io.LimitReader(response.Body, 1<<14))
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("GET /readyz answers %s", response.Status)
+		return fmt.Errorf("GET /readyz answers %s: %s", response.Status, answer)
 	}
 	return nil
 }

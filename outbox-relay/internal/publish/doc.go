@@ -12,8 +12,9 @@
 //     where it would otherwise go on behind the gap.
 //   - message.timeout.ms=0: nothing fails merely for being late, so a broker that is away causes no gap.
 //
-// What was not acknowledged is then sent again by a new producer, in order, and refused rows one by one through a
-// Prober: a batch is refused as a whole, and only alone does it show which row is at fault.
+// What was not acknowledged is then sent again by a new producer, in order. A request is refused as a whole: its rows go
+// through further producers, in smaller and smaller parts, and the last few alone through a Prober, to find which is at
+// fault.
 //
 // # What a dead producer left on the wire
 //

@@ -11,7 +11,7 @@ import (
 func (t *term) read(ctx context.Context) error {
 	limit := t.room()
 	now := time.Now()
-	if t.session.WritersNotify() { // along with the answer to a statement
+	if t.session.Notified() { // along with the answer to a statement
 		t.nextRead = time.Time{}
 	}
 	if limit == 0 || t.paused || now.Before(t.nextRead) {

@@ -14,6 +14,7 @@ import (
 	"waybill/chassis/kafka"
 	"waybill/chassis/lifecycle"
 	chassispg "waybill/chassis/postgres"
+	"waybill/chassis/sweep"
 	"waybill/chassis/telemetry"
 	"waybill/contracts"
 	"waybill/inventory/internal/consumer"
@@ -75,6 +76,9 @@ func (a *App) wire(ctx context.Context, cfg Config, pool *pgxpool.Pool) error {
 	httpapi.Register(a.server.API, store, a.log)
 
 	a.group.Add("postgres pool", lifecycle.Closer(pool.Close))
+	a.group.Add("key sweeper", sweep.Loop("idempotency keys", a.log, func(ctx context.Context, limit int) (int, error) {
+		return store.ForgetKeys(ctx, cfg.IdempotencyRetention, limit)
+	}))
 	a.group.Add("command consumer", commands.Run)
 	a.group.Add("http server", a.server.Run)
 	return nil

@@ -1,6 +1,9 @@
 package app
 
 import (
+	"fmt"
+	"time"
+
 	"waybill/chassis/httpserver"
 	"waybill/chassis/kafka"
 	"waybill/chassis/postgres"
@@ -13,9 +16,23 @@ type Config struct {
 	Kafka     kafka.Config
 	HTTP      httpserver.Config
 	Telemetry telemetry.Config
+
+	// IdempotencyRetention is how long a client's Idempotency-Key is remembered: for so long it may
+	// send a request again.
+	IdempotencyRetention time.Duration `env:"IDEMPOTENCY_RETENTION"`
+}
+
+const minRetention = time.Minute
+
+// Validate reports what cannot be set so.
+func (c Config) Validate() []error {
+	if c.IdempotencyRetention < minRetention {
+		return []error{fmt.Errorf("IDEMPOTENCY_RETENTION must be at least %s, or a client's retry finds its key forgotten", minRetention)}
+	}
+	return nil
 }
 
 // Defaults returns the settings that differ from service to service; the rest have theirs in tags.
 func Defaults() Config {
-	return Config{HTTP: httpserver.Config{Addr: "127.0.0.1:8081"}}
+	return Config{HTTP: httpserver.Config{Addr: "127.0.0.1:8081"}, IdempotencyRetention: 24 * time.Hour}
 }

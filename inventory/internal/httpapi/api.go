@@ -23,7 +23,7 @@ import (
 type Store interface {
 	Level(ctx context.Context, sku string) (stock.Level, error)
 	Levels(ctx context.Context, after string, limit int) ([]stock.Level, error)
-	SetOnHand(ctx context.Context, sku string, onHand int64) (stock.Level, error)
+	Change(ctx context.Context, c stock.Change) (stock.Changed, error)
 	Reservation(ctx context.Context, orderID int64) (stock.Reservation, error)
 }
 
@@ -35,31 +35,24 @@ type api struct {
 // Register adds the operations to a server's API.
 func Register(on huma.API, store Store, log *slog.Logger) {
 	a := &api{store, log}
-	within := huma.Middlewares{deadline}
 	huma.Register(on, huma.Operation{
 		OperationID: "list-stock", Method: http.MethodGet, Path: "/v1/stock", Tags: []string{"Stock"},
-		Summary: "List what there is, by sku", Middlewares: within, Errors: []int{http.StatusServiceUnavailable},
+		Summary: "List what there is, by sku", Middlewares: within, RejectUnknownQueryParameters: true, Errors: []int{http.StatusServiceUnavailable},
 	}, a.list)
 	huma.Register(on, huma.Operation{
 		OperationID: "get-stock", Method: http.MethodGet, Path: "/v1/stock/{sku}", Tags: []string{"Stock"},
-		Summary: "What there is of one sku", Middlewares: within,
+		Summary: "What there is of one sku", Middlewares: within, RejectUnknownQueryParameters: true,
 		Errors: []int{http.StatusNotFound, http.StatusServiceUnavailable},
 	}, a.get)
-	huma.Register(on, huma.Operation{
-		OperationID: "set-stock", Method: http.MethodPut, Path: "/v1/stock/{sku}", Tags: []string{"Stock"},
-		Summary: "Set what is on hand of one sku, which may be new",
-		Description: "Sets the count of what the next order can have, after a delivery or a stock-taking. " +
-			"What is reserved stays reserved. Doing it twice is the same as once: after a 503 it may have been done, " +
-			"so send it again.",
-		Middlewares: within, MaxBodyBytes: httpserver.MaxBodyBytes,
-		Errors: []int{http.StatusBadRequest, http.StatusServiceUnavailable},
-	}, a.set)
+	registerChanges(on, a)
 	huma.Register(on, huma.Operation{
 		OperationID: "get-reservation", Method: http.MethodGet, Path: "/v1/reservations/{orderId}", Tags: []string{"Reservations"},
-		Summary: "What was decided for one order", Middlewares: within,
+		Summary: "What was decided for one order", Middlewares: within, RejectUnknownQueryParameters: true,
 		Errors: []int{http.StatusBadRequest, http.StatusNotFound, http.StatusServiceUnavailable},
 	}, a.reservation)
 }
+
+var within = huma.Middlewares{deadline}
 
 // deadline bounds what a request waits for the database.
 func deadline(ctx huma.Context, next func(huma.Context)) {
@@ -81,7 +74,12 @@ func shown(l stock.Level) Level {
 	return Level{SKU: l.SKU, OnHand: l.OnHand, Reserved: l.Reserved(), Received: l.Received, UpdatedAt: l.UpdatedAt.UTC()}
 }
 
-type levelOutput struct{ Body Level }
+type levelOutput struct {
+	ETag string `header:"ETag" doc:"What a change names in If-Match" example:"\"64f3a1b2c3d4e-5-5\""`
+	Body Level
+}
+
+func etag(l stock.Level) string { return strconv.Quote(l.Tag()) }
 
 type listInput struct {
 	Cursor string `query:"cursor" maxLength:"512" doc:"The next of the page before"`
@@ -134,23 +132,7 @@ func (a *api) get(ctx context.Context, in *SKUPath) (*levelOutput, error) {
 	if err != nil {
 		return nil, a.problem(err)
 	}
-	return &levelOutput{shown(level)}, nil
-}
-
-type setInput struct {
-	SKUPath
-	Body struct {
-		OnHand int64 `json:"onHand" minimum:"0" maximum:"1000000000000" example:"100" doc:"What the next order can have"`
-	}
-}
-
-func (a *api) set(ctx context.Context, in *setInput) (*levelOutput, error) {
-	level, err := a.store.SetOnHand(ctx, in.SKU, in.Body.OnHand)
-	if err != nil {
-		return nil, a.problem(err)
-	}
-	a.log.Info("stock set", "sku", level.SKU, "on_hand", level.OnHand, "received", level.Received)
-	return &levelOutput{shown(level)}, nil
+	return &levelOutput{ETag: etag(level), Body: shown(level)}, nil
 }
 
 // Reservation is what was decided for one order.
@@ -189,7 +171,15 @@ func (a *api) reservation(ctx context.Context, in *reservationInput) (*reservati
 func (a *api) problem(err error) error {
 	switch {
 	case errors.Is(err, stock.ErrNotFound):
-		return huma.Error404NotFound("inventory does not know it")
+		return huma.Error404NotFound("not found")
+	case errors.Is(err, stock.ErrKeyReused):
+		return invalid("header.Idempotency-Key", "came before with another request; draw a new key for each request")
+	case errors.Is(err, stock.ErrMoved):
+		return huma.Error412PreconditionFailed("the stock has changed since; GET it and look again")
+	case errors.Is(err, stock.ErrTooFew):
+		return huma.Error409Conflict(stock.ErrTooFew.Error())
+	case errors.Is(err, stock.ErrTooMany):
+		return huma.Error409Conflict(stock.ErrTooMany.Error())
 	case chassispg.Unavailable(err), errors.Is(err, context.Canceled): // canceled: the client hung up
 		return httpserver.Unavailable("the database does not answer; try again shortly")
 	default:

@@ -95,8 +95,8 @@ func TestSetStockAndSeeIt(t *testing.T) {
 	t.Parallel()
 	c := newClient(t)
 	want := map[string]any{"sku": "burger", "onHand": 5.0, "reserved": 0.0, "received": 5.0}
-	for range 2 {
-		require.Empty(t, cmp.Diff(want, c.get(200, "PUT", "/v1/stock/burger", `{"onHand":5}`)))
+	for _, status := range []int{201, 200} {
+		require.Empty(t, cmp.Diff(want, c.get(status, "PUT", "/v1/stock/burger", `{"onHand":5}`)))
 	}
 	require.Empty(t, cmp.Diff(want, c.get(200, "GET", "/v1/stock/burger", "")))
 
@@ -117,7 +117,7 @@ func TestAnySKUThatOrdersTakeCanBeStocked(t *testing.T) {
 	c := newClient(t)
 	for _, sku := range []string{"a b", "50%", "a/b", "größe", "🍔", "..", "x?y=z#w", `"'\`, "%2F", strings.Repeat("x", 128)} {
 		path := "/v1/stock/" + strings.ReplaceAll(url.PathEscape(sku), ".", "%2E")
-		require.Equal(t, sku, c.get(200, "PUT", path, `{"onHand":1}`)["sku"])
+		require.Equal(t, sku, c.get(201, "PUT", path, `{"onHand":1}`)["sku"])
 		require.Equal(t, sku, c.get(200, "GET", path, "")["sku"])
 	}
 }
@@ -129,7 +129,7 @@ func TestTheListHasEachSKUOnce(t *testing.T) {
 	var want []string
 	for i := range 7 {
 		want = append(want, fmt.Sprintf("sku %d", i))
-		c.get(200, "PUT", "/v1/stock/"+url.PathEscape(want[i]), `{"onHand":1}`)
+		c.get(201, "PUT", "/v1/stock/"+url.PathEscape(want[i]), `{"onHand":1}`)
 	}
 	var got []string
 	for query := "?limit=3"; query != ""; {
@@ -148,7 +148,7 @@ func TestTheListHasEachSKUOnce(t *testing.T) {
 func TestReservationsCanBeInspected(t *testing.T) {
 	t.Parallel()
 	c := newClient(t)
-	c.get(200, "PUT", "/v1/stock/burger", `{"onHand":5}`)
+	c.get(201, "PUT", "/v1/stock/burger", `{"onHand":5}`)
 	c.apply(
 		stock.Command{Action: stock.Reserve, OrderID: 1, SKU: "burger", Quantity: 2},
 		stock.Command{Action: stock.Reserve, OrderID: 2, SKU: "pizza", Quantity: 1},
@@ -166,7 +166,7 @@ func TestReservationsCanBeInspected(t *testing.T) {
 func TestBadInputIsNamed(t *testing.T) {
 	t.Parallel()
 	c := newClient(t)
-	c.get(200, "PUT", "/v1/stock/burger", `{"onHand":5}`)
+	c.get(201, "PUT", "/v1/stock/burger", `{"onHand":5}`)
 	tests := map[string]struct {
 		method, path, body string
 		status             int
@@ -189,9 +189,9 @@ func TestBadInputIsNamed(t *testing.T) {
 		"newline":              {"GET", "/v1/stock/a%0Ab", "", 422, "control characters"},
 		"no UTF-8":             {"PUT", "/v1/stock/%FF", `{"onHand":5}`, 422, "UTF-8"},
 		"everything at once":   {"PUT", "/v1/stock/%00", `{"onHand":-1}`, 422, "body.onHand"},
-		"unknown sku":          {"GET", "/v1/stock/pizza", "", 404, "does not know"},
-		"unknown order":        {"GET", "/v1/reservations/1", "", 404, "does not know"},
-		"order 0":              {"GET", "/v1/reservations/0", "", 404, "does not know"},
+		"unknown sku":          {"GET", "/v1/stock/pizza", "", 404, "not found"},
+		"unknown order":        {"GET", "/v1/reservations/1", "", 404, "not found"},
+		"order 0":              {"GET", "/v1/reservations/0", "", 404, "not found"},
 		"order is text":        {"GET", "/v1/reservations/x", "", 400, "whole number"},
 		"order is huge":        {"GET", "/v1/reservations/9223372036854775808", "", 400, "whole number"},
 		"page of nothing":      {"GET", "/v1/stock?limit=0", "", 422, "query.limit"},

@@ -16,7 +16,7 @@ import (
 )
 
 // SchemaVersion is the version of the migration set "inventory" that this package needs.
-const SchemaVersion = 1
+const SchemaVersion = 2
 
 // Store reads and writes one database. It is safe for concurrent use.
 type Store struct{ pool *pgxpool.Pool }
@@ -51,26 +51,6 @@ func (s *Store) Levels(ctx context.Context, after string, limit int) ([]stock.Le
 		return nil, fmt.Errorf("list stock: %w", err)
 	}
 	return levels, nil
-}
-
-// One statement: a reservation made at the same time is either before it, and has left on_hand
-// lower, or after it, and finds the new on_hand. What is reserved stays as it is both ways.
-const setOnHandSQL = `
-insert into stock (sku, on_hand, received) values ($1, $2, $2)
-on conflict (sku) do update
-set received = stock.received + excluded.on_hand - stock.on_hand,
-    on_hand = excluded.on_hand,
-    updated_at = now()
-returning sku, on_hand, received, updated_at`
-
-// SetOnHand sets what the next order can have of a sku, and adds the sku where it is new. What was
-// received changes by the same number of items.
-func (s *Store) SetOnHand(ctx context.Context, sku string, onHand int64) (stock.Level, error) {
-	level, err := one[stock.Level](s.pool.Query(ctx, setOnHandSQL, sku, onHand))
-	if err != nil {
-		return stock.Level{}, fmt.Errorf("set stock of %q: %w", sku, err)
-	}
-	return level, nil
 }
 
 const reservationSQL = `

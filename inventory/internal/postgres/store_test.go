@@ -37,7 +37,7 @@ func release(order int64) stock.Command { return stock.Command{Action: stock.Rel
 
 func set(t *testing.T, s *postgres.Store, sku string, onHand int64) {
 	t.Helper()
-	_, err := s.SetOnHand(t.Context(), sku, onHand)
+	_, err := s.Change(t.Context(), stock.Change{SKU: sku, Count: &onHand})
 	require.NoError(t, err)
 }
 
@@ -258,7 +258,7 @@ func TestSettingStockConservesItWhileOrdersComeAndGo(t *testing.T) {
 	}
 	wg.Go(func() {
 		for i := range int64(60) {
-			_, err := s.SetOnHand(t.Context(), "a", 1000+i%3)
+			_, err := s.Change(t.Context(), stock.Change{SKU: "a", Count: new(1000 + i%3)})
 			errs[2] = errors.Join(errs[2], err)
 		}
 	})
@@ -271,7 +271,7 @@ func TestSettingStockConservesItWhileOrdersComeAndGo(t *testing.T) {
 	require.Equal(t, int64(2*(60*3+7)), level.Reserved())
 }
 
-func TestSetOnHandKeepsAccounts(t *testing.T) {
+func TestChange_ACountKeepsAccounts(t *testing.T) {
 	t.Parallel()
 	s, pool := newStore(t)
 	_, err := s.Level(t.Context(), "a")
@@ -282,7 +282,7 @@ func TestSetOnHandKeepsAccounts(t *testing.T) {
 	require.NoError(t, err)
 	requireLevel(t, s, "a", 1, 4)
 	for range 2 { // twice is the same as once
-		level, err := s.SetOnHand(t.Context(), "a", 10)
+		level, err := s.Change(t.Context(), stock.Change{SKU: "a", Count: new(int64(10))})
 		require.NoError(t, err)
 		require.Equal(t, []int64{10, 14}, []int64{level.OnHand, level.Received})
 	}

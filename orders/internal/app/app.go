@@ -12,6 +12,7 @@ import (
 	"waybill/chassis/kafka"
 	"waybill/chassis/lifecycle"
 	"waybill/chassis/postgres"
+	"waybill/chassis/sweep"
 	"waybill/chassis/telemetry"
 	"waybill/contracts"
 	"waybill/orders/internal/consumer"
@@ -85,7 +86,9 @@ func (a *App) wire(ctx context.Context, cfg Config, pool *pgxpool.Pool) error {
 	}
 	httpapi.Register(a.server.API, store, a.log)
 	a.group.Add("postgres pool", lifecycle.Closer(pool.Close))
-	a.group.Add("key sweeper", sweeper{store, cfg.IdempotencyRetention, a.log}.run)
+	a.group.Add("key sweeper", sweep.Loop("idempotency keys", a.log, func(ctx context.Context, limit int) (int, error) {
+		return store.ForgetKeys(ctx, cfg.IdempotencyRetention, limit)
+	}))
 	a.group.Add("command consumer", commands.Run)
 	a.group.Add("http server", a.server.Run)
 	return nil

@@ -1,0 +1,38 @@
+package sweep_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"waybill/chassis/sweep"
+)
+
+func TestLoop_RemovesAllThereIsAndGoesOnAfterAnError(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		left, asked := 2500, 0
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() {
+			ended <- sweep.Loop("keys", slog.New(slog.DiscardHandler), func(_ context.Context, limit int) (int, error) {
+				if asked++; asked == 1 {
+					return 0, errors.New("the database is unavailable")
+				}
+				n := min(limit, left)
+				left -= n
+				return n, nil
+			})(ctx)
+		}()
+		time.Sleep(2*time.Minute + time.Second) //nolint:forbidigo // in a synctest bubble
+		stop()
+		require.NoError(t, <-ended)
+		require.Zero(t, left)
+		require.Equal(t, 4, asked, "an error, two full batches and the rest")
+	})
+}

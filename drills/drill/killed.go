@@ -11,7 +11,7 @@ import (
 var consumersKilled = Drill{
 	Name:    "consumers-killed",
 	Promise: "of two instances of each service one is killed every two seconds: the consumer groups recover, nothing is lost, and nothing happens twice",
-	For:     24 * time.Second, Brief: 10 * time.Second,
+	For:     24 * time.Second,
 	// Two sessions, since an heir may be killed as well, and the group's recovery.
 	Within:    20 * time.Second,
 	Processes: true,

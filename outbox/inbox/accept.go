@@ -56,6 +56,7 @@ func Accept(ctx context.Context, tx pgx.Tx, consumer string, entries []Entry) ([
 
 // acceptance is one insert into the inbox.
 type acceptance struct {
+	sql     string
 	args    []any
 	entries []Entry
 	digests []int64          // of each entry
@@ -78,12 +79,30 @@ func accept(consumer string, entries []Entry) *acceptance {
 		partitions, offsets = append(partitions, e.Delivery.Partition), append(offsets, e.Delivery.Offset)
 		digests = append(digests, a.digests[i])
 	}
-	a.args = []any{consumer, ids, topics, partitions, offsets, digests}
+	a.sql, a.args = acceptSQL, []any{consumer, ids, topics, partitions, offsets, digests}
 	return a
 }
 
+// The positions that the batch leaves travel in the same statement: a statement of their own costs
+// more than they do.
+const acceptAndMoveSQL = moved + `
+insert into inbox (event_id, consumer, topic, "partition", "offset", digest)
+select event_id, $1, topic, "partition", "offset", digest
+from unnest($7::uuid[], $8::text[], $9::int[], $10::bigint[], $11::bigint[])
+  as m (event_id, topic, "partition", "offset", digest)
+where` + allMoved + `
+order by event_id
+on conflict do nothing
+returning event_id`
+
+// move has the statement move positions, too.
+func (a *acceptance) move(c positionColumns) {
+	consumer := a.args[0].(string)
+	a.sql, a.args = acceptAndMoveSQL, append(c.args(consumer), a.args[1:]...)
+}
+
 func (a *acceptance) queue(batch *pgx.Batch) {
-	batch.Queue(acceptSQL, a.args...).Query(func(rows pgx.Rows) error {
+	batch.Queue(a.sql, a.args...).Query(func(rows pgx.Rows) error {
 		var id [16]byte
 		_, err := pgx.ForEachRow(rows, []any{&id}, func() error {
 			a.isNew[a.first[id]] = true

@@ -168,11 +168,13 @@ from unnest($2::text[], $3::int[], $4::bigint[], $5::timestamptz[]) as n (topic,
 on conflict (consumer, topic, "partition") do update
 set next_offset = excluded.next_offset, read_until = excluded.read_until, updated_at = now()`
 
-// One that this process has written must not have gone back since. It may go back now: a topic that
-// was deleted and made again begins at 0. But what another process has written meanwhile is not taken
-// back: a process that was frozen and lost its partitions commits its last batch late, and deadlines
-// wait until all before the position has been read.
-const moveSQL = `
+// moved moves positions. One that this process has written must not have gone back since: then fewer
+// are moved than were to be, and allMoved fails. It may go back now: a topic that was deleted and made
+// again begins at 0. But what another process has written meanwhile is not taken back: a process that was
+// frozen and lost its partitions commits its last batch late, and deadlines wait until all before the
+// position has been read.
+const (
+	moved = `
 with moved as (
     update consumer_positions as p
     set next_offset = n.next_offset, read_until = n.read_until, updated_at = now()
@@ -180,24 +182,36 @@ with moved as (
       as n (topic, "partition", next_offset, read_until, written)
     where p.consumer = $1 and p.topic = n.topic and p."partition" = n."partition"
       and p.next_offset >= n.written and (p.next_offset = n.written or p.next_offset <= n.next_offset)
-    returning 1)
-select inbox_expect_positions(count(*), cardinality($2)) from moved`
+    returning 1)`
+	allMoved = `
+(select case when count(*) = cardinality($2) then true else inbox_expect_positions(count(*), cardinality($2)) is null end
+ from moved)`
+	moveSQL = moved + `
+select` + allMoved 
+)
 
-// queuePositions adds to a batch what stores positions. known may be nil.
-func queuePositions(batch *pgx.Batch, consumer string, known *Positions, after []position) {
-	var fresh, seen positionColumns
-	for _, p := range after {
-		if written, ok := known.lastWritten(p.Partition); ok {
-			seen.add(p, written)
+// positionChange is positions as the statements take them.
+type positionChange struct {
+	known, fresh positionColumns
+}
+
+// change sorts positions into those that this process has written, which are moved, and others. A nil
+// Positions knows none.
+func (p *Positions) change(after []position) (c positionChange) {
+	for _, a := range after {
+		if written, ok := p.lastWritten(a.Partition); ok {
+			c.known.add(a, written)
 		} else {
-			fresh.add(p, 0)
+			c.fresh.add(a, 0)
 		}
 	}
-	if len(fresh.topics) > 0 {
-		batch.Queue(placeSQL, consumer, fresh.topics, fresh.partitions, fresh.next, fresh.until)
-	}
-	if len(seen.topics) > 0 {
-		batch.Queue(moveSQL, consumer, seen.topics, seen.partitions, seen.next, seen.until, seen.written)
+	return c
+}
+
+// place queues what stores the positions that this process has not written before.
+func (c *positionChange) place(batch *pgx.Batch, consumer string) {
+	if f := &c.fresh; len(f.topics) > 0 {
+		batch.Queue(placeSQL, consumer, f.topics, f.partitions, f.next, f.until)
 	}
 }
 
@@ -208,6 +222,10 @@ type positionColumns struct {
 	next       []int64
 	until      pgtype.FlatArray[*time.Time]
 	written    []int64
+}
+
+func (c *positionColumns) args(consumer string) []any {
+	return []any{consumer, c.topics, c.partitions, c.next, c.until, c.written}
 }
 
 func (c *positionColumns) add(p position, written int64) {

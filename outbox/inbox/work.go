@@ -14,6 +14,7 @@ type work[M any] struct {
 	*Processor[M]
 	batch     []decoded[M]
 	positions []position
+	change    positionChange
 	letter    letterForm
 
 	accepting *acceptance
@@ -62,8 +63,15 @@ func (w *work[M]) begin(ctx context.Context, conn *pgx.Conn) (*Tx, error) {
 		}
 	}
 	w.accepting = accept(w.Consumer, entries)
-	if len(entries) > 0 {
+	w.change = w.Positions.change(w.positions)
+	switch known := w.change.known; {
+	case len(entries) > 0 && len(known.topics) > 0:
+		w.accepting.move(known)
 		w.accepting.queue(first)
+	case len(entries) > 0:
+		w.accepting.queue(first)
+	case len(known.topics) > 0:
+		first.Queue(moveSQL, known.args(w.Consumer)...)
 	}
 	if w.Load != nil && len(usable) > 0 {
 		w.Load(first, usable)
@@ -187,6 +195,6 @@ func (w *work[M]) commit(ctx context.Context, tx *Tx) error {
 	if err := outbox.Queue(&tx.Last, w.out...); err != nil {
 		return err
 	}
-	queuePositions(&tx.Last, w.Consumer, w.Positions, w.positions)
+	w.change.place(&tx.Last, w.Consumer)
 	return tx.commit(ctx)
 }

@@ -58,7 +58,8 @@ func (a *App) wire(ctx context.Context, cfg Config, pool *pgxpool.Pool) error {
 	}
 	metrics := telemetry.Metrics()
 	store := postgres.NewStore(pool)
-	commands, err := consume(cfg.Kafka, pool, consumer.New(pool, store, a.log, metrics), a.log, metrics)
+	handler := consumer.New(pool, store, a.log, metrics)
+	commands, err := consume(cfg.Kafka, pool, handler, a.log, metrics)
 	if err != nil {
 		return err
 	}
@@ -68,6 +69,7 @@ func (a *App) wire(ctx context.Context, cfg Config, pool *pgxpool.Pool) error {
 			{Name: "postgres", Required: true, Run: chassispg.Check(pool)},
 			{Name: "kafka", Run: commands.Check},
 			{Name: "consumer", Required: true, Run: commands.Ready},
+			{Name: "dead letters", Required: true, Run: handler.Check},
 		},
 	})
 	if err != nil {

@@ -189,7 +189,7 @@ func TestCommandsAreAnsweredAndAnOrderlyStopCommitsThem(t *testing.T) {
 	require.Contains(t, answer, `"state":"RESERVED"`)
 	status, answer, _ = v.do(http.MethodGet, "/readyz", "")
 	require.Equal(t, http.StatusOK, status)
-	require.JSONEq(t, `{"status":"ready","checks":{"postgres":"ok","kafka":"ok","consumer":"ok"}}`, answer)
+	require.JSONEq(t, `{"status":"ready","checks":{"postgres":"ok","kafka":"ok","consumer":"ok","dead letters":"ok"}}`, answer)
 	v.requireApplied(3)
 	v.stop()
 	require.Equal(t, int64(3), s.committed())

@@ -34,6 +34,7 @@ type App struct {
 	people   *pgxpool.Pool
 	server   *httpserver.Server
 	consumer *kafka.Consumer[inbox.Delivery]
+	health   *inbox.Health
 	ends     *kafka.Ends
 	loops    []*poller.Loop
 	sources  []explain.Source
@@ -92,7 +93,7 @@ func New(ctx context.Context, c Config, sagas Sagas, log *slog.Logger) (_ *App, 
 	}
 	read := &progress{ends: ends.Ask, positions: store.Positions(Group), now: store.Now, log: log}
 	a := &App{
-		pool: pool, people: people, consumer: consumer, ends: ends, log: log,
+		pool: pool, people: people, consumer: consumer, health: handler.inbox.Health, ends: ends, log: log,
 		loops: append(loops(store, m, c, log), deadlines(store, read, m, c, log)),
 	}
 	return a, a.serve(ctx, c, store, reg)
@@ -117,6 +118,7 @@ func (a *App) serve(ctx context.Context, c Config, store *postgres.Store, reg *p
 			{Name: "postgres", Required: true, Run: chassispg.Check(a.pool)},
 			{Name: "kafka", Run: a.consumer.Check},
 			{Name: "consumer", Required: true, Run: a.consumer.Ready},
+			{Name: "dead letters", Required: true, Run: a.health.Check},
 		},
 	})
 	if err != nil {

@@ -79,6 +79,7 @@ func (a *App) wire(ctx context.Context, cfg Config, pool *pgxpool.Pool) error {
 			{Name: "postgres", Required: true, Run: postgres.Check(pool)},
 			{Name: "kafka", Run: commands.Check}, // orders are taken without it
 			{Name: "consumer", Required: true, Run: commands.Ready},
+			{Name: "dead letters", Required: true, Run: handler.Check},
 		},
 	})
 	if err != nil {

@@ -47,20 +47,35 @@ func (r Record) Answer(command uuid.UUID, again bool) Record {
 	return r
 }
 
+// ReplyID is the id, to whoever sent a command, of an event as the answer to it: the event is the same
+// whichever command it answers ([HeaderInReplyTo]), and the answers are not. It is a version 8 UUID.
+func ReplyID(event, command uuid.UUID) uuid.UUID {
+	return uuid.NewHash(sha256.New(), event, command[:], 8)
+}
+
 // Content returns what of a message's JSON is the same whenever it is sent under one id: all of it
-// but the time. A service that was restored to an earlier moment, and does again what it had done,
-// publishes the same event with another time.
+// but the time and the cause. A service that was restored to an earlier moment, and does again what it
+// had done, sends the same event at another time, and the same command because of another message.
 func Content(payload []byte) []byte {
-	const field = `"time":"`
-	at := bytes.Index(payload, []byte(field))
+	content := payload
+	for _, field := range []string{`"time":"`, `"causationId":"`} {
+		content = without(content, field)
+	}
+	return content
+}
+
+// without returns JSON with the value of a string field left out, where it is first. Within another
+// string the quotes of what looks like the field have backslashes.
+func without(object []byte, field string) []byte {
+	at := bytes.Index(object, []byte(field))
 	if at < 0 {
-		return payload
+		return object
 	}
-	end := bytes.IndexByte(payload[at+len(field):], '"')
+	value := object[at+len(field):]
+	end := bytes.IndexByte(value, '"')
 	if end < 0 {
-		return payload
+		return object
 	}
-	rest := payload[at+len(field)+end:]
-	content := make([]byte, 0, len(payload))
-	return append(append(content, payload[:at]...), rest...)
+	content := make([]byte, 0, len(object))
+	return append(append(content, object[:at]...), value[end:]...)
 }

@@ -28,6 +28,16 @@ type row struct {
 	Stuck bool
 	// Reason: why a consumer has set it aside; of a dead letter.
 	Reason string
+	// InReplyTo is the command that an event answers which was there before; Nil where it answers none so.
+	InReplyTo uuid.UUID
+}
+
+// inboxID is the id under which the orchestrator knows it, or any other consumer.
+func (w row) inboxID() uuid.UUID {
+	if w.InReplyTo == uuid.Nil {
+		return w.EventID
+	}
+	return contracts.ReplyID(w.EventID, w.InReplyTo)
 }
 
 func (w row) subject() string { return fmt.Sprintf("%s outbox row %d", w.Database, w.ID) }

@@ -166,9 +166,10 @@ const questionBatch = 5000
 func (a *Auditor) readHandled(ctx context.Context) error {
 	for topic, c := range consumers {
 		var waiting []uuid.UUID
+		letters := map[uuid.UUID]*letter{}
 		for _, l := range a.mail.letters {
 			if _, expected := l.handledBy(); expected && l.Topic == topic && l.delivered && !l.handled {
-				waiting = append(waiting, l.EventID)
+				waiting, letters[l.inboxID()] = append(waiting, l.inboxID()), l
 			}
 		}
 		for ids := range slices.Chunk(waiting, questionBatch) {
@@ -177,7 +178,7 @@ func (a *Auditor) readHandled(ctx context.Context) error {
 				return err
 			}
 			for _, id := range handled {
-				a.mail.letters[address{id, topic}].handled = true
+				letters[id].handled = true
 			}
 		}
 	}

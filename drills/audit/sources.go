@@ -168,7 +168,8 @@ var rowColumns = `
 select o.id, o.event_id, o.topic, coalesce(o.key, '') as key, o.type, ` + age("o.created_at") + ` as age,
        md5(o.payload) as digest,
        coalesce(o.headers ->> 'ce_causationid', '') as cause, s.outbox_id is not null as stuck,
-       coalesce(o.headers ->> 'waybill-dlq-reason', '') as reason
+       coalesce(o.headers ->> 'waybill-dlq-reason', '') as reason,
+       coalesce(o.headers ->> 'waybill-in-reply-to', '') as in_reply_to
   from outbox o
   left join outbox_stuck s on s.outbox_id = o.id`
 
@@ -203,6 +204,7 @@ func (d databases) read(ctx context.Context, name string, published map[int64]bo
 		Digest, Cause    string
 		Stuck            bool
 		Reason           string
+		InReplyTo        string
 	}
 	list, err := collect[stored](ctx, d[name], sql, args...)
 	if err != nil {
@@ -211,9 +213,10 @@ func (d databases) read(ctx context.Context, name string, published map[int64]bo
 	rows := make([]row, len(list))
 	for i, s := range list {
 		cause, _ := uuid.Parse(s.Cause) // what is no id causes nothing
+		command, _ := uuid.Parse(s.InReplyTo)
 		rows[i] = row{
 			Database: name, ID: s.ID, EventID: s.EventID, Topic: s.Topic, Key: s.Key, Type: s.Type,
-			Digest: s.Digest, Cause: cause, Age: s.Age, Published: published[s.ID], Stuck: s.Stuck, Reason: s.Reason,
+			Digest: s.Digest, Cause: cause, Age: s.Age, Published: published[s.ID], Stuck: s.Stuck, Reason: s.Reason, InReplyTo: command,
 		}
 	}
 	return rows, nil

@@ -4,7 +4,6 @@
 package ordersaga
 
 import (
-	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -145,7 +144,7 @@ func Answering(m saga.Message, inReplyTo string) saga.Message {
 	if err != nil || command == uuid.Nil || command == m.CausationID {
 		return m
 	}
-	m.ID = uuid.NewHash(sha256.New(), m.ID, command[:], 8)
+	m.ID = contracts.ReplyID(m.ID, command)
 	m.CausationID = command
 	return m
 }

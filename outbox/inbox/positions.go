@@ -187,7 +187,7 @@ with moved as (
 (select case when count(*) = cardinality($2) then true else inbox_expect_positions(count(*), cardinality($2)) is null end
  from moved)`
 	moveSQL = moved + `
-select` + allMoved 
+select` + allMoved
 )
 
 // positionChange is positions as the statements take them.

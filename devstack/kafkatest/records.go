@@ -168,3 +168,21 @@ func (b *Broker) client(t testing.TB, opts ...kgo.Opt) *kgo.Client {
 	require.NoError(t, err)
 	return client
 }
+
+// SetPartitions gives a topic more partitions, so many in all.
+func (b *Broker) SetPartitions(t testing.TB, topic string, partitions int32) {
+	t.Helper()
+	ctx, cancel := waiting(t)
+	defer cancel()
+	client := b.client(t)
+	defer client.Close()
+	request := kmsg.NewPtrCreatePartitionsRequest()
+	request.TimeoutMillis = 5000
+	more := kmsg.NewCreatePartitionsRequestTopic()
+	more.Topic, more.Count = topic, partitions
+	request.Topics = append(request.Topics, more)
+	response, err := request.RequestWith(ctx, client)
+	require.NoError(t, err)
+	require.Len(t, response.Topics, 1)
+	require.NoError(t, kerr.ErrorForCode(response.Topics[0].ErrorCode))
+}

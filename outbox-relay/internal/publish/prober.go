@@ -135,9 +135,14 @@ func (p *Prober) answer(a Answer) {
 	}
 }
 
-func (p *Prober) lookUp(topic string) error {
+func (p *Prober) lookUp(topic string) error { return lookUp(p.client, topic) }
+
+// LookUp asks a broker whether a topic exists, and waits for the answer: nil, a *Refusal, ErrUnavailable or ErrNoLeader.
+func (p *Producer) LookUp(topic string) error { return lookUp(p.client, topic) }
+
+func lookUp(client *kafka.Producer, topic string) error {
 	if topic == "" {
-		if _, err := p.client.GetMetadata(nil, false, int(lookUpTimeout.Milliseconds())); err != nil {
+		if _, err := client.GetMetadata(nil, false, int(lookUpTimeout.Milliseconds())); err != nil {
 			return fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
 		return nil
@@ -145,7 +150,7 @@ func (p *Prober) lookUp(topic string) error {
 	if refused := badName(topic); refused != nil {
 		return refused
 	}
-	metadata, err := p.client.GetMetadata(&topic, false, int(lookUpTimeout.Milliseconds()))
+	metadata, err := client.GetMetadata(&topic, false, int(lookUpTimeout.Milliseconds()))
 	if err != nil {
 		if refused := refusal(topic, err); refused != nil {
 			return refused

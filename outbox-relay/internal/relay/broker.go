@@ -41,7 +41,8 @@ func (t *term) brokerSays(err error) {
 	}
 }
 
-// askBroker asks whether a broker answers, when there is no row that would show it. The answer comes in its time.
+// askBroker asks whether a broker answers while none has, since there may be no row that would show it. The answer comes in
+// its time.
 func (t *term) askBroker() {
 	if t.answering || time.Since(t.asked) < time.Second {
 		return
@@ -65,6 +66,7 @@ func (t *term) watch() {
 	}
 	t.watched = now
 	t.life.last(now)
+	t.askBroker()
 	ages := t.ages(now)
 	oldest, waits := time.Duration(0), map[string]time.Time{}
 	for topic, age := range ages {
@@ -112,6 +114,8 @@ func (t *term) parkStalled(ages map[string]time.Duration, now time.Time) {
 	var all []standing
 	for topic, f := range t.flows.byTopic {
 		switch {
+		case f.rows > 0 && f.sent == 0 && f.exists && f.isolator == nil:
+			all = append(all, standing{topic: topic, moves: true}) // it is not the broker that it waits for
 		case f.rows > 0 && f.isolator == nil:
 			all = append(all, standing{topic, min(ages[topic], now.Sub(t.life.began)), now.Sub(f.progress) < time.Second})
 		case f.rows == 0 && f.exists && now.Sub(f.progress) < parkAnyway:

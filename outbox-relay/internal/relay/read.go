@@ -247,7 +247,6 @@ const blockedPause = 50 * time.Millisecond
 
 // idle waits for a notification. Nothing is in flight that could be answered.
 func (t *term) idle(ctx context.Context, pause time.Duration) error {
-	t.askBroker()
 	notified, err := t.session.WaitForRow(ctx, pause)
 	if ctx.Err() != nil {
 		return nil //nolint:nilerr // the loop ends by itself

@@ -102,12 +102,19 @@ func (k *keeper) replayRows(ctx context.Context, producer *publish.Producer, job
 	if err := k.session.LoadBodies(ctx, unloaded(rows)); err != nil {
 		return 0, err
 	}
+	known := ""
 	for _, row := range rows {
 		if !row.Loaded() {
 			continue // retention was faster
 		}
 		if job.Topic != nil {
 			row.Topic = *job.Topic
+		}
+		if row.Topic != known {
+			if err := producer.LookUp(row.Topic); err != nil {
+				return 0, fmt.Errorf("replay row %d: %w", row.ID, err)
+			}
+			known = row.Topic
 		}
 		if err := producer.Send(row); err != nil {
 			return 0, fmt.Errorf("replay row %d: %w", row.ID, err)

@@ -27,7 +27,7 @@ import (
 	"github.com/pressly/goose/v3/lock"
 )
 
-//go:embed */*.sql
+//go:embed inventory/*.sql orchestrator/*.sql orders/*.sql outbox/*.sql
 var files embed.FS
 
 // Set names a set of migrations: a folder beside this file.

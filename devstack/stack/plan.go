@@ -44,6 +44,7 @@ type plan struct {
 	prefix            string // of the databases' names, on a server that is not ours
 	external          bool   // Postgres is not ours
 	token             string // for changes over HTTP
+	password          string // of the services' logins
 	brokers           string
 	ordersAddr        string
 	inventoryAddr     string
@@ -70,7 +71,7 @@ func (s *Stack) plan(ctx context.Context, bin string) (*plan, error) {
 	}
 
 	p := &plan{databaseURL: databaseURL, external: externalPostgres, brokers: externalBrokers, ordersAddr: loopback.Addr(ports[Orders]), inventoryAddr: loopback.Addr(ports[Inventory]), relayAddr: loopback.Addr(ports[Relay])}
-	p.token = rand.Text()
+	p.token, p.password = rand.Text(), rand.Text()
 	postgresUnit := &unit{name: Postgres, notOurs: true}
 	if externalPostgres {
 		p.prefix = os.Getenv(postgres.EnvPrefix)
@@ -181,17 +182,17 @@ func (s *Stack) service(bin, name, addr string, p *plan) *unit {
 	if name == Relay {
 		var sources []string
 		for _, database := range databaseNames {
-			sources = append(sources, database+"="+p.databases[database])
+			sources = append(sources, database+"="+p.login(database, asRelay))
 		}
 		env = append(env, "RELAY_DATABASES="+strings.Join(sources, ","))
 	} else {
-		env = append(env, "DATABASE_URL="+p.databases[name])
+		env = append(env, "DATABASE_URL="+p.login(name, asService))
 	}
 	env = append(env, p.adminTokens(name)...)
 	if name == Orchestrator {
 		env = append(env, "EXPLAIN_RELAY_URL=http://"+p.relayAddr,
 			"EXPLAIN_SERVICES="+Orders+"=http://"+p.ordersAddr+","+Inventory+"=http://"+p.inventoryAddr,
-			"EXPLAIN_DATABASES="+Orders+"="+p.databases[Orders]+","+Inventory+"="+p.databases[Inventory])
+			"EXPLAIN_DATABASES="+Orders+"="+p.login(Orders, asReader)+","+Inventory+"="+p.login(Inventory, asReader))
 	}
 	env = append(env, s.cfg.Env[name]...)
 	return &unit{
@@ -215,6 +216,9 @@ func (p *plan) prepareServers(ctx context.Context, console *Console) error {
 		return err
 	}
 	if err := p.migrate(ctx); err != nil {
+		return err
+	}
+	if err := p.grant(ctx); err != nil {
 		return err
 	}
 	if os.Getenv("KAFKA_SECURITY_PROTOCOL") != "" {

@@ -3,6 +3,7 @@
 //	migrate up     --database postgres://… outbox orders
 //	migrate status --database postgres://… outbox orders
 //	migrate down   --database postgres://… orders
+//	migrate grants --to orders_relay relay | psql postgres://…
 package main
 
 import (
@@ -38,6 +39,7 @@ type cli struct {
 	Up     up     `cmd:"" help:"Apply the pending migrations of the sets."`
 	Down   down   `cmd:"" help:"Take back the newest migration of one set, and its data with it."`
 	Status status `cmd:"" help:"List the migrations of the sets, applied and pending."`
+	Grants grants `cmd:"" help:"Print the SQL that gives a login what its roles need, for psql. Roles: writer consumer relay reader orders inventory orchestrator."`
 }
 
 type database struct {
@@ -57,6 +59,17 @@ type down struct {
 type status struct {
 	database
 	Sets []migrations.Set `arg:"" help:"The sets to list."`
+}
+
+type grants struct {
+	To    string            `required:"" help:"The login: a role of its own for each service, and for the relay one for each database."`
+	Roles []migrations.Role `arg:"" help:"What it does."`
+}
+
+func (c *grants) Run(_ context.Context, out io.Writer) error {
+	sql, err := migrations.Grants(c.To, c.Roles...)
+	fmt.Fprint(out, sql)
+	return err
 }
 
 func (c *up) Run(ctx context.Context, out io.Writer) error {

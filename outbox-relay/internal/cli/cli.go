@@ -39,17 +39,18 @@ type Where struct {
 // Change is a verb that is recorded in the audit.
 type Change struct {
 	Where
-	Actor  string `help:"Who does this, for the audit. Default: the user of the operating system."`
+	Actor  string `help:"Who does this, for the audit, where that is not the user of the operating system; both are recorded."`
 	Reason string `help:"Why, for the audit."`
 }
 
+// by names the user of the operating system, which is known, before the name that is claimed.
 func (c Change) by() ops.By {
-	actor := c.Actor
-	if actor == "" {
-		actor = "unknown"
-		if u, err := user.Current(); err == nil {
-			actor = u.Username
-		}
+	actor := "unknown"
+	if u, err := user.Current(); err == nil {
+		actor = u.Username
+	}
+	if c.Actor != "" && c.Actor != actor {
+		actor += " for " + c.Actor
 	}
 	return ops.By{Actor: actor, Reason: c.Reason}
 }

@@ -85,13 +85,15 @@ func (d *Database) audited(ctx context.Context, by By, action string, change fun
 type AuditEntry struct {
 	ID      int64           `json:"id"`
 	At      time.Time       `json:"at"`
-	Actor   string          `json:"actor"`
+	Actor   string          `json:"actor" doc:"The holder of the token, or the user of the operating system and who that is for."`
+	DBRole  string          `json:"dbRole" doc:"The login of the session that did it."`
+	Client  string          `json:"client" doc:"The address that it came from; empty: a socket."`
 	Action  string          `json:"action"`
 	Reason  string          `json:"reason"`
 	Details json.RawMessage `json:"details"`
 }
 
-const auditListSQL = `select id, at, actor, action, reason, details from outbox_audit where id > $1 order by id desc limit $2`
+const auditListSQL = `select id, at, actor, db_role, coalesce(host(client), '') as client, action, reason, details from outbox_audit where id > $1 order by id desc limit $2`
 
 // Audit returns the latest changes after the entry with the id after, newest first.
 func (d *Database) Audit(ctx context.Context, after int64, limit int) ([]AuditEntry, error) {

@@ -1,0 +1,56 @@
+package stack
+
+import (
+	"context"
+	"net/url"
+
+	"waybill/migrations"
+)
+
+// On a server of its own a stack runs as it is meant to be run: each service logs in as a role that may do
+// its work in its own database and nothing else, and the relay as another one in each database. None of
+// them is the superuser that devstack itself and the drills are.
+//
+// On somebody else's server no roles are made: those are of the whole server.
+const (
+	asService = "_service"
+	asRelay   = "_relay"
+	asReader  = "_reader"
+)
+
+// login returns how a process reaches a database.
+func (p *plan) login(database, as string) string {
+	if p.external {
+		return p.databases[database]
+	}
+	u, err := url.Parse(p.databases[database])
+	if err != nil {
+		return p.databases[database] // it is ours, and is none
+	}
+	u.User = url.UserPassword(database+as, p.password)
+	return u.String()
+}
+
+// grant makes the logins, with a password of this run.
+func (p *plan) grant(ctx context.Context) error {
+	if p.external {
+		return nil
+	}
+	for name, url := range p.databases {
+		service := []migrations.Role{migrations.Writer, migrations.Consumer, migrations.Role(name)}
+		reader := []migrations.Role{migrations.Reader}
+		if name == Orchestrator {
+			service = append(service, migrations.Reader) // it explains its own database to itself
+		} else {
+			reader = append(reader, migrations.Role(name+"-reader"))
+		}
+		for as, roles := range map[string][]migrations.Role{
+			asService: service, asRelay: {migrations.Relay}, asReader: reader,
+		} {
+			if err := migrations.Grant(ctx, url, name+as, p.password, roles...); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

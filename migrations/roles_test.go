@@ -1,0 +1,159 @@
+package migrations_test
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/stretchr/testify/require"
+
+	"waybill/devstack/pgtest"
+	"waybill/migrations"
+)
+
+// as makes a login with the roles and connects with it; the login ends with the test.
+func as(t *testing.T, db *pgtest.Database, roles ...migrations.Role) *pgx.Conn {
+	t.Helper()
+	login := "waybill_test_" + strings.ReplaceAll(uuid.NewString(), "-", "")
+	t.Cleanup(func() {
+		name := pgx.Identifier{login}.Sanitize()
+		_, err := db.Pool.Exec(t.Context(), "drop owned by "+name+"; drop role "+name)
+		_ = err // the database goes with what the role owns in it
+	})
+	require.NoError(t, migrations.Grant(t.Context(), db.URL, login, "secret", roles...))
+	require.NoError(t, migrations.Grant(t.Context(), db.URL, login, "secret", roles...), "it can be run again")
+	u, err := url.Parse(db.URL)
+	require.NoError(t, err)
+	u.User = url.UserPassword(login, "secret")
+	conn, err := pgx.Connect(t.Context(), u.String())
+	require.NoError(t, err)
+	t.Cleanup(func() { conn.Close(t.Context()) })
+	return conn
+}
+
+const row = `insert into outbox (event_id, topic, key, type, payload, headers) values (gen_random_uuid(), 'orders.v1', '1', 'T', '{}', '{}')`
+
+// Each role tries what it must be able to do, and what it must not.
+func TestRoles_MayDoTheirWorkAndNothingElse(t *testing.T) {
+	t.Parallel()
+	handled := `insert into inbox (event_id, consumer, topic, "partition", "offset") values (gen_random_uuid(), 'c', 't', 0, 0) on conflict do nothing returning event_id`
+	for role, tt := range map[migrations.Role]struct{ may, mayNot []string }{
+		migrations.Writer: {
+			may: []string{row},
+			mayNot: []string{
+				"insert into outbox (id, topic, type, payload) overriding system value values (9223372036854775806, 't', 'T', '')",
+				"insert into outbox (topic, type, payload, created_at) values ('t', 'T', '', 'infinity')",
+				"select payload from outbox", "update outbox set topic = 'x'", "delete from outbox", "truncate outbox",
+				"update outbox_cursor set published = '{}'", "select setval('outbox_id_seq', 1)", "delete from outbox_audit",
+				"insert into outbox_audit (actor, action) values ('x', 'pause')", handled, "select * from inbox",
+			},
+		},
+		migrations.Consumer: {
+			may: []string{
+				handled, "select * from inbox", "select * from consumer_positions",
+				`insert into consumer_positions (consumer, topic, "partition", next_offset) values ('c', 't', 0, 1)`,
+				"update consumer_positions set next_offset = 2", "select inbox_expect(1, 1)",
+			},
+			mayNot: []string{row, "select * from outbox", "update inbox set consumer = 'x'", "truncate inbox", "delete from consumer_positions"},
+		},
+		migrations.Relay: {
+			may: []string{
+				"select * from outbox", "delete from outbox where id = 0", "update outbox_cursor set epoch = epoch + 1",
+				"select last_value from outbox_id_seq", "select * from outbox_status", "select * from outbox_gap_holders",
+				"insert into outbox_audit (actor, action) values ('x', 'pause')", "select * from outbox_audit",
+				"delete from inbox where handled_at < 'epoch'",
+			},
+			mayNot: []string{
+				row, "update outbox set topic = 'x'", "truncate outbox", "delete from outbox_audit", "update outbox_audit set actor = 'y'",
+				"truncate outbox_audit", "insert into outbox_audit (actor, action, db_role) values ('x', 'pause', 'ada')",
+				"insert into outbox_audit (actor, action, at) values ('x', 'pause', 'epoch')", "delete from outbox_cursor",
+				"select pg_read_file('/etc/passwd')", "copy outbox to program 'true'",
+				"create trigger t before update on outbox_cursor for each row execute function outbox_wake()",
+			},
+		},
+		migrations.Reader: {
+			may:    []string{"select payload from outbox", "select * from outbox_audit", "select * from inbox", "select * from outbox_status"},
+			mayNot: []string{row, handled, "delete from outbox", "update outbox_cursor set epoch = 1"},
+		},
+	} {
+		t.Run(string(role), func(t *testing.T) {
+			t.Parallel()
+			conn := as(t, pgtest.New(t, migrations.Outbox), role)
+			for _, sql := range tt.may {
+				_, err := conn.Exec(t.Context(), sql)
+				require.NoError(t, err, sql)
+			}
+			anybody := []string{"create table public.x ()", "create function public.f() returns int language sql as 'select 1'", "create temporary table x ()", "create role x"}
+			for _, sql := range append(tt.mayNot, anybody...) {
+				_, err := conn.Exec(t.Context(), sql)
+				var refused *pgconn.PgError
+				require.ErrorAs(t, err, &refused, sql)
+				require.Contains(t, []string{"42501", "428C9"}, refused.Code, "%s: %s", sql, refused.Message)
+			}
+		})
+	}
+}
+
+func TestRoles_NobodyElseConnects(t *testing.T) {
+	t.Parallel()
+	db, other := pgtest.New(t, migrations.Outbox), pgtest.New(t, migrations.Outbox)
+	require.NoError(t, migrations.Grant(t.Context(), other.URL, "waybill_nobody", "secret", migrations.Writer))
+	as(t, db, migrations.Writer)
+	u, err := url.Parse(db.URL)
+	require.NoError(t, err)
+	u.User = url.UserPassword("waybill_nobody", "secret")
+	_, err = pgx.Connect(t.Context(), u.String())
+	var refused *pgconn.PgError
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, "42501", refused.Code)
+}
+
+// What was recorded stays, also for the owner who does not mean to, and says whose session it was.
+func TestAudit_IsNotTakenBack(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t, migrations.Outbox)
+	_, err := db.Pool.Exec(t.Context(), "insert into outbox_audit (actor, action) values ('the CEO', 'pause')")
+	require.NoError(t, err)
+	for _, sql := range []string{"delete from outbox_audit", "update outbox_audit set actor = 'x'", "truncate outbox_audit"} {
+		_, err := db.Pool.Exec(t.Context(), sql)
+		require.ErrorContains(t, err, "is not changed and not deleted", sql)
+	}
+	var role, user string
+	require.NoError(t, db.Pool.QueryRow(t.Context(), "select db_role, session_user from outbox_audit").Scan(&role, &user))
+	require.Equal(t, user, role)
+}
+
+// Whoever may create in the schema plants an operator that fits better than Postgres' own. It must not
+// run when somebody else inserts.
+func TestOutbox_ATriggerAndACheckLookNothingUpInTheSchema(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t, migrations.Outbox)
+	_, err := db.Pool.Exec(t.Context(), `
+create table planted (n int);
+create function public.grab(jsonb, jsonb) returns boolean language plpgsql as $$ begin insert into planted values (1); return false; end $$;
+create operator public.@? (leftarg = jsonb, rightarg = jsonb, function = public.grab);
+create function public.pg_notify(unknown_ text, payload varchar) returns void language plpgsql as $$ begin insert into planted values (2); end $$`)
+	require.NoError(t, err)
+	_, err = db.Pool.Exec(t.Context(), row)
+	require.NoError(t, err)
+	var calls int
+	require.NoError(t, db.Pool.QueryRow(t.Context(), "select count(*) from planted").Scan(&calls))
+	require.Zero(t, calls)
+}
+
+func ExampleGrants() {
+	sql, err := migrations.Grants("orders_relay", migrations.Relay)
+	if err != nil {
+		panic(err)
+	}
+	for line := range strings.Lines(sql) {
+		if strings.Contains(line, "outbox_cursor") {
+			fmt.Print(line)
+		}
+	}
+	// Output: grant select, update on outbox_cursor to "orders_relay";
+}

@@ -1,6 +1,7 @@
 package httpserver
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,6 +26,9 @@ var strictJSON = huma.Format{
 		// huma reads a body twice: for validation into an any, then into the operation's struct.
 		if _, first := into.(*any); first && !utf8.Valid(body) {
 			return errors.New("the body is not UTF-8")
+		}
+		if _, first := into.(*any); first && bytes.Contains(body, []byte(`\u`)) && loneSurrogate(body) {
+			return errors.New("the body escapes half of a character (a lone surrogate)")
 		}
 		err := json.Unmarshal(body, into)
 		if wrongType, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {

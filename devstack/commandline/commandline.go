@@ -46,9 +46,9 @@ func New(t *testing.T) *Checker {
 	for _, tool := range tools {
 		c.script(t, tool, "exit 0")
 	}
-	real, err := exec.LookPath("make")
+	makePath, err := exec.LookPath("make")
 	require.NoError(t, err)
-	c.script(t, "make", `exec `+real+` --no-print-directory -C "$WORKSPACE" -n "$@" >/dev/null`)
+	c.script(t, "make", `exec `+makePath+` --no-print-directory -C "$WORKSPACE" -n "$@" >/dev/null`)
 	c.script(t, "go", `[ "$1" = run ] && prog="$(basename "$2")" && shift 2 && exec "$prog" "$@"`)
 	return c
 }

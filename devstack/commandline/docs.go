@@ -103,7 +103,7 @@ func concrete(code string) []string {
 		return []string{code}
 	}
 	var all []string
-	for _, one := range strings.Split(choice, "|") {
+	for one := range strings.SplitSeq(choice, "|") {
 		all = append(all, strings.Replace(code, choice, one, 1))
 	}
 	return all

@@ -331,6 +331,8 @@ func TestAPI_WhatCannotBeTextIsTheClientsFault(t *testing.T) {
 		status, answer := s.do(http.MethodPost, path, body, token)
 		require.Equal(t, http.StatusUnprocessableEntity, status, "%s: %s", path, answer)
 	}
+	status, answer := s.do(http.MethodPost, "/v1/sagas/1/cancel", `{"reason":"\ud800"}`, token)
+	require.Equal(t, http.StatusBadRequest, status, answer)
 	for _, to := range []string{"0001-01-01T00:00:00Z", "0000-01-01T00:00:00Z", "9999-12-31T23:59:59-01:00", "9999-12-31T23:59:59Z", "1970-01-01T00:00:00Z"} {
 		status, body := s.do(http.MethodPut, "/v1/sagas/1/deadlines/reserve", `{"reason":"x","to":"`+to+`"}`, token)
 		require.Equal(t, http.StatusUnprocessableEntity, status, "%s: %s", to, body)

@@ -33,6 +33,10 @@ import (
 //     (3) a read passes over 7 and finds 9.
 //   - An id that was never handed out, because a row was given a higher one by hand, is in no cohort, and never closed.
 //
+// A read looks into so many gaps and no further: it covers the ids below some id. That breaks no order, as it leaves out
+// only what is above, and lets thousands of gaps be looked into in pieces: what a read has seen to be empty the next one
+// passes over. A cohort is split where a read ended.
+//
 // A prepared transaction is given no further id. What was handed out after it was first seen as prepared does not wait
 // for it.
 type gaps struct {
@@ -40,8 +44,7 @@ type gaps struct {
 	sorted   int64            // the gaps below are in cohorts
 	prepared map[string]int64 // of each prepared allocator, the highest id it can have, once that is known
 	looked   time.Time
-	swept    time.Time // when all gaps were last looked into
-	all      bool      // the next read has to look into all
+	swept    time.Time // when all gaps were last due to be looked into
 }
 
 type cohort struct {
@@ -61,8 +64,8 @@ const (
 	sweepGaps = 30 * time.Second
 	// Beyond this number of transactions, a read looks into the gap rather than at them.
 	fewAllocators = 16
-	// How many ranges are given up at a time: what is written to the database must not take long.
-	closeRanges = 50_000
+	// Into how many gaps a read looks, so that it takes some milliseconds.
+	readGaps = 5000
 )
 
 // look sorts new gaps into a cohort, and finds out which cohorts lost an allocator or all of them. The horizon must have
@@ -181,57 +184,75 @@ func (c *cohort) passable() bool {
 
 // reading returns where the next read has to look.
 func (g *gaps) reading(taken *cursor.Set, limit int, now time.Time) source.Reading {
-	r := source.Reading{End: taken.End(), Limit: limit}
-	if g.all || len(taken.Ranges()) <= fewGaps || now.Sub(g.swept) >= sweepGaps {
-		g.swept = now
+	r := source.Reading{End: taken.End(), Covered: taken.End(), Limit: limit}
+	if len(taken.Ranges()) <= fewGaps {
 		r.Gaps = taken.Holes()
 		return r
 	}
+	if now.Sub(g.swept) >= sweepGaps {
+		g.swept = now
+		g.doubt()
+	}
 	for i := range g.cohorts {
 		c := &g.cohorts[i]
-		if !c.passable() {
-			r.Gaps = append(r.Gaps, taken.GapsIn(c.ids)...)
-			continue
-		}
-		for _, a := range c.allocators {
-			if !slices.Contains(r.Unfinished, a.XID) {
-				r.Unfinished = append(r.Unfinished, a.XID)
+		if c.passable() {
+			for _, a := range c.allocators {
+				if !slices.Contains(r.Unfinished, a.XID) {
+					r.Unfinished = append(r.Unfinished, a.XID)
+				}
 			}
+		} else if !lookInto(&r, taken, c.ids) {
+			return r
 		}
 	}
-	r.Gaps = append(r.Gaps, taken.GapsIn(cursor.Range{Lo: max(g.sorted, 1), Hi: r.End})...)
+	lookInto(&r, taken, cursor.Range{Lo: max(g.sorted, 1), Hi: r.End})
 	return r
+}
+
+// lookInto adds the gaps among ids to what a read looks into, and returns false if those are as many as it can.
+func lookInto(r *source.Reading, taken *cursor.Set, ids cursor.Range) bool {
+	r.Gaps = append(r.Gaps, taken.GapsIn(ids)...)
+	if len(r.Gaps) <= readGaps {
+		return true
+	}
+	r.Covered, r.End = r.Gaps[readGaps].Lo, source.NoID
+	r.Gaps = r.Gaps[:readGaps]
+	return false
 }
 
 // found notes what a read has seen of the gaps below upTo: it has looked into those that it was asked to, and their rows
 // are in taken. It returns the ids that no row will ever have, and takes them out of the gaps.
 func (g *gaps) found(taken *cursor.Set, upTo int64) *cursor.Set {
 	closed := &cursor.Set{}
-	room := closeRanges
-	g.all = false
-	for i := range g.cohorts {
+	for i := 0; i < len(g.cohorts) && g.cohorts[i].ids.Lo < upTo; i++ {
 		c := &g.cohorts[i]
-		if c.ids.Lo >= upTo {
-			break
-		}
-		if c.passable() {
-			continue // passed over, which is as good: no allocator had finished
-		}
-		if !c.closable {
-			c.empty = c.ids.Hi <= upTo
-			continue
-		}
-		for _, gap := range taken.GapsIn(cursor.Range{Lo: c.ids.Lo, Hi: min(c.ids.Hi, upTo)}) {
-			if room == 0 {
-				return closed
+		switch {
+		case c.closable:
+			for _, gap := range taken.GapsIn(cursor.Range{Lo: c.ids.Lo, Hi: min(c.ids.Hi, upTo)}) {
+				closed.Add(gap)
 			}
-			closed.Add(gap)
-			room--
+		case c.passable(): // passed over, which is as good: no allocator had finished
+		case c.ids.Hi <= upTo:
+			c.empty = true
+		default:
+			rest := *c
+			rest.ids.Lo, rest.allocators = upTo, maps.Clone(c.allocators)
+			c.ids.Hi, c.empty = upTo, true
+			g.cohorts = slices.Insert(g.cohorts, i+1, rest)
 		}
 	}
 	return closed
 }
 
-// missed notes that a transaction has finished on which the last read relied. The next one relies on none, as locks may still
-// show the transaction.
-func (g *gaps) missed() { g.all, g.looked = true, time.Time{} }
+// doubt has the next reads look into all gaps.
+func (g *gaps) doubt() {
+	for i := range g.cohorts {
+		g.cohorts[i].empty = false
+	}
+}
+
+// missed notes that a transaction has finished on which the last read relied.
+func (g *gaps) missed() {
+	g.doubt()
+	g.looked = time.Time{}
+}

@@ -23,7 +23,8 @@ func (t *term) read(ctx context.Context) error {
 	batch := t.batch(t.found)
 	batch.At = now
 	t.streaming = true
-	complete, err := t.session.Read(ctx, t.gaps.reading(t.taken, limit, now), batch, t.arrived)
+	reading := t.gaps.reading(t.taken, limit, now)
+	complete, err := t.session.Read(ctx, reading, batch, t.arrived)
 	t.streaming = false
 	t.taken.AddSet(&batch.IDs)
 	found := len(batch.Rows)
@@ -43,10 +44,15 @@ func (t *term) read(ctx context.Context) error {
 		return nil // the next round looks into the gaps
 	}
 	t.choosePace(found, limit)
-	if found < limit {
-		t.closeGaps(t.taken.End())
-	} else {
+	switch {
+	case found == limit:
 		t.closeGaps(batch.Rows[found-1].ID)
+	case reading.End == source.NoID:
+		t.closeGaps(reading.Covered)
+		t.nextRead = time.Time{} // there are more gaps to look into
+		return nil
+	default:
+		t.closeGaps(t.taken.End())
 	}
 	return t.schedule(ctx, found)
 }

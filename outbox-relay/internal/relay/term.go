@@ -196,7 +196,7 @@ func (t *term) untilDue() time.Duration {
 	switch {
 	case t.step.Empty():
 		return t.options.Fallback
-	case t.step.Plain():
+	case !t.step.Urgent():
 		return time.Until(t.advanced.Add(advancePause(t.costs)))
 	default:
 		return time.Until(t.advanced.Add(advanceSoon))

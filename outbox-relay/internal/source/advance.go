@@ -34,6 +34,9 @@ func (s *Step) Plain() bool {
 	return s.Closed.Empty() && s.Late.Empty() && len(s.Stuck) == 0 && len(s.Released) == 0
 }
 
+// Urgent says whether somebody waits for it to be made durable.
+func (s *Step) Urgent() bool { return !s.Late.Empty() || len(s.Stuck) > 0 || len(s.Released) > 0 }
+
 // Clear empties the step and keeps its memory.
 func (s *Step) Clear() {
 	s.Settled.Clear()

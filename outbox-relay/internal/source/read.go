@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 
 	"github.com/jackc/pgx/v5"
@@ -73,14 +74,19 @@ select 0, '00000000-0000-0000-0000-000000000000', '', null, '', null, '{}', now(
   from gate
  where not shut`
 
+// NoID is above every id that a row can have.
+const NoID = math.MaxInt64
+
 // Reading says where to look for rows.
 type Reading struct {
 	// Gaps are ranges of ids below End that may have rows by now, ascending.
 	Gaps []cursor.Range
 	// Unfinished are transactions, by id, that alone could fill the gaps below End that are not among Gaps.
 	Unfinished []int64
-	// End is the id from which on every row is new.
+	// End is the id from which on every row is new, or NoID to look into gaps only.
 	End int64
+	// Covered is the id below which the read finds all there is, if it finds fewer rows than Limit.
+	Covered int64
 	// Limit is the most rows to read.
 	Limit int
 }

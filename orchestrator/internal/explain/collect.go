@@ -19,6 +19,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"waybill/contracts"
 	"waybill/orchestrator/internal/postgres"
 	"waybill/orchestrator/saga"
 )
@@ -106,9 +107,14 @@ func (x *Explainer) ask(ctx context.Context, story *Story) {
 	wg.Go(func() { story.Services = x.services(ctx) })
 	wg.Wait()
 	var ids []uuid.UUID
+	events := map[uuid.UUID]uuid.UUID{} // by the id that the orchestrator knows the answer to a command by
 	for _, f := range story.Sources {
 		for _, m := range f.Sent {
 			ids = append(ids, m.EventID)
+			if m.Cause != nil {
+				reply := contracts.ReplyID(m.EventID, *m.Cause)
+				ids, events[reply] = append(ids, reply), m.EventID
+			}
 		}
 	}
 	for i, source := range sources {
@@ -117,6 +123,13 @@ func (x *Explainer) ask(ctx context.Context, story *Story) {
 		}
 	}
 	wg.Wait()
+	for _, f := range story.Sources {
+		for i, h := range f.Handled {
+			if event, ok := events[h.EventID]; ok {
+				f.Handled[i].EventID = event
+			}
+		}
+	}
 }
 
 const sentSQL = `

@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"waybill/contracts"
 	"waybill/outbox/inbox"
 )
 
@@ -29,7 +30,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add([]byte(seed), "ReserveInventory")
 	}
 	f.Fuzz(func(t *testing.T, value []byte, kind string) {
-		d := inbox.Delivery{Topic: "t", Value: value, Headers: []inbox.Header{{Key: "ce_type", Value: []byte(kind)}}}
+		d := inbox.Delivery{Topic: contracts.TopicOrderCommands, Value: value, Headers: []inbox.Header{{Key: "ce_type", Value: []byte(kind)}}}
 		id, command, err := decode(d)
 		if err != nil {
 			require.NotEmpty(t, err.Error())

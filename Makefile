@@ -132,7 +132,7 @@ vuln: bin/govulncheck ## Look for known vulnerabilities (asks vuln.go.dev)
 # CI runs as many seeds as fit into a minute: make simulate SEEDS=1000000 FOR=1m
 .PHONY: simulate
 simulate: ## Run sagas through every fault, and check every promise: SEEDS=10000
-	go run ./orchestrator/cmd/simulate --seeds $(or $(SEEDS),1000) --for $(or $(FOR),0s)
+	go run ./drills/simulate --seeds $(or $(SEEDS),1000) --for $(or $(FOR),0s)
 
 .PHONY: ci
 ci: lint build test demo ## What CI runs

@@ -26,12 +26,14 @@ require (
 	github.com/mattn/go-colorable v0.1.14 // indirect
 	github.com/mattn/go-isatty v0.0.24 // indirect
 	github.com/mfridman/interpolate v0.0.2 // indirect
+	github.com/mitchellh/colorstring v0.0.0-20190213212951-d06e56a500db // indirect
 	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
 	github.com/pierrec/lz4/v4 v4.1.33 // indirect
 	github.com/pressly/goose/v3 v3.29.0 // indirect
 	github.com/prometheus/client_model v0.6.3 // indirect
 	github.com/prometheus/common v0.72.0 // indirect
 	github.com/prometheus/procfs v0.22.0 // indirect
+	github.com/rivo/uniseg v0.4.7 // indirect
 	github.com/rs/xid v1.5.0 // indirect
 	github.com/sethvargo/go-retry v0.5.0 // indirect
 	github.com/twmb/franz-go/pkg/kfake v0.0.0-20260918054303-01f206a7e32c // indirect
@@ -53,19 +55,27 @@ require (
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/prometheus/client_golang v1.25.0
 	github.com/rs/zerolog v1.33.0
+	github.com/schollz/progressbar/v3 v3.19.1
 	github.com/twmb/franz-go v1.22.2
 	github.com/twmb/franz-go/pkg/kmsg v1.15.0
 	golang.org/x/sync v0.24.0
+	golang.org/x/term v0.44.0
 	waybill/chassis v0.0.0
 	waybill/contracts v0.0.0
 	waybill/devstack v0.0.0
+	waybill/inventory v0.0.0
 	waybill/migrations v0.0.0
+	waybill/orchestrator v0.0.0
+	waybill/orders v0.0.0
 )
 
 replace (
 	waybill/chassis => ../chassis
 	waybill/contracts => ../contracts
 	waybill/devstack => ../devstack
+	waybill/inventory => ../inventory
 	waybill/migrations => ../migrations
+	waybill/orchestrator => ../orchestrator
+	waybill/orders => ../orders
 	waybill/outbox => ../outbox
 )

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"waybill/chassis/fault"
 )
 
 // blockage is something that keeps messages from being applied.
@@ -233,7 +235,11 @@ func (s *status) statistics(text string) {
 func (c *Consumer[M]) report(more ...blockage) {
 	c.limit()
 	if len(c.unplaced) > 0 {
-		more = append(more, blockage{Reason: "positions_unknown", Err: c.placeErr})
+		b := blockage{Reason: "positions_unknown", Err: c.placeErr}
+		if f := c.classify(c.placeErr); f.Kind != fault.Message {
+			b.Reason, b.Code = f.Reason, f.Code
+		}
+		more = append(more, b)
 	}
 	c.status.update(append(more, c.held.blockages()...))
 }

@@ -68,7 +68,12 @@ type service struct {
 
 func (s *system) start() *service {
 	s.t.Helper()
-	a, err := app.New(s.t.Context(), s.config(), slog.New(slog.DiscardHandler))
+	return s.startWith(s.config())
+}
+
+func (s *system) startWith(cfg app.Config) *service {
+	s.t.Helper()
+	a, err := app.New(s.t.Context(), cfg, slog.New(slog.DiscardHandler))
 	require.NoError(s.t, err)
 	ctx, cancel := context.WithCancel(context.Background()) // the test's own ends before its cleanups
 	done := make(chan error, 1)

@@ -157,3 +157,33 @@ func ExampleGrants() {
 	}
 	// Output: grant select, update on outbox_cursor to "orders_relay";
 }
+
+// A table that a later migration adds is one that its service reads and writes, and that readers see.
+func TestRoles_KnowEveryTable(t *testing.T) {
+	t.Parallel()
+	const withoutSQL = `
+select coalesce(array_agg(relname::text order by relname), '{}') from pg_class
+ where relnamespace = 'public'::regnamespace and relkind in ('r', 'v') and relname ~ $1 and not has_table_privilege(oid, $2)`
+	outbox := `^(outbox|inbox|consumer_)`
+	for set, service := range map[migrations.Set]migrations.Role{
+		migrations.Outbox: migrations.Reader, migrations.Orders: migrations.OrdersRole,
+		migrations.Inventory: migrations.InventoryRole, migrations.Orchestrator: migrations.OrchestratorRole,
+	} {
+		t.Run(string(set), func(t *testing.T) {
+			t.Parallel()
+			db := pgtest.New(t, migrations.Outbox)
+			which, rights := outbox, []string{"select"}
+			if set != migrations.Outbox {
+				_, err := migrations.Up(t.Context(), db.URL, set)
+				require.NoError(t, err)
+				which, rights = `^(?!outbox|inbox|consumer_|goose_)`, []string{"select", "insert", "update", "delete"}
+			}
+			conn := as(t, db, service)
+			for _, right := range rights {
+				var missing []string
+				require.NoError(t, conn.QueryRow(t.Context(), withoutSQL, which, right).Scan(&missing))
+				require.Empty(t, missing, "%s needs %s", service, right)
+			}
+		})
+	}
+}

@@ -5,6 +5,7 @@ package cursor
 
 import (
 	"cmp"
+	"math"
 	"slices"
 )
 
@@ -108,19 +109,25 @@ func (s *Set) Holes() []Range { return s.GapsIn(Range{1, s.End()}) }
 
 // GapsIn returns the ranges of ids within r that are not in the set, ascending. It costs no more than the ranges of the
 // set that are within r.
-func (s *Set) GapsIn(r Range) []Range {
+func (s *Set) GapsIn(r Range) []Range { return s.FirstGaps(r, math.MaxInt) }
+
+// FirstGaps returns the first of GapsIn, at most limit.
+func (s *Set) FirstGaps(r Range, limit int) []Range {
 	var gaps []Range
 	next := r.Lo
 	for _, e := range s.ranges[s.search(r.Lo):] {
 		if e.Lo >= r.Hi {
 			break
 		}
+		if len(gaps) >= limit {
+			return gaps
+		}
 		if e.Lo > next {
 			gaps = append(gaps, Range{next, e.Lo})
 		}
 		next = max(next, e.Hi)
 	}
-	if next < r.Hi {
+	if next < r.Hi && len(gaps) < limit {
 		gaps = append(gaps, Range{next, r.Hi})
 	}
 	return gaps

@@ -201,3 +201,26 @@ func TestGaps_AreLookedIntoInPieces(t *testing.T) {
 		taken.AddSet(g.found(taken, g.reading(taken, 10, start).Covered))
 	}
 }
+
+// Where the allocators cannot be told to have finished, a read looks into all gaps, or it would never come to what is above.
+func TestGaps_OfUnknownAllocatorsDoNotKeepReadsFromTheEnd(t *testing.T) {
+	t.Parallel()
+	start, g, taken := time.Now(), &gaps{}, &cursor.Set{}
+	for i := range int64(2 * readGaps) {
+		taken.AddID(2*i + 2)
+	}
+	g.swept = start
+	for _, h := range []source.Horizon{horizon(4*readGaps, session("3/7", 0)), horizon(4 * readGaps)} {
+		g.look(taken, h, start, two)
+		for range 3 {
+			g.found(taken, g.reading(taken, 10, start).Covered)
+		}
+		r := g.reading(taken, 10, start)
+		require.Equal(t, taken.End(), r.End)
+		if len(h.Allocators) > 0 {
+			require.Equal(t, taken.Holes(), r.Gaps)
+		} else {
+			require.Empty(t, r.Gaps, "nobody can fill them; only their time has not come")
+		}
+	}
+}

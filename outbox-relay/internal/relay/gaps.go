@@ -64,7 +64,7 @@ const (
 	sweepGaps = 30 * time.Second
 	// Beyond this number of transactions, a read looks into the gap rather than at them.
 	fewAllocators = 16
-	// Into how many gaps a read looks, so that it takes some milliseconds.
+	// Into how many gaps a read looks that the next one can pass over, so that it takes some milliseconds.
 	readGaps = 5000
 )
 
@@ -170,8 +170,11 @@ func (c *cohort) joins(next cohort, now time.Time, grace time.Duration) bool {
 }
 
 // passable says whether a read may pass over the cohort's gaps, given that its allocators have not finished.
-func (c *cohort) passable() bool {
-	if !c.empty || c.closable || len(c.allocators) == 0 || len(c.allocators) > fewAllocators {
+func (c *cohort) passable() bool { return c.empty && !c.closable && c.known() }
+
+// known says whether a read can tell that the allocators have not finished. Where it cannot, each has to look into the gaps.
+func (c *cohort) known() bool {
+	if len(c.allocators) > fewAllocators {
 		return false
 	}
 	for _, a := range c.allocators {
@@ -193,6 +196,7 @@ func (g *gaps) reading(taken *cursor.Set, limit int, now time.Time) source.Readi
 		g.swept = now
 		g.doubt()
 	}
+	room := readGaps
 	for i := range g.cohorts {
 		c := &g.cohorts[i]
 		if c.passable() {
@@ -201,23 +205,22 @@ func (g *gaps) reading(taken *cursor.Set, limit int, now time.Time) source.Readi
 					r.Unfinished = append(r.Unfinished, a.XID)
 				}
 			}
-		} else if !lookInto(&r, taken, c.ids) {
+			continue
+		}
+		if !c.known() && !c.closable {
+			r.Gaps = append(r.Gaps, taken.GapsIn(c.ids)...)
+			continue
+		}
+		gaps := taken.FirstGaps(c.ids, room+1)
+		if len(gaps) > room {
+			r.Covered, r.End = gaps[room].Lo, source.NoID
+			r.Gaps = append(r.Gaps, gaps[:room]...)
 			return r
 		}
+		r.Gaps, room = append(r.Gaps, gaps...), room-len(gaps)
 	}
-	lookInto(&r, taken, cursor.Range{Lo: max(g.sorted, 1), Hi: r.End})
+	r.Gaps = append(r.Gaps, taken.GapsIn(cursor.Range{Lo: max(g.sorted, 1), Hi: r.End})...)
 	return r
-}
-
-// lookInto adds the gaps among ids to what a read looks into, and returns false if those are as many as it can.
-func lookInto(r *source.Reading, taken *cursor.Set, ids cursor.Range) bool {
-	r.Gaps = append(r.Gaps, taken.GapsIn(ids)...)
-	if len(r.Gaps) <= readGaps {
-		return true
-	}
-	r.Covered, r.End = r.Gaps[readGaps].Lo, source.NoID
-	r.Gaps = r.Gaps[:readGaps]
-	return false
 }
 
 // found notes what a read has seen of the gaps below upTo: it has looked into those that it was asked to, and their rows

@@ -1,3 +1,4 @@
 -- The orchestrator, besides writer, consumer and reader.
 grant select, insert, update, delete on sagas, saga_transitions, saga_definitions to "ROLE";
 grant select on goose_orchestrator to "ROLE";
+grant select on saga_deadlines to "ROLE";

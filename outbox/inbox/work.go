@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
 	"waybill/outbox"
@@ -153,6 +154,16 @@ func (w *work[M]) conflicts(ctx context.Context, tx *Tx) ([]decoded[M], error) {
 
 const forgetSQL = `delete from inbox where consumer = $1 and event_id = any($2::uuid[])`
 
+// Forget queues the removal of messages from the inbox of a consumer that had recorded them as handled,
+// and sets them aside after all: sent again after the reason is gone, they take effect.
+func Forget(batch *pgx.Batch, consumer string, ids ...uuid.UUID) {
+	raw := make([][16]byte, len(ids))
+	for i, id := range ids {
+		raw[i] = id
+	}
+	batch.Queue(forgetSQL, consumer, raw)
+}
+
 // reject sets messages aside and records them under their positions, so that the same delivery is
 // set aside once. A message that Apply has refused is not recorded under its own id any more: sent
 // again after the reason is gone, it takes effect.
@@ -165,12 +176,12 @@ func (w *work[M]) reject(ctx context.Context, tx *Tx, conflicts, refused []decod
 	for i, d := range all {
 		entries[i] = Entry{EventID: d.Delivery.PositionID(), Delivery: d.Delivery}
 	}
-	ids := make([][16]byte, len(refused))
+	ids := make([]uuid.UUID, len(refused))
 	for i, d := range refused {
 		ids[i] = d.EventID
 	}
 	recording, batch := accept(w.Consumer, entries), &pgx.Batch{}
-	batch.Queue(forgetSQL, w.Consumer, ids)
+	Forget(batch, w.Consumer, ids...)
 	recording.queue(batch)
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return fmt.Errorf("record %d messages as set aside: %w", len(all), err)

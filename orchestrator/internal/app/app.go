@@ -71,7 +71,7 @@ func New(ctx context.Context, c Config, sagas Sagas, log *slog.Logger) (_ *App, 
 	reg := telemetry.Metrics()
 	m := newMetrics(reg)
 	store := &postgres.Store{
-		Pool: pool, People: people, Registry: sagas.Registry, Encode: sagas.Encode, SetAside: sagas.SetAside, Log: log,
+		Pool: pool, People: people, Registry: sagas.Registry, Encode: sagas.Encode, SetAside: sagas.SetAside, Consumer: Group, Log: log,
 		Observe: m.transition, Rejected: m.rejected, Unknown: func(saga.Message) { m.unknown.Inc() },
 	}
 	if err := store.CheckDefinitions(ctx); err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"waybill/orchestrator/saga"
+	"waybill/outbox/inbox"
 )
 
 // openUntil is the column deadline: a saga that has not ended always has one.
@@ -91,6 +92,9 @@ func (w *work) save(batch *pgx.Batch) error {
 		return err
 	}
 	batch.Queue(historySQL, history...)
+	if len(w.refused) > 0 {
+		inbox.Forget(batch, w.store.Consumer, w.refused...)
+	}
 	return nil
 }
 

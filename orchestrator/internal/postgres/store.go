@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -38,6 +39,9 @@ type Store struct {
 	// SetAside makes the dead letter of a message that was held for a saga and
 	// that it cannot apply. If it is nil such messages are logged only.
 	SetAside func(saga.Message, error) outbox.Message
+	// Consumer is the name under which messages are recorded in the inbox. One that
+	// was held was recorded; when it is set aside it is no longer.
+	Consumer string
 	Log      *slog.Logger
 	// Observe, if set, is passed each decision after its transaction was committed.
 	Observe func(saga.State, saga.Transition)
@@ -122,6 +126,7 @@ type work struct {
 	messages   []outbox.Message
 	unknown    []saga.Message
 	rejected   []error
+	refused    []uuid.UUID // messages that had been held
 }
 
 type transition struct {
@@ -159,6 +164,9 @@ func (w *work) apply(e Event, now time.Time) error {
 	w.partitions[ref] = e.Partition
 	for _, d := range decisions {
 		w.keep(ref, d)
+		for _, r := range d.Refused {
+			w.refused = append(w.refused, r.Message.ID)
+		}
 	}
 	return nil
 }

@@ -1,12 +1,16 @@
 package admin_test
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/humatest"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
 	"waybill/chassis/admin"
@@ -28,10 +32,10 @@ func serve(t *testing.T, pairs ...string) humatest.TestAPI {
 
 func TestATokenIsKnownByItsName(t *testing.T) {
 	t.Parallel()
-	api := serve(t, "ada=correct=horse", " bob=battery-staple")
+	api := serve(t, "ada=correct=horse-battery", " bob=battery-staple-horse")
 	for header, want := range map[string]string{
-		"Bearer correct=horse": "ada", "bearer battery-staple": "bob",
-		"Bearer correct": "", "Bearer ": "", "": "", "correct=horse": "", "Basic correct=horse": "", "Bearer ada": "",
+		"Bearer correct=horse-battery": "ada", "bearer battery-staple-horse": "bob",
+		"Bearer correct": "", "Bearer ": "", "": "", "correct=horse-battery": "", "Basic correct=horse-battery": "", "Bearer ada": "",
 	} {
 		response := api.Post("/change", "Authorization: "+header)
 		if want == "" {
@@ -46,7 +50,7 @@ func TestATokenIsKnownByItsName(t *testing.T) {
 
 func TestWithoutTokensChangesAreOff(t *testing.T) {
 	t.Parallel()
-	response := serve(t).Post("/change", "Authorization: Bearer correct=horse")
+	response := serve(t).Post("/change", "Authorization: Bearer correct=horse-battery")
 	require.Equal(t, http.StatusForbidden, response.Code)
 	require.Contains(t, response.Body.String(), "set TEST_TOKENS to name=token pairs")
 }
@@ -60,4 +64,40 @@ func TestPairsThatAreNoTokensAreRefusedWithoutBeingShown(t *testing.T) {
 	require.NotContains(t, err.Error(), "secret")
 	_, err = admin.Parse("TEST_TOKENS", nil)
 	require.NoError(t, err)
+}
+
+func TestParse_RefusesATokenOrNameThatIsThereTwice(t *testing.T) {
+	t.Parallel()
+	for _, pairs := range [][]string{
+		{"ada=a-token-of-some-length", "bob=a-token-of-some-length"},
+		{"ada=a-token-of-some-length", "ada=another-of-some-length"},
+		{"ada\nbob=a-token-of-some-length"},
+		{"ada=fifteen-letters"},
+	} {
+		_, err := admin.Parse("TEST_TOKENS", pairs)
+		require.Error(t, err, pairs)
+		require.NotContains(t, err.Error(), "length")
+	}
+}
+
+// Guessing leaves a trace: one line per second, however many guesses there are, and a count.
+func TestGuard_RefusalsAreCountedAndLogged(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	reg := prometheus.NewRegistry()
+	tokens, err := admin.Parse("TEST_TOKENS", []string{"ada=a-token-of-some-length"})
+	require.NoError(t, err)
+	_, api := humatest.New(t)
+	huma.Register(api, huma.Operation{
+		OperationID: "change", Method: http.MethodPost, Path: "/change",
+		Middlewares: huma.Middlewares{admin.Guard(api, tokens.Observed(slog.New(slog.NewTextHandler(&log, nil)), reg))},
+	}, func(context.Context, *struct{}) (*struct{}, error) { return nil, nil })
+	for range 100 {
+		require.Equal(t, http.StatusUnauthorized, api.Post("/change", "Authorization: Bearer wrong-token-of-length").Code)
+	}
+	require.Equal(t, 1, strings.Count(log.String(), "\n"), log.String())
+	require.NotContains(t, log.String(), "wrong-token")
+	families, err := reg.Gather()
+	require.NoError(t, err)
+	require.InDelta(t, 100, families[0].GetMetric()[0].GetCounter().GetValue(), 0)
 }

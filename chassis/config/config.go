@@ -5,7 +5,9 @@ package config
 import (
 	"errors"
 	"fmt"
+	"os"
 	"reflect"
+	"regexp"
 	"strings"
 
 	"github.com/caarlos0/env/v11"
@@ -16,10 +18,13 @@ import (
 type Validator interface{ Validate() []error }
 
 // Load fills cfg, a pointer to a struct with env tags (see caarlos0/env), from the environment. A
-// field whose variable is unset and has no envDefault keeps its value. The error lists every fault, a line each.
+// field whose variable is unset and has no envDefault keeps its value. A secret (secret:"true") may stand in
+// a file, which the variable with _FILE behind its name names, as containers have it. The error lists
+// every fault, a line each.
 func Load(cfg any) error {
-	var faults []error
-	if err := env.Parse(cfg); err != nil {
+	environment := env.ToMap(os.Environ())
+	faults := readFiles(reflect.ValueOf(cfg).Elem().Type(), environment)
+	if err := env.ParseWithOptions(cfg, env.Options{Environment: environment}); err != nil {
 		var many env.AggregateError
 		if !errors.As(err, &many) {
 			return fmt.Errorf("read settings: %w", err)
@@ -37,6 +42,31 @@ func Load(cfg any) error {
 	return fmt.Errorf("these settings are at fault:\n%s", strings.Join(lines, "\n"))
 }
 
+// readFiles puts what the files of secrets hold into the environment.
+func readFiles(t reflect.Type, environment map[string]string) (faults []error) {
+	for i := range t.NumField() {
+		field := t.Field(i)
+		name, _, _ := strings.Cut(field.Tag.Get("env"), ",")
+		if name == "" && field.Type.Kind() == reflect.Struct {
+			faults = append(faults, readFiles(field.Type, environment)...)
+		}
+		path := environment[name+"_FILE"]
+		if field.Tag.Get("secret") != "true" || path == "" {
+			continue
+		}
+		text, err := os.ReadFile(path)
+		switch {
+		case err != nil:
+			faults = append(faults, fmt.Errorf("%s_FILE: %w", name, err))
+		case environment[name] != "":
+			faults = append(faults, fmt.Errorf("%s and %s_FILE are both set", name, name))
+		default:
+			environment[name] = strings.TrimRight(string(text), "\r\n")
+		}
+	}
+	return faults
+}
+
 func validate(v reflect.Value) []error {
 	var faults []error
 	if validator, ok := reflect.TypeAssert[Validator](v); ok {
@@ -51,12 +81,16 @@ func validate(v reflect.Value) []error {
 }
 
 // Masked returns the settings as name=value pairs for the log, by the variables' names. Values of
-// fields tagged secret:"true" are shown as *** where they are set.
+// fields tagged secret:"true" are shown as *** where they are set, and so is what stands before the @ of
+// any URL.
 func Masked(cfg any) []any {
 	var out []any
 	walk(reflect.Indirect(reflect.ValueOf(cfg)), &out)
 	return out
 }
+
+// credentials is the part of a URL that says who.
+var credentials = regexp.MustCompile(`://[^/?#\s,]*@`)
 
 func walk(v reflect.Value, out *[]any) {
 	for i := range v.NumField() {
@@ -70,7 +104,7 @@ func walk(v reflect.Value, out *[]any) {
 		case field.Tag.Get("secret") == "true" && !value.IsZero():
 			*out = append(*out, strings.ToLower(name), "***")
 		default:
-			*out = append(*out, strings.ToLower(name), fmt.Sprint(value.Interface()))
+			*out = append(*out, strings.ToLower(name), credentials.ReplaceAllString(fmt.Sprint(value.Interface()), "://***@"))
 		}
 	}
 }

@@ -3,6 +3,8 @@ package config_test
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -51,6 +53,30 @@ func TestMaskedHidesSecrets(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, []any{"test_addr", "a", "test_url", "***", "test_size", "1"},
 		config.Masked(settings{Server: server{Addr: "a"}, URL: "postgres://u:p@h/d", Size: 1, state: "hidden"}))
+}
+
+func TestMasked_HidesWhoIsInAURL(t *testing.T) {
+	t.Parallel()
+	type urls struct {
+		Relay    string   `env:"TEST_RELAY"`
+		Services []string `env:"TEST_SERVICES"`
+	}
+	require.Equal(t, []any{"test_relay", "http://***@relay:8083/x", "test_services", "[a=http://***@a b=http://b]"},
+		config.Masked(urls{"http://me:hunter@55@relay:8083/x", []string{"a=http://me:x@a", "b=http://b"}}))
+}
+
+func TestLoad_ReadsSecretsFromFiles(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "url")
+	require.NoError(t, os.WriteFile(file, []byte("postgres://u:p@h/d\n"), 0o600))
+	t.Setenv("TEST_URL_FILE", file)
+	var s settings
+	require.NoError(t, config.Load(&s))
+	require.Equal(t, "postgres://u:p@h/d", s.URL)
+
+	t.Setenv("TEST_URL", "other")
+	require.ErrorContains(t, config.Load(&s), "TEST_URL and TEST_URL_FILE are both set")
+	t.Setenv("TEST_URL_FILE", file+"-missing")
+	require.ErrorContains(t, config.Load(&s), "TEST_URL_FILE")
 }
 
 func ExampleLoad() {

@@ -38,6 +38,9 @@ func (c Config) Validate() []error {
 	if !slices.Contains(protocols, strings.ToUpper(c.SecurityProtocol)) {
 		faults = append(faults, fmt.Errorf("KAFKA_SECURITY_PROTOCOL must be one of %s, not %q", strings.Join(protocols, ", "), c.SecurityProtocol))
 	}
+	if c.SASLPassword != "" && !strings.HasPrefix(strings.ToUpper(c.SecurityProtocol), "SASL_") {
+		faults = append(faults, fmt.Errorf("KAFKA_SASL_PASSWORD is not used with KAFKA_SECURITY_PROTOCOL=%s; set SASL_SSL", c.SecurityProtocol))
+	}
 	return append(faults, broken(c.Properties)...)
 }
 

@@ -20,7 +20,7 @@ import (
 	"waybill/orchestrator/internal/app"
 )
 
-const token = "correct-horse"
+const token = "correct-horse-battery"
 
 func withToken(c *app.Config) { c.AdminTokens = []string{"ann=" + token} }
 

@@ -127,7 +127,7 @@ func (a *App) serve(ctx context.Context, c Config, store *postgres.Store, reg *p
 	closing := make(chan struct{})
 	a.closeStreams = func() { close(closing) }
 	api := &httpapi.API{
-		Store: store, Registry: store.Registry, Log: a.log, Tokens: tokens, Closing: closing,
+		Store: store, Registry: store.Registry, Log: a.log, Tokens: tokens.Observed(a.log, reg), Closing: closing,
 		Explainer: &explain.Explainer{Store: store, Sources: a.sources, Broker: a.consumer.Check, RelayURL: c.RelayURL, ServiceURLs: urls},
 	}
 	api.Register(a.server.API)

@@ -24,17 +24,17 @@ var (
 	optional     = regexp.MustCompile(`\[([^\]]*)\]`)
 	alternatives = regexp.MustCompile(`\S+\|\S+`)
 	assignment   = regexp.MustCompile(`^([A-Z_]+=\S*\s+)+`)
-	either       = regexp.MustCompile(`\S+ \| (\S+)`)
+	either       = regexp.MustCompile(`\S+ \| (--\S+)`)
 )
 
 // placeholders is what a reader fills in.
 var placeholders = strings.NewReplacer(
-	"SET…", "outbox orders", "URL", "postgres://nobody@"+nobody+"/orders", "ID", "1", "run NAME", "run kafka-down",
+	"SET…", "outbox orders", "URL", "postgres://nobody@"+nobody+"/orders", "-d …", "-d orders", "ID", "1", "run NAME", "run kafka-down",
 	"<revision>", "HEAD", "…", "x",
 )
 
 // mentions speak of a command without proposing it: it needs arguments.
-var mentions = []string{"orchestrator saga", "outbox-relay replay", "orchestrator saga force", "outbox-relay stuck", "migrate up", "migrate up …"}
+var mentions = []string{"orchestrator saga", "outbox-relay replay", "orchestrator saga force", "outbox-relay stuck", "migrate up", "migrate up …", "migrate grants"}
 
 // Docs returns the commands of README, CONTRIBUTING and docs/.
 func Docs(workspace string) ([]Line, error) {

@@ -116,6 +116,10 @@ func TestWhatStandsInTheWayIsNamed(t *testing.T) {
 				Waiter: "inventory", Waits: 25 * time.Second, Holder: 4711, App: "psql", User: "bob", State: "idle in transaction", Transaction: 30 * time.Second,
 			}}}))
 		}, []string{"inventory waits since 25s for a lock that session 4711 holds (psql of user bob, idle in transaction, its transaction open since 30s)", "pg_terminate_backend(4711)"}},
+		"a locked row that the service names": {func(s *explain.Story, _ uuid.UUID) {
+			s.Sources = append(s.Sources, inventory(explain.Found{}))
+			s.Services = map[string]explain.Service{"inventory": {URL: "http://127.0.0.1:8081", Problem: "says consumer: blocked for 5 s: lock (SQLSTATE 55P03), 1 messages wait, held by pid 4711 (psql)"}}
+		}, []string{"inventory says consumer: blocked for 5 s", "pg_terminate_backend(4711)"}},
 		"a stopped consumer": {func(s *explain.Story, _ uuid.UUID) {
 			s.Sources = append(s.Sources, inventory(explain.Found{}))
 			s.Services = map[string]explain.Service{"inventory": {URL: "http://127.0.0.1:8081", Problem: "does not run: nothing listens at http://127.0.0.1:8081"}}

@@ -2,6 +2,7 @@ package explain
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -123,9 +124,7 @@ func (s Story) addressee(topic string) string {
 func (s Story) why(f Found, e *Explanation) string {
 	if len(f.Blocked) > 0 {
 		b := f.Blocked[0]
-		// The variable is for the shell to read; .waybill/env sets it.
-		e.Advice = append(e.Advice, fmt.Sprintf(`psql "$%s_DB" -c 'select pg_terminate_backend(%d)'   # ends the session that holds the lock; ask its owner first`,
-			variable(f.Name), b.Holder))
+		e.Advice = append(e.Advice, endSession(f.Name, strconv.Itoa(b.Holder)))
 		return fmt.Sprintf("%s waits since %s for a lock that session %d holds (%s).", b.Waiter, round(b.Waits), b.Holder, b.holder())
 	}
 	if unwell := s.unwell(f.Name, e); unwell != "" {
@@ -135,6 +134,14 @@ func (s Story) why(f Found, e *Explanation) string {
 		return f.Name + " is up and says that it is well; it is behind, or its handler hangs."
 	}
 	return "it is behind, or unavailable."
+}
+
+var heldBy = regexp.MustCompile(`held by pid ([0-9]+)`)
+
+// endSession proposes the last resort. The variable is for the shell to read; .waybill/env sets it.
+func endSession(database, pid string) string {
+	return fmt.Sprintf(`psql "$%s_DB" -c 'select pg_terminate_backend(%s)'   # ends the session that holds the lock; ask its owner first`,
+		variable(database), pid)
 }
 
 // variable is a name as shells have them in variables.
@@ -152,6 +159,11 @@ func (s Story) unwell(name string, e *Explanation) string {
 	service, asked := s.Services[name]
 	if !asked || service.Problem == "" {
 		return ""
+	}
+	// The service has found the session out itself, with rights that explain need not have.
+	if holder := heldBy.FindStringSubmatch(service.Problem); holder != nil {
+		e.Advice = append(e.Advice, endSession(name, holder[1]))
+		return fmt.Sprintf(" %s %s.", name, service.Problem)
 	}
 	e.advise("", "curl", "-sm2", service.URL+"/readyz")
 	return fmt.Sprintf(" %s %s.", name, service.Problem)

@@ -51,8 +51,18 @@ func (s *Stage) expectPoison() {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.audit.Expected = func(key, _ string) bool { return mine(key) }
+	// A dead letter keeps no key that is too long.
+	s.audit.Expected = func(key, _ string) bool { return key == "" || mine(key) }
 	s.audit.Foreign = func(_ uuid.UUID, key string) bool { return mine(key) }
+}
+
+// longKey is longer than an entry of an index can be, and cannot be compressed.
+func (s *Stage) longKey() string {
+	key := []byte("poison-key-")
+	for len(key) < 8000 {
+		key = append(key, 'a'+byte(s.Random.IntN(26)))
+	}
+	return string(key)
 }
 
 // poisonous makes one message of each kind for each topic.
@@ -65,6 +75,8 @@ func (s *Stage) poisonous() ([]*kgo.Record, error) {
 		"poison-fields":   `{"type":"OrderCreated","eventId":"no uuid"}`,
 		"poison-unknown":  fmt.Sprintf(`{"eventId":%q,"type":"OrderTeleported","time":"2026-01-01T00:00:00Z","orderId":1}`, uuid.New()),
 		"poison-large":    strings.Repeat("x", 900_000),
+		"poison-limit":    strings.Repeat("x", 999_000), // a dead letter with all of it would be too large to send
+		s.longKey():       "not JSON",
 		"poison-quantity": fmt.Sprintf(`{"eventId":%q,"type":"ReserveInventory","time":"2026-01-01T00:00:00Z","orderId":1,"sku":"burger","quantity":-5}`, uuid.New()),
 	}
 	var records []*kgo.Record

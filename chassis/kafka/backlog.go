@@ -85,7 +85,7 @@ func (b *backlog) remove(h *held) {
 	}
 }
 
-// drop forgets a partition that was taken away.
+// drop forgets a partition.
 func (b *backlog) drop(p TopicPartition) {
 	delete(b.count, p)
 	maps.DeleteFunc(b.keys, func(s sequence, _ *held) bool { return s.partition == p })

@@ -80,6 +80,8 @@ type Consumer[M any] struct {
 
 	running  context.Context          //nolint:containedctx // Run's own: librdkafka's callbacks are given none
 	arrived  []Message                // received, not handed over yet; of partitions that are ours
+	last     map[TopicPartition]int64 // the offset that was received last
+	restart  restart                  // what has come since a partition began again
 	revoked  map[TopicPartition]bool  // taken away since the batch in hand was received
 	unplaced map[TopicPartition]bool  // assigned, paused, and where to start is not known
 	placeAt  time.Time                // when to look for that again
@@ -119,6 +121,7 @@ func NewConsumer[M any](c Config, o ConsumerOptions, h Handler[M], convert func(
 
 		revoked:  make(map[TopicPartition]bool),
 		unplaced: make(map[TopicPartition]bool),
+		last:     make(map[TopicPartition]int64),
 		applied:  make(map[TopicPartition]int64),
 		full:     make(map[TopicPartition]bool),
 		held:     newBacklog(),
@@ -191,7 +194,8 @@ func (c *Consumer[M]) Ready(context.Context) error { return c.status.ready() }
 // collect returns what has arrived. It waits a little for the first message only: under load, the
 // next batch gathers in librdkafka's queue while this one is applied.
 func (c *Consumer[M]) collect() []Message {
-	for len(c.arrived) < c.options.BatchSize {
+	c.beginAgain()
+	for len(c.arrived) < c.options.BatchSize && !c.restart.pending() {
 		timeout := c.held.wait(firstMessageWait)
 		if len(c.arrived) > 0 {
 			timeout = 0
@@ -223,7 +227,7 @@ func (c *Consumer[M]) take(event kafka.Event) {
 			c.log.Warn("partition cannot be read", "topic", *e.TopicPartition.Topic, "partition", e.TopicPartition.Partition, "error", err)
 			return
 		}
-		c.arrived = append(c.arrived, received(e))
+		c.receive(received(e))
 	case *kafka.Stats:
 		c.status.statistics(e.String())
 	case kafka.Error:
@@ -301,8 +305,10 @@ func (c *Consumer[M]) drop(p TopicPartition) {
 	delete(c.unplaced, p)
 	delete(c.applied, p)
 	delete(c.full, p)
+	delete(c.last, p)
 	c.held.drop(p)
 	c.arrived = slices.DeleteFunc(c.arrived, func(m Message) bool { return m.partition() == p })
+	c.restart.drop(p)
 }
 
 // owned returns the messages whose partitions are still ours.

@@ -38,6 +38,7 @@
 //	held.go       messages that wait: retries, setting aside, going on
 //	backlog.go    the data of that: sequences of keys, breakers
 //	positions.go  where a partition that was assigned starts
+//	restart.go    a topic that was deleted and made again
 //	pause.go      why a partition is paused
 //	status.go     what others may know: readiness, log lines
 //	metrics.go    and metrics

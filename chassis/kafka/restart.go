@@ -1,0 +1,51 @@
+package kafka
+
+import "slices"
+
+// restart is what has been received since the offsets of a partition went back, which they do when its
+// topic was deleted and made again. Offsets from before and after mean nothing to each other, so they
+// are not handed over in one batch, and nothing of the old ones must be left when the new ones come:
+// committed or kept as a position, one of them would skip the beginning of the new topic.
+type restart struct {
+	partitions map[TopicPartition]bool
+	messages   []Message
+}
+
+func (r *restart) pending() bool { return len(r.partitions) > 0 }
+
+func (r *restart) drop(p TopicPartition) {
+	delete(r.partitions, p)
+	r.messages = slices.DeleteFunc(r.messages, func(m Message) bool { return m.partition() == p })
+}
+
+// receive takes a message from the client.
+func (c *Consumer[M]) receive(m Message) {
+	p := m.partition()
+	if last, known := c.last[p]; known && m.Offset <= last {
+		c.log.Warn("a partition begins again: its topic was made anew", "topic", m.Topic, "partition", m.Partition, "last", last, "offset", m.Offset)
+		if c.restart.partitions == nil {
+			c.restart.partitions = make(map[TopicPartition]bool)
+		}
+		c.restart.partitions[p] = true
+	}
+	c.last[p] = m.Offset
+	if c.restart.pending() {
+		c.restart.messages = append(c.restart.messages, m)
+		return
+	}
+	c.arrived = append(c.arrived, m)
+}
+
+// beginAgain forgets the old offsets, now that the messages that had them are handed over. Those of
+// them that are held are gone from Kafka as well; who lost the topic has to send them again.
+func (c *Consumer[M]) beginAgain() {
+	for p := range c.restart.partitions {
+		if n := c.held.count[p]; n > 0 {
+			c.log.Error("messages that waited are dropped, since their topic was made anew", "partition", p.String(), "messages", n)
+		}
+		c.held.drop(p)
+		delete(c.applied, p)
+	}
+	c.arrived = append(c.arrived, c.restart.messages...)
+	c.restart = restart{}
+}

@@ -28,7 +28,7 @@ func TestConsumer_FollowsAPartitionThatBeginsAgain(t *testing.T) {
 	request := kmsg.NewPtrDeleteTopicsRequest()
 	request.TopicNames = []string{"topic"}
 	topic := kmsg.NewDeleteTopicsRequestTopic()
-	topic.Topic = kmsg.StringPtr("topic")
+	topic.Topic = new("topic")
 	request.Topics = append(request.Topics, topic)
 	response, err := request.RequestWith(t.Context(), client)
 	require.NoError(t, err)

@@ -25,11 +25,11 @@ func TestStatus_SaysThatAGroupIsNotFormed(t *testing.T) {
 		var lines bytes.Buffer
 		s := newStatus(slog.New(slog.NewTextHandler(&lines, nil)))
 		s.statistics(steady)
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		require.NoError(t, s.ready(), "idle")
 		for range 2 {
 			s.statistics(forming)
-			time.Sleep(20 * time.Second)
+			<-time.After(20 * time.Second)
 		}
 		require.ErrorContains(t, s.ready(), "no partitions for 40 s: the consumer group is being formed")
 		s.statistics(forming)

@@ -2,6 +2,7 @@ package sagasim
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -48,6 +49,10 @@ const (
 	EndedIsForced Bug = "ended-is-forced"
 	// StuckIsInvisible does not say that a command has used up its attempts.
 	StuckIsInvisible Bug = "stuck-is-invisible"
+	// StuckHolds lets an undo that has used up its attempts hold up the undos of other steps.
+	StuckHolds Bug = "stuck-holds"
+	// EndedIsParked parks a saga that has ended when a message comes for it and its version is not known.
+	EndedIsParked Bug = "ended-is-parked"
 	// NullIsNotBegun takes a saga whose data is null for one that has not begun.
 	NullIsNotBegun Bug = "null-is-not-begun"
 )
@@ -57,7 +62,7 @@ func Bugs() []Bug {
 	return []Bug{
 		OffsetFirst, OffsetsInKafkaOnly, PositionGoesBack, RejectedIsHandled, NoRevisions, DeadlineBeforeReads, DeadlineBeforeSent,
 		LateReplyIsForgotten, HeldIsDropped, EarlyCancelEnds, EarlyCancelIsLost, OldStartIsLost, ConflictIsStale,
-		GivenIsNotUndone, EndedIsForced, StuckIsInvisible, NullIsNotBegun,
+		GivenIsNotUndone, EndedIsForced, StuckIsInvisible, StuckHolds, EndedIsParked, NullIsNotBegun,
 	}
 }
 
@@ -101,6 +106,10 @@ func (o *Orchestrator) ask(r *saga.Registry, s saga.State, in saga.Input, now ti
 		}
 	case bug == NullIsNotBegun && isMessage && string(s.Data) == "null" && o.starts(m.Type):
 		s.Phase = saga.AwaitingStart
+	case bug == EndedIsParked && isMessage && s.Phase.Ended():
+		if _, known := r.Definition(s.Definition, s.Version); !known {
+			return []saga.Decision{parked(s, m, now)}, nil
+		}
 	case bug == EndedIsForced && forces && s.Phase.Ended():
 		return []saga.Decision{forced(s, force, now)}, nil
 	case bug == HeldIsDropped && len(s.Held) > 0:
@@ -121,12 +130,12 @@ func (o *Orchestrator) ask(r *saga.Registry, s saga.State, in saga.Input, now ti
 		if decisions[i].Transition.Kind == saga.LateReply && bug == LateReplyIsForgotten {
 			return nil, nil
 		}
-		o.spoilDecision(r, &decisions[i], now)
+		o.spoilDecision(r, s, &decisions[i], now)
 	}
 	return decisions, err
 }
 
-func (o *Orchestrator) spoilDecision(r *saga.Registry, d *saga.Decision, now time.Time) {
+func (o *Orchestrator) spoilDecision(r *saga.Registry, before saga.State, d *saga.Decision, now time.Time) {
 	switch o.w.config.Bug {
 	case EarlyCancelEnds:
 		if d.State.Phase == saga.AwaitingStart {
@@ -141,12 +150,41 @@ func (o *Orchestrator) spoilDecision(r *saga.Registry, d *saga.Decision, now tim
 		if d.State.Phase == saga.CompensationStuck {
 			d.State.Phase = saga.Compensating
 		}
+	case StuckHolds:
+		o.holdUp(before, d)
 	case GivenIsNotUndone:
 		if d.Transition.Kind == saga.Started {
 			d.State.Steps = o.givenLater(r, d.State)
 		}
 	default:
 	}
+}
+
+// holdUp takes undos back that were sent while that of a later step is stuck.
+func (o *Orchestrator) holdUp(before saga.State, d *saga.Decision) {
+	def, ok := o.coverage.find(d.State)
+	if !ok || len(before.Steps) != len(d.State.Steps) {
+		return
+	}
+	names, stuck := def.StepNames(), false
+	d.State.Steps = slices.Clone(d.State.Steps)
+	for i, st := range slices.Backward(d.State.Steps) {
+		if stuck && before.Steps[i].Status == saga.Done && st.Status == saga.Undoing {
+			d.State.Steps[i] = before.Steps[i]
+			d.Commands = slices.DeleteFunc(slices.Clone(d.Commands), func(c saga.Command) bool { return c.Undo && c.Step == names[i] })
+		}
+		stuck = stuck || st.Stuck
+	}
+}
+
+// parked is what became of a saga that had ended when a message came for it.
+func parked(s saga.State, m saga.Message, now time.Time) saga.Decision {
+	next := s
+	next.ParkedFrom, next.Phase, next.Revision = s.Phase, saga.Parked, s.Revision+1
+	next.Held = append(slices.Clone(s.Held), m)
+	return saga.Decision{State: next, Transition: saga.Transition{
+		Seq: next.Revision, Kind: saga.ParkedSaga, At: now, From: string(s.Phase), To: string(next.Phase), Cause: saga.Cause{Type: m.Type},
+	}}
 }
 
 // givenLater makes the given steps behind the first stage wait for their turn.

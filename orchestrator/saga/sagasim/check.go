@@ -72,12 +72,50 @@ func (o *Orchestrator) observe(c change) {
 	if t.Kind == saga.TimedOut {
 		o.observeTimeout(c)
 	}
-	if d.State.CancelRefused && !c.before.CancelRefused && !d.State.Phase.Ended() {
-		o.w.Violation("saga %s: a cancellation was refused, and it is %s", ref, t.To)
+	o.observeRefusal(c)
+	o.observeUndos(d.State)
+	if c.before.Phase.Ended() && d.State.Phase == saga.Parked {
+		o.w.Violation("saga %s: had ended, and is parked", ref)
 	}
 	if d.State.Trouble() == "" && !d.State.Phase.Ended() && !o.ledger.circles[ref] && slices.ContainsFunc(d.State.Steps, circling) {
 		o.ledger.circles[ref] = true
 		o.w.Violation("saga %s: goes round in circles, and does not show", ref)
+	}
+}
+
+// observeRefusal checks that a cancellation that is refused changes nothing.
+func (o *Orchestrator) observeRefusal(c change) {
+	d := c.decision
+	if !d.State.CancelRefused || c.before.CancelRefused {
+		return
+	}
+	same := slices.EqualFunc(c.before.Steps, d.State.Steps, func(a, b saga.StepState) bool { return a.Status == b.Status })
+	if !d.State.Phase.Ended() || !same || slices.ContainsFunc(d.Commands, func(c saga.Command) bool { return c.Step != "" }) {
+		o.w.Violation("saga %s: a cancellation was refused, and it is %s", d.State.Ref(), d.Transition.To)
+	}
+}
+
+// observeUndos checks that no step that is done waits with its undo for nobody: neither for one that was
+// given up, nor for one whose attempts are used up.
+func (o *Orchestrator) observeUndos(s saga.State) {
+	def, ok := o.coverage.find(s)
+	if !ok || s.Phase != saga.Compensating && s.Phase != saga.CompensationStuck {
+		return
+	}
+	undo := map[string]bool{}
+	for _, stage := range o.coverage.described[def].Stages {
+		for _, step := range stage {
+			undo[step.Name] = step.Undo != nil
+		}
+	}
+	for i, st := range slices.Backward(s.Steps) {
+		switch {
+		case st.Status == saga.Waiting, st.Status == saga.Undoing && !st.Blind && !st.Stuck:
+			return
+		case st.Status == saga.Done && undo[def.StepNames()[i]]:
+			o.w.Violation("saga %s: the undo of %s waits for nobody", s.Ref(), def.StepNames()[i])
+			return
+		}
 	}
 }
 

@@ -1,0 +1,17 @@
+package ordersim_test
+
+import (
+	"testing"
+
+	"waybill/drills/ordersim"
+	"waybill/orchestrator/saga/sagasim"
+)
+
+// One iteration is one seed.
+func BenchmarkRun(b *testing.B) {
+	seed := uint64(0)
+	for b.Loop() {
+		ordersim.Run(ordersim.Config{Config: sagasim.Config{Seed: seed}})
+		seed++
+	}
+}

@@ -96,3 +96,24 @@ func TestQuarantine_LanesAreTopicsAndKeysOfTopics(t *testing.T) {
 	q.remove(lane{topic: "a", key: "k"})
 	require.False(t, q.blocks(row("a", "k", source.New)))
 }
+
+// A probe never overtakes an earlier row of its key: a broker whose metadata is old may refuse row 2 while row 1 is on its way.
+func TestProbe_WaitsForEarlierRowsOfItsKey(t *testing.T) {
+	t.Parallel()
+	tm := &term{flows: newFlows()}
+	b := &source.Batch{}
+	row := &source.Row{ID: 1, Topic: "a", Key: []byte("k"), Batch: b, State: source.Sent}
+	b.Rows = []*source.Row{row}
+	tm.batches = []*source.Batch{b}
+	tm.arrive(row)
+	due := func(topic, key string, whole bool) source.Due {
+		return source.Due{ID: 2, Topic: topic, Key: &key, Whole: whole}
+	}
+	require.True(t, tm.ahead(due("a", "k", false)))
+	require.False(t, tm.ahead(due("a", "other", false)))
+	require.False(t, tm.ahead(due("b", "k", false)))
+	require.True(t, tm.ahead(due("a", "other", true)), "a probe of a topic waits for all of it")
+	require.False(t, tm.ahead(source.Due{ID: 2, Topic: "a"}), "a row without a key has no order")
+	tm.settle(row)
+	require.False(t, tm.ahead(due("a", "k", false)))
+}

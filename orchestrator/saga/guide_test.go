@@ -17,6 +17,7 @@ func TestTheGuideShowsCodeThatCompiles(t *testing.T) {
 	var code strings.Builder
 	for _, file := range []string{
 		"example_test.go", "participant_example_test.go", "order_test.go", "../internal/app/consumer.go",
+		"sagasim/example_test.go",
 	} {
 		content, err := os.ReadFile(file)
 		require.NoError(t, err)

@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
 	"waybill/chassis/kafka"
 	chassispg "waybill/chassis/postgres"
@@ -31,7 +32,12 @@ import (
 	"waybill/outbox/inbox"
 )
 
-func TestMain(m *testing.M) { pgtest.Main(m) }
+// A fenced Kafka client never closes (confluent-kafka-go 2.15) and is left behind.
+func TestMain(m *testing.M) {
+	pgtest.Main(m,
+		goleak.IgnoreAnyFunction("waybill/chassis/kafka.(*Consumer[...]).close.func1"),
+		goleak.IgnoreAnyFunction("waybill/chassis/kafka.ReadLogs.func1"))
+}
 
 // client keeps no connection, so that none is left when a test ends.
 var client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 20 * time.Second}

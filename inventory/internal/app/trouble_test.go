@@ -3,15 +3,18 @@ package app_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"waybill/contracts"
+	"waybill/inventory/internal/app"
 )
 
 // connect opens a session of somebody else, in the service's database or, to close that one, in another.
@@ -204,4 +207,29 @@ func TestInventory_DoesNotKeepReadOnlySessions(t *testing.T) {
 	s.exec(admin, `alter database `+database+` reset default_transaction_read_only`)
 	require.Equal(t, map[string]int{"InventoryReserved": 10}, s.answers(10))
 	s.awaitReady(v)
+}
+
+// Two processes have one group.instance.id: the first reads nothing any more, so it ends, and with an
+// error, for whoever is to start it again with a name of its own.
+func TestInventory_EndsWhenAnotherProcessTakesItsPlaceInTheGroup(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	cfg := s.config()
+	cfg.Kafka.Properties = []string{"group.instance.id=one"}
+	first, err := app.New(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	ended := make(chan error, 1)
+	go func() { ended <- first.Run(t.Context()) }()
+	s.reserveMany(1, 2, "burger")
+	s.answers(1)
+	second := s.startWith(cfg)
+	select {
+	case err := <-ended:
+		require.ErrorContains(t, err, "another process has the same group.instance.id")
+	case <-time.After(30 * time.Second):
+		require.Fail(t, "the fenced process goes on")
+	}
+	s.reserveMany(2, 3, "burger")
+	s.answers(2)
+	second.stop()
 }

@@ -56,7 +56,7 @@ func NewApp(c Config, log *slog.Logger) (*App, error) {
 		closeAll(databases)
 		return nil, err
 	}
-	(&httpapi.API{Databases: databases, Tokens: tokens, Log: log}).Register(app.http.API)
+	(&httpapi.API{Databases: databases, Tokens: tokens.Observed(log, registry), Log: log}).Register(app.http.API)
 	app.parts.Add("http", app.http.Run)
 	return app, nil
 }

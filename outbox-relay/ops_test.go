@@ -236,7 +236,7 @@ func TestTheHTTPVerbsNeedATokenToChangeAnything(t *testing.T) {
 	p := newPair(t)
 	_, err := p.db.Pool.Exec(t.Context(), `insert into outbox (topic, key, type, payload) values ('missing.v1', '17', 'T', '{}'), ('orders.v1', '17', 'T', '{}')`)
 	require.NoError(t, err)
-	base := p.serve(t, "RELAY_ADMIN_TOKENS=ada=correct-horse,bob=battery-staple") + "/v1/outbox"
+	base := p.serve(t, "RELAY_ADMIN_TOKENS=ada=correct-horse-battery,bob=battery-staple-horse") + "/v1/outbox"
 	await(t, func() bool {
 		_, body := get(t, base+"/orders/stuck")
 
@@ -244,32 +244,32 @@ func TestTheHTTPVerbsNeedATokenToChangeAnything(t *testing.T) {
 	}, "the row to be stuck")
 
 	discard := base + "/orders/rows/1/discard"
-	for _, token := range []string{"", "wrong", "correct-hors", "correct-horse2"} {
+	for _, token := range []string{"", "wrong", "correct-horse-batter", "correct-horse-battery2"} {
 		status, body := post(t, discard, token, `{"reason":"test"}`)
 		require.Equal(t, http.StatusUnauthorized, status, body)
 	}
-	status, body := post(t, discard, "battery-staple", `{}`)
+	status, body := post(t, discard, "battery-staple-horse", `{}`)
 	require.Equal(t, http.StatusUnprocessableEntity, status, body)
-	status, body = post(t, discard, "battery-staple", `{"reason":"test"}`)
+	status, body = post(t, discard, "battery-staple-horse", `{"reason":"test"}`)
 	require.Equal(t, http.StatusOK, status, body)
 	require.Contains(t, body, `"discarded"`)
 	p.broker.Consume(t, topic, 1)
-	status, body = post(t, discard, "battery-staple", `{"reason":"test"}`)
+	status, body = post(t, discard, "battery-staple-horse", `{"reason":"test"}`)
 	require.Equal(t, http.StatusConflict, status, body)
 
 	_, body = get(t, base+"/orders/audit")
 	require.Contains(t, body, `"actor":"bob"`)
-	status, body = post(t, base+"/orders/replays", "correct-horse", `{"fromId":1}`)
+	status, body = post(t, base+"/orders/replays", "correct-horse-battery", `{"fromId":1}`)
 	require.Equal(t, http.StatusOK, status, body)
 	require.Contains(t, body, `"rows":1`)
-	status, body = post(t, base+"/orders/pause", "correct-horse", "")
+	status, body = post(t, base+"/orders/pause", "correct-horse-battery", "")
 	require.Equal(t, http.StatusOK, status, body)
-	status, body = post(t, base+"/orders/resume", "correct-horse", `{"reason":"test"}`)
+	status, body = post(t, base+"/orders/resume", "correct-horse-battery", `{"reason":"test"}`)
 	require.Equal(t, http.StatusOK, status, body)
-	status, body = post(t, base+"/orders/replays", "correct-horse", `{"fromId":1,"yes":true}`)
+	status, body = post(t, base+"/orders/replays", "correct-horse-battery", `{"fromId":1,"yes":true}`)
 	require.Equal(t, http.StatusOK, status, body)
 	p.broker.Consume(t, topic, 2)
-	status, body = post(t, base+"/orders/replays", "correct-horse", `{}`)
+	status, body = post(t, base+"/orders/replays", "correct-horse-battery", `{}`)
 	require.Equal(t, http.StatusUnprocessableEntity, status, body)
 	for path, want := range map[string]int{
 		"": 200, "/orders/rows/1": 200, "/orders/rows/99": 404, "/nowhere/stuck": 404, "/orders/rows/x": 422, "/orders/replays": 200, "/orders/replays/1": 200,

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"waybill/chassis/httpserver"
+	"waybill/chassis/terminal"
 	"waybill/devstack/stack"
 	"waybill/drills/audit"
 	"waybill/drills/report"
@@ -54,7 +55,7 @@ func (c *auditCommand) Run(ctx context.Context, stdout io.Writer) error {
 		return err
 	}
 	if c.JSON {
-		encoder := json.NewEncoder(stdout)
+		encoder := json.NewEncoder(terminal.Writer(stdout))
 		encoder.SetIndent("", "  ")
 		err = encoder.Encode(found)
 	} else {
@@ -109,7 +110,7 @@ func (c *auditCommand) watch(ctx context.Context, auditor *audit.Auditor, stdout
 	}()
 	fmt.Fprintf(stdout, "auditing every %s; metrics on http://%s/metrics; Ctrl-C ends it\n", c.Every, listener.Addr())
 	tell := func(f audit.Finding) {
-		fmt.Fprintf(stdout, "%s  %s: %s: %s\n          proposed: %s\n", time.Now().Format(time.TimeOnly), f.Check, f.Subject, f.Problem, f.Repair)
+		terminal.Fprintf(stdout, "%s  %s: %s: %s\n          proposed: %s\n", time.Now().Format(time.TimeOnly), f.Check, f.Subject, f.Problem, f.Repair)
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	audit.NewWatcher(auditor, c.Every, tell, log, reg).Run(ctx)

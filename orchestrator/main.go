@@ -17,6 +17,7 @@ import (
 	"waybill/chassis/gc"
 	"waybill/chassis/lifecycle"
 	"waybill/chassis/telemetry"
+	"waybill/chassis/terminal"
 	"waybill/orchestrator/internal/app"
 	"waybill/orchestrator/internal/cli"
 )
@@ -33,8 +34,8 @@ func main() {
 	var c commands
 	parsed := kong.Parse(&c, kong.Name("orchestrator"), kong.UsageOnError(),
 		kong.Description("Run sagas, and look after them."))
-	if err := parsed.Run(&c.Saga, cli.Terminal{Context: ctx, Out: os.Stdout}); err != nil && !stopped(ctx, err) {
-		fmt.Fprintln(os.Stderr, "orchestrator:", err)
+	if err := parsed.Run(&c.Saga, cli.Terminal{Context: ctx, Out: terminal.Writer(os.Stdout)}); err != nil && !stopped(ctx, err) {
+		fmt.Fprintln(terminal.Writer(os.Stderr), "orchestrator:", err)
 		stop()
 		os.Exit(1)
 	}

@@ -18,6 +18,7 @@ import (
 	"waybill/chassis/gc"
 	"waybill/chassis/lifecycle"
 	"waybill/chassis/telemetry"
+	"waybill/chassis/terminal"
 	"waybill/outbox-relay/internal/cli"
 )
 
@@ -36,10 +37,10 @@ func main() {
 	var c commands
 	parsed := kong.Parse(&c, kong.Name("outbox-relay"), kong.UsageOnError(),
 		kong.Description("Publish the rows of outbox tables to Kafka, and look after them. RELAY_DATABASES says which: name=URL, separated by commas, semicolons or white space."))
-	session := &cli.Session{Context: ctx, Out: os.Stdout}
+	session := &cli.Session{Context: ctx, Out: terminal.Writer(os.Stdout)}
 	err := run(ctx, parsed, session)
 	if err != nil && (ctx.Err() == nil || !errors.Is(err, context.Canceled)) {
-		fmt.Fprintln(os.Stderr, "outbox-relay:", err)
+		fmt.Fprintln(terminal.Writer(os.Stderr), "outbox-relay:", err)
 		stop()
 		os.Exit(1) //nolint:gocritic // stop has been called
 	}

@@ -11,6 +11,8 @@ import (
 	"github.com/lmittmann/tint"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"waybill/chassis/terminal"
 )
 
 // Config says how to log.
@@ -37,11 +39,30 @@ func Logger(c Config, service string, w io.Writer) *slog.Logger {
 	return slog.New(tint.NewTextHandler(w, &tint.Options{
 		Level:      c.LogLevel,
 		TimeFormat: "15:04:05.000",
-		NoColor:    !terminal(w),
+		NoColor:    !isTerminal(w),
+		// Tint passes escape sequences on where it colours, and elsewhere cuts what it takes for one.
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			switch v := a.Value.Any().(type) {
+			case string:
+				return plain(a, v)
+			case error:
+				return plain(a, v.Error())
+			}
+			return a
+		},
 	}))
 }
 
-func terminal(w io.Writer) bool {
+// plain returns the attribute with text that neither steers a terminal nor hides what comes after it.
+func plain(a slog.Attr, text string) slog.Attr {
+	clean := strings.ReplaceAll(terminal.Clean(text), "\uFFFD", `\ufffd`)
+	if clean != text {
+		a.Value = slog.StringValue(clean)
+	}
+	return a
+}
+
+func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	if !ok {
 		return false

@@ -5,10 +5,12 @@
 package terminal
 
 import (
+	"fmt"
 	"io"
-	"strconv"
+	"reflect"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -24,7 +26,7 @@ func Plain(text string) bool {
 }
 
 // Clean returns text as one line that shows what it holds and does nothing: what is not [Plain] is
-// written as Go writes it, \n or \x1b or \u202e.
+// written as JSON writes it, \n or \u001b or \u202e; a byte that is no UTF-8 as \xff.
 func Clean(text string) string {
 	if Plain(text) {
 		return text
@@ -52,14 +54,60 @@ func appendClean(out, text []byte, keepNewlines bool) []byte {
 			const hex = "0123456789abcdef"
 			out = append(out, '\\', 'x', hex[text[0]>>4], hex[text[0]&15])
 		case steers(r) && (r != '\n' || !keepNewlines):
-			quoted := strconv.AppendQuoteRuneToASCII(nil, r)
-			out = append(out, quoted[1:len(quoted)-1]...)
+			out = appendEscape(out, r)
 		default:
 			out = append(out, text[:size]...)
 		}
 		text = text[size:]
 	}
 	return out
+}
+
+// appendEscape writes a character as JSON does, so that JSON stays JSON.
+func appendEscape(out []byte, r rune) []byte {
+	switch {
+	case r == '\n':
+		return append(out, `\n`...)
+	case r == '\r':
+		return append(out, `\r`...)
+	case r == '\t':
+		return append(out, `\t`...)
+	case r > 0xffff:
+		high, low := utf16.EncodeRune(r)
+		return fmt.Appendf(out, `\u%04x\u%04x`, high, low)
+	}
+	return fmt.Appendf(out, `\u%04x`, r)
+}
+
+// Fprintf is [fmt.Fprintf] with every text among args cleaned: what they hold is one line each, and the
+// lines are those of format.
+func Fprintf(w io.Writer, format string, args ...any) {
+	cleaned := make([]any, len(args))
+	for i, arg := range args {
+		cleaned[i] = clean(arg)
+	}
+	_, _ = fmt.Fprintf(w, format, cleaned...) // it is for people: nothing is left to do where they cannot be reached
+}
+
+func clean(arg any) any {
+	switch v := arg.(type) {
+	case string:
+		return Clean(v)
+	case error:
+		return Clean(v.Error())
+	case fmt.Stringer:
+		if text := v.String(); !Plain(text) {
+			return Clean(text)
+		}
+		return arg
+	}
+	switch v := reflect.ValueOf(arg); {
+	case v.Kind() == reflect.String:
+		return Clean(v.String())
+	case v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.Uint8:
+		return Clean(string(v.Bytes()))
+	}
+	return arg
 }
 
 // Writer cleans all that is written through it, and lets newlines pass: the last line of defence of

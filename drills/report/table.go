@@ -9,6 +9,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"waybill/chassis/terminal"
 	"waybill/drills/audit"
 	"waybill/drills/drill"
 )
@@ -131,7 +132,7 @@ func Findings(w io.Writer, r audit.Report, most int) {
 				fmt.Fprintf(w, "  %s   and %d more\n", c.Check, len(c.Findings)-most)
 				break
 			}
-			fmt.Fprintf(w, "  %s   %s: %s\n      %s\n", f.Check, f.Subject, f.Problem, f.Repair)
+			terminal.Fprintf(w, "  %s   %s: %s\n      %s\n", f.Check, f.Subject, f.Problem, f.Repair)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"waybill/chassis/terminal"
 	"waybill/orchestrator/internal/explain"
 	"waybill/orchestrator/internal/httpapi"
 	"waybill/orchestrator/internal/postgres"
@@ -19,14 +20,18 @@ type printer struct {
 
 const timeLayout = "15:04:05.000"
 
-func (p *printer) line(format string, args ...any) { fmt.Fprintf(p, format+"\n", args...) }
+func (p *printer) line(format string, args ...any) { terminal.Fprintf(p, format+"\n", args...) }
 
 // table writes rows of columns; the first row is the head.
 func (p *printer) table(rows ...[]string) {
 	var aligned bytes.Buffer
 	w := tabwriter.NewWriter(&aligned, 0, 0, 2, ' ', 0)
 	for _, r := range rows {
-		fmt.Fprintln(w, strings.Join(r, "\t"))
+		cells := make([]string, len(r))
+		for i, text := range r {
+			cells[i] = terminal.Clean(text)
+		}
+		fmt.Fprintln(w, strings.Join(cells, "\t"))
 	}
 	_ = w.Flush() // into memory
 	for line := range strings.Lines(aligned.String()) {

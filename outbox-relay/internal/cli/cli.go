@@ -13,6 +13,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"waybill/chassis/terminal"
 	"waybill/outbox-relay/internal/ops"
 )
 
@@ -119,7 +120,7 @@ func (s *Session) json(value any) error {
 	return encoder.Encode(value)
 }
 
-func (s *Session) printf(format string, args ...any) { _, _ = fmt.Fprintf(s.Out, format, args...) }
+func (s *Session) printf(format string, args ...any) { terminal.Fprintf(s.Out, format, args...) }
 
 // table writes rows under a header, in columns.
 func (s *Session) table(header string, rows [][]any) error {
@@ -155,12 +156,7 @@ func cell(value any) string {
 	default:
 		text = fmt.Sprint(v)
 	}
-	text = strings.Map(func(r rune) rune {
-		if r < ' ' {
-			return ' ' // what a database holds must not move the cursor of a terminal
-		}
-		return r
-	}, text)
+	text = terminal.Clean(text) // what a database holds must not steer a terminal
 	if runes := []rune(text); len(runes) > longestCell {
 		return string(runes[:longestCell-1]) + "…"
 	}

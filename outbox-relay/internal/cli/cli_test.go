@@ -1,11 +1,16 @@
 package cli
 
 import (
+	"bytes"
+	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"waybill/chassis/terminal"
 )
 
 func TestAMomentIsATimeOrHowLongAgoItWas(t *testing.T) {
@@ -31,9 +36,23 @@ func TestAMomentIsATimeOrHowLongAgoItWas(t *testing.T) {
 // What a database holds must neither break a table nor move the cursor of a terminal.
 func TestACellIsOneShortLine(t *testing.T) {
 	t.Parallel()
-	require.Equal(t, "a b c", cell("a\nb\tc"))
-	require.Equal(t, " [31mred", cell("\x1b[31mred"))
+	require.Equal(t, `a\nb\tc`, cell("a\nb\tc"))
+	require.Equal(t, `\u001b[31mred`, cell("\x1b[31mred"))
 	require.Equal(t, "-", cell(""))
 	require.Equal(t, "-", cell((*string)(nil)))
 	require.Len(t, []rune(cell(strings.Repeat("ü", 500))), longestCell)
+}
+
+// What a row holds comes by way of a dead letter from whoever may write a topic, and is looked at on a
+// terminal.
+func TestSession_PrintsAsManyLinesWhateverARowSays(t *testing.T) {
+	t.Parallel()
+	for _, hostile := range []string{"x\nstatus  published", "\x1b[1A\x1b[2K", "\x1b]52;c;b3duZWQ=\a", "\u009b2J", "\u202e", "\x7f", "\xff"} {
+		var out bytes.Buffer
+		s := &Session{Out: &out}
+		require.NoError(t, s.table("A B", [][]any{{hostile, &hostile}}))
+		s.printf("error %s: %s %s\n", hostile, json.RawMessage(hostile), errors.New(hostile))
+		require.Equal(t, 3, strings.Count(out.String(), "\n"), "%q", out.String())
+		require.True(t, terminal.Plain(strings.ReplaceAll(out.String(), "\n", "")), "%q", out.String())
+	}
 }

@@ -188,7 +188,7 @@ func (s *system) follow(path, last string) (int, <-chan event) {
 	if last != "" {
 		request.Header.Set("Last-Event-ID", last)
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := http.DefaultClient.Do(request) //nolint:bodyclose // whoever reads the events does
 	require.NoError(s.t, err)
 	events := make(chan event, 100)
 	go func() {

@@ -89,7 +89,7 @@ func (a *API) stream(ctx context.Context, in *streamInput) (*huma.StreamResponse
 		a.streams.Add(-1)
 		return nil, httpserver.Unavailable("too many streams are open; try again")
 	}
-	return &huma.StreamResponse{Body: func(ctx huma.Context) {
+	return &huma.StreamResponse{Body: func(ctx huma.Context) { //nolint:contextcheck // a stream lives as long as its request, not as its first look
 		defer a.streams.Add(-1)
 		_, w := humachi.Unwrap(ctx)
 		(&stream{api: a, ref: in.ref(), to: w, control: http.NewResponseController(w), seen: last}).run(ctx.Context())

@@ -63,7 +63,7 @@ func TestStream_EndsWhenItsClientHasGone(t *testing.T) {
 	_, err = fmt.Fprintf(conn, "GET /v1/sagas/1/stream HTTP/1.1\r\nHost: localhost\r\n\r\nx")
 	require.NoError(t, err)
 	lines := bufio.NewScanner(conn)
-	for lines.Scan() && lines.Text() != "event: alive" { //nolint:revive // it only reads on
+	for lines.Scan() && lines.Text() != "event: alive" {
 	}
 	require.NoError(t, lines.Err())
 	require.NoError(t, conn.Close())

@@ -103,8 +103,8 @@ func change(ctx context.Context, tx pgx.Tx, c stock.Change) (stock.Changed, erro
 }
 
 const forgetSQL = `
-delete from stock_requests where key in (
-    select key from stock_requests where created_at < now() - $1::interval order by created_at limit $2 for update skip locked)`
+delete from stock_requests where ctid = any(array(
+    select ctid from stock_requests where created_at < now() - $1::interval order by created_at limit $2 for update skip locked))`
 
 // ForgetKeys removes at most limit of the keys that are older than an age, and returns how many it did.
 func (s *Store) ForgetKeys(ctx context.Context, age time.Duration, limit int) (int, error) {

@@ -31,9 +31,18 @@ type claimed struct {
 
 func keyed(r order.Request) bool { return r.Key != "" }
 
+// One look into the primary key for each pair. A plain join may read all of the index instead, where
+// statistics say that the table is small:
+//
+//	Nested Loop
+//	  ->  Function Scan on asked
+//	  ->  Limit
+//	        ->  Index Scan using order_requests_pkey on order_requests r
 const lookUpSQL = `
-select user_id, key, digest, order_id
-from order_requests join unnest($1::text[], $2::text[]) as asked (user_id, key) using (user_id, key)`
+select r.user_id, r.key, r.digest, r.order_id
+from unnest($1::text[], $2::text[]) as asked (user_id, key)
+cross join lateral (
+    select * from order_requests r where r.user_id = asked.user_id and r.key = asked.key limit 1) as r`
 
 // lookUp queues a read of the keys that came before. The result is filled in when the batch is sent.
 func lookUp(batch *pgx.Batch, requests []order.Request) claims {
@@ -142,12 +151,13 @@ func claimOne(ctx context.Context, tx pgx.Tx, k requestKey, digest order.Digest,
 	return true, nil
 }
 
+// By ctid: a join on the key may read the whole table for each batch.
 const forgetSQL = `
-delete from order_requests where (user_id, key) in (
-    select user_id, key from order_requests
+delete from order_requests where ctid = any(array(
+    select ctid from order_requests
     where created_at < now() - $1::interval
     order by created_at limit $2
-    for update skip locked)`
+    for update skip locked))`
 
 // ForgetKeys removes at most limit of the keys that are older than an age, and returns how many it did.
 func (s *Store) ForgetKeys(ctx context.Context, age time.Duration, limit int) (int, error) {

@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"waybill/devstack/pgtest"
@@ -206,4 +208,27 @@ func TestRequestCancel_AKeyIsOfOneRequest(t *testing.T) {
 	_, err = store.Place(t.Context(), placing)
 	require.ErrorIs(t, err, order.ErrKeyReused)
 	require.Equal(t, 1, count(t, db, "outbox where type = 'OrderCancelRequested'"))
+}
+
+// The table grows by thousands of rows before anybody analyses it: the plans must be right without.
+func TestRequests_AreFoundByIndexHoweverManyThereAre(t *testing.T) {
+	t.Parallel()
+	db, _ := start(t)
+	_, err := db.Pool.Exec(t.Context(), `insert into order_requests (user_id, key, digest, order_id)
+		select 'u' || n % 100, n::text, sha256('x'), n from generate_series(1, 20000) as n`)
+	require.NoError(t, err)
+	plan := func(sql string, args ...any) string {
+		rows, err := db.Pool.Query(t.Context(), "explain "+sql, args...)
+		require.NoError(t, err)
+		lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		require.NoError(t, err)
+		return strings.Join(lines, "\n")
+	}
+	found := plan(postgres.LookUpSQL, []string{"u1"}, []string{"1"})
+	require.Contains(t, found, "order_requests_pkey")
+	require.NotContains(t, found, "Seq Scan", found)
+	require.NotContains(t, found, "Join", found)
+	forget := plan(postgres.ForgetSQL, time.Hour, 1000)
+	require.Contains(t, forget, "Tid Scan", forget)
+	require.Contains(t, forget, "order_requests_created_at", forget)
 }

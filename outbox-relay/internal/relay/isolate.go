@@ -138,6 +138,9 @@ func (t *term) concluded(iso *isolator) {
 		iso.bad++
 		rest = slices.Concat(refused[1:], rest)
 	default:
+		if refusal.IsTooLarge() {
+			t.shrink()
+		}
 		groups = split(refused)
 	}
 	for _, row := range refused {

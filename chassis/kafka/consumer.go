@@ -44,8 +44,8 @@ type ConsumerOptions struct {
 	// Hasty, if set, returns a context for attempts that find out which messages of a batch have to
 	// wait, and that must not wait long themselves.
 	Hasty func(context.Context) context.Context
-	// Blockers, if set, names who holds the locks that an attempt waits for. It is asked while an attempt
-	// takes long.
+	// Blockers, if set, names who holds the locks that an attempt waits for: who it is, and behind a
+	// comma what it does. It is asked while an attempt takes long.
 	Blockers func(context.Context) ([]string, error)
 }
 

@@ -67,7 +67,6 @@ func (c *Consumer[M]) hold(m Message, f fault.Fault, err error) {
 
 // retryHeld tries one held message again, if one is due.
 func (c *Consumer[M]) retryHeld(ctx context.Context) {
-	defer c.report()
 	if c.held.empty() {
 		return
 	}
@@ -76,6 +75,7 @@ func (c *Consumer[M]) retryHeld(ctx context.Context) {
 	if h == nil || c.held.rest.After(now) {
 		return
 	}
+	defer c.report()
 	if h.exhausted() && !c.held.breakers[h.message.kind()].open() {
 		c.setAside(ctx, h)
 		return

@@ -130,14 +130,14 @@ func TestConsumer_NamesWhoHoldsTheLock(t *testing.T) {
 		return errLocked
 	})
 	w := watch(t, plaintext(b.Addr()), waits, func(o *kafka.ConsumerOptions) {
-		o.Blockers = func(context.Context) ([]string, error) { return []string{"pid 4711 (psql)"}, nil }
+		o.Blockers = func(context.Context) ([]string, error) { return []string{"pid 4711 (psql), active"}, nil }
 	})
 	eventually(t, "the holder", func() bool {
 		err := w.Ready(t.Context())
-		return err != nil && strings.Contains(err.Error(), "held by pid 4711 (psql)")
+		return err != nil && strings.Contains(err.Error(), "held by pid 4711 (psql), active")
 	})
 	require.InDelta(t, 1, w.value(t, "waybill_consumer_blocked_by", "pid 4711 (psql)"), 0)
-	eventually(t, "a line that names it", func() bool { return w.log.count(`blocked_by="pid 4711 (psql)"`) > 0 })
+	eventually(t, "a line that names it", func() bool { return w.log.count(`blocked_by="pid 4711 (psql), active"`) > 0 })
 }
 
 func TestConsumer_AnOutageIsOneLineAndNotReady(t *testing.T) {

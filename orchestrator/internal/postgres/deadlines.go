@@ -78,14 +78,14 @@ const anyDueSQL = `
 select clock_timestamp(), exists (select from sagas where deadline <= now())`
 
 // AnyDue says whether a deadline has passed by the database's clock.
-func (s *Store) AnyDue(ctx context.Context) (any bool, err error) {
+func (s *Store) AnyDue(ctx context.Context) (due bool, err error) {
 	var now time.Time
 	asked := time.Now()
-	if err := s.Pool.QueryRow(ctx, anyDueSQL).Scan(&now, &any); err != nil {
+	if err := s.Pool.QueryRow(ctx, anyDueSQL).Scan(&now, &due); err != nil {
 		return false, fmt.Errorf("look for deadlines: %w", err)
 	}
 	s.clock.set(now, asked, time.Now())
-	return any, nil
+	return due, nil
 }
 
 // ApplyDue acts on the deadlines of at most limit sagas that have passed at now

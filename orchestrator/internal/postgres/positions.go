@@ -13,6 +13,12 @@ import (
 const positionsSQL = `
 select topic, "partition", next_offset from consumer_positions where consumer = $1`
 
+type position struct {
+	Topic     string
+	Partition int32
+	Next      int64
+}
+
 // Positions returns a function that reads how far a consumer has come, whichever
 // process it runs in.
 func (s *Store) Positions(consumer string) func(context.Context) (map[inbox.Partition]int64, error) {
@@ -21,14 +27,13 @@ func (s *Store) Positions(consumer string) func(context.Context) (map[inbox.Part
 		if err != nil {
 			return nil, fmt.Errorf("read positions of %s: %w", consumer, err)
 		}
-		positions := map[inbox.Partition]int64{}
-		var p inbox.Partition
-		var next int64
-		if _, err = pgx.ForEachRow(rows, []any{&p.Topic, &p.Partition, &next}, func() error {
-			positions[p] = next
-			return nil
-		}); err != nil {
+		list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[position])
+		if err != nil {
 			return nil, fmt.Errorf("read positions of %s: %w", consumer, err)
+		}
+		positions := make(map[inbox.Partition]int64, len(list))
+		for _, p := range list {
+			positions[inbox.Partition{Topic: p.Topic, Partition: p.Partition}] = p.Next
 		}
 		return positions, nil
 	}

@@ -22,7 +22,7 @@ func (t *turn) cancelEarly(m Message) error {
 	t.state = State{
 		ID: m.Key, Definition: t.def.name, Version: t.def.version, Steps: make([]StepState, len(t.def.steps)),
 		Phase: AwaitingStart, StartBy: t.now.Add(startWithin), Data: json.RawMessage("null"),
-		StartedAt: t.now, Reason: reason, Trace: m.Trace,
+		StartedAt: t.now, Reason: reason, Trace: m.Trace, CancelAsked: true,
 	}
 	t.record(CancelRequested, "", "came before the saga began: it will be undone as soon as it does")
 	return nil
@@ -71,6 +71,7 @@ func (t *turn) cancelRequested(m Message) error {
 		t.record(CancelRequested, "", "refused: "+why)
 		t.refuseCancel(why)
 	case t.state.Phase == Running || t.state.Phase == Completed:
+		t.state.CancelAsked = true
 		t.record(CancelRequested, "", reason)
 		t.turnBack(reason)
 	}

@@ -496,3 +496,13 @@ func TestMoveDeadline_RefusesTimesOutsideSaneBounds(t *testing.T) {
 		s.refuses(saga.MoveDeadline{Operator: operator, Step: "reserve", To: to}, saga.ErrBadDeadline)
 	}
 }
+
+// The client asked to cancel, and an operator completes the saga all the same: the
+// client is told.
+func TestForce_TheCompletedEndRefusesACancellationThatWasAskedFor(t *testing.T) {
+	t.Parallel()
+	s := begin(t, orderSaga(t))
+	s.says("OrderCancelRequested", uuid.Nil, `{}`)
+	require.Equal(t, "ConfirmOrder RefuseCancel", s.input(saga.Force{Operator: operator, End: "CONFIRMED"}))
+	s.is("CONFIRMED")
+}

@@ -66,6 +66,9 @@ func (t *turn) force(in Force) error {
 			t.assume(i)
 		}
 		t.end(Completed)
+		if t.state.CancelAsked && !t.state.CancelRefused {
+			t.refuseCancel("completed by an operator")
+		}
 		return nil
 	}
 	t.state.Reason = Text(in.Reason)

@@ -79,6 +79,8 @@ type State struct {
 	StartBy time.Time
 	// StartID is the message that began it; another one of its type is a conflict.
 	StartID uuid.UUID
+	// CancelAsked says that a cancellation was asked for by a message.
+	CancelAsked bool
 	// CancelRefused says that a cancellation was refused, so that the next one need not be.
 	CancelRefused bool
 	Stage         int

@@ -171,10 +171,11 @@ func waiting(r *saga.Registry, s saga.State) (steps string, attempt int) {
 // rare is what few sagas have to remember.
 type rare struct {
 	StartBy       time.Time `json:"startBy,omitzero"`
+	CancelAsked   bool      `json:"cancelAsked,omitzero"`
 	CancelRefused bool      `json:"cancelRefused,omitzero"`
 }
 
-func rareOf(s saga.State) rare { return rare{s.StartBy, s.CancelRefused} }
+func rareOf(s saga.State) rare { return rare{s.StartBy, s.CancelAsked, s.CancelRefused} }
 
 // encode is nil where there is nothing to remember.
 func (r rare) encode() ([]byte, error) {

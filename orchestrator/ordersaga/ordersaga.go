@@ -156,8 +156,9 @@ func IsReply(t contracts.Type) bool {
 	case contracts.TypeInventoryReserved, contracts.TypeInventoryRejected, contracts.TypeInventoryReleased,
 		contracts.TypeOrderConfirmed, contracts.TypeOrderCancelled:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 // Unknown reads a message of a type that the contracts here do not have. Only

@@ -50,6 +50,7 @@ func (f *flow) checkOrder(id int64, row placed) {
 	s, exists := f.orchestrator.Saga(ref(id))
 	switch {
 	case f.orchestrator.SetAside(row.created) || f.orders.Restored() && f.orchestrator.WasSetAside(row.created):
+		f.result.LeftOut++
 		return // a dead letter says so: another order had the id before a restore
 	case f.orchestrator.Forgotten(ref(id)):
 		exists = false
@@ -63,9 +64,11 @@ func (f *flow) checkOrder(id int64, row placed) {
 	f.count(row)
 	_, lost := f.orchestrator.Lost(ref(id))
 	if lost {
+		f.result.LeftOut++
 		return // what an operator did is in no topic: a restore forgets it, and only an audit can tell
 	}
 	if f.orchestrator.Restored() && (f.orchestrator.WasSetAside(row.requested) || f.orchestrator.WasSetAside(row.created)) {
+		f.result.LeftOut++
 		return // its commands were forgotten, their effects were not, and what led to them came again too late
 	}
 	if forced := f.orchestrator.Forced(ref(id)); forced != "" {

@@ -61,6 +61,8 @@ type Config struct {
 type Result struct {
 	sagasim.Result
 	Orders, Confirmed, Cancelled int
+	// LeftOut are orders that are not compared with their sagas: a restore has forgotten what no topic has.
+	LeftOut int
 }
 
 // flow is one run.

@@ -20,10 +20,10 @@ import (
 
 // summary is what all seeds came to.
 type summary struct {
-	runs, orders, confirmed, cancelled int
-	faults                             sagasim.Faults
-	coverage                           *sagasim.Coverage
-	took                               time.Duration
+	runs, orders, confirmed, cancelled, leftOut int
+	faults                                      sagasim.Faults
+	coverage                                    *sagasim.Coverage
+	took                                        time.Duration
 }
 
 // all runs the seeds on all cores. It stops early at a broken promise, and then returns the lowest seed
@@ -77,6 +77,7 @@ func (s *summary) add(r ordersim.Result) {
 	s.orders += r.Orders
 	s.confirmed += r.Confirmed
 	s.cancelled += r.Cancelled
+	s.leftOut += r.LeftOut
 	s.faults.Add(r.Faults)
 	if s.coverage == nil {
 		s.coverage = r.Coverage
@@ -86,8 +87,9 @@ func (s *summary) add(r ordersim.Result) {
 }
 
 func (s *summary) print(out io.Writer, moves bool) {
-	fmt.Fprintf(out, "%d seeds, %d orders: %d confirmed, %d cancelled, every promise held (%.0f seeds/s).\n\nInjected, and survived:\n",
+	fmt.Fprintf(out, "%d seeds, %d orders: %d confirmed, %d cancelled, every promise held (%.0f seeds/s).\n",
 		s.runs, s.orders, s.confirmed, s.cancelled, float64(s.runs)/max(s.took.Seconds(), 1e-3))
+	fmt.Fprintf(out, "%d orders were not compared with their sagas: a restore had forgotten what no topic has.\n\nInjected, and survived:\n", s.leftOut)
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	for name, n := range s.faults.All() {
 		fmt.Fprintf(table, "%d\t  %s\n", n, name)

@@ -37,8 +37,11 @@ func (s Story) whereIs(f Found, m Sent, consumer string, e *Explanation) string 
 		e.advise("", "outbox-relay", "stuck", "retry", "--database="+f.Name, id)
 		return fmt.Sprintf("%s, refused by the broker since %s (%d attempts): %s.", what, agoPtr(s.Now, m.StuckAt), m.Attempts, m.Error)
 	case "parked":
+		if m.Error != "" { // its topic waits, and no message is at fault
+			return fmt.Sprintf("%s, not published since %s: %s.", what, ago(s.Now, m.CreatedAt), m.Error)
+		}
 		e.advise("", "outbox-relay", "stuck", "list", "--database="+f.Name)
-		return what + ", parked behind an earlier message of this key that the broker refuses."
+		return what + ", parked behind an earlier message of this key, or of its topic, that the broker refuses."
 	case "pending":
 		return fmt.Sprintf("%s, not published since %s: %s", what, ago(s.Now, m.CreatedAt), s.unpublished(f, e))
 	}

@@ -81,7 +81,7 @@ func TestTheCommandLineSaysWhatIsWrong(t *testing.T) {
 		"outbox row 1 of database orders": {"show", "1", "-d", "orders"},
 		"say which rows":                  {"replay", "-d", "orders"},
 		"is neither a time":               {"replay", "-d", "orders", "--since", "yesterday"},
-		"relation \"outbox":               {"stuck", "list", "-d", "inventory"},
+		"relation \"public.outbox":        {"stuck", "list", "-d", "inventory"},
 	} {
 		out, err := outboxRelay(t, both, args...)
 		require.Error(t, err)

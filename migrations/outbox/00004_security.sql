@@ -5,6 +5,7 @@
 -- A function that runs in somebody else's statement finds operators and functions where that session looks: one that
 -- fits better than Postgres' own (CVE-2018-1058) would run with the rights of whoever inserts or publishes. (outbox_fits is called per row, and names types instead.)
 alter function outbox_wake() set search_path = pg_catalog, pg_temp;
+alter function outbox_id_at(timestamptz) set search_path from current; -- the table's; its operators are of exactly their types
 alter function outbox_refuse_truncate() set search_path = pg_catalog, pg_temp;
 alter function inbox_expect(bigint, bigint) set search_path = pg_catalog, pg_temp;
 alter function inbox_expect_positions(bigint, bigint) set search_path = pg_catalog, pg_temp;
@@ -36,6 +37,7 @@ drop trigger outbox_audit_stays on outbox_audit;
 drop function outbox_audit_stays();
 alter table outbox_audit drop column db_role, drop column client;
 alter function outbox_wake() reset search_path;
+alter function outbox_id_at(timestamptz) reset search_path;
 alter function outbox_refuse_truncate() reset search_path;
 alter function inbox_expect(bigint, bigint) reset search_path;
 alter function inbox_expect_positions(bigint, bigint) reset search_path;

@@ -43,18 +43,18 @@ const (
 	gapsSQL = `
 with gap as materialized (
     select lower(r) as low, upper(r) - 1 as high
-      from outbox_cursor c
+      from public.outbox_cursor c
      cross join lateral unnest(int8multirange(int8range(1, coalesce(upper(c.published), 1))) - c.published) as r)
 select (select count(*) from gap), coalesce((select sum(high - low + 1) from gap), 0)::bigint`
 	lowestGapsSQL = `
 select lower(r), upper(r) - 1
-  from outbox_cursor c
+  from public.outbox_cursor c
  cross join lateral unnest(int8multirange(int8range(1, coalesce(upper(c.published), 1))) - c.published) as r
  order by 1
  limit $1`
 	gapHoldersSQL = `
 select pid, gid, role::text, application_name, client_addr::text, state, since, left(query, 1000)
-  from outbox_gap_holders
+  from public.outbox_gap_holders
  order by since nulls first
  limit 100`
 )

@@ -16,13 +16,13 @@ type inboxCount struct {
 const (
 	// Who reads a topic shows in how far they have come, and where that was not kept in what they have handled lately.
 	consumersSQL = `
-select consumer from consumer_positions where topic = $1
+select consumer from public.consumer_positions where topic = $1
 union
 select consumer
-  from inbox
- where ctid >= format('(%s,0)', greatest(0, pg_relation_size('inbox') / current_setting('block_size')::bigint - 128))::tid
+  from public.inbox
+ where ctid >= format('(%s,0)', greatest(0, pg_relation_size('public.inbox') / current_setting('block_size')::bigint - 128))::tid
    and topic = $1`
-	knownSQL = `select consumer, count(*) from inbox where event_id = any($1::uuid[]) group by consumer`
+	knownSQL = `select consumer, count(*) from public.inbox where event_id = any($1::uuid[]) group by consumer`
 )
 
 func (c *inboxCount) add(ctx context.Context, inbox *Database, events []event) {

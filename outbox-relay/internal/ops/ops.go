@@ -42,7 +42,7 @@ func Open(name, url string) (*Database, error) {
 	config.ConnConfig.ConnectTimeout = 3 * time.Second
 	config.ConnConfig.RuntimeParams["application_name"] = "outbox-relay-ops"
 	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error { // poolers refuse it as a startup parameter
-		_, err := conn.Exec(ctx, `set statement_timeout = '60s'`)
+		_, err := conn.PgConn().Exec(ctx, `set search_path = pg_catalog, pg_temp; set statement_timeout = '60s'`).ReadAll()
 		return err
 	}
 	pool, err := pgxpool.NewWithConfig(context.Background(), config)
@@ -58,7 +58,7 @@ func (d *Database) Close() { d.pool.Close() }
 // By says who does something, and why.
 type By struct{ Actor, Reason string }
 
-const auditSQL = `insert into outbox_audit (actor, action, reason, details) values ($1, $2, $3, $4)`
+const auditSQL = `insert into public.outbox_audit (actor, action, reason, details) values ($1, $2, $3, $4)`
 
 // audited runs a change and records it, both or neither.
 func (d *Database) audited(ctx context.Context, by By, action string, change func(pgx.Tx) (details map[string]any, err error)) error {
@@ -93,7 +93,7 @@ type AuditEntry struct {
 	Details json.RawMessage `json:"details"`
 }
 
-const auditListSQL = `select id, at, actor, db_role, coalesce(host(client), '') as client, action, reason, details from outbox_audit where id > $1 order by id desc limit $2`
+const auditListSQL = `select id, at, actor, db_role, coalesce(host(client), '') as client, action, reason, details from public.outbox_audit where id > $1 order by id desc limit $2`
 
 // Audit returns the latest changes after the entry with the id after, newest first.
 func (d *Database) Audit(ctx context.Context, after int64, limit int) ([]AuditEntry, error) {

@@ -37,7 +37,7 @@ select p.leader, p.led_since, p.paused, p.last - 1,
   from progress p
  cross join (select count(*) filter (where not parked) as stuck, count(*) filter (where parked) as parked,
                     min(stuck_at) as oldest
-               from outbox_stuck
+               from public.outbox_stuck
               where discarded_at is null) s`
 
 // Overview returns the outbox at a glance.
@@ -67,11 +67,11 @@ with ` + source.WaitingSQL + `
 select o.id, o.event_id::text, o.topic, o.key, o.type, o.created_at
   from ((select o.*
            from gap
-          cross join lateral (select * from outbox where id >= greatest(gap.lo, $1 + 1) and id < gap.hi order by id limit $2) o
+          cross join lateral (select * from public.outbox where id >= greatest(gap.lo, $1 + 1) and id < gap.hi order by id limit $2) o
           limit $2)
         union all
-        (select o.* from progress p cross join lateral (select * from outbox where id >= greatest(p.last, $1 + 1) order by id limit $2) o)) o
- where not exists (select from outbox_stuck s where s.outbox_id = o.id)
+        (select o.* from progress p cross join lateral (select * from public.outbox where id >= greatest(p.last, $1 + 1) order by id limit $2) o)) o
+ where not exists (select from public.outbox_stuck s where s.outbox_id = o.id)
  order by o.id
  limit $2`
 
@@ -106,14 +106,14 @@ select o.id, o.event_id::text, o.topic, o.key, o.type, o.created_at, st.status,
        substring(o.payload from 1 for 65536), octet_length(o.payload),
        coalesce(s.error_code, ''), left(coalesce(s.error, ''), 65536), coalesce(s.attempts, 0), s.stuck_at, s.last_attempt_at, s.next_attempt_at,
        case when s.outbox_id is null or s.parked then 0
-            when s.whole_topic then (select count(*) from outbox_stuck p where p.topic = s.topic and p.parked)
-            else (select count(*) from outbox_stuck p where p.topic = s.topic and p.key = s.key and p.parked) end,
+            when s.whole_topic then (select count(*) from public.outbox_stuck p where p.topic = s.topic and p.parked)
+            else (select count(*) from public.outbox_stuck p where p.topic = s.topic and p.key = s.key and p.parked) end,
        case when s.parked
-            then (select min(p.outbox_id) from outbox_stuck p
+            then (select min(p.outbox_id) from public.outbox_stuck p
                    where p.topic = s.topic and (p.key = s.key or p.whole_topic) and p.next_attempt_at is not null) end
-  from outbox o
-  join outbox_status st on st.id = o.id
-  left join outbox_stuck s on s.outbox_id = o.id
+  from public.outbox o
+  join public.outbox_status st on st.id = o.id
+  left join public.outbox_stuck s on s.outbox_id = o.id
  where o.id = $1`
 
 // Row returns one row, whatever has become of it.

@@ -8,8 +8,8 @@ import (
 )
 
 const pauseSQL = `
-update outbox_cursor c set paused = $1
-  from (select paused from outbox_cursor for update) before
+update public.outbox_cursor c set paused = $1
+  from (select paused from public.outbox_cursor for update) before
 returning before.paused`
 
 // Pause stops the publishing of a database, rows in flight excepted, until Resume. Writers notice nothing.

@@ -79,7 +79,7 @@ const (
 
 func (d *Database) countSelected(ctx context.Context, s source.Selection) (rows int64, err error) {
 	where, args := s.Where(nil)
-	if err := d.pool.QueryRow(ctx, `select count(*) from outbox o where `+where, args...).Scan(&rows); err != nil {
+	if err := d.pool.QueryRow(ctx, `select count(*) from public.outbox o where `+where, args...).Scan(&rows); err != nil {
 		return 0, fmt.Errorf("count rows to replay of database %s: %w", d.Name, err)
 	}
 	return rows, nil
@@ -96,7 +96,7 @@ func (d *Database) selectEvents(ctx context.Context, s source.Selection, topic *
 	where, args := s.Where([]any{after, planPage, topic})
 	return collect[event](ctx, d, "select rows to replay", `
 select o.id, o.event_id::text, coalesce($3, o.topic)
-  from outbox o
+  from public.outbox o
  where o.id > $1
    and `+where+`
  order by o.id
@@ -119,10 +119,10 @@ type Job struct {
 const (
 	jobColumns     = `id, state, total, sent, topic, rate, error, requested_at, finished_at`
 	startReplaySQL = `
-insert into outbox_replay (from_id, to_id, key, since, until, topic, rate, total)
+insert into public.outbox_replay (from_id, to_id, key, since, until, topic, rate, total)
 values ($1, $2, $3, $4, $5, $6, $7, $8)
 returning ` + jobColumns
-	highestSQL = `select coalesce(upper(published), 1) - 1 from outbox_cursor`
+	highestSQL = `select coalesce(upper(published), 1) - 1 from public.outbox_cursor`
 )
 
 // DefaultRate is how many rows a second a replay sends unless told otherwise.
@@ -166,8 +166,8 @@ func (d *Database) highest(ctx context.Context) (id int64, err error) {
 }
 
 const (
-	jobsSQL = `select ` + jobColumns + ` from outbox_replay where id > $1 order by id desc limit $2`
-	jobSQL  = `select ` + jobColumns + ` from outbox_replay where id = $1`
+	jobsSQL = `select ` + jobColumns + ` from public.outbox_replay where id > $1 order by id desc limit $2`
+	jobSQL  = `select ` + jobColumns + ` from public.outbox_replay where id = $1`
 )
 
 // Jobs lists the latest replays after the one with the id after, newest first.
@@ -189,7 +189,7 @@ func (d *Database) Job(ctx context.Context, id int64) (Job, error) {
 }
 
 const cancelReplaySQL = `
-update outbox_replay set state = 'cancelled', finished_at = now()
+update public.outbox_replay set state = 'cancelled', finished_at = now()
  where id = $1 and state in ('waiting', 'running')
 returning ` + jobColumns
 

@@ -24,9 +24,9 @@ type StuckRow struct {
 
 const stuckSQL = `
 select s.outbox_id, s.key, s.topic, s.error_code, s.error, s.attempts, s.stuck_at, s.next_attempt_at,
-       case when s.whole_topic then (select count(*) from outbox_stuck p where p.topic = s.topic and p.parked)
-            else (select count(*) from outbox_stuck p where p.topic = s.topic and p.key = s.key and p.parked) end
-  from outbox_stuck s
+       case when s.whole_topic then (select count(*) from public.outbox_stuck p where p.topic = s.topic and p.parked)
+            else (select count(*) from public.outbox_stuck p where p.topic = s.topic and p.key = s.key and p.parked) end
+  from public.outbox_stuck s
  where not s.parked and s.discarded_at is null and s.outbox_id > $1
  order by s.outbox_id
  limit $2`
@@ -47,16 +47,16 @@ type Outcome struct {
 
 const (
 	retryOneSQL = `
-update outbox_stuck set next_attempt_at = now()
+update public.outbox_stuck set next_attempt_at = now()
  where outbox_id = $1 and not parked and discarded_at is null
 returning attempts`
 	retryAllSQL = `
-with due as (update outbox_stuck set next_attempt_at = now() where not parked and discarded_at is null returning 1)
+with due as (update public.outbox_stuck set next_attempt_at = now() where not parked and discarded_at is null returning 1)
 select count(*), now() from due`
 	// Of the rows that were stuck at that moment: those that were refused since, and those that were not tried yet.
 	retriedSQL = `
 select count(*) filter (where last_attempt_at > $1), count(*) filter (where last_attempt_at is null or last_attempt_at <= $1)
-  from outbox_stuck
+  from public.outbox_stuck
  where not parked and discarded_at is null and stuck_at <= $1`
 )
 
@@ -111,7 +111,7 @@ func (d *Database) RetryAll(ctx context.Context, by By) (Retried, error) {
 }
 
 const discardSQL = `
-update outbox_stuck set discarded_at = now(), next_attempt_at = now()
+update public.outbox_stuck set discarded_at = now(), next_attempt_at = now()
  where outbox_id = $1 and not parked and discarded_at is null
 returning 1`
 
@@ -165,8 +165,8 @@ func (d *Database) outcome(ctx context.Context, id int64, settled func(Row) bool
 }
 
 const (
-	hasStuckSQL = `select count(*) = $2 from outbox_stuck where outbox_id = any($1::bigint[]) and not parked and discarded_at is null`
-	hasRowSQL   = `select exists (select from outbox where id = $1)`
+	hasStuckSQL = `select count(*) = $2 from public.outbox_stuck where outbox_id = any($1::bigint[]) and not parked and discarded_at is null`
+	hasRowSQL   = `select exists (select from public.outbox where id = $1)`
 )
 
 // HasStuck says whether all of these rows are stuck here.

@@ -111,9 +111,9 @@ func TestAMissingTableSaysWhichMigrationToRun(t *testing.T) {
 func TestACrashBetweenAcknowledgementAndCursorMakesOnlyDuplicates(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
-	s.exec(t, `create sequence crashes`)
+	s.exec(t, `create sequence public.crashes`)
 	s.exec(t, `create function crash() returns trigger language plpgsql as $$ begin
-		if new.published <> old.published and nextval('crashes') <= 4 then
+		if new.published <> old.published and nextval('public.crashes') <= 4 then
 			perform pg_terminate_backend(pg_backend_pid());
 		end if;
 		return new; end $$`)

@@ -49,11 +49,11 @@ func (s *Step) Clear() {
 const (
 	// One row by its only index; the merge of the ranges is the server's, so the statement stays small.
 	advanceSQL = `
-update outbox_cursor
+update public.outbox_cursor
    set published = published + $2::text::int8multirange, updated_at = now()
  where epoch = $1
 returning paused`
-	closeGapsSQL = `insert into outbox_closed (ids) values ($1::text::int8multirange)`
+	closeGapsSQL = `insert into public.outbox_closed (ids) values ($1::text::int8multirange)`
 )
 
 // Advance makes a step durable, all of it or nothing, and says whether an operator has paused the source. It

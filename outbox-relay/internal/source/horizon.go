@@ -44,7 +44,7 @@ holder as materialized (
     select virtualtransaction, pid
       from lock
      where locktype = 'relation' and mode = 'RowExclusiveLock'
-       and relation = pg_get_serial_sequence('outbox', 'id')::regclass
+       and relation = pg_get_serial_sequence('public.outbox', 'id')::regclass
        and database = (select oid from pg_database where datname = current_database())),
 xid as materialized (
     select l.virtualtransaction, l.pid, l.transactionid,

@@ -23,7 +23,7 @@ const (
 // Index scan on outbox_pkey, from the cursor's end: its cost does not depend on what is below.
 const readTailSQL = `
 select ` + rowColumns + `
-  from outbox
+  from public.outbox
  where id >= $1
  order by id
  limit $2`
@@ -39,12 +39,12 @@ const readGapsSQL = `
 with early as materialized (
     select o.*
       from unnest($1::bigint[], $2::bigint[]) as gap (lo, hi)
-     cross join lateral (select ` + rowColumns + ` from outbox where id >= gap.lo and id < gap.hi order by id limit $4) o
+     cross join lateral (select ` + rowColumns + ` from public.outbox where id >= gap.lo and id < gap.hi order by id limit $4) o
      limit $4)
 select * from early
 union all
 (select ` + rowColumns + `
-  from outbox
+  from public.outbox
  where id >= $3
  order by id
  limit greatest($4 - (select count(*) from early), 0))`
@@ -59,13 +59,13 @@ with gate as materialized (
 early as materialized (
     select o.*
       from unnest($1::bigint[], $2::bigint[]) as gap (lo, hi)
-     cross join lateral (select ` + rowColumns + ` from outbox where id >= gap.lo and id < gap.hi order by id limit $4) o
+     cross join lateral (select ` + rowColumns + ` from public.outbox where id >= gap.lo and id < gap.hi order by id limit $4) o
      where (select shut from gate)
      limit $4)
 select * from early
 union all
 (select ` + rowColumns + `
-  from outbox
+  from public.outbox
  where id >= $3 and (select shut from gate)
  order by id
  limit greatest($4 - (select count(*) from early), 0))
@@ -179,7 +179,7 @@ func array(numbers []int64) []byte {
 	return append(text, '}')
 }
 
-const loadBodiesSQL = `select id, payload, headers from outbox where id = any($1::bigint[])`
+const loadBodiesSQL = `select id, payload, headers from public.outbox where id = any($1::bigint[])`
 
 // LoadBodies reads the payloads and headers of deferred rows. A row never changes, so this need not be the snapshot
 // that the rows were found in. Rows that are not there any more stay unloaded: somebody has deleted them.

@@ -19,22 +19,22 @@ type Replay struct {
 
 const (
 	takeReplaySQL = `
-update outbox_replay
+update public.outbox_replay
    set state = 'running'
- where id = (select min(id) from outbox_replay where state in ('waiting', 'running'))
-   and exists (select from outbox_cursor where epoch = $1 and not paused)
+ where id = (select min(id) from public.outbox_replay where state in ('waiting', 'running'))
+   and exists (select from public.outbox_cursor where epoch = $1 and not paused)
 returning id, topic, rate, last_id, from_id, to_id, key, since, until`
 	advanceReplaySQL = `
-update outbox_replay
+update public.outbox_replay
    set sent = sent + $3, last_id = $4
- where id = $2 and state = 'running' and exists (select from outbox_cursor where epoch = $1 and not paused)`
+ where id = $2 and state = 'running' and exists (select from public.outbox_cursor where epoch = $1 and not paused)`
 	finishReplaySQL = `
-update outbox_replay
+update public.outbox_replay
    set state = $3, finished_at = now(),
        error = case when $4 <> '' then $4
                     when sent < total then format('%s of %s rows were gone before they could be sent again', total - sent, total)
                     else '' end
- where id = $2 and state = 'running' and exists (select from outbox_cursor where epoch = $1)`
+ where id = $2 and state = 'running' and exists (select from public.outbox_cursor where epoch = $1)`
 )
 
 // TakeReplay returns the job to work on, the oldest that is not finished, and false if there is none.
@@ -55,7 +55,7 @@ func (s *Session) ReadReplay(ctx context.Context, r Replay, limit int, batch *Ba
 	where, args := r.Where([]any{r.LastID, limit})
 	return s.collect(ctx, batch, `
 select `+rowColumns+`
-  from outbox o
+  from public.outbox o
  where o.id > $1
    and `+where+`
  order by o.id

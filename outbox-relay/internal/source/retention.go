@@ -15,20 +15,20 @@ import (
 // stays until the sweep has published it, and one whose id was never handed out keeps the sequence from handing it out.
 const expireSQL = `
 with page as materialized (
-    select id, created_at from outbox where id >= $1 order by id limit $2),
+    select id, created_at from public.outbox where id >= $1 order by id limit $2),
 ids as materialized (
     select int8multirange(int8range(min(id), greatest(min(id), least(max(id), $5) + 1))) as ids from page),
 done as materialized (
-    select c.published * i.ids - coalesce((select range_agg(r) from outbox_closed z, unnest(z.ids) as r where z.ids && i.ids), '{}') as ids
-      from outbox_cursor c, ids i
+    select c.published * i.ids - coalesce((select range_agg(r) from public.outbox_closed z, unnest(z.ids) as r where z.ids && i.ids), '{}') as ids
+      from public.outbox_cursor c, ids i
      where c.epoch = $4),
 gone as (
-    delete from outbox o
+    delete from public.outbox o
      using page p, done d
      where o.id = p.id
        and p.created_at < now() - $3::interval
        and d.ids @> p.id
-       and not exists (select from outbox_stuck s where s.outbox_id = p.id and s.discarded_at is null)
+       and not exists (select from public.outbox_stuck s where s.outbox_id = p.id and s.discarded_at is null)
     returning o.id)
 select (select count(*) from gone),
        coalesce((select max(id) from page), 0),
@@ -64,8 +64,8 @@ func (s *Session) Expire(ctx context.Context, from int64, limit int, age time.Du
 }
 
 const (
-	expireDiscardedSQL = `delete from outbox_stuck where discarded_at < now() - $1::interval and next_attempt_at is null`
-	expireReplaysSQL   = `delete from outbox_replay where finished_at < now() - $1::interval`
+	expireDiscardedSQL = `delete from public.outbox_stuck where discarded_at < now() - $1::interval and next_attempt_at is null`
+	expireReplaysSQL   = `delete from public.outbox_replay where finished_at < now() - $1::interval`
 )
 
 // ExpireRecords removes what is remembered of discarded rows and of finished replays, once it is older than age.
@@ -80,7 +80,7 @@ func (s *Session) ExpireRecords(ctx context.Context, age time.Duration) error {
 
 // No table is an empty one: the relay serves databases that only send, too.
 const inboxBlocksSQL = `
-select coalesce(pg_relation_size(to_regclass('inbox')), 0) / current_setting('block_size')::bigint`
+select coalesce(pg_relation_size(to_regclass('public.inbox')), 0) / current_setting('block_size')::bigint`
 
 // InboxBlocks returns how many blocks the inbox has.
 func (s *Session) InboxBlocks(ctx context.Context) (int64, error) {
@@ -99,10 +99,10 @@ func (s *Session) InboxBlocks(ctx context.Context) (int64, error) {
 //	        ->  Tid Range Scan on inbox
 //	              TID Cond: ((ctid >= '(0,0)'::tid) AND (ctid < '(128,0)'::tid))
 const expireInboxSQL = `
-delete from inbox
+delete from public.inbox
  where ctid >= $1 and ctid < $2
    and handled_at < now() - $3::interval
-   and (select epoch from outbox_cursor) = $4`
+   and (select epoch from public.outbox_cursor) = $4`
 
 // ExpireInbox forgets the messages in blocks [from, to) of the inbox that were handled longer ago than age.
 func (s *Session) ExpireInbox(ctx context.Context, from, to int64, age time.Duration) error {
@@ -127,7 +127,7 @@ counts (pending, oldest) as (select ` + CountsSQL + ` from progress p)
 select c.pending, coalesce(greatest(0, extract(epoch from now() - c.oldest)), 0)::float8, s.stuck, s.parked
   from counts c
  cross join (select count(*) filter (where not parked) as stuck, count(*) filter (where parked) as parked
-               from outbox_stuck
+               from public.outbox_stuck
               where discarded_at is null) s`
 
 // Backlog looks at what waits.

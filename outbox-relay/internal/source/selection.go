@@ -51,16 +51,16 @@ func (s Selection) Where(args []any) (string, []any) {
 		add("o.key = $%d", *s.Key)
 	}
 	if s.Since != nil {
-		add("o.id >= outbox_id_at($%d::timestamptz - "+clockSlack+")", *s.Since)
+		add("o.id >= public.outbox_id_at($%d::timestamptz - "+clockSlack+")", *s.Since)
 		add("o.created_at >= $%d", *s.Since)
 	}
 	if s.Until != nil {
-		add("o.id < outbox_id_at($%d::timestamptz + "+clockSlack+")", *s.Until)
+		add("o.id < public.outbox_id_at($%d::timestamptz + "+clockSlack+")", *s.Until)
 		add("o.created_at < $%d", *s.Until)
 	}
 	conditions = append(conditions,
-		"(select published + '{}'::int8multirange from outbox_cursor) @> o.id",
-		"not exists (select from outbox_closed z where z.ids @> o.id)",
-		"not exists (select from outbox_stuck s where s.outbox_id = o.id)")
+		"(select published + '{}'::int8multirange from public.outbox_cursor) @> o.id",
+		"not exists (select from public.outbox_closed z where z.ids @> o.id)",
+		"not exists (select from public.outbox_stuck s where s.outbox_id = o.id)")
 	return strings.Join(conditions, "\n   and "), args
 }

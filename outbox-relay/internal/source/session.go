@@ -38,9 +38,14 @@ const leaderLock = 0x6f7574626f78
 // of a time when the table was small. Not waiting for the disk when the cursor moves is safe: a cursor that a crash
 // takes back means rows that are sent again. The keepalives end the session of a relay whose machine is gone.
 //
+// Names without a schema are Postgres' own: what the owner of a database, or before Postgres 15 any role that may
+// connect, creates in the schema public must not run because it fits a statement better than what was meant
+// (CVE-2018-1058). So the tables are named with their schema.
+//
 // They are set once the session is there and not when it is asked for: poolers refuse startup parameters that they do not
 // know.
 const settingsSQL = `
+set search_path = pg_catalog, pg_temp;
 set synchronous_commit = off;
 set enable_seqscan = off;
 set enable_bitmapscan = off;
@@ -150,7 +155,7 @@ type Progress struct {
 const (
 	listenSQL    = `listen outbox`
 	beginTermSQL = `
-update outbox_cursor
+update public.outbox_cursor
    set epoch = epoch + 1, leader = $1, led_since = now()
 returning epoch, published::text, paused`
 )

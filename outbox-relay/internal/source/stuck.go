@@ -26,7 +26,7 @@ type Stuck struct {
 // a little off, so that rows that were refused together are not all tried at once. A row that was discarded while its
 // attempt was under way stays due, so that its followers need not wait for an attempt that will not come.
 const setAsideSQL = `
-insert into outbox_stuck as s (outbox_id, key, topic, parked, whole_topic, error_code, error, attempts, last_attempt_at, next_attempt_at)
+insert into public.outbox_stuck as s (outbox_id, key, topic, parked, whole_topic, error_code, error, attempts, last_attempt_at, next_attempt_at)
 select id, key, topic, parked, whole_topic, code, error,
        case when parked then 0 else 1 end,
        case when parked then null else now() end,
@@ -63,19 +63,19 @@ func setAside(ctx context.Context, tx pgx.Tx, rows []Stuck) error {
 const (
 	// A row that was deleted by hand will not be sent any more, and lets its followers go as a discarded one does.
 	headsSQL = `
-select s.outbox_id, s.discarded_at is not null or not exists (select from outbox o where o.id = s.outbox_id), s.key, s.topic, s.whole_topic
-  from outbox_stuck s
+select s.outbox_id, s.discarded_at is not null or not exists (select from public.outbox o where o.id = s.outbox_id), s.key, s.topic, s.whole_topic
+  from public.outbox_stuck s
  where s.next_attempt_at is not null`
 	// Where a leader ended between publishing a stuck row and its followers, or had parked rows of a topic that the
 	// broker did not take at the time.
 	orphanedSQL = `
 select distinct p.topic
-  from outbox_stuck p
+  from public.outbox_stuck p
  where p.parked
-   and not exists (select from outbox_stuck h where h.topic = p.topic and h.whole_topic and h.next_attempt_at is not null)
-   and not exists (select from outbox_stuck h
+   and not exists (select from public.outbox_stuck h where h.topic = p.topic and h.whole_topic and h.next_attempt_at is not null)
+   and not exists (select from public.outbox_stuck h
                     where h.key = p.key and h.topic = p.topic and h.outbox_id < p.outbox_id and h.next_attempt_at is not null)`
-	anyStuckSQL = `select exists (select from outbox_stuck where next_attempt_at is not null)`
+	anyStuckSQL = `select exists (select from public.outbox_stuck where next_attempt_at is not null)`
 )
 
 // AnyStuck says whether a row is stuck.
@@ -134,18 +134,18 @@ func (s *Session) Due(ctx context.Context, limit int, except []int64) ([]Due, er
 }
 
 const (
-	readByIDSQL        = `select ` + rowColumns + ` from outbox where id = any($1::bigint[]) order by id`
+	readByIDSQL        = `select ` + rowColumns + ` from public.outbox where id = any($1::bigint[]) order by id`
 	readParkedTopicSQL = `
 select ` + rowColumns + `
-  from outbox
- where id in (select outbox_id from outbox_stuck where topic = $1 and parked and outbox_id > $2 order by outbox_id limit $3)
+  from public.outbox
+ where id in (select outbox_id from public.outbox_stuck where topic = $1 and parked and outbox_id > $2 order by outbox_id limit $3)
  order by id`
 	readParkedKeysSQL = `
 select ` + rowColumns + `
-  from outbox
+  from public.outbox
  where id in (select s.outbox_id
                 from unnest($1::text[], $2::text[]) as released (topic, key)
-                join outbox_stuck s on s.key = released.key and s.topic = released.topic
+                join public.outbox_stuck s on s.key = released.key and s.topic = released.topic
                where s.parked and s.outbox_id > $3
                order by s.outbox_id
                limit $4)
@@ -155,11 +155,11 @@ select ` + rowColumns + `
 // The rows of a topic that wait for it, and not for a row of their key.
 const firstParkedSQL = `
 select ` + rowColumns + `
-  from outbox
+  from public.outbox
  where id = (select p.outbox_id
-               from outbox_stuck p
+               from public.outbox_stuck p
               where p.topic = $1 and p.parked
-                and not exists (select from outbox_stuck h
+                and not exists (select from public.outbox_stuck h
                                  where h.key = p.key and h.topic = p.topic and h.outbox_id < p.outbox_id and h.next_attempt_at is not null)
               order by p.outbox_id
               limit 1)`
@@ -203,8 +203,8 @@ func (s *Session) collect(ctx context.Context, batch *Batch, sql string, args ..
 }
 
 const (
-	unstickSQL = `delete from outbox_stuck where outbox_id = any($1::bigint[]) and discarded_at is null`
-	letGoSQL   = `update outbox_stuck set next_attempt_at = null where outbox_id = any($1::bigint[]) and discarded_at is not null`
+	unstickSQL = `delete from public.outbox_stuck where outbox_id = any($1::bigint[]) and discarded_at is null`
+	letGoSQL   = `update public.outbox_stuck set next_attempt_at = null where outbox_id = any($1::bigint[]) and discarded_at is not null`
 )
 
 // unstick takes rows that are published out of the stuck ones, and closes those that were discarded.
@@ -228,30 +228,30 @@ func unstick(ctx context.Context, tx pgx.Tx, ids []int64) error {
 const (
 	readLateSQL = `
 with old as materialized (
-    select id, ids from outbox_closed where id > $2 and closed_at < now() - interval '15 minutes' order by id limit $3),
+    select id, ids from public.outbox_closed where id > $2 and closed_at < now() - interval '15 minutes' order by id limit $3),
 looked as materialized (
     select ids from old
     union all
-    select ids from outbox_closed where closed_at >= now() - interval '15 minutes')
+    select ids from public.outbox_closed where closed_at >= now() - interval '15 minutes')
 select ` + rowColumns + `
-  from outbox
+  from public.outbox
  where id in (select o.id
                 from looked l
                cross join lateral unnest(l.ids) as gap
-               cross join lateral (select id from outbox where id >= lower(gap) and id < upper(gap) order by id limit $1) o
+               cross join lateral (select id from public.outbox where id >= lower(gap) and id < upper(gap) order by id limit $1) o
                limit $1)
  order by id`
 	nextClosedSQL = `
 select max(id) from (
-    select id from outbox_closed where id > $1 and closed_at < now() - interval '15 minutes' order by id limit $2) old`
-	forgetLateSQL  = `update outbox_closed set ids = ids - $1::text::int8multirange where ids && $1::text::int8multirange`
-	forgetEmptySQL = `delete from outbox_closed where isempty(ids) and $1 <> ''`
+    select id from public.outbox_closed where id > $1 and closed_at < now() - interval '15 minutes' order by id limit $2) old`
+	forgetLateSQL  = `update public.outbox_closed set ids = ids - $1::text::int8multirange where ids && $1::text::int8multirange`
+	forgetEmptySQL = `delete from public.outbox_closed where isempty(ids) and $1 <> ''`
 	// What has a row is not forgotten, however old it is: the next look finds it.
 	forgetClosedSQL = `
-delete from outbox_closed c
+delete from public.outbox_closed c
  where closed_at < now() - $1::interval
    and not exists (select from unnest(c.ids) as gap
-                    cross join lateral (select from outbox where id >= lower(gap) and id < upper(gap) limit 1) o)`
+                    cross join lateral (select from public.outbox where id >= lower(gap) and id < upper(gap) limit 1) o)`
 	lateEntries = 5000
 )
 

@@ -26,7 +26,7 @@ func (e *SequenceError) Error() string {
 const sequenceSQL = `
 select s.seqrelid::regclass::text, s.seqcache, s.seqincrement, s.seqcycle
   from pg_sequence s
- where s.seqrelid = pg_get_serial_sequence('outbox', 'id')::regclass`
+ where s.seqrelid = pg_get_serial_sequence('public.outbox', 'id')::regclass`
 
 // findSequence learns the name of the id sequence, and refuses one that hands out ids in another order than that in which
 // they are asked for: with a cache, of two rows of one key the later may have the lower id, and a session keeps ids for
@@ -67,20 +67,20 @@ type Witness struct {
 const (
 	witnessSQL = `
 select c.witness_id
-  from outbox_cursor c
-  join outbox o on o.id = c.witness_id
+  from public.outbox_cursor c
+  join public.outbox o on o.id = c.witness_id
  where o.event_id <> c.witness_event_id`
 	moveWitnessSQL = `
-update outbox_cursor c
+update public.outbox_cursor c
    set witness_id = $2, witness_event_id = $3
  where epoch = $1
-   and not exists (select from outbox o where o.id = c.witness_id and o.event_id <> c.witness_event_id)`
+   and not exists (select from public.outbox o where o.id = c.witness_id and o.event_id <> c.witness_event_id)`
 	// Whether each of these ids, which were never handed out, has a row. There are few of them, or none.
 	inventedSQL = `
 select count(*)
   from unnest($1::bigint[], $2::bigint[]) as invented (lo, hi)
- cross join lateral (select from outbox where id >= invented.lo and id < invented.hi limit $3) o`
-	nextIDSQL = `select greatest($1, (select coalesce(max(id), 0) from outbox)) + 1`
+ cross join lateral (select from public.outbox where id >= invented.lo and id < invented.hi limit $3) o`
+	nextIDSQL = `select greatest($1, (select coalesce(max(id), 0) from public.outbox)) + 1`
 )
 
 // Verify returns a *SequenceError if ids are in published that were never handed out and have no row, or if the witness is
@@ -149,7 +149,7 @@ func (s *Session) verifyInvented(ctx context.Context, published *cursor.Set, all
 
 // What was set aside or given up belongs to rows that are no longer there.
 const publishAll = "To publish what the table holds now, all of it, run: " +
-	"update outbox_cursor set published = '{}', witness_id = null, witness_event_id = null; delete from outbox_closed; delete from outbox_stuck"
+	"update public.outbox_cursor set published = '{}', witness_id = null, witness_event_id = null; delete from public.outbox_closed; delete from public.outbox_stuck"
 
 func (s *Session) replaced(witness int64) error {
 	return &SequenceError{

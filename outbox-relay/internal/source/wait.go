@@ -12,7 +12,7 @@ const sleepLock = leaderLock + 1
 const (
 	sleepSQL     = `select pg_try_advisory_lock($1)`
 	wakeUpSQL    = `select pg_advisory_unlock($1)`
-	checkTermSQL = `select paused, pg_backend_pid() from outbox_cursor where epoch = $1`
+	checkTermSQL = `select paused, pg_backend_pid() from public.outbox_cursor where epoch = $1`
 )
 
 // Sleep tells writers that the relay has to be notified of their rows, from here to WakeUp or the end of the session.

@@ -11,8 +11,8 @@ const WaitingSQL = `
 progress as materialized (
     select c.leader, c.led_since, c.paused, c.published + '{}'::int8multirange as published,
            coalesce(upper(c.published), 1) as last,
-           (select case when is_called then last_value else last_value - 1 end from outbox_id_seq) as allocated
-      from outbox_cursor c),
+           (select case when is_called then last_value else last_value - 1 end from public.outbox_id_seq) as allocated
+      from public.outbox_cursor c),
 gap as materialized (
     select lower(r) as lo, upper(r) as hi
       from progress p
@@ -28,8 +28,8 @@ greatest(0, p.allocated - coalesce((select sum(upper(r) - lower(r))
 (select created_at from (
     (select o.id, o.created_at
        from gap
-      cross join lateral (select id, created_at from outbox where id >= gap.lo and id < gap.hi order by id limit 1) o
+      cross join lateral (select id, created_at from public.outbox where id >= gap.lo and id < gap.hi order by id limit 1) o
       limit 1)
     union all
-    (select id, created_at from outbox where id >= p.last order by id limit 1)) o
+    (select id, created_at from public.outbox where id >= p.last order by id limit 1)) o
   order by id limit 1)`

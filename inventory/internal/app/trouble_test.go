@@ -28,7 +28,7 @@ func (s *system) connect(database string) *pgx.Conn {
 	config.RuntimeParams["application_name"] = "somebody"
 	conn, err := pgx.ConnectConfig(s.t.Context(), config)
 	require.NoError(s.t, err)
-	s.t.Cleanup(func() { _ = conn.Close(context.Background()) }) // the test's own context has ended
+	s.t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(s.t.Context())) })
 	return conn
 }
 
@@ -87,7 +87,7 @@ func TestInventory_WaitsWhileItsDatabaseRefusesLogins(t *testing.T) {
 			require.NoError(t, err)
 			database := pgx.Identifier{config.Database}.Sanitize()
 			s.exec(admin, `create role `+database+` superuser login password 'old'`) // one of its own, named as the database
-			t.Cleanup(func() { _, _ = admin.Exec(context.Background(), `drop role `+database) })
+			t.Cleanup(func() { _, _ = admin.Exec(context.WithoutCancel(t.Context()), `drop role `+database) })
 			cfg := s.config()
 			address, err := url.Parse(s.db.URL)
 			require.NoError(t, err)

@@ -8,7 +8,10 @@
 -- begin above every order that a saga knows, and above some that never got as far as having one. Run twice it changes
 -- nothing more.
 with lost as (
-    select s.id::bigint as id, s.data, s.started_at, t.cause_id
+    select s.id::bigint as id, s.data, s.started_at, t.cause_id,
+           -- As Go writes JSON: the event has to be the same, byte for byte, as the one that the saga began with.
+           array(select replace(replace(replace(to_json(text)::text, '<', '\u003c'), '>', '\u003e'), '&', '\u0026')
+                   from unnest(array[s.data ->> 'userId', s.data ->> 'sku']) as text) as quoted
       from sagas s
       join saga_transitions t on t.saga_id = s.id and t.cause_type = 'OrderCreated' and t.kind = 'started'
      where s.definition = 'order' and s.id ~ '^[1-9][0-9]{0,17}$' and s.data ? 'userId'
@@ -23,7 +26,7 @@ select statement
         id, data ->> 'userId', data ->> 'sku', data ->> 'quantity', started_at, started_at, cause_id, id::text,
         format('{"eventId":"%s","type":"OrderCreated","time":"%s","orderId":%s,"userId":%s,"sku":%s,"quantity":%s}',
             cause_id, to_char(started_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), id,
-            to_json(data ->> 'userId'), to_json(data ->> 'sku'), data ->> 'quantity')) as statement
+            quoted[1], quoted[2], data ->> 'quantity')) as statement
       from lost
     union all
     select max(id) + 1, format('select setval(''orders_id_seq'', greatest((select last_value from orders_id_seq), %s));', max(id) + 1000)

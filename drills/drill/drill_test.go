@@ -5,12 +5,12 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
+	"waybill/devstack/pgtest"
 	"waybill/drills/drill"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { pgtest.Main(m) }
 
 func TestEveryDrillSaysWhatItPromisesAndEnds(t *testing.T) {
 	t.Parallel()

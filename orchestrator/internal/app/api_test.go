@@ -383,9 +383,16 @@ func TestDefinitionsAndStatisticsAreShown(t *testing.T) {
 	status, body := s.do(http.MethodGet, "/v1/definitions", "", "")
 	require.Equal(t, http.StatusOK, status)
 	require.Contains(t, body, "inventory did not answer")
+	versions := func() string {
+		status, body := s.do(http.MethodGet, "/v1/versions", "", "")
+		require.Equal(t, http.StatusOK, status)
+		return body
+	}
+	require.Contains(t, versions(), `{"definition":"order","version":1,"registered":true,"open":0,"ended":0,"removable":true}`)
 
 	s.send(created(1))
 	s.command(1, contracts.TypeReserveInventory, 1)
+	require.Contains(t, versions(), `"open":1,"ended":0,"removable":false`)
 	var stats struct {
 		Started int
 		Open    []struct {

@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"fmt"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -56,15 +57,37 @@ func (p *printer) list(sagas []postgres.Summary, next string) {
 		if s.EndedAt != nil {
 			took = short(s.EndedAt.Sub(s.StartedAt))
 		}
+		reason := s.Reason
+		if s.Trouble != "" {
+			reason = s.Trouble
+		}
 		rows = append(rows, []string{
 			s.ID, fmt.Sprintf("%s v%d", s.Definition, s.Version), s.State, waits, until,
-			s.StartedAt.UTC().Format("2006-01-02 15:04:05"), took, s.Reason,
+			s.StartedAt.UTC().Format("2006-01-02 15:04:05"), took, reason,
 		})
 	}
 	p.table(rows...)
 	if next != "" {
 		p.line("\nMore: --cursor %s", next)
 	}
+}
+
+func (p *printer) versions(list []postgres.VersionUse) {
+	rows := [][]string{{"SAGA", "OPEN", "ENDED", "KNOWN HERE", "CAN BE REMOVED"}}
+	for _, v := range list {
+		rows = append(rows, []string{
+			fmt.Sprintf("%s v%d", v.Definition, v.Version), strconv.FormatInt(v.Open, 10), strconv.FormatInt(v.Ended, 10),
+			no(v.Registered), no(v.Removable),
+		})
+	}
+	p.table(rows...)
+}
+
+func no(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
 }
 
 func (p *printer) detail(d httpapi.Detail) {

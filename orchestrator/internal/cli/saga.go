@@ -27,8 +27,10 @@ type Saga struct {
 	Explain Explain `cmd:"" help:"Say why a saga is where it is, and what stands in the way."`
 	Retry   Retry   `cmd:"" help:"Send the commands that a saga waits for again, now."`
 	Cancel  Cancel  `cmd:"" help:"Undo a saga."`
-	Force   Force   `cmd:"" help:"End a saga without sending anything: for what was settled by hand."`
+	Force   Force   `cmd:"" help:"End a saga at once, for what was settled by hand: the last word is sent, and nothing is waited for."`
 	Diagram Diagram `cmd:"" help:"Print a definition as a diagram."`
+
+	Versions Versions `cmd:"" help:"Say what is left of each version of the definitions, and which can be removed."`
 }
 
 // Terminal is where a command writes, and how long it may take.
@@ -43,7 +45,8 @@ type List struct {
 	Definition string `help:"Only this definition."`
 	SKU        string `help:"Only this sku." name:"sku"`
 	Overdue    bool   `help:"Only those whose deadline has passed."`
-	Stuck      bool   `help:"Only those in COMPENSATION_STUCK or PARKED."`
+	Stuck      bool   `help:"Only those that a person should look at."`
+	Version    int    `help:"Only this version of the definition."`
 	OlderThan  string `help:"Only those that began longer ago, such as 90s or 2h."`
 	Limit      int    `help:"At most this many." default:"50"`
 	Cursor     string `help:"Go on where the page before ended."`
@@ -54,7 +57,7 @@ func (c *List) Run(s *Saga, t Terminal) error {
 	query := url.Values{"limit": {strconv.Itoa(c.Limit)}}
 	for name, value := range map[string]string{
 		"state": c.State, "definition": c.Definition, "sku": c.SKU, "olderThan": c.OlderThan, "cursor": c.Cursor,
-		"overdue": yes(c.Overdue), "stuck": yes(c.Stuck),
+		"overdue": yes(c.Overdue), "stuck": yes(c.Stuck), "version": number(c.Version),
 	} {
 		if value != "" {
 			query.Set(name, value)
@@ -65,6 +68,13 @@ func (c *List) Run(s *Saga, t Terminal) error {
 		Next  string
 	}
 	return s.show(t, http.MethodGet, "/v1/sagas?"+query.Encode(), nil, &page, func(p *printer) { p.list(page.Sagas, page.Next) })
+}
+
+func number(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.Itoa(n)
 }
 
 func yes(b bool) string {
@@ -168,4 +178,13 @@ func (c *Diagram) Run(s *Saga, t Terminal) error {
 	}
 	_, err = t.Out.Write(append(body, '\n'))
 	return err
+}
+
+// Versions is `saga versions`.
+type Versions struct{}
+
+// Run prints what is left of each version.
+func (*Versions) Run(s *Saga, t Terminal) error {
+	var list struct{ Versions []postgres.VersionUse }
+	return s.show(t, http.MethodGet, "/v1/versions", nil, &list, func(p *printer) { p.versions(list.Versions) })
 }

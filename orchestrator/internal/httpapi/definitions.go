@@ -5,12 +5,17 @@ import (
 	"encoding/json"
 	"net/http"
 	"reflect"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"waybill/chassis/httpserver"
+	"waybill/orchestrator/internal/postgres"
 	"waybill/orchestrator/saga"
 )
+
+// countWithin bounds the one question that reads all sagas.
+const countWithin = 10 * time.Second
 
 var descriptionType = reflect.TypeFor[saga.Description]()
 
@@ -20,6 +25,11 @@ func (a *API) registerDefinitions(api huma.API) {
 		OperationID:                  "list-definitions", Method: http.MethodGet, Path: "/v1/definitions",
 		Summary: "All versions of all definitions that this orchestrator knows", Tags: []string{"Definitions"},
 	}, a.definitions)
+	huma.Register(api, huma.Operation{
+		RejectUnknownQueryParameters: true,
+		OperationID:                  "list-versions", Method: http.MethodGet, Path: "/v1/versions",
+		Summary: "What is left of each version that was ever run, and which can be removed", Tags: []string{"Definitions"},
+	}, a.versions)
 	huma.Register(api, huma.Operation{
 		RejectUnknownQueryParameters: true,
 		OperationID:                  "get-definition", Method: http.MethodGet, Path: "/v1/definitions/{name}",
@@ -34,6 +44,24 @@ func (a *API) registerDefinitions(api huma.API) {
 			},
 		}},
 	}, a.definition)
+}
+
+type versionsOutput struct {
+	Body struct {
+		Versions []postgres.VersionUse `json:"versions" nullable:"false"`
+	}
+}
+
+func (a *API) versions(ctx context.Context, _ *struct{}) (*versionsOutput, error) {
+	ctx, cancel := context.WithTimeout(ctx, countWithin)
+	defer cancel()
+	list, err := a.Store.Versions(ctx)
+	if err != nil {
+		return nil, a.problem(err)
+	}
+	out := &versionsOutput{}
+	out.Body.Versions = list
+	return out, nil
 }
 
 type definitionsOutput struct {

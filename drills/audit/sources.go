@@ -37,6 +37,8 @@ func openDatabases(ctx context.Context, urls map[string]string) (_ databases, er
 		cfg.MaxConns = 2
 		cfg.ConnConfig.RuntimeParams["application_name"] = "waybill-audit"
 		cfg.ConnConfig.RuntimeParams["default_transaction_read_only"] = "on"
+		// The audit may be run by a superuser: what was planted in a schema must not run as one.
+		cfg.ConnConfig.RuntimeParams["search_path"] = "pg_catalog, pg_temp"
 		if dbs[name], err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
 			return nil, fmt.Errorf("open the database %q: %w", name, err)
 		}
@@ -70,7 +72,7 @@ func collect[T any](ctx context.Context, db *pgxpool.Pool, sql string, args ...a
 const oldestSQL = `
 select case when o.id > 1 then least(greatest(o.created_at, '1970-01-01'), clock_timestamp())
             when o.id is null and not isempty(c.published) then clock_timestamp() end
-  from outbox_cursor c left join (select id, created_at from outbox order by id limit 1) o on true`
+  from public.outbox_cursor c left join (select id, created_at from public.outbox order by id limit 1) o on true`
 
 // remembered is the time from which on every outbox still has its rows.
 func (d databases) remembered(ctx context.Context) (since time.Time, err error) {
@@ -90,9 +92,9 @@ func (d databases) remembered(ctx context.Context) (since time.Time, err error) 
 var ordersSQL = `
 select o.id, o.user_id, o.sku, o.quantity, o.status,
        ` + age("o.created_at") + ` as age, ` + age("o.updated_at") + ` as still,
-       o.created_at + interval '1 minute' < coalesce((select created_at from outbox order by id limit 1), 'infinity') as expired,
-       (select count(*) from outbox w where w.key = o.id::text and w.type = 'OrderCreated') as announced
-  from orders o
+       o.created_at + interval '1 minute' < coalesce((select created_at from public.outbox order by id limit 1), 'infinity') as expired,
+       (select count(*) from public.outbox w where w.key = o.id::text and w.type = 'OrderCreated') as announced
+  from public.orders o
  where o.id > $1 or o.id = any($2)`
 
 func (d databases) orders(ctx context.Context, after int64, ids []int64) (map[int64]order, error) {
@@ -109,7 +111,7 @@ func (d databases) orders(ctx context.Context, after int64, ids []int64) (map[in
 
 var reservationsSQL = `
 select order_id, coalesce(sku, '') as sku, coalesce(quantity, 0) as quantity, state, ` + age("updated_at") + ` as still
-  from reservations
+  from public.reservations
  where order_id > $1 or order_id = any($2)`
 
 func (d databases) reservations(ctx context.Context, after int64, ids []int64) ([]reservation, error) {
@@ -125,10 +127,10 @@ var sagasSQL = `
 select s.id::bigint as order_id, s.phase, s.state, s.reason,
        s.phase in ('COMPLETED', 'CANCELLED') as ended, ` + age("s.updated_at") + ` as still,
        (select count(*) from (
-            select from saga_transitions t
+            select from public.saga_transitions t
              where t.saga_id = s.id and t.definition = s.definition and t.cause_id is not null
              group by t.cause_id having count(*) > 1) as again) as repeated
-  from sagas s
+  from public.sagas s
  where s.definition = 'order' and s.id = any($1)
    and s.phase not in ('AWAITING_START', 'NOT_STARTED') -- only a cancellation came: there was no saga`
 
@@ -146,7 +148,7 @@ func (d databases) sagas(ctx context.Context, ids []int64) ([]saga, error) {
 
 // position is what a relay has published of a database.
 const publishedSQL = `
-select o.id from outbox o cross join outbox_cursor c where (o.id > $1 or o.id = any($2)) and c.published @> o.id`
+select o.id from public.outbox o cross join public.outbox_cursor c where (o.id > $1 or o.id = any($2)) and c.published @> o.id`
 
 func (d databases) published(ctx context.Context, name string, after int64, open []int64) (map[int64]bool, error) {
 	rows, err := d[name].Query(ctx, publishedSQL, after, open)
@@ -170,8 +172,8 @@ select o.id, o.event_id, o.topic, coalesce(o.key, '') as key, o.type, ` + age("o
        coalesce(o.headers ->> 'ce_causationid', '') as cause, s.outbox_id is not null as stuck,
        coalesce(o.headers ->> 'waybill-dlq-reason', '') as reason,
        coalesce(o.headers ->> 'waybill-in-reply-to', '') as in_reply_to
-  from outbox o
-  left join outbox_stuck s on s.outbox_id = o.id`
+  from public.outbox o
+  left join public.outbox_stuck s on s.outbox_id = o.id`
 
 // The rows above an id, and those that are still waited for.
 var rowsSQL = rowColumns + ` where o.id > $1 or o.id = any($2) order by o.id`
@@ -222,7 +224,7 @@ func (d databases) read(ctx context.Context, name string, published map[int64]bo
 	return rows, nil
 }
 
-const handledSQL = `select event_id from inbox where consumer = $1 and event_id = any($2)`
+const handledSQL = `select event_id from public.inbox where consumer = $1 and event_id = any($2)`
 
 func (d databases) handled(ctx context.Context, c consumer, ids []uuid.UUID) ([]uuid.UUID, error) {
 	rows, err := d[c.database].Query(ctx, handledSQL, c.group, ids)
@@ -244,9 +246,9 @@ type shelf struct {
 // One statement sees one moment, so the numbers belong together.
 const shelvesSQL = `
 select sku, coalesce(s.received, 0) as received, coalesce(s.on_hand, 0) as on_hand, coalesce(r.reserved, 0) as reserved
-  from stock s
+  from public.stock s
   full join (select sku, sum(quantity)::bigint as reserved
-               from reservations where state = 'RESERVED' group by sku) r using (sku)`
+               from public.reservations where state = 'RESERVED' group by sku) r using (sku)`
 
 func (d databases) shelves(ctx context.Context) ([]shelf, error) {
 	list, err := collect[shelf](ctx, d["inventory"], shelvesSQL)
@@ -270,7 +272,7 @@ type stuckRow struct {
 
 var stuckSQL = `
 select outbox_id, topic, coalesce(key, '') as key, parked, error_code as code, error, attempts, ` + age("stuck_at") + ` as since
-  from outbox_stuck where discarded_at is null
+  from public.outbox_stuck where discarded_at is null
  order by outbox_id limit 1000`
 
 func (d databases) stuck(ctx context.Context, name string) ([]stuckRow, error) {
@@ -285,7 +287,7 @@ func (d databases) stuck(ctx context.Context, name string) ([]stuckRow, error) {
 var troubledSQL = `
 select case when id ~ '^[0-9]{1,18}$' then id::bigint else 0 end as order_id, phase, state, reason,
        false as ended, ` + age("updated_at") + ` as still, 0::bigint as repeated
-  from sagas where trouble is not null
+  from public.sagas where trouble is not null
  order by started_at limit 1000`
 
 func (d databases) troubled(ctx context.Context) ([]saga, error) {

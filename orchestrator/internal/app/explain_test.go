@@ -72,3 +72,28 @@ func TestExplainTellsOneStoryOverAllDatabases(t *testing.T) {
 	require.NotEmpty(t, e.Sources[2].Error)
 	require.NotContains(t, e.Sources[2].Error, "nobody", "the address of a database is nobody's business")
 }
+
+// Anybody may ask for an explanation. A function that was planted in the schema of another service's
+// database, and fits better than Postgres' own, must not run for it.
+func TestExplainRunsNothingThatWasPlanted(t *testing.T) {
+	t.Parallel()
+	orders := pgtest.New(t, migrations.Outbox, migrations.Orders)
+	s := startSystem(t, func(c *app.Config) { c.ExplainDatabases = []string{"orders=" + orders.URL} })
+	_, err := orders.Pool.Exec(t.Context(), `
+insert into orders (user_id, sku, quantity) values ('u1', 'burger', 2);
+create sequence calls;
+create function public.format(text, int, text, text) returns text language plpgsql as
+	$$ begin perform nextval('public.calls'); return 'planted'; end $$;
+create function public.contains(int8multirange, bigint) returns boolean language plpgsql as
+	$$ begin perform nextval('public.calls'); return false; end $$;
+create operator public.@> (leftarg = int8multirange, rightarg = bigint, function = public.contains)`)
+	require.NoError(t, err)
+	s.send(created(1))
+	s.command(1, contracts.TypeReserveInventory, 1)
+	var e explanation
+	require.Equal(t, http.StatusOK, s.get("/v1/sagas/1/explain", &e))
+	require.Equal(t, "order accepted over HTTP: 2 × burger for u1", e.Timeline[0].What)
+	var called bool
+	require.NoError(t, orders.Pool.QueryRow(t.Context(), "select is_called from calls").Scan(&called))
+	require.False(t, called)
+}

@@ -136,7 +136,7 @@ const sentSQL = `
 select s.id, s.event_id, s.topic, s.type, s.created_at, s.status,
        coalesce(s.error, '') as error, coalesce(s.attempts, 0) as attempts, s.stuck_at, s.next_attempt_at as next_attempt,
        coalesce(o.headers ->> $2, o.headers ->> 'waybill-in-reply-to') as cause, coalesce(o.headers ->> 'waybill-dlq-reason', '') as why
-from outbox_status s join outbox o using (id)
+from public.outbox_status s join public.outbox o using (id)
 where s.key = $1 order by s.id desc limit $3`
 
 // sentLimit bounds the messages of one order that are looked at: the newest.
@@ -153,12 +153,12 @@ select a.application_name as waiter, clock_timestamp() - a.query_start as waits,
  where a.datname = current_database() and a.wait_event_type = 'Lock' and a.query_start < clock_timestamp() - interval '500 ms'
  order by a.query_start limit 5`
 
-const relaySQL = `select paused, leader from outbox_cursor`
+const relaySQL = `select paused, leader from public.outbox_cursor`
 
 // Counts no further than a person wants to know, and reads no row twice.
 const aheadSQL = `
 select count(*) from (
-    select from outbox o, outbox_cursor c
+    select from public.outbox o, public.outbox_cursor c
     where o.id < $1 and o.id > coalesce(upper(range_merge(c.published)), 0) limit 100000) as ahead`
 
 // headerCause is the header that names the message a message answers.
@@ -213,7 +213,7 @@ func scanSent(r pgx.CollectableRow) (Sent, error) {
 
 const handledSQL = `
 select event_id, consumer, topic, "partition", "offset", handled_at as at
-from inbox where event_id = any ($1) order by handled_at`
+from public.inbox where event_id = any ($1) order by handled_at`
 
 func (s Source) handled(ctx context.Context, ids []uuid.UUID, f *Found) {
 	ctx, cancel := context.WithTimeout(ctx, each)
@@ -230,12 +230,12 @@ func (s Source) handled(ctx context.Context, ids []uuid.UUID, f *Found) {
 // factQueries are what the tables of the services we know say about an order.
 // A database without the table is one of another service.
 var factQueries = []struct{ table, sql string }{
-	{"orders", `
-select created_at, 'accepted', format('order accepted over HTTP: %s × %s for %s', quantity, sku, user_id) from orders where id = $1
+	{"public.orders", `
+select created_at, 'accepted', format('order accepted over HTTP: %s × %s for %s', quantity, sku, user_id) from public.orders where id = $1
 union all
-select updated_at, 'became', 'order became ' || status || coalesce(': ' || reason, '') from orders where id = $1 and status <> 'PENDING'`},
-	{"reservations", `
-select updated_at, 'became', 'reservation became ' || state || coalesce(': ' || nullif(reason, ''), '') from reservations where order_id = $1`},
+select updated_at, 'became', 'order became ' || status || coalesce(': ' || reason, '') from public.orders where id = $1 and status <> 'PENDING'`},
+	{"public.reservations", `
+select updated_at, 'became', 'reservation became ' || state || coalesce(': ' || nullif(reason, ''), '') from public.reservations where order_id = $1`},
 }
 
 func facts(ctx context.Context, tx pgx.Tx, key string) ([]Fact, error) {
@@ -390,6 +390,8 @@ func ParseSources(ctx context.Context, pairs []string) ([]Source, error) {
 		config.MaxConns, config.MinConns = 2, 0
 		config.ConnConfig.ConnectTimeout = each
 		config.ConnConfig.RuntimeParams["application_name"] = "orchestrator-explain"
+		// Anybody may ask for an explanation: what the other database's owner has planted in its schema must not run.
+		config.ConnConfig.RuntimeParams["search_path"] = "pg_catalog, pg_temp"
 		pool, err := pgxpool.NewWithConfig(ctx, config)
 		if err != nil {
 			return nil, fmt.Errorf("pair %d (%s): %w", i+1, name, err)

@@ -32,9 +32,10 @@ type Overview struct {
 const overviewSQL = `
 with ` + source.WaitingSQL + `
 select p.leader, p.led_since, p.paused, p.last - 1,
-       (select count(*) from unnest(int8multirange(int8range(1, p.last)) - p.published) as r),` + source.CountsSQL + `,
+       m.gaps,` + source.CountsSQL + `,
        s.stuck, s.parked, s.oldest
   from progress p
+ cross join missing m
  cross join (select count(*) filter (where not parked) as stuck, count(*) filter (where parked) as parked,
                     min(stuck_at) as oldest
                from public.outbox_stuck

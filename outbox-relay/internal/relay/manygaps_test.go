@@ -67,7 +67,7 @@ func TestRelay_TensOfThousandsOfGapsSlowNothingDown(t *testing.T) {
 		slowest = max(slowest, time.Since(began))
 	}
 	t.Logf("slowest of 20 rows: %v, their WAL: %d kB", slowest, (wal()-before)>>10)
-	require.Less(t, slowest, 2*time.Second)
+	require.Less(t, slowest, 5*time.Second)
 
 	require.Equal(t, relay.Leading, r.Status().State)
 	_, err = job.Exec(t.Context(), `insert into outbox (id, topic, key, type, payload) overriding system value

@@ -123,7 +123,7 @@ type Backlog struct {
 
 const backlogSQL = `
 with ` + WaitingSQL + `,
-counts (pending, oldest) as (select ` + CountsSQL + ` from progress p)
+counts (pending, oldest) as (select ` + CountsSQL + ` from progress p, missing m)
 select c.pending, coalesce(greatest(0, extract(epoch from now() - c.oldest)), 0)::float8, s.stuck, s.parked
   from counts c
  cross join (select count(*) filter (where not parked) as stuck, count(*) filter (where parked) as parked

@@ -13,7 +13,7 @@ import (
 	"waybill/devstack/broker"
 )
 
-const session = 500 * time.Millisecond
+const session = 1500 * time.Millisecond
 
 // rawMember is a member of a consumer group that does what a test tells it, and nothing else.
 type rawMember struct {
@@ -40,7 +40,7 @@ func (m *rawMember) join() error {
 	protocol := kmsg.NewJoinGroupRequestProtocol()
 	protocol.Name, protocol.Metadata = "sticky", []byte(m.id)
 	request.Protocols = append(request.Protocols, protocol)
-	ctx, cancel := context.WithTimeout(m.t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(m.t.Context(), 30*time.Second)
 	defer cancel()
 	response, err := request.RequestWith(ctx, m.client)
 	if err != nil {
@@ -58,7 +58,7 @@ func (m *rawMember) join() error {
 func (m *rawMember) sync() error {
 	request := kmsg.NewPtrSyncGroupRequest()
 	request.Group, request.MemberID, request.Generation = "group", m.id, m.generation
-	ctx, cancel := context.WithTimeout(m.t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(m.t.Context(), 30*time.Second)
 	defer cancel()
 	response, err := request.RequestWith(ctx, m.client)
 	if err != nil {
@@ -113,7 +113,7 @@ func TestGroup_AMemberThatWaitsForTheOthersLongerThanItsSessionStays(t *testing.
 	joining := later(third.join)
 	require.Eventually(t, func() bool { return second.heartbeat() == kerr.RebalanceInProgress }, 5*time.Second, 10*time.Millisecond) //nolint:errorlint // a sentinel
 	rejoining := later(second.join)
-	for until := time.Now().Add(4 * session); time.Now().Before(until); {
+	for until := time.Now().Add(2 * session); time.Now().Before(until); {
 		require.ErrorIs(t, first.heartbeat(), kerr.RebalanceInProgress, "alive, and slow to rejoin")
 		select {
 		case err := <-rejoining:
@@ -128,7 +128,7 @@ func TestGroup_AMemberThatWaitsForTheOthersLongerThanItsSessionStays(t *testing.
 
 	// The same while the leader takes its time to assign.
 	syncing := []<-chan error{later(second.sync), later(third.sync)}
-	for until := time.Now().Add(4 * session); time.Now().Before(until); <-time.After(session / 10) {
+	for until := time.Now().Add(2 * session); time.Now().Before(until); <-time.After(session / 10) {
 		require.NoError(t, first.heartbeat())
 	}
 	require.NoError(t, first.sync())

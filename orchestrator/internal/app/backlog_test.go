@@ -55,3 +55,19 @@ func TestADeadlineWaitsForTheRepliesThatHaveCome(t *testing.T) {
 	require.NoError(t, s.db.Pool.QueryRow(t.Context(), "select count(*) from outbox where type = 'ReleaseInventory'").Scan(&released))
 	require.Zero(t, released, "nobody was silent")
 }
+
+// Two things that go by one id, as after a restore that hands out ids again: the
+// second is set aside and counted, and the saga of the first goes on.
+func TestAStartByAnotherMessageIsACountedDeadLetter(t *testing.T) {
+	t.Parallel()
+	s := startSystem(t, nil)
+	s.send(contracts.OrderCreated{Envelope: contracts.NewEnvelope(1, uuid.Nil, time.Now()), UserID: "alice", SKU: "burger", Quantity: 2})
+	reserve := s.command(1, contracts.TypeReserveInventory, 1)
+	s.send(contracts.OrderCreated{Envelope: contracts.NewEnvelope(1, uuid.Nil, time.Now()), UserID: "bob", SKU: "pizza", Quantity: 1})
+	s.eventually(func() bool { return s.metric("waybill_saga_start_conflicts_total") == 1 }, "the conflict is counted")
+	var letters int
+	require.NoError(t, s.db.Pool.QueryRow(t.Context(), "select count(*) from outbox where topic = 'orders.v1.dlq'").Scan(&letters))
+	require.Equal(t, 1, letters)
+	s.send(contracts.InventoryReserved{Envelope: contracts.NewEnvelope(1, reserve, time.Now()), Reserved: true})
+	s.command(1, contracts.TypeConfirmOrder, 1)
+}

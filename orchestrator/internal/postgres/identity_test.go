@@ -370,3 +370,19 @@ func TestStore_PeopleDoNotTakeTheConnectionsOfTheWork(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 1, n)
 }
+
+func TestStore_AReplyForASagaThatDoesNotExistIsCounted(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, newDB(t))
+	var unknown []saga.Message
+	s.Unknown = func(m saga.Message) { unknown = append(unknown, m) }
+	e := reserved(t, 1, uuid.New())
+	var batch pgx.Batch
+	decided, err := s.Decide(&batch, postgres.Loaded{}, []postgres.Event{e}, start, nil)
+	require.NoError(t, err)
+	require.Empty(t, unknown, "not before the commit")
+	decided.Report()
+	require.Equal(t, []saga.Message{e.Input.(saga.Message)}, unknown)
+	require.Empty(t, decided.Messages)
+	require.Zero(t, batch.Len(), "nothing is written")
+}

@@ -82,18 +82,18 @@ var _ watermarks = (*kafka.Consumer)(nil)
 
 func newStatusCollector(s *status, client watermarks) *statusCollector {
 	desc := func(name, help string, labels ...string) *prometheus.Desc {
-		return prometheus.NewDesc("waybill_consumer_"+name, help, labels, nil)
+		return prometheus.NewDesc(name, help, labels, nil)
 	}
 	return &statusCollector{
 		status: s, client: client,
-		blocked:  desc("blocked_seconds", "How long messages have been waiting for this reason, by reason.", "reason"),
-		blockers: desc("blocked_by", "1 for each session that holds a lock which messages wait for.", "session"),
-		held:     desc("held_messages", "Messages that have been read and wait, by reason.", "reason"),
-		owned:    desc("partitions", "Partitions that this process reads."),
-		lag:      desc("lag_messages", "Messages of a partition that are not applied yet.", "topic", "partition"),
-		age:      desc("batch_age_seconds", "How long the attempt that is under way has taken; 0: there is none."),
-		forming:  desc("unassigned_seconds", "How long this process has had no partition while its group was being formed."),
-		up:       desc("up", "1 while the consumer runs; 0 once it has ended or was fenced."),
+		blocked:  desc("waybill_consumer_blocked_seconds", "How long messages have been waiting for this reason, by reason.", "reason"),
+		blockers: desc("waybill_consumer_blocked_by", "1 for each session that holds a lock which messages wait for.", "session"),
+		held:     desc("waybill_consumer_held_messages", "Messages that have been read and wait, by reason.", "reason"),
+		owned:    desc("waybill_consumer_partitions", "Partitions that this process reads."),
+		lag:      desc("waybill_consumer_lag_messages", "Messages of a partition that are not applied yet.", "topic", "partition"),
+		age:      desc("waybill_consumer_batch_age_seconds", "How long the attempt that is under way has taken; 0: there is none."),
+		forming:  desc("waybill_consumer_unassigned_seconds", "How long this process has had no partition while its group was being formed."),
+		up:       desc("waybill_consumer_up", "1 while the consumer runs; 0 once it has ended or was fenced."),
 	}
 }
 

@@ -27,8 +27,13 @@ func (r *Registry) Apply(s State, in Input, now time.Time) ([]Decision, error) {
 	case d == nil:
 		return r.withoutDefinition(s, in, now)
 	case s.Phase == Parked || len(s.Held) > 0:
-		return d.resume(s, in, now)
+		return r.resume(d, s, in, now)
 	}
+	return r.applyKnown(d, s, in, now)
+}
+
+// applyKnown applies an input to a saga of a definition that is registered here.
+func (r *Registry) applyKnown(d *Definition, s State, in Input, now time.Time) ([]Decision, error) {
 	if m, ok := in.(Message); ok && !d.handles[m.Type] {
 		return nil, r.foreign(d, m)
 	}
@@ -52,10 +57,11 @@ func (r *Registry) choose(s State, in Input) (*Definition, State) {
 	m, _ := in.(Message)
 	first, starts := r.begins[m.Type]
 	starts = starts && first.start.message == m.Type
+	early := s.Phase == AwaitingStart || s.Phase == NotStarted || s.Phase == Parked && s.ParkedFrom == AwaitingStart
 	switch {
 	case !s.Exists():
 		return first, s
-	case (s.Phase == AwaitingStart || s.Phase == NotStarted) && starts && first.name == s.Definition:
+	case early && starts && first.name == s.Definition:
 		s.Version, s.Steps = first.version, make([]StepState, len(first.steps))
 		return first, s
 	}
@@ -125,7 +131,7 @@ func unclaimed(s State, unknown string, now time.Time) ([]Decision, error) {
 }
 
 // resume lets a saga go on whose definition is here, first with what was held.
-func (d *Definition) resume(s State, in Input, now time.Time) ([]Decision, error) {
+func (r *Registry) resume(d *Definition, s State, in Input, now time.Time) ([]Decision, error) {
 	next, held, kind := s.clone(), s.Held, Resumed
 	next.Held = nil
 	if s.Phase == Parked {
@@ -137,8 +143,12 @@ func (d *Definition) resume(s State, in Input, now time.Time) ([]Decision, error
 		first.Transition.From = first.Transition.To
 	}
 	decisions := []Decision{first}
+	apply := func(in Input) ([]Decision, error) {
+		d, s := r.choose(decisions[len(decisions)-1].State, in)
+		return r.applyKnown(d, s, in, now)
+	}
 	for _, m := range held {
-		more, err := d.applyAll(decisions[len(decisions)-1].State, m, now)
+		more, err := apply(m)
 		if err != nil {
 			// It must not hold up what follows, nor be lost: it counts as handled since it was held.
 			last := &decisions[len(decisions)-1]
@@ -155,7 +165,7 @@ func (d *Definition) resume(s State, in Input, now time.Time) ([]Decision, error
 		}
 		in = unseen(in)
 	}
-	more, err := d.applyAll(decisions[len(decisions)-1].State, in, now)
+	more, err := apply(in)
 	if err != nil {
 		return nil, err
 	}

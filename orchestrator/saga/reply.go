@@ -13,6 +13,9 @@ import (
 // that comes after the saga has turned back is undone.
 func (t *turn) reply(m Message) error {
 	i, undo, ok := t.answered(m)
+	if !ok && t.forgotten(m) {
+		return nil
+	}
 	if !ok {
 		t.stale("", "answers no command of this saga")
 		return nil

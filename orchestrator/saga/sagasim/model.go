@@ -194,9 +194,7 @@ func (m *model) check(o *Orchestrator, participants *Service) {
 	for _, ref := range o.refs() {
 		s, _ := o.Saga(ref)
 		def, known := o.coverage.find(s)
-		// A saga that has forgotten that it gave up may find that its participants have undone what they did.
-		deadlines, interventions := o.Lost(ref)
-		if !known || deadlines || interventions || o.Forced(ref) != "" || s.Phase == saga.NotStarted {
+		if _, interventions := o.Lost(ref); !known || interventions || o.Forced(ref) != "" || s.Phase == saga.NotStarted {
 			continue
 		}
 		for _, stage := range o.coverage.described[def].Stages {

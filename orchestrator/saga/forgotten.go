@@ -1,0 +1,43 @@
+package saga
+
+import (
+	"bytes"
+
+	"github.com/google/uuid"
+)
+
+// forgotten applies the reply to an undo that the saga does not know of, and has sent all the same: the
+// database was put back to an earlier moment since. What led to the undo may come again or not (a
+// deadline does not), but the step has been undone, so the saga turns back. It says whether m is one.
+//
+// An id of a command says whose it is: it is derived from the saga, the step and the attempt, but for
+// the time in its first six bytes. So no other saga's reply is taken for one.
+func (t *turn) forgotten(m Message) bool {
+	if m.CausationID == uuid.Nil || t.state.Phase != Running && t.state.Phase != Completed {
+		return false
+	}
+	for i, step := range t.def.steps {
+		st := &t.state.Steps[i]
+		if step.undo == nil || step.undo.reply != m.Type || st.Status != Done && st.Status != Waiting || !t.hasSentUndo(i, m.CausationID) {
+			continue
+		}
+		t.record(Replied, step.name, "was undone by a command that the saga has forgotten: its database was put back to an earlier moment")
+		st.Blind = st.Status == Waiting // its success may not have been read again
+		t.settle(i, Undone)
+		t.turnBack(step.name + " had been undone before the saga's database was put back")
+		return true
+	}
+	return false
+}
+
+// hasSentUndo says whether id is that of one of the next undos of step i.
+func (t *turn) hasSentUndo(i int, id uuid.UUID) bool {
+	step, st := t.def.steps[i], t.state.Steps[i]
+	for attempt := st.Undo + 1; attempt <= st.Undo+keptIDs; attempt++ {
+		derived, _ := draw(t.state, step.name, true, attempt, t.stamp)
+		if bytes.Equal(derived[6:], id[6:]) {
+			return true
+		}
+	}
+	return false
+}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humachi"
 
 	"waybill/chassis/httpserver"
 	"waybill/inventory/stock"
@@ -40,6 +41,16 @@ type Conditions struct {
 	IdempotencyKey string `header:"Idempotency-Key" minLength:"1" maxLength:"255" pattern:"^[ -~]*$" patternDescription:"printable ASCII" doc:"Drawn by the client for each request, and kept for 24 hours: a request with a key that came before is not carried out again, and gets the same answer. With another body it is refused (422)." example:"8e03978e-40d5-43dd-bc93-6894a57f9324"`
 	IfMatch        string `header:"If-Match" maxLength:"128" doc:"The ETag of the stock that was looked at: 412 if it has changed since"`
 	IfNoneMatch    string `header:"If-None-Match" enum:"*" doc:"Only if the sku is new: 412 if it is not"`
+}
+
+// Resolve refuses a header that protects nothing although its client believes so: an empty one, and two.
+func (*Conditions) Resolve(ctx huma.Context) []error {
+	request, _ := humachi.Unwrap(ctx)
+	keys := request.Header["Idempotency-Key"]
+	if len(keys) == 0 || len(keys) == 1 && keys[0] != "" {
+		return nil
+	}
+	return []error{&huma.ErrorDetail{Location: "header.Idempotency-Key", Message: "expected one key, which is not empty"}}
 }
 
 func (c Conditions) change(sku string) stock.Change {

@@ -102,6 +102,19 @@ func TestMove_AddsToWhateverIsThereOncePerKey(t *testing.T) {
 	c.requireLevel(1, 1)
 }
 
+func TestChange_AKeyThatProtectsNothingIsRefused(t *testing.T) {
+	t.Parallel()
+	c := newClient(t)
+	for _, keys := range [][]string{{""}, {"a", "b"}} {
+		r := httptest.NewRequest(http.MethodPut, "/v1/stock/rare", strings.NewReader(`{"onHand":1}`))
+		r.Header.Set("Content-Type", "application/json")
+		r.Header["Idempotency-Key"] = keys
+		w := httptest.NewRecorder()
+		c.handler.ServeHTTP(w, r)
+		require.Equal(t, http.StatusUnprocessableEntity, w.Code, w.Body)
+	}
+}
+
 func TestQueryParametersThatDoNotExistAreRefused(t *testing.T) {
 	t.Parallel()
 	c := newClient(t)

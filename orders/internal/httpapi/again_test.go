@@ -52,6 +52,13 @@ func TestAKeyThatIsNoneIsRefused(t *testing.T) {
 		requireProblem(t, http.StatusUnprocessableEntity, f.postWithKey(key, "/v1/orders", burger))
 		requireProblem(t, http.StatusUnprocessableEntity, f.postWithKey(key, "/v1/orders/1/cancel", "{}"))
 	}
+	for _, keys := range [][]string{{""}, {"a", "b"}, {"a", "a"}} {
+		r := httptest.NewRequest(http.MethodPost, "/v1/orders", strings.NewReader(burger))
+		r.Header.Set("Content-Type", "application/json")
+		r.Header["Idempotency-Key"] = keys
+		p := requireProblem(t, http.StatusUnprocessableEntity, f.do(r))
+		require.Len(t, p.Errors, 1)
+	}
 	require.Equal(t, 1, f.count(t, orders))
 }
 
@@ -59,10 +66,11 @@ func TestCancel_AskingAgainIsAcceptedAndTellsNobodyTwice(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	f.place(t, burger)
-	for _, key := range []string{"a", "a", "b", ""} {
+	for _, key := range []string{"a", "a", "b"} {
 		w := f.postWithKey(key, "/v1/orders/1/cancel", `{"reason":"why"}`)
 		require.Equal(t, http.StatusAccepted, w.Code, w.Body)
 	}
+	require.Equal(t, http.StatusAccepted, f.post("/v1/orders/1/cancel", "{}").Code)
 	require.Equal(t, 1, f.count(t, events+" where type = 'OrderCancelRequested'"))
 	require.NotEmpty(t, decode(t, f.get("/v1/orders/1"))["cancelRequestedAt"])
 	requireProblem(t, http.StatusUnprocessableEntity, f.postWithKey("a", "/v1/orders/1/cancel", `{"reason":"another"}`))

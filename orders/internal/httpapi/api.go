@@ -11,6 +11,7 @@ import (
 	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humachi"
 
 	"waybill/chassis/httpserver"
 	"waybill/chassis/postgres"
@@ -115,6 +116,16 @@ type Traced struct {
 // Keyed lets a client send a request again.
 type Keyed struct {
 	IdempotencyKey string `header:"Idempotency-Key" minLength:"1" maxLength:"255" pattern:"^[ -~]*$" patternDescription:"printable ASCII" doc:"Drawn by the client for each request, and kept for 24 hours: a request with a key that came before is not carried out again, and gets the same answer. With another body it is refused (422). Keys are each user's own." example:"8e03978e-40d5-43dd-bc93-6894a57f9324"`
+}
+
+// Resolve refuses a header that protects nothing although its client believes so: an empty one, and two.
+func (*Keyed) Resolve(ctx huma.Context) []error {
+	request, _ := humachi.Unwrap(ctx)
+	keys := request.Header["Idempotency-Key"]
+	if len(keys) == 0 || len(keys) == 1 && keys[0] != "" {
+		return nil
+	}
+	return []error{&huma.ErrorDetail{Location: "header.Idempotency-Key", Message: "expected one key, which is not empty"}}
 }
 
 // Every operation may answer these besides its own.

@@ -1,6 +1,7 @@
 package migrations_test
 
 import (
+	"context"
 	"fmt"
 	"net/url"
 	"strings"
@@ -21,8 +22,7 @@ func as(t *testing.T, db *pgtest.Database, roles ...migrations.Role) *pgx.Conn {
 	login := "waybill_test_" + strings.ReplaceAll(uuid.NewString(), "-", "")
 	t.Cleanup(func() {
 		name := pgx.Identifier{login}.Sanitize()
-		_, err := db.Pool.Exec(t.Context(), "drop owned by "+name+"; drop role "+name)
-		_ = err // the database goes with what the role owns in it
+		_, _ = db.Pool.Exec(context.WithoutCancel(t.Context()), "drop owned by "+name+"; drop role "+name) // the server goes anyway
 	})
 	require.NoError(t, migrations.Grant(t.Context(), db.URL, login, "secret", roles...))
 	require.NoError(t, migrations.Grant(t.Context(), db.URL, login, "secret", roles...), "it can be run again")
@@ -31,7 +31,7 @@ func as(t *testing.T, db *pgtest.Database, roles ...migrations.Role) *pgx.Conn {
 	u.User = url.UserPassword(login, "secret")
 	conn, err := pgx.Connect(t.Context(), u.String())
 	require.NoError(t, err)
-	t.Cleanup(func() { conn.Close(t.Context()) })
+	t.Cleanup(func() { conn.Close(context.WithoutCancel(t.Context())) })
 	return conn
 }
 

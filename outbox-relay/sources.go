@@ -89,7 +89,10 @@ const clock = "15:04:05"
 func databaseTrouble(status relay.Status) error {
 	var truncated *source.SequenceError
 	var config *publish.ConfigError
+	var holder *source.HolderError
 	switch {
+	case errors.As(status.Err, &holder):
+		return holder
 	case status.State != relay.Connecting:
 		return nil
 	case errors.Is(status.Err, source.ErrNoSchema), errors.Is(status.Err, source.ErrTransactionPooler), errors.As(status.Err, &truncated):

@@ -27,7 +27,6 @@ func (s *Source) standBy(ctx context.Context, session *source.Session, prober *p
 		if err != nil || leads {
 			return err
 		}
-		s.status.set(Standby, nil)
 		if now := time.Now(); now.Sub(asked) >= standbyAsks {
 			asked = now
 			prober.LookUp("")
@@ -36,6 +35,7 @@ func (s *Source) standBy(ctx context.Context, session *source.Session, prober *p
 		if err != nil {
 			return err
 		}
+		s.stand(session, holder, found)
 		if found && watch.frozen(holder, time.Now()) {
 			s.log.Warn("the leading relay is frozen; taking over", "silent_for", s.options.Frozen)
 			if err := session.Evict(ctx, holder); err != nil {
@@ -52,6 +52,18 @@ func (s *Source) standBy(ctx context.Context, session *source.Session, prober *p
 		case <-ticker.C:
 		}
 	}
+}
+
+// stand notes that another session leads, and says so if it is no relay: then nobody publishes.
+func (s *Source) stand(session *source.Session, holder source.Holder, found bool) {
+	var trouble error
+	if found {
+		trouble = session.Trouble(holder)
+	}
+	if trouble != nil && s.Status().Err == nil {
+		s.log.Warn("the lead is held by a session that is no relay", "role", holder.Role, "pid", holder.PID)
+	}
+	s.status.set(Standby, trouble)
 }
 
 const standbyAsks = 5 * time.Second

@@ -15,12 +15,37 @@ type Holder struct {
 	Activity string
 	// AwaitsClient says that the server has done its part and waits for the relay.
 	AwaitsClient bool
+	// Role is the login of the session.
+	Role string
+	// Relay says that it can be a relay: it calls itself one, and its role may move the cursor. Any role that may
+	// connect can take an advisory lock.
+	Relay bool
+}
+
+// HolderError says that the lead is held by a session that is no relay.
+type HolderError struct {
+	Database, Role string
+	PID            uint32
+}
+
+// Error implements error.
+func (e *HolderError) Error() string {
+	return fmt.Sprintf("the lead of %s is held by role %s, pid %d, which is no relay: find out who it is, and end its session", e.Database, e.Role, e.PID)
+}
+
+// Trouble returns a [HolderError] if the holder is no relay.
+func (s *Session) Trouble(h Holder) error {
+	if h.Relay {
+		return nil
+	}
+	return &HolderError{Database: s.database, Role: h.Role, PID: h.PID}
 }
 
 // A leader runs a statement every half second, if only to check that it still leads. The activity of sessions of
 // other roles is only shown to members of pg_read_all_stats; it is null here then.
 const holderSQL = `
-select a.pid, coalesce(a.state_change::text, ''), coalesce(a.wait_event_type = 'Client', false)
+select a.pid, coalesce(a.state_change::text, ''), coalesce(a.wait_event_type = 'Client', false), coalesce(a.usename::text, ''),
+       coalesce(a.application_name = 'outbox-relay' and has_table_privilege(a.usesysid, 'public.outbox_cursor', 'update'), false)
   from pg_locks l
   join pg_stat_activity a on a.pid = l.pid
  where l.locktype = 'advisory' and l.granted and l.objsubid = 1
@@ -30,7 +55,7 @@ select a.pid, coalesce(a.state_change::text, ''), coalesce(a.wait_event_type = '
 // Holder looks at the session that leads. It returns false if there is none.
 func (s *Session) Holder(ctx context.Context) (Holder, bool, error) {
 	var h Holder
-	err := s.conn.QueryRow(ctx, holderSQL, int64(leaderLock)).Scan(&h.PID, &h.Activity, &h.AwaitsClient)
+	err := s.conn.QueryRow(ctx, holderSQL, int64(leaderLock)).Scan(&h.PID, &h.Activity, &h.AwaitsClient, &h.Role, &h.Relay)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return h, false, nil
 	}

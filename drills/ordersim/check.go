@@ -67,7 +67,7 @@ func (f *flow) checkOrder(id int64, row placed) {
 		f.result.LeftOut++
 		return // what an operator did is in no topic: a restore forgets it, and only an audit can tell
 	}
-	if f.orchestrator.Restored() && (f.orchestrator.WasSetAside(row.requested) || f.orchestrator.WasSetAside(row.created)) {
+	if f.orchestrator.Restored() && f.orchestrator.WasSetAside(row.created) {
 		f.result.LeftOut++
 		return // its commands were forgotten, their effects were not, and what led to them came again too late
 	}

@@ -89,7 +89,7 @@ func (s *summary) add(r ordersim.Result) {
 func (s *summary) print(out io.Writer, moves bool) {
 	fmt.Fprintf(out, "%d seeds, %d orders: %d confirmed, %d cancelled, every promise held (%.0f seeds/s).\n",
 		s.runs, s.orders, s.confirmed, s.cancelled, float64(s.runs)/max(s.took.Seconds(), 1e-3))
-	fmt.Fprintf(out, "%d orders were not compared with their sagas: a restore had forgotten what no topic has.\n\nInjected, and survived:\n", s.leftOut)
+	fmt.Fprintf(out, "%d orders were not compared with their sagas: a restore had forgotten what no topic has, or had given their id to another.\n\nInjected, and survived:\n", s.leftOut)
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	for name, n := range s.faults.All() {
 		fmt.Fprintf(table, "%d\t  %s\n", n, name)

@@ -15,6 +15,7 @@ import (
 	"waybill/devstack/commandline"
 	"waybill/devstack/kafkatest"
 	"waybill/drills/audit"
+	"waybill/drills/load"
 )
 
 func TestASoundSystemPasses(t *testing.T) {
@@ -374,4 +375,30 @@ func TestNewSaysWhatIsMissing(t *testing.T) {
 	}})
 	require.ErrorContains(t, err, `the database "orders" does not answer`)
 	require.NotContains(t, fmt.Sprint(err), "secret")
+}
+
+// A database that was taken back has forgotten keys: a request that was sent again across that moment may be two
+// orders, and one that was sent again after it may not.
+func TestAuditor_KnowsWhenKeysWereForgotten(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		lost  time.Duration // from now
+		found int
+	}{"across the moment": {-time.Second, 0}, "before it": {time.Hour, 1}, "after it": {-2 * time.Hour, 1}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.cfg.KeysLost = time.Now().Add(c.lost)
+			id := w.carry(1, true)
+			other := w.carry(1, true)
+			w.sql("orders", "update orders set user_id = $1", user(id))
+			for attempt, sent := range []time.Duration{-time.Hour, 0} {
+				w.enter(load.Entry{N: id, UserID: user(id), Key: user(id), Attempt: attempt + 1, SKU: "burger", Quantity: 1,
+					Sent: time.Now().Add(sent), Done: time.Now().Add(sent), Status: 202, OrderID: []int64{id, other}[attempt]})
+			}
+			w.settle()
+			findings := slices.DeleteFunc(pass(t, w.auditor()).Findings(), func(f audit.Finding) bool { return f.Check != audit.Placed || f.Subject != "request of "+user(id) })
+			require.Len(t, findings, c.found)
+		})
+	}
 }

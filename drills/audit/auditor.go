@@ -30,6 +30,10 @@ type Config struct {
 	// Foreign reports whether a message that comes from no outbox row is no cause for alarm: a drill
 	// has put it there. Nil expects none.
 	Foreign func(id uuid.UUID, key string) bool
+	// KeysLost is when Orders' database was taken back to an earlier moment, if it was: keys that were
+	// used in between are forgotten, and a request that was first sent before and sent again after it
+	// may be two orders.
+	KeysLost time.Time
 	// Unordered names, by database, the outbox id up to which order is not looked at: rows that were
 	// sent again because the topics were lost stand where the replay put them.
 	Unordered map[string]int64
@@ -73,7 +77,7 @@ func New(ctx context.Context, cfg Config) (*Auditor, error) {
 	}
 	return &Auditor{
 		cfg: cfg, databases: dbs, topics: ts,
-		results: newResults(), mail: newMail(cfg.Unordered), claims: claims{}, asked: newRequests(),
+		results: newResults(), mail: newMail(cfg.Unordered), claims: claims{}, asked: newRequests(cfg.KeysLost),
 		open: map[int64]bool{}, scanned: map[string]int64{}, seen: map[string][]sighting{},
 	}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"waybill/drills/load"
 )
@@ -14,14 +15,17 @@ type claims map[int64]load.Entry
 // requests is what the client's requests have led to. A request is known by its userId: no two of a run
 // have the same.
 type requests struct {
+	keysLost time.Time
+	first    map[string]time.Time      // when it was first sent, by userId
+	lost     map[string]bool           // its key may have been forgotten when it was sent again
 	promised map[int64]string          // userId by the id of the order that was answered
 	answered map[string]int64          // order id by userId
 	keyed    map[string]bool           // requests that were sent with a key, by userId
 	orders   map[string]map[int64]bool // orders that are there, by userId; empty without a ledger
 }
 
-func newRequests() *requests {
-	return &requests{map[int64]string{}, map[string]int64{}, map[string]bool{}, map[string]map[int64]bool{}}
+func newRequests(keysLost time.Time) *requests {
+	return &requests{keysLost, map[string]time.Time{}, map[string]bool{}, map[int64]string{}, map[string]int64{}, map[string]bool{}, map[string]map[int64]bool{}}
 }
 
 // add takes what the ledger says. No two requests may have been answered with the same order, and no
@@ -31,11 +35,16 @@ func (q *requests) add(e load.Entry, c claims, r *results) {
 		q.keyed[e.UserID] = true
 		r.looked[Placed]++
 	}
+	if first, again := q.first[e.UserID]; !again {
+		q.first[e.UserID] = e.Sent
+	} else if first.Before(q.keysLost) && e.Done.After(q.keysLost) {
+		q.lost[e.UserID] = true
+	}
 	if !e.Accepted() {
 		return
 	}
 	if before, again := q.answered[e.UserID]; again && e.Key != "" {
-		if before != e.OrderID {
+		if before != e.OrderID && !q.lost[e.UserID] {
 			r.keep(Placed, fmt.Sprintf("request %d", e.N), repairCancel(e.OrderID),
 				"sent again with its key it was answered with order %d, and before that with order %d", e.OrderID, before)
 		}
@@ -62,7 +71,7 @@ func (q *requests) found(o order) {
 // judge finds the requests of the ledger that have led to more than one order.
 func (q *requests) judge(r *results) {
 	for user := range q.keyed {
-		if orders := q.orders[user]; len(orders) > 1 {
+		if orders := q.orders[user]; len(orders) > 1 && !q.lost[user] {
 			ids := slices.Sorted(maps.Keys(orders))
 			r.keep(Placed, "request of "+user, repairCancel(ids[len(ids)-1]), "was sent with one key, and there are the orders %v", ids)
 		}

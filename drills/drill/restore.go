@@ -125,6 +125,11 @@ func (s *Stage) putBack(ctx context.Context, name string) error {
 		fmt.Sprintf("alter database %s allow_connections true", lost)); err != nil {
 		return fmt.Errorf("restore %s: %w", name, err)
 	}
+	if name == stack.Orders {
+		s.mu.Lock()
+		s.audit.KeysLost = time.Now()
+		s.mu.Unlock()
+	}
 	return s.expectLost(ctx, name)
 }
 

@@ -21,7 +21,7 @@ type Message struct {
 	InReplyTo uuid.UUID
 	// Content is what must be the same whenever the message comes under its id; empty stands for Data.
 	Content string
-	// Refused says that the message tells of nothing that any saga has to know.
+	// digest is of type, key and content; the inbox tells messages of one id apart by it.
 	digest uint64
 }
 

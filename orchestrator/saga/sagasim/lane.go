@@ -109,7 +109,7 @@ func (l *lane) transaction(owner *instance, n int) {
 		if !lost && commit() {
 			s.store.positions[l] = after
 			if l.epoch == epoch {
-				l.committed0(owner, after)
+				l.afterCommit(owner, after)
 			}
 			return
 		}
@@ -120,8 +120,8 @@ func (l *lane) transaction(owner *instance, n int) {
 	})
 }
 
-// committed0 is what follows a commit in the database: Kafka is told, unless the process dies first.
-func (l *lane) committed0(owner *instance, after int) {
+// afterCommit is what follows a commit in the database: Kafka is told, unless the process dies first.
+func (l *lane) afterCommit(owner *instance, after int) {
 	w := l.s.w
 	l.busy = false
 	if w.wrong(w.mood.crash) {

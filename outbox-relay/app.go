@@ -30,6 +30,10 @@ func NewApp(c Config, log *slog.Logger) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
+	readers, err := c.readTokens()
+	if err != nil {
+		return nil, err
+	}
 	registry := telemetry.Metrics()
 	metrics := relay.NewMetrics(registry)
 	options := relay.Options{
@@ -56,7 +60,13 @@ func NewApp(c Config, log *slog.Logger) (*App, error) {
 		closeAll(databases)
 		return nil, err
 	}
-	(&httpapi.API{Databases: databases, Tokens: tokens.Observed(log, registry), Log: log}).Register(app.http.API)
+	tokens = tokens.Observed(log, registry)
+	api := &httpapi.API{Databases: databases, Tokens: tokens, Log: log}
+	if !app.http.Local() {
+		readers = tokens.And(readers)
+		api.Readers = &readers
+	}
+	api.Register(app.http.API)
 	app.parts.Add("http", app.http.Run)
 	return app, nil
 }

@@ -30,9 +30,11 @@ type Config struct {
 	Drain  time.Duration `env:"RELAY_DRAIN"`
 	// AdminTokens let their holders change something over HTTP: name=token.
 	AdminTokens []string `env:"RELAY_ADMIN_TOKENS" secret:"true"`
-	Kafka       kafka.Config
-	HTTP        httpserver.Config
-	Telemetry   telemetry.Config
+	// ReadTokens let their holders read payloads where others than this machine can reach the API: name=token.
+	ReadTokens []string `env:"RELAY_READ_TOKENS" secret:"true"`
+	Kafka      kafka.Config
+	HTTP       httpserver.Config
+	Telemetry  telemetry.Config
 }
 
 // DefaultConfig returns the settings that do not depend on the environment.
@@ -70,6 +72,9 @@ func (c Config) Validate() []error {
 	if _, err := c.tokens(); err != nil {
 		faults = append(faults, err)
 	}
+	if _, err := c.readTokens(); err != nil {
+		faults = append(faults, err)
+	}
 	return faults
 }
 
@@ -88,6 +93,10 @@ func (c Config) inboxFault() error {
 			"a replay sends old rows again, and consumers must know them as handled", c.InboxRetention, c.Retention)
 	}
 	return nil
+}
+
+func (c Config) readTokens() (admin.Tokens, error) {
+	return admin.Parse("RELAY_READ_TOKENS", c.ReadTokens)
 }
 
 func (c Config) tokens() (admin.Tokens, error) {

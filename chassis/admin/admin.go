@@ -57,6 +57,13 @@ func Parse(setting string, pairs []string) (Tokens, error) {
 	return t, errors.Join(faults...)
 }
 
+// And returns tokens of which each lets its holder in, for what two settings allow.
+func (t Tokens) And(others Tokens) Tokens {
+	t.setting += " or " + others.setting
+	t.named = append(slices.Clip(t.named), others.named...)
+	return t
+}
+
 // holder returns the name of the token in an Authorization header. It takes the same time whichever
 // token it is, and however much of it is right.
 func (t Tokens) holder(header string) (string, bool) {
@@ -73,7 +80,7 @@ func (t Tokens) holder(header string) (string, bool) {
 
 type holderKey struct{}
 
-// Guard is the middleware of an operation that changes something: it lets holders of a token at it.
+// Guard is the middleware of an operation that changes something, or shows what is not for everybody: it lets holders of a token at it.
 // Without any token the operation is off (403); without the right one, the answer is 401.
 func Guard(api huma.API, tokens Tokens) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
@@ -81,7 +88,7 @@ func Guard(api huma.API, tokens Tokens) func(huma.Context, func(huma.Context)) {
 			_ = huma.WriteErr(api, ctx, status, detail) // fails only where the client is gone
 		}
 		if len(tokens.named) == 0 {
-			refuse(http.StatusForbidden, "changes are off here; set "+tokens.setting+" to name=token pairs to allow them")
+			refuse(http.StatusForbidden, "changes are off here, and so is what only operators may see; set "+tokens.setting+" to name=token pairs to allow them")
 			return
 		}
 		name, ok := tokens.holder(ctx.Header("Authorization"))

@@ -44,8 +44,7 @@ func Load(cfg any) error {
 
 // readFiles puts what the files of secrets hold into the environment.
 func readFiles(t reflect.Type, environment map[string]string) (faults []error) {
-	for i := range t.NumField() {
-		field := t.Field(i)
+	for field := range t.Fields() {
 		name, _, _ := strings.Cut(field.Tag.Get("env"), ",")
 		if name == "" && field.Type.Kind() == reflect.Struct {
 			faults = append(faults, readFiles(field.Type, environment)...)

@@ -119,6 +119,12 @@ func New(c Config, o Options) (*Server, error) {
 // Addr is the address that the server listens on, host:port.
 func (s *Server) Addr() string { return s.listener.Addr().String() }
 
+// Local says whether only this machine can reach the server.
+func (s *Server) Local() bool {
+	tcp, ok := s.listener.Addr().(*net.TCPAddr)
+	return ok && tcp.IP.IsLoopback()
+}
+
 // Run serves until ctx ends, then lets requests that are under way finish.
 func (s *Server) Run(ctx context.Context) error {
 	if s.profiler == nil {

@@ -20,18 +20,18 @@ import (
 func TestClean_ShowsWhatWouldSteerTheTerminal(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
-		"burger, 2 × „Käse“ 汉堡":          "burger, 2 × „Käse“ 汉堡",
-		"क्‍ष \U0001f469‍\U0001f4bb":     "क्‍ष \U0001f469‍\U0001f4bb", // joiners belong to words
-		"ok\n19:00 force by carol":       `ok\n19:00 force by carol`,
-		"a\tb\r\x00\x7f":                 `a\tb\r\u0000\u007f`,
-		"\x1b]0;owned\a\x1b[1A\x1b[2K":   `\u001b]0;owned\u0007\u001b[1A\u001b[2K`,
-		"\u009b31m":                      `\u009b31m`,
-		"\x9b31m\xff":                    `\x9b31m\xff`,
-		"user\u202etxt.exe\u2066":        `user\u202etxt.exe\u2066`,
-		"one\u2028two\u2029\ufeff\u200b": `one\u2028two\u2029\ufeff\u200b`,
-		"a tag \U000e0041":               `a tag \udb40\udc41`,
-		"a replacement \uFFFD is text":   "a replacement \uFFFD is text",
-		"":                               "",
+		"burger, 2 × „Käse“ 汉堡":                               "burger, 2 × „Käse“ 汉堡",
+		"\u0915\u094d\u200d\u0937 \U0001f469\u200d\U0001f4bb": "\u0915\u094d\u200d\u0937 \U0001f469\u200d\U0001f4bb", // joiners belong to words
+		"ok\n19:00 force by carol":                            `ok\n19:00 force by carol`,
+		"a\tb\r\x00\x7f":                                      `a\tb\r\u0000\u007f`,
+		"\x1b]0;owned\a\x1b[1A\x1b[2K":                        `\u001b]0;owned\u0007\u001b[1A\u001b[2K`,
+		"\u009b31m":                                           `\u009b31m`,
+		"\x9b31m\xff":                                         `\x9b31m\xff`,
+		"user\u202etxt.exe\u2066":                             `user\u202etxt.exe\u2066`,
+		"one\u2028two\u2029\ufeff\u200b":                      `one\u2028two\u2029\ufeff\u200b`,
+		"a tag \U000e0041":                                    `a tag \udb40\udc41`,
+		"a replacement \uFFFD is text":                        "a replacement \uFFFD is text",
+		"":                                                    "",
 	} {
 		require.Equal(t, want, terminal.Clean(text))
 		require.Equal(t, text == want, terminal.Plain(text), "%q", text)

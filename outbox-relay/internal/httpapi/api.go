@@ -19,7 +19,9 @@ import (
 type API struct {
 	Databases []*ops.Database
 	Tokens    admin.Tokens
-	Log       *slog.Logger
+	// Readers may read payloads, which are other people's data; nil: everybody who reaches the API.
+	Readers *admin.Tokens
+	Log     *slog.Logger
 }
 
 // Register adds the operations to a server.
@@ -86,6 +88,16 @@ func (a *API) problem(ctx context.Context, err error) error {
 		a.Log.WarnContext(ctx, "request failed", "error", err)
 		return httpserver.Unavailable("the database does not answer, or not as expected; the log says more")
 	}
+}
+
+// revealing is an operation that shows a payload.
+func (a *API) revealing(api huma.API, op huma.Operation) huma.Operation {
+	if a.Readers != nil {
+		op.Middlewares = huma.Middlewares{admin.Guard(api, *a.Readers)}
+		op.Security = []map[string][]string{{"token": {}}}
+		op.Errors = append(op.Errors, http.StatusUnauthorized, http.StatusForbidden)
+	}
+	return op
 }
 
 // changing is an operation that needs a token.

@@ -58,10 +58,10 @@ func (a *API) registerReading(api huma.API) {
 	}, func(ctx context.Context, r *gapsRequest) (*answer[ops.Gaps], error) {
 		return on(ctx, a, r.Database, func(d *ops.Database) (ops.Gaps, error) { return d.Gaps(ctx, r.Limit) })
 	})
-	huma.Register(api, huma.Operation{
+	huma.Register(api, a.revealing(api, huma.Operation{
 		OperationID: "show-row", Method: http.MethodGet, Path: "/v1/outbox/{database}/rows/{id}", Summary: "All there is to know about one row",
 		Errors: []int{http.StatusNotFound},
-	}, func(ctx context.Context, r *RowTarget) (*answer[ops.Row], error) {
+	}), func(ctx context.Context, r *RowTarget) (*answer[ops.Row], error) {
 		return on(ctx, a, r.Database, func(d *ops.Database) (ops.Row, error) { return d.Row(ctx, r.ID) })
 	})
 	huma.Register(api, huma.Operation{

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A payload is somebody's data. Who reaches the API from elsewhere shows a token to read one; counts and
+// ids stay open.
+func TestPayloads_NeedATokenOutsideLoopback(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	_, err := p.db.Pool.Exec(t.Context(), `insert into outbox (topic, key, type, payload) values ('orders.v1', '1', 'T', '{"userId":"u1"}')`)
+	require.NoError(t, err)
+	listener, err := net.Listen("tcp", "0.0.0.0:0")
+	require.NoError(t, err)
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	require.NoError(t, err)
+	require.NoError(t, listener.Close())
+	p.start(t, p.db.URL, "HTTP_ADDR=0.0.0.0:"+port, "RELAY_READ_TOKENS=rita=a-token-to-read-with", "RELAY_ADMIN_TOKENS=ada=a-token-to-change-with")
+	base := "http://127.0.0.1:" + port
+	await(t, func() bool { status, _ := get(t, base+"/readyz"); return status == http.StatusOK }, "the relay to be ready")
+
+	status, body := get(t, base+"/v1/outbox/orders/rows/1")
+	require.Equal(t, http.StatusUnauthorized, status)
+	require.NotContains(t, body, "u1")
+	status, _ = get(t, base+"/v1/outbox")
+	require.Equal(t, http.StatusOK, status)
+	for token, want := range map[string]int{"a-token-to-read-with": 200, "a-token-to-change-with": 200, "another-token-to-try": 401} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, base+"/v1/outbox/orders/rows/1", strings.NewReader(""))
+		require.NoError(t, err)
+		r.Header.Set("Authorization", "Bearer "+token)
+		resp, err := http.DefaultClient.Do(r)
+		require.NoError(t, err)
+		resp.Body.Close()
+		require.Equal(t, want, resp.StatusCode, token)
+	}
+	status, _ = post(t, base+"/v1/outbox/orders/pause", "a-token-to-read-with", `{}`)
+	require.Equal(t, http.StatusUnauthorized, status, "who may read may not change")
+}

@@ -60,7 +60,7 @@ func (d Drill) within() time.Duration {
 func All() []Drill {
 	return []Drill{
 		kafkaDown, kafkaFlap, kafkaWiped,
-		relayCrash, relayFailover, largePoison,
+		relayCrash, relayFailover, topicRefused, largePoison,
 		serviceCrash, consumersKilled, rollingRestart, inventorySilent,
 		postgresRestart, postgresDown, loginsRefused, lockHeld,
 		restoreOrders, restoreInventory, restoreOrchestrator, failover,

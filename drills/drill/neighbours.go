@@ -14,18 +14,57 @@ import (
 
 // What the drills of neighbours write, into the outbox of Orders, for topics of their own.
 const (
-	narrowTopic = "drill-narrow.v1"
-	narrowRows  = 3000
+	refusedTopic = "drill-refused.v1"
+	narrowTopic  = "drill-narrow.v1"
+	refusedKeys  = 100_000
+	narrowRows   = 3000
 
+	putRefusedSQL = `insert into outbox (topic, key, type, payload) select $1, 'drill-' || i, 'Drill', '{}' from generate_series(1, $2::int) i`
 	// The 2,000th row is longer than the topic takes, and shorter than the client.
 	putNarrowSQL = `
 insert into outbox (topic, key, type, payload)
 select $1, 'drill-' || i % 5, 'Drill', convert_to(repeat('x', case when i = 2000 then 300000 else 300 end), 'utf8')
   from generate_series(1, $2::int) i order by i`
 	stuckSQL     = `select count(*) from outbox_stuck where topic = $1 and not parked and discarded_at is null`
+	asideSQL     = `select count(*) from (select from outbox_stuck where topic = $1 limit 1) s`
 	neighbourSQL = `select count(*) from outbox_status where topic = $1 and status <> 'published'`
 	epochSQL     = `select epoch from outbox_cursor`
 )
+
+var topicRefused = Drill{
+	Name:    "topic-refused",
+	Promise: "100,000 rows of as many keys are for a topic that does not exist: it is one stuck row, and when it is made they all go out within 30 s",
+	For:     10 * time.Second, Brief: 5 * time.Second,
+	Break: func(ctx context.Context, s *Stage, d time.Duration) error {
+		pool := s.pools[stack.Orders]
+		end := s.Fault("a topic is refused")
+		defer end()
+		if _, err := pool.Exec(ctx, putRefusedSQL, refusedTopic, refusedKeys); err != nil {
+			return fmt.Errorf("write rows for a topic that does not exist: %w", err)
+		}
+		if err := s.Wait(ctx, d); err != nil {
+			return err
+		}
+		if n := s.count(ctx, pool, stuckSQL, refusedTopic); n != 1 {
+			s.Failed("%d rows are stuck, and not one for the topic", n)
+		}
+		if err := s.createTopic(ctx, refusedTopic, 3, nil); err != nil {
+			return err
+		}
+		began := time.Now()
+		if _, err := s.relayCommand(ctx, "stuck", "retry", "--all"); err != nil {
+			return err
+		}
+		err := s.Until(ctx, 30*time.Second, "all rows of the topic are published", func(ctx context.Context) (bool, error) {
+			return s.count(ctx, pool, asideSQL, refusedTopic) == 0, nil
+		})
+		if err != nil {
+			return err
+		}
+		s.Measured("%d rows were published %s after their topic was made", refusedKeys, time.Since(began).Round(100*time.Millisecond))
+		return s.forget(ctx, refusedTopic)
+	},
+}
 
 var largePoison = Drill{
 	Name:      "large-poison",

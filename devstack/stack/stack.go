@@ -66,7 +66,7 @@ func Up(ctx context.Context, cfg Config) (_ *Stack, err error) {
 }
 
 func (s *Stack) up(ctx context.Context) error {
-	if err := os.MkdirAll(filepath.Join(s.cfg.Dir, "logs"), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Join(s.cfg.Dir, "logs"), 0o700); err != nil {
 		return fmt.Errorf("make the state directory: %w", err)
 	}
 	var err error

@@ -135,6 +135,9 @@ func TestActionsAreVisibleInStackJSON(t *testing.T) {
 	log, err := os.ReadFile(filepath.Join(dir, "broker.log"))
 	require.NoError(t, err)
 	require.Contains(t, string(log), "bye")
+	info, err := os.Stat(filepath.Join(dir, "broker.log"))
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o600), info.Mode().Perm(), "orders and errors of SQL are in the logs")
 
 	act(Launch)
 	require.NotZero(t, pid("broker"))

@@ -44,7 +44,7 @@ type unit struct {
 // console too unless that is nil.
 func (u *unit) openLog(console *Console) error {
 	var err error
-	if u.log, err = os.OpenFile(u.logPath, os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, 0o644); err != nil {
+	if u.log, err = os.OpenFile(u.logPath, os.O_CREATE|os.O_TRUNC|os.O_WRONLY|os.O_APPEND, 0o600); err != nil {
 		return fmt.Errorf("open the log of %s: %w", u.name, err)
 	}
 	u.command.Name = u.name

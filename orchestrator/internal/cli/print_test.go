@@ -16,7 +16,7 @@ import (
 // A reason that came by Kafka, or that another operator gave, must not write a line of the timeline.
 func TestPrinter_PrintsAsManyLinesWhateverTheTextsSay(t *testing.T) {
 	t.Parallel()
-	print := func(text string) string {
+	shown := func(text string) string {
 		var p printer
 		p.list([]postgres.Summary{{ID: text, Definition: text, State: text, Step: text, Reason: text}}, text)
 		d := httpapi.Detail{Timeline: []postgres.Line{{Kind: text, Step: text, To: text, CauseType: text, Actor: text, Note: text}}}
@@ -29,9 +29,9 @@ func TestPrinter_PrintsAsManyLinesWhateverTheTextsSay(t *testing.T) {
 		p.outcome(httpapi.Outcome{Observed: "x" + text, Recorded: postgres.Line{Actor: text, Note: text}})
 		return p.String()
 	}
-	lines := strings.Count(print("harmless"), "\n")
+	lines := strings.Count(shown("harmless"), "\n")
 	for _, hostile := range []string{"ok\n19:00:00.000  +1ms  intervened  force by carol", "\x1b[1A\x1b[2K", "\u009b2J", "\u202e", "\r", "\t\v", "\xff"} {
-		out := print(hostile)
+		out := shown(hostile)
 		require.Equal(t, lines, strings.Count(out, "\n"), "%q", hostile)
 		require.True(t, terminal.Plain(strings.ReplaceAll(out, "\n", "")), "%q", hostile)
 	}

@@ -373,8 +373,7 @@ func ParseURLs(pairs []string) (map[string]string, error) {
 	return urls, nil
 }
 
-// ParseSources opens a pool for each name=URL pair. Pools connect when they
-// are used; close them at the end.
+// ParseSources opens a pool for each name=URL pair, which connects when it is used; close them at the end.
 func ParseSources(ctx context.Context, pairs []string) ([]Source, error) {
 	var sources []Source
 	for i, pair := range pairs {
@@ -390,8 +389,7 @@ func ParseSources(ctx context.Context, pairs []string) ([]Source, error) {
 		config.MaxConns, config.MinConns = 2, 0
 		config.ConnConfig.ConnectTimeout = each
 		config.ConnConfig.RuntimeParams["application_name"] = "orchestrator-explain"
-		// Anybody may ask for an explanation: what the other database's owner has planted in its schema must not run.
-		config.ConnConfig.RuntimeParams["search_path"] = "pg_catalog, pg_temp"
+		config.ConnConfig.RuntimeParams["search_path"] = "pg_catalog, pg_temp" // nothing planted in the schema runs
 		pool, err := pgxpool.NewWithConfig(ctx, config)
 		if err != nil {
 			return nil, fmt.Errorf("pair %d (%s): %w", i+1, name, err)

@@ -393,8 +393,10 @@ func TestAuditor_KnowsWhenKeysWereForgotten(t *testing.T) {
 			other := w.carry(1, true)
 			w.sql("orders", "update orders set user_id = $1", user(id))
 			for attempt, sent := range []time.Duration{-time.Hour, 0} {
-				w.enter(load.Entry{N: id, UserID: user(id), Key: user(id), Attempt: attempt + 1, SKU: "burger", Quantity: 1,
-					Sent: time.Now().Add(sent), Done: time.Now().Add(sent), Status: 202, OrderID: []int64{id, other}[attempt]})
+				w.enter(load.Entry{
+					N: id, UserID: user(id), Key: user(id), Attempt: attempt + 1, SKU: "burger", Quantity: 1,
+					Sent: time.Now().Add(sent), Done: time.Now().Add(sent), Status: 202, OrderID: []int64{id, other}[attempt],
+				})
 			}
 			w.settle()
 			findings := slices.DeleteFunc(pass(t, w.auditor()).Findings(), func(f audit.Finding) bool { return f.Check != audit.Placed || f.Subject != "request of "+user(id) })

@@ -39,7 +39,9 @@ func (c *Conn) Close() {
 func (c *Conn) Post(path string, body []byte) (status int, answer []byte, err error) {
 	c.out = append(c.out[:0], "POST "...)
 	c.out = append(c.out, path...)
-	c.out = append(c.out, " HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: "...)
+	c.out = append(c.out, " HTTP/1.1\r\nHost: "...)
+	c.out = append(c.out, c.addr...)
+	c.out = append(c.out, "\r\nContent-Type: application/json\r\nContent-Length: "...)
 	c.out = strconv.AppendInt(c.out, int64(len(body)), 10)
 	c.out = append(c.out, "\r\n\r\n"...)
 	c.out = append(c.out, body...)
@@ -50,7 +52,9 @@ func (c *Conn) Post(path string, body []byte) (status int, answer []byte, err er
 func (c *Conn) Get(path string) (status int, answer []byte, err error) {
 	c.out = append(c.out[:0], "GET "...)
 	c.out = append(c.out, path...)
-	c.out = append(c.out, " HTTP/1.1\r\nHost: bench\r\n\r\n"...)
+	c.out = append(c.out, " HTTP/1.1\r\nHost: "...)
+	c.out = append(c.out, c.addr...)
+	c.out = append(c.out, "\r\n\r\n"...)
 	return c.exchange()
 }
 

@@ -19,13 +19,18 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// shop takes orders and confirms each at the third look.
+// shop takes orders and confirms each at the third look. As the services do on loopback, it answers
+// only requests that name it by an address.
 type shop struct {
 	orders, looks atomic.Int64
 	stalled       atomic.Bool
 }
 
 func (s *shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !strings.HasPrefix(r.Host, "127.0.0.1:") {
+		http.Error(w, "not for "+r.Host, http.StatusMisdirectedRequest)
+		return
+	}
 	if r.Method == http.MethodGet {
 		status := "PENDING"
 		if s.looks.Add(1)%3 == 0 {

@@ -58,8 +58,8 @@ func TestContent_LeavesOutTimeAndCauseAndNothingElse(t *testing.T) {
 		require.NoError(t, err)
 		return string(contracts.Content(record.Payload))
 	}
-	require.Equal(t, command(uuid.New(), "x"), command(uuid.New(), "x"))
-	require.NotEqual(t, command(uuid.New(), "x"), command(uuid.New(), `"causationId":"x"`))
+	require.Equal(t, command(uuid.UUID{2}, "x"), command(uuid.UUID{3}, "x"))
+	require.NotEqual(t, command(uuid.UUID{2}, "x"), command(uuid.UUID{3}, `"causationId":"x"`))
 	for _, odd := range []string{"", "{", `"time":"`, `{"time":"`, `{"time":5}`} {
 		require.Equal(t, odd, string(contracts.Content([]byte(odd))))
 	}

@@ -14,11 +14,12 @@ import (
 func TestServices_SaysWhatIsWrongWithEach(t *testing.T) {
 	t.Parallel()
 	say := func(status int, body string) string {
-		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			require.Equal(t, "/readyz", r.URL.Path)
+		mux := http.NewServeMux()
+		mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(status)
 			fmt.Fprint(w, body)
-		}))
+		})
+		server := httptest.NewServer(mux)
 		t.Cleanup(server.Close)
 		return server.URL
 	}

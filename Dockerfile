@@ -14,11 +14,12 @@ RUN --mount=type=cache,target=/go/pkg/mod \
       ./orders ./inventory ./orchestrator ./outbox-relay ./migrations/cmd/migrate
 
 # The commands are linked against the C library of the build stage, so this is the same Debian.
-# curl is for the health checks, the certificates are for a broker or a database behind TLS.
+# The certificates are for a broker or a database behind TLS. Nothing here is for health checks: each
+# command asks itself (orders healthcheck).
 FROM debian:12.15-slim AS runtime
 # hadolint ignore=DL3008 -- Debian serves only the newest version of a package, so a pin would break.
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends ca-certificates curl \
+    && apt-get install --yes --no-install-recommends ca-certificates \
     && rm -rf /var/lib/apt/lists/*
 USER 65532:65532
 

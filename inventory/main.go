@@ -11,17 +11,28 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/alecthomas/kong"
+
 	"waybill/chassis/config"
 	"waybill/chassis/gc"
+	"waybill/chassis/httpserver"
 	"waybill/chassis/lifecycle"
 	"waybill/chassis/telemetry"
 	"waybill/inventory/internal/app"
 )
 
+type commands struct {
+	Run         service     `cmd:"" default:"1" help:"Run the service; settings come from the environment. The default."`
+	Healthcheck healthcheck `cmd:"" help:"Ask the running service how it is; for containers."`
+	Seed        seed        `cmd:"" help:"Give skus that have none their first stock, by the API of a running Inventory."`
+}
+
 func main() {
 	gc.Ballast()
 	ctx, stop := lifecycle.Signals()
-	err := run(ctx)
+	parsed := kong.Parse(&commands{}, kong.Name("inventory"), kong.UsageOnError(),
+		kong.Description("Keep stock, and set it aside for orders."), kong.BindTo(ctx, (*context.Context)(nil)))
+	err := parsed.Run()
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "inventory:", err)
@@ -29,19 +40,31 @@ func main() {
 	}
 }
 
-func run(ctx context.Context) error {
+type healthcheck struct {
+	httpserver.Healthcheck `embed:""`
+}
+
+// Run asks the service of this container.
+func (h healthcheck) Run(ctx context.Context) error {
+	return h.Look(ctx, app.Defaults().HTTP, os.Stdout)
+}
+
+type service struct{}
+
+// Run runs the service until the process is asked to stop.
+func (service) Run(ctx context.Context) error {
 	cfg := app.Defaults()
 	if err := config.Load(&cfg); err != nil {
 		return err
 	}
 	log := telemetry.Logger(cfg.Telemetry, "inventory", os.Stderr)
 	log.Info("starting", config.Masked(cfg)...)
-	service, err := app.New(ctx, cfg, log)
+	running, err := app.New(ctx, cfg, log)
 	if errors.Is(err, context.Canceled) {
 		return nil // told to stop while it waited for the database
 	}
 	if err != nil {
 		return err
 	}
-	return service.Run(ctx)
+	return running.Run(ctx)
 }

@@ -15,6 +15,7 @@ import (
 
 	"waybill/chassis/config"
 	"waybill/chassis/gc"
+	"waybill/chassis/httpserver"
 	"waybill/chassis/lifecycle"
 	"waybill/chassis/telemetry"
 	"waybill/chassis/terminal"
@@ -25,6 +26,8 @@ import (
 type commands struct {
 	Run  service  `cmd:"" default:"1" help:"Run the service; settings come from the environment. The default."`
 	Saga cli.Saga `cmd:"" help:"Look at the sagas of a running orchestrator, and intervene."`
+
+	Healthcheck healthcheck `cmd:"" help:"Ask the running service how it is; for containers."`
 }
 
 func main() {
@@ -45,6 +48,15 @@ func main() {
 // before it was ready.
 func stopped(ctx context.Context, err error) bool {
 	return ctx.Err() != nil && errors.Is(err, context.Canceled)
+}
+
+type healthcheck struct {
+	httpserver.Healthcheck `embed:""`
+}
+
+// Run asks the service of this container.
+func (h healthcheck) Run(t cli.Terminal) error {
+	return h.Look(t.Context, app.DefaultConfig().HTTP, t.Out)
 }
 
 type service struct{}

@@ -10,12 +10,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
 
 	"waybill/chassis/config"
 	"waybill/chassis/gc"
+	"waybill/chassis/httpserver"
 	"waybill/chassis/lifecycle"
 	"waybill/chassis/telemetry"
 	"waybill/chassis/terminal"
@@ -28,6 +30,8 @@ const patience = 15 * time.Second
 type commands struct {
 	Run runCommand `cmd:"" default:"1" help:"Relay the databases. The default."`
 	cli.Commands
+
+	Healthcheck healthcheck `cmd:"" help:"Ask the running relay how it is; for containers."`
 }
 
 func main() {
@@ -46,9 +50,9 @@ func main() {
 	}
 }
 
-// run runs the verb that was chosen. All but run work on the databases and need no other settings.
+// run runs the verb that was chosen. All but run and healthcheck work on the databases and need no other settings.
 func run(ctx context.Context, parsed *kong.Context, session *cli.Session) error {
-	if parsed.Command() != "run" {
+	if verb, _, _ := strings.Cut(parsed.Command(), " "); verb != "run" && verb != "healthcheck" {
 		var c Databases
 		if err := config.Load(&c); err != nil {
 			return err
@@ -61,6 +65,15 @@ func run(ctx context.Context, parsed *kong.Context, session *cli.Session) error 
 		session.Databases = databases
 	}
 	return parsed.Run(session)
+}
+
+type healthcheck struct {
+	httpserver.Healthcheck `embed:""`
+}
+
+// Run asks the relay of this container.
+func (h healthcheck) Run(session *cli.Session) error {
+	return h.Look(session.Context, DefaultConfig().HTTP, session.Out)
 }
 
 type runCommand struct{}

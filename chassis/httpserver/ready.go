@@ -23,6 +23,7 @@ type Check struct {
 const (
 	checkTimeout = time.Second
 	ready        = "ready"
+	checkOK      = "ok"
 )
 
 type readiness struct {
@@ -61,7 +62,7 @@ func look(ctx context.Context, checks []Check) readiness {
 	wg.Wait()
 	answer := readiness{Status: ready, Checks: make(map[string]string, len(checks))}
 	for i, c := range checks {
-		answer.Checks[c.Name] = "ok"
+		answer.Checks[c.Name] = checkOK
 		if errs[i] == nil {
 			continue
 		}

@@ -52,6 +52,15 @@ func Grants(login string, of ...Role) (string, error) {
 	return sql.String(), nil
 }
 
+// ApplyGrants runs [Grants] for a login that is there. The URL is of the database's owner.
+func ApplyGrants(ctx context.Context, databaseURL, login string, of ...Role) error {
+	sql, err := Grants(login, of...)
+	if err != nil {
+		return err
+	}
+	return execute(ctx, databaseURL, sql, login, of)
+}
+
 // Grant makes the login, if it is not there, gives it the password, and runs [Grants]. The URL is of
 // somebody who may create roles.
 func Grant(ctx context.Context, databaseURL, login, password string, of ...Role) error {
@@ -59,11 +68,6 @@ func Grant(ctx context.Context, databaseURL, login, password string, of ...Role)
 	if err != nil {
 		return err
 	}
-	conn, err := pgx.Connect(ctx, databaseURL)
-	if err != nil {
-		return fmt.Errorf("connect: %w", err)
-	}
-	defer conn.Close(ctx)
 	if strings.ContainsAny(login+password, `'"\$`) {
 		return errors.New("the name or the password of the login has a quote, a backslash or a dollar sign")
 	}
@@ -72,7 +76,16 @@ func Grant(ctx context.Context, databaseURL, login, password string, of ...Role)
     if not exists (select from pg_roles where rolname = '%s') then create role %s; end if;
 end $$;
 alter role %s login nosuperuser nocreatedb nocreaterole noreplication nobypassrls password '%s';`, login, name, name, password)
-	if _, err := conn.PgConn().Exec(ctx, ensure+grants).ReadAll(); err != nil {
+	return execute(ctx, databaseURL, ensure+grants, login, of)
+}
+
+func execute(ctx context.Context, databaseURL, sql, login string, of []Role) error {
+	conn, err := pgx.Connect(ctx, databaseURL)
+	if err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	defer conn.Close(ctx)
+	if _, err := conn.PgConn().Exec(ctx, sql).ReadAll(); err != nil {
 		return fmt.Errorf("grant %v to %s: %w", of, login, err)
 	}
 	return nil

@@ -1,6 +1,7 @@
 // Command migrate applies, shows and takes back the schema of a Waybill database.
 //
 //	migrate up     --database postgres://… outbox orders
+//	migrate up     --database postgres://… --grant orders_relay=relay outbox orders
 //	migrate status --database postgres://… outbox orders
 //	migrate down   --database postgres://… orders
 //	migrate grants --to orders_relay relay | psql postgres://…
@@ -10,8 +11,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"text/tabwriter"
 	"time"
@@ -48,7 +51,8 @@ type database struct {
 
 type up struct {
 	database
-	Sets []migrations.Set `arg:"" help:"The sets to apply, in this order."`
+	Sets  []migrations.Set             `arg:"" help:"The sets to apply, in this order."`
+	Grant map[string][]migrations.Role `placeholder:"LOGIN=ROLE,…" help:"Then give a login, which has to be there, what its roles need, as grants prints it. Can be repeated."`
 }
 
 type down struct {
@@ -77,10 +81,19 @@ func (c *up) Run(ctx context.Context, out io.Writer) error {
 	for _, s := range steps {
 		fmt.Fprintf(out, "applied %s/%s in %s\n", s.Set, s.File, s.Took.Round(time.Millisecond))
 	}
-	if err == nil && len(steps) == 0 {
+	if err != nil {
+		return err
+	}
+	if len(steps) == 0 {
 		fmt.Fprintln(out, "nothing to apply: the schema is up to date")
 	}
-	return err
+	for _, login := range slices.Sorted(maps.Keys(c.Grant)) {
+		if err := migrations.ApplyGrants(ctx, c.URL, login, c.Grant[login]...); err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "granted %v to %s\n", c.Grant[login], login)
+	}
+	return nil
 }
 
 func (c *down) Run(ctx context.Context, out io.Writer) error {

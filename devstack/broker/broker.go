@@ -75,6 +75,7 @@ func Open(ctx context.Context, cfg Config) (*Broker, error) {
 		return nil, fmt.Errorf("open the embedded broker: %w", err)
 	}
 	b := &Broker{Cluster: cluster, addr: cluster.ListenAddrs()[0], waiting: waiting}
+	b.honourMinInSync()
 	if err := waiting.run(ctx, b.addr); err != nil {
 		cluster.Close()
 		return nil, fmt.Errorf("open the embedded broker: %w", err)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/goleak"
@@ -252,4 +253,46 @@ func TestBroker_SurvivesAnHTTPRequest(t *testing.T) {
 	}
 	runtime.ReadMemStats(&after)
 	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(500<<20))
+}
+
+// A topic whose min.insync.replicas is above the one replica that there is takes nothing, and others do.
+func TestBroker_ATopicWithTooFewReplicasTakesNothing(t *testing.T) {
+	t.Parallel()
+	b, err := broker.Open(t.Context(), broker.Config{Topics: []string{"scarce.v1", "other.v1"}})
+	require.NoError(t, err)
+	t.Cleanup(b.Close)
+	client, err := kgo.NewClient(kgo.SeedBrokers(b.Addr()), kgo.RecordRetries(1), kgo.MetadataMinAge(10*time.Millisecond),
+		kgo.RetryBackoffFn(func(int) time.Duration { return 10 * time.Millisecond }))
+	require.NoError(t, err)
+	t.Cleanup(client.Close)
+	produce := func(topic string) error {
+		return client.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Value: []byte("x")}).FirstErr()
+	}
+	set := func(op kmsg.IncrementalAlterConfigOp, value *string, only bool) {
+		setting := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
+		setting.Name, setting.Op, setting.Value = "min.insync.replicas", op, value
+		resource := kmsg.NewIncrementalAlterConfigsRequestResource()
+		resource.ResourceType, resource.ResourceName = kmsg.ConfigResourceTypeTopic, "scarce.v1"
+		resource.Configs = append(resource.Configs, setting)
+		request := kmsg.NewPtrIncrementalAlterConfigsRequest()
+		request.ValidateOnly = only
+		request.Resources = append(request.Resources, resource)
+		response, err := request.RequestWith(t.Context(), client)
+		require.NoError(t, err)
+		require.NoError(t, kerr.ErrorForCode(response.Resources[0].ErrorCode))
+	}
+	require.NoError(t, produce("scarce.v1"))
+	set(kmsg.IncrementalAlterConfigOpSet, new("2"), true)
+	require.NoError(t, produce("scarce.v1"), "it was only asked whether it could be set")
+	for range 2 {
+		set(kmsg.IncrementalAlterConfigOpSet, new("2"), false)
+		require.ErrorIs(t, produce("scarce.v1"), kerr.NotEnoughReplicas)
+		require.NoError(t, produce("other.v1"))
+		set(kmsg.IncrementalAlterConfigOpSet, new("1"), false)
+		require.NoError(t, produce("scarce.v1"))
+	}
+	set(kmsg.IncrementalAlterConfigOpSet, new("2"), false)
+	require.ErrorIs(t, produce("scarce.v1"), kerr.NotEnoughReplicas)
+	set(kmsg.IncrementalAlterConfigOpDelete, nil, false)
+	require.NoError(t, produce("scarce.v1"))
 }

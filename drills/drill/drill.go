@@ -22,6 +22,8 @@ type Drill struct {
 	// Within is the promise for the time between the end of the fault and the end of the last order
 	// that was taken before it; zero stands for 15 s.
 	Within time.Duration
+	// MostRate bounds the orders per second that the user asks for; zero does not.
+	MostRate float64
 	// Env sets the processes up, by their name: deadlines that fit into a drill, for example.
 	Env map[string][]string
 	// Proxied puts a proxy between the services and the servers.
@@ -59,8 +61,8 @@ func (d Drill) within() time.Duration {
 // All returns every drill, in the order in which they are run.
 func All() []Drill {
 	return []Drill{
-		kafkaDown, kafkaFlap, kafkaWiped,
-		relayCrash, relayFailover, topicRefused, largePoison,
+		kafkaDown, kafkaFlap, kafkaWiped, trickle,
+		relayCrash, relayFailover, topicRefused, topicUnreplicated, largePoison,
 		serviceCrash, consumersKilled, rollingRestart, inventorySilent,
 		postgresRestart, postgresDown, loginsRefused, lockHeld,
 		restoreOrders, restoreInventory, restoreOrchestrator, failover,

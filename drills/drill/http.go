@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -48,18 +49,48 @@ func pingKafka(ctx context.Context, addr string) error {
 
 // ready asks a service whether it is.
 func ready(ctx context.Context, addr string) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/readyz", nil)
+	status, answer, err := get(ctx, "http://"+addr+"/readyz")
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("GET /readyz answers %d: %s", status, answer)
+	}
+	return err
+}
+
+// get returns what a service answers.
+func get(ctx context.Context, url string) (status int, answer string, err error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return err
+		return 0, "", err
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
-		return err
+		return 0, "", err
 	}
 	defer response.Body.Close()
-	answer, _ := io.ReadAll(io.LimitReader(response.Body, 1<<14))
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("GET /readyz answers %s: %s", response.Status, answer)
+	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
+	return response.StatusCode, string(body), err
+}
+
+// metric returns the sum of a metric's series that a service shows.
+func metric(ctx context.Context, addr, name string) (sum float64, err error) {
+	_, page, err := get(ctx, "http://"+addr+"/metrics")
+	if err != nil {
+		return 0, err
 	}
-	return nil
+	found := false
+	for line := range strings.Lines(page) {
+		series, value, ok := strings.Cut(strings.TrimSpace(line), " ")
+		if base, _, _ := strings.Cut(series, "{"); !ok || base != name {
+			continue
+		}
+		n, err := strconv.ParseFloat(value, 64)
+		if err != nil {
+			return 0, fmt.Errorf("read the metric %s: %w", name, err)
+		}
+		sum, found = sum+n, true
+	}
+	if !found {
+		return 0, fmt.Errorf("%s shows no metric %s", addr, name)
+	}
+	return sum, nil
 }

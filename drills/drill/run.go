@@ -79,6 +79,9 @@ func Run(ctx context.Context, d Drill, o Options) (_ *Outcome, err error) {
 	if o.For == 0 {
 		o.For = d.For
 	}
+	if d.MostRate > 0 {
+		o.Rate = min(o.Rate, d.MostRate)
+	}
 	r := &runner{drill: d, options: o, out: &Outcome{Drill: d, Rate: o.Rate, Began: time.Now()}}
 	r.enter(Starting, 10*time.Second)
 	s, err := r.setUp(ctx)

@@ -68,7 +68,7 @@ func (service) Run(t cli.Terminal) error {
 		return err
 	}
 	log := telemetry.Logger(cfg.Telemetry, "orchestrator", os.Stderr)
-	log.Info("starting", config.Masked(cfg)...)
+	config.Announce(log, cfg)
 	sagas, err := app.OrderSagas(cfg.Timing)
 	if err != nil {
 		return err

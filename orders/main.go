@@ -57,7 +57,7 @@ func (service) Run(ctx context.Context) error {
 		return err
 	}
 	log := telemetry.Logger(cfg.Telemetry, "orders", os.Stderr)
-	log.Info("starting", config.Masked(cfg)...)
+	config.Announce(log, cfg)
 	running, err := app.New(ctx, cfg, log)
 	if errors.Is(err, context.Canceled) {
 		return nil // told to stop while it waited for the database

@@ -85,7 +85,7 @@ func (runCommand) Run(session *cli.Session) error {
 		return err
 	}
 	log := telemetry.Logger(c.Telemetry, "outbox-relay", os.Stderr)
-	log.Info("starting", config.Masked(c)...)
+	config.Announce(log, c)
 	app, err := NewApp(c, log)
 	if err != nil {
 		return err

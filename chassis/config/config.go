@@ -5,6 +5,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"reflect"
 	"regexp"
@@ -77,6 +78,31 @@ func validate(v reflect.Value) []error {
 		}
 	}
 	return faults
+}
+
+// Cautioner is implemented by a config struct, or by a struct inside one, whose values can be meant but
+// are not safe everywhere. It returns what an operator should know.
+type Cautioner interface{ Cautions() []string }
+
+// Announce logs that a process starts with these settings, masked, and warns of those that are not safe.
+func Announce(log *slog.Logger, cfg any) {
+	log.Info("starting", Masked(cfg)...)
+	for _, caution := range cautions(reflect.Indirect(reflect.ValueOf(cfg))) {
+		log.Warn("a setting is not safe", "caution", caution)
+	}
+}
+
+func cautions(v reflect.Value) []string {
+	var found []string
+	if c, ok := reflect.TypeAssert[Cautioner](v); ok {
+		found = append(found, c.Cautions()...)
+	}
+	for i := range v.NumField() {
+		if f := v.Field(i); f.Kind() == reflect.Struct && v.Type().Field(i).IsExported() {
+			found = append(found, cautions(f)...)
+		}
+	}
+	return found
 }
 
 // Masked returns the settings as name=value pairs for the log, by the variables' names. Values of

@@ -44,6 +44,20 @@ func (c Config) Validate() []error {
 	return append(faults, broken(c.Properties)...)
 }
 
+// Cautions implements config.Cautioner.
+func (c Config) Cautions() []string {
+	protocol := c.SecurityProtocol
+	for _, property := range c.Properties {
+		if name, value, _ := strings.Cut(property, "="); strings.TrimSpace(name) == "security.protocol" {
+			protocol = strings.TrimSpace(value)
+		}
+	}
+	if !strings.EqualFold(protocol, "SASL_PLAINTEXT") {
+		return nil
+	}
+	return []string{"KAFKA_SECURITY_PROTOCOL is SASL_PLAINTEXT: what logs in to the brokers, and every message, can be read on the way; set SASL_SSL"}
+}
+
 // common is what producers and consumers share.
 func (c Config) common(clientID string) kafka.ConfigMap {
 	m := kafka.ConfigMap{

@@ -1,7 +1,10 @@
 package kafka_test
 
 import (
+	"bytes"
 	"errors"
+	"log/slog"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -75,5 +78,22 @@ func TestConfig_RefusesPropertiesThatBreakAPromise(t *testing.T) {
 	}
 	for _, property := range []string{"acks=all", "group.instance.id=one", "isolation.level=read_committed", "session.timeout.ms=10000", "linger.ms=20"} {
 		require.Empty(t, kafka.Config{Brokers: []string{"a:1"}, SecurityProtocol: "SSL", Properties: []string{property}}.Validate(), property)
+	}
+}
+
+// As a service has its settings: inside its own.
+func TestAnnounce_WarnsOfAPasswordOnAPlaintextConnection(t *testing.T) {
+	t.Parallel()
+	for protocol, warnings := range map[string]int{"PLAINTEXT": 0, "SASL_SSL": 0, "SASL_PLAINTEXT": 1, "sasl_plaintext": 1} {
+		for _, c := range []kafka.Config{
+			{SecurityProtocol: protocol, SASLPassword: "hunter2"},
+			{SecurityProtocol: "SASL_SSL", SASLPassword: "hunter2", Properties: []string{"security.protocol = " + protocol}},
+		} {
+			var log bytes.Buffer
+			config.Announce(slog.New(slog.NewTextHandler(&log, nil)), struct{ Kafka kafka.Config }{c})
+			require.Equal(t, 1, strings.Count(log.String(), "msg=starting"))
+			require.Equal(t, warnings, strings.Count(log.String(), "level=WARN"), log.String())
+			require.NotContains(t, log.String(), "hunter2")
+		}
 	}
 }

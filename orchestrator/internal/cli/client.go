@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -57,9 +59,12 @@ func (s *Saga) call(ctx context.Context, method, path string, body any) ([]byte,
 		request.Header.Set("If-Match", strconv.Quote(strconv.Itoa(s.ifMatch)))
 	}
 	if s.Token != "" {
+		if !s.Insecure && exposed(request.URL) {
+			return nil, fmt.Errorf("the token would go to %s in the clear: use https://, or --insecure where the way there is safe", request.URL.Host)
+		}
 		request.Header.Set("Authorization", "Bearer "+s.Token)
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := client.Do(request)
 	if err != nil {
 		return nil, fmt.Errorf("no orchestrator answers at %s; start it, or set --url or ORCHESTRATOR_URL", s.URL)
 	}
@@ -72,6 +77,18 @@ func (s *Saga) call(ctx context.Context, method, path string, body any) ([]byte,
 		return nil, refused(response.StatusCode, answer)
 	}
 	return answer, nil
+}
+
+// client follows no redirect: the token is for the host that the operator named.
+var client = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+
+// exposed says whether others can read what is sent to a URL: it leaves this machine without TLS.
+func exposed(u *url.URL) bool {
+	if u.Scheme == "https" || u.Hostname() == "localhost" {
+		return false
+	}
+	ip, err := netip.ParseAddr(u.Hostname())
+	return err != nil || !ip.Unmap().IsLoopback()
 }
 
 // refused turns a problem (RFC 9457) into one line.

@@ -18,7 +18,9 @@ import (
 type Saga struct {
 	URL   string `help:"Where the orchestrator answers HTTP." env:"ORCHESTRATOR_URL" default:"http://127.0.0.1:8082"`
 	Token string `help:"The token to intervene with." env:"ORCHESTRATOR_TOKEN"`
-	JSON  bool   `help:"Print JSON, as the API gave it." name:"json"`
+	// Insecure is for a network that is safe by other means, a tunnel for instance.
+	Insecure bool `help:"Send the token over http:// to another machine than this."`
+	JSON     bool `help:"Print JSON, as the API gave it." name:"json"`
 
 	ifMatch int // the revision that an intervention is for; 0 is any
 

@@ -23,7 +23,7 @@ import (
 )
 
 // SchemaVersion is the version of the migration set "orchestrator" that this package needs.
-const SchemaVersion = 3
+const SchemaVersion = 4
 
 // Store applies inputs to sagas and reads them. It is safe for concurrent use,
 // by several processes as well.

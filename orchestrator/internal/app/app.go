@@ -105,6 +105,10 @@ func (a *App) serve(ctx context.Context, c Config, store *postgres.Store, reg *p
 	if err != nil {
 		return err
 	}
+	readers, err := c.readTokens()
+	if err != nil {
+		return err
+	}
 	if a.sources, err = explain.ParseSources(ctx, c.ExplainDatabases); err != nil {
 		return fmt.Errorf("EXPLAIN_DATABASES: %w", err)
 	}
@@ -126,9 +130,14 @@ func (a *App) serve(ctx context.Context, c Config, store *postgres.Store, reg *p
 	}
 	closing := make(chan struct{})
 	a.closeStreams = func() { close(closing) }
+	tokens = tokens.Observed(a.log, reg)
 	api := &httpapi.API{
-		Store: store, Registry: store.Registry, Log: a.log, Tokens: tokens.Observed(a.log, reg), Closing: closing,
+		Store: store, Registry: store.Registry, Log: a.log, Tokens: tokens, Closing: closing,
 		Explainer: &explain.Explainer{Store: store, Sources: a.sources, Broker: a.consumer.Check, RelayURL: c.RelayURL, ServiceURLs: urls},
+	}
+	if !a.server.Local() {
+		readers = tokens.And(readers)
+		api.Readers = &readers
 	}
 	api.Register(a.server.API)
 	return nil

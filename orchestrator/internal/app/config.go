@@ -35,6 +35,9 @@ type Config struct {
 	ServiceURLs []string `env:"EXPLAIN_SERVICES"`
 	// AdminTokens are name=token pairs of those who may intervene; none: nobody may.
 	AdminTokens []string `env:"ORCHESTRATOR_ADMIN_TOKENS" secret:"true"`
+	// ReadTokens are name=token pairs of those who may read what a saga carries, besides, where others
+	// than this machine can reach the API.
+	ReadTokens []string `env:"ORCHESTRATOR_READ_TOKENS" secret:"true"`
 }
 
 // DefaultConfig is what the environment adds to.
@@ -64,7 +67,14 @@ func (c Config) Validate() []error {
 	if _, err := c.tokens(); err != nil {
 		faults = append(faults, err)
 	}
+	if _, err := c.readTokens(); err != nil {
+		faults = append(faults, err)
+	}
 	return faults
+}
+
+func (c Config) readTokens() (admin.Tokens, error) {
+	return admin.Parse("ORCHESTRATOR_READ_TOKENS", c.ReadTokens)
 }
 
 func (c Config) tokens() (admin.Tokens, error) {

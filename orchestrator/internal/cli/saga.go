@@ -17,7 +17,7 @@ import (
 // Saga is the command and its verbs.
 type Saga struct {
 	URL   string `help:"Where the orchestrator answers HTTP." env:"ORCHESTRATOR_URL" default:"http://127.0.0.1:8082"`
-	Token string `help:"The token to intervene with." env:"ORCHESTRATOR_TOKEN"`
+	Token string `help:"The token to intervene with, and to look at a saga where the orchestrator is not of this machine." env:"ORCHESTRATOR_TOKEN"`
 	// Insecure is for a network that is safe by other means, a tunnel for instance.
 	Insecure bool `help:"Send the token over http:// to another machine than this."`
 	JSON     bool `help:"Print JSON, as the API gave it." name:"json"`

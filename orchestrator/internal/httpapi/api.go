@@ -34,6 +34,8 @@ type API struct {
 	Explainer *explain.Explainer
 	// Tokens are who may intervene.
 	Tokens admin.Tokens
+	// Readers may read what a saga carries, which is other people's data; nil: everybody who reaches the API.
+	Readers *admin.Tokens
 	// Closing ends streams when it is closed, so that the server can stop.
 	Closing <-chan struct{}
 	// AliveEvery is how often a stream without news says so; 15 seconds if it is 0.
@@ -48,11 +50,11 @@ func (a *API) Register(api huma.API) {
 		OperationID:                  "list-sagas", Method: http.MethodGet, Path: "/v1/sagas",
 		Summary: "List sagas, newest first", Tags: []string{"Sagas"},
 	}, a.list)
-	huma.Register(api, huma.Operation{
+	huma.Register(api, a.revealing(api, huma.Operation{
 		RejectUnknownQueryParameters: true,
 		OperationID:                  "get-saga", Method: http.MethodGet, Path: "/v1/sagas/{orderId}",
 		Summary: "One saga: where it stands, what it waits for, and its timeline", Tags: []string{"Sagas"},
-	}, a.get)
+	}), a.get)
 	huma.Register(api, huma.Operation{
 		RejectUnknownQueryParameters: true,
 		OperationID:                  "saga-stats", Method: http.MethodGet, Path: "/v1/sagas/stats",
@@ -63,16 +65,26 @@ func (a *API) Register(api huma.API) {
 		OperationID:                  "list-deadlines", Method: http.MethodGet, Path: "/v1/deadlines",
 		Summary: "What is being waited for, the earliest deadline first", Tags: []string{"Sagas"},
 	}, a.deadlines)
-	huma.Register(api, huma.Operation{
+	huma.Register(api, a.revealing(api, huma.Operation{
 		RejectUnknownQueryParameters: true,
 		OperationID:                  "explain-saga", Method: http.MethodGet, Path: "/v1/sagas/{orderId}/explain",
 		Summary:     "Why it is where it is",
 		Description: "What the saga waits for, what stands in the way, what will happen next and when, and one timeline over all databases. Sources that cannot be asked are named.",
 		Tags:        []string{"Sagas"},
-	}, a.explain)
+	}), a.explain)
 	a.registerStream(api)
 	a.registerDefinitions(api)
 	a.registerInterventions(api)
+}
+
+// revealing is an operation that shows what a saga carries.
+func (a *API) revealing(api huma.API, op huma.Operation) huma.Operation {
+	if a.Readers != nil {
+		op.Middlewares = huma.Middlewares{admin.Guard(api, *a.Readers)}
+		op.Security = []map[string][]string{{"token": {}}}
+		op.Errors = append(op.Errors, http.StatusUnauthorized, http.StatusForbidden)
+	}
+	return op
 }
 
 type explainOutput struct {

@@ -60,7 +60,7 @@ func (a *API) registerStream(api huma.API) {
 	for _, data := range []any{postgres.Line{}, End{}, Trouble{}, Alive{}} {
 		events = append(events, schemas.Schema(reflect.TypeOf(data), true, ""))
 	}
-	huma.Register(api, huma.Operation{
+	huma.Register(api, a.revealing(api, huma.Operation{
 		RejectUnknownQueryParameters: true,
 		OperationID:                  "stream-saga", Method: http.MethodGet, Path: "/v1/sagas/{orderId}/stream",
 		Summary: "A saga's transitions as they happen, until it has ended", Tags: []string{"Sagas"},
@@ -72,7 +72,7 @@ func (a *API) registerStream(api huma.API) {
 			"200": {Description: "The events", Content: map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{OneOf: events}}}},
 			"204": {Description: "The saga has ended, and the client has seen it"},
 		},
-	}, a.stream)
+	}), a.stream)
 }
 
 func (a *API) stream(ctx context.Context, in *streamInput) (*huma.StreamResponse, error) {

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
@@ -36,12 +37,14 @@ from unnest($1::text[], $2::int[], $3::text[], $4::int[], $5::text[], $6::text[]
 // A saga that was changed since it was loaded has another revision: its row is
 // not updated, and the statement fails. $17, when the saga began, never
 // changes: here it is left out. The version and the start of a saga that only a
-// cancellation had come for are those of the message that starts it.
+// cancellation had come for are those of the message that starts it. Data that
+// has not changed is not sent: it is most of what would have to be parsed.
 const updateSQL = `
 with changed as (
 update sagas s
 set revision = n.revision, version = n.version, phase = n.phase, state = n.state, step = n.step, attempt = n.attempt,
-    deadline = ` + openUntil + `, reason = n.reason, stale = n.stale, stage = n.stage, steps = n.steps, data = n.data,
+    deadline = ` + openUntil + `, reason = n.reason, stale = n.stale, stage = n.stage, steps = n.steps,
+    data = coalesce(n.data, s.data),
     parked_from = n.parked_from, held = n.held, updated_at = n.updated_at, ended_at = n.ended_at,
     extra = n.extra, trouble = n.trouble, start_id = coalesce(s.start_id, n.start_id)
 from unnest($1::text[], $2::int[], $3::text[], $4::int[], $5::text[], $6::text[], $7::text[], $8::int[],
@@ -74,11 +77,14 @@ func (w *work) save(batch *pgx.Batch) error {
 	for _, ref := range w.changed {
 		state, into := w.sagas[ref], &fresh
 		if before, ok := w.before[ref]; ok {
-			into, seen = &known, append(seen, int32(before))
+			into, seen = &known, append(seen, int32(before.Revision))
 		}
 		into.partitions = append(into.partitions, w.partitions[ref])
 		if err := into.add(w.store.Registry, state); err != nil {
 			return err
+		}
+		if into == &known && bytes.Equal(state.Data, w.before[ref].Data) {
+			known.data[known.len()-1] = nil
 		}
 	}
 	if fresh.len() > 0 {

@@ -103,11 +103,11 @@ func (s *Store) Decide(batch *pgx.Batch, loaded Loaded, events []Event, now time
 func (s *Store) work(loaded Loaded) *work {
 	w := &work{
 		store: s, exist: loaded, sagas: make(map[saga.Ref]saga.State, len(loaded)),
-		before: make(map[saga.Ref]int, len(loaded)), partitions: map[saga.Ref]*int32{},
+		before: make(map[saga.Ref]saga.State, len(loaded)), partitions: map[saga.Ref]*int32{},
 	}
 	for _, states := range loaded {
 		for _, state := range states {
-			w.sagas[state.Ref()], w.before[state.Ref()] = state, state.Revision
+			w.sagas[state.Ref()], w.before[state.Ref()] = state, state
 		}
 	}
 	return w
@@ -118,7 +118,7 @@ type work struct {
 	store      *Store
 	exist      Loaded // as they are after the events so far
 	sagas      map[saga.Ref]saga.State
-	before     map[saga.Ref]int // revisions as loaded
+	before     map[saga.Ref]saga.State // as loaded
 	partitions map[saga.Ref]*int32
 	changed    []saga.Ref // each once, in the order of their first change
 	history    []transition
@@ -172,7 +172,7 @@ func (w *work) apply(e Event, now time.Time) error {
 }
 
 func (w *work) keep(ref saga.Ref, d saga.Decision) {
-	if d.State.Revision == w.before[ref]+1 {
+	if d.State.Revision == w.before[ref].Revision+1 {
 		w.changed = append(w.changed, ref)
 	}
 	w.sagas[ref] = d.State

@@ -21,11 +21,18 @@ type Prober struct {
 	client    *kafka.Producer
 	logs      *chassis.Logs
 	encoder   *encoder
-	questions chan string
+	questions chan question
 	answers   chan Answer
 	closed    context.Context
 	close     context.CancelFunc
 	running   sync.WaitGroup
+}
+
+// question is whether a topic exists, and what to send to it if it does.
+type question struct {
+	topic   string
+	row     *source.Row
+	message *kafka.Message
 }
 
 // Answer is what a Prober has found out.
@@ -72,7 +79,7 @@ func OpenProber(config chassis.Config, database string, log *slog.Logger) (*Prob
 		client:    client,
 		logs:      chassis.ReadLogs(client.Logs(), log),
 		encoder:   newEncoder(database),
-		questions: make(chan string, maxQuestions),
+		questions: make(chan question, maxQuestions),
 		answers:   make(chan Answer, maxQuestions),
 	}
 	p.closed, p.close = context.WithCancel(context.Background())
@@ -88,7 +95,7 @@ func (p *Prober) Answers() <-chan Answer { return p.answers }
 // questions are open.
 func (p *Prober) LookUp(topic string) bool {
 	select {
-	case p.questions <- topic:
+	case p.questions <- question{topic: topic}:
 		return true
 	default:
 		return false
@@ -98,22 +105,51 @@ func (p *Prober) LookUp(topic string) bool {
 // Send sends a row, whose payload must be loaded, alone. It returns an error if there is no answer to come: a *Refusal
 // or ErrUnavailable.
 func (p *Prober) Send(row *source.Row) error {
-	headers, err := p.encoder.encode(row)
+	message, err := p.message(row)
 	if err != nil {
 		return err
 	}
-	message := &kafka.Message{
+	return judge(row.Topic, p.client.Produce(message, nil))
+}
+
+// SendIfThere sends a row as [Prober.Send] does, once a broker has said that its topic exists. The client keeps a row of
+// a topic that does not exist until its time is up, in the hope that it will be made; this answers at once.
+func (p *Prober) SendIfThere(row *source.Row) error {
+	message, err := p.message(row)
+	if err != nil {
+		return err
+	}
+	select {
+	case p.questions <- question{topic: row.Topic, row: row, message: message}:
+		return nil
+	default:
+		return judge(row.Topic, p.client.Produce(message, nil))
+	}
+}
+
+func (p *Prober) message(row *source.Row) (*kafka.Message, error) {
+	headers, err := p.encoder.encode(row)
+	if err != nil {
+		return nil, err
+	}
+	return &kafka.Message{
 		TopicPartition: kafka.TopicPartition{Topic: &row.Topic, Partition: kafka.PartitionAny},
 		Key:            row.Key, Value: row.Payload, Headers: headers, Opaque: row,
-	}
-	return judge(row.Topic, p.client.Produce(message, nil))
+	}, nil
 }
 
 func (p *Prober) lookUps() {
 	for {
 		select {
-		case topic := <-p.questions:
-			p.answer(Answer{Topic: topic, Err: p.lookUp(topic)})
+		case q := <-p.questions:
+			err := p.lookUp(q.topic)
+			if q.row != nil && err == nil {
+				err = judge(q.topic, p.client.Produce(q.message, nil))
+				if err == nil {
+					continue // its answer comes by itself
+				}
+			}
+			p.answer(Answer{Row: q.row, Topic: q.topic, Err: err})
 		case <-p.closed.Done():
 			return
 		}

@@ -59,7 +59,8 @@ func (t *term) probeDue(ctx context.Context) error {
 	if places <= 0 {
 		return nil
 	}
-	due, err := t.session.Due(ctx, places, t.notDue())
+	tried := append([]int64{}, slices.Collect(maps.Keys(t.probing))...)
+	due, err := t.session.Due(ctx, places, tried, t.notYet())
 	if err != nil || len(due) == 0 {
 		return err
 	}
@@ -75,9 +76,9 @@ func (t *term) probeDue(ctx context.Context) error {
 	return t.probe(ctx, asked)
 }
 
-// notDue returns the rows that are due by the database's account and must not be asked about now.
-func (t *term) notDue() []int64 {
-	ids := slices.Collect(maps.Keys(t.probing))
+// notYet returns the rows that are due by the database's account and are not to be sent yet.
+func (t *term) notYet() []int64 {
+	ids := []int64{}
 	for id, time := range t.notBefore {
 		if t.now.Before(time) {
 			ids = append(ids, id)
@@ -85,7 +86,7 @@ func (t *term) notDue() []int64 {
 			delete(t.notBefore, id)
 		}
 	}
-	return append([]int64{}, ids...)
+	return ids
 }
 
 // ahead says whether an earlier row of the same lane is still on its way, which a probe must not overtake.
@@ -149,7 +150,11 @@ func (t *term) probeRows(ctx context.Context, batch *source.Batch, asked map[int
 		case !row.Loaded(): // at the next look
 		default:
 			t.probing[row.ID] = d
-			if err := t.prober.Send(row); err != nil {
+			send := t.prober.Send
+			if d.Whole {
+				send = t.prober.SendIfThere
+			}
+			if err := send(row); err != nil {
 				t.probed(publish.Answer{Row: row, Err: err})
 			}
 			row.Unload()

@@ -120,12 +120,14 @@ type Due struct {
 const dueSQL = headsSQL + `
    and next_attempt_at <= now()
    and outbox_id <> all($2::bigint[])
+   and (discarded_at is not null or outbox_id <> all($3::bigint[]))
  order by next_attempt_at
  limit $1`
 
-// Due returns stuck rows to be looked at again, those that are overdue most first, without those in except.
-func (s *Session) Due(ctx context.Context, limit int, except []int64) ([]Due, error) {
-	rows, _ := s.conn.Query(ctx, dueSQL, limit, except)
+// Due returns stuck rows to be looked at again, those that are overdue most first: none of those that are being tried,
+// and of those that rest only the ones that were discarded meanwhile.
+func (s *Session) Due(ctx context.Context, limit int, tried, resting []int64) ([]Due, error) {
+	rows, _ := s.conn.Query(ctx, dueSQL, limit, tried, resting)
 	due, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Due])
 	if err != nil {
 		return nil, fmt.Errorf("read the stuck rows of database %s that are due: %w", s.database, err)

@@ -75,6 +75,7 @@ type flow struct {
 	initial      map[string]int64
 	highest      int64 // order id that was ever given out
 	ids          map[happened]uuid.UUID
+	byHand       bool // people change orders in the database
 }
 
 // Run runs one simulation.
@@ -82,7 +83,7 @@ func Run(c Config) Result {
 	if c.Orders == 0 {
 		c.Orders = 20
 	}
-	f := &flow{w: sagasim.New(c.Config), initial: map[string]int64{}, ids: map[happened]uuid.UUID{}}
+	f := &flow{w: sagasim.New(c.Config), initial: map[string]int64{}, ids: map[happened]uuid.UUID{}, byHand: c.Seed%7 == 1}
 	f.build()
 	for range c.Orders {
 		f.w.At(f.w.Within(sagasim.Busy), func() { f.place() })
@@ -161,6 +162,9 @@ func (f *flow) place() {
 	})
 	f.highest = max(f.highest, id)
 	f.result.Orders++
+	if f.byHand && id%3 == 0 {
+		f.w.Later(time.Duration(id)*20*time.Millisecond, func() { f.cancelByHand(id) })
+	}
 	switch f.w.Pick(8) {
 	case 0, 1:
 		f.w.Later(f.w.Within(cancelWindow), func() { f.requestCancel(id) })
@@ -169,6 +173,18 @@ func (f *flow) place() {
 	case 3:
 		f.w.Later(f.w.Within(100*time.Millisecond), func() { f.requestCancel(id) })
 	}
+}
+
+// cancelByHand is an update of the table by a person, which nobody is told of. A saga that asks for the
+// confirmation learns it from the answer.
+func (f *flow) cancelByHand(id int64) {
+	if !f.orders.Up() {
+		return
+	}
+	f.orders.Do(func(db sagasim.Database) []sagasim.Message {
+		db.(*ordersDB).cancelByHand(id)
+		return nil
+	})
 }
 
 func (f *flow) requestCancel(id int64) {

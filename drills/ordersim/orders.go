@@ -59,6 +59,17 @@ func (o *ordersDB) requestCancel(id int64) []sagasim.Message {
 	})}
 }
 
+// cancelByHand is update orders set status = 'CANCELLED' where id = … and status = 'PENDING'.
+func (o *ordersDB) cancelByHand(id int64) {
+	row, ok := o.rows[id]
+	if !ok || row.Status != order.Pending {
+		return
+	}
+	row.State, row.since = order.State{Status: order.Cancelled, Reason: "by hand"}, o.f.w.Clock()
+	o.rows[id] = row
+	o.f.w.Tracef("order %d is cancelled by hand", id)
+}
+
 // Handle implements [sagasim.Database]: it is what the consumer of Orders does.
 func (o *ordersDB) Handle(m sagasim.Message, now time.Time) ([]sagasim.Message, error) {
 	command, err := o.command(m)

@@ -131,6 +131,18 @@ func TestTheTopicsAreThoseOfTheContracts(t *testing.T) {
 	require.Contains(t, topics.Entrypoint, "--if-not-exists")
 }
 
+// Each topic has one database that may write to it.
+func TestEveryTopicIsAllowedOneDatabase(t *testing.T) {
+	t.Parallel()
+	var written []string
+	for entry := range strings.SplitSeq(*load(t).Services["outbox-relay"].Environment["RELAY_TOPICS"], ",") {
+		name, topics, _ := strings.Cut(entry, "=")
+		require.Contains(t, services, name)
+		written = append(written, strings.Split(topics, "|")...)
+	}
+	require.ElementsMatch(t, append(contracts.Topics(), "drill-*"), written)
+}
+
 func TestEveryDatabaseIsCreatedMigratedAndServed(t *testing.T) {
 	t.Parallel()
 	project := load(t)

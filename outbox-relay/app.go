@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 
 	"waybill/chassis/httpserver"
@@ -24,6 +25,11 @@ func NewApp(c Config, log *slog.Logger) (*App, error) {
 	pairs, _ := c.Databases.pairs() // open reports the faults
 	databases, err := c.Databases.open()
 	if err != nil {
+		return nil, err
+	}
+	allowed, faults := c.topics()
+	if err := errors.Join(faults...); err != nil {
+		closeAll(databases)
 		return nil, err
 	}
 	tokens, err := c.tokens()
@@ -50,6 +56,7 @@ func NewApp(c Config, log *slog.Logger) (*App, error) {
 	app.parts.Add("databases", lifecycle.Closer(func() { closeAll(databases) }))
 	var sources sources
 	for _, db := range pairs {
+		options.Topics = allowed[db.name]
 		sources = append(sources, relay.NewSource(db.name, db.url, telemetry.Name("outbox-relay"), c.Kafka, options, metrics, log))
 	}
 	app.parts.Add("sources", sources.run)

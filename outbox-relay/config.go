@@ -28,6 +28,8 @@ type Config struct {
 	// flight are waited for at shutdown.
 	Frozen time.Duration `env:"RELAY_FROZEN"`
 	Drain  time.Duration `env:"RELAY_DRAIN"`
+	// Topics are those that rows of each database may be for, name=topic|topic; "" allows all.
+	Topics string `env:"RELAY_TOPICS"`
 	// AdminTokens let their holders change something over HTTP: name=token.
 	AdminTokens []string `env:"RELAY_ADMIN_TOKENS" secret:"true"`
 	// ReadTokens let their holders read payloads where others than this machine can reach the API: name=token.
@@ -69,6 +71,8 @@ func (c Config) Validate() []error {
 	if fault := c.inboxFault(); fault != nil {
 		faults = append(faults, fault)
 	}
+	_, unfit := c.topics()
+	faults = append(faults, unfit...)
 	if _, err := c.tokens(); err != nil {
 		faults = append(faults, err)
 	}

@@ -37,6 +37,15 @@ func UnknownTopic(topic string) *Refusal {
 	}
 }
 
+// NotAllowed is the refusal of rows for a topic that the settings keep the database from.
+func NotAllowed(topic string) *Refusal {
+	return &Refusal{
+		Code:       "TOPIC_NOT_ALLOWED",
+		Reason:     "RELAY_TOPICS does not allow this database topic " + topic + "; allow it, start the relay again and retry, or discard the row",
+		WholeTopic: true,
+	}
+}
+
 // TooLarge is the refusal of a row that is longer than the client sends.
 func TooLarge(length, limit int) *Refusal {
 	return &Refusal{Code: codeTooLarge, Reason: fmt.Sprintf("the row has %d bytes, and message.max.bytes is %d", length, limit)}

@@ -67,6 +67,8 @@ func (t *term) offer(f *flow, row *source.Row) (passed bool) {
 // refusalOf returns why a row cannot be sent, as far as that is known.
 func (t *term) refusalOf(f *flow, row *source.Row) *publish.Refusal {
 	switch {
+	case !f.allowed:
+		return publish.NotAllowed(f.topic)
 	case f.refusal != nil:
 		return f.refusal
 	case row.Refusal != nil:
@@ -80,7 +82,7 @@ func (t *term) refusalOf(f *flow, row *source.Row) *publish.Refusal {
 
 // ready says whether a row of this topic may be sent now.
 func (t *term) ready(f *flow, row *source.Row) bool {
-	if f.isolator != nil || f.refusal != nil || row.Refusal != nil {
+	if !f.allowed || f.isolator != nil || f.refusal != nil || row.Refusal != nil {
 		return false
 	}
 	if row.Deferred && (row.Body > t.maxMessage || t.streaming || t.sent > 0 && !t.fits(row.Body) && !row.Charged) {

@@ -11,6 +11,7 @@ import (
 // flow is what the loop holds of one topic. Topics are kept apart so that one whose broker takes nothing costs itself alone.
 type flow struct {
 	topic    string
+	allowed  bool             // by the settings; if not, no broker is asked about it
 	queue    []*source.Row    // read and not sent yet, in order
 	sent     int              // rows in the producer that are not answered
 	rows     int              // rows in memory that are not settled
@@ -24,12 +25,13 @@ type flow struct {
 
 // flows are the topics that rows have come for.
 type flows struct {
+	allowed Topics
 	byTopic map[string]*flow
 	last    *flow   // that was asked for
 	queued  []*flow // that have a queue
 }
 
-func newFlows() *flows { return &flows{byTopic: map[string]*flow{}} }
+func newFlows(allowed Topics) *flows { return &flows{allowed: allowed, byTopic: map[string]*flow{}} }
 
 // Of topics that nothing is in flight for, no more than this many are remembered.
 const maxFlows = 4096
@@ -43,7 +45,7 @@ func (f *flows) of(topic string) *flow {
 		if len(f.byTopic) >= maxFlows {
 			f.forget()
 		}
-		found = &flow{topic: topic}
+		found = &flow{topic: topic, allowed: f.allowed.Allow(topic)}
 		f.byTopic[topic] = found
 	}
 	f.last = found

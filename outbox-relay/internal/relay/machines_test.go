@@ -100,7 +100,7 @@ func TestQuarantine_LanesAreTopicsAndKeysOfTopics(t *testing.T) {
 // A probe never overtakes an earlier row of its key: a broker whose metadata is old may refuse row 2 while row 1 is on its way.
 func TestProbe_WaitsForEarlierRowsOfItsKey(t *testing.T) {
 	t.Parallel()
-	tm := &term{flows: newFlows()}
+	tm := &term{flows: newFlows(nil)}
 	b := &source.Batch{}
 	row := &source.Row{ID: 1, Topic: "a", Key: []byte("k"), Batch: b, State: source.Sent}
 	b.Rows = []*source.Row{row}

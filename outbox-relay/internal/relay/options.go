@@ -12,6 +12,8 @@ type Options struct {
 	InFlightBytes int
 	// Budget bounds the bytes of all sources that share it. Default: none.
 	Budget *Budget
+	// Topics are those that rows may be for; others are stuck. Default: all.
+	Topics Topics
 	// PollMin and PollMax bound the pause after a read that found nothing; it doubles. Default 1 ms to 10 ms.
 	PollMin, PollMax time.Duration
 	// Quiet is how long nothing must come before the relay asks to be notified and sleeps. Default 10 ms, so that a

@@ -111,6 +111,9 @@ func (k *keeper) replayRows(ctx context.Context, producer *publish.Producer, job
 			row.Topic = *job.Topic
 		}
 		if row.Topic != known {
+			if !k.options.Topics.Allow(row.Topic) {
+				return 0, fmt.Errorf("replay row %d: %w", row.ID, publish.NotAllowed(row.Topic))
+			}
 			if err := producer.LookUp(row.Topic); err != nil {
 				return 0, fmt.Errorf("replay row %d: %w", row.ID, err)
 			}

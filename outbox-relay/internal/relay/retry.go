@@ -134,7 +134,7 @@ func (t *term) probeRows(ctx context.Context, batch *source.Batch, asked map[int
 	bytes := 0
 	var load []*source.Row
 	for _, row := range batch.Rows {
-		if !row.Loaded() && row.Body <= t.maxMessage && bytes+row.Body <= loadBytes {
+		if !row.Loaded() && t.flows.of(row.Topic).allowed && row.Body <= t.maxMessage && bytes+row.Body <= loadBytes {
 			bytes += row.Body
 			load = append(load, row)
 		}
@@ -145,6 +145,8 @@ func (t *term) probeRows(ctx context.Context, batch *source.Batch, asked map[int
 	for _, row := range batch.Rows {
 		d := asked[row.ID]
 		switch {
+		case !t.flows.of(row.Topic).allowed:
+			t.refusedAgain(d, publish.NotAllowed(row.Topic))
 		case row.Deferred && row.Body > t.maxMessage:
 			t.refusedAgain(d, publish.TooLarge(row.Body, t.maxMessage))
 		case !row.Loaded(): // at the next look

@@ -93,7 +93,7 @@ func newTerm(s *Source, session *source.Session, producer *publish.Producer, pro
 		Source: s, meters: s.metrics.of(s.name),
 		session: session, producer: producer, prober: prober, pace: publish.Prompt, wanted: publish.Prompt,
 		resting: map[publish.Pace]*publish.Producer{}, life: life{began: now}, ended: make(chan struct{}),
-		flows: newFlows(), isolated: make(chan isolated, 1000), alone: map[*source.Row]*isolator{},
+		flows: newFlows(s.options.Topics), isolated: make(chan isolated, 1000), alone: map[*source.Row]*isolator{},
 		taken: progress.Published, paused: progress.Paused,
 		quarantine: newQuarantine(progress.Stuck, progress.Orphaned), waiting: map[string]*waiting{},
 		anyStuck: len(progress.Stuck) > 0 || len(progress.Orphaned) > 0,

@@ -34,7 +34,7 @@ select $1, 'drill-' || i % 5, 'Drill', convert_to(repeat('x', case when i = 2000
 var topicRefused = Drill{
 	Name:    "topic-refused",
 	Promise: "100,000 rows of as many keys are for a topic that does not exist: it is one stuck row, and when it is made they all go out within 30 s",
-	For:     10 * time.Second, Brief: 5 * time.Second,
+	For:     10 * time.Second,
 	Break: func(ctx context.Context, s *Stage, d time.Duration) error {
 		pool := s.pools[stack.Orders]
 		end := s.Fault("a topic is refused")

@@ -238,7 +238,7 @@ func requireFault(t *testing.T, err error, ok bool, field, about string) {
 	require.Equal(t, field, fault.Field, about)
 }
 
-// Whoever may write one topic must not speak for those who write another.
+// A principal that may write one topic must not speak for those who write another.
 func TestDecode_BelievesATypeOnItsOwnTopicOnly(t *testing.T) {
 	t.Parallel()
 	for _, m := range messages {

@@ -47,7 +47,7 @@ func (r Record) Answer(command uuid.UUID, again bool) Record {
 	return r
 }
 
-// ReplyID is the id, to whoever sent a command, of an event as the answer to it: the event is the same
+// ReplyID is the id, for the sender of a command, of an event as the answer to it: the event is the same
 // whichever command it answers ([HeaderInReplyTo]), and the answers are not. It is a version 8 UUID.
 func ReplyID(event, command uuid.UUID) uuid.UUID {
 	return uuid.NewHash(sha256.New(), event, command[:], 8)

@@ -166,7 +166,7 @@ delete from sagas s using old where s.id = old.id and s.definition = old.definit
 	require.Equal(t, []string{"open"}, left)
 }
 
-// Whoever may create in the schema plants an operator that fits better than Postgres' own. It must not
+// A principal that may create in the schema plants an operator that fits better than Postgres' own. It must not
 // run when somebody else inserts.
 func TestOutbox_ATriggerAndACheckLookNothingUpInTheSchema(t *testing.T) {
 	t.Parallel()

@@ -49,7 +49,7 @@ const (
 	headerTimeout  = 5 * time.Second
 	bodyTimeout    = 10 * time.Second
 	idleTimeout    = 2 * time.Minute
-	// answerTimeout is what a client has to take an answer; a stream gets it anew with each event.
+	// answerTimeout is what a client has to take an answer; a stream gets it again with each event.
 	answerTimeout = 30 * time.Second
 	maxHeader     = 32 << 10
 	drainTimeout  = 10 * time.Second

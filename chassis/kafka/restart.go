@@ -22,7 +22,7 @@ func (r *restart) drop(p TopicPartition) {
 func (c *Consumer[M]) receive(m Message) {
 	p := m.partition()
 	if last, known := c.last[p]; known && m.Offset <= last {
-		c.log.Warn("a partition begins again: its topic was made anew", "topic", m.Topic, "partition", m.Partition, "last", last, "offset", m.Offset)
+		c.log.Warn("a partition begins again: its topic was re-created", "topic", m.Topic, "partition", m.Partition, "last", last, "offset", m.Offset)
 		if c.restart.partitions == nil {
 			c.restart.partitions = make(map[TopicPartition]bool)
 		}

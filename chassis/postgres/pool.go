@@ -62,7 +62,7 @@ func Open(ctx context.Context, c Config, name string) (*pgxpool.Pool, error) {
 // readOnly is what a session answers to a write after its database was demoted, or made read-only.
 const readOnly = "25006"
 
-// retire closes sessions that answered what no later statement of them can mend: they are over
+// retire closes sessions that answered what no later statement of them can fix: they are over
 // (FATAL), or the server is in a state that a new session may not find. A read-only session tells of
 // the others of the pool, which were opened before the same failover: all of them go, or each would
 // fail one request first.

@@ -11,7 +11,7 @@ import (
 // Every wait of a session has a bound, so that nothing waits for a peer that has vanished, and nothing
 // keeps locks that works no more.
 const (
-	// LockTimeout bounds one wait for a lock. Whoever holds it longer delays those who need it, not the
+	// LockTimeout bounds one wait for a lock. A session that holds it longer delays those who need it, not the
 	// messages behind them.
 	LockTimeout = 2 * time.Second
 	// statementTimeout bounds one statement. HTTP requests give up sooner, by their own deadline.

@@ -18,7 +18,7 @@ import (
 // sits in its request for max.poll.interval.ms, and so do all who wait for it. Two consumers that were
 // killed within seconds of each other were enough to leave a group without partitions for minutes.
 //
-// So whoever waits is given a heartbeat twice per second, as long as its connection lives: a process
+// So a member that waits is given a heartbeat twice per second, as long as its connection lives: a process
 // that is killed while it waits is dropped when its session is over.
 type waiting struct {
 	stop context.CancelFunc

@@ -13,7 +13,7 @@ import (
 	"waybill/devstack/stack"
 )
 
-// Whoever is called at night pastes what the page says.
+// The engineer on call pastes what the page says.
 func TestDocs_EveryCommandIsOneThatTheProgramsTake(t *testing.T) {
 	t.Parallel()
 	c := New(t)

@@ -37,7 +37,7 @@ func repairs(text string) map[string]int {
 	}
 }
 
-// Whoever may insert into one outbox must not get a command run by whoever pastes what the audit
+// A principal that may insert into one outbox must not get a command run by an operator who pastes what the audit
 // proposes: in a shell in which every command is a stub, the proposed one is the only one to run, and
 // gets as many words as were meant.
 func FuzzRepairsRunOneCommand(f *testing.F) {

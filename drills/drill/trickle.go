@@ -9,14 +9,14 @@ import (
 
 const (
 	residentMetric = "process_resident_memory_bytes"
-	// What the relay may take beyond what it has while all is well, however long the broker is away: each of its three
+	// What the relay may take beyond what it has while all is well, however long the broker is down: each of its three
 	// databases keeps the few rows that it has read, and no more.
 	trickleMemory = 64 << 20
 )
 
 var trickle = Drill{
 	Name:     "trickle",
-	Promise:  "the broker is away while few rows come at a time: the relay takes at most 64 MiB more than before, and every order ends within 15 s of its return",
+	Promise:  "the broker is down while few rows come at a time: the relay takes at most 64 MiB more than before, and every order ends within 15 s of its return",
 	For:      30 * time.Second,
 	MostRate: 20,
 	Break: func(ctx context.Context, s *Stage, d time.Duration) error {

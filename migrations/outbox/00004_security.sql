@@ -3,7 +3,7 @@
 -- +goose Up
 
 -- A function that runs in somebody else's statement finds operators and functions where that session looks: one that
--- fits better than Postgres' own (CVE-2018-1058) would run with the rights of whoever inserts or publishes. (outbox_fits is called per row, and names types instead.)
+-- fits better than Postgres' own (CVE-2018-1058) would run with the rights of the role that inserts or publishes. (outbox_fits is called per row, and names types instead.)
 alter function outbox_wake() set search_path = pg_catalog, pg_temp;
 alter function outbox_id_at(timestamptz) set search_path from current; -- the table's; its operators are of exactly their types
 alter function outbox_refuse_truncate() set search_path = pg_catalog, pg_temp;

@@ -11,7 +11,7 @@ import (
 // deadline does not), but the step has been undone, so the saga turns back. It says whether m is one.
 //
 // An id of a command says whose it is: it is derived from the saga, the step and the attempt, but for
-// the time in its first six bytes. So no other saga's reply is taken for one.
+// the time in its first six bytes. So no other saga's reply is mistaken for one.
 func (t *turn) forgotten(m Message) bool {
 	if m.CausationID == uuid.Nil || t.state.Phase != Running && t.state.Phase != Completed {
 		return false

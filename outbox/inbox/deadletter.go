@@ -20,7 +20,7 @@ const (
 	HeaderDeadLetterTopic     = "waybill-dlq-topic"
 	HeaderDeadLetterPartition = "waybill-dlq-partition"
 	HeaderDeadLetterOffset    = "waybill-dlq-offset"
-	// The message's own ce_source and ce_time; the dead letter's are of whoever sends it.
+	// The message's own ce_source and ce_time; the dead letter's are of the service that sends it.
 	HeaderDeadLetterSource = "waybill-dlq-source"
 	HeaderDeadLetterTime   = "waybill-dlq-time"
 )

@@ -31,7 +31,7 @@ type Partition struct {
 // fails with an error that [Rewound] recognises, until the consumer has asked for its positions
 // again and reads from there.
 //
-// One Positions belongs to one consumer process; its [Processor] and whoever assigns partitions
+// One Positions belongs to one consumer process; its [Processor] and the code that assigns partitions
 // share it. It is safe for concurrent use.
 type Positions struct {
 	consumer string

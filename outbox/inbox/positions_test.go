@@ -126,7 +126,7 @@ func TestPositions_FollowATopicThatBeginsAgain(t *testing.T) {
 	}
 }
 
-// A process that was frozen is taken for dead, and another reads its partitions. When it goes on, the
+// A process that was frozen is considered dead, and another reads its partitions. When it goes on, the
 // batch that it had in hand must not put the position back to where it was.
 func TestPositions_OfAnotherProcessAreNotTakenBack(t *testing.T) {
 	t.Parallel()

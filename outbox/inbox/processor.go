@@ -67,7 +67,7 @@ type Processor[M any] struct {
 	// Consumer is the name under which messages are recorded: the consumer group.
 	Consumer string
 	DB       *pgxpool.Pool
-	// Positions, if set, is shared with whoever assigns partitions. Positions are stored without it,
+	// Positions, if set, is shared with the code that assigns partitions. Positions are stored without it,
 	// too, but then a database that goes back while the consumer runs is not noticed.
 	Positions *Positions
 	// Decode parses a delivery and returns the id that identifies the message, wherever and

@@ -266,7 +266,7 @@ func TestWhatIsNoCommandToInventoryIsSkippedAndCounted(t *testing.T) {
 	require.Equal(t, 1, b.inbox())
 }
 
-// Whoever may write Inventory's commands may not speak for the orchestrator to Orders, nor for Inventory.
+// A principal that may write Inventory's commands may not speak for the orchestrator to Orders, nor for Inventory.
 func TestAMessageOfAnotherTopicIsNotBelieved(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

@@ -135,8 +135,8 @@ func TestDeadlinesAreListedMovedAndRevoked(t *testing.T) {
 	require.Equal(t, http.StatusConflict, status, body)
 }
 
-// Whoever holds a token must not be able to write a line into the timeline that somebody else seems to
-// have caused, or anything that acts on the terminal of whoever reads it.
+// The holder of a token must not be able to write a line into the timeline that somebody else seems to
+// have caused, or anything that acts on the terminal of a reader.
 func TestAReasonIsOneLineOfPlainText(t *testing.T) {
 	t.Parallel()
 	s := startSystem(t, withToken)

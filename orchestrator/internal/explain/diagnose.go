@@ -155,7 +155,7 @@ func (s Story) running(e *Explanation) {
 // awaitingStart explains a saga that was cancelled before the message that starts it came.
 func (s Story) awaitingStart(e *Explanation) {
 	e.Summary = fmt.Sprintf("A cancellation came before the message that starts the saga, %s ago.", ago(s.Now, s.Saga.StartedAt))
-	e.Next = []string{"It is undone as soon as that message comes; at " + clock(s.Saga.StartBy) + " it is taken for none, and the cancellation is refused."}
+	e.Next = []string{"It is undone as soon as that message comes; at " + clock(s.Saga.StartBy) + " it is considered missing, and the cancellation is refused."}
 	for _, f := range s.Sources {
 		if f.Name != Own && len(f.Sent) > 0 {
 			e.Obstacles = append(e.Obstacles, s.whereIs(f, f.Sent[0], Own, e))

@@ -107,7 +107,7 @@ func (s Story) unhandled(m Sent, consumer string, e *Explanation) string {
 	if len(s.Sources) == 1 {
 		return "and no other database is known here: set EXPLAIN_DATABASES to see whether it was handled."
 	}
-	return "not handled yet: whoever consumes " + m.Topic + " is behind, or unavailable."
+	return "not handled yet: the consumer of " + m.Topic + " is behind, or unavailable."
 }
 
 // addressee is the source whose service consumes a topic: by convention inventory.commands.v1 is inventory's,

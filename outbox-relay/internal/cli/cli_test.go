@@ -43,7 +43,7 @@ func TestACellIsOneShortLine(t *testing.T) {
 	require.Len(t, []rune(cell(strings.Repeat("ü", 500))), longestCell)
 }
 
-// What a row holds comes by way of a dead letter from whoever may write a topic, and is looked at on a
+// What a row holds comes by way of a dead letter from one that may write a topic, and is looked at on a
 // terminal.
 func TestSession_PrintsAsManyLinesWhateverARowSays(t *testing.T) {
 	t.Parallel()

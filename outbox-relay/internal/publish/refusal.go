@@ -71,7 +71,7 @@ var (
 		kafka.ErrPolicyViolation:             "POLICY_VIOLATION",
 		kafka.ErrUnsupportedForMessageFormat: "UNSUPPORTED_FOR_MESSAGE_FORMAT",
 	}
-	// What a broker has against the producer, whatever it sends, and what time mends.
+	// What a broker has against the producer, whatever it sends, and what is transient.
 	notTheRow = []kafka.ErrorCode{
 		kafka.ErrClusterAuthorizationFailed, kafka.ErrSaslAuthenticationFailed,
 		kafka.ErrOutOfOrderSequenceNumber, kafka.ErrDuplicateSequenceNumber, kafka.ErrUnknownProducerID,

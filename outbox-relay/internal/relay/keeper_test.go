@@ -104,7 +104,7 @@ func TestAReplayKeepsItsRateAndCanBeCancelled(t *testing.T) {
 	require.Less(t, len(s.broker.All(t, topic)), 1000)
 }
 
-// A broker that is unavailable keeps a page waiting; whoever cancels the job does not wait with it.
+// A broker that is unavailable keeps a page waiting; the operator who cancels the job does not wait with it.
 func TestReplay_IsCancelledWhileTheBrokerIsUnavailable(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)

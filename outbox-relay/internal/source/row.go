@@ -95,7 +95,7 @@ const (
 	Late
 )
 
-// A batch takes little memory for few rows, since there may be thousands of small batches while a broker is away.
+// A batch takes little memory for few rows, since there may be thousands of small batches while a broker is down.
 const (
 	smallestChunk, largestChunk = 4, 512
 	smallestArena, largestArena = 512, 1 << 20

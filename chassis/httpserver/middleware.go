@@ -47,7 +47,7 @@ func method(m string) string {
 	return "other"
 }
 
-// hardened has browsers neither guess what an answer is nor keep it: it may be somebody's order.
+// hardened has browsers neither guess what an answer is nor keep it: it may be a customer's order.
 func hardened(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")

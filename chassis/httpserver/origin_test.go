@@ -58,7 +58,7 @@ func send(t *testing.T, method, url, host string, headers map[string]string) int
 	return resp.StatusCode
 }
 
-// A page of another origin, open in the browser of somebody who runs this, sends what browsers send.
+// A page of another origin, open in the browser of a developer who runs this, sends what browsers send.
 func TestServer_AnotherOriginChangesNothing(t *testing.T) {
 	t.Parallel()
 	addr := run(t, httpserver.Config{Addr: "127.0.0.1:0"}, nil)

@@ -11,7 +11,7 @@ import (
 
 // Text is what a person writes for other people, such as a reason: valid UTF-8 without control
 // characters, also those of JSON's escapes, and without characters that change how the text around
-// them reads. Nobody can write a line of somebody else's into an audit trail with it.
+// them reads. Nobody can write a line of another operator's into an audit trail with it.
 type Text string
 
 // Schema implements [huma.SchemaProvider]; a field's own tags, such as maxLength, add to it.

@@ -41,7 +41,7 @@ func (c *Consumer[M]) receive(m Message) {
 func (c *Consumer[M]) beginAgain() {
 	for p := range c.restart.partitions {
 		if n := c.held.count[p]; n > 0 {
-			c.log.Error("messages that waited are dropped, since their topic was made anew", "partition", p.String(), "messages", n)
+			c.log.Error("messages that waited are dropped, since their topic was re-created", "partition", p.String(), "messages", n)
 		}
 		c.held.drop(p)
 		delete(c.applied, p)

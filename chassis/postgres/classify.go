@@ -22,7 +22,7 @@ const conflictAttempts = 8
 // Classify says whose fault an error is. Only SQLSTATE classes 22 (data exception) and 23 (integrity
 // constraint violation), and errors that are not the database's at all, count against the message that
 // was being worked on. Everything else is the infrastructure's, whatever its code: a grant, a
-// password, a schema, a trigger that somebody added, a lock. The classes are those of PostgreSQL's
+// password, a schema, a trigger that was added, a lock. The classes are those of PostgreSQL's
 // appendix A, "PostgreSQL Error Codes".
 func Classify(err error) fault.Fault {
 	pgErr, isPg := errors.AsType[*pgconn.PgError](err)

@@ -1,5 +1,5 @@
 // Package shell writes commands that people paste into a shell. What stands in a row or a message
-// was written by somebody else, so every argument is quoted, and nobody else joins words to a line.
+// was written by others, so every argument is quoted, and nobody else joins words to a line.
 package shell
 
 import (

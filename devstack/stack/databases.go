@@ -16,7 +16,7 @@ import (
 const duplicateDatabase = "42P04"
 
 // mark is the comment of a database that a stack has made. Without it a
-// database is somebody else's, whatever its name: "orders" is a likely one.
+// database is another owner's, whatever its name: "orders" is a likely one.
 const mark = `made by devstack, which may change what is in it`
 
 // makeDatabases creates the databases that are not there. On a server that is not

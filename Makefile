@@ -1,9 +1,8 @@
 # Waybill's commands. `make` alone lists them, and CI runs nothing that is not here.
 .DEFAULT_GOAL := help
 
-# Every module of the workspace, as ./contracts/... ./outbox/... and so on.
-MODULES  := $(patsubst $(CURDIR)/%,%,$(shell go list -m -f '{{.Dir}}'))
-PACKAGES := $(MODULES:%=./%/...)
+# Two modules: what others import (sdk), and everything else.
+PACKAGES := ./... ./sdk/...
 COMMANDS := ./orders ./inventory ./orchestrator ./outbox-relay ./migrations/cmd/migrate
 
 # The tools have a module of their own (tools/go.mod), so that what they depend on never chooses
@@ -96,16 +95,16 @@ test: bin/gotestsum ## Run every test with the race detector
 .PHONY: test-postgres
 test-postgres: ## Test schema, outbox and relay on another Postgres: PG=14 to 18 (fetched if it is not there)
 	WAYBILL_POSTGRES_VERSION=$(or $(PG),$(error say which Postgres: make test-postgres PG=14)) \
-	  go test -race -count=1 -timeout 15m ./migrations/... ./outbox/... ./outbox-relay/...
+	  go test -race -count=1 -timeout 15m ./migrations/... ./sdktest/outbox/... ./sdktest/inbox/... ./outbox-relay/...
 
 TEST_FORMAT ?= standard-quiet
 TESTFLAGS   ?=
 
 .PHONY: build
-build: ## Compile everything, each module also on its own, and the commands into bin/
+build: ## Compile everything, the sdk also on its own, and the commands into bin/
 	go build $(PACKAGES)
 	go build -o bin/ $(COMMANDS)
-	for module in $(MODULES); do (cd $$module && GOWORK=off go vet ./...) || exit 1; done
+	cd sdk && GOWORK=off go vet ./...
 
 .PHONY: lint
 lint: bin/golangci-lint ## Check the code with the linters of .golangci.yml
@@ -113,11 +112,20 @@ lint: bin/golangci-lint ## Check the code with the linters of .golangci.yml
 
 .PHONY: fmt
 fmt: bin/gofumpt ## Format the code
-	bin/gofumpt -w $(MODULES)
+	bin/gofumpt -w .
 
 .PHONY: tidy
 tidy: ## Tidy the go.mod of every module
-	for module in $(MODULES) tools; do (cd $$module && GOWORK=off go mod tidy) || exit 1; done
+	cd sdk && GOWORK=off go mod tidy
+	cd tools && GOWORK=off go mod tidy
+	go mod edit -replace=waybill.example/sdk=./sdk
+	GOWORK=off go mod tidy; status=$$?; go mod edit -dropreplace=waybill.example/sdk; exit $$status
+
+.PHONY: module-path
+module-path: ## Publish under a path of your own: TO=github.com/you/waybill
+	git ls-files -z -- ':!CHANGELOG.md' ':!docs/decisions' | \
+	  xargs -0 perl -pi -e 's{waybill\.example}{$(or $(TO),$(error say where to: make module-path TO=github.com/you/waybill))}g'
+	go work sync
 
 .PHONY: generate
 generate: ## Write generated files anew

@@ -18,7 +18,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/stretchr/testify/require"
 
-	"waybill/contracts"
+	"waybill.example/contracts"
 )
 
 // services are the long-running processes of ours, and the port that each publishes.
@@ -206,7 +206,7 @@ func TestTheCompilerOfTheImageIsNewEnough(t *testing.T) {
 	modules, err := filepath.Glob("../*/go.mod")
 	require.NoError(t, err)
 	require.NotEmpty(t, modules)
-	for _, module := range append(modules, "../go.work") {
+	for _, module := range append(modules, "../go.mod", "../go.work") {
 		text, err := os.ReadFile(module)
 		require.NoError(t, err)
 		needed := regexp.MustCompile(`(?m)^go (\S+)$`).FindStringSubmatch(string(text))

@@ -13,7 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 
-	"waybill/devstack/pgtest"
+	"waybill.example/devstack/pgtest"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }

@@ -14,7 +14,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
-	"waybill/contracts"
+	"waybill.example/contracts"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")

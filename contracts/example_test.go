@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"waybill/contracts"
+	"waybill.example/contracts"
 )
 
 func Example() {

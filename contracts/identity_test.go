@@ -9,7 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
-	"waybill/contracts"
+	"waybill.example/contracts"
 )
 
 func TestEventID_IsAFunctionOfWhatHappened(t *testing.T) {

@@ -5,8 +5,8 @@ import (
 	"log/slog"
 	"os"
 
-	"waybill/contracts"
-	"waybill/devstack/broker"
+	"waybill.example/contracts"
+	"waybill.example/devstack/broker"
 )
 
 type brokerCommand struct {

@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"io"
 
-	"waybill/devstack/demo"
-	"waybill/devstack/stack"
+	"waybill.example/devstack/demo"
+	"waybill.example/devstack/stack"
 )
 
 type demoCommand struct{ brokerChoice }

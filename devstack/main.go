@@ -17,7 +17,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"waybill/devstack/stack"
+	"waybill.example/devstack/stack"
 )
 
 type commands struct {

@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"text/tabwriter"
 
-	"waybill/devstack/stack"
+	"waybill.example/devstack/stack"
 )
 
 // brokerChoice is a flag of the commands that start a stack.

@@ -15,11 +15,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"waybill/chassis/httpserver"
-	"waybill/chassis/terminal"
-	"waybill/devstack/stack"
-	"waybill/drills/audit"
-	"waybill/drills/report"
+	"waybill.example/chassis/httpserver"
+	"waybill.example/chassis/terminal"
+	"waybill.example/devstack/stack"
+	"waybill.example/drills/audit"
+	"waybill.example/drills/report"
 )
 
 type auditCommand struct {

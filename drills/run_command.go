@@ -10,9 +10,9 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"waybill/devstack/stack"
-	"waybill/drills/drill"
-	"waybill/drills/report"
+	"waybill.example/devstack/stack"
+	"waybill.example/drills/drill"
+	"waybill.example/drills/report"
 )
 
 type listCommand struct{}

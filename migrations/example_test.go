@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"os"
 
-	"waybill/migrations"
+	"waybill.example/migrations"
 )
 
 // Install the outbox into the database of a service of your own.

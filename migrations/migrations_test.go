@@ -6,8 +6,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"waybill/devstack/pgtest"
-	"waybill/migrations"
+	"waybill.example/devstack/pgtest"
+	"waybill.example/migrations"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }

@@ -13,14 +13,14 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"waybill/chassis/config"
-	"waybill/chassis/gc"
-	"waybill/chassis/httpserver"
-	"waybill/chassis/lifecycle"
-	"waybill/chassis/telemetry"
-	"waybill/chassis/terminal"
-	"waybill/orchestrator/internal/app"
-	"waybill/orchestrator/internal/cli"
+	"waybill.example/chassis/config"
+	"waybill.example/chassis/gc"
+	"waybill.example/chassis/httpserver"
+	"waybill.example/chassis/lifecycle"
+	"waybill.example/chassis/telemetry"
+	"waybill.example/chassis/terminal"
+	"waybill.example/orchestrator/internal/app"
+	"waybill.example/orchestrator/internal/cli"
 )
 
 type commands struct {

@@ -13,12 +13,12 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"waybill/chassis/config"
-	"waybill/chassis/gc"
-	"waybill/chassis/httpserver"
-	"waybill/chassis/lifecycle"
-	"waybill/chassis/telemetry"
-	"waybill/orders/internal/app"
+	"waybill.example/chassis/config"
+	"waybill.example/chassis/gc"
+	"waybill.example/chassis/httpserver"
+	"waybill.example/chassis/lifecycle"
+	"waybill.example/chassis/telemetry"
+	"waybill.example/orders/internal/app"
 )
 
 type commands struct {

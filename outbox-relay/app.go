@@ -6,11 +6,11 @@ import (
 	"errors"
 	"log/slog"
 
-	"waybill/chassis/httpserver"
-	"waybill/chassis/lifecycle"
-	"waybill/chassis/telemetry"
-	"waybill/outbox-relay/internal/httpapi"
-	"waybill/outbox-relay/internal/relay"
+	"waybill.example/chassis/httpserver"
+	"waybill.example/chassis/lifecycle"
+	"waybill.example/chassis/telemetry"
+	"waybill.example/outbox-relay/internal/httpapi"
+	"waybill.example/outbox-relay/internal/relay"
 )
 
 // App is the relay as a process runs it: a source for each database, and the HTTP server.

@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"time"
 
-	"waybill/chassis/admin"
-	"waybill/chassis/httpserver"
-	"waybill/chassis/kafka"
-	"waybill/chassis/telemetry"
+	"waybill.example/chassis/admin"
+	"waybill.example/chassis/httpserver"
+	"waybill.example/chassis/kafka"
+	"waybill.example/chassis/telemetry"
 )
 
 // Config is the relay's settings.

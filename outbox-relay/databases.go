@@ -6,7 +6,7 @@ import (
 	"regexp"
 	"strings"
 
-	"waybill/outbox-relay/internal/ops"
+	"waybill.example/outbox-relay/internal/ops"
 )
 
 // Databases is the setting that every verb needs.

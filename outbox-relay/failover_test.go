@@ -18,9 +18,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"waybill/devstack/kafkatest"
-	"waybill/devstack/pgtest"
-	"waybill/migrations"
+	"waybill.example/devstack/kafkatest"
+	"waybill.example/devstack/pgtest"
+	"waybill.example/migrations"
 )
 
 // The test binary is the relay too: started with this variable it runs main, as a process that can be killed.

@@ -15,13 +15,13 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"waybill/chassis/config"
-	"waybill/chassis/gc"
-	"waybill/chassis/httpserver"
-	"waybill/chassis/lifecycle"
-	"waybill/chassis/telemetry"
-	"waybill/chassis/terminal"
-	"waybill/outbox-relay/internal/cli"
+	"waybill.example/chassis/config"
+	"waybill.example/chassis/gc"
+	"waybill.example/chassis/httpserver"
+	"waybill.example/chassis/lifecycle"
+	"waybill.example/chassis/telemetry"
+	"waybill.example/chassis/terminal"
+	"waybill.example/outbox-relay/internal/cli"
 )
 
 // How long the parts of the process have to stop: more than the relay waits for rows in flight.

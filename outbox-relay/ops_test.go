@@ -14,8 +14,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"waybill/devstack/pgtest"
-	"waybill/migrations"
+	"waybill.example/devstack/pgtest"
+	"waybill.example/migrations"
 )
 
 // outboxRelay runs a verb of the command line and returns what it printed.

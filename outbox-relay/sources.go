@@ -9,10 +9,10 @@ import (
 	"strings"
 	"sync"
 
-	"waybill/chassis/httpserver"
-	"waybill/outbox-relay/internal/publish"
-	"waybill/outbox-relay/internal/relay"
-	"waybill/outbox-relay/internal/source"
+	"waybill.example/chassis/httpserver"
+	"waybill.example/outbox-relay/internal/publish"
+	"waybill.example/outbox-relay/internal/relay"
+	"waybill.example/outbox-relay/internal/source"
 )
 
 // sources are all that a process relays.

@@ -9,9 +9,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
-	"waybill/chassis/kafka"
-	"waybill/outbox-relay/internal/publish"
-	"waybill/outbox-relay/internal/relay"
+	"waybill.example/chassis/kafka"
+	"waybill.example/outbox-relay/internal/publish"
+	"waybill.example/outbox-relay/internal/relay"
 )
 
 func TestBrokerTrouble_SaysWhichRowsWait(t *testing.T) {

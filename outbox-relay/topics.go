@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"waybill/outbox-relay/internal/relay"
+	"waybill.example/outbox-relay/internal/relay"
 )
 
 // A pattern is a topic's name, or begins or ends with a star.

@@ -6,7 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"waybill/outbox-relay/internal/relay"
+	"waybill.example/outbox-relay/internal/relay"
 )
 
 func topicsConfig(topics string) Config {

@@ -1,4 +1,4 @@
-module waybill/tools
+module waybill.example/tools
 
 go 1.26.0
 

@@ -15,7 +15,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"waybill/chassis/terminal"
+	"waybill.example/chassis/terminal"
 )
 
 // Tokens are the tokens of a service, each with the name of its holder. The zero value has none, and

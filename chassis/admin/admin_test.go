@@ -13,7 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
-	"waybill/chassis/admin"
+	"waybill.example/chassis/admin"
 )
 
 // serve answers with the name of whoever is let in.

@@ -6,7 +6,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"waybill/chassis/admin"
+	"waybill.example/chassis/admin"
 )
 
 func ExampleGuard() {

@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"waybill/chassis/config"
+	"waybill.example/chassis/config"
 )
 
 type server struct {

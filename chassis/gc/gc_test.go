@@ -6,7 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"waybill/chassis/gc"
+	"waybill.example/chassis/gc"
 )
 
 var sink []byte

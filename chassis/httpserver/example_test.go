@@ -7,7 +7,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"waybill/chassis/httpserver"
+	"waybill.example/chassis/httpserver"
 )
 
 func Example() {

@@ -12,8 +12,8 @@ import (
 	"strings"
 	"time"
 
-	"waybill/chassis/config"
-	"waybill/chassis/terminal"
+	"waybill.example/chassis/config"
+	"waybill.example/chassis/terminal"
 )
 
 // Healthcheck is the verb (see alecthomas/kong) with which a command asks its own running process how it

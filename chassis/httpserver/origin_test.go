@@ -19,7 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
-	"waybill/chassis/httpserver"
+	"waybill.example/chassis/httpserver"
 )
 
 // run runs a server with a configuration until the test ends, and returns where it listens.

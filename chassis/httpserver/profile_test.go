@@ -11,7 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
-	"waybill/chassis/httpserver"
+	"waybill.example/chassis/httpserver"
 )
 
 func TestProfilesAreServedOnlyWhereTheyWereAskedFor(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
-	"waybill/chassis/httpserver"
+	"waybill.example/chassis/httpserver"
 )
 
 type parcel struct {

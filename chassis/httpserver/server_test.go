@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"waybill/chassis/httpserver"
+	"waybill.example/chassis/httpserver"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -6,7 +6,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"waybill/chassis/terminal"
+	"waybill.example/chassis/terminal"
 )
 
 // Text is what a person writes for other people, such as a reason: valid UTF-8 without control

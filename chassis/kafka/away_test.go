@@ -11,7 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
-	"waybill/chassis/kafka"
+	"waybill.example/chassis/kafka"
 )
 
 // While no broker is there librdkafka reports errors without a pause; the consumer says so once, and

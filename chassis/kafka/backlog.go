@@ -7,7 +7,7 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 
-	"waybill/chassis/fault"
+	"waybill.example/chassis/fault"
 )
 
 // sequence is what keeps its order: the messages of a key, within a partition.

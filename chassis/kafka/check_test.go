@@ -8,7 +8,7 @@ import (
 	confluent "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/stretchr/testify/require"
 
-	"waybill/chassis/kafka"
+	"waybill.example/chassis/kafka"
 )
 
 // While no broker answers, anybody can ask whether one does: /readyz is open. Five hundred questions

@@ -9,8 +9,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"waybill/chassis/config"
-	"waybill/chassis/kafka"
+	"waybill.example/chassis/config"
+	"waybill.example/chassis/kafka"
 )
 
 func TestSecuritySettingsPassThroughFromTheEnvironment(t *testing.T) { //nolint:paralleltest // it sets the environment

@@ -11,7 +11,7 @@ import (
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"waybill/chassis/fault"
+	"waybill.example/chassis/fault"
 )
 
 // Handler makes the effects of messages durable. M is the handler's own message type.

@@ -13,15 +13,15 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"waybill/chassis/kafka"
-	"waybill/devstack/kafkatest"
+	"waybill.example/chassis/kafka"
+	"waybill.example/devstack/kafkatest"
 )
 
 // A fenced client never closes (confluent-kafka-go 2.15), which one of the tests shows to be harmless.
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
-		goleak.IgnoreAnyFunction("waybill/chassis/kafka.(*Consumer[...]).close.func1"),
-		goleak.IgnoreAnyFunction("waybill/chassis/kafka.ReadLogs.func1"))
+		goleak.IgnoreAnyFunction("waybill.example/chassis/kafka.(*Consumer[...]).close.func1"),
+		goleak.IgnoreAnyFunction("waybill.example/chassis/kafka.ReadLogs.func1"))
 }
 
 const patience = 30 * time.Second

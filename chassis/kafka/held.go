@@ -7,7 +7,7 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 
-	"waybill/chassis/fault"
+	"waybill.example/chassis/fault"
 )
 
 // held is a message that cannot be applied now, and what waits behind it: later messages of its key,

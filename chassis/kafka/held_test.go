@@ -12,9 +12,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"waybill/chassis/fault"
-	"waybill/chassis/kafka"
-	"waybill/devstack/kafkatest"
+	"waybill.example/chassis/fault"
+	"waybill.example/chassis/kafka"
+	"waybill.example/devstack/kafkatest"
 )
 
 // errors that a handler's database may answer

@@ -9,7 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
-	"waybill/chassis/fault"
+	"waybill.example/chassis/fault"
 )
 
 type consumerMetrics struct {

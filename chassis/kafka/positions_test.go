@@ -11,8 +11,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
-	"waybill/chassis/kafka"
-	"waybill/devstack/kafkatest"
+	"waybill.example/chassis/kafka"
+	"waybill.example/devstack/kafkatest"
 )
 
 type positions map[kafka.TopicPartition]int64

@@ -10,7 +10,7 @@ import (
 	"github.com/cenkalti/backoff/v5"
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
-	"waybill/chassis/fault"
+	"waybill.example/chassis/fault"
 )
 
 const (

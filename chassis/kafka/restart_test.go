@@ -8,7 +8,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"waybill/devstack/kafkatest"
+	"waybill.example/devstack/kafkatest"
 )
 
 // The topic is deleted and made again under a running consumer. An offset of the old one that was kept

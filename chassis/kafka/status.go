@@ -13,7 +13,7 @@ import (
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
-	"waybill/chassis/fault"
+	"waybill.example/chassis/fault"
 )
 
 // blockage is something that keeps messages from being applied.

@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"waybill/chassis/kafka"
-	"waybill/devstack/kafkatest"
+	"waybill.example/chassis/kafka"
+	"waybill.example/devstack/kafkatest"
 )
 
 // watched is a consumer whose log, metrics and readiness a test looks at.

@@ -6,7 +6,7 @@ import (
 	"log/slog"
 	"time"
 
-	"waybill/chassis/lifecycle"
+	"waybill.example/chassis/lifecycle"
 )
 
 func ExampleGroup() {

@@ -8,9 +8,9 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
-	"waybill/chassis/postgres"
-	"waybill/devstack/pgtest"
-	"waybill/migrations"
+	"waybill.example/chassis/postgres"
+	"waybill.example/devstack/pgtest"
+	"waybill.example/migrations"
 )
 
 // A new system's first batch makes the plans that the next thousand use: one that reads a small table

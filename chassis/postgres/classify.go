@@ -12,7 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/puddle/v2"
 
-	"waybill/chassis/fault"
+	"waybill.example/chassis/fault"
 )
 
 // conflictAttempts is how often a serialization failure may hit one message alone. A race is over

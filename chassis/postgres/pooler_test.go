@@ -13,8 +13,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
-	"waybill/chassis/postgres"
-	"waybill/devstack/pgtest"
+	"waybill.example/chassis/postgres"
+	"waybill.example/devstack/pgtest"
 )
 
 // pgBouncer runs a PgBouncer of this test's own in front of a database, in session mode, and returns

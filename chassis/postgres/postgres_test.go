@@ -13,10 +13,10 @@ import (
 	"github.com/jackc/puddle/v2"
 	"github.com/stretchr/testify/require"
 
-	"waybill/chassis/fault"
-	"waybill/chassis/postgres"
-	"waybill/devstack/pgtest"
-	"waybill/migrations"
+	"waybill.example/chassis/fault"
+	"waybill.example/chassis/postgres"
+	"waybill.example/devstack/pgtest"
+	"waybill.example/migrations"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }

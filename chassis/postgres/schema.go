@@ -13,7 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"waybill/chassis/fault"
+	"waybill.example/chassis/fault"
 )
 
 // Schema is a set of migrations and the version of it that a service needs.

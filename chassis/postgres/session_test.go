@@ -10,9 +10,9 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
-	"waybill/chassis/fault"
-	"waybill/chassis/postgres"
-	"waybill/devstack/pgtest"
+	"waybill.example/chassis/fault"
+	"waybill.example/chassis/postgres"
+	"waybill.example/devstack/pgtest"
 )
 
 const patience = 30 * time.Second

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"strings"
 
-	"waybill/chassis/terminal"
+	"waybill.example/chassis/terminal"
 )
 
 // Command returns the words as one line that a POSIX shell (and bash, zsh) takes for exactly these

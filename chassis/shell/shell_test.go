@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"waybill/chassis/shell"
+	"waybill.example/chassis/shell"
 )
 
 func TestCommand_QuotesWhatAShellWouldRead(t *testing.T) {

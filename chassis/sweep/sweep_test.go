@@ -10,7 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"waybill/chassis/sweep"
+	"waybill.example/chassis/sweep"
 )
 
 func TestLoop_RemovesAllThereIsAndGoesOnAfterAnError(t *testing.T) {

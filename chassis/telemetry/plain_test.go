@@ -9,8 +9,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"waybill/chassis/telemetry"
-	"waybill/chassis/terminal"
+	"waybill.example/chassis/telemetry"
+	"waybill.example/chassis/terminal"
 )
 
 // What a row or a message says must neither act on the terminal that the log is read on, nor hide what

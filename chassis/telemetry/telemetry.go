@@ -12,7 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
-	"waybill/chassis/terminal"
+	"waybill.example/chassis/terminal"
 )
 
 // Config says how to log.

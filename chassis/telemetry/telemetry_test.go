@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"waybill/chassis/telemetry"
+	"waybill.example/chassis/telemetry"
 )
 
 func TestJSONLogsNameTheService(t *testing.T) {

@@ -3,7 +3,7 @@ package terminal_test
 import (
 	"fmt"
 
-	"waybill/chassis/terminal"
+	"waybill.example/chassis/terminal"
 )
 
 func ExampleClean() {

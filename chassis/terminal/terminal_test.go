@@ -14,7 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"waybill/chassis/terminal"
+	"waybill.example/chassis/terminal"
 )
 
 func TestClean_ShowsWhatWouldSteerTheTerminal(t *testing.T) {

@@ -19,9 +19,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/goleak"
 
-	"waybill/devstack/broker"
-	"waybill/devstack/loopback"
-	"waybill/devstack/process"
+	"waybill.example/devstack/broker"
+	"waybill.example/devstack/loopback"
+	"waybill.example/devstack/process"
 )
 
 // TestMain doubles as the broker process that is killed.

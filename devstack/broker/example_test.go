@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"waybill/devstack/broker"
+	"waybill.example/devstack/broker"
 )
 
 func Example() {

@@ -10,7 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"waybill/devstack/broker"
+	"waybill.example/devstack/broker"
 )
 
 const session = 1500 * time.Millisecond

@@ -18,7 +18,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"waybill/devstack/stack"
+	"waybill.example/devstack/stack"
 )
 
 // programs are built, and found by their names.

@@ -10,7 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"waybill/devstack/stack"
+	"waybill.example/devstack/stack"
 )
 
 // The engineer on call pastes what the page says.

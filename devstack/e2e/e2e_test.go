@@ -16,8 +16,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/goleak"
 
-	"waybill/contracts"
-	"waybill/devstack/stack"
+	"waybill.example/contracts"
+	"waybill.example/devstack/stack"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -17,8 +17,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"waybill/devstack/process"
-	"waybill/devstack/stack"
+	"waybill.example/devstack/process"
+	"waybill.example/devstack/stack"
 )
 
 // patience bounds every wait. The machine may be busy with other tests.

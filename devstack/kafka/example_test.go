@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"os"
 
-	"waybill/devstack/kafka"
-	"waybill/devstack/process"
+	"waybill.example/devstack/kafka"
+	"waybill.example/devstack/process"
 )
 
 func Example() {

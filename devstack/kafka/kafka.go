@@ -19,8 +19,8 @@ import (
 	"strings"
 	"text/template"
 
-	"waybill/devstack/loopback"
-	"waybill/devstack/process"
+	"waybill.example/devstack/loopback"
+	"waybill.example/devstack/process"
 )
 
 var (

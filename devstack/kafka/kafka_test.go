@@ -10,10 +10,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"go.uber.org/goleak"
 
-	"waybill/devstack/broker"
-	"waybill/devstack/kafka"
-	"waybill/devstack/loopback"
-	"waybill/devstack/process"
+	"waybill.example/devstack/broker"
+	"waybill.example/devstack/kafka"
+	"waybill.example/devstack/loopback"
+	"waybill.example/devstack/process"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kerr"
 
-	"waybill/devstack/kafkatest"
+	"waybill.example/devstack/kafkatest"
 )
 
 func Example() {

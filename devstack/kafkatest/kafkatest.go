@@ -14,8 +14,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"waybill/devstack/broker"
-	"waybill/devstack/loopback"
+	"waybill.example/devstack/broker"
+	"waybill.example/devstack/loopback"
 )
 
 // patience bounds every wait in this package.

@@ -3,7 +3,7 @@ package loopback_test
 import (
 	"fmt"
 
-	"waybill/devstack/loopback"
+	"waybill.example/devstack/loopback"
 )
 
 func ExampleAddr() {

@@ -5,8 +5,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"waybill/devstack/pgtest"
-	"waybill/migrations"
+	"waybill.example/devstack/pgtest"
+	"waybill.example/migrations"
 )
 
 func Example() {

@@ -14,7 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
-	"waybill/migrations"
+	"waybill.example/migrations"
 )
 
 // closeTime is how long a test's pool may take to get its connections back.

@@ -28,8 +28,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"waybill/devstack/postgres"
-	"waybill/migrations"
+	"waybill.example/devstack/postgres"
+	"waybill.example/migrations"
 )
 
 // Database is one test's own database.

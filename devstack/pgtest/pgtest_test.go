@@ -7,8 +7,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
-	"waybill/devstack/pgtest"
-	"waybill/migrations"
+	"waybill.example/devstack/pgtest"
+	"waybill.example/migrations"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }

@@ -12,7 +12,7 @@ import (
 	"sync"
 	"syscall"
 
-	"waybill/devstack/postgres"
+	"waybill.example/devstack/postgres"
 )
 
 // dirPrefix begins the name of each server's directory; our pid follows, so

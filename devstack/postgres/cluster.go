@@ -16,8 +16,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"waybill/devstack/loopback"
-	"waybill/devstack/process"
+	"waybill.example/devstack/loopback"
+	"waybill.example/devstack/process"
 )
 
 // EnvURL names the environment variable with the URL of a server to use

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"os"
 
-	"waybill/devstack/postgres"
+	"waybill.example/devstack/postgres"
 )
 
 func Example() {

@@ -17,7 +17,7 @@ import (
 
 	embedded "github.com/fergusstrange/embedded-postgres"
 
-	"waybill/devstack/loopback"
+	"waybill.example/devstack/loopback"
 )
 
 // oldest is the first major version that has multiranges, which the outbox

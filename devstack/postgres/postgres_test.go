@@ -10,9 +10,9 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"waybill/devstack/loopback"
-	"waybill/devstack/postgres"
-	"waybill/devstack/process"
+	"waybill.example/devstack/loopback"
+	"waybill.example/devstack/postgres"
+	"waybill.example/devstack/process"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"waybill/devstack/process"
+	"waybill.example/devstack/process"
 )
 
 const (

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"waybill/devstack/process"
+	"waybill.example/devstack/process"
 )
 
 func Example() {

@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"waybill/devstack/process"
+	"waybill.example/devstack/process"
 )
 
 // TestMain doubles as the parent that TestChildDiesWithItsParent kills.

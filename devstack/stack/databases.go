@@ -9,8 +9,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"waybill/devstack/postgres"
-	"waybill/migrations"
+	"waybill.example/devstack/postgres"
+	"waybill.example/migrations"
 )
 
 const duplicateDatabase = "42P04"

@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
-	"waybill/devstack/pgtest"
+	"waybill.example/devstack/pgtest"
 )
 
 // elsewhere is a plan for a server that somebody else runs.

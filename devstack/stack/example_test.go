@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"syscall"
 
-	"waybill/devstack/stack"
+	"waybill.example/devstack/stack"
 )
 
 // Where is Orders, and what happens without the broker?

@@ -10,8 +10,8 @@ import (
 	"syscall"
 	"time"
 
-	"waybill/devstack/postgres"
-	"waybill/devstack/process"
+	"waybill.example/devstack/postgres"
+	"waybill.example/devstack/process"
 )
 
 // lockDir makes sure that one stack uses a directory. The lock goes with the

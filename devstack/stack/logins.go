@@ -4,7 +4,7 @@ import (
 	"context"
 	"net/url"
 
-	"waybill/migrations"
+	"waybill.example/migrations"
 )
 
 // On a server of its own a stack runs as it is meant to be run: each service logs in as a role that may do

@@ -13,12 +13,12 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"waybill/contracts"
-	"waybill/devstack/broker"
-	"waybill/devstack/kafka"
-	"waybill/devstack/loopback"
-	"waybill/devstack/postgres"
-	"waybill/devstack/process"
+	"waybill.example/contracts"
+	"waybill.example/devstack/broker"
+	"waybill.example/devstack/kafka"
+	"waybill.example/devstack/loopback"
+	"waybill.example/devstack/postgres"
+	"waybill.example/devstack/process"
 )
 
 // databaseNames are the services with a database; each database is named for

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"net"
 
-	"waybill/devstack/loopback"
+	"waybill.example/devstack/loopback"
 )
 
 // The processes of a stack, by the names that stack.json and the commands use.

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"waybill/devstack/process"
+	"waybill.example/devstack/process"
 )
 
 // Config says what stack to run.

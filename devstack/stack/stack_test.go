@@ -16,9 +16,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"waybill/devstack/loopback"
-	"waybill/devstack/pgtest"
-	"waybill/devstack/process"
+	"waybill.example/devstack/loopback"
+	"waybill.example/devstack/pgtest"
+	"waybill.example/devstack/process"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"waybill/devstack/process"
+	"waybill.example/devstack/process"
 )
 
 const (

@@ -11,11 +11,11 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
-	"waybill/contracts"
-	"waybill/devstack/commandline"
-	"waybill/devstack/kafkatest"
-	"waybill/drills/audit"
-	"waybill/drills/load"
+	"waybill.example/contracts"
+	"waybill.example/devstack/commandline"
+	"waybill.example/devstack/kafkatest"
+	"waybill.example/drills/audit"
+	"waybill.example/drills/load"
 )
 
 func TestASoundSystemPasses(t *testing.T) {

@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"waybill/drills/load"
+	"waybill.example/drills/load"
 )
 
 // defaultRecent is for [Config.Recent].

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"waybill/drills/audit"
+	"waybill.example/drills/audit"
 )
 
 func Example() {

@@ -15,8 +15,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"waybill/contracts"
-	"waybill/drills/audit"
+	"waybill.example/contracts"
+	"waybill.example/drills/audit"
 )
 
 // recreate deletes a topic and makes it again, empty.

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"waybill/drills/load"
+	"waybill.example/drills/load"
 )
 
 // claims are the orders that a client was promised and the audit has not found yet, by order id.

@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"waybill/contracts"
+	"waybill.example/contracts"
 )
 
 // row is an outbox row.

@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"waybill/contracts"
+	"waybill.example/contracts"
 )
 
 // readMail reads in the order that makes the comparison sound: what the relay counts as published

@@ -9,9 +9,9 @@ import (
 
 	"github.com/google/uuid"
 
-	"waybill/chassis/shell"
-	"waybill/contracts"
-	"waybill/drills/load"
+	"waybill.example/chassis/shell"
+	"waybill.example/contracts"
+	"waybill.example/drills/load"
 )
 
 // The commands that findings propose. They are written to be pasted into a shell in the source tree

@@ -10,7 +10,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
-	"waybill/drills/load"
+	"waybill.example/drills/load"
 )
 
 // repairs are all commands that findings propose, with text where rows, messages and ledgers have

@@ -10,7 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"waybill/contracts"
+	"waybill.example/contracts"
 )
 
 // place is a partition of a topic.

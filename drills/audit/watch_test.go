@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 
-	"waybill/drills/audit"
+	"waybill.example/drills/audit"
 )
 
 // The watcher tells of a finding once, keeps counting it while it is there, and goes on while

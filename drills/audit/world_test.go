@@ -17,12 +17,12 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/goleak"
 
-	"waybill/contracts"
-	"waybill/devstack/kafkatest"
-	"waybill/devstack/pgtest"
-	"waybill/drills/audit"
-	"waybill/drills/load"
-	"waybill/migrations"
+	"waybill.example/contracts"
+	"waybill.example/devstack/kafkatest"
+	"waybill.example/devstack/pgtest"
+	"waybill.example/drills/audit"
+	"waybill.example/drills/load"
+	"waybill.example/migrations"
 )
 
 func TestMain(m *testing.M) {

@@ -3,7 +3,7 @@ package axis_test
 import (
 	"fmt"
 
-	"waybill/drills/axis"
+	"waybill.example/drills/axis"
 )
 
 func ExampleTicks() {

@@ -5,9 +5,9 @@ import (
 	"math"
 	"time"
 
-	"waybill/devstack/stack"
-	"waybill/drills/bench/internal/openloop"
-	"waybill/drills/bench/internal/report"
+	"waybill.example/devstack/stack"
+	"waybill.example/drills/bench/internal/openloop"
+	"waybill.example/drills/bench/internal/report"
 )
 
 // recovery bounds the wait for a backlog to end.

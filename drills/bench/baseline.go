@@ -9,14 +9,14 @@ import (
 	"path/filepath"
 	"time"
 
-	"waybill/devstack/broker"
-	"waybill/devstack/loopback"
-	"waybill/devstack/process"
-	"waybill/devstack/stack"
-	"waybill/drills/bench/internal/byhand"
-	"waybill/drills/bench/internal/openloop"
-	"waybill/drills/bench/internal/report"
-	"waybill/drills/bench/internal/system"
+	"waybill.example/devstack/broker"
+	"waybill.example/devstack/loopback"
+	"waybill.example/devstack/process"
+	"waybill.example/devstack/stack"
+	"waybill.example/drills/bench/internal/byhand"
+	"waybill.example/drills/bench/internal/openloop"
+	"waybill.example/drills/bench/internal/report"
+	"waybill.example/drills/bench/internal/system"
 )
 
 const (

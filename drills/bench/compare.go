@@ -9,11 +9,11 @@ import (
 	"path/filepath"
 	"time"
 
-	"waybill/devstack/stack"
-	"waybill/drills/bench/internal/openloop"
-	"waybill/drills/bench/internal/paired"
-	"waybill/drills/bench/internal/revision"
-	"waybill/drills/bench/internal/system"
+	"waybill.example/devstack/stack"
+	"waybill.example/drills/bench/internal/openloop"
+	"waybill.example/drills/bench/internal/paired"
+	"waybill.example/drills/bench/internal/revision"
+	"waybill.example/drills/bench/internal/system"
 )
 
 // compareCommand measures the working tree against another revision. Both stacks are up all the time,

@@ -7,10 +7,10 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"waybill/devstack/stack"
-	"waybill/drills/bench/internal/openloop"
-	"waybill/drills/bench/internal/report"
-	"waybill/drills/bench/internal/system"
+	"waybill.example/devstack/stack"
+	"waybill.example/drills/bench/internal/openloop"
+	"waybill.example/drills/bench/internal/report"
+	"waybill.example/drills/bench/internal/system"
 )
 
 // growth measures the same with a long history in the tables.

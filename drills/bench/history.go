@@ -7,7 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"waybill/devstack/stack"
+	"waybill.example/devstack/stack"
 )
 
 // history is finished orders to be: count of them from the id first on, copies of the order template.

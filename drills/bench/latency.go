@@ -6,9 +6,9 @@ import (
 	"math"
 	"time"
 
-	"waybill/drills/bench/internal/openloop"
-	"waybill/drills/bench/internal/report"
-	"waybill/drills/bench/internal/system"
+	"waybill.example/drills/bench/internal/openloop"
+	"waybill.example/drills/bench/internal/report"
+	"waybill.example/drills/bench/internal/system"
 )
 
 // followed is how many orders a second are watched until a client sees them CONFIRMED. Each is looked

@@ -10,8 +10,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"waybill/devstack/stack"
-	"waybill/migrations"
+	"waybill.example/devstack/stack"
+	"waybill.example/migrations"
 )
 
 const limitDatabase = "bench_limit"

@@ -17,10 +17,10 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"waybill/chassis/config"
-	"waybill/chassis/lifecycle"
-	"waybill/chassis/telemetry"
-	"waybill/drills/bench/internal/byhand"
+	"waybill.example/chassis/config"
+	"waybill.example/chassis/lifecycle"
+	"waybill.example/chassis/telemetry"
+	"waybill.example/drills/bench/internal/byhand"
 )
 
 // options are how much to measure.

@@ -8,11 +8,11 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
-	"waybill/devstack/pgtest"
-	"waybill/devstack/stack"
-	"waybill/drills/bench/internal/openloop"
-	"waybill/drills/bench/internal/system"
-	"waybill/migrations"
+	"waybill.example/devstack/pgtest"
+	"waybill.example/devstack/stack"
+	"waybill.example/drills/bench/internal/openloop"
+	"waybill.example/drills/bench/internal/system"
+	"waybill.example/migrations"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }

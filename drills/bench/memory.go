@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 
-	"waybill/devstack/stack"
-	"waybill/drills/bench/internal/gauge"
-	"waybill/drills/bench/internal/openloop"
-	"waybill/drills/bench/internal/report"
+	"waybill.example/devstack/stack"
+	"waybill.example/drills/bench/internal/gauge"
+	"waybill.example/drills/bench/internal/openloop"
+	"waybill.example/drills/bench/internal/report"
 )
 
 const mebibyte = 1 << 20

@@ -11,9 +11,9 @@ import (
 	"slices"
 	"time"
 
-	"waybill/devstack/stack"
-	"waybill/drills/bench/internal/report"
-	"waybill/drills/bench/internal/system"
+	"waybill.example/devstack/stack"
+	"waybill.example/drills/bench/internal/report"
+	"waybill.example/drills/bench/internal/system"
 )
 
 // part is something to measure. Parts run in this order, and use what those before them found.

@@ -9,11 +9,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"waybill/contracts"
-	"waybill/devstack/loopback"
-	"waybill/devstack/process"
-	"waybill/devstack/stack"
-	"waybill/drills/bench/internal/system"
+	"waybill.example/contracts"
+	"waybill.example/devstack/loopback"
+	"waybill.example/devstack/process"
+	"waybill.example/devstack/stack"
+	"waybill.example/drills/bench/internal/system"
 )
 
 // instances are how many there are of each service.

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"time"
 
-	"waybill/devstack/stack"
-	"waybill/drills/bench/internal/gauge"
-	"waybill/drills/bench/internal/openloop"
-	"waybill/drills/bench/internal/report"
-	"waybill/drills/bench/internal/system"
+	"waybill.example/devstack/stack"
+	"waybill.example/drills/bench/internal/gauge"
+	"waybill.example/drills/bench/internal/openloop"
+	"waybill.example/drills/bench/internal/report"
+	"waybill.example/drills/bench/internal/system"
 )
 
 // processOrder is the order in which processes are listed.

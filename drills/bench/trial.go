@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"time"
 
-	"waybill/drills/bench/internal/openloop"
-	"waybill/drills/bench/internal/system"
+	"waybill.example/drills/bench/internal/openloop"
+	"waybill.example/drills/bench/internal/system"
 )
 
 const (

@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"waybill/devstack/stack"
+	"waybill.example/devstack/stack"
 )
 
 var chaos = Drill{

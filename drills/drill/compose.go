@@ -11,7 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"waybill/devstack/stack"
+	"waybill.example/devstack/stack"
 )
 
 // compose is the system of compose.yaml, on Redpanda, run by Docker.

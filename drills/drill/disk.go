@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"waybill/devstack/stack"
+	"waybill.example/devstack/stack"
 )
 
 // No file may grow beyond this while a disk is "full".

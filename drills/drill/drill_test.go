@@ -6,8 +6,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"waybill/devstack/pgtest"
-	"waybill/drills/drill"
+	"waybill.example/devstack/pgtest"
+	"waybill.example/drills/drill"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }

@@ -7,7 +7,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"waybill/contracts"
+	"waybill.example/contracts"
 )
 
 // topics are those that consumers read.

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"os"
 
-	"waybill/drills/drill"
-	"waybill/drills/report"
+	"waybill.example/drills/drill"
+	"waybill.example/drills/report"
 )
 
 func Example() {

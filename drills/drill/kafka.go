@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"waybill/devstack/stack"
+	"waybill.example/devstack/stack"
 )
 
 var kafkaDown = Drill{

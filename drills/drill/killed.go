@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"waybill/devstack/stack"
+	"waybill.example/devstack/stack"
 )
 
 var consumersKilled = Drill{

@@ -8,7 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"waybill/devstack/stack"
+	"waybill.example/devstack/stack"
 )
 
 var loginsRefused = Drill{

@@ -9,7 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"waybill/devstack/stack"
+	"waybill.example/devstack/stack"
 )
 
 // What the drills of neighbours write, into the outbox of Orders, for topics of their own.

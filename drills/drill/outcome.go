@@ -6,8 +6,8 @@ import (
 	"slices"
 	"time"
 
-	"waybill/drills/audit"
-	"waybill/drills/load"
+	"waybill.example/drills/audit"
+	"waybill.example/drills/load"
 )
 
 // Fault is a stretch of time in which something was broken.

@@ -6,8 +6,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"waybill/drills/audit"
-	"waybill/drills/load"
+	"waybill.example/drills/audit"
+	"waybill.example/drills/load"
 )
 
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)

@@ -9,7 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"waybill/contracts"
+	"waybill.example/contracts"
 )
 
 // ghost is an order that does not exist.

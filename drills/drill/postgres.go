@@ -6,7 +6,7 @@ import (
 	"syscall"
 	"time"
 
-	"waybill/devstack/stack"
+	"waybill.example/devstack/stack"
 )
 
 var postgresRestart = Drill{

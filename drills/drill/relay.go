@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"time"
 
-	"waybill/devstack/stack"
+	"waybill.example/devstack/stack"
 )
 
 var relayCrash = Drill{

@@ -10,8 +10,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"waybill/contracts"
-	"waybill/devstack/stack"
+	"waybill.example/contracts"
+	"waybill.example/devstack/stack"
 )
 
 var reorder = Drill{

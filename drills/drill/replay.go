@@ -11,7 +11,7 @@ import (
 	"slices"
 	"strings"
 
-	"waybill/devstack/stack"
+	"waybill.example/devstack/stack"
 )
 
 // replayEverything sends every row of every outbox again, with the relay's own command: these are

@@ -10,7 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"waybill/devstack/stack"
+	"waybill.example/devstack/stack"
 )
 
 const (

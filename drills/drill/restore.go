@@ -13,7 +13,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"waybill/devstack/stack"
+	"waybill.example/devstack/stack"
 )
 
 // A database is copied while everything runs, and some time later the copy takes its place: what a

@@ -11,9 +11,9 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
-	"waybill/contracts"
-	"waybill/devstack/pgtest"
-	"waybill/migrations"
+	"waybill.example/contracts"
+	"waybill.example/devstack/pgtest"
+	"waybill.example/migrations"
 )
 
 // What the runbook has operators run after a restore of Orders gives each order back once, with the very

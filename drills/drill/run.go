@@ -8,8 +8,8 @@ import (
 	"sync"
 	"time"
 
-	"waybill/drills/audit"
-	"waybill/drills/load"
+	"waybill.example/drills/audit"
+	"waybill.example/drills/load"
 )
 
 // Options say how to run a drill.

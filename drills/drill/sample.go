@@ -6,7 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"waybill/drills/load"
+	"waybill.example/drills/load"
 )
 
 const (

@@ -12,7 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"waybill/devstack/stack"
+	"waybill.example/devstack/stack"
 )
 
 // setUp brings a fresh stack up. It returns a stage also with an error, if there is something to

@@ -16,9 +16,9 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"waybill/devstack/process"
-	"waybill/devstack/stack"
-	"waybill/drills/audit"
+	"waybill.example/devstack/process"
+	"waybill.example/devstack/stack"
+	"waybill.example/drills/audit"
 )
 
 // Stage is a running stack that a drill may break. Its methods may be called from any goroutine.

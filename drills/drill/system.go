@@ -3,7 +3,7 @@ package drill
 import (
 	"context"
 
-	"waybill/devstack/stack"
+	"waybill.example/devstack/stack"
 )
 
 // system is what a drill breaks: the devstack's processes, or the containers of compose.yaml.

@@ -7,7 +7,7 @@ import (
 	"net/http/httptest"
 	"time"
 
-	"waybill/drills/load"
+	"waybill.example/drills/load"
 )
 
 func Example() {

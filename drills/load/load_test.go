@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"waybill/drills/load"
+	"waybill.example/drills/load"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -11,7 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"waybill/drills/load"
+	"waybill.example/drills/load"
 )
 
 // shop answers a request with the order of its key, and loses some of its answers.

@@ -3,8 +3,8 @@ package ordersim_test
 import (
 	"testing"
 
-	"waybill/drills/ordersim"
-	"waybill/orchestrator/saga/sagasim"
+	"waybill.example/drills/ordersim"
+	"waybill.example/sdk/saga/sagasim"
 )
 
 // One iteration is one seed.

@@ -5,10 +5,10 @@ import (
 
 	"github.com/google/uuid"
 
-	"waybill/inventory/stock"
-	"waybill/orchestrator/ordersaga"
-	"waybill/orchestrator/saga"
-	"waybill/orders/order"
+	"waybill.example/inventory/stock"
+	"waybill.example/orchestrator/ordersaga"
+	"waybill.example/orders/order"
+	"waybill.example/sdk/saga"
 )
 
 func ref(id int64) saga.Ref {

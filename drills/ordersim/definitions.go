@@ -5,10 +5,10 @@ import (
 	"strconv"
 	"sync"
 
-	"waybill/contracts"
-	"waybill/orchestrator/ordersaga"
-	"waybill/orchestrator/saga"
-	"waybill/orchestrator/saga/sagasim"
+	"waybill.example/contracts"
+	"waybill.example/orchestrator/ordersaga"
+	"waybill.example/sdk/saga"
+	"waybill.example/sdk/saga/sagasim"
 )
 
 // variant is what a version of the order saga has that differs from the one in production.

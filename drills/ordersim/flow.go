@@ -5,11 +5,11 @@ import (
 
 	"github.com/google/uuid"
 
-	"waybill/contracts"
-	"waybill/inventory/stock"
-	"waybill/orchestrator/ordersaga"
-	"waybill/orchestrator/saga"
-	"waybill/orchestrator/saga/sagasim"
+	"waybill.example/contracts"
+	"waybill.example/inventory/stock"
+	"waybill.example/orchestrator/ordersaga"
+	"waybill.example/sdk/saga"
+	"waybill.example/sdk/saga/sagasim"
 )
 
 // The bugs of the order flow, besides those of [sagasim.Bugs].

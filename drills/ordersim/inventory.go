@@ -5,9 +5,9 @@ import (
 	"maps"
 	"time"
 
-	"waybill/contracts"
-	"waybill/inventory/stock"
-	"waybill/orchestrator/saga/sagasim"
+	"waybill.example/contracts"
+	"waybill.example/inventory/stock"
+	"waybill.example/sdk/saga/sagasim"
 )
 
 // inventoryDB is the database of Inventory.

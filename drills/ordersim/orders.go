@@ -8,10 +8,10 @@ import (
 
 	"github.com/google/uuid"
 
-	"waybill/contracts"
-	"waybill/orchestrator/ordersaga"
-	"waybill/orchestrator/saga/sagasim"
-	"waybill/orders/order"
+	"waybill.example/contracts"
+	"waybill.example/orchestrator/ordersaga"
+	"waybill.example/orders/order"
+	"waybill.example/sdk/saga/sagasim"
 )
 
 // ordersDB is the database of Orders.

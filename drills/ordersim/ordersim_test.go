@@ -8,8 +8,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"waybill/drills/ordersim"
-	"waybill/orchestrator/saga/sagasim"
+	"waybill.example/drills/ordersim"
+	"waybill.example/sdk/saga/sagasim"
 )
 
 // find runs seeds until one breaks a promise.

@@ -5,7 +5,7 @@ import (
 	"html/template"
 	"strings"
 
-	"waybill/drills/axis"
+	"waybill.example/drills/axis"
 )
 
 // point is a value at a time in seconds; one that is not known breaks the line.

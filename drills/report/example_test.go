@@ -4,8 +4,8 @@ import (
 	"os"
 	"time"
 
-	"waybill/drills/audit"
-	"waybill/drills/report"
+	"waybill.example/drills/audit"
+	"waybill.example/drills/report"
 )
 
 func ExampleAudit() {

@@ -8,7 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"waybill/drills/drill"
+	"waybill.example/drills/drill"
 )
 
 //go:embed report.html

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"waybill/drills/drill"
+	"waybill.example/drills/drill"
 )
 
 // Live shows a drill while it runs: on a terminal in a few lines that are drawn anew, elsewhere a

@@ -7,9 +7,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"waybill/chassis/terminal"
-	"waybill/drills/audit"
-	"waybill/drills/report"
+	"waybill.example/chassis/terminal"
+	"waybill.example/drills/audit"
+	"waybill.example/drills/report"
 )
 
 // A topic with a newline in it forged "accepted  order 1: nothing wrong".

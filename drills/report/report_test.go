@@ -12,10 +12,10 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"waybill/drills/audit"
-	"waybill/drills/drill"
-	"waybill/drills/load"
-	"waybill/drills/report"
+	"waybill.example/drills/audit"
+	"waybill.example/drills/drill"
+	"waybill.example/drills/load"
+	"waybill.example/drills/report"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -9,9 +9,9 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"waybill/chassis/terminal"
-	"waybill/drills/audit"
-	"waybill/drills/drill"
+	"waybill.example/chassis/terminal"
+	"waybill.example/drills/audit"
+	"waybill.example/drills/drill"
 )
 
 // row is a line of the verdict.

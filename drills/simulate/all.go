@@ -14,8 +14,8 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 
-	"waybill/drills/ordersim"
-	"waybill/orchestrator/saga/sagasim"
+	"waybill.example/drills/ordersim"
+	"waybill.example/sdk/saga/sagasim"
 )
 
 // summary is what all seeds came to.

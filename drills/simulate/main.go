@@ -16,8 +16,8 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"waybill/drills/ordersim"
-	"waybill/orchestrator/saga/sagasim"
+	"waybill.example/drills/ordersim"
+	"waybill.example/sdk/saga/sagasim"
 )
 
 type options struct {

@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/stretchr/testify/require"
 
-	"waybill/inventory/stock"
+	"waybill.example/inventory/stock"
 )
 
 func reserve(order int64, sku string, quantity int32) stock.Command {

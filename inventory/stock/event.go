@@ -3,7 +3,7 @@ package stock
 import (
 	"time"
 
-	"waybill/contracts"
+	"waybill.example/contracts"
 )
 
 // Event is the reply to a command of an order as what travels: it tells what became of the order's

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 
-	"waybill/inventory/stock"
+	"waybill.example/inventory/stock"
 )
 
 // table is a database in memory, which keeps what decisions change.

@@ -12,8 +12,8 @@ import (
 
 	"github.com/google/uuid"
 
-	"waybill/contracts"
-	"waybill/orchestrator/saga"
+	"waybill.example/contracts"
+	"waybill.example/sdk/saga"
 )
 
 // Name is the definition's name.

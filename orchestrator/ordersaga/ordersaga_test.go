@@ -10,9 +10,9 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"waybill/contracts"
-	"waybill/orchestrator/ordersaga"
-	"waybill/orchestrator/saga"
+	"waybill.example/contracts"
+	"waybill.example/orchestrator/ordersaga"
+	"waybill.example/sdk/saga"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -5,7 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"waybill/orders/order"
+	"waybill.example/orders/order"
 )
 
 var (

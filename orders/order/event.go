@@ -3,7 +3,7 @@ package order
 import (
 	"time"
 
-	"waybill/contracts"
+	"waybill.example/contracts"
 )
 
 // Answer is the event that answers a command, whatever the command wanted: it tells what its order is

@@ -12,9 +12,9 @@ import (
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"waybill/chassis/kafka"
-	"waybill/devstack/broker"
-	"waybill/outbox-relay/internal/relay"
+	"waybill.example/chassis/kafka"
+	"waybill.example/devstack/broker"
+	"waybill.example/outbox-relay/internal/relay"
 )
 
 // asRole is what the processes do that the benchmark starts.

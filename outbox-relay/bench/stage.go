@@ -13,10 +13,10 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"waybill/devstack/loopback"
-	"waybill/devstack/postgres"
-	"waybill/devstack/process"
-	"waybill/migrations"
+	"waybill.example/devstack/loopback"
+	"waybill.example/devstack/postgres"
+	"waybill.example/devstack/process"
+	"waybill.example/migrations"
 )
 
 const (

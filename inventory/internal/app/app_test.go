@@ -18,25 +18,25 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"waybill/chassis/kafka"
-	chassispg "waybill/chassis/postgres"
-	"waybill/chassis/telemetry"
-	"waybill/contracts"
-	"waybill/devstack/kafkatest"
-	"waybill/devstack/pgtest"
-	"waybill/inventory/internal/app"
-	"waybill/inventory/internal/consumer"
-	"waybill/inventory/internal/postgres"
-	"waybill/inventory/stock"
-	"waybill/migrations"
-	"waybill/outbox/inbox"
+	"waybill.example/chassis/kafka"
+	chassispg "waybill.example/chassis/postgres"
+	"waybill.example/chassis/telemetry"
+	"waybill.example/contracts"
+	"waybill.example/devstack/kafkatest"
+	"waybill.example/devstack/pgtest"
+	"waybill.example/inventory/internal/app"
+	"waybill.example/inventory/internal/consumer"
+	"waybill.example/inventory/internal/postgres"
+	"waybill.example/inventory/stock"
+	"waybill.example/migrations"
+	"waybill.example/sdk/inbox"
 )
 
 // A fenced Kafka client never closes (confluent-kafka-go 2.15) and is left behind.
 func TestMain(m *testing.M) {
 	pgtest.Main(m,
-		goleak.IgnoreAnyFunction("waybill/chassis/kafka.(*Consumer[...]).close.func1"),
-		goleak.IgnoreAnyFunction("waybill/chassis/kafka.ReadLogs.func1"))
+		goleak.IgnoreAnyFunction("waybill.example/chassis/kafka.(*Consumer[...]).close.func1"),
+		goleak.IgnoreAnyFunction("waybill.example/chassis/kafka.ReadLogs.func1"))
 }
 
 // client keeps no connection, so that none is left when a test ends.

@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"time"
 
-	"waybill/chassis/httpserver"
-	"waybill/chassis/kafka"
-	"waybill/chassis/postgres"
-	"waybill/chassis/telemetry"
+	"waybill.example/chassis/httpserver"
+	"waybill.example/chassis/kafka"
+	"waybill.example/chassis/postgres"
+	"waybill.example/chassis/telemetry"
 )
 
 // Config is everything that can be set, each field by the environment variable in its tag.

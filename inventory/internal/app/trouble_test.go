@@ -13,8 +13,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
-	"waybill/contracts"
-	"waybill/inventory/internal/app"
+	"waybill.example/contracts"
+	"waybill.example/inventory/internal/app"
 )
 
 // connect opens a session of somebody else, in the service's database or, to close that one, in another.

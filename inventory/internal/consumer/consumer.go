@@ -13,10 +13,10 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"waybill/contracts"
-	"waybill/inventory/stock"
-	"waybill/outbox"
-	"waybill/outbox/inbox"
+	"waybill.example/contracts"
+	"waybill.example/inventory/stock"
+	"waybill.example/sdk/inbox"
+	"waybill.example/sdk/outbox"
 )
 
 // Store queues the statements that read what commands need, and write what was decided about them.

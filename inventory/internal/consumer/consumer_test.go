@@ -16,13 +16,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 
-	"waybill/contracts"
-	"waybill/devstack/pgtest"
-	"waybill/inventory/internal/consumer"
-	"waybill/inventory/internal/postgres"
-	"waybill/inventory/stock"
-	"waybill/migrations"
-	"waybill/outbox/inbox"
+	"waybill.example/contracts"
+	"waybill.example/devstack/pgtest"
+	"waybill.example/inventory/internal/consumer"
+	"waybill.example/inventory/internal/postgres"
+	"waybill.example/inventory/stock"
+	"waybill.example/migrations"
+	"waybill.example/sdk/inbox"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }

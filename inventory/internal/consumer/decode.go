@@ -7,9 +7,9 @@ import (
 
 	"github.com/google/uuid"
 
-	"waybill/contracts"
-	"waybill/inventory/stock"
-	"waybill/outbox/inbox"
+	"waybill.example/contracts"
+	"waybill.example/inventory/stock"
+	"waybill.example/sdk/inbox"
 )
 
 // decode reads one command. What other services may talk about on this topic one day is skipped.

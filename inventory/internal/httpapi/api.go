@@ -13,9 +13,9 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"waybill/chassis/httpserver"
-	chassispg "waybill/chassis/postgres"
-	"waybill/inventory/stock"
+	"waybill.example/chassis/httpserver"
+	chassispg "waybill.example/chassis/postgres"
+	"waybill.example/inventory/stock"
 )
 
 // Store is where stock and reservations are kept. An error wraps [stock.ErrNotFound] where there is

@@ -19,12 +19,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
-	"waybill/chassis/httpserver"
-	"waybill/devstack/pgtest"
-	"waybill/inventory/internal/httpapi"
-	"waybill/inventory/internal/postgres"
-	"waybill/inventory/stock"
-	"waybill/migrations"
+	"waybill.example/chassis/httpserver"
+	"waybill.example/devstack/pgtest"
+	"waybill.example/inventory/internal/httpapi"
+	"waybill.example/inventory/internal/postgres"
+	"waybill.example/inventory/stock"
+	"waybill.example/migrations"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }

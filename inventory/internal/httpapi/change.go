@@ -8,8 +8,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humachi"
 
-	"waybill/chassis/httpserver"
-	"waybill/inventory/stock"
+	"waybill.example/chassis/httpserver"
+	"waybill.example/inventory/stock"
 )
 
 func registerChanges(on huma.API, a *api) {

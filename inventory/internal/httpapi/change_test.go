@@ -9,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"waybill/inventory/stock"
+	"waybill.example/inventory/stock"
 )
 
 // with sends a request with headers, given as name, value, name, value.

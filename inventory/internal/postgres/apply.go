@@ -5,7 +5,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"waybill/inventory/stock"
+	"waybill.example/inventory/stock"
 )
 
 const lockReservationsSQL = `

@@ -8,7 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"waybill/inventory/stock"
+	"waybill.example/inventory/stock"
 )
 
 const (

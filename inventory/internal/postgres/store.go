@@ -12,7 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"waybill/inventory/stock"
+	"waybill.example/inventory/stock"
 )
 
 // SchemaVersion is the version of the migration set "inventory" that this package needs.

@@ -14,11 +14,11 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
-	chassis "waybill/chassis/postgres"
-	"waybill/devstack/pgtest"
-	"waybill/inventory/internal/postgres"
-	"waybill/inventory/stock"
-	"waybill/migrations"
+	chassis "waybill.example/chassis/postgres"
+	"waybill.example/devstack/pgtest"
+	"waybill.example/inventory/internal/postgres"
+	"waybill.example/inventory/stock"
+	"waybill.example/migrations"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }

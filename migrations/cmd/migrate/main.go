@@ -21,7 +21,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"waybill/migrations"
+	"waybill.example/migrations"
 )
 
 func main() {

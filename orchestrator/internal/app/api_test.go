@@ -15,9 +15,9 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
-	"waybill/contracts"
-	"waybill/devstack/kafkatest"
-	"waybill/orchestrator/internal/app"
+	"waybill.example/contracts"
+	"waybill.example/devstack/kafkatest"
+	"waybill.example/orchestrator/internal/app"
 )
 
 const token = "correct-horse-battery"

@@ -16,12 +16,12 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"waybill/chassis/kafka"
-	"waybill/contracts"
-	"waybill/devstack/kafkatest"
-	"waybill/devstack/pgtest"
-	"waybill/migrations"
-	"waybill/orchestrator/internal/app"
+	"waybill.example/chassis/kafka"
+	"waybill.example/contracts"
+	"waybill.example/devstack/kafkatest"
+	"waybill.example/devstack/pgtest"
+	"waybill.example/migrations"
+	"waybill.example/orchestrator/internal/app"
 )
 
 func TestMain(m *testing.M) {

@@ -11,8 +11,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
-	"waybill/contracts"
-	"waybill/orchestrator/internal/app"
+	"waybill.example/contracts"
+	"waybill.example/orchestrator/internal/app"
 )
 
 // metric is the value of a metric without labels.

@@ -9,8 +9,8 @@ import (
 	"github.com/alecthomas/kong"
 	"github.com/stretchr/testify/require"
 
-	"waybill/contracts"
-	"waybill/orchestrator/internal/cli"
+	"waybill.example/contracts"
+	"waybill.example/orchestrator/internal/cli"
 )
 
 // command runs `orchestrator saga …` against the system.

@@ -4,12 +4,12 @@ import (
 	"fmt"
 	"time"
 
-	"waybill/chassis/admin"
-	"waybill/chassis/httpserver"
-	"waybill/chassis/kafka"
-	"waybill/chassis/postgres"
-	"waybill/chassis/telemetry"
-	"waybill/orchestrator/ordersaga"
+	"waybill.example/chassis/admin"
+	"waybill.example/chassis/httpserver"
+	"waybill.example/chassis/kafka"
+	"waybill.example/chassis/postgres"
+	"waybill.example/chassis/telemetry"
+	"waybill.example/orchestrator/ordersaga"
 )
 
 // Config is the orchestrator's settings; see the table in the README.

@@ -11,12 +11,12 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"waybill/contracts"
-	"waybill/orchestrator/internal/postgres"
-	"waybill/orchestrator/ordersaga"
-	"waybill/orchestrator/saga"
-	"waybill/outbox"
-	"waybill/outbox/inbox"
+	"waybill.example/contracts"
+	"waybill.example/orchestrator/internal/postgres"
+	"waybill.example/orchestrator/ordersaga"
+	"waybill.example/sdk/inbox"
+	"waybill.example/sdk/outbox"
+	"waybill.example/sdk/saga"
 )
 
 // Group is the consumer group, and the name in the inbox.

@@ -9,11 +9,11 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
-	"waybill/contracts"
-	"waybill/devstack/pgtest"
-	"waybill/migrations"
-	"waybill/orchestrator/internal/app"
-	"waybill/outbox"
+	"waybill.example/contracts"
+	"waybill.example/devstack/pgtest"
+	"waybill.example/migrations"
+	"waybill.example/orchestrator/internal/app"
+	"waybill.example/sdk/outbox"
 )
 
 type explanation struct {

@@ -6,9 +6,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
-	"waybill/orchestrator/internal/postgres"
-	"waybill/orchestrator/saga"
-	"waybill/outbox/inbox"
+	"waybill.example/orchestrator/internal/postgres"
+	"waybill.example/sdk/inbox"
+	"waybill.example/sdk/saga"
 )
 
 // metrics is what an operator can alert on.

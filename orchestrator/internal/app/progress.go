@@ -8,9 +8,9 @@ import (
 	"slices"
 	"time"
 
-	"waybill/chassis/kafka"
-	"waybill/orchestrator/internal/postgres"
-	"waybill/outbox/inbox"
+	"waybill.example/chassis/kafka"
+	"waybill.example/orchestrator/internal/postgres"
+	"waybill.example/sdk/inbox"
 )
 
 // A deadline says that no reply came. That cannot be said while replies that did

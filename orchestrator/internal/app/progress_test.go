@@ -8,9 +8,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"waybill/chassis/kafka"
-	"waybill/orchestrator/internal/postgres"
-	"waybill/outbox/inbox"
+	"waybill.example/chassis/kafka"
+	"waybill.example/orchestrator/internal/postgres"
+	"waybill.example/sdk/inbox"
 )
 
 // topics is two topics in a broker and how far they have been read.

@@ -15,15 +15,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
-	"waybill/chassis/kafka"
-	"waybill/devstack/kafkatest"
-	"waybill/devstack/pgtest"
-	"waybill/migrations"
-	"waybill/orchestrator/internal/app"
-	"waybill/orchestrator/ordersaga"
-	"waybill/orchestrator/saga"
-	"waybill/outbox"
-	"waybill/outbox/inbox"
+	"waybill.example/chassis/kafka"
+	"waybill.example/devstack/kafkatest"
+	"waybill.example/devstack/pgtest"
+	"waybill.example/migrations"
+	"waybill.example/orchestrator/internal/app"
+	"waybill.example/orchestrator/ordersaga"
+	"waybill.example/sdk/inbox"
+	"waybill.example/sdk/outbox"
+	"waybill.example/sdk/saga"
 )
 
 // The second saga: three participants, two of them at once, on topics of its

@@ -7,7 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"waybill/orchestrator/internal/app"
+	"waybill.example/orchestrator/internal/app"
 )
 
 // What a saga carries is somebody's data. Who reaches the API from elsewhere shows a token to read it; the

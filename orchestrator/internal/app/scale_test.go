@@ -14,10 +14,10 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
-	"waybill/chassis/config"
-	"waybill/contracts"
-	"waybill/devstack/kafkatest"
-	"waybill/orchestrator/internal/app"
+	"waybill.example/chassis/config"
+	"waybill.example/contracts"
+	"waybill.example/devstack/kafkatest"
+	"waybill.example/orchestrator/internal/app"
 )
 
 // participants stands in for the relay, Orders and Inventory: it answers every

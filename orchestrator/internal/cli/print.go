@@ -8,10 +8,10 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"waybill/chassis/terminal"
-	"waybill/orchestrator/internal/explain"
-	"waybill/orchestrator/internal/httpapi"
-	"waybill/orchestrator/internal/postgres"
+	"waybill.example/chassis/terminal"
+	"waybill.example/orchestrator/internal/explain"
+	"waybill.example/orchestrator/internal/httpapi"
+	"waybill.example/orchestrator/internal/postgres"
 )
 
 // printer writes for people. Times are UTC, as everywhere in the system.

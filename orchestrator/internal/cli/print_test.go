@@ -7,10 +7,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"waybill/chassis/terminal"
-	"waybill/orchestrator/internal/explain"
-	"waybill/orchestrator/internal/httpapi"
-	"waybill/orchestrator/internal/postgres"
+	"waybill.example/chassis/terminal"
+	"waybill.example/orchestrator/internal/explain"
+	"waybill.example/orchestrator/internal/httpapi"
+	"waybill.example/orchestrator/internal/postgres"
 )
 
 // A reason that came by Kafka, or that another operator gave, must not write a line of the timeline.

@@ -9,9 +9,9 @@ import (
 	"net/url"
 	"strconv"
 
-	"waybill/orchestrator/internal/explain"
-	"waybill/orchestrator/internal/httpapi"
-	"waybill/orchestrator/internal/postgres"
+	"waybill.example/orchestrator/internal/explain"
+	"waybill.example/orchestrator/internal/httpapi"
+	"waybill.example/orchestrator/internal/postgres"
 )
 
 // Saga is the command and its verbs.

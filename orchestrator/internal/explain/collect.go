@@ -19,9 +19,9 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"waybill/contracts"
-	"waybill/orchestrator/internal/postgres"
-	"waybill/orchestrator/saga"
+	"waybill.example/contracts"
+	"waybill.example/orchestrator/internal/postgres"
+	"waybill.example/sdk/saga"
 )
 
 // Source is a database that knows a part of the story.

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"time"
 
-	"waybill/chassis/shell"
-	"waybill/orchestrator/saga"
+	"waybill.example/chassis/shell"
+	"waybill.example/sdk/saga"
 )
 
 // Own is the name of the orchestrator's own database among the sources.

@@ -9,11 +9,11 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
-	"waybill/devstack/commandline"
-	"waybill/orchestrator/internal/explain"
-	"waybill/orchestrator/internal/postgres"
-	"waybill/orchestrator/ordersaga"
-	"waybill/orchestrator/saga"
+	"waybill.example/devstack/commandline"
+	"waybill.example/orchestrator/internal/explain"
+	"waybill.example/orchestrator/internal/postgres"
+	"waybill.example/orchestrator/ordersaga"
+	"waybill.example/sdk/saga"
 )
 
 var began = time.Date(2026, 1, 2, 10, 3, 0, 0, time.UTC)

@@ -14,8 +14,8 @@ import (
 
 	"github.com/google/uuid"
 
-	"waybill/orchestrator/internal/postgres"
-	"waybill/orchestrator/saga"
+	"waybill.example/orchestrator/internal/postgres"
+	"waybill.example/sdk/saga"
 )
 
 // Explanation is the answer.

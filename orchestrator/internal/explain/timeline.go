@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"waybill/orchestrator/internal/postgres"
+	"waybill.example/orchestrator/internal/postgres"
 )
 
 // timeline lays what all sources know on one line of time. The clocks are

@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"waybill/orchestrator/saga"
+	"waybill.example/sdk/saga"
 )
 
 // obstacle follows the last command of a wait through outbox, broker and

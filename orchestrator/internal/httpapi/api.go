@@ -16,13 +16,13 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"waybill/chassis/admin"
-	"waybill/chassis/httpserver"
-	chassispg "waybill/chassis/postgres"
-	"waybill/chassis/terminal"
-	"waybill/orchestrator/internal/explain"
-	"waybill/orchestrator/internal/postgres"
-	"waybill/orchestrator/saga"
+	"waybill.example/chassis/admin"
+	"waybill.example/chassis/httpserver"
+	chassispg "waybill.example/chassis/postgres"
+	"waybill.example/chassis/terminal"
+	"waybill.example/orchestrator/internal/explain"
+	"waybill.example/orchestrator/internal/postgres"
+	"waybill.example/sdk/saga"
 )
 
 // API serves what the store holds.

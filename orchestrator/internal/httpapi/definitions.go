@@ -9,9 +9,9 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"waybill/chassis/httpserver"
-	"waybill/orchestrator/internal/postgres"
-	"waybill/orchestrator/saga"
+	"waybill.example/chassis/httpserver"
+	"waybill.example/orchestrator/internal/postgres"
+	"waybill.example/sdk/saga"
 )
 
 // countWithin bounds the one question that reads all sagas.

@@ -12,10 +12,10 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
 
-	"waybill/chassis/admin"
-	"waybill/chassis/httpserver"
-	"waybill/orchestrator/internal/postgres"
-	"waybill/orchestrator/saga"
+	"waybill.example/chassis/admin"
+	"waybill.example/chassis/httpserver"
+	"waybill.example/orchestrator/internal/postgres"
+	"waybill.example/sdk/saga"
 )
 
 const (

@@ -14,9 +14,9 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humachi"
 
-	"waybill/chassis/httpserver"
-	"waybill/orchestrator/internal/postgres"
-	"waybill/orchestrator/saga"
+	"waybill.example/chassis/httpserver"
+	"waybill.example/orchestrator/internal/postgres"
+	"waybill.example/sdk/saga"
 )
 
 // Limits of streams. A client that is cut off by one of them connects again, and is told what it has missed.

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"waybill/orchestrator/internal/poller"
+	"waybill.example/orchestrator/internal/poller"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -8,12 +8,12 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
-	chassis "waybill/chassis/postgres"
-	"waybill/contracts"
-	"waybill/orchestrator/internal/postgres"
-	"waybill/orchestrator/ordersaga"
-	"waybill/orchestrator/saga"
-	"waybill/outbox"
+	chassis "waybill.example/chassis/postgres"
+	"waybill.example/contracts"
+	"waybill.example/orchestrator/internal/postgres"
+	"waybill.example/orchestrator/ordersaga"
+	"waybill.example/sdk/outbox"
+	"waybill.example/sdk/saga"
 )
 
 // confirm carries an order to its end.

@@ -10,14 +10,14 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
-	"waybill/contracts"
-	"waybill/devstack/pgtest"
-	"waybill/migrations"
-	"waybill/orchestrator/internal/postgres"
-	"waybill/orchestrator/ordersaga"
-	"waybill/orchestrator/saga"
-	"waybill/outbox"
-	"waybill/outbox/inbox"
+	"waybill.example/contracts"
+	"waybill.example/devstack/pgtest"
+	"waybill.example/migrations"
+	"waybill.example/orchestrator/internal/postgres"
+	"waybill.example/orchestrator/ordersaga"
+	"waybill.example/sdk/inbox"
+	"waybill.example/sdk/outbox"
+	"waybill.example/sdk/saga"
 )
 
 const historySQL = `

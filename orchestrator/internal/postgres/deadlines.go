@@ -9,8 +9,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"waybill/orchestrator/saga"
-	"waybill/outbox"
+	"waybill.example/sdk/outbox"
+	"waybill.example/sdk/saga"
 )
 
 // dueSQL takes sagas whose deadline has passed, the longest overdue first,

@@ -7,9 +7,9 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
-	"waybill/orchestrator/internal/postgres"
-	"waybill/orchestrator/saga"
-	"waybill/outbox"
+	"waybill.example/orchestrator/internal/postgres"
+	"waybill.example/sdk/outbox"
+	"waybill.example/sdk/saga"
 )
 
 // What was held for a saga was recorded as handled when it came. Set aside after all, it must not be

@@ -10,8 +10,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"waybill/orchestrator/saga"
-	"waybill/outbox"
+	"waybill.example/sdk/outbox"
+	"waybill.example/sdk/saga"
 )
 
 // Intervene applies what an operator wants to one saga, in a transaction of

@@ -8,7 +8,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"waybill/orchestrator/saga"
+	"waybill.example/sdk/saga"
 )
 
 // row is a row of the table sagas as the engine needs it.

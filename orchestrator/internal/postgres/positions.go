@@ -6,7 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"waybill/outbox/inbox"
+	"waybill.example/sdk/inbox"
 )
 
 // The table consumer_positions belongs to the migration set "outbox".

@@ -12,7 +12,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"waybill/orchestrator/saga"
+	"waybill.example/sdk/saga"
 )
 
 // ErrNotFound says that there is no saga with the given id.

@@ -13,8 +13,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
-	"waybill/orchestrator/saga"
-	"waybill/outbox/inbox"
+	"waybill.example/sdk/inbox"
+	"waybill.example/sdk/saga"
 )
 
 // openUntil is the column deadline: a saga that has not ended always has one.

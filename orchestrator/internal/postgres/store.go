@@ -18,8 +18,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"waybill/orchestrator/saga"
-	"waybill/outbox"
+	"waybill.example/sdk/outbox"
+	"waybill.example/sdk/saga"
 )
 
 // SchemaVersion is the version of the migration set "orchestrator" that this package needs.

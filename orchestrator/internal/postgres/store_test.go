@@ -11,13 +11,13 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
-	"waybill/contracts"
-	"waybill/devstack/pgtest"
-	"waybill/migrations"
-	"waybill/orchestrator/internal/postgres"
-	"waybill/orchestrator/ordersaga"
-	"waybill/orchestrator/saga"
-	"waybill/outbox"
+	"waybill.example/contracts"
+	"waybill.example/devstack/pgtest"
+	"waybill.example/migrations"
+	"waybill.example/orchestrator/internal/postgres"
+	"waybill.example/orchestrator/ordersaga"
+	"waybill.example/sdk/outbox"
+	"waybill.example/sdk/saga"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }

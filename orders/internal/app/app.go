@@ -8,18 +8,18 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"waybill/chassis/httpserver"
-	"waybill/chassis/kafka"
-	"waybill/chassis/lifecycle"
-	"waybill/chassis/postgres"
-	"waybill/chassis/sweep"
-	"waybill/chassis/telemetry"
-	"waybill/contracts"
-	"waybill/orders/internal/consumer"
-	"waybill/orders/internal/httpapi"
-	orderspg "waybill/orders/internal/postgres"
-	"waybill/outbox"
-	"waybill/outbox/inbox"
+	"waybill.example/chassis/httpserver"
+	"waybill.example/chassis/kafka"
+	"waybill.example/chassis/lifecycle"
+	"waybill.example/chassis/postgres"
+	"waybill.example/chassis/sweep"
+	"waybill.example/chassis/telemetry"
+	"waybill.example/contracts"
+	"waybill.example/orders/internal/consumer"
+	"waybill.example/orders/internal/httpapi"
+	orderspg "waybill.example/orders/internal/postgres"
+	"waybill.example/sdk/inbox"
+	"waybill.example/sdk/outbox"
 )
 
 // SchemaVersion is the version of the migration set "orders" that this service needs.

@@ -16,14 +16,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"waybill/chassis/httpserver"
-	"waybill/chassis/kafka"
-	chassispg "waybill/chassis/postgres"
-	"waybill/contracts"
-	"waybill/devstack/kafkatest"
-	"waybill/devstack/pgtest"
-	"waybill/migrations"
-	"waybill/orders/internal/app"
+	"waybill.example/chassis/httpserver"
+	"waybill.example/chassis/kafka"
+	chassispg "waybill.example/chassis/postgres"
+	"waybill.example/contracts"
+	"waybill.example/devstack/kafkatest"
+	"waybill.example/devstack/pgtest"
+	"waybill.example/migrations"
+	"waybill.example/orders/internal/app"
 )
 
 const patience = 20 * time.Second

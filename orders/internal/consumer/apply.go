@@ -8,11 +8,11 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"waybill/contracts"
-	"waybill/orders/internal/trace"
-	"waybill/orders/order"
-	"waybill/outbox"
-	"waybill/outbox/inbox"
+	"waybill.example/contracts"
+	"waybill.example/orders/internal/trace"
+	"waybill.example/orders/order"
+	"waybill.example/sdk/inbox"
+	"waybill.example/sdk/outbox"
 )
 
 type received = inbox.Received[order.Command]

@@ -11,10 +11,10 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"waybill/contracts"
-	"waybill/orders/order"
-	"waybill/outbox"
-	"waybill/outbox/inbox"
+	"waybill.example/contracts"
+	"waybill.example/orders/order"
+	"waybill.example/sdk/inbox"
+	"waybill.example/sdk/outbox"
 )
 
 // Store queues statements that read and change orders.

@@ -15,13 +15,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
 
-	"waybill/contracts"
-	"waybill/devstack/pgtest"
-	"waybill/migrations"
-	"waybill/orders/internal/consumer"
-	"waybill/orders/internal/postgres"
-	"waybill/orders/order"
-	"waybill/outbox/inbox"
+	"waybill.example/contracts"
+	"waybill.example/devstack/pgtest"
+	"waybill.example/migrations"
+	"waybill.example/orders/internal/consumer"
+	"waybill.example/orders/internal/postgres"
+	"waybill.example/orders/order"
+	"waybill.example/sdk/inbox"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }

@@ -6,9 +6,9 @@ import (
 
 	"github.com/google/uuid"
 
-	"waybill/contracts"
-	"waybill/orders/order"
-	"waybill/outbox/inbox"
+	"waybill.example/contracts"
+	"waybill.example/orders/order"
+	"waybill.example/sdk/inbox"
 )
 
 // decode reads a command. What is no command for an order is left to those whom it concerns.

@@ -8,8 +8,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
-	"waybill/contracts"
-	"waybill/outbox/inbox"
+	"waybill.example/contracts"
+	"waybill.example/sdk/inbox"
 )
 
 // Whatever stands on the topic, decoding it gives a command that the database can hold, or an error.

@@ -4,7 +4,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
-	"waybill/outbox/inbox"
+	"waybill.example/sdk/inbox"
 )
 
 type metrics struct {

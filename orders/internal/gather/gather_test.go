@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"waybill/orders/internal/gather"
+	"waybill.example/orders/internal/gather"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

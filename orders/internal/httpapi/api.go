@@ -13,9 +13,9 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humachi"
 
-	"waybill/chassis/httpserver"
-	"waybill/chassis/postgres"
-	"waybill/orders/order"
+	"waybill.example/chassis/httpserver"
+	"waybill.example/chassis/postgres"
+	"waybill.example/orders/order"
 )
 
 // Orders is what the API is about. An order that does not exist is [order.ErrNotFound].

@@ -11,11 +11,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
-	"waybill/chassis/httpserver"
-	"waybill/devstack/pgtest"
-	"waybill/migrations"
-	"waybill/orders/internal/httpapi"
-	"waybill/orders/internal/postgres"
+	"waybill.example/chassis/httpserver"
+	"waybill.example/devstack/pgtest"
+	"waybill.example/migrations"
+	"waybill.example/orders/internal/httpapi"
+	"waybill.example/orders/internal/postgres"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }

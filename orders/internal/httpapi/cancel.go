@@ -7,9 +7,9 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"waybill/chassis/httpserver"
-	"waybill/orders/internal/trace"
-	"waybill/orders/order"
+	"waybill.example/chassis/httpserver"
+	"waybill.example/orders/internal/trace"
+	"waybill.example/orders/order"
 )
 
 // defaultReason is what a client sees who cancelled an order without saying why.

@@ -6,9 +6,9 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"waybill/chassis/httpserver"
-	"waybill/contracts"
-	"waybill/orders/order"
+	"waybill.example/chassis/httpserver"
+	"waybill.example/contracts"
+	"waybill.example/orders/order"
 )
 
 // name is a user id or a sku: 1 to 128 bytes of UTF-8. JSON Schema counts characters, so its limit

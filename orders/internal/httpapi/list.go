@@ -8,7 +8,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"waybill/orders/order"
+	"waybill.example/orders/order"
 )
 
 var listOperation = huma.Operation{

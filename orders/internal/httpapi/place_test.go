@@ -9,8 +9,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"waybill/chassis/terminal"
-	"waybill/contracts"
+	"waybill.example/chassis/terminal"
+	"waybill.example/contracts"
 )
 
 const (

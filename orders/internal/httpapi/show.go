@@ -7,7 +7,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"waybill/orders/order"
+	"waybill.example/orders/order"
 )
 
 // Order is an order as clients see it. The names of bodies are exported for the document alone.

@@ -13,8 +13,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"waybill/devstack/pgtest"
-	"waybill/migrations"
+	"waybill.example/devstack/pgtest"
+	"waybill.example/migrations"
 )
 
 func encode(t *testing.T, v any) string {

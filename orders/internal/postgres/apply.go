@@ -5,7 +5,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"waybill/orders/order"
+	"waybill.example/orders/order"
 )
 
 // Rows are locked by id, so that two transactions which hold the same orders cannot deadlock.

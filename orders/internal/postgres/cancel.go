@@ -7,9 +7,9 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"waybill/contracts"
-	"waybill/orders/order"
-	"waybill/outbox"
+	"waybill.example/contracts"
+	"waybill.example/orders/order"
+	"waybill.example/sdk/outbox"
 )
 
 // The lock decides which is first where a client cancels an order while it is being confirmed: the

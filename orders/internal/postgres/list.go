@@ -8,7 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"waybill/orders/order"
+	"waybill.example/orders/order"
 )
 
 // A page is a backward scan of one index, from the cursor on, until there are enough:

@@ -9,9 +9,9 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
-	"waybill/contracts"
-	"waybill/orders/order"
-	"waybill/outbox"
+	"waybill.example/contracts"
+	"waybill.example/orders/order"
+	"waybill.example/sdk/outbox"
 )
 
 // maxTogether bounds the orders of one transaction.

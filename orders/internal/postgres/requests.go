@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"waybill/orders/order"
+	"waybill.example/orders/order"
 )
 
 // A client's key is stored in the transaction of what it asked for, so that there is no moment at which

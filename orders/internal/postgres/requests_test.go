@@ -12,9 +12,9 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
-	"waybill/devstack/pgtest"
-	"waybill/orders/internal/postgres"
-	"waybill/orders/order"
+	"waybill.example/devstack/pgtest"
+	"waybill.example/orders/internal/postgres"
+	"waybill.example/orders/order"
 )
 
 func keyed(user, key string, quantity int32) order.Request {

@@ -11,9 +11,9 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"waybill/chassis/postgres"
-	"waybill/orders/internal/gather"
-	"waybill/orders/order"
+	"waybill.example/chassis/postgres"
+	"waybill.example/orders/internal/gather"
+	"waybill.example/orders/order"
 )
 
 // Store is safe for concurrent use.

@@ -12,12 +12,12 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
-	chassis "waybill/chassis/postgres"
-	"waybill/contracts"
-	"waybill/devstack/pgtest"
-	"waybill/migrations"
-	"waybill/orders/internal/postgres"
-	"waybill/orders/order"
+	chassis "waybill.example/chassis/postgres"
+	"waybill.example/contracts"
+	"waybill.example/devstack/pgtest"
+	"waybill.example/migrations"
+	"waybill.example/orders/internal/postgres"
+	"waybill.example/orders/order"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }

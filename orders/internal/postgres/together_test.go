@@ -8,8 +8,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"waybill/orders/internal/postgres"
-	"waybill/orders/order"
+	"waybill.example/orders/internal/postgres"
+	"waybill.example/orders/order"
 )
 
 // Clients who order at the same time share transactions, and must not notice: each gets the id of its

@@ -13,8 +13,8 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"waybill/chassis/terminal"
-	"waybill/outbox-relay/internal/ops"
+	"waybill.example/chassis/terminal"
+	"waybill.example/outbox-relay/internal/ops"
 )
 
 // Commands are the verbs, for kong.

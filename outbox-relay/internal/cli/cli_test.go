@@ -10,7 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"waybill/chassis/terminal"
+	"waybill.example/chassis/terminal"
 )
 
 func TestAMomentIsATimeOrHowLongAgoItWas(t *testing.T) {

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 
-	"waybill/outbox-relay/internal/ops"
+	"waybill.example/outbox-relay/internal/ops"
 )
 
 // GapsCommand shows ids that are missing, and what holds them open.

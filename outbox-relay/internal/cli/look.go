@@ -7,7 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"waybill/outbox-relay/internal/ops"
+	"waybill.example/outbox-relay/internal/ops"
 )
 
 // StatusCommand shows every database at a glance.

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"time"
 
-	"waybill/outbox-relay/internal/ops"
-	"waybill/outbox-relay/internal/source"
+	"waybill.example/outbox-relay/internal/ops"
+	"waybill.example/outbox-relay/internal/source"
 )
 
 // ReplayCommand sends published rows again.

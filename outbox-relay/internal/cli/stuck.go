@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"waybill/outbox-relay/internal/ops"
+	"waybill.example/outbox-relay/internal/ops"
 )
 
 // StuckCommand looks after stuck rows.

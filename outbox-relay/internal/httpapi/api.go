@@ -10,9 +10,9 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"waybill/chassis/admin"
-	"waybill/chassis/httpserver"
-	"waybill/outbox-relay/internal/ops"
+	"waybill.example/chassis/admin"
+	"waybill.example/chassis/httpserver"
+	"waybill.example/outbox-relay/internal/ops"
 )
 
 // API answers for some databases.

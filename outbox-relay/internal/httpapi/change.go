@@ -5,9 +5,9 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"waybill/chassis/admin"
-	"waybill/chassis/httpserver"
-	"waybill/outbox-relay/internal/ops"
+	"waybill.example/chassis/admin"
+	"waybill.example/chassis/httpserver"
+	"waybill.example/outbox-relay/internal/ops"
 )
 
 // reason is the body of a change. It may be left out.

@@ -6,7 +6,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"waybill/outbox-relay/internal/ops"
+	"waybill.example/outbox-relay/internal/ops"
 )
 
 type overviews struct {

@@ -6,9 +6,9 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"waybill/chassis/httpserver"
-	"waybill/outbox-relay/internal/ops"
-	"waybill/outbox-relay/internal/source"
+	"waybill.example/chassis/httpserver"
+	"waybill.example/outbox-relay/internal/ops"
+	"waybill.example/outbox-relay/internal/source"
 )
 
 type replayRequest struct {

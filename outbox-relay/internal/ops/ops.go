@@ -13,7 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"waybill/chassis/terminal"
+	"waybill.example/chassis/terminal"
 )
 
 // Errors that a caller can tell apart.

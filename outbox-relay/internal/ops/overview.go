@@ -9,7 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"waybill/outbox-relay/internal/source"
+	"waybill.example/outbox-relay/internal/source"
 )
 
 // Overview is a database's outbox at a glance.

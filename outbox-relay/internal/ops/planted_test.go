@@ -6,10 +6,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"waybill/devstack/pgtest"
-	"waybill/migrations"
-	"waybill/outbox-relay/internal/ops"
-	"waybill/outbox-relay/internal/source"
+	"waybill.example/devstack/pgtest"
+	"waybill.example/migrations"
+	"waybill.example/outbox-relay/internal/ops"
+	"waybill.example/outbox-relay/internal/source"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }

@@ -8,7 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"waybill/outbox-relay/internal/source"
+	"waybill.example/outbox-relay/internal/source"
 )
 
 // Plan is what a replay would do.

@@ -10,7 +10,7 @@ import (
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/google/uuid"
 
-	"waybill/outbox-relay/internal/source"
+	"waybill.example/outbox-relay/internal/source"
 )
 
 // CloudEvents 1.0 in Kafka's binary mode. They come first, in this order.

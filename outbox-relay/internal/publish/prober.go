@@ -11,8 +11,8 @@ import (
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
-	chassis "waybill/chassis/kafka"
-	"waybill/outbox-relay/internal/source"
+	chassis "waybill.example/chassis/kafka"
+	"waybill.example/outbox-relay/internal/source"
 )
 
 // Prober asks brokers questions without making anybody wait: whether a topic exists, and whether one row, alone in its

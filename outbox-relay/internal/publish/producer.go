@@ -10,8 +10,8 @@ import (
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
-	chassis "waybill/chassis/kafka"
-	"waybill/outbox-relay/internal/source"
+	chassis "waybill.example/chassis/kafka"
+	"waybill.example/outbox-relay/internal/source"
 )
 
 // ErrBusy means that librdkafka's queue is full: wait for answers, then send again.

@@ -3,8 +3,8 @@ package relay
 import (
 	"time"
 
-	"waybill/outbox-relay/internal/publish"
-	"waybill/outbox-relay/internal/source"
+	"waybill.example/outbox-relay/internal/publish"
+	"waybill.example/outbox-relay/internal/source"
 )
 
 // convict sets a row aside as stuck. Later rows of its key, or of its whole topic, park behind it.

@@ -3,7 +3,7 @@ package relay_test
 import (
 	"testing"
 
-	"waybill/outbox-relay/internal/relay"
+	"waybill.example/outbox-relay/internal/relay"
 )
 
 // The alert on broker_up = 0 must not fire on a relay that has nothing to complain of.

@@ -6,8 +6,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"waybill/outbox-relay/internal/cursor"
-	"waybill/outbox-relay/internal/source"
+	"waybill.example/outbox-relay/internal/cursor"
+	"waybill.example/outbox-relay/internal/source"
 )
 
 const two = 2 * time.Second // the grace of these tests

@@ -8,8 +8,8 @@ import (
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
-	"waybill/outbox-relay/internal/publish"
-	"waybill/outbox-relay/internal/source"
+	"waybill.example/outbox-relay/internal/publish"
+	"waybill.example/outbox-relay/internal/source"
 )
 
 // pump offers the waiting rows to the producer, topic by topic, each in order until one cannot go yet.

@@ -4,8 +4,8 @@ import (
 	"context"
 	"time"
 
-	"waybill/outbox-relay/internal/publish"
-	"waybill/outbox-relay/internal/source"
+	"waybill.example/outbox-relay/internal/publish"
+	"waybill.example/outbox-relay/internal/source"
 )
 
 // standBy returns when the session has the lead.

@@ -4,8 +4,8 @@ import (
 	"slices"
 	"time"
 
-	"waybill/outbox-relay/internal/publish"
-	"waybill/outbox-relay/internal/source"
+	"waybill.example/outbox-relay/internal/publish"
+	"waybill.example/outbox-relay/internal/source"
 )
 
 // flow is what the loop holds of one topic. Topics are kept apart so that one whose broker takes nothing costs itself alone.

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"waybill/outbox-relay/internal/cursor"
-	"waybill/outbox-relay/internal/source"
+	"waybill.example/outbox-relay/internal/cursor"
+	"waybill.example/outbox-relay/internal/source"
 )
 
 // gaps keeps account of the ids that are missing below the highest that was read, to find out which of them no

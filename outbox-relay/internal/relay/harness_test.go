@@ -15,11 +15,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
-	"waybill/chassis/kafka"
-	"waybill/devstack/kafkatest"
-	"waybill/devstack/pgtest"
-	"waybill/migrations"
-	"waybill/outbox-relay/internal/relay"
+	"waybill.example/chassis/kafka"
+	"waybill.example/devstack/kafkatest"
+	"waybill.example/devstack/pgtest"
+	"waybill.example/migrations"
+	"waybill.example/outbox-relay/internal/relay"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"waybill/outbox-relay/internal/source"
+	"waybill.example/outbox-relay/internal/source"
 )
 
 // keeper does what a leader does beside publishing, over a session of its own, so that none of it makes rows wait. It

@@ -7,10 +7,10 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kerr"
 
-	"waybill/devstack/kafkatest"
-	"waybill/outbox-relay/internal/ops"
-	"waybill/outbox-relay/internal/relay"
-	"waybill/outbox-relay/internal/source"
+	"waybill.example/devstack/kafkatest"
+	"waybill.example/outbox-relay/internal/ops"
+	"waybill.example/outbox-relay/internal/relay"
+	"waybill.example/outbox-relay/internal/source"
 )
 
 func (s *stage) ops(t *testing.T) *ops.Database {

@@ -4,8 +4,8 @@ import (
 	"errors"
 	"time"
 
-	"waybill/outbox-relay/internal/publish"
-	"waybill/outbox-relay/internal/source"
+	"waybill.example/outbox-relay/internal/publish"
+	"waybill.example/outbox-relay/internal/source"
 )
 
 // lifeState is how the producer is doing. It ends at the first row that a broker refuses; see package publish.

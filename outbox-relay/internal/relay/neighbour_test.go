@@ -9,7 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"waybill/outbox-relay/internal/relay"
+	"waybill.example/outbox-relay/internal/relay"
 )
 
 // interleave adds rows 1 to n of each of five keys, alternately to both topics.

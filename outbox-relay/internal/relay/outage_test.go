@@ -7,10 +7,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"waybill/devstack/pgtest"
-	"waybill/migrations"
-	"waybill/outbox-relay/internal/relay"
-	"waybill/outbox-relay/internal/source"
+	"waybill.example/devstack/pgtest"
+	"waybill.example/migrations"
+	"waybill.example/outbox-relay/internal/relay"
+	"waybill.example/outbox-relay/internal/source"
 )
 
 // A broker that is away costs nothing but time: no row becomes stuck, and the relay says what it waits for.

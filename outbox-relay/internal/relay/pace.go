@@ -5,7 +5,7 @@ import (
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
-	"waybill/outbox-relay/internal/publish"
+	"waybill.example/outbox-relay/internal/publish"
 )
 
 const (

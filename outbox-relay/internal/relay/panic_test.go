@@ -10,8 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
-	"waybill/chassis/kafka"
-	"waybill/outbox-relay/internal/relay"
+	"waybill.example/chassis/kafka"
+	"waybill.example/outbox-relay/internal/relay"
 )
 
 // faulty is a log handler that panics at the first line with this message.

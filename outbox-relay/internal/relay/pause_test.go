@@ -6,7 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"waybill/outbox-relay/internal/relay"
+	"waybill.example/outbox-relay/internal/relay"
 )
 
 // A paused source publishes nothing: neither stuck rows whose time has come, nor what is parked behind them, nor rows

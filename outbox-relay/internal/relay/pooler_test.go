@@ -13,8 +13,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
-	"waybill/outbox-relay/internal/relay"
-	"waybill/outbox-relay/internal/source"
+	"waybill.example/outbox-relay/internal/relay"
+	"waybill.example/outbox-relay/internal/source"
 )
 
 // pgBouncer runs a PgBouncer of this test's own in front of its database, as it comes but for the mode, and returns the URL

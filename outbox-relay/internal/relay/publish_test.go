@@ -9,8 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/stretchr/testify/require"
 
-	"waybill/devstack/kafkatest"
-	"waybill/outbox-relay/internal/relay"
+	"waybill.example/devstack/kafkatest"
+	"waybill.example/outbox-relay/internal/relay"
 )
 
 func TestARowArrivesAsACloudEvent(t *testing.T) {

@@ -1,6 +1,6 @@
 package relay
 
-import "waybill/outbox-relay/internal/source"
+import "waybill.example/outbox-relay/internal/source"
 
 // A lane is the rows that wait together: those of one key of a topic, or of a whole topic.
 type lane struct {

@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"waybill/outbox-relay/internal/source"
+	"waybill.example/outbox-relay/internal/source"
 )
 
 // read reads a batch if it is time and there is room, and hands its rows to the producer as they come.

@@ -11,7 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
-	"waybill/outbox-relay/internal/relay"
+	"waybill.example/outbox-relay/internal/relay"
 )
 
 // refusePoison has the broker refuse every batch with the word poison in it.

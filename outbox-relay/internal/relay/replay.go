@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"time"
 
-	"waybill/outbox-relay/internal/publish"
-	"waybill/outbox-relay/internal/source"
+	"waybill.example/outbox-relay/internal/publish"
+	"waybill.example/outbox-relay/internal/source"
 )
 
 const replayRows = 1000

@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kerr"
 
-	"waybill/outbox-relay/internal/relay"
-	"waybill/outbox-relay/internal/source"
+	"waybill.example/outbox-relay/internal/relay"
+	"waybill.example/outbox-relay/internal/source"
 )
 
 func (s *stage) stuck(t *testing.T) int64 {

@@ -9,9 +9,9 @@ import (
 	"sync"
 	"time"
 
-	chassis "waybill/chassis/kafka"
-	"waybill/outbox-relay/internal/publish"
-	"waybill/outbox-relay/internal/source"
+	chassis "waybill.example/chassis/kafka"
+	"waybill.example/outbox-relay/internal/publish"
+	"waybill.example/outbox-relay/internal/source"
 )
 
 // Source relays one database.

@@ -7,9 +7,9 @@ import (
 	"sync"
 	"time"
 
-	"waybill/outbox-relay/internal/cursor"
-	"waybill/outbox-relay/internal/publish"
-	"waybill/outbox-relay/internal/source"
+	"waybill.example/outbox-relay/internal/cursor"
+	"waybill.example/outbox-relay/internal/publish"
+	"waybill.example/outbox-relay/internal/source"
 )
 
 // term is one leadership of one database, and the state of its loop. It belongs to one goroutine.

@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kerr"
 
-	"waybill/outbox-relay/internal/ops"
-	"waybill/outbox-relay/internal/relay"
+	"waybill.example/outbox-relay/internal/ops"
+	"waybill.example/outbox-relay/internal/relay"
 )
 
 func TestRetryReportsWhatCameOfIt(t *testing.T) {

@@ -7,7 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"waybill/outbox-relay/internal/cursor"
+	"waybill.example/outbox-relay/internal/cursor"
 )
 
 // Step is what a leader has settled since its last step. The zero value is nothing.

@@ -11,7 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"waybill/outbox-relay/internal/cursor"
+	"waybill.example/outbox-relay/internal/cursor"
 )
 
 const (

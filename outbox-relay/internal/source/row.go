@@ -6,7 +6,7 @@ import (
 	"time"
 	"unsafe"
 
-	"waybill/outbox-relay/internal/cursor"
+	"waybill.example/outbox-relay/internal/cursor"
 )
 
 // Row is one row of the outbox. Its byte slices belong to the Batch that it was read into.

@@ -10,7 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"waybill/outbox-relay/internal/cursor"
+	"waybill.example/outbox-relay/internal/cursor"
 )
 
 // ErrNoSchema means that the database has no outbox tables, or older ones than the relay needs.

@@ -7,7 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"waybill/outbox-relay/internal/cursor"
+	"waybill.example/outbox-relay/internal/cursor"
 )
 
 // Stuck is a row set aside: refused by the broker, or parked behind an earlier row of its key.

@@ -7,7 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"waybill/outbox-relay/internal/cursor"
+	"waybill.example/outbox-relay/internal/cursor"
 )
 
 // SequenceError says that the cursor and the table do not belong together, or that the table assigns its ids in a way

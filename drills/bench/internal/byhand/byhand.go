@@ -17,8 +17,8 @@ import (
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
-	chassis "waybill/chassis/kafka"
-	"waybill/chassis/postgres"
+	chassis "waybill.example/chassis/kafka"
+	"waybill.example/chassis/postgres"
 )
 
 // The topics, with one consumer each.

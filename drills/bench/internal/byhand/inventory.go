@@ -9,8 +9,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"waybill/chassis/postgres"
-	"waybill/contracts"
+	"waybill.example/chassis/postgres"
+	"waybill.example/contracts"
 )
 
 type inventory struct {

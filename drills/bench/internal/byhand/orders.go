@@ -12,11 +12,11 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"waybill/chassis/httpserver"
-	"waybill/chassis/lifecycle"
-	"waybill/chassis/postgres"
-	"waybill/chassis/telemetry"
-	"waybill/contracts"
+	"waybill.example/chassis/httpserver"
+	"waybill.example/chassis/lifecycle"
+	"waybill.example/chassis/postgres"
+	"waybill.example/chassis/telemetry"
+	"waybill.example/contracts"
 )
 
 type orders struct {

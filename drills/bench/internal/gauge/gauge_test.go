@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"waybill/drills/bench/internal/gauge"
+	"waybill.example/drills/bench/internal/gauge"
 )
 
 // burn uses some CPU time.

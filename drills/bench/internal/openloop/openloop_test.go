@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"waybill/drills/bench/internal/openloop"
+	"waybill.example/drills/bench/internal/openloop"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

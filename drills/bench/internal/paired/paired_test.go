@@ -5,7 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"waybill/drills/bench/internal/paired"
+	"waybill.example/drills/bench/internal/paired"
 )
 
 func TestMedian_OfAnEvenNumberIsTheMeanOfTheMiddleTwo(t *testing.T) {

@@ -5,7 +5,7 @@ import (
 	"html/template"
 	"strings"
 
-	"waybill/drills/axis"
+	"waybill.example/drills/axis"
 )
 
 // Point is a place on a line.

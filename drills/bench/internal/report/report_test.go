@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"waybill/drills/bench/internal/report"
+	"waybill.example/drills/bench/internal/report"
 )
 
 func TestAFigureIsALineOfThreeWords(t *testing.T) {

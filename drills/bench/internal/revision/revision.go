@@ -15,9 +15,9 @@ import (
 	"strings"
 	"time"
 
-	"waybill/devstack/process"
-	"waybill/devstack/stack"
-	"waybill/drills/bench/internal/system"
+	"waybill.example/devstack/process"
+	"waybill.example/devstack/stack"
+	"waybill.example/drills/bench/internal/system"
 )
 
 // startTimeout bounds the start of a stack, the build of its services included.

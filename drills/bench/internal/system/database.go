@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"waybill/drills/bench/internal/gauge"
+	"waybill.example/drills/bench/internal/gauge"
 )
 
 // Writes is what a system's databases have written so far. Differences count, not values.

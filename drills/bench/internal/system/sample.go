@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"waybill/drills/bench/internal/gauge"
+	"waybill.example/drills/bench/internal/gauge"
 )
 
 // Sample is a system at one moment.

@@ -1,9 +1,0 @@
-package outbox_test
-
-import (
-	"testing"
-
-	"waybill/devstack/pgtest"
-)
-
-func TestMain(m *testing.M) { pgtest.Main(m) }

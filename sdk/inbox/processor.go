@@ -1,0 +1,178 @@
+package inbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"waybill.example/sdk/outbox"
+)
+
+// ErrSkip is returned (or wrapped) by a Processor's Decode for a message that is none of this
+// consumer's business: it is counted and left alone. It is not recorded, so that a later version of
+// the consumer that does know it can be given it again.
+var ErrSkip = errors.New("skip this message")
+
+// Received is a decoded message and the delivery that brought it.
+type Received[M any] struct {
+	Message  M
+	EventID  uuid.UUID
+	Delivery Delivery
+}
+
+// Tx is the transaction that applies a batch. The [Processor] ends it.
+type Tx struct {
+	pgx.Tx
+	// Last takes statements that are sent along with the caused messages and the commit, in one round
+	// trip. The first that fails takes the whole batch back; what else they return is seen by their
+	// callbacks only after the commit, so a statement that must find the world as expected has to fail
+	// by itself where it does not.
+	Last pgx.Batch
+
+	refused map[int]error
+}
+
+// Reject makes the message with the given index in Apply's batch a dead letter: it can never take
+// effect, and the others do. Apply must leave no effect of it. A message that is set aside so is not
+// recorded as handled, so it takes effect when it is sent again after the reason is gone.
+func (t *Tx) Reject(index int, reason error) {
+	if t.refused == nil {
+		t.refused = make(map[int]error)
+	}
+	t.refused[index] = reason
+}
+
+// Processor applies batches of messages of type M, each batch in one transaction: it records the
+// messages in the inbox, applies the new ones, and appends what they cause to the outbox. It is
+// safe for concurrent use if its functions are.
+//
+// A message that cannot be decoded, that Apply refuses ([Tx.Reject]), or that comes under the event
+// id of another ([ConflictError]) becomes a [DeadLetter] in the same transaction, once. The other
+// messages of its batch take effect.
+//
+// The batch's place in Kafka is stored in the same transaction, too: see [Positions].
+//
+// A batch takes two round trips to the database, and those that Apply makes: one for the inbox and
+// what Load asks for, and one for [Tx.Last], the outbox and the commit. A consumer that reads in Load
+// and writes in Tx.Last needs no others. A batch with messages that were handled before takes one
+// more, and one with messages that Apply refuses.
+type Processor[M any] struct {
+	// Consumer is the name under which messages are recorded: the consumer group.
+	Consumer string
+	DB       *pgxpool.Pool
+	// Positions, if set, is shared with the code that assigns partitions. Positions are stored without it,
+	// too, but then a database that goes back while the consumer runs is not noticed.
+	Positions *Positions
+	// Decode parses a delivery and returns the id that identifies the message, wherever and
+	// however often it stands. An error that wraps ErrSkip leaves the message alone, any other
+	// sends it to the dead letter topic.
+	Decode func(Delivery) (uuid.UUID, M, error)
+	// Content, if set, returns what of a message's value must be the same whenever it comes under one
+	// id. Not set stands for all of it.
+	Content func(Delivery) []byte
+	// Load, if set, queues what has to be read (and locked) for these messages, some of which may turn out
+	// to have been handled before. The results, which callbacks of the queued statements receive, are
+	// complete when Apply is called.
+	Load func(reads *pgx.Batch, batch []Received[M])
+	// Apply makes the effects of new messages, in their order, inside tx, and returns the
+	// messages that they cause. It is not called where there is none. An error rolls the whole
+	// batch back.
+	Apply func(ctx context.Context, tx *Tx, batch []Received[M]) ([]outbox.Message, error)
+	// Observe, if set, is told after each commit what became of the batch.
+	Observe func(Outcome)
+	// Health, if set, is told of messages that were dropped.
+	Health *Health
+	// Log, if set, names each message that Process has set aside, after the commit, and each that
+	// Reject could not.
+	Log *slog.Logger
+}
+
+// Outcome counts what became of the messages of one batch.
+type Outcome struct {
+	Applied      int // new, and applied
+	Duplicates   int // handled before
+	Skipped      int // none of this consumer's business
+	DeadLettered int // unusable, set aside
+	Conflicts    int // another message has their event id; set aside
+	Dropped      int // could not even be set aside, and are in Kafka only
+}
+
+// Process applies one batch. When it returns nil the batch is durable, and its offsets may be
+// committed; after an error nothing of it has happened, unless the connection broke during the commit:
+// in either case it may be tried again.
+func (p *Processor[M]) Process(ctx context.Context, batch []Delivery) error {
+	w := &work[M]{Processor: p, batch: p.decode(batch), positions: positionsAfter(batch, time.Now()), letter: wholeLetter}
+	w.outcome.Skipped = len(batch) - len(w.batch)
+	if len(batch) == 0 {
+		return nil
+	}
+	if err := w.run(ctx); err != nil {
+		return fmt.Errorf("process %d messages as %s: %w", len(batch), p.Consumer, err)
+	}
+	if p.Log != nil {
+		for _, d := range w.aside {
+			p.Log.ErrorContext(ctx, "message set aside as a dead letter", logged(d.Delivery, d.EventID, d.reason)...)
+		}
+	}
+	p.observe(w.outcome)
+	return nil
+}
+
+func (p *Processor[M]) observe(o Outcome) {
+	if p.Observe != nil {
+		p.Observe(o)
+	}
+}
+
+// logged is what the log says of one message.
+func logged(d Delivery, id uuid.UUID, reason error) []any {
+	return []any{"topic", d.Topic, "partition", d.Partition, "offset", d.Offset, "event_id", id, "error", reason}
+}
+
+// decoded is a message, or why it is none.
+type decoded[M any] struct {
+	Received[M]
+	reason error
+}
+
+// decode leaves out what is to be skipped.
+func (p *Processor[M]) decode(batch []Delivery) []decoded[M] {
+	all := make([]decoded[M], 0, len(batch))
+	for _, d := range batch {
+		id, message, err := p.Decode(d)
+		if errors.Is(err, ErrSkip) {
+			continue
+		}
+		if err != nil {
+			// Whatever id it claims: recorded under it, it would keep the message that
+			// the id belongs to from being handled.
+			id = d.PositionID()
+		}
+		all = append(all, decoded[M]{Received[M]{message, id, d}, err})
+	}
+	return all
+}
+
+var errRolledBack = errors.New("the database rolled back")
+
+// commit sends what is left to do and the commit. A statement that fails keeps those behind it from being carried out,
+// the commit among them.
+func (t *Tx) commit(ctx context.Context) error {
+	t.Last.Queue("commit").Exec(func(tag pgconn.CommandTag) error {
+		if tag.String() != "COMMIT" {
+			return errRolledBack
+		}
+		return nil
+	})
+	if err := t.SendBatch(ctx, &t.Last).Close(); err != nil {
+		return fmt.Errorf("write and commit: %w", err)
+	}
+	return nil
+}

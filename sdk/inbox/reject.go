@@ -1,0 +1,61 @@
+package inbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"waybill.example/sdk/outbox"
+)
+
+// Reject sets one message aside for the given reason, in a transaction of its own. It is for a
+// message that Apply refuses again and again although nothing is wrong with the database.
+//
+// Where the database refuses the dead letter for what is in it, a bare one is written that says no
+// more than where the message is in Kafka. Where it refuses that, too, the message is recorded as
+// dropped: it is counted, logged, and goes without a letter, so that it does not hold up the others.
+func (p *Processor[M]) Reject(ctx context.Context, d Delivery, reason error) error {
+	var refusals []error
+	for _, letter := range []letterForm{wholeLetter, shortLetter, noLetter} {
+		w := &work[M]{Processor: p, batch: []decoded[M]{{Received[M]{EventID: d.PositionID(), Delivery: d}, reason}}, letter: letter}
+		w.positions = positionsAfter([]Delivery{d}, time.Now())
+		err := w.run(ctx)
+		if err == nil {
+			p.rejected(ctx, w, append(refusals, reason))
+			return nil
+		}
+		refusals = append(refusals, err)
+		if !refused(err) {
+			break
+		}
+	}
+	return fmt.Errorf("set %s/%d/%d aside as %s: %w", d.Topic, d.Partition, d.Offset, p.Consumer, errors.Join(refusals...))
+}
+
+func (p *Processor[M]) rejected(ctx context.Context, w *work[M], reasons []error) {
+	if w.outcome.DeadLettered > 0 && len(w.out) == 0 {
+		w.outcome.Dropped, w.outcome.DeadLettered = w.outcome.DeadLettered, 0
+		p.Health.drop()
+		if d := w.batch[0]; p.Log != nil {
+			p.Log.ErrorContext(ctx, "message dropped: it could not even be set aside", logged(d.Delivery, d.EventID, errors.Join(reasons...))...)
+		}
+	}
+	p.observe(w.outcome)
+}
+
+func shortLetter(d Delivery, consumer string, reason error) []outbox.Message {
+	return []outbox.Message{bareLetter(d, consumer, reason)}
+}
+
+func noLetter(Delivery, string, error) []outbox.Message { return nil }
+
+// refused says whether the database refused a dead letter for what it is: data exceptions (22),
+// violated constraints (23) and limits of the program (54). All else may be different later.
+func refused(err error) bool {
+	pgErr, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && slices.Contains([]string{"22", "23", "54"}, pgErr.Code[:min(2, len(pgErr.Code))])
+}

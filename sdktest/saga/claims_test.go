@@ -1,0 +1,508 @@
+package saga_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"waybill.example/sdk/saga"
+)
+
+// gift is a small definition in as many versions as a test needs.
+func gift(t testing.TB, version int, start string, write ...func(*saga.Builder[purchase])) *saga.Definition {
+	t.Helper()
+	s := saga.Define[purchase]("gift", version)
+	s.StartOn(start, saga.From(func(p purchase) purchase { return p }))
+	s.Step("wrap").Send("Wrap", body).Success("Wrapped").Wait(twice, "silent").NoUndo("paper is cheap")
+	for _, w := range write {
+		w(s)
+	}
+	d, err := s.Build()
+	require.NoError(t, err)
+	return d
+}
+
+func message(messageType string) saga.Message {
+	return saga.Message{ID: uuid.New(), Type: messageType, Key: "1", Data: []byte(`{}`)}
+}
+
+func last(t testing.TB, decisions []saga.Decision, err error) saga.Decision {
+	t.Helper()
+	require.NoError(t, err)
+	require.NotEmpty(t, decisions)
+	return decisions[len(decisions)-1]
+}
+
+func registry(t testing.TB, defs ...*saga.Definition) *saga.Registry {
+	t.Helper()
+	r, err := saga.NewRegistry(defs...)
+	require.NoError(t, err)
+	return r
+}
+
+func TestRoute_TwoDefinitionsDoNotShareAnID(t *testing.T) {
+	t.Parallel()
+	r := registry(t, orderSaga(t), purchaseSaga(t))
+	now := time.Now()
+	m := saga.Message{ID: uuid.New(), Type: "OrderCreated", Key: "17", Data: []byte(`{}`)}
+	order := last2(t, r, saga.State{}, m, now).State
+	m = saga.Message{ID: uuid.New(), Type: "PurchasePlaced", Key: "17", Data: []byte(`{}`)}
+	ref, err := r.Route([]saga.State{order}, m)
+	require.NoError(t, err)
+	require.Equal(t, saga.Ref{Definition: "purchase", ID: "17"}, ref)
+	purchase := last2(t, r, saga.State{}, m, now)
+	require.Len(t, purchase.Commands, 2)
+
+	reply := saga.Message{ID: uuid.New(), Type: "InventoryReserved", Key: "17"}
+	ref, err = r.Route([]saga.State{purchase.State, order}, reply)
+	require.NoError(t, err)
+	require.Equal(t, order.Ref(), ref)
+}
+
+func last2(t testing.TB, r *saga.Registry, s saga.State, in saga.Input, now time.Time) saga.Decision {
+	t.Helper()
+	d, err := r.Apply(s, in, now)
+	return last(t, d, err)
+}
+
+// Two definitions may use one participant: a reply goes to the saga that sent
+// the command it answers, and one that names none is not guessed at.
+func TestRoute_AReplyThatTwoDefinitionsKnowGoesToTheOneThatAsked(t *testing.T) {
+	t.Parallel()
+	other := saga.Define[purchase]("return", 1)
+	other.StartOn("ReturnAsked", saga.From(func(p purchase) purchase { return p }))
+	other.Step("stock").Send("ReserveInventory", body).Success("InventoryReserved").Wait(twice, "silent").NoUndo("x")
+	returns, err := other.Build()
+	require.NoError(t, err)
+	r := registry(t, orderSaga(t), returns)
+	now := time.Now()
+	a := last2(t, r, saga.State{}, message("OrderCreated"), now)
+	b := last2(t, r, saga.State{}, message("ReturnAsked"), now)
+	exist := []saga.State{a.State, b.State}
+	for _, d := range []saga.Decision{a, b} {
+		m := message("InventoryReserved")
+		m.CausationID = d.Commands[0].ID
+		ref, err := r.Route(exist, m)
+		require.NoError(t, err)
+		require.Equal(t, d.State.Ref(), ref)
+	}
+	_, err = r.Route(exist, message("InventoryReserved"))
+	require.ErrorIs(t, err, saga.ErrAmbiguous)
+	_, err = r.Route(nil, message("InventoryReserved"))
+	require.ErrorIs(t, err, saga.ErrUnknownSaga)
+}
+
+func TestRegistry_AMessageThatStartsAnOlderVersionStartsIt(t *testing.T) {
+	t.Parallel()
+	for _, r := range []*saga.Registry{
+		registry(t, gift(t, 1, "GiftOrdered"), gift(t, 2, "GiftPlaced")),
+		registry(t, gift(t, 2, "GiftPlaced"), gift(t, 1, "GiftOrdered")),
+	} {
+		require.Equal(t, 1, last2(t, r, saga.State{}, message("GiftOrdered"), time.Now()).State.Version)
+		require.Equal(t, 2, last2(t, r, saga.State{}, message("GiftPlaced"), time.Now()).State.Version)
+	}
+}
+
+func TestApply_WhatWasGivenIsUndoneWhereverItStands(t *testing.T) {
+	t.Parallel()
+	s := saga.Define[purchase]("late given", 1)
+	s.StartOn("Start", saga.From(func(p purchase) purchase { return p }))
+	s.CancelOn("Cancel", time.Hour, nil)
+	s.Step("reserve").Send("Reserve", body).Success("Reserved").Failure("Rejected", nil).Wait(twice, "silent").NoUndo("x")
+	s.Step("order").Given("accepted before").Undo("CancelOrder", body, "OrderCancelled", twice)
+	d, err := s.Build()
+	require.NoError(t, err)
+	st := begin(t, d)
+	require.Equal(t, "CancelOrder", st.answers("Reserve", "Rejected"))
+
+	early := &story{t: t, def: d, now: time.Now(), sent: map[string][]saga.Command{}}
+	early.says("Cancel", uuid.Nil, `{}`)
+	require.Equal(t, "CancelOrder", early.says("Start", uuid.Nil, `{}`))
+}
+
+func TestForce_IsRefusedOnceTheSagaHasEnded(t *testing.T) {
+	t.Parallel()
+	s := begin(t, orderSaga(t))
+	s.answers("ReserveInventory", "InventoryReserved")
+	s.answers("ConfirmOrder", "OrderConfirmed")
+	s.refuses(saga.Force{Operator: operator, End: "CANCELLED"}, saga.ErrEnded)
+	s.refuses(saga.Force{Operator: operator, End: "CONFIRMED"}, saga.ErrEnded)
+	require.Equal(t, "ReleaseInventory", s.says("OrderCancelRequested", uuid.Nil, `{}`))
+}
+
+// Forced to CONFIRMED while the reservation is in flight, then cancelled: the
+// reservation may have been made, before or after.
+func TestForce_ACancellationAfterItLosesNoCompensation(t *testing.T) {
+	t.Parallel()
+	for name, late := range map[string]bool{"answered in between": true, "never answered": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := begin(t, orderSaga(t))
+			require.Equal(t, "ConfirmOrder", s.input(saga.Force{Operator: operator, End: "CONFIRMED"}), "Orders is told of the end")
+			s.is("CONFIRMED")
+			if late {
+				s.answers("ReserveInventory", "InventoryReserved")
+			}
+			require.Equal(t, "ReleaseInventory CancelOrder", s.input(saga.Cancel{Operator: operator}))
+			s.answers("CancelOrder", "OrderCancelled")
+			s.answers("ReleaseInventory", "InventoryReleased")
+			s.is("CANCELLED")
+			if !late {
+				require.Equal(t, "ReleaseInventory", s.answers("ReserveInventory", "InventoryReserved"))
+			}
+		})
+	}
+}
+
+func TestForce_TheCancelledEndUndoesWhatWasDoneOrMayHaveBeen(t *testing.T) {
+	t.Parallel()
+	s := begin(t, orderSaga(t))
+	s.answers("ReserveInventory", "InventoryReserved")
+	require.Equal(t, "ReleaseInventory CancelOrder", s.input(saga.Force{Operator: operator, End: "CANCELLED"}))
+	s.is("CANCELLED")
+	_, waits := s.state.Deadline()
+	require.False(t, waits)
+	s.answers("ReleaseInventory", "InventoryReleased")
+	s.answers("CancelOrder", "OrderCancelled")
+	s.is("CANCELLED")
+	require.Zero(t, s.state.Stale)
+	require.Empty(t, s.answers("ReserveInventory", "InventoryReserved"), "it was known to be done, and has been undone")
+}
+
+func TestIntervention_IsRefusedWhenTheSagaHasMovedOn(t *testing.T) {
+	t.Parallel()
+	s := begin(t, orderSaga(t))
+	by := operator
+	by.Seen = s.state.Revision
+	s.answers("ReserveInventory", "InventoryReserved")
+	for _, in := range []saga.Input{
+		saga.Force{Operator: by, End: "CANCELLED"},
+		saga.Cancel{Operator: by},
+		saga.RetryNow{Operator: by},
+		saga.MoveDeadline{Operator: by, Step: "confirm", To: s.now},
+		saga.RevokeDeadline{Operator: by, Step: "confirm"},
+	} {
+		s.refuses(in, saga.ErrMoved)
+	}
+	by.Seen = s.state.Revision
+	require.Equal(t, "ConfirmOrder", s.input(saga.RetryNow{Operator: by}))
+}
+
+func TestReply_AConfirmationThatIsContradictedEndsTheSaga(t *testing.T) {
+	t.Parallel()
+	s := begin(t, orderSaga(t))
+	s.answers("ReserveInventory", "InventoryReserved")
+	require.Equal(t, "ReleaseInventory", s.answers("ConfirmOrder", "OrderCancelled"))
+	require.Equal(t, saga.Replied, s.last.Transition.Kind)
+	require.Empty(t, s.answers("ReleaseInventory", "InventoryReleased"), "the order says itself that it is cancelled")
+	s.is("CANCELLED")
+	require.Equal(t, "none left", s.state.Reason)
+}
+
+func TestDeadline_ACommandThatMustBeAnsweredShowsAsStuckAfterItsAttempts(t *testing.T) {
+	t.Parallel()
+	s := begin(t, orderSaga(t))
+	s.answers("ReserveInventory", "InventoryReserved")
+	for range 2 {
+		s.waits()
+		require.Empty(t, s.state.Trouble())
+	}
+	s.waits()
+	s.is("RUNNING")
+	require.NotEmpty(t, s.state.Trouble())
+	require.True(t, s.def.Waits(s.state)[0].Stuck)
+	s.answers("ConfirmOrder", "OrderConfirmed")
+	s.is("CONFIRMED")
+	require.Empty(t, s.state.Trouble())
+}
+
+func TestApply_ADefinitionThatChangedUnderItsVersionIsRefused(t *testing.T) {
+	t.Parallel()
+	old := begin(t, orderSaga(t)).state
+	s := saga.Define[purchase]("order", 1)
+	s.StartOn("OrderCreated", saga.From(func(p purchase) purchase { return p }))
+	for _, n := range []string{"a", "b", "c", "d"} {
+		s.Step(n).Send("Do"+n, body).Success("Done"+n).Wait(twice, "x").NoUndo("x")
+	}
+	d, err := s.Build()
+	require.NoError(t, err)
+	require.NotEqual(t, orderSaga(t).Fingerprint(), d.Fingerprint())
+	same := orderSaga(t)
+	require.Equal(t, same.Fingerprint(), orderSaga(t).Fingerprint())
+	for _, in := range []saga.Input{saga.Message{ID: uuid.New(), Type: "Doned", Key: "7", CausationID: uuid.New()}, saga.Due{}} {
+		_, err = d.Apply(old, in, time.Now().Add(time.Hour))
+		require.ErrorIs(t, err, saga.ErrWrongDefinition)
+	}
+	require.Empty(t, d.Waits(old))
+}
+
+func TestApply_APanicInADefinitionIsAnErrorWithItsText(t *testing.T) {
+	t.Parallel()
+	s := saga.Define[purchase]("order", 1)
+	s.StartOn("OrderCreated", saga.From(func(p purchase) purchase { return p }))
+	s.Step("pay").Send("Pay", func(saga.Call[purchase]) (any, error) {
+		return []int{}[len(uuid.Nil)], nil
+	}).Success("Paid").Wait(twice, "silent").NoUndo("x")
+	d, err := s.Build()
+	require.NoError(t, err)
+	_, err = registry(t, d).Apply(saga.State{}, message("OrderCreated"), time.Now())
+	require.ErrorIs(t, err, saga.ErrPanicked)
+	require.ErrorContains(t, err, "index out of range [16]")
+}
+
+func TestRegistry_AnEndedSagaWhoseVersionIsGoneStaysEnded(t *testing.T) {
+	t.Parallel()
+	s := begin(t, orderSaga(t))
+	s.answers("ReserveInventory", "InventoryReserved")
+	s.answers("ConfirmOrder", "OrderConfirmed")
+	empty := registry(t)
+	d := last2(t, empty, s.state, saga.Message{ID: uuid.New(), Type: "InventoryReserved", Key: "7"}, s.now)
+	require.Equal(t, saga.Completed, d.State.Phase)
+	due, ok := d.State.Deadline()
+	require.True(t, ok && !due.After(s.now), "who knows the version looks at it at once")
+	d = last2(t, empty, d.State, saga.Due{}, s.now.Add(time.Minute))
+	require.Equal(t, saga.Completed, d.State.Phase)
+	require.Len(t, d.Refused, 1, "what nobody can apply is set aside, not lost")
+	require.ErrorIs(t, d.Refused[0].Err, saga.ErrNotRegistered)
+	_, ok = d.State.Deadline()
+	require.False(t, ok)
+}
+
+// A deployment replaces orchestrators one by one: a reply to a saga of the new
+// version reaches an old one, also one of a type that the old one does not know.
+func TestRegistry_ARollingDeploymentParksNothingAndSkipsNoReply(t *testing.T) {
+	t.Parallel()
+	card := func(s *saga.Builder[purchase]) {
+		s.Step("card").Send("WriteCard", body).Success("CardWritten").Wait(twice, "silent").NoUndo("so are cards")
+	}
+	older, newer := registry(t, gift(t, 1, "GiftOrdered")), registry(t, gift(t, 1, "GiftOrdered"), gift(t, 2, "GiftOrdered", card))
+	now := time.Now()
+	state := last2(t, newer, saga.State{}, message("GiftOrdered"), now).State
+	for _, reply := range []string{"Wrapped", "CardWritten"} {
+		m := message(reply)
+		for _, st := range state.Steps {
+			if st.Status == saga.Waiting {
+				m.CausationID = st.Sent[0]
+			}
+		}
+		ref, err := older.Route([]saga.State{state}, m)
+		require.NoError(t, err, reply)
+		require.Equal(t, state.Ref(), ref)
+		state = last2(t, older, state, m, now).State
+		require.Equal(t, saga.Running, state.Phase)
+		due, _ := state.Deadline()
+		require.False(t, due.After(now))
+		state = last2(t, newer, state, saga.Due{}, now).State
+	}
+	require.Equal(t, saga.Completed, state.Phase)
+	require.Zero(t, state.Stale)
+
+	// What is of no command of ours is nobody's.
+	_, err := older.Route([]saga.State{state}, message("ParcelLost"))
+	require.ErrorIs(t, err, saga.ErrUnknownSaga)
+}
+
+func TestRegistry_WhatWasHeldAndCannotBeAppliedIsRefusedNotLost(t *testing.T) {
+	t.Parallel()
+	def := gift(t, 1, "GiftOrdered", func(s *saga.Builder[purchase]) {
+		s.Step("pay").Send("Pay", body).SuccessKeeping("Paid", func(*purchase, saga.Message) error { return errors.New("no receipt") }).
+			Wait(twice, "silent").NoUndo("x")
+	})
+	r, now := registry(t, def), time.Now()
+	state := last2(t, r, saga.State{}, message("GiftOrdered"), now).State
+	state = last2(t, r, state, message("Wrapped"), now).State
+	state = last2(t, registry(t), state, message("Paid"), now).State
+	decisions, err := r.Apply(state, saga.Due{}, now)
+	require.NoError(t, err)
+	require.Len(t, decisions[0].Refused, 1)
+	require.ErrorContains(t, decisions[0].Refused[0].Err, "no receipt")
+	require.Equal(t, saga.Resumed, decisions[0].Transition.Kind)
+}
+
+func TestRegistry_AStartByAnotherMessageIsAConflict(t *testing.T) {
+	t.Parallel()
+	r, now := registry(t, orderSaga(t)), time.Now()
+	first := message("OrderCreated")
+	s := last2(t, r, saga.State{}, first, now).State
+	require.Equal(t, saga.StaleReply, last2(t, r, s, first, now).Transition.Kind)
+	_, err := r.Apply(s, message("OrderCreated"), now)
+	require.ErrorIs(t, err, saga.ErrStartConflict)
+}
+
+func TestCancel_AForgottenSagaIsNotMadeUp(t *testing.T) {
+	t.Parallel()
+	s := begin2(t, orderSaga(t))
+	require.Empty(t, s.says("OrderCancelRequested", uuid.Nil, `{"reason":"too late"}`))
+	s.is("AWAITING_START")
+	require.Empty(t, s.says("OrderCancelRequested", uuid.Nil, `{}`))
+	require.False(t, s.last.Changed(), "asking again writes nothing")
+	require.Equal(t, "RefuseCancel", s.waits())
+	require.Contains(t, s.last.Commands[0].Body, "nothing to cancel")
+	s.is("NOT_STARTED")
+	for range 100 {
+		s.says("OrderCancelRequested", uuid.Nil, `{}`)
+		require.False(t, s.last.Changed())
+	}
+	require.Equal(t, "CancelOrder", s.says("OrderCreated", uuid.Nil, `{"item":"burger"}`), "the start was late, not missing")
+	s.answers("CancelOrder", "OrderCancelled")
+	s.is("CANCELLED")
+	require.Equal(t, "too late", s.state.Reason)
+}
+
+func begin2(t *testing.T, def *saga.Definition) *story {
+	return &story{t: t, def: def, now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), sent: map[string][]saga.Command{}}
+}
+
+func TestCancel_AfterTheWindowIsRefusedOnce(t *testing.T) {
+	t.Parallel()
+	s := begin(t, orderSaga(t))
+	s.answers("ReserveInventory", "InventoryReserved")
+	s.answers("ConfirmOrder", "OrderConfirmed")
+	asked := s.now
+	s.now = s.now.Add(time.Hour + 1)
+	require.Equal(t, "RefuseCancel", s.says("OrderCancelRequested", uuid.Nil, `{}`))
+	for range 100 {
+		s.says("OrderCancelRequested", uuid.Nil, `{}`)
+		require.False(t, s.last.Changed())
+	}
+	s.is("CONFIRMED")
+	inTime := saga.Message{ID: uuid.New(), Type: "OrderCancelRequested", Key: "7", Data: []byte(`{}`), Time: asked.Add(time.Minute)}
+	require.Equal(t, "ReleaseInventory", s.input(inTime), "what was asked in time is granted, however long it waited to be read")
+}
+
+func TestCompensation_AnUndoThatRanOutOfAttemptsNoLongerHoldsTheOthers(t *testing.T) {
+	t.Parallel()
+	s := begin(t, orderSaga(t))
+	s.answers("ReserveInventory", "InventoryReserved")
+	s.answers("ConfirmOrder", "OrderConfirmed")
+	s.says("OrderCancelRequested", uuid.Nil, `{}`)
+	s.waits()
+	require.Equal(t, "ReleaseInventory CancelOrder", s.waits())
+	s.answers("CancelOrder", "OrderCancelled")
+	s.is("COMPENSATION_STUCK")
+	s.answers("ReleaseInventory", "InventoryReleased")
+	s.is("CANCELLED")
+}
+
+func TestDeadline_TwoAtOnceAreTwoLinesOfHistory(t *testing.T) {
+	t.Parallel()
+	r := registry(t, purchaseSaga(t))
+	now := time.Now()
+	s := last2(t, r, saga.State{}, message("PurchasePlaced"), now).State
+	decisions, err := r.Apply(s, saga.Due{}, now.Add(time.Minute))
+	require.NoError(t, err)
+	require.Len(t, decisions, 2)
+	require.Equal(t, []string{"stock", "payment"}, []string{decisions[0].Transition.Step, decisions[1].Transition.Step})
+}
+
+func TestDeadline_ACommandThatHasNotLeftUsesUpNothing(t *testing.T) {
+	t.Parallel()
+	s := begin(t, orderSaga(t))
+	unsent := s.sent["ReserveInventory"][0].ID
+	s.now = s.now.Add(time.Hour)
+	require.Equal(t, []uuid.UUID{unsent}, s.state.Overdue(s.now))
+	s.input(saga.Due{Unsent: []uuid.UUID{unsent}})
+	require.False(t, s.last.Changed())
+	require.Empty(t, s.input(saga.Due{Restart: true}))
+	require.Equal(t, saga.Postponed, s.last.Transition.Kind)
+	due, _ := s.state.Deadline()
+	require.Equal(t, 10*time.Second, due.Sub(s.now))
+	require.Equal(t, 1, s.state.Steps[1].Attempt)
+	s.waits()
+	s.waits()
+	require.Equal(t, "ReleaseInventory CancelOrder", s.waits(), "all its attempts are left")
+}
+
+func TestText_IsCutOnceAndPlain(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, "none left", saga.Text("none left"))
+	require.Equal(t, "a b c", saga.Text(" a\x00b\nc "))
+	require.Equal(t, "a b", saga.Text("a\u202eb\u2028"))
+	require.Equal(t, "\uFFFDx", saga.Text("\xffx"))
+	for _, n := range []int{1000, 1001, 1200, 900_000} {
+		for _, char := range []string{"x", "ü", "漢"} {
+			cut := saga.Text(strings.Repeat(char, n))
+			require.Equal(t, saga.MaxTextRunes, utf8.RuneCountInString(cut))
+			require.Equal(t, n > saga.MaxTextRunes, strings.HasSuffix(cut, "…"))
+			require.Equal(t, cut, saga.Text(cut))
+		}
+	}
+	s := begin(t, orderSaga(t))
+	s.says("InventoryRejected", s.sent["ReserveInventory"][0].ID, `{"reason":"`+strings.Repeat("x", 1200)+`"}`)
+	require.Len(t, []rune(s.state.Reason), saga.MaxTextRunes)
+	require.Equal(t, s.state.Reason, s.last.Transition.Note)
+}
+
+func TestBuild_WhatIsDoneWithTheBuilderAfterwardsChangesNothing(t *testing.T) {
+	t.Parallel()
+	s := saga.Define[purchase]("gift", 1)
+	s.StartOn("GiftOrdered", saga.From(func(p purchase) purchase { return p }))
+	wrap := s.Step("wrap").Send("Wrap", body).Success("Wrapped").Wait(twice, "silent").NoUndo("x")
+	d, err := s.Build()
+	require.NoError(t, err)
+	before := d.Describe()
+	wrap.Success("WrappedTwice").Failure("TornApart", nil).Send("WrapAgain", body)
+	s.Alongside("card").Send("WriteCard", body).Success("Wrapped").Wait(twice, "silent").NoUndo("x")
+	require.Equal(t, before, d.Describe())
+}
+
+// A saga's data can be null; that says nothing about whether it has begun.
+func TestApply_NullDataIsNoSentinel(t *testing.T) {
+	t.Parallel()
+	s := saga.Define[*purchase]("gift", 1)
+	s.StartOn("GiftOrdered", func(saga.Message) (*purchase, error) { return nil, nil })
+	s.Step("wrap").Send("Wrap", func(saga.Call[*purchase]) (any, error) { return nil, nil }).
+		Success("Wrapped").Wait(twice, "silent").NoUndo("x")
+	d, err := s.Build()
+	require.NoError(t, err)
+	first := message("GiftOrdered")
+	one, err := d.Apply(saga.State{}, first, time.Now())
+	require.NoError(t, err)
+	again, err := d.Apply(one.State, first, time.Now())
+	require.NoError(t, err)
+	require.Equal(t, saga.Running, again.State.Phase)
+}
+
+func TestApply_IDsAndTimesOfCommandsComeFromTheInput(t *testing.T) {
+	t.Parallel()
+	def, now := orderSaga(t), time.Now()
+	m := message("OrderCreated")
+	m.Time = now.Add(-time.Hour)
+	a, err := def.Apply(saga.State{}, m, now)
+	require.NoError(t, err)
+	b, err := def.Apply(saga.State{}, m, now.Add(time.Minute))
+	require.NoError(t, err)
+	require.Equal(t, a.Commands, b.Commands)
+	c, err := def.Apply(a.State, saga.Due{}, now.Add(time.Hour))
+	require.NoError(t, err)
+	d, err := def.Apply(a.State, saga.Due{}, now.Add(2*time.Hour))
+	require.NoError(t, err)
+	require.Equal(t, c.Commands, d.Commands)
+}
+
+func TestMoveDeadline_RefusesTimesOutsideSaneBounds(t *testing.T) {
+	t.Parallel()
+	s := begin(t, orderSaga(t))
+	for _, to := range []time.Time{
+		{},
+		time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC), time.Unix(0, 0), s.now.Add(-25 * time.Hour),
+		time.Date(9999, 12, 31, 23, 59, 59, 0, time.FixedZone("", -3600)), s.now.AddDate(11, 0, 0),
+	} {
+		s.refuses(saga.MoveDeadline{Operator: operator, Step: "reserve", To: to}, saga.ErrBadDeadline)
+	}
+}
+
+// The client asked to cancel, and an operator completes the saga all the same: the
+// client is told.
+func TestForce_TheCompletedEndRefusesACancellationThatWasAskedFor(t *testing.T) {
+	t.Parallel()
+	s := begin(t, orderSaga(t))
+	s.says("OrderCancelRequested", uuid.Nil, `{}`)
+	require.Equal(t, "ConfirmOrder RefuseCancel", s.input(saga.Force{Operator: operator, End: "CONFIRMED"}))
+	s.is("CONFIRMED")
+}

@@ -1,0 +1,101 @@
+package saga_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The guide's code is that of the examples, so it compiles.
+func TestTheGuideShowsCodeThatCompiles(t *testing.T) {
+	t.Parallel()
+	guide, err := os.ReadFile("../../docs/sagas.md")
+	require.NoError(t, err)
+	var code strings.Builder
+	for _, file := range []string{
+		"../../sdk/saga/example_test.go", "../../sdk/saga/participant_example_test.go", "order_test.go",
+		"../../orchestrator/internal/app/consumer.go", "../../sdk/saga/sagasim/example_test.go",
+	} {
+		content, err := os.ReadFile(file)
+		require.NoError(t, err)
+		code.WriteString(squeeze(string(content)))
+	}
+	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(guide), -1)
+	require.NotEmpty(t, blocks)
+	for _, b := range blocks {
+		require.Contains(t, code.String(), squeeze(b[1]), "this code of docs/sagas.md is in no example")
+	}
+}
+
+// squeeze makes indentation of no account.
+func squeeze(s string) string { return strings.Join(strings.Fields(s), " ") + " " }
+
+// lines names the tests of each line of the guide's table, by how the line begins.
+var lines = map[string][]string{
+	"a success |":                                {"TestAnOrderIsReservedThenConfirmed", "TestStepsInParallelAreAskedAtOnceAndAllMustSucceed"},
+	"a failure |":                                {"TestWhatWasDoneIsUndoneInReverseOrder", "TestAFailureWaitsForTheStepBesideItBeforeUndoingIt"},
+	"a failure, after the command was sent":      {"TestARefusalAfterARepetitionIsUndoneAllTheSame"},
+	"nothing, until the deadline":                {"TestASilentInventoryIsAskedAgainWithGrowingPatienceThenGivenUp"},
+	"nothing at all":                             {"TestASilentInventoryIsAskedAgainWithGrowingPatienceThenGivenUp"},
+	"no answer to a step that is never given up": {"TestAConfirmationIsNeverGivenUp", "TestDeadline_ACommandThatMustBeAnsweredShowsAsStuckAfterItsAttempts"},
+	"a refusal of such a step":                   {"TestReply_AConfirmationThatIsContradictedEndsTheSaga"},
+	"a success after all that":                   {"TestALateReservationIsReleasedExactlyOnce"},
+	"a reply to an earlier attempt":              {"TestAReplyToAnEarlierAttemptCountsWhileTheStepWaits"},
+	"a reply to a command of another saga":       {"TestRepliesThatDoNotFitAreRecordedAndNotApplied"},
+	"a reply for a saga that does not exist":     {"TestStore_AReplyForASagaThatDoesNotExistIsCounted"},
+	"a cancellation while it runs":               {"TestACancellationWhilePendingWaitsForTheReplyThenUndoesWhatWasDone"},
+	"a cancellation again":                       {"TestACancellationWhilePendingWaitsForTheReplyThenUndoesWhatWasDone", "TestCancel_AfterTheWindowIsRefusedOnce"},
+	"a cancellation after completion":            {"TestAConfirmedOrderIsCancelledWithinTheWindowOnly", "TestCancel_AfterTheWindowIsRefusedOnce"},
+	"a cancellation without a saga":              {"TestCancel_AForgottenSagaIsNotMadeUp", "TestACancellationThatOvertakesTheStartCancelsTheOrderOnceItBegins"},
+	"another start message":                      {"TestRegistry_AStartByAnotherMessageIsAConflict", "TestAStartByAnotherMessageIsACountedDeadLetter"},
+	"an undo that is not answered":               {"TestAnUndoThatIsNotAnsweredIsStuckInSightAndKeepsTrying", "TestCompensation_AnUndoThatRanOutOfAttemptsNoLongerHoldsTheOthers"},
+	"a definition version that nobody knows":     {"TestASagaWhoseDefinitionIsGoneIsParkedAndGoesOnWhenItIsBack"},
+	"a held message that cannot be applied":      {"TestRegistry_WhatWasHeldAndCannotBeAppliedIsRefusedNotLost", "TestApplyDue_AHeldMessageThatIsSetAsideCanBeSentAgain"},
+	"a function of a definition that panics":     {"TestApply_APanicInADefinitionIsAnErrorWithItsText"},
+	"a reason that is too long":                  {"TestText_IsCutOnceAndPlain"},
+	"a deadline whose command is still":          {"TestApplyDue_ACommandThatHasNotLeftTheOutboxUsesUpNothing"},
+	"a deadline that cannot be acted on":         {"TestStore_ADeadlineThatCannotBeActedOnShowsAsTrouble"},
+	"deadlines that passed in an outage":         {"TestDeadlinesThatPassedInAnOutageAreSpreadAndBounded", "TestADeadlineWaitsForTheRepliesThatHaveCome", "TestApplyDue_WaitsUntilThePartitionHasBeenRead"},
+	"the orchestrator's database is put back":    {"TestApply_AnUndoThatARestoreHasForgottenTurnsTheSagaBack"},
+	"an unreadable message":                      {"TestWhatCannotBeReadIsADeadLetterAndWhatIsUnknownIsSkipped"},
+	"a command topic that does not exist":        {"TestApplyDue_ACommandThatHasNotLeftTheOutboxUsesUpNothing", "TestWhatStandsInTheWayIsNamed"},
+}
+
+// Each line of the guide's table has a test that holds it, and the tests exist.
+func TestTheGuideHasATestForEachLineOfItsTable(t *testing.T) {
+	t.Parallel()
+	guide, err := os.ReadFile("../../docs/sagas.md")
+	require.NoError(t, err)
+	_, table, found := strings.Cut(string(guide), "| what comes | what the engine does |\n| --- | --- |\n")
+	require.True(t, found)
+	table, _, _ = strings.Cut(table, "\n\n")
+	var tests strings.Builder
+	for _, pattern := range []string{"*_test.go", "../../orchestrator/internal/*/*_test.go"} {
+		files, err := filepath.Glob(pattern)
+		require.NoError(t, err)
+		for _, file := range files {
+			content, err := os.ReadFile(file)
+			require.NoError(t, err)
+			tests.Write(content)
+		}
+	}
+	rows := strings.Split(strings.TrimSpace(table), "\n")
+	require.Len(t, rows, len(lines))
+	for _, row := range rows {
+		held := 0
+		for start, names := range lines {
+			if !strings.HasPrefix(row, "| "+start) {
+				continue
+			}
+			held++
+			for _, name := range names {
+				require.Contains(t, tests.String(), "func "+name+"(", row)
+			}
+		}
+		require.Equal(t, 1, held, row)
+	}
+}

@@ -1,0 +1,233 @@
+package saga_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+	"pgregory.net/rapid"
+
+	"waybill.example/sdk/saga"
+)
+
+// anyDefinition draws a definition of up to three stages with up to three
+// steps each; some steps have no undo, and the last may insist on an answer.
+func anyDefinition(t *rapid.T) *saga.Definition {
+	s := saga.Define[purchase]("any", 1)
+	s.StartOn("Start", saga.From(func(p purchase) purchase { return p }))
+	s.CancelOn("Cancel", time.Hour, nil)
+	wait := func() saga.Patience {
+		return saga.Patience{
+			Within:   time.Duration(rapid.IntRange(1, 60).Draw(t, "within")) * time.Second,
+			Attempts: rapid.IntRange(1, 4).Draw(t, "attempts"),
+		}
+	}
+	n := 0
+	for range rapid.IntRange(1, 3).Draw(t, "stages") {
+		for i := range rapid.IntRange(1, 3).Draw(t, "steps") {
+			name := fmt.Sprintf("s%d", n)
+			n++
+			step := s.Alongside
+			if i == 0 {
+				step = s.Step
+			}
+			one := step(name)
+			if rapid.IntRange(0, 4).Draw(t, "given") == 0 {
+				one.Given("before").Undo("undo-"+name, body, "undone-"+name, wait())
+				continue
+			}
+			one.Send("do-"+name, body).Success("done-"+name).Failure("failed-"+name, nil).Busy("busy-" + name)
+			if rapid.Bool().Draw(t, "forever") {
+				one.UntilAnswered(wait())
+			} else {
+				one.Wait(wait(), name+" did not answer")
+			}
+			if rapid.IntRange(0, 3).Draw(t, "noUndo") == 0 {
+				one.NoUndo("it changes nothing")
+			} else {
+				one.Undo("undo-"+name, body, "undone-"+name, wait())
+			}
+		}
+	}
+	def, err := s.Build()
+	require.NoError(t, err)
+	return def
+}
+
+// run is one saga under test with everything that was ever sent for it.
+type run struct {
+	t        *rapid.T
+	def      *saga.Definition
+	state    saga.State
+	now      time.Time
+	commands []saga.Command
+	ids      map[uuid.UUID]bool
+	effects  map[string]bool // steps whose success was applied, or undone as late
+	silent   map[string]bool // steps that were given up
+	forced   bool
+}
+
+func (r *run) apply(in saga.Input) saga.Decision {
+	before, err := json.Marshal(r.state)
+	require.NoError(r.t, err)
+	d, err := r.def.Apply(r.state, in, r.now)
+	if errors.Is(err, saga.ErrEnded) || errors.Is(err, saga.ErrNotWaiting) {
+		return d
+	}
+	require.NoError(r.t, err)
+	after, err := json.Marshal(r.state)
+	require.NoError(r.t, err)
+	require.Equal(r.t, string(before), string(after), "Apply changed its argument")
+	again, err := r.def.Apply(r.state, in, r.now)
+	require.NoError(r.t, err)
+	require.Equal(r.t, d, again, "Apply is not a function of its arguments")
+	r.hold(in, d)
+	r.state = d.State
+	r.commands = append(r.commands, d.Commands...)
+	return d
+}
+
+// hold checks what must be true of every decision.
+func (r *run) hold(in saga.Input, d saga.Decision) {
+	if m, ok := in.(saga.Message); ok && (m.Type != "Cancel" || d.Changed()) {
+		require.Equal(r.t, r.state.Revision+1, d.State.Revision, "%s left no transition", m.Type)
+	}
+	if d.Transition.Kind == saga.StaleReply {
+		require.Empty(r.t, d.Commands, "a stale reply sent something")
+		require.Equal(r.t, r.state.Phase, d.State.Phase)
+		require.Equal(r.t, r.state.Steps, d.State.Steps)
+	}
+	_, waits := d.State.Deadline()
+	require.Equal(r.t, !d.State.Phase.Ended(), waits, "a saga that is %s has a deadline: %t", d.State.Phase, waits)
+	if m, ok := in.(saga.Message); ok && d.Transition.Kind != saga.StaleReply && m.Type == "done-"+d.Transition.Step {
+		r.effects[d.Transition.Step] = true
+	}
+	for i, name := range r.def.StepNames() {
+		st := d.State.Steps[i]
+		r.effects[name] = r.effects[name] || st.Status == saga.Done
+		r.silent[name] = r.silent[name] || st.Status == saga.GivenUp || st.Blind ||
+			st.Status == saga.Abandoned || st.Status == saga.Assumed
+	}
+	for _, c := range d.Commands {
+		require.False(r.t, r.ids[c.ID], "%s %d has the id of another command", c.Type, c.Attempt)
+		r.ids[c.ID] = true
+		if c.Undo {
+			require.True(r.t, r.effects[c.Step] || r.silent[c.Step],
+				"%s is undone although it was neither done nor given up", c.Step)
+			require.NotEqual(r.t, saga.Running, d.State.Phase)
+		}
+	}
+}
+
+// answer replies to a command that was sent once.
+func (r *run) answer(c saga.Command, how string) saga.Decision {
+	return r.apply(saga.Message{ID: uuid.New(), Type: how + "-" + c.Step, Key: "1", CausationID: c.ID, Data: []byte("{}")})
+}
+
+func (r *run) passTime() {
+	if due, ok := r.state.Deadline(); ok {
+		r.now = due
+		for r.apply(saga.Due{}).Changed() {
+		}
+	}
+}
+
+// Whatever is answered, repeated, delayed, left out or cancelled, in whatever
+// order: every rule of hold is kept, and once the participants answer what
+// they are asked, the saga ends.
+func TestAnySagaKeepsTheRulesAndEnds(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		r := &run{
+			t: t, def: anyDefinition(t), now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
+			ids: map[uuid.UUID]bool{}, effects: map[string]bool{}, silent: map[string]bool{},
+		}
+		for _, stage := range r.def.Describe().Stages {
+			for _, step := range stage {
+				r.effects[step.Name] = step.Given != ""
+			}
+		}
+		if rapid.IntRange(0, 9).Draw(t, "early") == 0 {
+			r.apply(saga.Message{ID: uuid.New(), Type: "Cancel", Key: "1", Data: []byte("{}")})
+			if rapid.Bool().Draw(t, "late") {
+				r.passTime()
+				require.Equal(t, saga.NotStarted, r.state.Phase)
+			}
+		}
+		r.apply(saga.Message{ID: uuid.New(), Type: "Start", Key: "1", Data: []byte(`{}`)})
+		for range rapid.IntRange(0, 40).Draw(t, "events") {
+			r.now = r.now.Add(time.Duration(rapid.IntRange(0, 3000).Draw(t, "ms")) * time.Millisecond)
+			if len(r.commands) == 0 || rapid.IntRange(0, 3).Draw(t, "time") == 0 {
+				r.passTime()
+				continue
+			}
+			if rapid.IntRange(0, 9).Draw(t, "intervene") == 0 {
+				r.intervene()
+				continue
+			}
+			c := r.commands[rapid.IntRange(0, len(r.commands)-1).Draw(t, "command")]
+			hows := []string{"done", "done", "failed", "busy"}
+			if c.Undo {
+				hows = []string{"undone"}
+			}
+			if rapid.IntRange(0, 19).Draw(t, "cancel") == 0 {
+				r.apply(saga.Message{ID: uuid.New(), Type: "Cancel", Key: "1", Data: []byte("{}")})
+				continue
+			}
+			r.answer(c, rapid.SampledFrom(hows).Draw(t, "how"))
+		}
+		r.finish()
+	})
+}
+
+// intervene does one of the things that an operator can do.
+func (r *run) intervene() {
+	by := saga.Operator{ID: uuid.New(), Actor: "ann", Reason: "why not"}
+	step := rapid.SampledFrom(r.def.StepNames()).Draw(r.t, "step")
+	switch rapid.IntRange(0, 6).Draw(r.t, "intervention") {
+	case 0, 1, 2:
+		r.apply(saga.RetryNow{Operator: by})
+	case 3:
+		r.apply(saga.Cancel{Operator: by})
+	case 4, 5:
+		r.apply(saga.MoveDeadline{Operator: by, Step: step, To: r.now.Add(time.Minute)})
+	default:
+		r.forced = true
+		r.apply(saga.Force{Operator: by, End: rapid.SampledFrom([]string{"COMPLETED", "CANCELLED"}).Draw(r.t, "end")})
+	}
+}
+
+// finish lets everybody answer what is asked until the saga has ended.
+func (r *run) finish() {
+	for range 200 {
+		if r.state.Phase.Ended() {
+			break
+		}
+		waits := r.def.Waits(r.state)
+		require.NotEmpty(r.t, waits, "the saga is %s and waits for nothing", r.state.Phase)
+		i := slices.IndexFunc(r.commands, func(c saga.Command) bool { return c.ID == waits[0].CommandID })
+		require.GreaterOrEqual(r.t, i, 0)
+		how := "done"
+		if r.commands[i].Undo {
+			how = "undone"
+		}
+		r.answer(r.commands[i], how)
+	}
+	require.True(r.t, r.state.Phase.Ended(), "the saga is still %s", r.state.Phase)
+	if r.forced {
+		return // what its steps came to is the operator's business
+	}
+	for i, name := range r.def.StepNames() {
+		st := r.state.Steps[i].Status
+		if r.state.Phase == saga.Completed {
+			require.Equal(r.t, saga.Done, st, "%s of a completed saga", name)
+			continue
+		}
+		require.NotContains(r.t, []saga.StepStatus{saga.Waiting, saga.Undoing}, st, "%s of a cancelled saga", name)
+	}
+}

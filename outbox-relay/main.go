@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -21,11 +20,9 @@ import (
 	"waybill.example/chassis/lifecycle"
 	"waybill.example/chassis/telemetry"
 	"waybill.example/chassis/terminal"
+	"waybill.example/outbox-relay/internal/app"
 	"waybill.example/outbox-relay/internal/cli"
 )
-
-// How long the parts of the process have to stop: more than the relay waits for rows in flight.
-const patience = 15 * time.Second
 
 type commands struct {
 	Run runCommand `cmd:"" default:"1" help:"Relay the databases. The default."`
@@ -53,15 +50,15 @@ func main() {
 // run runs the verb that was chosen. All but run and healthcheck work on the databases and need no other settings.
 func run(ctx context.Context, parsed *kong.Context, session *cli.Session) error {
 	if verb, _, _ := strings.Cut(parsed.Command(), " "); verb != "run" && verb != "healthcheck" {
-		var c Databases
+		var c app.Databases
 		if err := config.Load(&c); err != nil {
 			return err
 		}
-		databases, err := c.open() //nolint:contextcheck // it connects when a verb does
+		databases, err := c.Open() //nolint:contextcheck // it connects when a verb does
 		if err != nil {
 			return err
 		}
-		defer closeAll(databases)
+		defer app.CloseAll(databases)
 		session.Databases = databases
 	}
 	return parsed.Run(session)
@@ -73,22 +70,22 @@ type healthcheck struct {
 
 // Run asks the relay of this container.
 func (h healthcheck) Run(session *cli.Session) error {
-	return h.Look(session.Context, DefaultConfig().HTTP, session.Out)
+	return h.Look(session.Context, app.DefaultConfig().HTTP, session.Out)
 }
 
 type runCommand struct{}
 
 // Run relays until the process is asked to stop.
 func (runCommand) Run(session *cli.Session) error {
-	c := DefaultConfig()
+	c := app.DefaultConfig()
 	if err := config.Load(&c); err != nil {
 		return err
 	}
 	log := telemetry.Logger(c.Telemetry, "outbox-relay", os.Stderr)
 	config.Announce(log, c)
-	app, err := NewApp(c, log)
+	running, err := app.New(c, log)
 	if err != nil {
 		return err
 	}
-	return app.Run(session.Context)
+	return running.Run(session.Context)
 }

@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"errors"
@@ -65,8 +65,8 @@ func (c Config) Validate() []error {
 	if c.Frozen < time.Second {
 		faults = append(faults, errors.New("RELAY_FROZEN must be at least 1s: a leader shows a sign of life every half second"))
 	}
-	if c.Drain < 0 || c.Drain > patience-2*time.Second {
-		faults = append(faults, fmt.Errorf("RELAY_DRAIN must be between 0 and %v", patience-2*time.Second))
+	if c.Drain < 0 || c.Drain > shutdownTimeout-2*time.Second {
+		faults = append(faults, fmt.Errorf("RELAY_DRAIN must be between 0 and %v", shutdownTimeout-2*time.Second))
 	}
 	if fault := c.inboxFault(); fault != nil {
 		faults = append(faults, fault)

@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"errors"
@@ -57,8 +57,9 @@ func (c Databases) pairs() (all []database, faults []error) {
 	return all, faults
 }
 
-// open returns the databases for people to look at.
-func (c Databases) open() ([]*ops.Database, error) {
+// Open returns the databases for operators to look at. It connects to none yet; [CloseAll] closes
+// them.
+func (c Databases) Open() ([]*ops.Database, error) {
 	pairs, faults := c.pairs()
 	if err := errors.Join(faults...); err != nil {
 		return nil, err
@@ -67,7 +68,7 @@ func (c Databases) open() ([]*ops.Database, error) {
 	for _, db := range pairs {
 		d, err := ops.Open(db.name, db.url)
 		if err != nil {
-			closeAll(all)
+			CloseAll(all)
 			return nil, err
 		}
 		all = append(all, d)
@@ -75,7 +76,8 @@ func (c Databases) open() ([]*ops.Database, error) {
 	return all, nil
 }
 
-func closeAll(databases []*ops.Database) {
+// CloseAll closes the databases that [Databases.Open] returned.
+func CloseAll(databases []*ops.Database) {
 	for _, d := range databases {
 		d.Close()
 	}

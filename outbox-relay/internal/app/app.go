@@ -1,10 +1,12 @@
-package main
+// Package app puts the relay together. The command runs it, and so do the end-to-end tests.
+package app
 
 import (
 	"cmp"
 	"context"
 	"errors"
 	"log/slog"
+	"time"
 
 	"waybill.example/chassis/httpserver"
 	"waybill.example/chassis/lifecycle"
@@ -13,6 +15,10 @@ import (
 	"waybill.example/outbox-relay/internal/relay"
 )
 
+// shutdownTimeout is how long an ordered shutdown may take: more than the relay waits for rows in
+// flight.
+const shutdownTimeout = 15 * time.Second
+
 // App is the relay as a process runs it: a source for each database, and the HTTP server.
 type App struct {
 	log   *slog.Logger
@@ -20,16 +26,16 @@ type App struct {
 	http  *httpserver.Server
 }
 
-// NewApp wires an App. It listens, but reaches for no database and no broker yet.
-func NewApp(c Config, log *slog.Logger) (*App, error) {
-	pairs, _ := c.Databases.pairs() // open reports the faults
-	databases, err := c.Databases.open()
+// New wires an App. It listens, but reaches for no database and no broker yet.
+func New(c Config, log *slog.Logger) (*App, error) {
+	pairs, _ := c.Databases.pairs() // Open reports the faults
+	databases, err := c.Databases.Open()
 	if err != nil {
 		return nil, err
 	}
 	allowed, faults := c.topics()
 	if err := errors.Join(faults...); err != nil {
-		closeAll(databases)
+		CloseAll(databases)
 		return nil, err
 	}
 	tokens, err := c.tokens()
@@ -53,7 +59,7 @@ func NewApp(c Config, log *slog.Logger) (*App, error) {
 		Drain:          c.Drain,
 	}
 	app := &App{log: log}
-	app.parts.Add("databases", lifecycle.Closer(func() { closeAll(databases) }))
+	app.parts.Add("databases", lifecycle.Closer(func() { CloseAll(databases) }))
 	var sources sources
 	for _, db := range pairs {
 		options.Topics = allowed[db.name]
@@ -64,7 +70,7 @@ func NewApp(c Config, log *slog.Logger) (*App, error) {
 		Title: "Outbox relay", Version: "1", Log: log, Metrics: registry, Checks: sources.checks(),
 	})
 	if err != nil {
-		closeAll(databases)
+		CloseAll(databases)
 		return nil, err
 	}
 	tokens = tokens.Observed(log, registry)
@@ -82,4 +88,4 @@ func NewApp(c Config, log *slog.Logger) (*App, error) {
 func (a *App) Addr() string { return a.http.Addr() }
 
 // Run works until ctx ends, then lets rows in flight finish.
-func (a *App) Run(ctx context.Context) error { return a.parts.Run(ctx, a.log, patience) }
+func (a *App) Run(ctx context.Context) error { return a.parts.Run(ctx, a.log, shutdownTimeout) }

@@ -19,10 +19,10 @@ import (
 	"waybill.example/orchestrator/internal/explain"
 	"waybill.example/orchestrator/internal/httpapi"
 	"waybill.example/orchestrator/internal/poller"
-	"waybill.example/orchestrator/internal/postgres"
 	"waybill.example/sdk/inbox"
 	"waybill.example/sdk/outbox"
 	"waybill.example/sdk/saga"
+	"waybill.example/sdk/saga/runner/store"
 )
 
 // stopWithin is how long an ordered shutdown may take.
@@ -64,20 +64,20 @@ func New(ctx context.Context, c Config, sagas Sagas, log *slog.Logger) (_ *App, 
 	}()
 	if err := chassispg.AwaitSchema(ctx, pool, log,
 		chassispg.Schema{Set: "outbox", Version: outbox.SchemaVersion},
-		chassispg.Schema{Set: "orchestrator", Version: postgres.SchemaVersion},
+		chassispg.Schema{Set: "orchestrator", Version: store.SchemaVersion},
 	); err != nil {
 		return nil, err
 	}
 	reg := telemetry.Metrics()
 	m := newMetrics(reg)
-	store := &postgres.Store{
+	st := &store.Store{
 		Pool: pool, People: people, Registry: sagas.Registry, Encode: sagas.Encode, SetAside: sagas.SetAside, Consumer: Group, Log: log,
 		Observe: m.transition, Rejected: m.rejected, Unknown: func(saga.Message) { m.unknown.Inc() },
 	}
-	if err := store.CheckDefinitions(ctx); err != nil {
+	if err := st.CheckDefinitions(ctx); err != nil {
 		return nil, err
 	}
-	handler := newHandler(store, sagas.Decode, m, log)
+	handler := newHandler(st, sagas.Decode, m, log)
 	consumer, err := kafka.NewConsumer(c.Kafka, kafka.ConsumerOptions{
 		Group: Group, ClientID: telemetry.Name(Group),
 		Topics: sagas.Topics, BatchSize: c.BatchSize,
@@ -91,16 +91,16 @@ func New(ctx context.Context, c Config, sagas Sagas, log *slog.Logger) (_ *App, 
 	if err != nil {
 		return nil, err
 	}
-	read := &progress{ends: ends.Ask, positions: store.Positions(Group), now: store.Now, log: log}
+	read := &progress{ends: ends.Ask, positions: st.Positions(Group), now: st.Now, log: log}
 	a := &App{
 		pool: pool, people: people, consumer: consumer, health: handler.inbox.Health, ends: ends, log: log,
-		loops: append(loops(store, m, c, log), deadlines(store, read, m, c, log)),
+		loops: append(loops(st, m, c, log), deadlines(st, read, m, c, log)),
 	}
-	return a, a.serve(ctx, c, store, reg)
+	return a, a.serve(ctx, c, st, reg)
 }
 
 // serve prepares the HTTP side.
-func (a *App) serve(ctx context.Context, c Config, store *postgres.Store, reg *prometheus.Registry) error {
+func (a *App) serve(ctx context.Context, c Config, st *store.Store, reg *prometheus.Registry) error {
 	tokens, err := c.tokens()
 	if err != nil {
 		return err
@@ -132,8 +132,8 @@ func (a *App) serve(ctx context.Context, c Config, store *postgres.Store, reg *p
 	a.closeStreams = func() { close(closing) }
 	tokens = tokens.Observed(a.log, reg)
 	api := &httpapi.API{
-		Store: store, Registry: store.Registry, Log: a.log, Tokens: tokens, Closing: closing,
-		Explainer: &explain.Explainer{Store: store, Sources: a.sources, Broker: a.consumer.Check, RelayURL: c.RelayURL, ServiceURLs: urls},
+		Store: st, Registry: st.Registry, Log: a.log, Tokens: tokens, Closing: closing,
+		Explainer: &explain.Explainer{Store: st, Sources: a.sources, Broker: a.consumer.Check, RelayURL: c.RelayURL, ServiceURLs: urls},
 	}
 	if !a.server.Local() {
 		readers = tokens.And(readers)
@@ -144,36 +144,36 @@ func (a *App) serve(ctx context.Context, c Config, store *postgres.Store, reg *p
 }
 
 // deadlines is the loop that acts on the deadlines whose replies have been read.
-func deadlines(store *postgres.Store, read *progress, m *metrics, c Config, log *slog.Logger) *poller.Loop {
+func deadlines(st *store.Store, read *progress, m *metrics, c Config, log *slog.Logger) *poller.Loop {
 	return &poller.Loop{
 		Name: "deadlines", Every: deadlinesEvery, Batch: min(c.DeadlineRate, 200), Rate: c.DeadlineRate, Log: log,
 		Act: func(ctx context.Context, limit int) (int, error) {
-			due, err := store.AnyDue(ctx)
+			due, err := st.AnyDue(ctx)
 			if err != nil || !due {
 				m.behind.Set(0)
 				return 0, err
 			}
 			until := read.read(ctx)
 			m.behind.Set(read.behind(until).Seconds())
-			return store.ApplyDue(ctx, time.Time{}, until, limit)
+			return st.ApplyDue(ctx, time.Time{}, until, limit)
 		},
 	}
 }
 
 // loops is the other work that no message brings about.
-func loops(store *postgres.Store, m *metrics, c Config, log *slog.Logger) []*poller.Loop {
+func loops(st *store.Store, m *metrics, c Config, log *slog.Logger) []*poller.Loop {
 	return []*poller.Loop{{
 		Name: "expiry", Every: expireEvery, Batch: 1000, Rate: expireRate, Log: log,
 		Act: func(ctx context.Context, limit int) (int, error) {
-			return store.Expire(ctx, store.Now().Add(-c.Retention), limit)
+			return st.Expire(ctx, st.Now().Add(-c.Retention), limit)
 		},
 	}, {
 		Name: "parked sagas", Every: wakeEvery, Batch: 1, Rate: 1000, Log: log,
-		Act: func(ctx context.Context, _ int) (int, error) { return store.WakeParked(ctx, time.Time{}) },
+		Act: func(ctx context.Context, _ int) (int, error) { return st.WakeParked(ctx, time.Time{}) },
 	}, {
 		Name: "gauges", Every: gaugeEvery, Batch: 1, Rate: 1, Log: log,
 		Act: func(ctx context.Context, _ int) (int, error) {
-			open, err := store.Open(ctx, store.Now())
+			open, err := st.Open(ctx, st.Now())
 			if err == nil {
 				m.gauge(open)
 			}

@@ -12,11 +12,11 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"waybill.example/contracts"
-	"waybill.example/orchestrator/internal/postgres"
 	"waybill.example/orchestrator/ordersaga"
 	"waybill.example/sdk/inbox"
 	"waybill.example/sdk/outbox"
 	"waybill.example/sdk/saga"
+	"waybill.example/sdk/saga/runner/store"
 )
 
 // Group is the consumer group, and the name in the inbox.
@@ -113,13 +113,13 @@ func encode(c saga.Command) (outbox.Message, error) {
 
 // handler applies batches of messages to the sagas of a store. It is safe for concurrent use.
 type handler struct {
-	store *postgres.Store
+	st    *store.Store
 	inbox inbox.Processor[saga.Message]
 }
 
-func newHandler(store *postgres.Store, decode func(inbox.Delivery) (uuid.UUID, saga.Message, error), m *metrics, log *slog.Logger) *handler {
-	return &handler{store, inbox.Processor[saga.Message]{
-		Consumer: Group, DB: store.Pool, Positions: inbox.NewPositions(store.Pool, Group),
+func newHandler(st *store.Store, decode func(inbox.Delivery) (uuid.UUID, saga.Message, error), m *metrics, log *slog.Logger) *handler {
+	return &handler{st, inbox.Processor[saga.Message]{
+		Consumer: Group, DB: st.Pool, Positions: inbox.NewPositions(st.Pool, Group),
 		Decode: decode, Content: func(d inbox.Delivery) []byte { return contracts.Content(d.Value) },
 		Observe: m.outcome, Health: &inbox.Health{}, Log: log,
 	}}
@@ -127,7 +127,7 @@ func newHandler(store *postgres.Store, decode func(inbox.Delivery) (uuid.UUID, s
 
 // Process implements kafka.Handler.
 func (h *handler) Process(ctx context.Context, batch []inbox.Delivery) error {
-	var sagas postgres.Loaded
+	var sagas store.Loaded
 	report := func() {}
 	attempt := h.inbox
 	attempt.Load = func(reads *pgx.Batch, received []inbox.Received[saga.Message]) {
@@ -135,14 +135,14 @@ func (h *handler) Process(ctx context.Context, batch []inbox.Delivery) error {
 		for i, r := range received {
 			ids[i] = r.Message.Key
 		}
-		sagas = h.store.Load(reads, ids)
+		sagas = h.st.Load(reads, ids)
 	}
 	attempt.Apply = func(_ context.Context, tx *inbox.Tx, received []inbox.Received[saga.Message]) ([]outbox.Message, error) {
-		events := make([]postgres.Event, len(received))
+		events := make([]store.Event, len(received))
 		for i, r := range received {
-			events[i] = postgres.Event{Input: r.Message, Partition: &received[i].Delivery.Partition}
+			events[i] = store.Event{Input: r.Message, Partition: &received[i].Delivery.Partition}
 		}
-		decided, err := h.store.Decide(&tx.Last, sagas, events, h.store.Now(), tx.Reject)
+		decided, err := h.st.Decide(&tx.Last, sagas, events, h.st.Now(), tx.Reject)
 		if err != nil {
 			return nil, err
 		}

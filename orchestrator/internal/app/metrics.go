@@ -6,9 +6,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
-	"waybill.example/orchestrator/internal/postgres"
 	"waybill.example/sdk/inbox"
 	"waybill.example/sdk/saga"
+	"waybill.example/sdk/saga/runner/store"
 )
 
 // metrics is what an operator can alert on.
@@ -78,7 +78,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 }
 
 // gauge counts the open sagas anew.
-func (m *metrics) gauge(open []postgres.OpenStats) {
+func (m *metrics) gauge(open []store.OpenStats) {
 	m.open.Reset()
 	m.stuck.Reset()
 	overdue := int64(0)

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"waybill.example/chassis/kafka"
-	"waybill.example/orchestrator/internal/postgres"
 	"waybill.example/sdk/inbox"
+	"waybill.example/sdk/saga/runner/store"
 )
 
 // A deadline says that no reply came. That cannot be said while replies that did
@@ -51,7 +51,7 @@ const (
 
 // read asks again, and returns up to when everything has been read. Where the
 // broker does not answer it is what it was before.
-func (p *progress) read(ctx context.Context) postgres.Read {
+func (p *progress) read(ctx context.Context) store.Read {
 	if p.began.IsZero() {
 		p.began = p.now()
 	}
@@ -112,8 +112,8 @@ func (r *readPartition) note(at time.Time, span kafka.Span, position int64) {
 // known is up to when the messages of each partition number have been read, over
 // all topics: the messages of one saga have one number in all of them, if these have
 // the same number of partitions. If they have not, all wait for the slowest.
-func (p *progress) known() postgres.Read {
-	var read postgres.Read
+func (p *progress) known() store.Read {
+	var read store.Read
 	counts := map[string]int{}
 	for name, r := range p.partitions {
 		counts[name.Topic]++
@@ -136,7 +136,7 @@ func (p *progress) known() postgres.Read {
 }
 
 // behind is how long ago the time is up to which everything has been read.
-func (p *progress) behind(read postgres.Read) time.Duration {
+func (p *progress) behind(read store.Read) time.Duration {
 	if read.All.IsZero() {
 		return p.now().Sub(p.began)
 	}

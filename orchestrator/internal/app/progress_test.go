@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"waybill.example/chassis/kafka"
-	"waybill.example/orchestrator/internal/postgres"
 	"waybill.example/sdk/inbox"
+	"waybill.example/sdk/saga/runner/store"
 )
 
 // topics is two topics in a broker and how far they have been read.
@@ -52,7 +52,7 @@ func TestProgress_FollowsAReaderThatIsAlwaysBehind(t *testing.T) {
 	t.Parallel()
 	b := &topics{at: noon, spans: map[kafka.TopicPartition]kafka.Span{}, read: map[inbox.Partition]int64{}}
 	p := b.progress()
-	var read postgres.Read
+	var read store.Read
 	for second := range int64(120) {
 		b.at = noon.Add(time.Duration(second) * time.Second)
 		b.spans[at("a", 0)] = kafka.Span{End: 100 * (second + 1)}

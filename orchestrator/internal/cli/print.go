@@ -11,7 +11,7 @@ import (
 	"waybill.example/chassis/terminal"
 	"waybill.example/orchestrator/internal/explain"
 	"waybill.example/orchestrator/internal/httpapi"
-	"waybill.example/orchestrator/internal/postgres"
+	"waybill.example/sdk/saga/runner/store"
 )
 
 // printer writes for people. Times are UTC, as everywhere in the system.
@@ -40,7 +40,7 @@ func (p *printer) table(rows ...[]string) {
 	}
 }
 
-func (p *printer) list(sagas []postgres.Summary, next string) {
+func (p *printer) list(sagas []store.Summary, next string) {
 	if len(sagas) == 0 {
 		p.line("No sagas.")
 		return
@@ -72,7 +72,7 @@ func (p *printer) list(sagas []postgres.Summary, next string) {
 	}
 }
 
-func (p *printer) versions(list []postgres.VersionUse) {
+func (p *printer) versions(list []store.VersionUse) {
 	rows := [][]string{{"SAGA", "OPEN", "ENDED", "KNOWN HERE", "CAN BE REMOVED"}}
 	for _, v := range list {
 		rows = append(rows, []string{
@@ -110,7 +110,7 @@ func (p *printer) detail(d httpapi.Detail) {
 	p.timeline(d.Timeline)
 }
 
-func (p *printer) timeline(lines []postgres.Line) {
+func (p *printer) timeline(lines []store.Line) {
 	rows := [][]string{{"AT (UTC)", "AFTER", "WHAT", "STEP", "STATE", "BECAUSE OF", "SENT", "NOTE"}}
 	for _, l := range lines {
 		var sent []string

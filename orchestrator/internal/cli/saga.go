@@ -11,7 +11,7 @@ import (
 
 	"waybill.example/orchestrator/internal/explain"
 	"waybill.example/orchestrator/internal/httpapi"
-	"waybill.example/orchestrator/internal/postgres"
+	"waybill.example/sdk/saga/runner/store"
 )
 
 // Saga is the command and its verbs.
@@ -66,7 +66,7 @@ func (c *List) Run(s *Saga, t Terminal) error {
 		}
 	}
 	var page struct {
-		Sagas []postgres.Summary
+		Sagas []store.Summary
 		Next  string
 	}
 	return s.show(t, http.MethodGet, "/v1/sagas?"+query.Encode(), nil, &page, func(p *printer) { p.list(page.Sagas, page.Next) })
@@ -187,6 +187,6 @@ type Versions struct{}
 
 // Run prints what is left of each version.
 func (*Versions) Run(s *Saga, t Terminal) error {
-	var list struct{ Versions []postgres.VersionUse }
+	var list struct{ Versions []store.VersionUse }
 	return s.show(t, http.MethodGet, "/v1/versions", nil, &list, func(p *printer) { p.versions(list.Versions) })
 }

@@ -20,8 +20,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"waybill.example/contracts"
-	"waybill.example/orchestrator/internal/postgres"
 	"waybill.example/sdk/saga"
+	"waybill.example/sdk/saga/runner/store"
 )
 
 // Source is a database that knows a part of the story.
@@ -32,7 +32,7 @@ type Source struct {
 
 // Explainer asks all sources.
 type Explainer struct {
-	Store   *postgres.Store
+	Store   *store.Store
 	Sources []Source // the other services' databases
 	// Broker says whether the broker answers.
 	Broker func(context.Context) error
@@ -47,7 +47,7 @@ type Explainer struct {
 const each = 800 * time.Millisecond
 
 // Explain finds out all it can about an order. The error is
-// postgres.ErrNotFound where no source knows of it, or that the orchestrator's
+// store.ErrNotFound where no source knows of it, or that the orchestrator's
 // own database could not be read.
 func (x *Explainer) Explain(ctx context.Context, id string, now time.Time) (Explanation, error) {
 	story := Story{ID: id, Now: now.UTC(), Registry: x.Store.Registry}
@@ -55,7 +55,7 @@ func (x *Explainer) Explain(ctx context.Context, id string, now time.Time) (Expl
 	switch {
 	case err == nil:
 		story.Saga, story.Lines = &state, lines
-	case !errors.Is(err, postgres.ErrNotFound):
+	case !errors.Is(err, store.ErrNotFound):
 		return Explanation{}, err
 	}
 	x.ask(ctx, &story)
@@ -80,7 +80,7 @@ func (u *Unknown) Error() string {
 	return text
 }
 
-func (*Unknown) Unwrap() error { return postgres.ErrNotFound }
+func (*Unknown) Unwrap() error { return store.ErrNotFound }
 
 func unknown(s Story) error {
 	u := &Unknown{}

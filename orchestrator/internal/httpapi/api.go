@@ -21,13 +21,13 @@ import (
 	chassispg "waybill.example/chassis/postgres"
 	"waybill.example/chassis/terminal"
 	"waybill.example/orchestrator/internal/explain"
-	"waybill.example/orchestrator/internal/postgres"
 	"waybill.example/sdk/saga"
+	"waybill.example/sdk/saga/runner/store"
 )
 
 // API serves what the store holds.
 type API struct {
-	Store    *postgres.Store
+	Store    *store.Store
 	Registry *saga.Registry
 	Log      *slog.Logger
 	// Explainer answers why.
@@ -104,7 +104,7 @@ type statsInput struct {
 }
 
 type statsOutput struct {
-	Body postgres.Stats
+	Body store.Stats
 }
 
 func (a *API) stats(ctx context.Context, in *statsInput) (*statsOutput, error) {
@@ -128,7 +128,7 @@ type deadlinesInput struct {
 
 type deadlinesOutput struct {
 	Body struct {
-		Deadlines []postgres.Deadline `json:"deadlines" nullable:"false"`
+		Deadlines []store.Deadline `json:"deadlines" nullable:"false"`
 	}
 }
 
@@ -161,13 +161,13 @@ type listInput struct {
 
 type listOutput struct {
 	Body struct {
-		Sagas []postgres.Summary `json:"sagas" nullable:"false"`
-		Next  string             `json:"next,omitempty" doc:"The cursor of the next page; absent on the last"`
+		Sagas []store.Summary `json:"sagas" nullable:"false"`
+		Next  string          `json:"next,omitempty" doc:"The cursor of the next page; absent on the last"`
 	}
 }
 
 func (a *API) list(ctx context.Context, in *listInput) (*listOutput, error) {
-	f := postgres.Filter{
+	f := store.Filter{
 		State: strings.ToUpper(string(in.State)), Definition: string(in.Definition), Overdue: in.Overdue,
 		Version: in.Version, Stuck: in.Stuck, SKU: string(in.SKU), Limit: in.Limit + 1,
 	}
@@ -192,28 +192,28 @@ func (a *API) list(ctx context.Context, in *listInput) (*listOutput, error) {
 	if len(sagas) > in.Limit {
 		sagas = sagas[:in.Limit]
 		last := sagas[in.Limit-1]
-		out.Body.Next = formatCursor(postgres.Cursor{StartedAt: last.StartedAt, ID: last.ID, Definition: last.Definition})
+		out.Body.Next = formatCursor(store.Cursor{StartedAt: last.StartedAt, ID: last.ID, Definition: last.Definition})
 	}
 	out.Body.Sagas = sagas
 	return out, nil
 }
 
-func formatCursor(c postgres.Cursor) string {
+func formatCursor(c store.Cursor) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(c.StartedAt.UTC().Format(time.RFC3339Nano) + " " + c.Definition + "\x00" + c.ID))
 }
 
-func parseCursor(s string) (postgres.Cursor, error) {
+func parseCursor(s string) (store.Cursor, error) {
 	raw, err := base64.RawURLEncoding.DecodeString(s)
 	if err != nil {
-		return postgres.Cursor{}, err
+		return store.Cursor{}, err
 	}
 	at, rest, _ := strings.Cut(string(raw), " ")
 	definition, id, found := strings.Cut(rest, "\x00")
 	if !found || id == "" || !terminal.Plain(id) || !terminal.Plain(definition) {
-		return postgres.Cursor{}, errors.New("no id")
+		return store.Cursor{}, errors.New("no id")
 	}
 	started, err := time.Parse(time.RFC3339Nano, at)
-	return postgres.Cursor{StartedAt: started, ID: id, Definition: definition}, err
+	return store.Cursor{StartedAt: started, ID: id, Definition: definition}, err
 }
 
 // SagaID names the saga to look at. It is exported because huma fills in exported fields only.
@@ -251,7 +251,7 @@ type Detail struct {
 	UpdatedAt  time.Time       `json:"updatedAt"`
 	EndedAt    *time.Time      `json:"endedAt,omitempty"`
 	TookMS     float64         `json:"tookMs,omitzero" doc:"Milliseconds from start to end"`
-	Timeline   []postgres.Line `json:"timeline" nullable:"false"`
+	Timeline   []store.Line    `json:"timeline" nullable:"false"`
 }
 
 // StepDetail is how far one step has come.
@@ -272,7 +272,7 @@ func (a *API) get(ctx context.Context, in *SagaID) (*sagaOutput, error) {
 	return &sagaOutput{ETag: etag(state.Revision), Body: a.detail(state, lines)}, nil
 }
 
-func (a *API) detail(s saga.State, lines []postgres.Line) Detail {
+func (a *API) detail(s saga.State, lines []store.Line) Detail {
 	d := Detail{
 		ID: s.ID, Definition: s.Definition, Version: s.Version, State: a.Registry.StateName(s), Reason: s.Reason,
 		Steps: []StepDetail{}, Data: s.Data, Revision: s.Revision, Trouble: s.Trouble(), Stale: s.Stale, StartedAt: s.StartedAt, UpdatedAt: s.UpdatedAt, Timeline: lines,
@@ -307,9 +307,9 @@ func (a *API) problem(err error) error {
 	switch {
 	case isUnknown:
 		return huma.Error404NotFound(unknown.Error())
-	case errors.Is(err, postgres.ErrNotFound):
+	case errors.Is(err, store.ErrNotFound):
 		return huma.Error404NotFound("there is no such saga")
-	case errors.Is(err, postgres.ErrSeveral):
+	case errors.Is(err, store.ErrSeveral):
 		return huma.Error409Conflict(err.Error() + "; name one with ?definition=")
 	case chassispg.Unavailable(err):
 		return httpserver.Unavailable("the database does not answer; try again shortly")

@@ -10,8 +10,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"waybill.example/chassis/httpserver"
-	"waybill.example/orchestrator/internal/postgres"
 	"waybill.example/sdk/saga"
+	"waybill.example/sdk/saga/runner/store"
 )
 
 // countWithin bounds the one question that reads all sagas.
@@ -48,7 +48,7 @@ func (a *API) registerDefinitions(api huma.API) {
 
 type versionsOutput struct {
 	Body struct {
-		Versions []postgres.VersionUse `json:"versions" nullable:"false"`
+		Versions []store.VersionUse `json:"versions" nullable:"false"`
 	}
 }
 

@@ -14,8 +14,8 @@ import (
 
 	"waybill.example/chassis/admin"
 	"waybill.example/chassis/httpserver"
-	"waybill.example/orchestrator/internal/postgres"
 	"waybill.example/sdk/saga"
+	"waybill.example/sdk/saga/runner/store"
 )
 
 const (
@@ -139,11 +139,11 @@ type interventionOutput struct {
 
 // Outcome is what came of an intervention while it was watched.
 type Outcome struct {
-	State    string        `json:"state" doc:"The saga's state when the watch ended"`
-	Observed string        `json:"observed" doc:"What was seen to come of it, in words"`
-	Answered bool          `json:"answered" doc:"Whether something came of it: a reply, or the end of the saga"`
-	Recorded postgres.Line `json:"recorded" doc:"The intervention as it stands in the timeline"`
-	Saga     Detail        `json:"saga"`
+	State    string     `json:"state" doc:"The saga's state when the watch ended"`
+	Observed string     `json:"observed" doc:"What was seen to come of it, in words"`
+	Answered bool       `json:"answered" doc:"Whether something came of it: a reply, or the end of the saga"`
+	Recorded store.Line `json:"recorded" doc:"The intervention as it stands in the timeline"`
+	Saga     Detail     `json:"saga"`
 }
 
 // aim is what an operator hopes to see of an intervention.
@@ -195,7 +195,7 @@ func (a *API) decide(ctx context.Context, target Target, in saga.Input) error {
 }
 
 // look reads the saga, within the time of a request.
-func (a *API) look(ctx context.Context, ref saga.Ref) (saga.State, []postgres.Line, error) {
+func (a *API) look(ctx context.Context, ref saga.Ref) (saga.State, []store.Line, error) {
 	ctx, cancel := context.WithTimeout(ctx, httpserver.RequestTimeout)
 	defer cancel()
 	return a.Store.Get(ctx, ref)
@@ -205,7 +205,7 @@ func (a *API) look(ctx context.Context, ref saga.Ref) (saga.State, []postgres.Li
 func (a *API) whereabouts(ctx context.Context, id string, command uuid.UUID) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, httpserver.RequestTimeout)
 	defer cancel()
-	rows, err := postgres.Outbox(ctx, a.Store.ForPeople(), id)
+	rows, err := store.Outbox(ctx, a.Store.ForPeople(), id)
 	if err != nil {
 		return "", err
 	}
@@ -223,16 +223,16 @@ func (a *API) whereabouts(ctx context.Context, id string, command uuid.UUID) (st
 }
 
 // split finds the line of an intervention and those that came after it.
-func split(lines []postgres.Line, id uuid.UUID) (recorded postgres.Line, after []postgres.Line) {
+func split(lines []store.Line, id uuid.UUID) (recorded store.Line, after []store.Line) {
 	for i, l := range lines {
 		if l.CauseID != nil && *l.CauseID == id {
 			return l, lines[i+1:]
 		}
 	}
-	return postgres.Line{}, nil
+	return store.Line{}, nil
 }
 
-func (a *API) outcome(ctx context.Context, s saga.State, lines []postgres.Line, recorded postgres.Line, after []postgres.Line, took time.Duration) (*interventionOutput, error) {
+func (a *API) outcome(ctx context.Context, s saga.State, lines []store.Line, recorded store.Line, after []store.Line, took time.Duration) (*interventionOutput, error) {
 	out := &interventionOutput{ETag: etag(s.Revision), Body: Outcome{
 		State: a.Registry.StateName(s), Answered: len(after) > 0 || s.Phase.Ended(), Recorded: recorded, Saga: a.detail(s, lines),
 	}}

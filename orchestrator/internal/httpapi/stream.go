@@ -15,8 +15,8 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humachi"
 
 	"waybill.example/chassis/httpserver"
-	"waybill.example/orchestrator/internal/postgres"
 	"waybill.example/sdk/saga"
+	"waybill.example/sdk/saga/runner/store"
 )
 
 // Limits of streams. A client that is cut off by one of them connects again, and is told what it has missed.
@@ -57,7 +57,7 @@ type streamInput struct {
 func (a *API) registerStream(api huma.API) {
 	schemas := api.OpenAPI().Components.Schemas
 	events := make([]*huma.Schema, 0, 4)
-	for _, data := range []any{postgres.Line{}, End{}, Trouble{}, Alive{}} {
+	for _, data := range []any{store.Line{}, End{}, Trouble{}, Alive{}} {
 		events = append(events, schemas.Schema(reflect.TypeOf(data), true, ""))
 	}
 	huma.Register(api, a.revealing(api, huma.Operation{

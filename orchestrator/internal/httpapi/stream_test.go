@@ -22,10 +22,10 @@ import (
 	"waybill.example/devstack/pgtest"
 	"waybill.example/migrations"
 	"waybill.example/orchestrator/internal/httpapi"
-	"waybill.example/orchestrator/internal/postgres"
 	"waybill.example/orchestrator/ordersaga"
 	"waybill.example/sdk/outbox"
 	"waybill.example/sdk/saga"
+	"waybill.example/sdk/saga/runner/store"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -39,11 +39,11 @@ func TestStream_EndsWhenItsClientHasGone(t *testing.T) {
 	require.NoError(t, err)
 	registry, err := saga.NewRegistry(def)
 	require.NoError(t, err)
-	store := &postgres.Store{Pool: db.Pool, Registry: registry, Log: slog.New(slog.DiscardHandler), Encode: func(c saga.Command) (outbox.Message, error) {
+	st := &store.Store{Pool: db.Pool, Registry: registry, Log: slog.New(slog.DiscardHandler), Encode: func(c saga.Command) (outbox.Message, error) {
 		r, err := ordersaga.Encode(c)
 		return outbox.Message(r), err
 	}}
-	begin(t, store)
+	begin(t, st)
 
 	router := chi.NewRouter()
 	ended := make(chan struct{})
@@ -53,7 +53,7 @@ func TestStream_EndsWhenItsClientHasGone(t *testing.T) {
 			close(ended)
 		})
 	})
-	api := &httpapi.API{Store: store, Registry: registry, Log: store.Log, AliveEvery: 20 * time.Millisecond}
+	api := &httpapi.API{Store: st, Registry: registry, Log: st.Log, AliveEvery: 20 * time.Millisecond}
 	api.Register(humachi.New(router, huma.DefaultConfig("test", "1")))
 	server := httptest.NewServer(router)
 	defer server.Close()
@@ -75,7 +75,7 @@ func TestStream_EndsWhenItsClientHasGone(t *testing.T) {
 }
 
 // begin starts the saga of order 1.
-func begin(t *testing.T, store *postgres.Store) {
+func begin(t *testing.T, st *store.Store) {
 	t.Helper()
 	r, err := contracts.Encode(contracts.OrderCreated{
 		Envelope: contracts.NewEnvelope(1, uuid.Nil, time.Now()), UserID: "u", SKU: "burger", Quantity: 1,
@@ -83,14 +83,14 @@ func begin(t *testing.T, store *postgres.Store) {
 	require.NoError(t, err)
 	decoded, err := contracts.Decode(r.Topic, r.Payload, func(name string) string { return r.Headers[name] })
 	require.NoError(t, err)
-	events := []postgres.Event{{Input: ordersaga.Message(decoded, r.Payload, "")}}
-	require.NoError(t, pgx.BeginFunc(t.Context(), store.Pool, func(tx pgx.Tx) error {
+	events := []store.Event{{Input: ordersaga.Message(decoded, r.Payload, "")}}
+	require.NoError(t, pgx.BeginFunc(t.Context(), st.Pool, func(tx pgx.Tx) error {
 		var reads, writes pgx.Batch
-		loaded := store.Load(&reads, []string{"1"})
+		loaded := st.Load(&reads, []string{"1"})
 		if err := tx.SendBatch(t.Context(), &reads).Close(); err != nil {
 			return err
 		}
-		if _, err := store.Decide(&writes, loaded, events, time.Now(), nil); err != nil {
+		if _, err := st.Decide(&writes, loaded, events, time.Now(), nil); err != nil {
 			return err
 		}
 		return tx.SendBatch(t.Context(), &writes).Close()

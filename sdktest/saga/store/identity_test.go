@@ -1,4 +1,4 @@
-package postgres_test
+package store_test
 
 import (
 	"context"
@@ -13,19 +13,19 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"waybill.example/contracts"
-	"waybill.example/orchestrator/internal/postgres"
 	"waybill.example/orchestrator/ordersaga"
 	"waybill.example/sdk/outbox"
 	"waybill.example/sdk/saga"
+	"waybill.example/sdk/saga/runner/store"
 )
 
 var errNoTopic = errors.New("no such topic")
 
-func reserved(t *testing.T, id int64, cause uuid.UUID) postgres.Event {
+func reserved(t *testing.T, id int64, cause uuid.UUID) store.Event {
 	return message(t, contracts.InventoryReserved{Envelope: contracts.NewEnvelope(id, cause, start), Reserved: true})
 }
 
-func cancelRequested(t *testing.T, id int64, at time.Time) postgres.Event {
+func cancelRequested(t *testing.T, id int64, at time.Time) store.Event {
 	return message(t, contracts.OrderCancelRequested{Envelope: contracts.NewEnvelope(id, uuid.Nil, at)})
 }
 
@@ -53,8 +53,8 @@ func plain(c saga.Command) (outbox.Message, error) {
 	return outbox.Message{EventID: c.ID, Topic: "t", Key: c.Key, Type: c.Type, Payload: []byte("{}")}, nil
 }
 
-func event(messageType, key string, cause uuid.UUID) postgres.Event {
-	return postgres.Event{Input: saga.Message{ID: uuid.New(), Type: messageType, Key: key, CausationID: cause, Data: json.RawMessage("{}")}}
+func event(messageType, key string, cause uuid.UUID) store.Event {
+	return store.Event{Input: saga.Message{ID: uuid.New(), Type: messageType, Key: key, CausationID: cause, Data: json.RawMessage("{}")}}
 }
 
 func TestStore_TwoDefinitionsHaveASagaOfOneID(t *testing.T) {
@@ -68,7 +68,7 @@ func TestStore_TwoDefinitionsHaveASagaOfOneID(t *testing.T) {
 	require.Equal(t, "ConfirmOrder", out[0].Type)
 
 	_, _, err := s.Get(t.Context(), saga.Ref{ID: "17"})
-	require.ErrorIs(t, err, postgres.ErrSeveral)
+	require.ErrorIs(t, err, store.ErrSeveral)
 	require.ErrorContains(t, err, "order, refund")
 	for name, phase := range map[string]saga.Phase{"order": saga.Running, "refund": saga.Completed} {
 		state, lines, err := s.Get(t.Context(), saga.Ref{Definition: name, ID: "17"})
@@ -77,7 +77,7 @@ func TestStore_TwoDefinitionsHaveASagaOfOneID(t *testing.T) {
 		require.Len(t, lines, 2)
 	}
 	by := saga.Operator{ID: uuid.New(), Actor: "ann", Reason: "why not"}
-	require.ErrorIs(t, s.Intervene(t.Context(), saga.Ref{ID: "17"}, saga.Cancel{Operator: by}, start), postgres.ErrSeveral)
+	require.ErrorIs(t, s.Intervene(t.Context(), saga.Ref{ID: "17"}, saga.Cancel{Operator: by}, start), store.ErrSeveral)
 	require.NoError(t, s.Intervene(t.Context(), saga.Ref{Definition: "order", ID: "17"}, saga.RetryNow{Operator: by}, start))
 	n, err := s.Expire(t.Context(), start.Add(time.Hour), 10)
 	require.NoError(t, err)
@@ -101,7 +101,7 @@ func TestStore_ACancellationOfAnExpiredSagaIsNoCancelledSaga(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, saga.AwaitingStart, state.Phase)
 	require.Len(t, lines, 1)
-	n, err := s.ApplyDue(t.Context(), later.Add(time.Minute), postgres.ReadAll(), 10)
+	n, err := s.ApplyDue(t.Context(), later.Add(time.Minute), store.ReadAll(), 10)
 	require.NoError(t, err)
 	require.Equal(t, 1, n)
 	state, _, err = s.Get(t.Context(), saga.Ref{ID: "1"})
@@ -125,7 +125,7 @@ func TestStore_AStartByAnotherMessageIsAConflict(t *testing.T) {
 	tx, err := s.Pool.Begin(t.Context())
 	require.NoError(t, err)
 	defer func() { _ = tx.Rollback(t.Context()) }()
-	_, err = applyIn(t.Context(), s, tx, []postgres.Event{created(t, 1)}, start)
+	_, err = applyIn(t.Context(), s, tx, []store.Event{created(t, 1)}, start)
 	require.ErrorIs(t, err, saga.ErrStartConflict)
 }
 
@@ -162,14 +162,14 @@ func TestApplyDue_ACommandThatHasNotLeftTheOutboxUsesUpNothing(t *testing.T) {
 	now := start
 	for range 20 {
 		now = now.Add(time.Minute)
-		n, err := s.ApplyDue(t.Context(), now, postgres.ReadAll(), 10)
+		n, err := s.ApplyDue(t.Context(), now, store.ReadAll(), 10)
 		require.NoError(t, err)
 		require.Equal(t, 1, n)
-		n, err = s.ApplyDue(t.Context(), now, postgres.ReadAll(), 10)
+		n, err = s.ApplyDue(t.Context(), now, store.ReadAll(), 10)
 		require.NoError(t, err)
 		require.Zero(t, n, "it is looked at again later, not at once")
 	}
-	stuck, err := s.List(t.Context(), postgres.Filter{Stuck: true, Limit: 10}, now)
+	stuck, err := s.List(t.Context(), store.Filter{Stuck: true, Limit: 10}, now)
 	require.NoError(t, err)
 	require.Len(t, stuck, 1)
 	require.Contains(t, stuck[0].Trouble, "has not left this database's outbox")
@@ -180,7 +180,7 @@ func TestApplyDue_ACommandThatHasNotLeftTheOutboxUsesUpNothing(t *testing.T) {
 
 	published(t, db)
 	now = now.Add(time.Minute)
-	_, err = s.ApplyDue(t.Context(), now, postgres.ReadAll(), 10)
+	_, err = s.ApplyDue(t.Context(), now, store.ReadAll(), 10)
 	require.NoError(t, err)
 	state, lines, err = s.Get(t.Context(), saga.Ref{ID: "1"})
 	require.NoError(t, err)
@@ -188,7 +188,7 @@ func TestApplyDue_ACommandThatHasNotLeftTheOutboxUsesUpNothing(t *testing.T) {
 	require.Equal(t, "postponed", lines[1].Kind)
 	due, _ := state.Deadline()
 	require.InDelta(t, 15, due.Sub(now).Seconds(), 2, "the wait begins when the command has left")
-	stuck, err = s.List(t.Context(), postgres.Filter{Stuck: true, Limit: 10}, now)
+	stuck, err = s.List(t.Context(), store.Filter{Stuck: true, Limit: 10}, now)
 	require.NoError(t, err)
 	require.Empty(t, stuck)
 }
@@ -198,7 +198,7 @@ func TestApplyDue_TellsTheTimeByTheDatabase(t *testing.T) {
 	s := newStore(t, newDB(t))
 	apply(t, s, time.Now().Add(-time.Hour), created(t, 1))
 	apply(t, s, time.Now().Add(time.Hour), created(t, 2))
-	n, err := s.ApplyDue(t.Context(), time.Time{}, postgres.ReadAll(), 10)
+	n, err := s.ApplyDue(t.Context(), time.Time{}, store.ReadAll(), 10)
 	require.NoError(t, err)
 	require.Equal(t, 1, n)
 	require.WithinDuration(t, time.Now(), s.Now(), time.Minute)
@@ -209,9 +209,9 @@ func TestStore_ADeadlineThatCannotBeActedOnShowsAsTrouble(t *testing.T) {
 	s := newStore(t, newDB(t))
 	apply(t, s, start, created(t, 1))
 	s.Encode = func(saga.Command) (outbox.Message, error) { return outbox.Message{}, errNoTopic }
-	_, err := s.ApplyDue(t.Context(), start.Add(time.Minute), postgres.ReadAll(), 10)
+	_, err := s.ApplyDue(t.Context(), start.Add(time.Minute), store.ReadAll(), 10)
 	require.NoError(t, err)
-	list, err := s.List(t.Context(), postgres.Filter{Stuck: true, Limit: 10}, start)
+	list, err := s.List(t.Context(), store.Filter{Stuck: true, Limit: 10}, start)
 	require.NoError(t, err)
 	require.Len(t, list, 1)
 	require.Contains(t, list[0].Trouble, errNoTopic.Error())
@@ -227,7 +227,7 @@ func TestCheckDefinitions_RefusesOneThatWasChangedUnderItsNumber(t *testing.T) {
 	require.NoError(t, newStore(t, db, refund(t, 1), refund(t, 2, "card")).CheckDefinitions(t.Context()))
 	require.NoError(t, newStore(t, db, refund(t, 1)).CheckDefinitions(t.Context()), "a version can be left out")
 	err := newStore(t, db, refund(t, 1, "letter")).CheckDefinitions(t.Context())
-	require.ErrorIs(t, err, postgres.ErrDefinitionChanged)
+	require.ErrorIs(t, err, store.ErrDefinitionChanged)
 	require.ErrorContains(t, err, "refund version 1 is not what it was")
 	require.ErrorContains(t, err, "make this one version 3 beside it")
 }
@@ -246,7 +246,7 @@ func TestVersions_SaysWhichCanBeRemoved(t *testing.T) {
 	require.Len(t, out, 1)
 	list, err := older.Versions(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, []postgres.VersionUse{
+	require.Equal(t, []store.VersionUse{
 		{Definition: "refund", Version: 1, Removable: true},
 		{Definition: "refund", Version: 2, Registered: true, Open: 1},
 		{Definition: "refund", Version: 3, Open: 2},
@@ -263,11 +263,11 @@ func TestStore_ARollingDeploymentParksNothing(t *testing.T) {
 	out := apply(t, newer, start, event("RefundAsked", "1", uuid.Nil))
 	for i, reply := range []string{"Done-pay", "Done-card"} {
 		require.Empty(t, apply(t, older, start, event(reply, "1", out[0].EventID)))
-		n, err := older.ApplyDue(t.Context(), start, postgres.ReadAll(), 10)
+		n, err := older.ApplyDue(t.Context(), start, store.ReadAll(), 10)
 		require.NoError(t, err)
 		require.Zero(t, n, "it is for who knows the version")
-		require.Empty(t, list(t, older, postgres.Filter{Stuck: true, Limit: 10}))
-		n, err = newer.ApplyDue(t.Context(), start, postgres.ReadAll(), 10)
+		require.Empty(t, list(t, older, store.Filter{Stuck: true, Limit: 10}))
+		n, err = newer.ApplyDue(t.Context(), start, store.ReadAll(), 10)
 		require.NoError(t, err)
 		require.Equal(t, 1, n)
 		if i == 0 {
@@ -282,7 +282,7 @@ func TestStore_ARollingDeploymentParksNothing(t *testing.T) {
 
 	// A late word for the ended saga is nothing that the older one can judge.
 	apply(t, older, start, event("Done-card", "1", out[0].EventID))
-	_, err = newer.ApplyDue(t.Context(), start, postgres.ReadAll(), 10)
+	_, err = newer.ApplyDue(t.Context(), start, store.ReadAll(), 10)
 	require.NoError(t, err)
 	state, _, err = newer.Get(t.Context(), saga.Ref{ID: "1"})
 	require.NoError(t, err)
@@ -290,7 +290,7 @@ func TestStore_ARollingDeploymentParksNothing(t *testing.T) {
 	require.Equal(t, 1, state.Stale)
 }
 
-func list(t *testing.T, s *postgres.Store, f postgres.Filter) []postgres.Summary {
+func list(t *testing.T, s *store.Store, f store.Filter) []store.Summary {
 	l, err := s.List(t.Context(), f, start)
 	require.NoError(t, err)
 	return l
@@ -311,14 +311,14 @@ func TestApplyDue_WaitsUntilThePartitionHasBeenRead(t *testing.T) {
 		require.NoError(t, err)
 		return state.Steps[1].Attempt
 	}
-	n, err := s.ApplyDue(t.Context(), late, postgres.Read{}, 10)
+	n, err := s.ApplyDue(t.Context(), late, store.Read{}, 10)
 	require.NoError(t, err)
 	require.Zero(t, n, "nothing is known to have been read")
-	n, err = s.ApplyDue(t.Context(), late, postgres.Read{Partitions: map[int32]time.Time{0: late, 1: start}, All: start}, 10)
+	n, err = s.ApplyDue(t.Context(), late, store.Read{Partitions: map[int32]time.Time{0: late, 1: start}, All: start}, 10)
 	require.NoError(t, err)
 	require.Equal(t, 1, n)
 	require.Equal(t, []int{2, 1, 1}, []int{attempts("1"), attempts("2"), attempts("3")})
-	n, err = s.ApplyDue(t.Context(), late, postgres.Read{All: late}, 10)
+	n, err = s.ApplyDue(t.Context(), late, store.Read{All: late}, 10)
 	require.NoError(t, err)
 	require.Equal(t, 2, n)
 }
@@ -337,7 +337,7 @@ func TestApplyDue_ActsOnlyOnWaitsWhoseRepliesHaveBeenRead(t *testing.T) {
 	s := newStore(t, newDB(t), two)
 	s.Encode = plain
 	apply(t, s, start, event("Start", "1", uuid.Nil))
-	_, err = s.ApplyDue(t.Context(), start.Add(time.Minute), postgres.Read{All: start.Add(15 * time.Second)}, 10)
+	_, err = s.ApplyDue(t.Context(), start.Add(time.Minute), store.Read{All: start.Add(15 * time.Second)}, 10)
 	require.NoError(t, err)
 	state, _, err := s.Get(t.Context(), saga.Ref{ID: "1"})
 	require.NoError(t, err)
@@ -361,12 +361,12 @@ func TestStore_PeopleDoNotTakeTheConnectionsOfTheWork(t *testing.T) {
 
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	_, err = s.List(ctx, postgres.Filter{Limit: 1}, start)
+	_, err = s.List(ctx, store.Filter{Limit: 1}, start)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	_, _, err = s.Get(ctx, saga.Ref{ID: "1"})
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.Len(t, apply(t, s, start, created(t, 1)), 1)
-	n, err := s.ApplyDue(t.Context(), start.Add(time.Minute), postgres.ReadAll(), 1)
+	n, err := s.ApplyDue(t.Context(), start.Add(time.Minute), store.ReadAll(), 1)
 	require.NoError(t, err)
 	require.Equal(t, 1, n)
 }
@@ -378,7 +378,7 @@ func TestStore_AReplyForASagaThatDoesNotExistIsCounted(t *testing.T) {
 	s.Unknown = func(m saga.Message) { unknown = append(unknown, m) }
 	e := reserved(t, 1, uuid.New())
 	var batch pgx.Batch
-	decided, err := s.Decide(&batch, postgres.Loaded{}, []postgres.Event{e}, start, nil)
+	decided, err := s.Decide(&batch, store.Loaded{}, []store.Event{e}, start, nil)
 	require.NoError(t, err)
 	require.Empty(t, unknown, "not before the commit")
 	decided.Report()

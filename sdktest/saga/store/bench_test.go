@@ -1,4 +1,4 @@
-package postgres_test
+package store_test
 
 import (
 	"os"
@@ -13,11 +13,11 @@ import (
 	"waybill.example/contracts"
 	"waybill.example/devstack/pgtest"
 	"waybill.example/migrations"
-	"waybill.example/orchestrator/internal/postgres"
 	"waybill.example/orchestrator/ordersaga"
 	"waybill.example/sdk/inbox"
 	"waybill.example/sdk/outbox"
 	"waybill.example/sdk/saga"
+	"waybill.example/sdk/saga/runner/store"
 )
 
 const historySQL = `
@@ -30,7 +30,7 @@ from (select n, now() - interval '1 day' + n * interval '10 ms' as t from genera
 // BenchmarkSagas carries sagas from start to end, 500 messages a transaction,
 // inbox and outbox included, beside a table of sagas that have ended:
 //
-//	SAGA_HISTORY=1000000 go test -run - -bench Sagas ./internal/postgres
+//	SAGA_HISTORY=1000000 go test -run - -bench Sagas ./sdktest/saga/store
 func BenchmarkSagas(b *testing.B) {
 	db := pgtest.New(b, migrations.Outbox, migrations.Orchestrator)
 	history, _ := strconv.Atoi(os.Getenv("SAGA_HISTORY"))
@@ -44,7 +44,7 @@ func BenchmarkSagas(b *testing.B) {
 	require.NoError(b, err)
 	registry, err := saga.NewRegistry(def)
 	require.NoError(b, err)
-	s := &postgres.Store{Pool: db.Pool, Registry: registry, Encode: func(c saga.Command) (outbox.Message, error) {
+	s := &store.Store{Pool: db.Pool, Registry: registry, Encode: func(c saga.Command) (outbox.Message, error) {
 		r, err := ordersaga.Encode(c)
 		return outbox.Message(r), err
 	}}
@@ -58,11 +58,11 @@ func BenchmarkSagas(b *testing.B) {
 }
 
 // carry takes n sagas through their three messages, each round in one transaction.
-func carry(b *testing.B, s *postgres.Store, from, n int64) {
+func carry(b *testing.B, s *store.Store, from, n int64) {
 	b.Helper()
 	var last []outbox.Message
 	for round := range 3 {
-		events := make([]postgres.Event, n)
+		events := make([]store.Event, n)
 		entries := make([]inbox.Entry, n)
 		for i := range n {
 			order, cause := from+i+1, uuid.Nil
@@ -83,7 +83,7 @@ func carry(b *testing.B, s *postgres.Store, from, n int64) {
 			require.NoError(b, err)
 			decoded, err := contracts.Decode(r.Topic, r.Payload, func(name string) string { return r.Headers[name] })
 			require.NoError(b, err)
-			events[i] = postgres.Event{Input: ordersaga.Message(decoded, r.Payload, "")}
+			events[i] = store.Event{Input: ordersaga.Message(decoded, r.Payload, "")}
 			entries[i] = inbox.Entry{EventID: r.EventID, Delivery: inbox.Delivery{Topic: r.Topic, Offset: order}}
 		}
 		require.NoError(b, pgx.BeginFunc(b.Context(), s.Pool, func(tx pgx.Tx) (err error) {

@@ -1,4 +1,4 @@
-// Package postgres keeps sagas in Postgres: it loads those that a batch of
+// Package store keeps sagas in Postgres: it loads those that a batch of
 // inputs is for, lets the engine decide, and writes states, histories and
 // commands in the caller's transaction.
 //
@@ -6,7 +6,7 @@
 // by one, and written by one insert, one update and one insert of transitions
 // that travel together. They are queued, so that the caller decides what else
 // goes the same way.
-package postgres
+package store
 
 import (
 	"errors"

@@ -1,4 +1,4 @@
-package postgres_test
+package store_test
 
 import (
 	"testing"
@@ -7,9 +7,9 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
-	"waybill.example/orchestrator/internal/postgres"
 	"waybill.example/sdk/outbox"
 	"waybill.example/sdk/saga"
+	"waybill.example/sdk/saga/runner/store"
 )
 
 // What was held for a saga was recorded as handled when it came. Set aside after all, it must not be
@@ -35,7 +35,7 @@ func TestApplyDue_AHeldMessageThatIsSetAsideCanBeSentAgain(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, state.Held, 1)
 
-	_, err = other.ApplyDue(t.Context(), start.Add(time.Hour), postgres.ReadAll(), 10)
+	_, err = other.ApplyDue(t.Context(), start.Add(time.Hour), store.ReadAll(), 10)
 	require.NoError(t, err)
 	var letters, recorded int
 	require.NoError(t, db.Pool.QueryRow(t.Context(), `select count(*) from outbox where topic = 't.dlq' and event_id = $1`, id).Scan(&letters))

@@ -1,4 +1,4 @@
-package postgres_test
+package store_test
 
 import (
 	"errors"
@@ -10,14 +10,14 @@ import (
 
 	chassis "waybill.example/chassis/postgres"
 	"waybill.example/contracts"
-	"waybill.example/orchestrator/internal/postgres"
 	"waybill.example/orchestrator/ordersaga"
 	"waybill.example/sdk/outbox"
 	"waybill.example/sdk/saga"
+	"waybill.example/sdk/saga/runner/store"
 )
 
 // confirm carries an order to its end.
-func confirm(t *testing.T, s *postgres.Store, id int64, at time.Time) {
+func confirm(t *testing.T, s *store.Store, id int64, at time.Time) {
 	t.Helper()
 	out := apply(t, s, at, created(t, id))
 	out = apply(t, s, at, message(t, contracts.InventoryReserved{Envelope: contracts.NewEnvelope(id, out[0].EventID, at), Reserved: true}))
@@ -34,7 +34,7 @@ func TestOnlySagasThatEndedLongAgoExpire(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 1, n)
 	_, _, err = s.Get(t.Context(), saga.Ref{ID: "1"})
-	require.ErrorIs(t, err, postgres.ErrNotFound)
+	require.ErrorIs(t, err, store.ErrNotFound)
 	var lines int
 	require.NoError(t, s.Pool.QueryRow(t.Context(), "select count(*) from saga_transitions where saga_id = '1'").Scan(&lines))
 	require.Zero(t, lines)
@@ -61,7 +61,7 @@ func TestADeadlineThatCannotBeActedOnHoldsUpNoOther(t *testing.T) {
 		return outbox.Message(r), err
 	}
 	late := start.Add(time.Minute)
-	n, err := s.ApplyDue(t.Context(), late, postgres.ReadAll(), 10)
+	n, err := s.ApplyDue(t.Context(), late, store.ReadAll(), 10)
 	require.NoError(t, err)
 	require.Equal(t, 2, n)
 	state, _, err := s.Get(t.Context(), saga.Ref{ID: "2"})
@@ -70,7 +70,7 @@ func TestADeadlineThatCannotBeActedOnHoldsUpNoOther(t *testing.T) {
 	state, _, err = s.Get(t.Context(), saga.Ref{ID: "1"})
 	require.NoError(t, err)
 	require.Equal(t, 1, state.Revision, "unchanged")
-	n, err = s.ApplyDue(t.Context(), late, postgres.ReadAll(), 10)
+	n, err = s.ApplyDue(t.Context(), late, store.ReadAll(), 10)
 	require.NoError(t, err)
 	require.Zero(t, n, "looked at again later")
 }
@@ -81,17 +81,17 @@ func TestOfTwoConcurrentBatchesOneWinsAndTheOtherWritesNothing(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, newDB(t))
 	out := apply(t, s, start, created(t, 1))
-	reply := func() postgres.Event {
+	reply := func() store.Event {
 		return message(t, contracts.InventoryReserved{Envelope: contracts.NewEnvelope(1, out[0].EventID, start), Reserved: true})
 	}
 	winner, err := s.Pool.Begin(t.Context())
 	require.NoError(t, err)
-	_, err = applyIn(t.Context(), s, winner, []postgres.Event{reply()}, start)
+	_, err = applyIn(t.Context(), s, winner, []store.Event{reply()}, start)
 	require.NoError(t, err)
 	late, lost := reply(), make(chan error, 1)
 	go func() {
 		lost <- pgx.BeginFunc(t.Context(), s.Pool, func(tx pgx.Tx) error {
-			_, err := applyIn(t.Context(), s, tx, []postgres.Event{late}, start)
+			_, err := applyIn(t.Context(), s, tx, []store.Event{late}, start)
 			return err
 		})
 	}()

@@ -1,4 +1,4 @@
-package postgres_test
+package store_test
 
 import (
 	"context"
@@ -14,17 +14,17 @@ import (
 	"waybill.example/contracts"
 	"waybill.example/devstack/pgtest"
 	"waybill.example/migrations"
-	"waybill.example/orchestrator/internal/postgres"
 	"waybill.example/orchestrator/ordersaga"
 	"waybill.example/sdk/outbox"
 	"waybill.example/sdk/saga"
+	"waybill.example/sdk/saga/runner/store"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
 var start = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
-func newStore(t *testing.T, db *pgtest.Database, defs ...*saga.Definition) *postgres.Store {
+func newStore(t *testing.T, db *pgtest.Database, defs ...*saga.Definition) *store.Store {
 	t.Helper()
 	if defs == nil {
 		def, err := ordersaga.Definition(ordersaga.DefaultTiming())
@@ -33,7 +33,7 @@ func newStore(t *testing.T, db *pgtest.Database, defs ...*saga.Definition) *post
 	}
 	registry, err := saga.NewRegistry(defs...)
 	require.NoError(t, err)
-	return &postgres.Store{
+	return &store.Store{
 		Pool: db.Pool, Registry: registry, Log: slog.New(slog.DiscardHandler),
 		Encode: func(c saga.Command) (outbox.Message, error) {
 			r, err := ordersaga.Encode(c)
@@ -55,23 +55,23 @@ func published(t *testing.T, db *pgtest.Database) {
 }
 
 // message makes an event of the order flow into an event of the store.
-func message(t *testing.T, m contracts.Message) postgres.Event {
+func message(t *testing.T, m contracts.Message) store.Event {
 	t.Helper()
 	r, err := contracts.Encode(m)
 	require.NoError(t, err)
 	decoded, err := contracts.Decode(r.Topic, r.Payload, func(name string) string { return r.Headers[name] })
 	require.NoError(t, err)
-	return postgres.Event{Input: ordersaga.Message(decoded, r.Payload, "")}
+	return store.Event{Input: ordersaga.Message(decoded, r.Payload, "")}
 }
 
-func created(t *testing.T, id int64) postgres.Event {
+func created(t *testing.T, id int64) store.Event {
 	return message(t, contracts.OrderCreated{
 		Envelope: contracts.NewEnvelope(id, uuid.Nil, start), UserID: "u1", SKU: "burger", Quantity: 2,
 	})
 }
 
 // apply applies events in one transaction and returns the commands it led to.
-func apply(t *testing.T, s *postgres.Store, now time.Time, events ...postgres.Event) []outbox.Message {
+func apply(t *testing.T, s *store.Store, now time.Time, events ...store.Event) []outbox.Message {
 	t.Helper()
 	var out []outbox.Message
 	require.NoError(t, pgx.BeginFunc(t.Context(), s.Pool, func(tx pgx.Tx) (err error) {
@@ -82,7 +82,7 @@ func apply(t *testing.T, s *postgres.Store, now time.Time, events ...postgres.Ev
 }
 
 // applyIn applies events inside tx, as the consumer does.
-func applyIn(ctx context.Context, s *postgres.Store, tx pgx.Tx, events []postgres.Event, now time.Time) ([]outbox.Message, error) {
+func applyIn(ctx context.Context, s *store.Store, tx pgx.Tx, events []store.Event, now time.Time) ([]outbox.Message, error) {
 	var reads, writes pgx.Batch
 	ids := make([]string, len(events))
 	for i, e := range events {
@@ -102,7 +102,7 @@ func applyIn(ctx context.Context, s *postgres.Store, tx pgx.Tx, events []postgre
 func TestABatchHoldsManySagasAndSeveralMessagesOfOne(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, newDB(t))
-	var events []postgres.Event
+	var events []store.Event
 	for id := range int64(50) {
 		events = append(events, created(t, id+1))
 	}
@@ -147,7 +147,7 @@ func TestAStoredSagaIsLoadedAsItWas(t *testing.T) {
 func TestDeadlinesActOnceHoweverManyPoll(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, newDB(t))
-	var events []postgres.Event
+	var events []store.Event
 	for id := range int64(40) {
 		events = append(events, created(t, id+1))
 	}
@@ -156,7 +156,7 @@ func TestDeadlinesActOnceHoweverManyPoll(t *testing.T) {
 	results := make(chan int, 4)
 	for range 4 {
 		go func() {
-			n, err := s.ApplyDue(t.Context(), late, postgres.ReadAll(), 15)
+			n, err := s.ApplyDue(t.Context(), late, store.ReadAll(), 15)
 			if err != nil {
 				n = -1000
 			}
@@ -167,7 +167,7 @@ func TestDeadlinesActOnceHoweverManyPoll(t *testing.T) {
 	for range 4 {
 		total += <-results
 	}
-	rest, err := s.ApplyDue(t.Context(), late, postgres.ReadAll(), 100)
+	rest, err := s.ApplyDue(t.Context(), late, store.ReadAll(), 100)
 	require.NoError(t, err)
 	require.Equal(t, 40, total+rest)
 	var commands int
@@ -189,20 +189,20 @@ func TestASagaWhoseDefinitionIsGoneIsParkedAndGoesOnWhenItIsBack(t *testing.T) {
 	without := newStore(t, db, def)
 
 	require.Empty(t, apply(t, without, start, message(t, contracts.InventoryReserved{Envelope: contracts.NewEnvelope(1, out[0].EventID, start), Reserved: true})))
-	stuck := func() []postgres.Summary {
-		list, err := without.List(t.Context(), postgres.Filter{Stuck: true, Limit: 10}, start)
+	stuck := func() []store.Summary {
+		list, err := without.List(t.Context(), store.Filter{Stuck: true, Limit: 10}, start)
 		require.NoError(t, err)
 		return list
 	}
 	require.Empty(t, stuck(), "somebody else may know it")
-	n, err := without.ApplyDue(t.Context(), start.Add(time.Minute), postgres.ReadAll(), 10)
+	n, err := without.ApplyDue(t.Context(), start.Add(time.Minute), store.ReadAll(), 10)
 	require.NoError(t, err)
 	require.Equal(t, 1, n)
 	require.Len(t, stuck(), 1)
 	require.Equal(t, "PARKED", stuck()[0].State)
 	require.Contains(t, stuck()[0].Trouble, "version 1 of order is not registered")
 
-	n, err = s.ApplyDue(t.Context(), start.Add(time.Minute), postgres.ReadAll(), 10)
+	n, err = s.ApplyDue(t.Context(), start.Add(time.Minute), store.ReadAll(), 10)
 	require.NoError(t, err)
 	require.Equal(t, 1, n)
 	state, lines, err := s.Get(t.Context(), saga.Ref{ID: "1"})
@@ -218,7 +218,7 @@ func TestListPagesNewestFirstAndFilters(t *testing.T) {
 	for id := range int64(5) {
 		apply(t, s, start.Add(time.Duration(id)*time.Second), created(t, id+1))
 	}
-	ids := func(f postgres.Filter) []string {
+	ids := func(f store.Filter) []string {
 		list, err := s.List(t.Context(), f, start.Add(17*time.Second))
 		require.NoError(t, err)
 		var ids []string
@@ -227,13 +227,13 @@ func TestListPagesNewestFirstAndFilters(t *testing.T) {
 		}
 		return ids
 	}
-	require.Equal(t, []string{"5", "4"}, ids(postgres.Filter{Limit: 2}))
-	require.Equal(t, []string{"3", "2"}, ids(postgres.Filter{Limit: 2, After: postgres.Cursor{StartedAt: start.Add(3 * time.Second), ID: "4", Definition: "order"}}))
-	require.Equal(t, []string{"5"}, ids(postgres.Filter{Limit: 1, State: "RUNNING", SKU: "burger", Definition: "order"}))
-	require.Empty(t, ids(postgres.Filter{Limit: 9, SKU: "salad"}))
-	require.Empty(t, ids(postgres.Filter{Limit: 9, Stuck: true}))
-	require.Equal(t, []string{"2", "1"}, ids(postgres.Filter{Limit: 9, OlderThan: 15 * time.Second}))
-	require.NotEmpty(t, ids(postgres.Filter{Limit: 9, Overdue: true}))
+	require.Equal(t, []string{"5", "4"}, ids(store.Filter{Limit: 2}))
+	require.Equal(t, []string{"3", "2"}, ids(store.Filter{Limit: 2, After: store.Cursor{StartedAt: start.Add(3 * time.Second), ID: "4", Definition: "order"}}))
+	require.Equal(t, []string{"5"}, ids(store.Filter{Limit: 1, State: "RUNNING", SKU: "burger", Definition: "order"}))
+	require.Empty(t, ids(store.Filter{Limit: 9, SKU: "salad"}))
+	require.Empty(t, ids(store.Filter{Limit: 9, Stuck: true}))
+	require.Equal(t, []string{"2", "1"}, ids(store.Filter{Limit: 9, OlderThan: 15 * time.Second}))
+	require.NotEmpty(t, ids(store.Filter{Limit: 9, Overdue: true}))
 	_, _, err := s.Get(t.Context(), saga.Ref{ID: strconv.Itoa(99)})
-	require.ErrorIs(t, err, postgres.ErrNotFound)
+	require.ErrorIs(t, err, store.ErrNotFound)
 }

@@ -28,8 +28,14 @@ func TestPayloads_NeedATokenOutsideLoopback(t *testing.T) {
 	status, body := get(t, base+"/v1/outbox/orders/rows/1")
 	require.Equal(t, http.StatusUnauthorized, status)
 	require.NotContains(t, body, "u1")
-	status, _ = get(t, base+"/v1/outbox")
-	require.Equal(t, http.StatusOK, status)
+	for _, path := range []string{"/v1/messages?key=1", "/v1/deliveries?eventId=0199aaaa-0000-7000-8000-000000000000"} {
+		status, body = get(t, base+path)
+		require.Equal(t, http.StatusUnauthorized, status, "%s: %s", path, body)
+	}
+	for _, path := range []string{"/v1/outbox", "/v1/sources"} {
+		status, _ = get(t, base+path)
+		require.Equal(t, http.StatusOK, status, path)
+	}
 	for token, want := range map[string]int{"a-token-to-read-with": 200, "a-token-to-change-with": 200, "another-token-to-try": 401} {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, base+"/v1/outbox/orders/rows/1", strings.NewReader(""))
 		require.NoError(t, err)

@@ -74,7 +74,7 @@ func New(c Config, log *slog.Logger) (*App, error) {
 		return nil, err
 	}
 	tokens = tokens.Observed(log, registry)
-	api := &httpapi.API{Databases: databases, Tokens: tokens, Log: log}
+	api := &httpapi.API{Databases: databases, Sources: sources.list, Tokens: tokens, Log: log}
 	if !app.http.Local() {
 		readers = tokens.And(readers)
 		api.Readers = &readers

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"waybill.example/chassis/httpserver"
+	"waybill.example/outbox-relay/internal/httpapi"
 	"waybill.example/outbox-relay/internal/publish"
 	"waybill.example/outbox-relay/internal/relay"
 	"waybill.example/outbox-relay/internal/source"
@@ -45,6 +46,26 @@ func (all sources) checks() []httpserver.Check {
 			httpserver.Check{Name: "broker for " + s.Name(), Run: func(context.Context) error { return brokerTrouble(s.Status()) }})
 	}
 	return checks
+}
+
+// list returns how each source is doing, for the API.
+func (all sources) list() []httpapi.Source {
+	list := make([]httpapi.Source, 0, len(all))
+	for _, s := range all {
+		status := s.Status()
+		list = append(list, httpapi.Source{
+			Database: s.Name(), State: string(status.State), Since: status.Since.UTC(),
+			Problem: text(databaseTrouble(status)), BrokerProblem: text(brokerTrouble(status)),
+		})
+	}
+	return list
+}
+
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
 }
 
 // trouble returns an error if nothing is relayed.

@@ -1,5 +1,6 @@
-// Package httpapi serves the operator's verbs under /v1/outbox. Reading is open to whoever reaches the port; every
-// change needs a bearer token, and is recorded under the token's name.
+// Package httpapi serves the operator's verbs under /v1/outbox, and under /v1/messages and /v1/deliveries what became of
+// a message in every database. Counts and ids are open to anybody who reaches the port; what is in a message needs a
+// token outside of loopback; every change needs a token of its own kind, and is recorded under the token's name.
 package httpapi
 
 import (
@@ -18,7 +19,9 @@ import (
 // API answers for some databases.
 type API struct {
 	Databases []*ops.Database
-	Tokens    admin.Tokens
+	// Sources says how the relay of each database is doing. It must be safe for concurrent use.
+	Sources func() []Source
+	Tokens  admin.Tokens
 	// Readers may read payloads, which are other people's data; nil: everybody who reaches the API.
 	Readers *admin.Tokens
 	Log     *slog.Logger
@@ -27,6 +30,7 @@ type API struct {
 // Register adds the operations to a server.
 func (a *API) Register(api huma.API) {
 	a.registerReading(api)
+	a.registerFinding(api)
 	a.registerRows(api)
 	a.registerReplays(api)
 }

@@ -1,0 +1,99 @@
+package ops
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// KeyMessages is what one database knows of the messages of one key.
+type KeyMessages struct {
+	Database string `json:"database"`
+	// Paused and Leader are the state of the relay of this database; an empty leader: nobody has led yet.
+	Paused bool   `json:"paused"`
+	Leader string `json:"leader"`
+	// Ahead counts the rows that are published before the oldest pending one of these, up to 100,000.
+	Ahead    int64     `json:"ahead"`
+	Messages []Message `json:"messages"`
+}
+
+// Message is an outbox row without its payload.
+type Message struct {
+	RowSummary
+	Status string `json:"status"`
+	// Headers are null where they are longer than 16 KiB.
+	Headers       json.RawMessage `json:"headers"`
+	Error         string          `json:"error,omitzero"`
+	Attempts      int32           `json:"attempts,omitzero"`
+	StuckAt       *time.Time      `json:"stuckAt,omitzero"`
+	NextAttemptAt *time.Time      `json:"nextAttemptAt,omitzero"`
+}
+
+const (
+	keyMessagesSQL = `
+select s.id, s.event_id::text, s.topic, s.key, s.type, s.created_at, s.status,
+       case when length(o.headers::text) <= 16384 then o.headers end,
+       left(coalesce(s.error, ''), 4096), coalesce(s.attempts, 0), s.stuck_at, s.next_attempt_at
+  from public.outbox_status s
+  join public.outbox o using (id)
+ where s.key = $1
+ order by s.id desc
+ limit $2`
+	keyRelaySQL = `select paused, leader from public.outbox_cursor`
+	// Counts no further than a person wants to know, and reads no row twice.
+	aheadSQL = `
+select count(*)
+  from (select from public.outbox o, public.outbox_cursor c
+         where o.id < $1 and o.id > coalesce(upper(range_merge(c.published)), 0) limit 100000) as ahead`
+)
+
+// Messages returns the newest messages of a key, oldest first, and how the relay of the database is.
+func (d *Database) Messages(ctx context.Context, key string, limit int) (KeyMessages, error) {
+	found := KeyMessages{Database: d.Name}
+	err := pgx.BeginTxFunc(ctx, d.pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		if err := tx.QueryRow(ctx, keyRelaySQL).Scan(&found.Paused, &found.Leader); err != nil {
+			return err
+		}
+		rows, _ := tx.Query(ctx, keyMessagesSQL, key, limit)
+		var err error
+		if found.Messages, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Message]); err != nil {
+			return err
+		}
+		slices.Reverse(found.Messages)
+		oldest := slices.IndexFunc(found.Messages, func(m Message) bool { return m.Status == "pending" })
+		if oldest < 0 {
+			return nil
+		}
+		return tx.QueryRow(ctx, aheadSQL, found.Messages[oldest].ID).Scan(&found.Ahead)
+	})
+	if err != nil {
+		return found, fmt.Errorf("look for messages of a key in database %s: %w", d.Name, err)
+	}
+	return found, nil
+}
+
+// Delivery is a message that a consumer has handled, as its inbox remembers it.
+type Delivery struct {
+	EventID   string    `json:"eventId"`
+	Consumer  string    `json:"consumer"`
+	Topic     string    `json:"topic"`
+	Partition int32     `json:"partition"`
+	Offset    int64     `json:"offset"`
+	HandledAt time.Time `json:"handledAt"`
+}
+
+const deliveriesSQL = `
+select event_id::text, consumer, topic, "partition", "offset", handled_at
+  from public.inbox
+ where event_id = any($1::uuid[])
+ order by handled_at, event_id, consumer
+ limit 1000`
+
+// Deliveries returns where events were handled by the consumers of this database, the earliest first.
+func (d *Database) Deliveries(ctx context.Context, events []string) ([]Delivery, error) {
+	return collect[Delivery](ctx, d, "look for deliveries", deliveriesSQL, events)
+}

@@ -128,7 +128,7 @@ module-path: ## Publish under a path of your own: TO=github.com/you/waybill
 	go work sync
 
 .PHONY: generate
-generate: ## Write generated files anew
+generate: ## Write the generated files
 	go generate $(PACKAGES)
 
 .PHONY: vuln

@@ -56,6 +56,7 @@ func Definition(t Timing) (*saga.Definition, error) {
 	s.CancelOn(string(contracts.TypeOrderCancelRequested), t.CancelWindow, saga.From(cancelReason))
 	s.RefuseCancel(string(contracts.TypeRefuseCancel), refuseCancel)
 	s.Ends("CONFIRMED", "CANCELLED")
+	s.To(contracts.TopicOrderCommands)
 
 	patient := saga.Patience{Within: t.ReplyWithin, Attempts: 8, Max: 4 * t.ReplyWithin}
 
@@ -65,6 +66,7 @@ func Definition(t Timing) (*saga.Definition, error) {
 
 	s.Step("reserve").
 		Send(string(contracts.TypeReserveInventory), reserveInventory).
+		To(contracts.TopicInventoryCommands).
 		Success(string(contracts.TypeInventoryReserved)).
 		Failure(string(contracts.TypeInventoryRejected), saga.From(rejectReason)).
 		Wait(saga.Patience{Within: t.ReserveWithin, Attempts: t.ReserveAttempts, Max: 4 * t.ReserveWithin},

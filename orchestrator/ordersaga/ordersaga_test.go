@@ -165,3 +165,15 @@ func TestText_IsOneThatTheContractsAccept(t *testing.T) {
 		}
 	}
 }
+
+func TestDefinition_SendsEachCommandWhereTheContractsSay(t *testing.T) {
+	t.Parallel()
+	def, err := ordersaga.Definition(ordersaga.DefaultTiming())
+	require.NoError(t, err)
+	require.Len(t, def.Topics(), 5)
+	for command, topic := range def.Topics() {
+		own, known := contracts.TopicOf(contracts.Type(command))
+		require.True(t, known, command)
+		require.Equal(t, own, topic, command)
+	}
+}

@@ -227,7 +227,7 @@ func (t *turn) sendUndo(i int) {
 }
 
 func (t *turn) emit(step string, c *command, out Command, reason string) {
-	out.Type, out.Key, out.Step, out.CausationID = c.message, t.state.ID, step, t.cause.ID
+	out.Type, out.Topic, out.Key, out.Step, out.CausationID = c.message, c.topic, t.state.ID, step, t.cause.ID
 	out.Trace = cmp.Or(t.trace, t.state.Trace)
 	body, err := c.build(call{
 		saga: t.state.ID, id: out.ID, cause: out.CausationID, at: t.stamp,

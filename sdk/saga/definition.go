@@ -12,6 +12,7 @@ import (
 type Definition struct {
 	name      string
 	version   int
+	topic     string // where commands go whose step names no topic
 	start     start
 	stages    [][]int // indexes into steps; a stage's steps run in parallel
 	steps     []*step
@@ -78,12 +79,14 @@ type step struct {
 	forever bool
 	giveUp  string // the saga's reason when the step never answered
 	undo    *undo
+	topic   string // where its commands go; empty: the definition's
 	noUndo  string // why there is nothing to undo
 }
 
 // command is what a step sends.
 type command struct {
 	message string
+	topic   string // set by Build; empty where the definition names none
 	build   func(call) (any, error)
 }
 
@@ -175,4 +178,22 @@ func (d *Definition) StepNames() []string {
 		names[i] = s.name
 	}
 	return names
+}
+
+// Topics are the topics that a saga's commands are sent to, by the command's type. A command whose
+// topic the definition does not name is in it with an empty one.
+func (d *Definition) Topics() map[string]string {
+	topics := map[string]string{}
+	for _, s := range d.steps {
+		if s.command != nil {
+			topics[s.command.message] = s.command.topic
+		}
+		if s.undo != nil {
+			topics[s.undo.message] = s.undo.topic
+		}
+	}
+	if d.cancel != nil && d.cancel.refuse != nil {
+		topics[d.cancel.refuse.message] = d.cancel.refuse.topic
+	}
+	return topics
 }

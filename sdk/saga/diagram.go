@@ -24,6 +24,7 @@ type StepDescription struct {
 	Name     string           `json:"name"`
 	Given    string           `json:"given,omitempty" doc:"Why the step sends nothing"`
 	Command  string           `json:"command,omitempty"`
+	Topic    string           `json:"topic,omitempty" doc:"Where the command and its undo are sent"`
 	Success  []string         `json:"success,omitempty"`
 	Failure  []string         `json:"failure,omitempty"`
 	Busy     []string         `json:"busy,omitempty"`
@@ -65,6 +66,7 @@ func (d *Definition) Describe() Description {
 func (s *step) describe() StepDescription {
 	out := StepDescription{Name: s.name, Given: s.given, GiveUp: s.giveUp, NoUndo: s.noUndo}
 	if s.command != nil {
+		out.Topic = s.command.topic
 		out.Command, out.Deadline, out.MaxWait = s.command.message, short(s.wait.Within), short(s.wait.Max)
 		if !s.forever {
 			out.Attempts = s.wait.Attempts
@@ -81,6 +83,7 @@ func (s *step) describe() StepDescription {
 		}
 	}
 	if u := s.undo; u != nil {
+		out.Topic = u.topic
 		out.Undo = &UndoDescription{Command: u.message, Reply: u.reply, Deadline: short(u.wait.Within), Attempts: u.wait.Attempts}
 	}
 	return out

@@ -1,6 +1,7 @@
 package saga
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -68,6 +69,11 @@ func (b *Builder[D]) Ends(completed, cancelled string) {
 	b.def.completed, b.def.cancelled = completed, cancelled
 }
 
+// To names the topic that the saga's commands are sent to, unless their step names another
+// ([Step.To]). Like a retry policy it can change without a new version: it is not part of the
+// [Definition.Fingerprint].
+func (b *Builder[D]) To(topic string) { b.def.topic = topic }
+
 // Step adds a step that runs after those before it have succeeded.
 func (b *Builder[D]) Step(name string) *Step[D] {
 	b.def.stages = append(b.def.stages, nil)
@@ -111,10 +117,12 @@ func (d Definition) clone() *Definition {
 		one.replies = slices.Clone(s.replies)
 		if s.command != nil {
 			command := *s.command
+			command.topic = cmp.Or(s.topic, d.topic)
 			one.command = &command
 		}
 		if s.undo != nil {
 			undo := *s.undo
+			undo.topic = cmp.Or(s.topic, d.topic)
 			one.undo = &undo
 		}
 		steps[i] = &one
@@ -122,6 +130,11 @@ func (d Definition) clone() *Definition {
 	d.stages, d.steps = stages, steps
 	if d.cancel != nil {
 		cancel := *d.cancel
+		if cancel.refuse != nil {
+			refuse := *cancel.refuse
+			refuse.topic = d.topic
+			cancel.refuse = &refuse
+		}
 		d.cancel = &cancel
 	}
 	d.handles = map[string]bool{}
@@ -147,6 +160,12 @@ func (t *Step[D]) Given(why string) *Step[D] {
 // Send is the command that carries the step out; build makes its body.
 func (t *Step[D]) Send(message string, build func(Call[D]) (any, error)) *Step[D] {
 	t.s.command = &command{message: message, build: erase(build)}
+	return t
+}
+
+// To names the topic of the participant that the step's command and its undo are sent to.
+func (t *Step[D]) To(topic string) *Step[D] {
+	t.s.topic = topic
 	return t
 }
 

@@ -113,6 +113,7 @@ func (o Operator) seen() int { return o.Seen }
 type Command struct {
 	ID          uuid.UUID
 	Type        string
+	Topic       string // where the definition sends it; empty if it names none
 	Key         string
 	CausationID uuid.UUID
 	Step        string

@@ -74,7 +74,7 @@ func TestTheGuideHasATestForEachLineOfItsTable(t *testing.T) {
 	require.True(t, found)
 	table, _, _ = strings.Cut(table, "\n\n")
 	var tests strings.Builder
-	for _, pattern := range []string{"*_test.go", "../../orchestrator/internal/*/*_test.go"} {
+	for _, pattern := range []string{"*_test.go", "*/*_test.go", "../../orchestrator/*/*_test.go", "../../orchestrator/internal/*/*_test.go"} {
 		files, err := filepath.Glob(pattern)
 		require.NoError(t, err)
 		for _, file := range files {

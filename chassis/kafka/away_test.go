@@ -23,7 +23,7 @@ func TestAConsumerThatFindsNoBrokerIsQuietAndStops(t *testing.T) {
 	c, err := kafka.NewConsumer(
 		kafka.Config{Brokers: []string{"127.0.0.1:1"}, SecurityProtocol: "PLAINTEXT"},
 		kafka.ConsumerOptions{Group: "g", ClientID: "c", Topics: []string{"t"}},
-		newLedger(), func(m kafka.Message) kafka.Message { return m },
+		newLedger(),
 		slog.New(slog.NewTextHandler(&lines, nil)), metrics)
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -8,11 +8,12 @@ import (
 	"github.com/cenkalti/backoff/v5"
 
 	"waybill.example/chassis/fault"
+	"waybill.example/sdk/inbox"
 )
 
 // sequence is what keeps its order: the messages of a key, within a partition.
 type sequence struct {
-	partition TopicPartition
+	partition inbox.Partition
 	key       string
 }
 
@@ -22,14 +23,14 @@ type messageKind struct{ topic, typ string }
 
 // place is where a message stands.
 type place struct {
-	partition TopicPartition
+	partition inbox.Partition
 	offset    int64
 }
 
-func (m Message) sequence() sequence { return sequence{m.partition(), string(m.Key)} }
-func (m Message) place() place       { return place{m.partition(), m.Offset} }
+func sequenceOf(m inbox.Delivery) sequence { return sequence{partitionOf(m), string(m.Key)} }
+func placeOf(m inbox.Delivery) place       { return place{partitionOf(m), m.Offset} }
 
-func (m Message) kind() messageKind {
+func kindOf(m inbox.Delivery) messageKind {
 	for _, h := range m.Headers {
 		if h.Key == "ce_type" {
 			return messageKind{m.Topic, string(h.Value)}
@@ -38,21 +39,21 @@ func (m Message) kind() messageKind {
 	return messageKind{topic: m.Topic}
 }
 
-func byPlace(a, b Message) int {
+func byPlace(a, b inbox.Delivery) int {
 	return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Offset, b.Offset))
 }
 
 // backlog is what cannot be applied now. It belongs to the consumer's goroutine.
 type backlog struct {
 	keys     map[sequence]*held
-	count    map[TopicPartition]int // messages held, those behind others included
+	count    map[inbox.Partition]int // messages held, those behind others included
 	breakers map[messageKind]*breaker
 	rest     time.Time // until when none of them is tried
 }
 
 func newBacklog() backlog {
 	return backlog{
-		keys: make(map[sequence]*held), count: make(map[TopicPartition]int), breakers: make(map[messageKind]*breaker),
+		keys: make(map[sequence]*held), count: make(map[inbox.Partition]int), breakers: make(map[messageKind]*breaker),
 	}
 }
 
@@ -68,31 +69,31 @@ func (b *backlog) locked() bool {
 
 func (b *backlog) empty() bool { return len(b.keys) == 0 }
 
-func (b *backlog) has(h *held) bool { return b.keys[h.message.sequence()] == h }
+func (b *backlog) has(h *held) bool { return b.keys[sequenceOf(h.message)] == h }
 
-func (b *backlog) add(m Message, f fault.Fault, err error) *held {
+func (b *backlog) add(m inbox.Delivery, f fault.Fault, err error) *held {
 	h := &held{message: m, fault: f, err: err, pause: newPause()}
-	b.keys[m.sequence()] = h
-	b.count[m.partition()]++
+	b.keys[sequenceOf(m)] = h
+	b.count[partitionOf(m)]++
 	return h
 }
 
 func (b *backlog) remove(h *held) {
-	p := h.message.partition()
-	delete(b.keys, h.message.sequence())
+	p := partitionOf(h.message)
+	delete(b.keys, sequenceOf(h.message))
 	if b.count[p] -= 1 + len(h.followers); b.count[p] <= 0 {
 		delete(b.count, p)
 	}
 }
 
 // drop forgets a partition.
-func (b *backlog) drop(p TopicPartition) {
+func (b *backlog) drop(p inbox.Partition) {
 	delete(b.count, p)
 	maps.DeleteFunc(b.keys, func(s sequence, _ *held) bool { return s.partition == p })
 }
 
 // each calls f with every message.
-func (b *backlog) each(f func(Message)) {
+func (b *backlog) each(f func(inbox.Delivery)) {
 	for _, h := range b.keys {
 		f(h.message)
 		for _, m := range h.followers {
@@ -102,10 +103,10 @@ func (b *backlog) each(f func(Message)) {
 }
 
 // first returns the lowest offset held of each partition.
-func (b *backlog) first() map[TopicPartition]int64 {
-	first := make(map[TopicPartition]int64)
+func (b *backlog) first() map[inbox.Partition]int64 {
+	first := make(map[inbox.Partition]int64)
 	for _, h := range b.keys {
-		p := h.message.partition()
+		p := partitionOf(h.message)
 		if offset, ok := first[p]; !ok || h.message.Offset < offset {
 			first[p] = h.message.Offset
 		}
@@ -129,7 +130,7 @@ func (b *backlog) due(now time.Time) *held {
 
 // dueAt is when the message may be tried. Of a kind that is suspended only one is tried at a time.
 func (b *backlog) dueAt(h *held) time.Time {
-	if breaker := b.breakers[h.message.kind()]; breaker.open() && breaker.next.After(h.next) {
+	if breaker := b.breakers[kindOf(h.message)]; breaker.open() && breaker.next.After(h.next) {
 		return breaker.next
 	}
 	return h.next
@@ -149,8 +150,8 @@ func (b *backlog) wait(most time.Duration) time.Duration {
 
 // takeWaiting takes out everything that is not held for a fault of its own, after one message went
 // through that could not before.
-func (b *backlog) takeWaiting() []Message {
-	var messages []Message
+func (b *backlog) takeWaiting() []inbox.Delivery {
+	var messages []inbox.Delivery
 	for _, h := range b.keys {
 		if h.counted == 0 {
 			messages = append(append(messages, h.message), h.followers...)
@@ -176,11 +177,11 @@ func (b *breaker) open() bool { return b != nil && b.count >= breakerOpens }
 
 // suspect counts a message that failed alone, and says whether that has opened its kind's breaker.
 // Locks and conflicts do not count: they concern rows, and other messages need other rows.
-func (b *backlog) suspect(m Message, f fault.Fault) (opened bool) {
+func (b *backlog) suspect(m inbox.Delivery, f fault.Fault) (opened bool) {
 	if f.Kind == fault.Conflict || f.Reason == reasonLock {
 		return false
 	}
-	kind := m.kind()
+	kind := kindOf(m)
 	known := b.breakers[kind]
 	if known == nil || known.fault.Alike != f.Alike {
 		known = &breaker{fault: f, pause: newPause()}
@@ -197,22 +198,22 @@ func (b *backlog) suspect(m Message, f fault.Fault) (opened bool) {
 const reasonLock = "lock"
 
 // probed postpones the next attempt of a kind that is suspended.
-func (b *backlog) probed(m Message) {
-	if known := b.breakers[m.kind()]; known.open() {
+func (b *backlog) probed(m inbox.Delivery) {
+	if known := b.breakers[kindOf(m)]; known.open() {
 		known.next = time.Now().Add(known.pause.NextBackOff())
 	}
 }
 
 // succeeded closes the breakers of messages that were applied. What they held up is due.
-func (b *backlog) succeeded(batch []Message) {
+func (b *backlog) succeeded(batch []inbox.Delivery) {
 	if len(b.breakers) == 0 {
 		return
 	}
 	for _, m := range batch {
-		if b.breakers[m.kind()].open() {
-			b.forgive(m.kind())
+		if b.breakers[kindOf(m)].open() {
+			b.forgive(kindOf(m))
 		}
-		delete(b.breakers, m.kind())
+		delete(b.breakers, kindOf(m))
 	}
 }
 
@@ -220,7 +221,7 @@ func (b *backlog) succeeded(batch []Message) {
 // was not its own fault.
 func (b *backlog) forgive(kind messageKind) {
 	for _, h := range b.keys {
-		if h.message.kind() == kind {
+		if kindOf(h.message) == kind {
 			h.counted, h.attempts, h.next = 0, 0, time.Now()
 			h.pause.Reset()
 		}

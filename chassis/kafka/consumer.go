@@ -12,15 +12,16 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"waybill.example/chassis/fault"
+	"waybill.example/sdk/inbox"
 )
 
-// Handler makes the effects of messages durable. M is the handler's own message type.
-type Handler[M any] interface {
+// Handler makes the effects of messages durable; [inbox.Processor] implements it.
+type Handler interface {
 	// Process applies a batch in one transaction. When it returns nil the batch is durable;
 	// after an error nothing of it has happened.
-	Process(ctx context.Context, batch []M) error
+	Process(ctx context.Context, batch []inbox.Delivery) error
 	// Reject sets aside, durably, a message that Process refuses for good.
-	Reject(ctx context.Context, message M, reason error) error
+	Reject(ctx context.Context, message inbox.Delivery, reason error) error
 }
 
 // ConsumerOptions says what to consume and how.
@@ -32,15 +33,12 @@ type ConsumerOptions struct {
 	BatchSize int
 	// Classify says whose fault an error of the handler is. Without it every error is the message's.
 	Classify func(error) fault.Fault
-	// Positions, if set, returns the next offset that the service has kept with its effects, for those
-	// of the given partitions that it knows. When partitions are assigned, reading starts at the smaller
-	// of that and the group's committed offset, and at the beginning of those that it does not know.
-	// While it returns an error, they are not read.
-	// What to keep is in each message: [Message.Resume].
-	Positions func(context.Context, []TopicPartition) (map[TopicPartition]int64, error)
-	// Rewound, if set, says of an error that the service's positions went back while it ran: its database
-	// was restored, or failed over to a standby that lacked something. They are asked for again.
-	Rewound func(error) bool
+	// Positions, if set, are those that the handler stores with its effects, from
+	// [inbox.Delivery].Resume. When partitions are assigned, reading starts at the smaller of the
+	// stored position and the group's committed offset, and at the beginning of those that have none.
+	// While they cannot be read, neither are their partitions. After an error that is
+	// [inbox.Rewound] they are read again.
+	Positions Positions
 	// Hasty, if set, returns a context for attempts that find out which messages of a batch have to
 	// wait, and that must not wait long themselves.
 	Hasty func(context.Context) context.Context
@@ -68,37 +66,36 @@ const (
 // One goroutine, the caller of Run, does all of it: librdkafka's rebalance callbacks run inside its
 // calls to Poll, so no batch is in the hands of another goroutine when partitions are taken away.
 // Others read status only.
-type Consumer[M any] struct {
+type Consumer struct {
 	client  *kafka.Consumer
-	handler Handler[M]
-	convert func(Message) M
+	handler Handler
 	options ConsumerOptions
 	log     *slog.Logger
 	metrics consumerMetrics
 	logs    *Logs
 	status  *status
 
-	running  context.Context          //nolint:containedctx // Run's own: librdkafka's callbacks are given none
-	arrived  []Message                // received, not handed over yet; of partitions that are ours
-	last     map[TopicPartition]int64 // the offset that was received last
-	restart  restart                  // what has come since a partition began again
-	revoked  map[TopicPartition]bool  // taken away since the batch in hand was received
-	unplaced map[TopicPartition]bool  // assigned, paused, and where to start is not known
-	placeAt  time.Time                // when to look for that again
-	placeErr error                    // why it is not known
-	waiting  bool                     // all partitions are paused, for nothing can be done
-	applied  map[TopicPartition]int64 // behind the last message that was applied
+	running  context.Context           //nolint:containedctx // Run's own: librdkafka's callbacks are given none
+	arrived  []inbox.Delivery          // received, not handed over yet; of partitions that are ours
+	last     map[inbox.Partition]int64 // the offset that was received last
+	restart  restart                   // what has come since a partition began again
+	revoked  map[inbox.Partition]bool  // taken away since the batch in hand was received
+	unplaced map[inbox.Partition]bool  // assigned, paused, and where to start is not known
+	placeAt  time.Time                 // when to look for that again
+	placeErr error                     // why it is not known
+	waiting  bool                      // all partitions are paused, for nothing can be done
+	applied  map[inbox.Partition]int64 // behind the last message that was applied
 	held     backlog
-	waited   time.Time               // when a held message was last tried as patiently as a new one
-	pending  [][]Message             // parts of the batch in hand that have not been tried yet
-	full     map[TopicPartition]bool // paused, since too many of their messages are held
-	polled   time.Time               // when Poll was last called
-	fatal    error                   // librdkafka cannot go on
-	warned   time.Time               // when the log last said that no broker is there
+	waited   time.Time                // when a held message was last tried as patiently as a new one
+	pending  [][]inbox.Delivery       // parts of the batch in hand that have not been tried yet
+	full     map[inbox.Partition]bool // paused, since too many of their messages are held
+	polled   time.Time                // when Poll was last called
+	fatal    error                    // librdkafka cannot go on
+	warned   time.Time                // when the log last said that no broker is there
 }
 
 // NewConsumer joins the group when Run is called; it does not wait for a broker.
-func NewConsumer[M any](c Config, o ConsumerOptions, h Handler[M], convert func(Message) M, log *slog.Logger, reg prometheus.Registerer) (*Consumer[M], error) {
+func NewConsumer(c Config, o ConsumerOptions, h Handler, log *slog.Logger, reg prometheus.Registerer) (*Consumer, error) {
 	client, err := kafka.NewConsumer(c.consumerConfig(o.Group, o.ClientID))
 	if err != nil {
 		return nil, fmt.Errorf("create Kafka consumer of group %s: %w", o.Group, err)
@@ -109,21 +106,20 @@ func NewConsumer[M any](c Config, o ConsumerOptions, h Handler[M], convert func(
 	log = log.With("group", o.Group)
 	status := newStatus(log)
 	prometheus.WrapRegistererWith(prometheus.Labels{"group": o.Group}, reg).MustRegister(newStatusCollector(status, client))
-	return &Consumer[M]{
+	return &Consumer{
 		client:  client,
 		handler: h,
-		convert: convert,
 		options: o,
 		log:     log,
 		metrics: newConsumerMetrics(reg, o.Group),
 		logs:    ReadLogs(client.Logs(), log),
 		status:  status,
 
-		revoked:  make(map[TopicPartition]bool),
-		unplaced: make(map[TopicPartition]bool),
-		last:     make(map[TopicPartition]int64),
-		applied:  make(map[TopicPartition]int64),
-		full:     make(map[TopicPartition]bool),
+		revoked:  make(map[inbox.Partition]bool),
+		unplaced: make(map[inbox.Partition]bool),
+		last:     make(map[inbox.Partition]int64),
+		applied:  make(map[inbox.Partition]int64),
+		full:     make(map[inbox.Partition]bool),
 		held:     newBacklog(),
 	}, nil
 }
@@ -132,7 +128,7 @@ func NewConsumer[M any](c Config, o ConsumerOptions, h Handler[M], convert func(
 // later; what was made durable is committed before Run leaves the group and closes the client. It
 // returns an error when the client cannot go on, as after another process took its group.instance.id.
 // It must be called once.
-func (c *Consumer[M]) Run(ctx context.Context) (err error) {
+func (c *Consumer) Run(ctx context.Context) (err error) {
 	defer func() {
 		c.status.end(err) // before the client goes, which metrics and readiness ask
 		err = errors.Join(err, c.close())
@@ -154,10 +150,10 @@ func (c *Consumer[M]) Run(ctx context.Context) (err error) {
 	return c.fatal
 }
 
-func (c *Consumer[M]) goesOn(ctx context.Context) bool { return ctx.Err() == nil && c.fatal == nil }
+func (c *Consumer) goesOn(ctx context.Context) bool { return ctx.Err() == nil && c.fatal == nil }
 
 // close leaves the group. A client that does not come back from it is left behind.
-func (c *Consumer[M]) close() error {
+func (c *Consumer) close() error {
 	closed := make(chan error, 1)
 	go func() {
 		err := c.client.Close()
@@ -180,7 +176,7 @@ func (c *Consumer[M]) close() error {
 }
 
 // Check reports whether a broker answers within the context's deadline; for a readiness page.
-func (c *Consumer[M]) Check(ctx context.Context) error {
+func (c *Consumer) Check(ctx context.Context) error {
 	if c.status.ended() {
 		return errors.New("the consumer has ended")
 	}
@@ -189,11 +185,11 @@ func (c *Consumer[M]) Check(ctx context.Context) error {
 
 // Ready returns nil while the consumer does its work, and otherwise what keeps it from it, in words
 // that anybody may read; for a readiness page. It does not look at the broker.
-func (c *Consumer[M]) Ready(context.Context) error { return c.status.ready() }
+func (c *Consumer) Ready(context.Context) error { return c.status.ready() }
 
 // collect returns what has arrived. It waits a little for the first message only: under load, the
 // next batch gathers in librdkafka's queue while this one is applied.
-func (c *Consumer[M]) collect() []Message {
+func (c *Consumer) collect() []inbox.Delivery {
 	c.beginAgain()
 	for len(c.arrived) < c.options.BatchSize && !c.restart.pending() {
 		timeout := c.held.wait(firstMessageWait)
@@ -215,12 +211,12 @@ func (c *Consumer[M]) collect() []Message {
 	return batch
 }
 
-func (c *Consumer[M]) poll(timeout time.Duration) kafka.Event {
+func (c *Consumer) poll(timeout time.Duration) kafka.Event {
 	c.polled = time.Now()
 	return c.client.Poll(int(timeout.Milliseconds()))
 }
 
-func (c *Consumer[M]) take(event kafka.Event) {
+func (c *Consumer) take(event kafka.Event) {
 	switch e := event.(type) {
 	case *kafka.Message:
 		if err := e.TopicPartition.Error; err != nil {
@@ -235,12 +231,12 @@ func (c *Consumer[M]) take(event kafka.Event) {
 			c.fatal = c.fatalError(e)
 		}
 		c.metrics.clientErrors.Inc()
-		c.log.Log(context.Background(), c.severity(e), "kafka client error", "error", e.Error())
+		c.log.Log(c.running, c.severity(e), "kafka client error", "error", e.Error())
 	}
 }
 
 // fatalError says what an operator can do about an error that ends the consumer.
-func (c *Consumer[M]) fatalError(e kafka.Error) error {
+func (c *Consumer) fatalError(e kafka.Error) error {
 	if e.Code() == kafka.ErrFencedInstanceID {
 		return fmt.Errorf("consume as %s: another process has the same group.instance.id and took this one's place; "+
 			"each process needs one of its own (see KAFKA_PROPERTIES): %w", c.options.Group, e)
@@ -253,7 +249,7 @@ const reminder = 30 * time.Second
 
 // severity keeps the log readable while a broker is away: librdkafka reports each connection that it
 // fails to make, and with each, dozens of times a second, that no broker is left.
-func (c *Consumer[M]) severity(e kafka.Error) slog.Level {
+func (c *Consumer) severity(e kafka.Error) slog.Level {
 	code := e.Code()
 	if e.IsFatal() {
 		return slog.LevelError
@@ -274,7 +270,7 @@ func (c *Consumer[M]) severity(e kafka.Error) slog.Level {
 // are: its new owner gets them again, since their offsets are not stored. That goes also for a
 // partition that comes back at once, which is read again from the committed offset; going on with old
 // messages of it could bring one in front of an earlier one that the other owner has not applied yet.
-func (c *Consumer[M]) rebalance(client *kafka.Consumer, event kafka.Event) error {
+func (c *Consumer) rebalance(client *kafka.Consumer, event kafka.Event) error {
 	c.metrics.rebalances.Inc()
 	switch e := event.(type) {
 	case kafka.AssignedPartitions:
@@ -291,7 +287,7 @@ func (c *Consumer[M]) rebalance(client *kafka.Consumer, event kafka.Event) error
 	case kafka.RevokedPartitions:
 		c.log.Info("partitions revoked", "partitions", names(e.Partitions))
 		for _, p := range e.Partitions {
-			c.drop(partitionOf(p))
+			c.drop(toPartition(p))
 		}
 		c.status.revoked(e.Partitions)
 		return client.IncrementalUnassign(e.Partitions)
@@ -300,29 +296,29 @@ func (c *Consumer[M]) rebalance(client *kafka.Consumer, event kafka.Event) error
 }
 
 // drop forgets a partition.
-func (c *Consumer[M]) drop(p TopicPartition) {
+func (c *Consumer) drop(p inbox.Partition) {
 	c.revoked[p] = true
 	delete(c.unplaced, p)
 	delete(c.applied, p)
 	delete(c.full, p)
 	delete(c.last, p)
 	c.held.drop(p)
-	c.arrived = slices.DeleteFunc(c.arrived, func(m Message) bool { return m.partition() == p })
+	c.arrived = slices.DeleteFunc(c.arrived, func(m inbox.Delivery) bool { return partitionOf(m) == p })
 	c.restart.drop(p)
 }
 
 // owned returns the messages whose partitions are still ours.
-func (c *Consumer[M]) owned(batch []Message) []Message {
+func (c *Consumer) owned(batch []inbox.Delivery) []inbox.Delivery {
 	if len(c.revoked) == 0 {
 		return batch
 	}
-	return slices.DeleteFunc(slices.Clone(batch), func(m Message) bool { return c.revoked[m.partition()] })
+	return slices.DeleteFunc(slices.Clone(batch), func(m inbox.Delivery) bool { return c.revoked[partitionOf(m)] })
 }
 
 func names(partitions []kafka.TopicPartition) []string {
 	out := make([]string, len(partitions))
 	for i, p := range partitions {
-		out[i] = partitionOf(p).String()
+		out[i] = toPartition(p).String()
 	}
 	return out
 }

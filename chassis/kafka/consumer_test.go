@@ -15,12 +15,13 @@ import (
 
 	"waybill.example/chassis/kafka"
 	"waybill.example/devstack/kafkatest"
+	"waybill.example/sdk/inbox"
 )
 
 // A fenced client never closes (confluent-kafka-go 2.15), which one of the tests shows to be harmless.
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
-		goleak.IgnoreAnyFunction("waybill.example/chassis/kafka.(*Consumer[...]).close.func1"),
+		goleak.IgnoreAnyFunction("waybill.example/chassis/kafka.(*Consumer).close.func1"),
 		goleak.IgnoreAnyFunction("waybill.example/chassis/kafka.ReadLogs.func1"))
 }
 
@@ -32,19 +33,19 @@ var errAway = errors.New("the database is away")
 type ledger struct {
 	mu       sync.Mutex
 	applied  []string
-	messages []kafka.Message // those that were applied
+	messages []inbox.Delivery // those that were applied
 	rejected []string
 	batches  []int
 	away     bool
 	poison   string
-	refuse   func(kafka.Message) error // of a message, wherever it stands in a batch
+	refuse   func(inbox.Delivery) error // of a message, wherever it stands in a batch
 	calls    int
 	changed  chan struct{}
 }
 
 func newLedger() *ledger { return &ledger{changed: make(chan struct{}, 1)} }
 
-func (l *ledger) Process(_ context.Context, batch []kafka.Message) error {
+func (l *ledger) Process(_ context.Context, batch []inbox.Delivery) error {
 	defer l.signal()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -73,7 +74,7 @@ func (l *ledger) Process(_ context.Context, batch []kafka.Message) error {
 	return nil
 }
 
-func (l *ledger) Reject(_ context.Context, m kafka.Message, reason error) error {
+func (l *ledger) Reject(_ context.Context, m inbox.Delivery, reason error) error {
 	defer l.signal()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -122,7 +123,7 @@ func (l *ledger) await(t *testing.T, what string, ok func(*ledger) bool) {
 func (l *ledger) distinct() []string { return slices.Compact(slices.Sorted(slices.Values(l.applied))) }
 
 // consume runs a consumer until the test, or the returned function, ends it.
-func consume(t *testing.T, addr string, h kafka.Handler[kafka.Message]) (stop func()) {
+func consume(t *testing.T, addr string, h kafka.Handler) (stop func()) {
 	t.Helper()
 	return start(t, addr, h, func(*kafka.ConsumerOptions) {})
 }
@@ -131,7 +132,7 @@ func plaintext(addr string) kafka.Config {
 	return kafka.Config{Brokers: []string{addr}, SecurityProtocol: "PLAINTEXT"}
 }
 
-func runUntilStopped(t *testing.T, c *kafka.Consumer[kafka.Message]) (stop func()) {
+func runUntilStopped(t *testing.T, c *kafka.Consumer) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
@@ -288,13 +289,13 @@ func TestHeadersKeyAndPlaceArrive(t *testing.T) {
 	t.Parallel()
 	b := kafkatest.Start(t, "topic")
 	b.Produce(t, kafkatest.Record{Topic: "topic", Key: []byte("k"), Value: []byte("v"), Headers: map[string]string{"ce_id": "1"}})
-	got := make(chan kafka.Message, 1)
+	got := make(chan inbox.Delivery, 1)
 	consume(t, b.Addr(), forward(got))
 	select {
 	case m := <-got:
 		require.Equal(t, "topic", m.Topic)
 		require.Equal(t, "k", string(m.Key))
-		require.Equal(t, []kafka.Header{{Key: "ce_id", Value: []byte("1")}}, m.Headers)
+		require.Equal(t, []inbox.Header{{Key: "ce_id", Value: []byte("1")}}, m.Headers)
 		require.Zero(t, m.Offset)
 		require.False(t, m.Time.IsZero())
 	case <-time.After(patience):
@@ -302,12 +303,12 @@ func TestHeadersKeyAndPlaceArrive(t *testing.T) {
 	}
 }
 
-type forward chan kafka.Message
+type forward chan inbox.Delivery
 
-func (f forward) Process(_ context.Context, batch []kafka.Message) error {
+func (f forward) Process(_ context.Context, batch []inbox.Delivery) error {
 	for _, m := range batch {
 		f <- m
 	}
 	return nil
 }
-func (forward) Reject(context.Context, kafka.Message, error) error { return nil }
+func (forward) Reject(context.Context, inbox.Delivery, error) error { return nil }

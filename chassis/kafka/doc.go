@@ -23,7 +23,7 @@
 //
 // A message that is held holds back later messages of its key, and no others: those of other keys are
 // applied, also in its own partition. So the offset that is committed, and the position that the
-// service keeps ([Message].Resume), stays at the first message that is held. After a restart
+// service keeps ([inbox.Delivery].Resume), stays at the first message that is held. After a restart
 // everything behind it is read again, and the handler's inbox has to know what was applied. How much
 // that may be is bounded; at the bound, the partition is paused.
 //

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"waybill.example/sdk/inbox"
 )
 
 // Span is where the messages of a partition stand: from First on, all before End.
@@ -34,7 +36,7 @@ func (e *Ends) Close() { e.client.Close() }
 
 // Ask returns where the messages of all partitions stand now. It takes no longer than ctx's deadline,
 // or a second for each topic.
-func (e *Ends) Ask(ctx context.Context) (map[TopicPartition]Span, error) {
+func (e *Ends) Ask(ctx context.Context) (map[inbox.Partition]Span, error) {
 	first, last := map[kafka.TopicPartition]kafka.OffsetSpec{}, map[kafka.TopicPartition]kafka.OffsetSpec{}
 	for _, topic := range e.topics {
 		metadata, err := e.client.GetMetadata(&topic, false, milliseconds(ctx))
@@ -49,24 +51,24 @@ func (e *Ends) Ask(ctx context.Context) (map[TopicPartition]Span, error) {
 			first[one], last[one] = kafka.EarliestOffsetSpec, kafka.LatestOffsetSpec
 		}
 	}
-	spans := make(map[TopicPartition]Span, len(last))
-	err := e.list(ctx, last, func(p TopicPartition, offset int64) { spans[p] = Span{End: offset} })
+	spans := make(map[inbox.Partition]Span, len(last))
+	err := e.list(ctx, last, func(p inbox.Partition, offset int64) { spans[p] = Span{End: offset} })
 	if err == nil {
-		err = e.list(ctx, first, func(p TopicPartition, offset int64) { spans[p] = Span{offset, spans[p].End} })
+		err = e.list(ctx, first, func(p inbox.Partition, offset int64) { spans[p] = Span{offset, spans[p].End} })
 	}
 	return spans, err
 }
 
-func (e *Ends) list(ctx context.Context, specs map[kafka.TopicPartition]kafka.OffsetSpec, found func(TopicPartition, int64)) error {
+func (e *Ends) list(ctx context.Context, specs map[kafka.TopicPartition]kafka.OffsetSpec, found func(inbox.Partition, int64)) error {
 	result, err := e.client.ListOffsets(ctx, specs)
 	if err != nil {
 		return fmt.Errorf("ask for offsets: %w", err)
 	}
 	for p, info := range result.ResultInfos {
 		if info.Error.Code() != kafka.ErrNoError {
-			return fmt.Errorf("ask for the offsets of %s: %w", partitionOf(p), info.Error)
+			return fmt.Errorf("ask for the offsets of %s: %w", toPartition(p), info.Error)
 		}
-		found(partitionOf(p), int64(info.Offset))
+		found(toPartition(p), int64(info.Offset))
 	}
 	return nil
 }

@@ -8,13 +8,14 @@ import (
 	"github.com/cenkalti/backoff/v5"
 
 	"waybill.example/chassis/fault"
+	"waybill.example/sdk/inbox"
 )
 
 // held is a message that cannot be applied now, and what waits behind it: later messages of its key,
 // in their order. All other keys go on.
 type held struct {
-	message   Message
-	followers []Message
+	message   inbox.Delivery
+	followers []inbox.Delivery
 	fault     fault.Fault // of the last attempt
 	err       error
 	attempts  int
@@ -37,17 +38,17 @@ func (h *held) failed(f fault.Fault, err error, now time.Time) {
 
 // withhold takes those messages out of the batch that have to wait: behind one of their key, or because
 // their kind is suspended.
-func (c *Consumer[M]) withhold(batch []Message) []Message {
+func (c *Consumer) withhold(batch []inbox.Delivery) []inbox.Delivery {
 	if c.held.empty() && len(c.held.breakers) == 0 {
 		return batch
 	}
-	return slices.DeleteFunc(slices.Clone(batch), func(m Message) bool {
-		if h := c.held.keys[m.sequence()]; h != nil {
+	return slices.DeleteFunc(slices.Clone(batch), func(m inbox.Delivery) bool {
+		if h := c.held.keys[sequenceOf(m)]; h != nil {
 			h.followers = append(h.followers, m)
-			c.held.count[m.partition()]++
+			c.held.count[partitionOf(m)]++
 			return true
 		}
-		if b := c.held.breakers[m.kind()]; b.open() {
+		if b := c.held.breakers[kindOf(m)]; b.open() {
 			c.held.add(m, b.fault, nil)
 			return true
 		}
@@ -56,17 +57,17 @@ func (c *Consumer[M]) withhold(batch []Message) []Message {
 }
 
 // hold keeps a message that has failed alone.
-func (c *Consumer[M]) hold(m Message, f fault.Fault, err error) {
+func (c *Consumer) hold(m inbox.Delivery, f fault.Fault, err error) {
 	h := c.held.add(m, f, err)
 	h.failed(f, err, time.Now())
 	if c.held.suspect(m, f) {
 		c.log.Error("messages of this type fail alike, one after the other: none is set aside, and one at a time is tried",
-			"topic", m.Topic, "type", m.kind().typ, "reason", f.Reason, "error", err)
+			"topic", m.Topic, "type", kindOf(m).typ, "reason", f.Reason, "error", err)
 	}
 }
 
 // retryHeld tries one held message again, if one is due.
-func (c *Consumer[M]) retryHeld(ctx context.Context) {
+func (c *Consumer) retryHeld(ctx context.Context) {
 	if c.held.empty() {
 		return
 	}
@@ -76,12 +77,12 @@ func (c *Consumer[M]) retryHeld(ctx context.Context) {
 		return
 	}
 	defer c.report()
-	if h.exhausted() && !c.held.breakers[h.message.kind()].open() {
+	if h.exhausted() && !c.held.breakers[kindOf(h.message)].open() {
 		c.setAside(ctx, h)
 		return
 	}
 	began := time.Now()
-	err := c.apply(ctx, []Message{h.message}, !c.patient(began), c.handOver)
+	err := c.apply(ctx, []inbox.Delivery{h.message}, !c.patient(began), c.handOver)
 	c.held.rest = time.Now().Add(retryShare * time.Since(began))
 	switch {
 	case !c.goesOn(ctx) || !c.held.has(h): // given up, or no longer ours
@@ -103,7 +104,7 @@ const (
 )
 
 // patient says whether an attempt with a held message may wait for a lock.
-func (c *Consumer[M]) patient(now time.Time) bool {
+func (c *Consumer) patient(now time.Time) bool {
 	if now.Sub(c.waited) < patientEvery {
 		return false
 	}
@@ -112,10 +113,10 @@ func (c *Consumer[M]) patient(now time.Time) bool {
 }
 
 // setAside gives a message up: it becomes a dead letter.
-func (c *Consumer[M]) setAside(ctx context.Context, h *held) {
+func (c *Consumer) setAside(ctx context.Context, h *held) {
 	reason := h.err
-	err := c.apply(ctx, []Message{h.message}, false, func(ctx context.Context, batch []Message) error {
-		return c.handler.Reject(ctx, c.convert(c.resumed(batch[0])), reason)
+	err := c.apply(ctx, []inbox.Delivery{h.message}, false, func(ctx context.Context, batch []inbox.Delivery) error {
+		return c.handler.Reject(ctx, c.resumed(batch[0]), reason)
 	})
 	switch {
 	case !c.goesOn(ctx) || !c.held.has(h):
@@ -130,14 +131,14 @@ func (c *Consumer[M]) setAside(ctx context.Context, h *held) {
 	}
 }
 
-func (c *Consumer[M]) resumed(m Message) Message {
-	m.Resume = c.nextOffsets([]Message{m})[m.partition()]
+func (c *Consumer) resumed(m inbox.Delivery) inbox.Delivery {
+	m.Resume = c.nextOffsets([]inbox.Delivery{m})[partitionOf(m)]
 	return m
 }
 
 // goOn processes what a message has held up. When the message was applied, whatever was in the way of
 // others is probably gone as well.
-func (c *Consumer[M]) goOn(ctx context.Context, h *held, applied bool) {
+func (c *Consumer) goOn(ctx context.Context, h *held, applied bool) {
 	messages := h.followers
 	c.held.remove(h)
 	if applied {

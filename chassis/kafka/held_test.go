@@ -15,6 +15,7 @@ import (
 	"waybill.example/chassis/fault"
 	"waybill.example/chassis/kafka"
 	"waybill.example/devstack/kafkatest"
+	"waybill.example/sdk/inbox"
 )
 
 // errors that a handler's database may answer
@@ -65,8 +66,8 @@ func (l *ledger) of(key string) []string {
 	return values
 }
 
-func refusing(key string, err error) func(kafka.Message) error {
-	return func(m kafka.Message) error {
+func refusing(key string, err error) func(inbox.Delivery) error {
+	return func(m inbox.Delivery) error {
 		if string(m.Key) == key {
 			return err
 		}
@@ -136,7 +137,7 @@ func TestConsumer_SetsNothingAsideWhileEveryMessageFailsAlike(t *testing.T) {
 			t.Parallel()
 			b := kafkatest.Start(t, "topic")
 			l := newLedger()
-			l.refuse = func(kafka.Message) error { return err }
+			l.refuse = func(inbox.Delivery) error { return err }
 			keys := strings.Split("abcdefghijklmnopqrstuvwxyz", "")
 			sequences(t, b, 10, keys...)
 			consume(t, b.Addr(), l)
@@ -171,7 +172,7 @@ func TestConsumer_AConflictIsTriedAgainAtOnce(t *testing.T) {
 	b := kafkatest.Start(t, "topic")
 	l := newLedger()
 	var once sync.Once
-	l.refuse = func(kafka.Message) (err error) {
+	l.refuse = func(inbox.Delivery) (err error) {
 		once.Do(func() { err = errConflict })
 		return err
 	}
@@ -186,7 +187,7 @@ func TestConsumer_APanicIsAnErrorOfItsMessage(t *testing.T) {
 	b := kafkatest.Start(t)
 	b.CreateTopics(t, 1, "topic")
 	l := newLedger()
-	l.refuse = func(m kafka.Message) error {
+	l.refuse = func(m inbox.Delivery) error {
 		if string(m.Value) == "b1" {
 			panic("a nil map")
 		}
@@ -225,7 +226,7 @@ func TestConsumer_WhatIsHeldMovesWithItsPartition(t *testing.T) {
 	t.Parallel()
 	b := kafkatest.Start(t, "topic")
 	first, second := newLedger(), newLedger()
-	first.refuse = func(kafka.Message) error { return errLocked }
+	first.refuse = func(inbox.Delivery) error { return errLocked }
 	sequences(t, b, 5, "a", "b", "c", "d", "e", "f")
 	stop := consume(t, b.Addr(), first)
 	first.await(t, "attempts", func(l *ledger) bool { return l.calls > 6 })
@@ -246,7 +247,7 @@ func TestConsumer_AnAttemptThatFindsOutWhoWaitsIsHasty(t *testing.T) {
 	type hasty struct{}
 	var mu sync.Mutex
 	var long, short int
-	handler := process(func(ctx context.Context, batch []kafka.Message) error {
+	handler := process(func(ctx context.Context, batch []inbox.Delivery) error {
 		mu.Lock()
 		defer mu.Unlock()
 		if ctx.Value(hasty{}) == nil {
@@ -275,7 +276,7 @@ func TestConsumer_AnAttemptThatFindsOutWhoWaitsIsHasty(t *testing.T) {
 	}, patience, 10*time.Millisecond)
 }
 
-type process func(context.Context, []kafka.Message) error
+type process func(context.Context, []inbox.Delivery) error
 
-func (p process) Process(ctx context.Context, batch []kafka.Message) error { return p(ctx, batch) }
-func (process) Reject(context.Context, kafka.Message, error) error         { return nil }
+func (p process) Process(ctx context.Context, batch []inbox.Delivery) error { return p(ctx, batch) }
+func (process) Reject(context.Context, inbox.Delivery, error) error         { return nil }

@@ -4,12 +4,14 @@ import (
 	"slices"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"waybill.example/sdk/inbox"
 )
 
 // A partition is paused for one of three reasons: nothing can be done at the moment (waiting), where
 // to start is not known (unplaced), or too many of its messages are held (full).
 
-func (c *Consumer[M]) pauseAll() {
+func (c *Consumer) pauseAll() {
 	assigned, err := c.client.Assignment()
 	if err == nil && len(assigned) > 0 {
 		err = c.client.Pause(assigned)
@@ -19,7 +21,7 @@ func (c *Consumer[M]) pauseAll() {
 	}
 }
 
-func (c *Consumer[M]) resumeAll() {
+func (c *Consumer) resumeAll() {
 	assigned, err := c.client.Assignment()
 	if err != nil {
 		c.log.Warn("partitions not resumed", "error", err)
@@ -29,9 +31,9 @@ func (c *Consumer[M]) resumeAll() {
 }
 
 // resume goes on reading those of the partitions that no reason is left to pause.
-func (c *Consumer[M]) resume(partitions []kafka.TopicPartition) {
+func (c *Consumer) resume(partitions []kafka.TopicPartition) {
 	partitions = slices.DeleteFunc(slices.Clone(partitions), func(p kafka.TopicPartition) bool {
-		return c.waiting || c.unplaced[partitionOf(p)] || c.full[partitionOf(p)]
+		return c.waiting || c.unplaced[toPartition(p)] || c.full[toPartition(p)]
 	})
 	if len(partitions) == 0 {
 		return
@@ -50,7 +52,7 @@ const (
 )
 
 // limit pauses partitions of which too much is held, and goes on with those that are below again.
-func (c *Consumer[M]) limit() {
+func (c *Consumer) limit() {
 	for p, first := range c.held.first() {
 		if !c.full[p] && (c.held.count[p] >= maxHeld || c.applied[p]-first >= maxAhead) {
 			c.full[p] = true
@@ -67,6 +69,6 @@ func (c *Consumer[M]) limit() {
 	}
 }
 
-func kafkaPartitions(p TopicPartition) []kafka.TopicPartition {
+func kafkaPartitions(p inbox.Partition) []kafka.TopicPartition {
 	return []kafka.TopicPartition{{Topic: &p.Topic, Partition: p.Partition}}
 }

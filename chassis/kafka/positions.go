@@ -7,15 +7,16 @@ import (
 	"time"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"waybill.example/sdk/inbox"
 )
 
-// TopicPartition names a partition of a topic.
-type TopicPartition struct {
-	Topic     string
-	Partition int32
+// Positions is how far a service has come in each partition, stored with its effects;
+// [inbox.Positions] implements it.
+type Positions interface {
+	// Read returns the next offset of those of the given partitions that the database knows.
+	Read(ctx context.Context, partitions []inbox.Partition) (map[inbox.Partition]int64, error)
 }
-
-func (p TopicPartition) String() string { return fmt.Sprintf("%s/%d", p.Topic, p.Partition) }
 
 const (
 	// positionsTimeout bounds one look for positions. It is taken inside a rebalance, for which the
@@ -33,18 +34,18 @@ const (
 // from its beginning. A database that is ahead (the process died between the two commits) reads its last
 // messages twice, and the inbox knows them. A partition of which Kafka knows no committed offset is read
 // from its beginning, whatever the database says: its topic may be a new one under an old name.
-func (c *Consumer[M]) startingPoints(ctx context.Context, partitions []kafka.TopicPartition) ([]kafka.TopicPartition, error) {
+func (c *Consumer) startingPoints(ctx context.Context, partitions []kafka.TopicPartition) ([]kafka.TopicPartition, error) {
 	ctx, cancel := context.WithTimeout(ctx, positionsTimeout)
 	defer cancel()
 	committed, err := c.client.Committed(slices.Clone(partitions), int(positionsTimeout.Milliseconds()))
 	if err != nil {
 		return nil, fmt.Errorf("ask Kafka for committed offsets: %w", err)
 	}
-	keys := make([]TopicPartition, len(committed))
+	keys := make([]inbox.Partition, len(committed))
 	for i, p := range committed {
-		keys[i] = partitionOf(p)
+		keys[i] = toPartition(p)
 	}
-	positions, err := c.options.Positions(ctx, keys)
+	positions, err := c.options.Positions.Read(ctx, keys)
 	if err != nil {
 		return nil, fmt.Errorf("read positions: %w", err)
 	}
@@ -63,7 +64,7 @@ func (c *Consumer[M]) startingPoints(ctx context.Context, partitions []kafka.Top
 // takeOn starts to read partitions that were assigned. Those whose starting point cannot be learned
 // now are taken on paused, and [Consumer.place] looks again: they are never read from a place that
 // may be wrong.
-func (c *Consumer[M]) takeOn(ctx context.Context, client *kafka.Consumer, partitions []kafka.TopicPartition) error {
+func (c *Consumer) takeOn(ctx context.Context, client *kafka.Consumer, partitions []kafka.TopicPartition) error {
 	if c.options.Positions == nil {
 		return client.IncrementalAssign(partitions)
 	}
@@ -73,7 +74,7 @@ func (c *Consumer[M]) takeOn(ctx context.Context, client *kafka.Consumer, partit
 	}
 	c.log.Warn("partitions wait to be read: where to start is not known", "partitions", names(partitions), "error", err)
 	for _, p := range partitions {
-		c.unplaced[partitionOf(p)] = true
+		c.unplaced[toPartition(p)] = true
 	}
 	c.placeAt, c.placeErr = time.Now().Add(positionsRetry), err
 	if err := client.IncrementalAssign(partitions); err != nil {
@@ -84,7 +85,7 @@ func (c *Consumer[M]) takeOn(ctx context.Context, client *kafka.Consumer, partit
 
 // place looks again for the starting points of partitions that wait for them, and starts to read
 // them. It is called outside of rebalances, by the goroutine that polls.
-func (c *Consumer[M]) place(ctx context.Context) {
+func (c *Consumer) place(ctx context.Context) {
 	if len(c.unplaced) == 0 || time.Now().Before(c.placeAt) {
 		return
 	}
@@ -110,7 +111,7 @@ func (c *Consumer[M]) place(ctx context.Context) {
 }
 
 // rewind drops everything that was read and has all partitions read again from the service's positions.
-func (c *Consumer[M]) rewind(reason error) {
+func (c *Consumer) rewind(reason error) {
 	c.log.Warn("the database went back; reading again from its positions", "error", reason)
 	assigned, err := c.client.Assignment()
 	if err == nil && len(assigned) > 0 {
@@ -120,14 +121,14 @@ func (c *Consumer[M]) rewind(reason error) {
 		c.log.Warn("partitions not paused", "error", err)
 	}
 	for _, p := range assigned {
-		c.drop(partitionOf(p))
-		c.unplaced[partitionOf(p)] = true
+		c.drop(toPartition(p))
+		c.unplaced[toPartition(p)] = true
 	}
 	c.placeAt, c.placeErr = time.Time{}, reason
 }
 
 // moveTo has paused partitions read from other offsets once they are resumed.
-func (c *Consumer[M]) moveTo(starts []kafka.TopicPartition) error {
+func (c *Consumer) moveTo(starts []kafka.TopicPartition) error {
 	for i := range starts {
 		if starts[i].Offset == kafka.OffsetInvalid {
 			starts[i].Offset = kafka.OffsetBeginning // none committed
@@ -139,12 +140,8 @@ func (c *Consumer[M]) moveTo(starts []kafka.TopicPartition) error {
 	}
 	for _, p := range moved {
 		if p.Error != nil {
-			return fmt.Errorf("seek %s: %w", partitionOf(p), p.Error)
+			return fmt.Errorf("seek %s: %w", toPartition(p), p.Error)
 		}
 	}
 	return nil
-}
-
-func partitionOf(p kafka.TopicPartition) TopicPartition {
-	return TopicPartition{*p.Topic, p.Partition}
 }

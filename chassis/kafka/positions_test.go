@@ -2,23 +2,32 @@ package kafka_test
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
 	"waybill.example/chassis/kafka"
 	"waybill.example/devstack/kafkatest"
+	"waybill.example/sdk/inbox"
 )
 
-type positions map[kafka.TopicPartition]int64
+type positions map[inbox.Partition]int64
+
+// readFunc is positions as a function.
+type readFunc func(context.Context, []inbox.Partition) (map[inbox.Partition]int64, error)
+
+func (f readFunc) Read(ctx context.Context, partitions []inbox.Partition) (map[inbox.Partition]int64, error) {
+	return f(ctx, partitions)
+}
 
 // start runs a consumer of "topic", in group "group", with further options.
-func start(t *testing.T, addr string, h kafka.Handler[kafka.Message], with func(*kafka.ConsumerOptions)) (stop func()) {
+func start(t *testing.T, addr string, h kafka.Handler, with func(*kafka.ConsumerOptions)) (stop func()) {
 	t.Helper()
 	o := kafka.ConsumerOptions{
 		Group: "group", Topics: []string{"topic"}, BatchSize: 100,
@@ -37,12 +46,12 @@ func consumed(t *testing.T, b *kafkatest.Broker, n int) {
 	stop()
 }
 
-func offsetsOf(l *ledger) map[kafka.TopicPartition]int64 {
+func offsetsOf(l *ledger) map[inbox.Partition]int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	first := make(map[kafka.TopicPartition]int64)
+	first := make(map[inbox.Partition]int64)
 	for _, m := range l.messages {
-		p := kafka.TopicPartition{Topic: m.Topic, Partition: m.Partition}
+		p := inbox.Partition{Topic: m.Topic, Partition: m.Partition}
 		if offset, ok := first[p]; !ok || m.Offset < offset {
 			first[p] = m.Offset
 		}
@@ -56,14 +65,14 @@ func TestConsumer_StartsAtTheSmallerOfKafkasOffsetAndTheServices(t *testing.T) {
 	produce(t, b, 0, 300)
 	consumed(t, b, 300)
 	committed := b.Committed(t, "group", "topic")
-	behind, ahead := kafka.TopicPartition{Topic: "topic", Partition: 0}, kafka.TopicPartition{Topic: "topic", Partition: 1}
-	unknown := kafka.TopicPartition{Topic: "topic", Partition: 2}
+	behind, ahead := inbox.Partition{Topic: "topic", Partition: 0}, inbox.Partition{Topic: "topic", Partition: 1}
+	unknown := inbox.Partition{Topic: "topic", Partition: 2}
 	l := newLedger()
 	start(t, b.Addr(), l, func(o *kafka.ConsumerOptions) {
-		o.Positions = func(_ context.Context, asked []kafka.TopicPartition) (map[kafka.TopicPartition]int64, error) {
+		o.Positions = readFunc(func(_ context.Context, asked []inbox.Partition) (map[inbox.Partition]int64, error) {
 			require.Len(t, asked, 3)
 			return positions{behind: 5, ahead: committed[1] + 1000}, nil
-		}
+		})
 	})
 	produce(t, b, 300, 400)
 	want := int(committed[behind.Partition]) - 5 + int(committed[unknown.Partition]) + 100
@@ -81,9 +90,9 @@ func TestConsumer_APartitionWithoutACommittedOffsetIsReadFromItsBeginning(t *tes
 	want := produce(t, b, 0, 100)
 	l := newLedger()
 	start(t, b.Addr(), l, func(o *kafka.ConsumerOptions) {
-		o.Positions = func(context.Context, []kafka.TopicPartition) (map[kafka.TopicPartition]int64, error) {
+		o.Positions = readFunc(func(context.Context, []inbox.Partition) (map[inbox.Partition]int64, error) {
 			return positions{{Topic: "topic", Partition: 0}: 7, {Topic: "topic", Partition: 1}: 7, {Topic: "topic", Partition: 2}: 7}, nil
-		}
+		})
 	})
 	l.await(t, "all", func(l *ledger) bool { return len(l.applied) >= 100 })
 	require.Equal(t, want, l.distinct())
@@ -101,7 +110,7 @@ func TestConsumer_PartitionsWaitUntilThePositionsAreKnown(t *testing.T) {
 	asked := make(chan struct{}, 100)
 	l := newLedger()
 	start(t, b.Addr(), l, func(o *kafka.ConsumerOptions) {
-		o.Positions = func(_ context.Context, partitions []kafka.TopicPartition) (map[kafka.TopicPartition]int64, error) {
+		o.Positions = readFunc(func(_ context.Context, partitions []inbox.Partition) (map[inbox.Partition]int64, error) {
 			select {
 			case asked <- struct{}{}:
 			default:
@@ -114,7 +123,7 @@ func TestConsumer_PartitionsWaitUntilThePositionsAreKnown(t *testing.T) {
 				known[p] = 3
 			}
 			return known, nil
-		}
+		})
 	})
 	produce(t, b, 300, 400)
 	for range 3 { // in the rebalance, and twice after it
@@ -144,8 +153,7 @@ func TestConsumer_ReadsAgainWhatADatabaseLostThatWentBack(t *testing.T) {
 	l := newLedger()
 	var back atomic.Bool
 	start(t, b.Addr(), l, func(o *kafka.ConsumerOptions) {
-		o.Rewound = func(err error) bool { return errors.Is(err, errBack) }
-		o.Positions = func(_ context.Context, partitions []kafka.TopicPartition) (map[kafka.TopicPartition]int64, error) {
+		o.Positions = readFunc(func(_ context.Context, partitions []inbox.Partition) (map[inbox.Partition]int64, error) {
 			if !back.Load() {
 				return nil, nil
 			}
@@ -155,7 +163,7 @@ func TestConsumer_ReadsAgainWhatADatabaseLostThatWentBack(t *testing.T) {
 				known[p] = 9
 			}
 			return known, nil
-		}
+		})
 	})
 	l.await(t, "all", func(l *ledger) bool { return len(l.applied) >= 300 })
 	require.Eventually(t, func() bool { // or there is nothing to go back from
@@ -168,7 +176,7 @@ func TestConsumer_ReadsAgainWhatADatabaseLostThatWentBack(t *testing.T) {
 	back.Store(true)
 	l.set(func(l *ledger) {
 		l.applied, l.messages = nil, nil
-		l.refuse = func(kafka.Message) error { return errBack }
+		l.refuse = func(inbox.Delivery) error { return errBack }
 	})
 	produce(t, b, 300, 301)
 	l.await(t, "what was lost", func(l *ledger) bool { return len(l.applied) >= 301-27 })
@@ -178,7 +186,8 @@ func TestConsumer_ReadsAgainWhatADatabaseLostThatWentBack(t *testing.T) {
 	}
 }
 
-var errBack = errors.New("the database went back")
+// errBack is what inbox_expect_positions raises.
+var errBack = fmt.Errorf("process: %w", &pgconn.PgError{Code: "WB001", Message: "the database went back"})
 
 func TestConsumer_MessagesSayWhereTheirPartitionGoesOn(t *testing.T) {
 	t.Parallel()
@@ -189,7 +198,7 @@ func TestConsumer_MessagesSayWhereTheirPartitionGoesOn(t *testing.T) {
 	l.await(t, "all", func(l *ledger) bool { return len(l.applied) >= 50 })
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	last := make(map[int32]kafka.Message)
+	last := make(map[int32]inbox.Delivery)
 	for _, m := range l.messages {
 		require.Greater(t, m.Resume, m.Offset)
 		last[m.Partition] = m
@@ -200,9 +209,9 @@ func TestConsumer_MessagesSayWhereTheirPartitionGoesOn(t *testing.T) {
 }
 
 // startWith runs a consumer until the test, or the returned function, ends it.
-func startWith(t *testing.T, addr string, o kafka.ConsumerOptions, h kafka.Handler[kafka.Message]) (stop func()) {
+func startWith(t *testing.T, addr string, o kafka.ConsumerOptions, h kafka.Handler) (stop func()) {
 	t.Helper()
-	c, err := kafka.NewConsumer(plaintext(addr), o, h, func(m kafka.Message) kafka.Message { return m },
+	c, err := kafka.NewConsumer(plaintext(addr), o, h,
 		slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	require.NoError(t, err)
 	return runUntilStopped(t, c)

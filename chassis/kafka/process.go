@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
 	"waybill.example/chassis/fault"
+	"waybill.example/sdk/inbox"
 )
 
 const (
@@ -26,7 +28,7 @@ const (
 // process applies the batch, or holds those of its messages that cannot be applied now. A batch that
 // fails for anything but an outage is halved until the messages at fault stand alone: a batch of 500
 // with one of them takes some twenty attempts, and nobody else waits longer.
-func (c *Consumer[M]) process(ctx context.Context, batch []Message, hasty bool) {
+func (c *Consumer) process(ctx context.Context, batch []inbox.Delivery, hasty bool) {
 	c.keepPolling()
 	batch = c.withhold(c.owned(batch))
 	if len(batch) == 0 {
@@ -56,7 +58,7 @@ func (c *Consumer[M]) process(ctx context.Context, batch []Message, hasty bool) 
 // outage is waited out, however long it takes, and a conflict tried again at once; any other error is
 // returned. It returns nil as well when nothing of the batch is ours any more, and some error when ctx
 // ends.
-func (c *Consumer[M]) apply(ctx context.Context, batch []Message, hasty bool, do func(context.Context, []Message) error) error {
+func (c *Consumer) apply(ctx context.Context, batch []inbox.Delivery, hasty bool, do func(context.Context, []inbox.Delivery) error) error {
 	pause := newPause()
 	for conflicts := 0; ; {
 		if batch = c.owned(batch); len(batch) == 0 {
@@ -70,7 +72,7 @@ func (c *Consumer[M]) apply(ctx context.Context, batch []Message, hasty bool, do
 		if !c.goesOn(ctx) {
 			return err
 		}
-		if c.options.Rewound != nil && c.options.Rewound(err) {
+		if c.options.Positions != nil && inbox.Rewound(err) {
 			c.rewind(err)
 			return nil
 		}
@@ -95,7 +97,7 @@ func newPause() *backoff.ExponentialBackOff {
 	return pause
 }
 
-func (c *Consumer[M]) classify(err error) fault.Fault {
+func (c *Consumer) classify(err error) fault.Fault {
 	if _, panicked := errors.AsType[*panicError](err); panicked || c.options.Classify == nil {
 		return fault.OfMessage(err.Error())
 	}
@@ -104,7 +106,7 @@ func (c *Consumer[M]) classify(err error) fault.Fault {
 
 // attempt tries once, for a bounded time. A panic of the handler is an error like another: it is
 // probably about one message, and the process has others to apply.
-func (c *Consumer[M]) attempt(ctx context.Context, batch []Message, hasty bool, do func(context.Context, []Message) error) (err error) {
+func (c *Consumer) attempt(ctx context.Context, batch []inbox.Delivery, hasty bool, do func(context.Context, []inbox.Delivery) error) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
 	if hasty && c.options.Hasty != nil {
@@ -134,7 +136,7 @@ const lockLook = 500 * time.Millisecond
 
 // watchLocks learns who holds the locks that an attempt waits for, if it takes long. The returned
 // function ends that.
-func (c *Consumer[M]) watchLocks(ctx context.Context) (stop func()) {
+func (c *Consumer) watchLocks(ctx context.Context) (stop func()) {
 	if c.options.Blockers == nil {
 		return func() {}
 	}
@@ -155,12 +157,11 @@ func (c *Consumer[M]) watchLocks(ctx context.Context) (stop func()) {
 }
 
 // handOver gives the batch to the handler.
-func (c *Consumer[M]) handOver(ctx context.Context, batch []Message) error {
+func (c *Consumer) handOver(ctx context.Context, batch []inbox.Delivery) error {
 	next := c.nextOffsets(batch)
-	messages := make([]M, len(batch))
-	for i, m := range batch {
-		m.Resume = next[m.partition()]
-		messages[i] = c.convert(m)
+	messages := slices.Clone(batch)
+	for i, m := range messages {
+		messages[i].Resume = next[partitionOf(m)]
 	}
 	began := time.Now()
 	err := c.handler.Process(ctx, messages)
@@ -170,10 +171,10 @@ func (c *Consumer[M]) handOver(ctx context.Context, batch []Message) error {
 
 // done marks the batch's messages as applied; librdkafka commits the marks every second, and when the
 // partitions are given up.
-func (c *Consumer[M]) done(batch []Message) {
+func (c *Consumer) done(batch []inbox.Delivery) {
 	next := c.nextOffsets(batch)
 	for _, m := range batch {
-		p := m.partition()
+		p := partitionOf(m)
 		c.applied[p] = max(c.applied[p], m.Offset+1)
 	}
 	c.held.succeeded(batch)
@@ -190,10 +191,10 @@ func (c *Consumer[M]) done(batch []Message) {
 
 // nextOffsets returns from where each partition of the batch has to be read again once the batch is
 // applied: behind all that was applied, but not behind a message that is held, or not tried yet.
-func (c *Consumer[M]) nextOffsets(batch []Message) map[TopicPartition]int64 {
-	next := make(map[TopicPartition]int64)
+func (c *Consumer) nextOffsets(batch []inbox.Delivery) map[inbox.Partition]int64 {
+	next := make(map[inbox.Partition]int64)
 	for _, m := range batch {
-		p := m.partition()
+		p := partitionOf(m)
 		next[p] = max(next[p], m.Offset+1, c.applied[p])
 	}
 	if len(c.pending) == 0 && c.held.empty() {
@@ -201,11 +202,11 @@ func (c *Consumer[M]) nextOffsets(batch []Message) map[TopicPartition]int64 {
 	}
 	inBatch := make(map[place]bool, len(batch))
 	for _, m := range batch {
-		inBatch[m.place()] = true
+		inBatch[placeOf(m)] = true
 	}
-	lower := func(m Message) {
-		if offset, concerned := next[m.partition()]; concerned && m.Offset < offset && !inBatch[m.place()] {
-			next[m.partition()] = m.Offset
+	lower := func(m inbox.Delivery) {
+		if offset, concerned := next[partitionOf(m)]; concerned && m.Offset < offset && !inBatch[placeOf(m)] {
+			next[partitionOf(m)] = m.Offset
 		}
 	}
 	for _, messages := range c.pending {
@@ -218,7 +219,7 @@ func (c *Consumer[M]) nextOffsets(batch []Message) map[TopicPartition]int64 {
 }
 
 // keepPolling calls Poll now and then while batches are taken apart.
-func (c *Consumer[M]) keepPolling() {
+func (c *Consumer) keepPolling() {
 	if time.Since(c.polled) < pollEvery {
 		return
 	}
@@ -230,7 +231,7 @@ func (c *Consumer[M]) keepPolling() {
 
 // wait lets some time pass without leaving the group: the consumer has to poll, or its partitions
 // are given to another; but the partitions are paused, so nothing new comes in.
-func (c *Consumer[M]) wait(ctx context.Context, delay time.Duration) {
+func (c *Consumer) wait(ctx context.Context, delay time.Duration) {
 	c.waiting = true
 	c.pauseAll()
 	defer func() {

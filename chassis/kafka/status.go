@@ -14,6 +14,7 @@ import (
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
 	"waybill.example/chassis/fault"
+	"waybill.example/sdk/inbox"
 )
 
 // blockage is something that keeps messages from being applied.
@@ -48,8 +49,8 @@ type status struct {
 	mu       sync.Mutex
 	episodes map[string]*episode // by reason
 	blockers []string            // who holds the lock that is waited for
-	next     map[TopicPartition]int64
-	owned    map[TopicPartition]bool
+	next     map[inbox.Partition]int64
+	owned    map[inbox.Partition]bool
 	began    time.Time // of the attempt that is under way; zero: none
 	forming  time.Time // since when it has no partition and its group is being formed; zero: it is not
 	formless bool      // that has been logged
@@ -58,7 +59,7 @@ type status struct {
 }
 
 func newStatus(log *slog.Logger) *status {
-	return &status{log: log, episodes: make(map[string]*episode), next: make(map[TopicPartition]int64), owned: make(map[TopicPartition]bool)}
+	return &status{log: log, episodes: make(map[string]*episode), next: make(map[inbox.Partition]int64), owned: make(map[inbox.Partition]bool)}
 }
 
 func (s *status) attempt(began time.Time) {
@@ -67,7 +68,7 @@ func (s *status) attempt(began time.Time) {
 	s.began = began
 }
 
-func (s *status) applied(next map[TopicPartition]int64) {
+func (s *status) applied(next map[inbox.Partition]int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for p, offset := range next {
@@ -81,7 +82,7 @@ func (s *status) assigned(partitions []kafka.TopicPartition) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, p := range partitions {
-		s.owned[partitionOf(p)] = true
+		s.owned[toPartition(p)] = true
 	}
 }
 
@@ -89,8 +90,8 @@ func (s *status) revoked(partitions []kafka.TopicPartition) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, p := range partitions {
-		delete(s.owned, partitionOf(p))
-		delete(s.next, partitionOf(p))
+		delete(s.owned, toPartition(p))
+		delete(s.next, toPartition(p))
 	}
 }
 
@@ -232,7 +233,7 @@ func (s *status) statistics(text string) {
 }
 
 // report says what is held, and why, and what else is in the way.
-func (c *Consumer[M]) report(more ...blockage) {
+func (c *Consumer) report(more ...blockage) {
 	c.limit()
 	if len(c.unplaced) > 0 {
 		b := blockage{Reason: "positions_unknown", Err: c.placeErr}
@@ -250,7 +251,7 @@ func (b *backlog) blockages() []blockage {
 		return nil
 	}
 	byReason := make(map[string]*blockage)
-	first := make(map[string]Message)
+	first := make(map[string]inbox.Delivery)
 	for _, h := range b.keys {
 		known := byReason[h.fault.Reason]
 		if known == nil {

@@ -16,11 +16,12 @@ import (
 
 	"waybill.example/chassis/kafka"
 	"waybill.example/devstack/kafkatest"
+	"waybill.example/sdk/inbox"
 )
 
 // watched is a consumer whose log, metrics and readiness a test looks at.
 type watched struct {
-	*kafka.Consumer[kafka.Message]
+	*kafka.Consumer
 
 	log     *safeBuffer
 	metrics *prometheus.Registry
@@ -44,13 +45,13 @@ func (s *safeBuffer) count(text string) int {
 	return strings.Count(s.b.String(), text)
 }
 
-func watch(t *testing.T, cfg kafka.Config, h kafka.Handler[kafka.Message], with func(*kafka.ConsumerOptions)) *watched {
+func watch(t *testing.T, cfg kafka.Config, h kafka.Handler, with func(*kafka.ConsumerOptions)) *watched {
 	t.Helper()
 	w := &watched{log: &safeBuffer{}, metrics: prometheus.NewRegistry(), ended: make(chan error, 1)}
 	o := kafka.ConsumerOptions{Group: "group", Topics: []string{"topic"}, Classify: classify}
 	with(&o)
 	var err error
-	w.Consumer, err = kafka.NewConsumer(cfg, o, h, func(m kafka.Message) kafka.Message { return m },
+	w.Consumer, err = kafka.NewConsumer(cfg, o, h,
 		slog.New(slog.NewTextHandler(w.log, nil)), w.metrics)
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
@@ -122,7 +123,7 @@ func TestConsumer_NamesWhoHoldsTheLock(t *testing.T) {
 	t.Parallel()
 	b := kafkatest.Start(t, "topic")
 	sequences(t, b, 1, "a")
-	waits := process(func(ctx context.Context, _ []kafka.Message) error {
+	waits := process(func(ctx context.Context, _ []inbox.Delivery) error {
 		select {
 		case <-ctx.Done():
 		case <-time.After(time.Second): // the database's lock_timeout

@@ -7,9 +7,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// Header is one Kafka header. Names may repeat. It is an alias of a plain struct, so that a message
-// of a Kafka client's own shape can become a Delivery by a conversion.
-type Header = struct {
+// Header is one Kafka header. Names may repeat.
+type Header struct {
 	Key   string
 	Value []byte
 }

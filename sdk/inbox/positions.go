@@ -22,6 +22,8 @@ type Partition struct {
 	Partition int32
 }
 
+func (p Partition) String() string { return fmt.Sprintf("%s/%d", p.Topic, p.Partition) }
+
 // Positions is how far a consumer has come in each partition, kept in the database that has the
 // effects. Kafka's committed offsets can be ahead of a database that was restored or failed over to
 // an earlier moment. A consumer that starts to read at the smaller of the two reads again what the
@@ -84,29 +86,6 @@ func (p *Positions) Read(ctx context.Context, partitions []Partition) (map[Parti
 	}
 	maps.Copy(p.written, found)
 	return found, nil
-}
-
-// ReadAs returns [Positions.Read] for callers that name partitions by a type of their own, such as
-// the options of a Kafka consumer.
-func ReadAs[P ~struct {
-	Topic     string
-	Partition int32
-}](p *Positions) func(context.Context, []P) (map[P]int64, error) {
-	return func(ctx context.Context, partitions []P) (map[P]int64, error) {
-		asked := make([]Partition, len(partitions))
-		for i, partition := range partitions {
-			asked[i] = Partition(partition)
-		}
-		found, err := p.Read(ctx, asked)
-		if err != nil {
-			return nil, err
-		}
-		positions := make(map[P]int64, len(found))
-		for partition, next := range found {
-			positions[P(partition)] = next
-		}
-		return positions, nil
-	}
 }
 
 // codeRewound is what inbox_expect_positions raises.

@@ -36,7 +36,8 @@ type Tx struct {
 	// by itself where it does not.
 	Last pgx.Batch
 
-	refused map[int]error
+	refused   map[int]error
+	committed []func()
 }
 
 // Reject makes the message with the given index in Apply's batch a dead letter: it can never take
@@ -49,9 +50,14 @@ func (t *Tx) Reject(index int, reason error) {
 	t.refused[index] = reason
 }
 
+// AfterCommit has f called once the batch is durable, and not where it is rolled back: for metrics and
+// log lines, which must not speak of what did not happen. A process that dies in between skips it.
+func (t *Tx) AfterCommit(f func()) { t.committed = append(t.committed, f) }
+
 // Processor applies batches of messages of type M, each batch in one transaction: it records the
-// messages in the inbox, applies the new ones, and appends what they cause to the outbox. It is
-// safe for concurrent use if its functions are.
+// messages in the inbox, applies the new ones, and appends what they cause to the outbox. S is what
+// Load reads for a batch and Apply decides on; struct{} where there is no Load. It is safe for
+// concurrent use if its functions are.
 //
 // A message that cannot be decoded, that Apply refuses ([Tx.Reject]), or that comes under the event
 // id of another ([ConflictError]) becomes a [DeadLetter] in the same transaction, once. The other
@@ -63,7 +69,7 @@ func (t *Tx) Reject(index int, reason error) {
 // what Load asks for, and one for [Tx.Last], the outbox and the commit. A consumer that reads in Load
 // and writes in Tx.Last needs no others. A batch with messages that were handled before takes one
 // more, and one with messages that Apply refuses.
-type Processor[M any] struct {
+type Processor[M, S any] struct {
 	// Consumer is the name under which messages are recorded: the consumer group.
 	Consumer string
 	DB       *pgxpool.Pool
@@ -77,14 +83,14 @@ type Processor[M any] struct {
 	// Content, if set, returns what of a message's value must be the same whenever it comes under one
 	// id. Not set stands for all of it.
 	Content func(Delivery) []byte
-	// Load, if set, queues what has to be read (and locked) for these messages, some of which may turn out
-	// to have been handled before. The results, which callbacks of the queued statements receive, are
-	// complete when Apply is called.
-	Load func(reads *pgx.Batch, batch []Received[M])
-	// Apply makes the effects of new messages, in their order, inside tx, and returns the
-	// messages that they cause. It is not called where there is none. An error rolls the whole
-	// batch back.
-	Apply func(ctx context.Context, tx *Tx, batch []Received[M]) ([]outbox.Message, error)
+	// Load, if set, queues what has to be read (and locked) for these messages, some of which may turn
+	// out to have been handled before, and returns what the callbacks of the queued statements fill in.
+	// It is complete when Apply gets it.
+	Load func(reads *pgx.Batch, batch []Received[M]) *S
+	// Apply makes the effects of new messages, in their order, inside tx, and returns the messages
+	// that they cause. loaded is what Load returned for this attempt, nil without Load. Apply is not
+	// called where no message is new. An error rolls the whole batch back.
+	Apply func(ctx context.Context, tx *Tx, loaded *S, batch []Received[M]) ([]outbox.Message, error)
 	// Observe, if set, is told after each commit what became of the batch.
 	Observe func(Outcome)
 	// Health, if set, is told of messages that were dropped.
@@ -107,8 +113,8 @@ type Outcome struct {
 // Process applies one batch. When it returns nil the batch is durable, and its offsets may be
 // committed; after an error nothing of it has happened, unless the connection broke during the commit:
 // in either case it may be tried again.
-func (p *Processor[M]) Process(ctx context.Context, batch []Delivery) error {
-	w := &work[M]{Processor: p, batch: p.decode(batch), positions: positionsAfter(batch, time.Now()), letter: wholeLetter}
+func (p *Processor[M, S]) Process(ctx context.Context, batch []Delivery) error {
+	w := &work[M, S]{Processor: p, batch: p.decode(batch), positions: positionsAfter(batch, time.Now()), letter: wholeLetter}
 	w.outcome.Skipped = len(batch) - len(w.batch)
 	if len(batch) == 0 {
 		return nil
@@ -122,10 +128,13 @@ func (p *Processor[M]) Process(ctx context.Context, batch []Delivery) error {
 		}
 	}
 	p.observe(w.outcome)
+	for _, f := range w.committed {
+		f()
+	}
 	return nil
 }
 
-func (p *Processor[M]) observe(o Outcome) {
+func (p *Processor[M, S]) observe(o Outcome) {
 	if p.Observe != nil {
 		p.Observe(o)
 	}
@@ -143,7 +152,7 @@ type decoded[M any] struct {
 }
 
 // decode leaves out what is to be skipped.
-func (p *Processor[M]) decode(batch []Delivery) []decoded[M] {
+func (p *Processor[M, S]) decode(batch []Delivery) []decoded[M] {
 	all := make([]decoded[M], 0, len(batch))
 	for _, d := range batch {
 		id, message, err := p.Decode(d)

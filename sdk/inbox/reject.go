@@ -18,10 +18,10 @@ import (
 // Where the database refuses the dead letter for what is in it, a bare one is written that says no
 // more than where the message is in Kafka. Where it refuses that, too, the message is recorded as
 // dropped: it is counted, logged, and goes without a letter, so that it does not hold up the others.
-func (p *Processor[M]) Reject(ctx context.Context, d Delivery, reason error) error {
+func (p *Processor[M, S]) Reject(ctx context.Context, d Delivery, reason error) error {
 	var refusals []error
 	for _, letter := range []letterForm{wholeLetter, shortLetter, noLetter} {
-		w := &work[M]{Processor: p, batch: []decoded[M]{{Received[M]{EventID: d.PositionID(), Delivery: d}, reason}}, letter: letter}
+		w := &work[M, S]{Processor: p, batch: []decoded[M]{{Received[M]{EventID: d.PositionID(), Delivery: d}, reason}}, letter: letter}
 		w.positions = positionsAfter([]Delivery{d}, time.Now())
 		err := w.run(ctx)
 		if err == nil {
@@ -36,7 +36,7 @@ func (p *Processor[M]) Reject(ctx context.Context, d Delivery, reason error) err
 	return fmt.Errorf("set %s/%d/%d aside as %s: %w", d.Topic, d.Partition, d.Offset, p.Consumer, errors.Join(refusals...))
 }
 
-func (p *Processor[M]) rejected(ctx context.Context, w *work[M], reasons []error) {
+func (p *Processor[M, S]) rejected(ctx context.Context, w *work[M, S], reasons []error) {
 	if w.outcome.DeadLettered > 0 && len(w.out) == 0 {
 		w.outcome.Dropped, w.outcome.DeadLettered = w.outcome.DeadLettered, 0
 		p.Health.drop()

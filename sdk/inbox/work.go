@@ -11,17 +11,19 @@ import (
 )
 
 // work is one attempt at one batch, in one transaction.
-type work[M any] struct {
-	*Processor[M]
+type work[M, S any] struct {
+	*Processor[M, S]
 	batch     []decoded[M]
 	positions []position
 	change    positionChange
 	letter    letterForm
 
 	accepting *acceptance
+	loaded    *S           // what Load returned
 	aside     []decoded[M] // those that became dead letters
 	out       []outbox.Message
 	outcome   Outcome
+	committed []func() // to be called, now that it is durable
 }
 
 // letterForm makes the dead letter of a delivery, or none.
@@ -31,7 +33,7 @@ func wholeLetter(d Delivery, consumer string, reason error) []outbox.Message {
 	return []outbox.Message{DeadLetter(d, consumer, reason)}
 }
 
-func (w *work[M]) run(ctx context.Context) error {
+func (w *work[M, S]) run(ctx context.Context) error {
 	conn, err := w.DB.Acquire(ctx)
 	if err != nil {
 		return fmt.Errorf("connect to the database: %w", err)
@@ -49,11 +51,12 @@ func (w *work[M]) run(ctx context.Context) error {
 		return err
 	}
 	w.Positions.committed(w.positions)
+	w.committed = tx.committed
 	return nil
 }
 
 // begin starts the transaction, records the messages and reads what they need.
-func (w *work[M]) begin(ctx context.Context, conn *pgx.Conn) (*Tx, error) {
+func (w *work[M, S]) begin(ctx context.Context, conn *pgx.Conn) (*Tx, error) {
 	first := &pgx.Batch{}
 	first.BeginTx(pgx.TxOptions{})
 	entries, usable := make([]Entry, len(w.batch)), make([]Received[M], 0, len(w.batch))
@@ -75,7 +78,7 @@ func (w *work[M]) begin(ctx context.Context, conn *pgx.Conn) (*Tx, error) {
 		first.Queue(moveSQL, known.args(w.Consumer)...)
 	}
 	if w.Load != nil && len(usable) > 0 {
-		w.Load(first, usable)
+		w.loaded = w.Load(first, usable)
 	}
 	results := conn.SendBatch(ctx, first)
 	err := results.Close()
@@ -85,7 +88,7 @@ func (w *work[M]) begin(ctx context.Context, conn *pgx.Conn) (*Tx, error) {
 	return &Tx{Tx: results.Tx()}, err
 }
 
-func (w *work[M]) entry(d decoded[M]) Entry {
+func (w *work[M, S]) entry(d decoded[M]) Entry {
 	e := Entry{EventID: d.EventID, Delivery: d.Delivery}
 	if w.Content != nil && d.reason == nil {
 		e.Content = w.Content(d.Delivery)
@@ -94,7 +97,7 @@ func (w *work[M]) entry(d decoded[M]) Entry {
 }
 
 // apply makes the effects of the new messages, and sets aside those that cannot have any.
-func (w *work[M]) apply(ctx context.Context, tx *Tx) error {
+func (w *work[M, S]) apply(ctx context.Context, tx *Tx) error {
 	fresh := w.accepting.fresh()
 	w.outcome.Duplicates = len(w.batch) - len(fresh)
 	received := make([]Received[M], 0, len(fresh))
@@ -111,7 +114,7 @@ func (w *work[M]) apply(ctx context.Context, tx *Tx) error {
 		return err
 	}
 	if len(received) > 0 {
-		caused, err := w.Apply(ctx, tx, received)
+		caused, err := w.Apply(ctx, tx, w.loaded, received)
 		if err != nil {
 			return err
 		}
@@ -127,13 +130,13 @@ func (w *work[M]) apply(ctx context.Context, tx *Tx) error {
 	return w.reject(ctx, tx, conflicts, refused)
 }
 
-func (w *work[M]) setAside(d decoded[M]) {
+func (w *work[M, S]) setAside(d decoded[M]) {
 	w.out = append(w.out, w.letter(d.Delivery, w.Consumer, d.reason)...)
 	w.aside = append(w.aside, d)
 }
 
 // conflicts returns the messages that are not new because another has their id.
-func (w *work[M]) conflicts(ctx context.Context, tx *Tx) ([]decoded[M], error) {
+func (w *work[M, S]) conflicts(ctx context.Context, tx *Tx) ([]decoded[M], error) {
 	if w.outcome.Duplicates == 0 {
 		return nil, nil
 	}
@@ -167,7 +170,7 @@ func Forget(batch *pgx.Batch, consumer string, ids ...uuid.UUID) {
 // reject sets messages aside and records them under their positions, so that the same delivery is
 // set aside once. A message that Apply has refused is not recorded under its own id any more: sent
 // again after the reason is gone, it takes effect.
-func (w *work[M]) reject(ctx context.Context, tx *Tx, conflicts, refused []decoded[M]) error {
+func (w *work[M, S]) reject(ctx context.Context, tx *Tx, conflicts, refused []decoded[M]) error {
 	all := append(conflicts, refused...)
 	if len(all) == 0 {
 		return nil
@@ -202,7 +205,7 @@ func (w *work[M]) reject(ctx context.Context, tx *Tx, conflicts, refused []decod
 }
 
 // commit sends what is left to do and the commit.
-func (w *work[M]) commit(ctx context.Context, tx *Tx) error {
+func (w *work[M, S]) commit(ctx context.Context, tx *Tx) error {
 	if err := outbox.Queue(&tx.Last, w.out...); err != nil {
 		return err
 	}

@@ -24,8 +24,8 @@ type reserveStock struct {
 // A participant is any consumer that does three things in one transaction:
 // remember the message, carry it out once, answer with the command as cause.
 func Example_participant() {
-	warehouse := func(db *pgxpool.Pool) *inbox.Processor[reserveStock] {
-		return &inbox.Processor[reserveStock]{
+	warehouse := func(db *pgxpool.Pool) *inbox.Processor[reserveStock, struct{}] {
+		return &inbox.Processor[reserveStock, struct{}]{
 			Consumer: "warehouse",
 			DB:       db,
 			Decode: func(d inbox.Delivery) (uuid.UUID, reserveStock, error) {
@@ -33,7 +33,7 @@ func Example_participant() {
 				err := json.Unmarshal(d.Value, &c)
 				return c.ID, c, err
 			},
-			Apply: func(ctx context.Context, tx *inbox.Tx, batch []inbox.Received[reserveStock]) ([]outbox.Message, error) {
+			Apply: func(ctx context.Context, tx *inbox.Tx, _ *struct{}, batch []inbox.Received[reserveStock]) ([]outbox.Message, error) {
 				var replies []outbox.Message
 				for _, r := range batch {
 					verdict, err := carryOut(ctx, tx, r.Message)

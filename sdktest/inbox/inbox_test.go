@@ -108,8 +108,8 @@ func newEffects(t *testing.T, pool *pgxpool.Pool) *effects {
 	return &effects{pool: pool}
 }
 
-func (e *effects) processor() *inbox.Processor[string] {
-	return &inbox.Processor[string]{
+func (e *effects) processor() *inbox.Processor[string, int64] {
+	return &inbox.Processor[string, int64]{
 		Consumer: "test",
 		DB:       e.pool,
 		Decode: func(d inbox.Delivery) (uuid.UUID, string, error) {
@@ -121,7 +121,7 @@ func (e *effects) processor() *inbox.Processor[string] {
 			}
 			return uuid.NewSHA1(uuid.NameSpaceOID, d.Value), string(d.Value), nil
 		},
-		Apply: func(ctx context.Context, tx *inbox.Tx, batch []inbox.Received[string]) ([]outbox.Message, error) {
+		Apply: func(ctx context.Context, tx *inbox.Tx, _ *int64, batch []inbox.Received[string]) ([]outbox.Message, error) {
 			var replies []outbox.Message
 			for _, m := range batch {
 				if _, err := tx.Exec(ctx, `insert into effect values ($1)`, m.Message); err != nil {
@@ -180,16 +180,17 @@ func TestWritesTravelWithTheCommitAndTakeTheBatchBackWhereTheyFail(t *testing.T)
 	t.Parallel()
 	e := newEffects(t, pgtest.New(t, migrations.Outbox).Pool)
 	p := e.processor()
-	var before int64
 	expected := int64(2)
-	p.Load = func(reads *pgx.Batch, _ []inbox.Received[string]) {
+	p.Load = func(reads *pgx.Batch, _ []inbox.Received[string]) *int64 {
+		var before int64
 		reads.Queue("select count(*) from effect").QueryRow(func(row pgx.Row) error { return row.Scan(&before) })
+		return &before
 	}
-	p.Apply = func(_ context.Context, tx *inbox.Tx, batch []inbox.Received[string]) ([]outbox.Message, error) {
+	p.Apply = func(_ context.Context, tx *inbox.Tx, before *int64, batch []inbox.Received[string]) ([]outbox.Message, error) {
 		for _, m := range batch {
 			tx.Last.Queue("insert into effect values ($1)", m.Message)
 		}
-		tx.Last.Queue("select inbox_expect(count(*), $1) from effect", before+expected)
+		tx.Last.Queue("select inbox_expect(count(*), $1) from effect", *before+expected)
 		return []outbox.Message{{Topic: "replies", Type: "Done"}}, nil
 	}
 	require.NoError(t, p.Process(t.Context(), []inbox.Delivery{delivery(1, "a"), delivery(2, "b")}))
@@ -203,6 +204,37 @@ func TestWritesTravelWithTheCommitAndTakeTheBatchBackWhereTheyFail(t *testing.T)
 	require.NoError(t, p.Process(t.Context(), third))
 	require.Equal(t, 3, e.count(t, `select count(*) from effect`))
 	require.Equal(t, 2, e.count(t, `select count(*) from outbox`))
+}
+
+// A batch that fails after Apply and is tried again decides on what was read for the second attempt, and
+// says only once what it did.
+func TestProcessor_WhatLoadReadBelongsToTheAttemptAndOnlyACommitIsReported(t *testing.T) {
+	t.Parallel()
+	e := newEffects(t, pgtest.New(t, migrations.Outbox).Pool)
+	p := e.processor()
+	p.Load = func(reads *pgx.Batch, _ []inbox.Received[string]) *int64 {
+		count := int64(-1)
+		reads.Queue("select count(*) from effect").QueryRow(func(row pgx.Row) error { return row.Scan(&count) })
+		return &count
+	}
+	var applied, reported []int64
+	p.Apply = func(_ context.Context, tx *inbox.Tx, count *int64, batch []inbox.Received[string]) ([]outbox.Message, error) {
+		applied = append(applied, *count)
+		tx.AfterCommit(func() { reported = append(reported, *count) })
+		tx.Last.Queue("insert into effect values ($1)", batch[0].Message)
+		if len(applied) == 1 {
+			tx.Last.Queue("select inbox_expect(1, 2)")
+		}
+		return nil, nil
+	}
+	batch := []inbox.Delivery{delivery(1, "a")}
+	require.Error(t, p.Process(t.Context(), batch))
+	_, err := e.pool.Exec(t.Context(), "insert into effect values ('of another')")
+	require.NoError(t, err)
+	require.NoError(t, p.Process(t.Context(), batch))
+	require.NoError(t, p.Process(t.Context(), batch), "a duplicate is loaded for, and not applied")
+	require.Equal(t, []int64{0, 1}, applied)
+	require.Equal(t, []int64{1}, reported)
 }
 
 func TestAnUnusableMessageIsSetAsideOnceWithItsReason(t *testing.T) {

@@ -99,13 +99,7 @@ func TestPositions_ADatabaseThatHasGoneBackIsNoticedBeforeTheNextBatch(t *testin
 	}
 	require.Zero(t, e.count(t, `select count(*) from inbox where "offset" = 3`))
 
-	found, err := inbox.ReadAs[struct {
-		Topic     string
-		Partition int32
-	}](p.Positions)(t.Context(), []struct {
-		Topic     string
-		Partition int32
-	}{{"t", 2}})
+	found, err := p.Positions.Read(t.Context(), []inbox.Partition{part})
 	require.NoError(t, err)
 	require.Len(t, found, 1)
 	require.NoError(t, p.Process(t.Context(), []inbox.Delivery{delivery(1, "again"), delivery(2, "again too")}))

@@ -17,9 +17,9 @@ import (
 )
 
 // picky refuses the messages that say "refuse" for as long as told to, and applies the others.
-func picky(e *effects, refuses *bool) *inbox.Processor[string] {
+func picky(e *effects, refuses *bool) *inbox.Processor[string, int64] {
 	p := e.processor()
-	p.Apply = func(_ context.Context, tx *inbox.Tx, batch []inbox.Received[string]) ([]outbox.Message, error) {
+	p.Apply = func(_ context.Context, tx *inbox.Tx, _ *int64, batch []inbox.Received[string]) ([]outbox.Message, error) {
 		var replies []outbox.Message
 		for i, m := range batch {
 			if m.Message == "refuse" && *refuses {
@@ -59,7 +59,7 @@ func TestProcessor_AMessageThatApplyRefusedTakesEffectWhenItIsSentAgainAfterTheR
 }
 
 // identified reads messages of the form "id text", so that two can have one id.
-func identified(e *effects) *inbox.Processor[string] {
+func identified(e *effects) *inbox.Processor[string, int64] {
 	p := e.processor()
 	p.Decode = func(d inbox.Delivery) (uuid.UUID, string, error) {
 		var n byte

@@ -20,7 +20,6 @@ import (
 	"waybill.example/inventory/internal/consumer"
 	"waybill.example/inventory/internal/httpapi"
 	"waybill.example/inventory/internal/postgres"
-	"waybill.example/sdk/inbox"
 	"waybill.example/sdk/outbox"
 )
 
@@ -69,7 +68,7 @@ func (a *App) wire(ctx context.Context, cfg Config, pool *pgxpool.Pool) error {
 			{Name: "postgres", Required: true, Run: chassispg.Check(pool)},
 			{Name: "kafka", Run: commands.Check},
 			{Name: "consumer", Required: true, Run: commands.Ready},
-			{Name: "dead letters", Required: true, Run: handler.Check},
+			{Name: "dead letters", Required: true, Run: handler.Health.Check},
 		},
 	})
 	if err != nil {
@@ -86,7 +85,7 @@ func (a *App) wire(ctx context.Context, cfg Config, pool *pgxpool.Pool) error {
 	return nil
 }
 
-func consume(cfg kafka.Config, pool *pgxpool.Pool, handler *consumer.Handler, log *slog.Logger, reg prometheus.Registerer) (*kafka.Consumer[inbox.Delivery], error) {
+func consume(cfg kafka.Config, pool *pgxpool.Pool, handler *consumer.Handler, log *slog.Logger, reg prometheus.Registerer) (*kafka.Consumer, error) {
 	return kafka.NewConsumer(cfg, kafka.ConsumerOptions{
 		Group:     contracts.GroupInventory,
 		ClientID:  telemetry.Name("inventory"),
@@ -94,9 +93,8 @@ func consume(cfg kafka.Config, pool *pgxpool.Pool, handler *consumer.Handler, lo
 		Classify:  chassispg.Classify,
 		Hasty:     chassispg.Hasty,
 		Blockers:  chassispg.NameBlockers(pool),
-		Positions: inbox.ReadAs[kafka.TopicPartition](handler.Positions()),
-		Rewound:   inbox.Rewound,
-	}, handler, func(m kafka.Message) inbox.Delivery { return inbox.Delivery(m) }, log, reg)
+		Positions: handler.Positions,
+	}, handler, log, reg)
 }
 
 // Addr is where the service answers HTTP, host:port.

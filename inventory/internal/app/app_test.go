@@ -35,7 +35,7 @@ import (
 // A fenced Kafka client never closes (confluent-kafka-go 2.15) and is left behind.
 func TestMain(m *testing.M) {
 	pgtest.Main(m,
-		goleak.IgnoreAnyFunction("waybill.example/chassis/kafka.(*Consumer[...]).close.func1"),
+		goleak.IgnoreAnyFunction("waybill.example/chassis/kafka.(*Consumer).close.func1"),
 		goleak.IgnoreAnyFunction("waybill.example/chassis/kafka.ReadLogs.func1"))
 }
 
@@ -236,7 +236,7 @@ func TestWhatWasAppliedBeforeACrashIsNotAppliedAgain(t *testing.T) {
 	handler := crashing{consumer.New(s.db.Pool, store, slog.New(slog.DiscardHandler), prometheus.NewRegistry()), die}
 	dying, err := kafka.NewConsumer(s.config().Kafka, kafka.ConsumerOptions{
 		Group: contracts.GroupInventory, ClientID: "dying", Topics: []string{contracts.TopicInventoryCommands},
-	}, handler, func(m kafka.Message) inbox.Delivery { return inbox.Delivery(m) }, slog.New(slog.DiscardHandler), telemetry.Metrics())
+	}, handler, slog.New(slog.DiscardHandler), telemetry.Metrics())
 	require.NoError(t, err)
 	require.NoError(t, dying.Run(ctx))
 	before := s.answers(1)

@@ -27,7 +27,8 @@ type Store interface {
 
 // Handler makes the effects of commands durable, once each. It is safe for concurrent use.
 type Handler struct {
-	inbox   inbox.Processor[stock.Command]
+	inbox.Processor[stock.Command, stock.Known]
+
 	store   Store
 	log     *slog.Logger
 	metrics metrics
@@ -36,12 +37,14 @@ type Handler struct {
 // New returns a handler whose transactions begin on db.
 func New(db *pgxpool.Pool, store Store, log *slog.Logger, reg prometheus.Registerer) *Handler {
 	h := &Handler{store: store, log: log, metrics: newMetrics(reg)}
-	h.inbox = inbox.Processor[stock.Command]{
+	h.Processor = inbox.Processor[stock.Command, stock.Known]{
 		Consumer:  contracts.GroupInventory,
 		DB:        db,
 		Positions: inbox.NewPositions(db, contracts.GroupInventory),
 		Decode:    decode,
 		Content:   func(d inbox.Delivery) []byte { return contracts.Content(d.Value) },
+		Load:      h.load,
+		Apply:     h.apply,
 		Observe:   h.metrics.observe,
 		Health:    &inbox.Health{},
 		Log:       log,
@@ -51,39 +54,19 @@ func New(db *pgxpool.Pool, store Store, log *slog.Logger, reg prometheus.Registe
 
 type command = inbox.Received[stock.Command]
 
-// Process applies a batch of deliveries in one transaction. When it returns nil the batch is
-// durable; after an error nothing of it has happened.
-func (h *Handler) Process(ctx context.Context, batch []inbox.Delivery) error {
-	var known *stock.Known
-	var commands []command
-	var replies []stock.Reply
-	attempt := h.inbox
-	attempt.Load = func(reads *pgx.Batch, received []command) { known = h.store.Load(reads, messages(received)) }
-	attempt.Apply = func(_ context.Context, tx *inbox.Tx, received []command) ([]outbox.Message, error) {
-		decision := stock.Decide(known.OnHand, known.Reservations, messages(received))
-		now := time.Now().Truncate(time.Microsecond) // as precise as Postgres keeps it
-		h.store.Save(&tx.Last, decision, now)
-		commands, replies = received, decision.Replies
-		return answers(received, replies, known.Since(now))
-	}
-	if err := attempt.Process(ctx, batch); err != nil {
-		return err
-	}
-	h.report(commands, replies) // only what was committed
-	return nil
+func (h *Handler) load(reads *pgx.Batch, received []command) *stock.Known {
+	return h.store.Load(reads, messages(received))
 }
 
-// Reject sets a delivery that Process refuses for good aside, in a transaction of its own.
-func (h *Handler) Reject(ctx context.Context, d inbox.Delivery, reason error) error {
-	return h.inbox.Reject(ctx, d, reason)
+func (h *Handler) apply(_ context.Context, tx *inbox.Tx, known *stock.Known, received []command) ([]outbox.Message, error) {
+	decision := stock.Decide(known.OnHand, known.Reservations, messages(received))
+	now := time.Now().Truncate(time.Microsecond) // as precise as Postgres keeps it
+	h.store.Save(&tx.Last, decision, now)
+	tx.AfterCommit(func() { h.report(received, decision.Replies) })
+	return answers(received, decision.Replies, known.Since(now))
 }
 
-// Check returns an error once a command could not even be set aside.
-func (h *Handler) Check(ctx context.Context) error { return h.inbox.Health.Check(ctx) }
-
-// Positions is how far the handler has come in each partition.
-func (h *Handler) Positions() *inbox.Positions { return h.inbox.Positions }
-
+// report is about what was committed only.
 func (h *Handler) report(commands []command, replies []stock.Reply) {
 	for i, r := range replies {
 		c := commands[i].Message

@@ -33,7 +33,7 @@ type App struct {
 	pool     *pgxpool.Pool // of the work
 	people   *pgxpool.Pool
 	server   *httpserver.Server
-	consumer *kafka.Consumer[inbox.Delivery]
+	consumer *kafka.Consumer
 	health   *inbox.Health
 	ends     *kafka.Ends
 	loops    []*poller.Loop
@@ -77,13 +77,13 @@ func New(ctx context.Context, c Config, sagas Sagas, log *slog.Logger) (_ *App, 
 	if err := st.CheckDefinitions(ctx); err != nil {
 		return nil, err
 	}
-	handler := newHandler(st, sagas.Decode, m, log)
+	processor := newProcessor(st, sagas.Decode, m, log)
 	consumer, err := kafka.NewConsumer(c.Kafka, kafka.ConsumerOptions{
 		Group: Group, ClientID: telemetry.Name(Group),
 		Topics: sagas.Topics, BatchSize: c.BatchSize,
 		Classify: chassispg.Classify, Hasty: chassispg.Hasty, Blockers: chassispg.NameBlockers(pool),
-		Positions: inbox.ReadAs[kafka.TopicPartition](handler.inbox.Positions), Rewound: inbox.Rewound,
-	}, handler, func(m kafka.Message) inbox.Delivery { return inbox.Delivery(m) }, log, reg)
+		Positions: processor.Positions,
+	}, processor, log, reg)
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +93,7 @@ func New(ctx context.Context, c Config, sagas Sagas, log *slog.Logger) (_ *App, 
 	}
 	read := &progress{ends: ends.Ask, positions: st.Positions(Group), now: st.Now, log: log}
 	a := &App{
-		pool: pool, people: people, consumer: consumer, health: handler.inbox.Health, ends: ends, log: log,
+		pool: pool, people: people, consumer: consumer, health: processor.Health, ends: ends, log: log,
 		loops: append(loops(st, m, c, log), deadlines(st, read, m, c, log)),
 	}
 	return a, a.serve(ctx, c, st, reg)

@@ -111,52 +111,31 @@ func encode(c saga.Command) (outbox.Message, error) {
 	return outbox.Message(record), err
 }
 
-// handler applies batches of messages to the sagas of a store. It is safe for concurrent use.
-type handler struct {
-	st    *store.Store
-	inbox inbox.Processor[saga.Message]
-}
-
-func newHandler(st *store.Store, decode func(inbox.Delivery) (uuid.UUID, saga.Message, error), m *metrics, log *slog.Logger) *handler {
-	return &handler{st, inbox.Processor[saga.Message]{
+// newProcessor applies batches of messages to the sagas of a store.
+func newProcessor(st *store.Store, decode func(inbox.Delivery) (uuid.UUID, saga.Message, error), m *metrics, log *slog.Logger) *inbox.Processor[saga.Message, store.Loaded] {
+	return &inbox.Processor[saga.Message, store.Loaded]{
 		Consumer: Group, DB: st.Pool, Positions: inbox.NewPositions(st.Pool, Group),
 		Decode: decode, Content: func(d inbox.Delivery) []byte { return contracts.Content(d.Value) },
+		Load: func(reads *pgx.Batch, received []inbox.Received[saga.Message]) *store.Loaded {
+			ids := make([]string, len(received))
+			for i, r := range received {
+				ids[i] = r.Message.Key
+			}
+			sagas := st.Load(reads, ids)
+			return &sagas
+		},
+		Apply: func(_ context.Context, tx *inbox.Tx, sagas *store.Loaded, received []inbox.Received[saga.Message]) ([]outbox.Message, error) {
+			events := make([]store.Event, len(received))
+			for i, r := range received {
+				events[i] = store.Event{Input: r.Message, Partition: &received[i].Delivery.Partition}
+			}
+			decided, err := st.Decide(&tx.Last, *sagas, events, st.Now(), tx.Reject)
+			if err != nil {
+				return nil, err
+			}
+			tx.AfterCommit(decided.Report)
+			return decided.Messages, nil
+		},
 		Observe: m.outcome, Health: &inbox.Health{}, Log: log,
-	}}
-}
-
-// Process implements kafka.Handler.
-func (h *handler) Process(ctx context.Context, batch []inbox.Delivery) error {
-	var sagas store.Loaded
-	report := func() {}
-	attempt := h.inbox
-	attempt.Load = func(reads *pgx.Batch, received []inbox.Received[saga.Message]) {
-		ids := make([]string, len(received))
-		for i, r := range received {
-			ids[i] = r.Message.Key
-		}
-		sagas = h.st.Load(reads, ids)
 	}
-	attempt.Apply = func(_ context.Context, tx *inbox.Tx, received []inbox.Received[saga.Message]) ([]outbox.Message, error) {
-		events := make([]store.Event, len(received))
-		for i, r := range received {
-			events[i] = store.Event{Input: r.Message, Partition: &received[i].Delivery.Partition}
-		}
-		decided, err := h.st.Decide(&tx.Last, sagas, events, h.st.Now(), tx.Reject)
-		if err != nil {
-			return nil, err
-		}
-		report = decided.Report
-		return decided.Messages, nil
-	}
-	if err := attempt.Process(ctx, batch); err != nil {
-		return err
-	}
-	report()
-	return nil
-}
-
-// Reject implements kafka.Handler.
-func (h *handler) Reject(ctx context.Context, d inbox.Delivery, reason error) error {
-	return h.inbox.Reject(ctx, d, reason)
 }

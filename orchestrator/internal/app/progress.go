@@ -25,12 +25,12 @@ import (
 // it. That holds for partitions with nothing to read, too, and needs no timestamps
 // of others.
 type progress struct {
-	ends      func(context.Context) (map[kafka.TopicPartition]kafka.Span, error)
+	ends      func(context.Context) (map[inbox.Partition]kafka.Span, error)
 	positions func(context.Context) (map[inbox.Partition]int64, error)
 	now       func() time.Time
 	log       *slog.Logger
 
-	partitions map[kafka.TopicPartition]*readPartition
+	partitions map[inbox.Partition]*readPartition
 	began      time.Time // when it was asked first
 	warned     time.Time
 }
@@ -74,18 +74,18 @@ func (p *progress) ask(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read positions: %w", err)
 	}
-	maps.DeleteFunc(p.partitions, func(name kafka.TopicPartition, _ *readPartition) bool {
+	maps.DeleteFunc(p.partitions, func(name inbox.Partition, _ *readPartition) bool {
 		_, there := ends[name]
 		return !there
 	})
 	if p.partitions == nil {
-		p.partitions = make(map[kafka.TopicPartition]*readPartition, len(ends))
+		p.partitions = make(map[inbox.Partition]*readPartition, len(ends))
 	}
 	for name, span := range ends {
 		if p.partitions[name] == nil {
 			p.partitions[name] = &readPartition{}
 		}
-		position, stored := positions[inbox.Partition(name)]
+		position, stored := positions[name]
 		if !stored {
 			position = span.First
 		}

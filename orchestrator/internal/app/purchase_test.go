@@ -93,7 +93,7 @@ type participant struct {
 
 const effectsSQL = `create table effects (key text primary key, done boolean not null, undone boolean not null)`
 
-func (p *participant) apply(ctx context.Context, tx *inbox.Tx, batch []inbox.Received[saga.Message]) ([]outbox.Message, error) {
+func (p *participant) apply(ctx context.Context, tx *inbox.Tx, _ *struct{}, batch []inbox.Received[saga.Message]) ([]outbox.Message, error) {
 	var out []outbox.Message
 	for _, r := range batch {
 		m := r.Message
@@ -134,10 +134,10 @@ func (p *participant) run(t *testing.T, s *system) func(context.Context) error {
 	p.db = pgtest.New(t, migrations.Outbox)
 	_, err := p.db.Pool.Exec(t.Context(), effectsSQL)
 	require.NoError(t, err)
-	handler := &inbox.Processor[saga.Message]{Consumer: p.name, DB: p.db.Pool, Decode: readPurchase, Apply: p.apply}
+	handler := &inbox.Processor[saga.Message, struct{}]{Consumer: p.name, DB: p.db.Pool, Decode: readPurchase, Apply: p.apply}
 	c, err := kafka.NewConsumer(kafka.Config{Brokers: []string{s.broker.Addr()}, SecurityProtocol: "PLAINTEXT"},
 		kafka.ConsumerOptions{Group: p.name, ClientID: p.name, Topics: []string{purchaseCommands}},
-		handler, func(m kafka.Message) inbox.Delivery { return inbox.Delivery(m) }, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+		handler, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	require.NoError(t, err)
 	return c.Run
 }

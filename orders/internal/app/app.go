@@ -18,7 +18,6 @@ import (
 	"waybill.example/orders/internal/consumer"
 	"waybill.example/orders/internal/httpapi"
 	orderspg "waybill.example/orders/internal/postgres"
-	"waybill.example/sdk/inbox"
 	"waybill.example/sdk/outbox"
 )
 
@@ -67,9 +66,8 @@ func (a *App) wire(ctx context.Context, cfg Config, pool *pgxpool.Pool) error {
 		Classify:  postgres.Classify,
 		Hasty:     postgres.Hasty,
 		Blockers:  postgres.NameBlockers(pool),
-		Positions: inbox.ReadAs[kafka.TopicPartition](handler.Positions()),
-		Rewound:   inbox.Rewound,
-	}, handler, delivery, a.log, metrics)
+		Positions: handler.Positions,
+	}, handler, a.log, metrics)
 	if err != nil {
 		return err
 	}
@@ -79,7 +77,7 @@ func (a *App) wire(ctx context.Context, cfg Config, pool *pgxpool.Pool) error {
 			{Name: "postgres", Required: true, Run: postgres.Check(pool)},
 			{Name: "kafka", Run: commands.Check}, // orders are taken without it
 			{Name: "consumer", Required: true, Run: commands.Ready},
-			{Name: "dead letters", Required: true, Run: handler.Check},
+			{Name: "dead letters", Required: true, Run: handler.Health.Check},
 		},
 	})
 	if err != nil {
@@ -101,5 +99,3 @@ func (a *App) Addr() string { return a.server.Addr() }
 // Run serves until ctx ends, and then stops in order: requests that are under way finish first, the
 // consumer follows, the pool last.
 func (a *App) Run(ctx context.Context) error { return a.group.Run(ctx, a.log, patience) }
-
-func delivery(m kafka.Message) inbox.Delivery { return inbox.Delivery(m) }

@@ -1,6 +1,7 @@
 package consumer
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"time"
@@ -53,7 +54,7 @@ func (h *Handler) load(reads *pgx.Batch, commands []received) *known {
 // that is wrong about the order, learns the truth. Where nothing changed, that is the same event
 // again. A command for an order that does not exist can never be applied (a command follows from an
 // order that was committed) and becomes a dead letter.
-func (h *Handler) apply(tx *inbox.Tx, before *known, commands []received) ([]outbox.Message, []result, error) {
+func (h *Handler) apply(_ context.Context, tx *inbox.Tx, before *known, commands []received) ([]outbox.Message, error) {
 	now := maps.Clone(before.orders)
 	out := make([]outbox.Message, 0, len(commands))
 	results := make([]result, 0, len(commands))
@@ -73,14 +74,15 @@ func (h *Handler) apply(tx *inbox.Tx, before *known, commands []received) ([]out
 		if event := order.Answer(c.Message, next, outcome, before.since[id], before.at); event != nil {
 			message, err := encode(c, event, outcome != order.Changed)
 			if err != nil {
-				return nil, nil, err
+				return nil, err
 			}
 			out = append(out, message)
 		}
 		results = append(results, result{c.Message, c.EventID, outcome, next.Status})
 	}
 	h.store.Change(&tx.Last, changes(before.orders, now))
-	return out, results, nil
+	tx.AfterCommit(func() { h.report(results) })
+	return out, nil
 }
 
 // changes lists the orders that are not as they were, in any order: their rows are locked already.

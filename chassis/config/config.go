@@ -18,6 +18,9 @@ import (
 // closer look than their types give. It returns every fault.
 type Validator interface{ Validate() []error }
 
+// ErrInvalid is wrapped by every error of [Load].
+var ErrInvalid = errors.New("invalid configuration")
+
 // Load fills cfg, a pointer to a struct with env tags (see caarlos0/env), from the environment. A
 // field whose variable is unset and has no envDefault keeps its value. A secret (secret:"true") may stand in
 // a file, which the variable with _FILE behind its name names, as containers have it. The error lists
@@ -28,7 +31,7 @@ func Load(cfg any) error {
 	if err := env.ParseWithOptions(cfg, env.Options{Environment: environment}); err != nil {
 		var many env.AggregateError
 		if !errors.As(err, &many) {
-			return fmt.Errorf("read settings: %w", err)
+			return fmt.Errorf("%w: %w", ErrInvalid, err)
 		}
 		faults = append(faults, many.Errors...)
 	}
@@ -40,7 +43,7 @@ func Load(cfg any) error {
 	for i, f := range faults {
 		lines[i] = "  " + f.Error()
 	}
-	return fmt.Errorf("these settings are at fault:\n%s", strings.Join(lines, "\n"))
+	return fmt.Errorf("%w:\n%s", ErrInvalid, strings.Join(lines, "\n"))
 }
 
 // readFiles puts what the files of secrets hold into the environment.

@@ -1,19 +1,16 @@
-// Package app puts the inventory service together. The command runs it, and so do the end-to-end
-// tests.
+// Package app wires the inventory service. The command runs it, and so do the end-to-end tests.
 package app
 
 import (
 	"context"
 	"log/slog"
-	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/prometheus/client_golang/prometheus"
 
 	"waybill.example/chassis/httpserver"
 	"waybill.example/chassis/kafka"
-	"waybill.example/chassis/lifecycle"
 	chassispg "waybill.example/chassis/postgres"
+	"waybill.example/chassis/service"
 	"waybill.example/chassis/sweep"
 	"waybill.example/chassis/telemetry"
 	"waybill.example/contracts"
@@ -23,47 +20,44 @@ import (
 	"waybill.example/sdk/outbox"
 )
 
-// patience is how long an ordered stop may take.
-const patience = 20 * time.Second
-
-// App is the service, ready to run.
-type App struct {
-	log    *slog.Logger
-	group  lifecycle.Group
-	server *httpserver.Server
-}
-
 // New waits for the database, checks its schema, and wires the service. It does not wait for a
 // broker. It returns ctx's error if that ends first.
-func New(ctx context.Context, cfg Config, log *slog.Logger) (*App, error) {
+func New(ctx context.Context, cfg Config, log *slog.Logger) (*service.App, error) {
 	pool, err := chassispg.Open(ctx, cfg.Postgres, "inventory")
 	if err != nil {
 		return nil, err
 	}
-	a := &App{log: log}
-	if err := a.wire(ctx, cfg, pool); err != nil {
+	app, err := wire(ctx, cfg, pool, log)
+	if err != nil {
 		pool.Close()
-		return nil, err
 	}
-	return a, nil
+	return app, err
 }
 
-func (a *App) wire(ctx context.Context, cfg Config, pool *pgxpool.Pool) error {
-	err := chassispg.AwaitSchema(ctx, pool, a.log,
+func wire(ctx context.Context, cfg Config, pool *pgxpool.Pool, log *slog.Logger) (*service.App, error) {
+	err := chassispg.AwaitSchema(ctx, pool, log,
 		chassispg.Schema{Set: "outbox", Version: outbox.SchemaVersion},
 		chassispg.Schema{Set: "inventory", Version: postgres.SchemaVersion})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	metrics := telemetry.Metrics()
 	store := postgres.NewStore(pool)
-	handler := consumer.New(pool, store, a.log, metrics)
-	commands, err := consume(cfg.Kafka, pool, handler, a.log, metrics)
+	handler := consumer.New(pool, store, log, metrics)
+	commands, err := kafka.NewConsumer(cfg.Kafka, kafka.ConsumerOptions{
+		Group:     contracts.GroupInventory,
+		ClientID:  telemetry.Name("inventory"),
+		Topics:    []string{contracts.TopicInventoryCommands},
+		Classify:  chassispg.Classify,
+		Hasty:     chassispg.Hasty,
+		Blockers:  chassispg.NameBlockers(pool),
+		Positions: handler.Positions,
+	}, handler, log, metrics)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	a.server, err = httpserver.New(cfg.HTTP, httpserver.Options{
-		Title: "Waybill Inventory", Version: "1", Log: a.log, Metrics: metrics,
+	server, err := httpserver.New(cfg.HTTP, httpserver.Options{
+		Title: "Waybill Inventory", Version: "1", Log: log, Metrics: metrics,
 		Checks: []httpserver.Check{
 			{Name: "postgres", Required: true, Run: chassispg.Check(pool)},
 			{Name: "kafka", Run: commands.Check},
@@ -72,34 +66,16 @@ func (a *App) wire(ctx context.Context, cfg Config, pool *pgxpool.Pool) error {
 		},
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	httpapi.Register(a.server.API, store, a.log)
+	httpapi.Register(server.API, store, log)
 
-	a.group.Add("postgres pool", lifecycle.Closer(pool.Close))
-	a.group.Add("key sweeper", sweep.Loop("idempotency keys", a.log, func(ctx context.Context, limit int) (int, error) {
+	app := service.NewApp(log)
+	app.OnStop("postgres pool", pool.Close)
+	app.Add("key sweeper", sweep.Loop("idempotency keys", log, func(ctx context.Context, limit int) (int, error) {
 		return store.ForgetKeys(ctx, cfg.IdempotencyRetention, limit)
 	}))
-	a.group.Add("command consumer", commands.Run)
-	a.group.Add("http server", a.server.Run)
-	return nil
+	app.Add("command consumer", commands.Run)
+	app.Serve(server)
+	return app, nil
 }
-
-func consume(cfg kafka.Config, pool *pgxpool.Pool, handler *consumer.Handler, log *slog.Logger, reg prometheus.Registerer) (*kafka.Consumer, error) {
-	return kafka.NewConsumer(cfg, kafka.ConsumerOptions{
-		Group:     contracts.GroupInventory,
-		ClientID:  telemetry.Name("inventory"),
-		Topics:    []string{contracts.TopicInventoryCommands},
-		Classify:  chassispg.Classify,
-		Hasty:     chassispg.Hasty,
-		Blockers:  chassispg.NameBlockers(pool),
-		Positions: handler.Positions,
-	}, handler, log, reg)
-}
-
-// Addr is where the service answers HTTP, host:port.
-func (a *App) Addr() string { return a.server.Addr() }
-
-// Run serves until ctx ends, and then stops in order: requests that are under way finish first, the
-// consumer follows, the pool last.
-func (a *App) Run(ctx context.Context) error { return a.group.Run(ctx, a.log, patience) }

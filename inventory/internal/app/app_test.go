@@ -59,7 +59,7 @@ func newSystem(t *testing.T) *system {
 }
 
 func (s *system) config() app.Config {
-	cfg := app.Defaults()
+	cfg := app.DefaultConfig()
 	cfg.Postgres.URL, cfg.HTTP.Addr = s.db.URL, "127.0.0.1:0"
 	cfg.Kafka = kafka.Config{Brokers: []string{s.broker.Addr()}, SecurityProtocol: "PLAINTEXT"}
 	return cfg

@@ -4,27 +4,27 @@ import (
 	"fmt"
 	"time"
 
-	"waybill.example/chassis/httpserver"
 	"waybill.example/chassis/kafka"
 	"waybill.example/chassis/postgres"
-	"waybill.example/chassis/telemetry"
+	"waybill.example/chassis/service"
 )
 
 // Config is everything that can be set, each field by the environment variable in its tag.
 type Config struct {
-	Postgres  postgres.Config
-	Kafka     kafka.Config
-	HTTP      httpserver.Config
-	Telemetry telemetry.Config
+	service.Config
+
+	Postgres postgres.Config
+	Kafka    kafka.Config
 
 	// IdempotencyRetention is how long a client's Idempotency-Key is remembered: for so long it may
 	// send a request again.
 	IdempotencyRetention time.Duration `env:"IDEMPOTENCY_RETENTION"`
 }
 
+// minRetention is the shortest IDEMPOTENCY_RETENTION.
 const minRetention = time.Minute
 
-// Validate reports what cannot be set so.
+// Validate returns every fault of the settings.
 func (c Config) Validate() []error {
 	if c.IdempotencyRetention < minRetention {
 		return []error{fmt.Errorf("IDEMPOTENCY_RETENTION must be at least %s, or a client's retry finds its key forgotten", minRetention)}
@@ -32,7 +32,8 @@ func (c Config) Validate() []error {
 	return nil
 }
 
-// Defaults returns the settings that differ from service to service; the rest have theirs in tags.
-func Defaults() Config {
-	return Config{HTTP: httpserver.Config{Addr: "127.0.0.1:8081"}, IdempotencyRetention: 24 * time.Hour}
+// DefaultConfig returns the settings that differ from service to service; the rest have theirs in
+// tags.
+func DefaultConfig() Config {
+	return Config{Config: service.ListenOn("127.0.0.1:8081"), IdempotencyRetention: 24 * time.Hour}
 }

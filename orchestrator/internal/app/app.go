@@ -13,8 +13,8 @@ import (
 
 	"waybill.example/chassis/httpserver"
 	"waybill.example/chassis/kafka"
-	"waybill.example/chassis/lifecycle"
 	chassispg "waybill.example/chassis/postgres"
+	"waybill.example/chassis/service"
 	"waybill.example/chassis/telemetry"
 	"waybill.example/orchestrator/internal/explain"
 	"waybill.example/orchestrator/internal/httpapi"
@@ -25,11 +25,8 @@ import (
 	"waybill.example/sdk/saga/runner/store"
 )
 
-// stopWithin is how long an ordered shutdown may take.
-const stopWithin = 20 * time.Second
-
-// App is an orchestrator that is ready to run.
-type App struct {
+// parts are what an orchestrator is made of.
+type parts struct {
 	pool     *pgxpool.Pool // of the work
 	people   *pgxpool.Pool
 	server   *httpserver.Server
@@ -45,7 +42,7 @@ type App struct {
 
 // New builds an orchestrator that runs sagas. It waits for a database that is
 // away, until ctx ends, and never for the broker.
-func New(ctx context.Context, c Config, sagas Sagas, log *slog.Logger) (_ *App, err error) {
+func New(ctx context.Context, c Config, sagas Sagas, log *slog.Logger) (_ *service.App, err error) {
 	pool, err := chassispg.Open(ctx, c.Postgres, "orchestrator")
 	if err != nil {
 		return nil, err
@@ -92,15 +89,18 @@ func New(ctx context.Context, c Config, sagas Sagas, log *slog.Logger) (_ *App, 
 		return nil, err
 	}
 	read := &progress{ends: ends.Ask, positions: st.Positions(Group), now: st.Now, log: log}
-	a := &App{
+	a := &parts{
 		pool: pool, people: people, consumer: consumer, health: processor.Health, ends: ends, log: log,
 		loops: append(loops(st, m, c, log), deadlines(st, read, m, c, log)),
 	}
-	return a, a.serve(ctx, c, st, reg)
+	if err := a.serve(ctx, c, st, reg); err != nil {
+		return nil, err
+	}
+	return a.app(), nil
 }
 
 // serve prepares the HTTP side.
-func (a *App) serve(ctx context.Context, c Config, st *store.Store, reg *prometheus.Registry) error {
+func (a *parts) serve(ctx context.Context, c Config, st *store.Store, reg *prometheus.Registry) error {
 	tokens, err := c.tokens()
 	if err != nil {
 		return err
@@ -117,7 +117,7 @@ func (a *App) serve(ctx context.Context, c Config, st *store.Store, reg *prometh
 		return fmt.Errorf("EXPLAIN_SERVICES: %w", err)
 	}
 	a.server, err = httpserver.New(c.HTTP, httpserver.Options{
-		Title: "Waybill orchestrator", Version: "1.0.0", Log: a.log, Metrics: reg,
+		Title: "Waybill orchestrator", Version: "1", Log: a.log, Metrics: reg,
 		Checks: []httpserver.Check{
 			{Name: "postgres", Required: true, Run: chassispg.Check(a.pool)},
 			{Name: "kafka", Run: a.consumer.Check},
@@ -182,24 +182,20 @@ func loops(st *store.Store, m *metrics, c Config, log *slog.Logger) []*poller.Lo
 	}}
 }
 
-// Addr is where HTTP is served, host:port.
-func (a *App) Addr() string { return a.server.Addr() }
-
-// Run works until ctx ends, then stops in order: no new requests, no new
-// messages, no new deadlines. It must be called once.
-func (a *App) Run(ctx context.Context) error {
-	defer a.pool.Close()
-	defer a.people.Close()
-	defer a.ends.Close()
+// app stops in order: no new requests, no new messages, no new deadlines.
+func (a *parts) app() *service.App {
+	app := service.NewApp(a.log)
+	app.OnStop("postgres pool", a.pool.Close)
+	app.OnStop("postgres pool of the API", a.people.Close)
+	app.OnStop("ends of topics", a.ends.Close)
 	for _, s := range a.sources {
-		defer s.Pool.Close()
+		app.OnStop("database "+s.Name, s.Pool.Close)
 	}
-	var parts lifecycle.Group
 	for _, l := range a.loops {
-		parts.Add(l.Name, l.Run)
+		app.Add(l.Name, l.Run)
 	}
-	parts.Add("consumer", a.consumer.Run)
-	parts.Add("http", a.server.Run)
-	parts.Add("streams", lifecycle.Closer(a.closeStreams))
-	return parts.Run(ctx, a.log, stopWithin)
+	app.Add("consumer", a.consumer.Run)
+	app.Serve(a.server)
+	app.OnStop("streams", a.closeStreams)
+	return app
 }

@@ -5,20 +5,19 @@ import (
 	"time"
 
 	"waybill.example/chassis/admin"
-	"waybill.example/chassis/httpserver"
 	"waybill.example/chassis/kafka"
 	"waybill.example/chassis/postgres"
-	"waybill.example/chassis/telemetry"
+	"waybill.example/chassis/service"
 	"waybill.example/orchestrator/ordersaga"
 )
 
 // Config is the orchestrator's settings; see the table in the README.
 type Config struct {
-	Postgres  postgres.Config
-	Kafka     kafka.Config
-	HTTP      httpserver.Config
-	Telemetry telemetry.Config
-	Timing    ordersaga.Timing
+	service.Config
+
+	Postgres postgres.Config
+	Kafka    kafka.Config
+	Timing   ordersaga.Timing
 	// BatchSize bounds the messages of one transaction.
 	BatchSize int `env:"BATCH_SIZE" envDefault:"500"`
 	// DeadlineRate bounds how many deadlines are acted on a second, so that those
@@ -42,7 +41,7 @@ type Config struct {
 
 // DefaultConfig is what the environment adds to.
 func DefaultConfig() Config {
-	return Config{HTTP: httpserver.Config{Addr: "127.0.0.1:8082"}}
+	return Config{Config: service.ListenOn("127.0.0.1:8082")}
 }
 
 // Validate returns every fault of the settings at once.

@@ -14,7 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
-	"waybill.example/chassis/config"
+	"waybill.example/chassis/service"
 	"waybill.example/contracts"
 	"waybill.example/devstack/kafkatest"
 	"waybill.example/orchestrator/internal/app"
@@ -119,20 +119,13 @@ func TestOrchestratorsShareTheWorkAndReplaceEachOther(t *testing.T) {
 const asProcess = "ORCHESTRATOR_TEST_PROCESS"
 
 func process() {
-	cfg := app.DefaultConfig()
-	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	err := config.Load(&cfg)
-	if err == nil {
-		var sagas app.Sagas
-		if sagas, err = app.OrderSagas(cfg.Timing); err == nil {
-			var a *app.App
-			if a, err = app.New(context.Background(), cfg, sagas, log); err == nil {
-				err = a.Run(context.Background())
-			}
+	service.Main("orchestrator", "", app.DefaultConfig(), func(ctx context.Context, c app.Config, log *slog.Logger) (*service.App, error) {
+		sagas, err := app.OrderSagas(c.Timing)
+		if err != nil {
+			return nil, err
 		}
-	}
-	log.Error("orchestrator ended", "error", err)
-	os.Exit(1)
+		return app.New(ctx, c, sagas, log)
+	})
 }
 
 // spawn starts an orchestrator as a process of its own.

@@ -24,6 +24,7 @@ import (
 	"waybill.example/devstack/pgtest"
 	"waybill.example/migrations"
 	"waybill.example/orders/internal/app"
+	"waybill.example/orders/internal/postgres"
 )
 
 const patience = 20 * time.Second
@@ -37,7 +38,7 @@ type service struct {
 }
 
 func settings(db *pgtest.Database, brokers string) app.Config {
-	cfg := app.Defaults()
+	cfg := app.DefaultConfig()
 	cfg.Postgres = chassispg.Config{URL: db.URL}
 	cfg.Kafka = kafka.Config{Brokers: []string{brokers}, SecurityProtocol: "PLAINTEXT"}
 	cfg.HTTP = httpserver.Config{Addr: "127.0.0.1:0"}
@@ -208,7 +209,7 @@ func TestThisVersionNeedsTheLatestMigration(t *testing.T) {
 	t.Parallel()
 	latest, err := migrations.Latest(migrations.Orders)
 	require.NoError(t, err)
-	require.EqualValues(t, app.SchemaVersion, latest)
+	require.EqualValues(t, postgres.SchemaVersion, latest)
 }
 
 func TestItCanBeStoppedWhileItWaitsForTheDatabase(t *testing.T) {

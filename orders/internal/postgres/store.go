@@ -16,6 +16,9 @@ import (
 	"waybill.example/orders/order"
 )
 
+// SchemaVersion is the version of the migration set "orders" that this package needs.
+const SchemaVersion = 2
+
 // Store is safe for concurrent use.
 type Store struct {
 	pool    *pgxpool.Pool

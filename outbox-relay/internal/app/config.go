@@ -6,13 +6,14 @@ import (
 	"time"
 
 	"waybill.example/chassis/admin"
-	"waybill.example/chassis/httpserver"
 	"waybill.example/chassis/kafka"
-	"waybill.example/chassis/telemetry"
+	"waybill.example/chassis/service"
 )
 
 // Config is the relay's settings.
 type Config struct {
+	service.Config
+
 	Databases Databases
 	// Retention is how long published rows are kept; zero is for ever.
 	Retention time.Duration `env:"RELAY_RETENTION" envDefault:"168h"`
@@ -35,14 +36,12 @@ type Config struct {
 	// ReadTokens let their holders read payloads where others than this machine can reach the API: name=token.
 	ReadTokens []string `env:"RELAY_READ_TOKENS" secret:"true"`
 	Kafka      kafka.Config
-	HTTP       httpserver.Config
-	Telemetry  telemetry.Config
 }
 
 // DefaultConfig returns the settings that do not depend on the environment.
 func DefaultConfig() Config {
 	return Config{
-		HTTP:      httpserver.Config{Addr: "127.0.0.1:8083"},
+		Config:    service.ListenOn("127.0.0.1:8083"),
 		BatchRows: 4000, InFlightRows: 40_000, InFlightBytes: 64 << 20, TotalBytes: 256 << 20,
 		Frozen: 3 * time.Second, Drain: 5 * time.Second,
 	}
@@ -65,8 +64,8 @@ func (c Config) Validate() []error {
 	if c.Frozen < time.Second {
 		faults = append(faults, errors.New("RELAY_FROZEN must be at least 1s: a leader shows a sign of life every half second"))
 	}
-	if c.Drain < 0 || c.Drain > shutdownTimeout-2*time.Second {
-		faults = append(faults, fmt.Errorf("RELAY_DRAIN must be between 0 and %v", shutdownTimeout-2*time.Second))
+	if c.Drain < 0 || c.Drain > service.ShutdownTimeout-2*time.Second {
+		faults = append(faults, fmt.Errorf("RELAY_DRAIN must be between 0 and %v", service.ShutdownTimeout-2*time.Second))
 	}
 	if fault := c.inboxFault(); fault != nil {
 		faults = append(faults, fault)

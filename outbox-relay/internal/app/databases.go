@@ -1,11 +1,16 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"regexp"
 	"strings"
 
+	"waybill.example/chassis/config"
+	"waybill.example/chassis/service"
+	"waybill.example/outbox-relay/internal/cli"
 	"waybill.example/outbox-relay/internal/ops"
 )
 
@@ -57,9 +62,8 @@ func (c Databases) pairs() (all []database, faults []error) {
 	return all, faults
 }
 
-// Open returns the databases for operators to look at. It connects to none yet; [CloseAll] closes
-// them.
-func (c Databases) Open() ([]*ops.Database, error) {
+// open returns the databases for operators to look at. It connects to none yet.
+func (c Databases) open() ([]*ops.Database, error) {
 	pairs, faults := c.pairs()
 	if err := errors.Join(faults...); err != nil {
 		return nil, err
@@ -68,7 +72,7 @@ func (c Databases) Open() ([]*ops.Database, error) {
 	for _, db := range pairs {
 		d, err := ops.Open(db.name, db.url)
 		if err != nil {
-			CloseAll(all)
+			closeAll(all)
 			return nil, err
 		}
 		all = append(all, d)
@@ -76,9 +80,23 @@ func (c Databases) Open() ([]*ops.Database, error) {
 	return all, nil
 }
 
-// CloseAll closes the databases that [Databases.Open] returned.
-func CloseAll(databases []*ops.Database) {
+func closeAll(databases []*ops.Database) {
 	for _, d := range databases {
 		d.Close()
 	}
+}
+
+// OpenSession returns what a verb of the command line works with: the databases of RELAY_DATABASES,
+// the only setting that it needs, and where to write.
+func OpenSession(ctx context.Context, out io.Writer, cleanup service.Cleanup) (*cli.Session, error) {
+	var c Databases
+	if err := config.Load(&c); err != nil {
+		return nil, err
+	}
+	databases, err := c.open() //nolint:contextcheck // it connects when a verb does
+	if err != nil {
+		return nil, err
+	}
+	cleanup(func() { closeAll(databases) })
+	return &cli.Session{Context: ctx, Out: out, Databases: databases}, nil
 }

@@ -1,12 +1,10 @@
-package gc_test
+package service
 
 import (
 	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
-
-	"waybill.example/chassis/gc"
 )
 
 var sink []byte
@@ -17,8 +15,9 @@ func collections() uint32 {
 	return m.NumGC
 }
 
-func TestASmallHeapIsCollectedSeldom(t *testing.T) { //nolint:paralleltest // it looks at the whole process
-	gc.Ballast()
+func TestBallast_SmallHeapIsCollectedSeldom(t *testing.T) { //nolint:paralleltest // it looks at the whole process
+	keepBallast()
+	defer func() { ballast = nil }()
 	runtime.GC()
 	before := collections()
 	for range 40 << 10 { // 40 MiB in all

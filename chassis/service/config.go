@@ -1,0 +1,24 @@
+package service
+
+import (
+	"waybill.example/chassis/httpserver"
+	"waybill.example/chassis/telemetry"
+)
+
+// Config is what can be set of every service. A service's own Config embeds it.
+type Config struct {
+	HTTP      httpserver.Config
+	Telemetry telemetry.Config
+	// GCBallast spares a small heap most of its garbage collections, for at most 48 MiB of memory.
+	GCBallast bool `env:"GC_BALLAST" envDefault:"true"`
+}
+
+// Common returns the settings that every service has. It is there for [Main], which gets them from
+// the Config that embeds this one.
+func (c Config) Common() Config { return c }
+
+// ListenOn returns the defaults of a service that answers HTTP on addr unless HTTP_ADDR says otherwise.
+func ListenOn(addr string) Config { return Config{HTTP: httpserver.Config{Addr: addr}} }
+
+// Settings is a service's Config, which embeds [Config].
+type Settings interface{ Common() Config }

@@ -2,7 +2,8 @@
 // and applies them.
 //
 // The files come in sets. The set "outbox" (outbox, inbox, the relay's cursor) stands alone and goes
-// into any database whose service sends or receives messages; "orders", "inventory" and
+// into any database whose service sends or receives messages, and "participant" besides it where the
+// service carries out commands of sagas with the participant kit; "orders", "inventory" and
 // "orchestrator" hold one service's tables each. A database takes several sets: each set is
 // versioned by a table of its own, goose_<set>.
 //
@@ -27,22 +28,23 @@ import (
 	"github.com/pressly/goose/v3/lock"
 )
 
-//go:embed inventory/*.sql orchestrator/*.sql orders/*.sql outbox/*.sql
+//go:embed inventory/*.sql orchestrator/*.sql orders/*.sql outbox/*.sql participant/*.sql
 var files embed.FS
 
 // Set names a set of migrations: a folder beside this file.
 type Set string
 
-// The sets. Outbox needs none of the others.
+// The sets. Outbox needs none of the others; Participant needs Outbox.
 const (
 	Outbox       Set = "outbox"
+	Participant  Set = "participant"
 	Orders       Set = "orders"
 	Inventory    Set = "inventory"
 	Orchestrator Set = "orchestrator"
 )
 
 // Sets lists every set, in an order in which they can be applied.
-func Sets() []Set { return []Set{Outbox, Orders, Inventory, Orchestrator} }
+func Sets() []Set { return []Set{Outbox, Participant, Orders, Inventory, Orchestrator} }
 
 // ErrUnknownSet is wrapped by the error for a set that does not exist.
 var ErrUnknownSet = errors.New("unknown migration set")

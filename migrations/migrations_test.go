@@ -82,7 +82,7 @@ func TestAnUnknownSetIsRefusedByName(t *testing.T) {
 	t.Parallel()
 	_, err := migrations.Up(t.Context(), "postgres://127.0.0.1:1/x", "shipping")
 	require.ErrorIs(t, err, migrations.ErrUnknownSet)
-	require.EqualError(t, err, `unknown migration set "shipping": the sets are outbox, orders, inventory, orchestrator`)
+	require.EqualError(t, err, `unknown migration set "shipping": the sets are outbox, participant, orders, inventory, orchestrator`)
 }
 
 func TestABadURLIsNotEchoed(t *testing.T) {

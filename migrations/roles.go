@@ -22,6 +22,7 @@ const (
 	Writer           Role = "writer"
 	Consumer         Role = "consumer"
 	Relay            Role = "relay"
+	ParticipantRole  Role = "participant"
 	Reader           Role = "reader"
 	OrdersRole       Role = "orders"
 	InventoryRole    Role = "inventory"
@@ -32,7 +33,7 @@ const (
 
 // Roles lists every role.
 func Roles() []Role {
-	return []Role{Writer, Consumer, Relay, Reader, OrdersRole, InventoryRole, OrchestratorRole, OrdersReader, InventoryReader}
+	return []Role{Writer, Consumer, Relay, Reader, ParticipantRole, OrdersRole, InventoryRole, OrchestratorRole, OrdersReader, InventoryReader}
 }
 
 // ErrUnknownRole is wrapped by the error for a role that does not exist.

@@ -207,6 +207,7 @@ select coalesce(array_agg(relname::text order by relname), '{}') from pg_class
 	for set, service := range map[migrations.Set]migrations.Role{
 		migrations.Outbox: migrations.Reader, migrations.Orders: migrations.OrdersRole,
 		migrations.Inventory: migrations.InventoryRole, migrations.Orchestrator: migrations.OrchestratorRole,
+		migrations.Participant: migrations.ParticipantRole,
 	} {
 		t.Run(string(set), func(t *testing.T) {
 			t.Parallel()

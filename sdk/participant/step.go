@@ -118,7 +118,7 @@ func check(c Config, steps []Step) error {
 	}
 	commands, answers := map[string]bool{}, map[string]bool{}
 	if c.Consumer == "" || c.DB == nil {
-		problems = append(problems, errors.New("Consumer and DB must be set"))
+		problems = append(problems, errors.New("the consumer or the database is not set"))
 	}
 	if len(steps) == 0 {
 		problems = append(problems, errors.New("there are no steps"))

@@ -135,7 +135,7 @@ func TestParticipant_ACommandAndItsUndoAtTheSameTime(t *testing.T) {
 		effects    []string
 	}{
 		"the undo is first":    {"ReserveRoom", "ReleaseRoom", []string{"RoomReleased", "RoomRefused"}, []string{}},
-		"the command is first": {"ReleaseRoom", "ReserveRoom", []string{"RoomReserved", "RoomReleased"}, []string{"reserve", `release {"number": 7}`}},
+		"the command is first": {"ReleaseRoom", "ReserveRoom", []string{"RoomReserved", "RoomReleased"}, []string{"reserve", `release {"number":7}`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -159,7 +159,7 @@ func TestParticipant_ACommandAndItsUndoAtTheSameTime(t *testing.T) {
 
 			require.NoError(t, fast.Process(t.Context(), batch[1:]), "delivered again")
 			require.Equal(t, tt.answers, types(answers(t, db.Pool, "17")))
-			require.Equal(t, len(tt.effects), len(effects(t, db.Pool, "17")))
+			require.Equal(t, tt.effects, effects(t, db.Pool, "17"))
 		})
 	}
 }
@@ -268,7 +268,7 @@ func TestNew_SaysEverythingThatIsWrong(t *testing.T) {
 	s.Refused = ""
 	_, err := participant.New(participant.Config{Consumer: "hotel"}, s, participant.Step{Do: s.Do, Done: "RoomReserved"})
 	for _, problem := range []string{
-		"Consumer and DB must be set", `step "ReserveRoom": there is no topic`, `the command "ReserveRoom" is handled twice`,
+		"the consumer or the database is not set", `step "ReserveRoom": there is no topic`, `the command "ReserveRoom" is handled twice`,
 		`the answer "RoomReserved" is used twice`,
 	} {
 		require.ErrorContains(t, err, problem)

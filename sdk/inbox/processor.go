@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"time"
 
@@ -15,9 +16,9 @@ import (
 	"waybill.example/sdk/outbox"
 )
 
-// ErrSkip is returned (or wrapped) by a Processor's Decode for a message that is none of this
-// consumer's business: it is counted and left alone. It is not recorded, so that a later version of
-// the consumer that does know it can be given it again.
+// ErrSkip is returned (or wrapped) by a Processor's Decode for a message that is not addressed to
+// this consumer: it is counted and left alone. It is not recorded, so that a later version of the
+// consumer that does know it can be given it again.
 var ErrSkip = errors.New("skip this message")
 
 // Received is a decoded message and the delivery that brought it.
@@ -91,9 +92,10 @@ type Processor[M, S any] struct {
 	// that they cause. loaded is what Load returned for this attempt, nil without Load. Apply is not
 	// called where no message is new. An error rolls the whole batch back.
 	Apply func(ctx context.Context, tx *Tx, loaded *S, batch []Received[M]) ([]outbox.Message, error)
-	// Observe, if set, is told after each commit what became of the batch.
+	// Observe, if set, is called after each commit with what became of the batch's messages: for
+	// metrics, of which this package knows no kind.
 	Observe func(Outcome)
-	// Health, if set, is told of messages that were dropped.
+	// Health, if set, is notified of messages that were dropped.
 	Health *Health
 	// Log, if set, names each message that Process has set aside, after the commit, and each that
 	// Reject could not.
@@ -104,10 +106,18 @@ type Processor[M, S any] struct {
 type Outcome struct {
 	Applied      int // new, and applied
 	Duplicates   int // handled before
-	Skipped      int // none of this consumer's business
+	Skipped      int // not addressed to this consumer
 	DeadLettered int // unusable, set aside
 	Conflicts    int // another message has their event id; set aside
 	Dropped      int // could not even be set aside, and are in Kafka only
+}
+
+// Outcomes returns the counts by name, as the label of a metric has them, those that are 0 included.
+func (o Outcome) Outcomes() iter.Seq2[string, int] {
+	return func(yield func(string, int) bool) {
+		_ = yield("applied", o.Applied) && yield("duplicate", o.Duplicates) && yield("skipped", o.Skipped) &&
+			yield("dead_letter", o.DeadLettered) && yield("conflict", o.Conflicts) && yield("dropped", o.Dropped)
+	}
 }
 
 // Process applies one batch. When it returns nil the batch is durable, and its offsets may be

@@ -161,7 +161,7 @@ func (s *system) eventually(ok func() bool, what string, args ...any) {
 // requireApplied waits until the consumer knows that so many messages are durable.
 func (v *service) requireApplied(n int) {
 	v.t.Helper()
-	line := fmt.Sprintf("waybill_inventory_messages_total{outcome=\"applied\"} %d\n", n)
+	line := fmt.Sprintf("waybill_inbox_messages_total{consumer=\"inventory-service\",outcome=\"applied\"} %d\n", n)
 	require.Eventually(v.t, func() bool {
 		_, metrics, _ := v.do(http.MethodGet, "/metrics", "")
 		return strings.Contains(metrics, line)

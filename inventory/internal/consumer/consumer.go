@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"waybill.example/chassis/telemetry"
 	"waybill.example/contracts"
 	"waybill.example/inventory/stock"
 	"waybill.example/sdk/inbox"
@@ -45,7 +46,7 @@ func New(db *pgxpool.Pool, store Store, log *slog.Logger, reg prometheus.Registe
 		Content:   func(d inbox.Delivery) []byte { return contracts.Content(d.Value) },
 		Load:      h.load,
 		Apply:     h.apply,
-		Observe:   h.metrics.observe,
+		Observe:   telemetry.Inbox(reg, contracts.GroupInventory),
 		Health:    &inbox.Health{},
 		Log:       log,
 	}

@@ -74,7 +74,7 @@ func New(ctx context.Context, c Config, sagas Sagas, log *slog.Logger) (_ *servi
 	if err := st.CheckDefinitions(ctx); err != nil {
 		return nil, err
 	}
-	processor := newProcessor(st, sagas.Decode, m, log)
+	processor := newProcessor(st, sagas.Decode, telemetry.Inbox(reg, Group), log)
 	consumer, err := kafka.NewConsumer(c.Kafka, kafka.ConsumerOptions{
 		Group: Group, ClientID: telemetry.Name(Group),
 		Topics: sagas.Topics, BatchSize: c.BatchSize,

@@ -112,7 +112,7 @@ func encode(c saga.Command) (outbox.Message, error) {
 }
 
 // newProcessor applies batches of messages to the sagas of a store.
-func newProcessor(st *store.Store, decode func(inbox.Delivery) (uuid.UUID, saga.Message, error), m *metrics, log *slog.Logger) *inbox.Processor[saga.Message, store.Loaded] {
+func newProcessor(st *store.Store, decode func(inbox.Delivery) (uuid.UUID, saga.Message, error), observe func(inbox.Outcome), log *slog.Logger) *inbox.Processor[saga.Message, store.Loaded] {
 	return &inbox.Processor[saga.Message, store.Loaded]{
 		Consumer: Group, DB: st.Pool, Positions: inbox.NewPositions(st.Pool, Group),
 		Decode: decode, Content: func(d inbox.Delivery) []byte { return contracts.Content(d.Value) },
@@ -136,6 +136,6 @@ func newProcessor(st *store.Store, decode func(inbox.Delivery) (uuid.UUID, saga.
 			tx.AfterCommit(decided.Report)
 			return decided.Messages, nil
 		},
-		Observe: m.outcome, Health: &inbox.Health{}, Log: log,
+		Observe: observe, Health: &inbox.Health{}, Log: log,
 	}
 }

@@ -6,14 +6,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
-	"waybill.example/sdk/inbox"
 	"waybill.example/sdk/saga"
 	"waybill.example/sdk/saga/runner/store"
 )
 
 // metrics is what an operator can alert on.
 type metrics struct {
-	messages    *prometheus.CounterVec
 	transitions *prometheus.CounterVec
 	ended       *prometheus.CounterVec
 	duration    *prometheus.HistogramVec
@@ -29,10 +27,6 @@ type metrics struct {
 func newMetrics(reg prometheus.Registerer) *metrics {
 	f := promauto.With(reg)
 	return &metrics{
-		messages: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "waybill_orchestrator_messages_total",
-			Help: "Messages consumed, by what became of them: applied, duplicate, skipped, dead_letter, conflict, dropped.",
-		}, []string{"outcome"}),
 		transitions: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "waybill_saga_transitions_total",
 			Help: "Transitions of sagas, by kind; stale_reply and late_reply are replies out of their time.",
@@ -92,15 +86,6 @@ func (m *metrics) gauge(open []store.OpenStats) {
 		overdue += o.Overdue
 	}
 	m.overdue.Set(float64(overdue))
-}
-
-func (m *metrics) outcome(o inbox.Outcome) {
-	m.messages.WithLabelValues("applied").Add(float64(o.Applied))
-	m.messages.WithLabelValues("duplicate").Add(float64(o.Duplicates))
-	m.messages.WithLabelValues("skipped").Add(float64(o.Skipped))
-	m.messages.WithLabelValues("dead_letter").Add(float64(o.DeadLettered))
-	m.messages.WithLabelValues("conflict").Add(float64(o.Conflicts))
-	m.messages.WithLabelValues("dropped").Add(float64(o.Dropped))
 }
 
 func (m *metrics) rejected(reason error) {

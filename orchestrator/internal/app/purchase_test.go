@@ -164,7 +164,7 @@ func (s *system) relay(ctx context.Context, db *pgtest.Database) {
 		if err != nil {
 			return
 		}
-		s.broker.Produce(s.t, records...) //nolint:contextcheck // the test's own context bounds it
+		s.broker.Produce(s.t, records...)
 		select {
 		case <-ctx.Done():
 		case <-time.After(20 * time.Millisecond):

@@ -43,7 +43,7 @@ func (s *system) participants(ctx context.Context) (wait func()) {
 			if err != nil {
 				return
 			}
-			s.broker.Produce(s.t, replies...) //nolint:contextcheck // the test's own context bounds it
+			s.broker.Produce(s.t, replies...)
 			select {
 			case <-ctx.Done():
 			case <-time.After(20 * time.Millisecond):

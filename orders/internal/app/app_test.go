@@ -142,7 +142,7 @@ func TestAnOrderIsPlacedAndThenDecidedByACommand(t *testing.T) {
 		return sum == 3
 	})
 	_, metrics := s.get(t, "/metrics")
-	require.Contains(t, metrics, `waybill_orders_messages_total{outcome="dead_letter"} 1`)
+	require.Contains(t, metrics, `waybill_inbox_messages_total{consumer="orders-service",outcome="dead_letter"} 1`)
 }
 
 // Orders are accepted while no broker is there, at start-up or later, and commands are taken when
@@ -188,7 +188,7 @@ func TestACommandRedeliveredAfterALostOffsetCommitHasNoSecondEffect(t *testing.T
 	second := start(t, db, broker.Addr())
 	eventually(t, "the command comes again", func() bool {
 		_, metrics := second.get(t, "/metrics")
-		return strings.Contains(metrics, `waybill_orders_messages_total{outcome="duplicate"} 1`)
+		return strings.Contains(metrics, `waybill_inbox_messages_total{consumer="orders-service",outcome="duplicate"} 1`)
 	})
 	require.Equal(t, "CONFIRMED", second.status(t, "/v1/orders/1"))
 	require.Equal(t, 1, answers(t, db))

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"waybill.example/chassis/telemetry"
 	"waybill.example/contracts"
 	"waybill.example/orders/order"
 	"waybill.example/sdk/inbox"
@@ -41,7 +42,7 @@ func New(db *pgxpool.Pool, store Store, log *slog.Logger, reg prometheus.Registe
 		Content:   func(d inbox.Delivery) []byte { return contracts.Content(d.Value) },
 		Load:      h.load,
 		Apply:     h.apply,
-		Observe:   h.metrics.observe,
+		Observe:   telemetry.Inbox(reg, contracts.GroupOrders),
 		Health:    &inbox.Health{},
 		Log:       log,
 	}

@@ -400,15 +400,15 @@ func TestAMessageThatIsNoCommandForOrdersIsSkippedAndCounted(t *testing.T) {
 	require.Equal(t, order.Pending, f.order(t, pending).Status)
 	require.Empty(t, f.answers(t))
 	require.NoError(t, testutil.GatherAndCompare(f.metrics, strings.NewReader(`
-# HELP waybill_orders_messages_total Messages received, by what became of them: applied, duplicate, skipped, dead_letter, conflict, dropped.
-# TYPE waybill_orders_messages_total counter
-waybill_orders_messages_total{outcome="applied"} 0
-waybill_orders_messages_total{outcome="conflict"} 0
-waybill_orders_messages_total{outcome="dead_letter"} 0
-waybill_orders_messages_total{outcome="dropped"} 0
-waybill_orders_messages_total{outcome="duplicate"} 0
-waybill_orders_messages_total{outcome="skipped"} 2
-`), "waybill_orders_messages_total"))
+# HELP waybill_inbox_messages_total Messages received, by what became of them: applied, duplicate, skipped, dead_letter, conflict, dropped.
+# TYPE waybill_inbox_messages_total counter
+waybill_inbox_messages_total{consumer="orders-service",outcome="applied"} 0
+waybill_inbox_messages_total{consumer="orders-service",outcome="conflict"} 0
+waybill_inbox_messages_total{consumer="orders-service",outcome="dead_letter"} 0
+waybill_inbox_messages_total{consumer="orders-service",outcome="dropped"} 0
+waybill_inbox_messages_total{consumer="orders-service",outcome="duplicate"} 0
+waybill_inbox_messages_total{consumer="orders-service",outcome="skipped"} 2
+`), "waybill_inbox_messages_total"))
 }
 
 // failing is a store whose last step fails, as a database does that goes away before the commit.

@@ -64,9 +64,9 @@ func build(version int, v variant) *saga.Definition {
 	})
 	s.Ends("CONFIRMED", "CANCELLED")
 	t := timing()
-	patient := saga.Patience{Within: t.ReplyWithin, Attempts: 8, Max: 4 * t.ReplyWithin}
+	patient := saga.RetryPolicy{Timeout: t.ReplyWithin, MaxAttempts: 8, MaxInterval: 4 * t.ReplyWithin}
 	given := func() {
-		s.Step("order").Given("Orders has accepted it").Undo(string(contracts.TypeCancelOrder), func(c call) (any, error) {
+		s.Step("order").AlreadyDone("Orders has accepted it").Undo(string(contracts.TypeCancelOrder), func(c call) (any, error) {
 			return contracts.CancelOrder{Envelope: envelope(c), Reason: c.Reason}, nil
 		}, string(contracts.TypeOrderCancelled), patient)
 	}
@@ -78,7 +78,7 @@ func build(version int, v variant) *saga.Definition {
 	}).
 		Success(string(contracts.TypeInventoryReserved)).
 		Failure(string(contracts.TypeInventoryRejected), nil).
-		Wait(saga.Patience{Within: t.ReserveWithin, Attempts: t.ReserveAttempts, Max: 4 * t.ReserveWithin}, "inventory did not answer").
+		Wait(saga.RetryPolicy{Timeout: t.ReserveWithin, MaxAttempts: t.ReserveAttempts, MaxInterval: 4 * t.ReserveWithin}, "inventory did not answer").
 		Undo(string(contracts.TypeReleaseInventory), func(c call) (any, error) {
 			return contracts.ReleaseInventory{Envelope: envelope(c)}, nil
 		}, string(contracts.TypeInventoryReleased), patient)
@@ -89,7 +89,7 @@ func build(version int, v variant) *saga.Definition {
 		return contracts.ConfirmOrder{Envelope: envelope(c)}, nil
 	}).
 		Success(string(contracts.TypeOrderConfirmed)).
-		UntilAnswered(patient).
+		RetryForever(patient).
 		NoUndo("cancelling the order takes its confirmation back")
 	if !v.deaf {
 		confirm.Failure(string(contracts.TypeOrderCancelled), nil)

@@ -58,10 +58,10 @@ func Definition(t Timing) (*saga.Definition, error) {
 	s.Ends("CONFIRMED", "CANCELLED")
 	s.To(contracts.TopicOrderCommands)
 
-	patient := saga.Patience{Within: t.ReplyWithin, Attempts: 8, Max: 4 * t.ReplyWithin}
+	patient := saga.RetryPolicy{Timeout: t.ReplyWithin, MaxAttempts: 8, MaxInterval: 4 * t.ReplyWithin}
 
 	s.Step("order").
-		Given("Orders has accepted it: it is PENDING").
+		AlreadyDone("Orders has accepted it: it is PENDING").
 		Undo(string(contracts.TypeCancelOrder), cancelOrder, string(contracts.TypeOrderCancelled), patient)
 
 	s.Step("reserve").
@@ -69,7 +69,7 @@ func Definition(t Timing) (*saga.Definition, error) {
 		To(contracts.TopicInventoryCommands).
 		Success(string(contracts.TypeInventoryReserved)).
 		Failure(string(contracts.TypeInventoryRejected), saga.From(rejectReason)).
-		Wait(saga.Patience{Within: t.ReserveWithin, Attempts: t.ReserveAttempts, Max: 4 * t.ReserveWithin},
+		Wait(saga.RetryPolicy{Timeout: t.ReserveWithin, MaxAttempts: t.ReserveAttempts, MaxInterval: 4 * t.ReserveWithin},
 			"inventory did not answer").
 		Undo(string(contracts.TypeReleaseInventory), releaseInventory, string(contracts.TypeInventoryReleased), patient)
 
@@ -77,7 +77,7 @@ func Definition(t Timing) (*saga.Definition, error) {
 		Send(string(contracts.TypeConfirmOrder), confirmOrder).
 		Success(string(contracts.TypeOrderConfirmed)).
 		Failure(string(contracts.TypeOrderCancelled), saga.From(cancelledReason)).
-		UntilAnswered(patient).
+		RetryForever(patient).
 		NoUndo("cancelling the order takes its confirmation back")
 
 	return s.Build()

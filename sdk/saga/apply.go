@@ -21,8 +21,8 @@ var (
 	ErrNotWaiting = errors.New("the step is not waiting")
 	// ErrUnknownEnd says that the state to force is not an end of the definition.
 	ErrUnknownEnd = errors.New("no such end state")
-	// ErrParked says that an intervention needs a definition that is not registered.
-	ErrParked = errors.New("the saga is parked")
+	// ErrSuspended says that an intervention needs a definition that is not registered.
+	ErrSuspended = errors.New("the saga is suspended")
 	// ErrWrongDefinition says that the state belongs to another definition.
 	ErrWrongDefinition = errors.New("the saga belongs to another definition")
 	// ErrStartConflict says that a message starts a saga that another message of
@@ -36,9 +36,9 @@ var (
 	ErrPanicked = errors.New("the definition panicked")
 )
 
-// turn is one application of the engine: the state as it becomes, and what
+// application is one application of the engine: the state as it becomes, and what
 // has been decided so far.
-type turn struct {
+type application struct {
 	def      *Definition
 	state    State
 	now      time.Time
@@ -75,170 +75,170 @@ func (d *Definition) Apply(s State, in Input, now time.Time) (decision Decision,
 			decision, err = Decision{}, fmt.Errorf("%w: %s v%d: %v", ErrPanicked, d.name, d.version, what)
 		}
 	}()
-	t := &turn{def: d, state: s.clone(), now: now.UTC(), stamp: now.UTC(), cause: in.cause()}
-	if err := t.apply(in); err != nil {
+	a := &application{def: d, state: s.clone(), now: now.UTC(), stamp: now.UTC(), cause: in.cause()}
+	if err := a.apply(in); err != nil {
 		return Decision{}, err
 	}
-	if t.err != nil {
-		return Decision{}, t.err
+	if a.err != nil {
+		return Decision{}, a.err
 	}
-	return t.decision(s), nil
+	return a.decision(s), nil
 }
 
 // intervention is an input that an operator made of what he saw.
 type intervention interface{ seen() int }
 
-func (t *turn) apply(in Input) error {
+func (a *application) apply(in Input) error {
 	if m, ok := in.(Message); ok {
-		t.trace = m.Trace
+		a.trace = m.Trace
 		if !m.Time.IsZero() {
-			t.stamp = m.Time.UTC()
+			a.stamp = m.Time.UTC()
 		}
 	}
-	if !t.state.Exists() {
+	if !a.state.Exists() {
 		m, _ := in.(Message)
 		switch {
-		case m.Type == t.def.start.message:
-			return t.begin(m)
-		case t.def.cancel != nil && m.Type == t.def.cancel.message:
-			return t.cancelEarly(m)
+		case m.Type == a.def.start.message:
+			return a.begin(m)
+		case a.def.cancel != nil && m.Type == a.def.cancel.message:
+			return a.cancelEarly(m)
 		}
 		return ErrUnknownSaga
 	}
 	switch in := in.(type) {
 	case Message:
-		return t.message(in)
+		return a.message(in)
 	case Due:
-		t.due(in)
+		a.due(in)
 	case RetryNow:
-		return t.retryNow(in)
+		return a.retryNow(in)
 	case Cancel:
-		return t.cancelByHand(in)
+		return a.cancelByHand(in)
 	case Force:
-		return t.force(in)
+		return a.force(in)
 	case MoveDeadline:
-		return t.moveDeadline(in)
+		return a.moveDeadline(in)
 	case RevokeDeadline:
-		return t.revokeDeadline(in)
+		return a.revokeDeadline(in)
 	default:
 		return fmt.Errorf("saga: unknown input %T", in)
 	}
 	return nil
 }
 
-func (t *turn) begin(m Message) error {
-	data, err := t.def.start.data(m)
+func (a *application) begin(m Message) error {
+	data, err := a.def.start.data(m)
 	if err != nil {
 		return err
 	}
-	t.state.ID, t.state.Definition, t.state.Version = m.Key, t.def.name, t.def.version
-	t.state.Phase, t.state.Steps = Running, make([]StepState, len(t.def.steps))
-	t.state.Data, t.state.StartedAt, t.state.Trace, t.state.StartID = data, t.now, m.Trace, m.ID
-	t.record(Started, "", "")
-	t.giveWhatWasGiven()
-	t.enterStage(0)
+	a.state.ID, a.state.Definition, a.state.Version = m.Key, a.def.name, a.def.version
+	a.state.Phase, a.state.Steps = Running, make([]StepState, len(a.def.steps))
+	a.state.Data, a.state.StartedAt, a.state.Trace, a.state.StartID = data, a.now, m.Trace, m.ID
+	a.record(Started, "", "")
+	a.markAlreadyDone()
+	a.enterStage(0)
 	return nil
 }
 
-// giveWhatWasGiven marks the steps that were done before the saga began as
+// markAlreadyDone marks the steps that were done before the saga began as
 // done, wherever they stand: whatever happens, they are to be undone.
-func (t *turn) giveWhatWasGiven() {
-	for i, step := range t.def.steps {
+func (a *application) markAlreadyDone() {
+	for i, step := range a.def.steps {
 		if step.command == nil {
-			t.state.Steps[i].Status = Done
+			a.state.Steps[i].Status = Done
 		}
 	}
 }
 
-func (t *turn) message(m Message) error {
+func (a *application) message(m Message) error {
 	switch {
-	case m.Type == t.def.start.message && (t.state.Phase == AwaitingStart || t.state.Phase == NotStarted):
-		return t.beginCancelled(m)
-	case m.Type == t.def.start.message:
-		return t.startedTwice(m)
-	case t.def.cancel != nil && m.Type == t.def.cancel.message:
-		return t.cancelRequested(m)
+	case m.Type == a.def.start.message && (a.state.Phase == AwaitingStart || a.state.Phase == NotStarted):
+		return a.beginCancelled(m)
+	case m.Type == a.def.start.message:
+		return a.startedTwice(m)
+	case a.def.cancel != nil && m.Type == a.def.cancel.message:
+		return a.cancelRequested(m)
 	default:
-		return t.reply(m)
+		return a.reply(m)
 	}
 }
 
 // startedTwice is for a start of a saga that exists. The same message again is
 // nothing new; another one is about something else that goes by the same id.
-func (t *turn) startedTwice(m Message) error {
-	if t.state.StartID == uuid.Nil || t.state.StartID == m.ID {
-		t.stale("", "the saga has begun already")
+func (a *application) startedTwice(m Message) error {
+	if a.state.StartID == uuid.Nil || a.state.StartID == m.ID {
+		a.stale("", "the saga has begun already")
 		return nil
 	}
-	return fmt.Errorf("%w: %s began with %s %s, and this one is %s", ErrStartConflict, m.Key, m.Type, t.state.StartID, m.ID)
+	return fmt.Errorf("%w: %s began with %s %s, and this one is %s", ErrStartConflict, m.Key, m.Type, a.state.StartID, m.ID)
 }
 
 // enterStage sends the commands of a stage, and goes past stages that send
 // none; after the last the saga is complete.
-func (t *turn) enterStage(n int) {
-	for ; n < len(t.def.stages); n++ {
-		t.state.Stage = n
-		for _, i := range t.def.stages[n] {
-			if t.def.steps[i].command != nil {
-				t.send(i)
+func (a *application) enterStage(n int) {
+	for ; n < len(a.def.stages); n++ {
+		a.state.Stage = n
+		for _, i := range a.def.stages[n] {
+			if a.def.steps[i].command != nil {
+				a.send(i)
 			}
 		}
-		if !t.stageDone() {
+		if !a.stageDone() {
 			return
 		}
 	}
-	t.end(Completed)
+	a.end(Completed)
 }
 
 // stageDone says whether every step of the current stage has succeeded.
-func (t *turn) stageDone() bool {
-	return !slices.ContainsFunc(t.def.stages[t.state.Stage], func(i int) bool {
-		return t.state.Steps[i].Status != Done
+func (a *application) stageDone() bool {
+	return !slices.ContainsFunc(a.def.stages[a.state.Stage], func(i int) bool {
+		return a.state.Steps[i].Status != Done
 	})
 }
 
-func (t *turn) end(p Phase) {
-	t.state.Phase, t.state.EndedAt, t.state.StartBy = p, t.now, time.Time{}
-	for i := range t.state.Steps {
-		t.state.Steps[i].Deadline = time.Time{}
+func (a *application) end(p Phase) {
+	a.state.Phase, a.state.EndedAt, a.state.StartBy = p, a.now, time.Time{}
+	for i := range a.state.Steps {
+		a.state.Steps[i].Deadline = time.Time{}
 	}
 }
 
 // send sends the command of step i, for the first time or again.
-func (t *turn) send(i int) {
-	step, st := t.def.steps[i], &t.state.Steps[i]
+func (a *application) send(i int) {
+	step, st := a.def.steps[i], &a.state.Steps[i]
 	st.Attempt++
-	id, dice := draw(t.state, step.name, false, st.Attempt, t.stamp)
-	st.Status, st.SentAt = Waiting, t.now
-	st.Deadline = t.now.Add(step.wait.delay(st.Attempt-st.Budget, dice))
+	id, jitter := deriveID(a.state, step.name, false, st.Attempt, a.stamp)
+	st.Status, st.SentAt = Waiting, a.now
+	st.Deadline = a.now.Add(step.wait.delay(st.Attempt-st.Budget, jitter))
 	st.Sent = remember(st.Sent, id)
-	t.emit(step.name, step.command, Command{ID: id, Attempt: st.Attempt}, t.state.Reason)
+	a.emit(step.name, step.command, Command{ID: id, Attempt: st.Attempt}, a.state.Reason)
 }
 
 // sendUndo sends the undo of step i, for the first time or again.
-func (t *turn) sendUndo(i int) {
-	step, st := t.def.steps[i], &t.state.Steps[i]
+func (a *application) sendUndo(i int) {
+	step, st := a.def.steps[i], &a.state.Steps[i]
 	st.Undo++
-	id, dice := draw(t.state, step.name, true, st.Undo, t.stamp)
-	st.Status, st.SentAt = Undoing, t.now
-	st.Deadline = t.now.Add(step.undo.wait.delay(st.Undo-st.Budget, dice))
+	id, jitter := deriveID(a.state, step.name, true, st.Undo, a.stamp)
+	st.Status, st.SentAt = Undoing, a.now
+	st.Deadline = a.now.Add(step.undo.wait.delay(st.Undo-st.Budget, jitter))
 	st.UndoSent = remember(st.UndoSent, id)
-	t.emit(step.name, &step.undo.command, Command{ID: id, Attempt: st.Undo, Undo: true}, t.state.Reason)
+	a.emit(step.name, &step.undo.command, Command{ID: id, Attempt: st.Undo, Undo: true}, a.state.Reason)
 }
 
-func (t *turn) emit(step string, c *command, out Command, reason string) {
-	out.Type, out.Topic, out.Key, out.Step, out.CausationID = c.message, c.topic, t.state.ID, step, t.cause.ID
-	out.Trace = cmp.Or(t.trace, t.state.Trace)
+func (a *application) emit(step string, c *command, out Command, reason string) {
+	out.Type, out.Topic, out.Key, out.Step, out.CausationID = c.message, c.topic, a.state.ID, step, a.cause.ID
+	out.Trace = cmp.Or(a.trace, a.state.Trace)
 	body, err := c.build(call{
-		saga: t.state.ID, id: out.ID, cause: out.CausationID, at: t.stamp,
-		attempt: out.Attempt, reason: reason, data: t.state.Data,
+		saga: a.state.ID, id: out.ID, cause: out.CausationID, at: a.stamp,
+		attempt: out.Attempt, reason: reason, data: a.state.Data,
 	})
 	if err != nil {
-		t.err = errors.Join(t.err, fmt.Errorf("step %q: build %s: %w", step, c.message, err))
+		a.err = errors.Join(a.err, fmt.Errorf("step %q: build %s: %w", step, c.message, err))
 		return
 	}
 	out.Body = body
-	t.commands = append(t.commands, out)
+	a.commands = append(a.commands, out)
 }
 
 // remember appends id without touching the slice that the old state shares.
@@ -249,32 +249,32 @@ func remember(ids []uuid.UUID, id uuid.UUID) []uuid.UUID {
 	return append(slices.Clone(ids), id)
 }
 
-// record says what the turn came to; the last word counts.
-func (t *turn) record(kind Kind, step, note string) {
-	t.kind, t.step, t.note = kind, step, Text(note)
+// record says what became of the input; the last call counts.
+func (a *application) record(kind Kind, step, note string) {
+	a.kind, a.step, a.note = kind, step, Text(note)
 }
 
 // stale records a reply that changes nothing.
-func (t *turn) stale(step, why string) {
-	t.state.Stale++
-	t.record(StaleReply, step, why)
+func (a *application) stale(step, why string) {
+	a.state.Stale++
+	a.record(StaleReply, step, why)
 }
 
-func (t *turn) decision(before State) Decision {
-	if t.kind == "" {
+func (a *application) decision(before State) Decision {
+	if a.kind == "" {
 		return Decision{State: before}
 	}
 	from := ""
 	if before.Exists() {
-		from = t.def.StateName(before.Phase)
+		from = a.def.StateName(before.Phase)
 	}
-	t.state.Revision++
-	t.state.UpdatedAt = t.now
-	if !t.state.Phase.Ended() {
-		t.state.EndedAt = time.Time{}
+	a.state.Revision++
+	a.state.UpdatedAt = a.now
+	if !a.state.Phase.Ended() {
+		a.state.EndedAt = time.Time{}
 	}
-	return Decision{State: t.state, Commands: t.commands, Transition: Transition{
-		Seq: t.state.Revision, Kind: t.kind, At: t.now, From: from, To: t.def.StateName(t.state.Phase),
-		Step: t.step, Cause: t.cause, Note: t.note, Commands: t.commands,
+	return Decision{State: a.state, Commands: a.commands, Transition: Transition{
+		Seq: a.state.Revision, Kind: a.kind, At: a.now, From: from, To: a.def.StateName(a.state.Phase),
+		Step: a.step, Cause: a.cause, Note: a.note, Commands: a.commands,
 	}}
 }

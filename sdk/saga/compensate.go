@@ -2,11 +2,11 @@ package saga
 
 import "slices"
 
-// turnBack begins to undo the saga because of reason.
-func (t *turn) turnBack(reason string) {
-	t.state.Reason = Text(reason)
-	t.state.Phase = Compensating
-	t.compensate()
+// startCompensation begins to undo the saga because of reason.
+func (a *application) startCompensation(reason string) {
+	a.state.Reason = Text(reason)
+	a.state.Phase = Compensating
+	a.compensate()
 }
 
 // compensate takes back what was done, the last step first, as far as it can
@@ -19,46 +19,46 @@ func (t *turn) turnBack(reason string) {
 // silent for so long that the saga sends the undo and goes on; the saga does
 // not end before that undo is answered, but nobody else waits for it. The same
 // goes for an undo that has used up its attempts.
-func (t *turn) compensate() {
+func (a *application) compensate() {
 	settled := true
-	for i := range slices.Backward(t.state.Steps) {
-		held, open := t.takeBack(i)
+	for i := range slices.Backward(a.state.Steps) {
+		held, open := a.compensateStep(i)
 		settled = settled && !open
 		if held {
 			break
 		}
 	}
-	t.state.Phase = Compensating
-	for _, st := range t.state.Steps {
+	a.state.Phase = Compensating
+	for _, st := range a.state.Steps {
 		if st.Stuck && st.Status == Undoing {
-			t.state.Phase = CompensationStuck
+			a.state.Phase = CompensationStuck
 		}
 	}
 	if settled {
-		t.end(Cancelled)
+		a.end(Cancelled)
 	}
 }
 
-// takeBack moves one step towards being undone. It says whether the steps
+// compensateStep moves one step towards being undone. It says whether the steps
 // before it must wait, and whether it is still open.
-func (t *turn) takeBack(i int) (held, open bool) {
-	step, st := t.def.steps[i], &t.state.Steps[i]
+func (a *application) compensateStep(i int) (held, open bool) {
+	step, st := a.def.steps[i], &a.state.Steps[i]
 	switch st.Status {
 	case Done:
 		if !step.effectful() {
 			return false, false
 		}
-		t.sendUndo(i)
+		a.sendUndo(i)
 		return true, true
 	case GivenUp, Assumed:
 		if !step.effectful() {
 			return false, false
 		}
-		st.Blind = true
-		t.sendUndo(i)
+		st.Unconfirmed = true
+		a.sendUndo(i)
 		return false, true
 	case Undoing:
-		return !st.Blind && !st.Stuck, true
+		return !st.Unconfirmed && !st.Stuck, true
 	case Waiting:
 		return true, true
 	case Idle, Failed, Undone, Abandoned:

@@ -70,12 +70,12 @@ type cancellation struct {
 // step is one thing a participant does for the saga.
 type step struct {
 	name string
-	// given says why the step has no command: it was done before the saga began.
-	given   string
-	command *command
-	replies []reply
+	// alreadyDone says why the step has no command: it was done before the saga began.
+	alreadyDone string
+	command     *command
+	replies     []reply
 	// wait is how patient the step is; unlimited patience never gives up.
-	wait    Patience
+	wait    RetryPolicy
 	forever bool
 	giveUp  string // the saga's reason when the step never answered
 	undo    *undo
@@ -94,7 +94,7 @@ type command struct {
 type undo struct {
 	command
 	reply string
-	wait  Patience
+	wait  RetryPolicy
 }
 
 // verdict is what a reply says about the command it answers.
@@ -103,7 +103,7 @@ type verdict int
 const (
 	succeeded verdict = iota
 	failed
-	busy // not now: ask again later
+	retryLater // not now: ask again later
 )
 
 // reply is one type of answer to a step's command.
@@ -129,25 +129,25 @@ type call struct {
 // its compensation can take back.
 func (s *step) effectful() bool { return s.undo != nil }
 
-// Patience says how long to wait for an answer and how often to ask again:
+// RetryPolicy says how long to wait for an answer and how often to ask again:
 // attempt n waits Within × Factor^(n-1), at most Max, give or take Jitter.
 // The wait is the backoff: asking again while the first question may still be
 // answered only adds load.
-type Patience struct {
-	Within   time.Duration // how long the first attempt waits
-	Attempts int           // how many times the command is sent in all
-	Factor   float64       // how much longer each attempt waits; 0 means 2
-	Max      time.Duration // the longest wait; 0 means 16 × Within
-	Jitter   float64       // the part of the wait that is random, 0..1; negative means none, 0 means 0.1
+type RetryPolicy struct {
+	Timeout     time.Duration // how long the first attempt waits
+	MaxAttempts int           // how many times the command is sent in all
+	Backoff     float64       // how much longer each attempt waits; 0 means 2
+	MaxInterval time.Duration // the longest wait; 0 means 16 × Within
+	Jitter      float64       // the part of the wait that is random, 0..1; negative means none, 0 means 0.1
 }
 
 // withDefaults fills what was left zero.
-func (p Patience) withDefaults() Patience {
-	if p.Factor == 0 {
-		p.Factor = 2
+func (p RetryPolicy) withDefaults() RetryPolicy {
+	if p.Backoff == 0 {
+		p.Backoff = 2
 	}
-	if p.Max == 0 {
-		p.Max = 16 * p.Within
+	if p.MaxInterval == 0 {
+		p.MaxInterval = 16 * p.Timeout
 	}
 	switch {
 	case p.Jitter == 0:
@@ -158,17 +158,17 @@ func (p Patience) withDefaults() Patience {
 	return p
 }
 
-// delay is how long attempt (from 1) waits; dice in [0,1) decides the jitter.
-func (p Patience) delay(attempt int, dice float64) time.Duration {
-	wait := float64(p.Within)
+// delay is how long attempt (from 1) waits; jitter in [0,1) decides the jitter.
+func (p RetryPolicy) delay(attempt int, jitter float64) time.Duration {
+	wait := float64(p.Timeout)
 	for range attempt - 1 {
-		wait *= p.Factor
-		if wait >= float64(p.Max) {
+		wait *= p.Backoff
+		if wait >= float64(p.MaxInterval) {
 			break
 		}
 	}
-	wait = min(wait, float64(p.Max))
-	return time.Duration(wait * (1 + p.Jitter*(2*dice-1)))
+	wait = min(wait, float64(p.MaxInterval))
+	return time.Duration(wait * (1 + p.Jitter*(2*jitter-1)))
 }
 
 // StepNames are the names of the steps, in the order of [State].Steps.

@@ -21,19 +21,19 @@ type Description struct {
 
 // StepDescription is one step of a [Description].
 type StepDescription struct {
-	Name     string           `json:"name"`
-	Given    string           `json:"given,omitempty" doc:"Why the step sends nothing"`
-	Command  string           `json:"command,omitempty"`
-	Topic    string           `json:"topic,omitempty" doc:"Where the command and its undo are sent"`
-	Success  []string         `json:"success,omitempty"`
-	Failure  []string         `json:"failure,omitempty"`
-	Busy     []string         `json:"busy,omitempty"`
-	Deadline string           `json:"deadline,omitempty" doc:"How long the first attempt waits"`
-	MaxWait  string           `json:"maxWait,omitempty" doc:"How long an attempt waits at most"`
-	Attempts int              `json:"attempts,omitzero" doc:"Absent where the step is never given up"`
-	GiveUp   string           `json:"giveUp,omitempty" doc:"The saga's reason when the step never answered"`
-	Undo     *UndoDescription `json:"undo,omitempty"`
-	NoUndo   string           `json:"noUndo,omitempty" doc:"Why there is nothing to undo"`
+	Name        string           `json:"name"`
+	AlreadyDone string           `json:"alreadyDone,omitempty" doc:"Why the step sends nothing"`
+	Command     string           `json:"command,omitempty"`
+	Topic       string           `json:"topic,omitempty" doc:"Where the command and its undo are sent"`
+	Success     []string         `json:"success,omitempty"`
+	Failure     []string         `json:"failure,omitempty"`
+	RetryLater  []string         `json:"retryLater,omitempty"`
+	Deadline    string           `json:"deadline,omitempty" doc:"How long the first attempt waits"`
+	MaxWait     string           `json:"maxWait,omitempty" doc:"How long an attempt waits at most"`
+	Attempts    int              `json:"attempts,omitzero" doc:"Absent where the step is never given up"`
+	GiveUp      string           `json:"giveUp,omitempty" doc:"The saga's reason when the step never answered"`
+	Undo        *UndoDescription `json:"undo,omitempty"`
+	NoUndo      string           `json:"noUndo,omitempty" doc:"Why there is nothing to undo"`
 }
 
 // UndoDescription is the compensation of a step.
@@ -64,12 +64,12 @@ func (d *Definition) Describe() Description {
 }
 
 func (s *step) describe() StepDescription {
-	out := StepDescription{Name: s.name, Given: s.given, GiveUp: s.giveUp, NoUndo: s.noUndo}
+	out := StepDescription{Name: s.name, AlreadyDone: s.alreadyDone, GiveUp: s.giveUp, NoUndo: s.noUndo}
 	if s.command != nil {
 		out.Topic = s.command.topic
-		out.Command, out.Deadline, out.MaxWait = s.command.message, short(s.wait.Within), short(s.wait.Max)
+		out.Command, out.Deadline, out.MaxWait = s.command.message, short(s.wait.Timeout), short(s.wait.MaxInterval)
 		if !s.forever {
-			out.Attempts = s.wait.Attempts
+			out.Attempts = s.wait.MaxAttempts
 		}
 	}
 	for _, r := range s.replies {
@@ -78,13 +78,13 @@ func (s *step) describe() StepDescription {
 			out.Success = append(out.Success, r.message)
 		case failed:
 			out.Failure = append(out.Failure, r.message)
-		case busy:
-			out.Busy = append(out.Busy, r.message)
+		case retryLater:
+			out.RetryLater = append(out.RetryLater, r.message)
 		}
 	}
 	if u := s.undo; u != nil {
 		out.Topic = u.topic
-		out.Undo = &UndoDescription{Command: u.message, Reply: u.reply, Deadline: short(u.wait.Within), Attempts: u.wait.Attempts}
+		out.Undo = &UndoDescription{Command: u.message, Reply: u.reply, Deadline: short(u.wait.Timeout), Attempts: u.wait.MaxAttempts}
 	}
 	return out
 }
@@ -101,8 +101,8 @@ func short(d time.Duration) string {
 	return s
 }
 
-// patience is a wait in words.
-func (s StepDescription) patience() string {
+// waitInWords is a wait in words.
+func (s StepDescription) waitInWords() string {
 	if s.Attempts == 0 {
 		return fmt.Sprintf("after %s asked again, until answered", s.Deadline)
 	}
@@ -141,9 +141,9 @@ func (d *Definition) Mermaid() string {
 			}
 			switch {
 			case s.Command != "":
-				line("note right of %s: %s: %s, %s", at, s.Name, s.Command, s.patience())
+				line("note right of %s: %s: %s, %s", at, s.Name, s.Command, s.waitInWords())
 			default:
-				line("note right of %s: %s", at, s.Given)
+				line("note right of %s: %s", at, s.AlreadyDone)
 			}
 		}
 	}

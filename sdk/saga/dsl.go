@@ -77,13 +77,13 @@ func (b *Builder[D]) To(topic string) { b.def.topic = topic }
 // Step adds a step that runs after those before it have succeeded.
 func (b *Builder[D]) Step(name string) *Step[D] {
 	b.def.stages = append(b.def.stages, nil)
-	return b.Alongside(name)
+	return b.Parallel(name)
 }
 
-// Alongside adds a step that runs in parallel with the step added before it.
+// Parallel adds a step that runs in parallel with the step added before it.
 // The saga goes on when all of them succeeded; if one fails, those that did
 // are undone in reverse order.
-func (b *Builder[D]) Alongside(name string) *Step[D] {
+func (b *Builder[D]) Parallel(name string) *Step[D] {
 	if len(b.def.stages) == 0 {
 		b.def.stages = append(b.def.stages, nil)
 	}
@@ -150,10 +150,10 @@ type Step[D any] struct {
 	s *step
 }
 
-// Given says that the step was done before the saga began, and by whom: it
+// AlreadyDone says that the step was done before the saga began, and by whom: it
 // sends nothing, but it can have an undo.
-func (t *Step[D]) Given(why string) *Step[D] {
-	t.s.given = why
+func (t *Step[D]) AlreadyDone(why string) *Step[D] {
+	t.s.alreadyDone = why
 	return t
 }
 
@@ -200,37 +200,37 @@ func (t *Step[D]) Failure(message string, reason func(Message) (string, error)) 
 	return t
 }
 
-// Busy is a reply that says not now: the command is sent again after the
+// RetryLater is a reply that says not now: the command is sent again after the
 // attempt's wait, counted like one that was not answered.
-func (t *Step[D]) Busy(message string) *Step[D] {
-	t.s.replies = append(t.s.replies, reply{message: message, verdict: busy})
+func (t *Step[D]) RetryLater(message string) *Step[D] {
+	t.s.replies = append(t.s.replies, reply{message: message, verdict: retryLater})
 	return t
 }
 
 // Wait is how long to wait for a reply and how often to ask; after the last
 // attempt the step is given up and the saga is undone because of giveUp.
-func (t *Step[D]) Wait(p Patience, giveUp string) *Step[D] {
+func (t *Step[D]) Wait(p RetryPolicy, giveUp string) *Step[D] {
 	t.s.wait, t.s.giveUp = p.withDefaults(), giveUp
 	return t
 }
 
-// UntilAnswered makes the step one that is never given up: past the point of
-// no return the command is sent again, at most every p.Max, until a reply
-// comes. After p.Attempts (8 if zero) the saga shows as one that needs a
+// RetryForever makes the step one that is never given up: past the point of
+// no return the command is sent again, at most every p.MaxInterval, until a reply
+// comes. After p.MaxAttempts (8 if zero) the saga shows as one that needs a
 // person, and goes on asking. A Failure of such a step is for the reply that
 // says that it cannot be: the saga is undone.
-func (t *Step[D]) UntilAnswered(p Patience) *Step[D] {
-	if p.Attempts == 0 {
-		p.Attempts = 8
+func (t *Step[D]) RetryForever(p RetryPolicy) *Step[D] {
+	if p.MaxAttempts == 0 {
+		p.MaxAttempts = 8
 	}
 	t.s.wait, t.s.forever = p.withDefaults(), true
 	return t
 }
 
 // Undo is the command that takes the step back, the reply that says it has
-// been, and how patiently to ask. After p.Attempts the saga shows as
-// COMPENSATION_STUCK and the command is sent again every p.Max.
-func (t *Step[D]) Undo(message string, build func(Call[D]) (any, error), reply string, p Patience) *Step[D] {
+// been, and how patiently to ask. After p.MaxAttempts the saga shows as
+// COMPENSATION_STUCK and the command is sent again every p.MaxInterval.
+func (t *Step[D]) Undo(message string, build func(Call[D]) (any, error), reply string, p RetryPolicy) *Step[D] {
 	t.s.undo = &undo{
 		command: command{message: message, build: erase(build)},
 		reply:   reply,

@@ -37,7 +37,7 @@ func PurchaseSaga() (*saga.Definition, error) {
 	s.CancelOn("PurchaseCancelRequested", 24*time.Hour, nil)
 	s.Ends("DELIVERED", "REFUNDED")
 
-	patient := saga.Patience{Within: 10 * time.Second, Attempts: 4}
+	patient := saga.RetryPolicy{Timeout: 10 * time.Second, MaxAttempts: 4}
 
 	s.Step("stock").
 		Send("ReserveStock", command).
@@ -46,11 +46,11 @@ func PurchaseSaga() (*saga.Definition, error) {
 		Wait(patient, "the warehouse did not answer").
 		Undo("ReleaseStock", command, "StockReleased", patient)
 
-	s.Alongside("payment").
+	s.Parallel("payment").
 		Send("AuthorisePayment", command).
 		SuccessKeeping("PaymentAuthorised", keepAuthorisation).
 		Failure("PaymentDeclined", saga.From(func(d Declined) string { return d.Reason })).
-		Busy("PaymentBusy").
+		RetryLater("PaymentBusy").
 		Wait(patient, "the bank did not answer").
 		Undo("VoidPayment", voidPayment, "PaymentVoided", patient)
 

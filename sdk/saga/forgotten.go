@@ -12,29 +12,29 @@ import (
 //
 // An id of a command says whose it is: it is derived from the saga, the step and the attempt, but for
 // the time in its first six bytes. So no other saga's reply is mistaken for one.
-func (t *turn) forgotten(m Message) bool {
-	if m.CausationID == uuid.Nil || t.state.Phase != Running && t.state.Phase != Completed {
+func (a *application) forgotten(m Message) bool {
+	if m.CausationID == uuid.Nil || a.state.Phase != Running && a.state.Phase != Completed {
 		return false
 	}
-	for i, step := range t.def.steps {
-		st := &t.state.Steps[i]
-		if step.undo == nil || step.undo.reply != m.Type || st.Status != Done && st.Status != Waiting || !t.hasSentUndo(i, m.CausationID) {
+	for i, step := range a.def.steps {
+		st := &a.state.Steps[i]
+		if step.undo == nil || step.undo.reply != m.Type || st.Status != Done && st.Status != Waiting || !a.hasSentUndo(i, m.CausationID) {
 			continue
 		}
-		t.record(Replied, step.name, "was undone by a command that the saga has forgotten: its database was put back to an earlier moment")
-		st.Blind = st.Status == Waiting // its success may not have been read again
-		t.settle(i, Undone)
-		t.turnBack(step.name + " had been undone before the saga's database was put back")
+		a.record(Replied, step.name, "was undone by a command that the saga has forgotten: its database was put back to an earlier moment")
+		st.Unconfirmed = st.Status == Waiting // its success may not have been read again
+		a.endWait(i, Undone)
+		a.startCompensation(step.name + " had been undone before the saga's database was put back")
 		return true
 	}
 	return false
 }
 
 // hasSentUndo says whether id is that of one of the next undos of step i.
-func (t *turn) hasSentUndo(i int, id uuid.UUID) bool {
-	step, st := t.def.steps[i], t.state.Steps[i]
+func (a *application) hasSentUndo(i int, id uuid.UUID) bool {
+	step, st := a.def.steps[i], a.state.Steps[i]
 	for attempt := st.Undo + 1; attempt <= st.Undo+keptIDs; attempt++ {
-		derived, _ := draw(t.state, step.name, true, attempt, t.stamp)
+		derived, _ := deriveID(a.state, step.name, true, attempt, a.stamp)
 		if bytes.Equal(derived[6:], id[6:]) {
 			return true
 		}

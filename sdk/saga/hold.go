@@ -14,7 +14,7 @@ import (
 // orchestrator, in a deployment that replaces one by the other: what it is sent
 // is held, and it is due at once for whoever knows it. If nobody has taken it
 // when its deadline is given here ([Due]), nobody knows it: a saga that has not
-// ended is parked and shown as such until somebody does; one that has ended
+// ended is suspended and shown as such until somebody does; one that has ended
 // stays as it is, and what was held is refused. The next input at an
 // orchestrator that knows the version lets the saga go on, first with what was
 // held. So there can be several decisions, in order; the last has the final
@@ -26,7 +26,7 @@ func (r *Registry) Apply(s State, in Input, now time.Time) ([]Decision, error) {
 		return nil, ErrUnknownSaga
 	case d == nil:
 		return r.withoutDefinition(s, in, now)
-	case s.Phase == Parked || len(s.Held) > 0:
+	case s.Phase == Suspended || len(s.Held) > 0:
 		return r.resume(d, s, in, now)
 	}
 	return r.applyKnown(d, s, in, now)
@@ -57,7 +57,7 @@ func (r *Registry) choose(s State, in Input) (*Definition, State) {
 	m, _ := in.(Message)
 	first, starts := r.begins[m.Type]
 	starts = starts && first.start.message == m.Type
-	early := s.Phase == AwaitingStart || s.Phase == NotStarted || s.Phase == Parked && s.ParkedFrom == AwaitingStart
+	early := s.Phase == AwaitingStart || s.Phase == NotStarted || s.Phase == Suspended && s.SuspendedFrom == AwaitingStart
 	switch {
 	case !s.Exists():
 		return first, s
@@ -108,7 +108,7 @@ func (r *Registry) withoutDefinition(s State, in Input, now time.Time) ([]Decisi
 	case Due:
 		return unclaimed(s, unknown, now)
 	}
-	return nil, fmt.Errorf("%w: %s", ErrParked, unknown)
+	return nil, fmt.Errorf("%w: %s", ErrSuspended, unknown)
 }
 
 // unclaimed is what becomes of a saga that nobody who knows its version has
@@ -116,26 +116,26 @@ func (r *Registry) withoutDefinition(s State, in Input, now time.Time) ([]Decisi
 func unclaimed(s State, unknown string, now time.Time) ([]Decision, error) {
 	next := s.clone()
 	switch {
-	case s.Phase == Parked:
+	case s.Phase == Suspended:
 		return nil, nil
 	case s.Phase.Ended():
 		next.Held = nil
-		d := rephase(s, next, ParkedSaga, "deadline", unknown+fmt.Sprintf("; %d messages that came after the end are set aside", len(s.Held)), now)
+		d := rephase(s, next, SuspendedSaga, "deadline", unknown+fmt.Sprintf("; %d messages that came after the end are set aside", len(s.Held)), now)
 		for _, m := range s.Held {
 			d.Refused = append(d.Refused, Refusal{m, fmt.Errorf("%w: %s", ErrNotRegistered, unknown)})
 		}
 		return []Decision{d}, nil
 	}
-	next.Phase, next.ParkedFrom = Parked, s.Phase
-	return []Decision{rephase(s, next, ParkedSaga, "deadline", unknown, now)}, nil
+	next.Phase, next.SuspendedFrom = Suspended, s.Phase
+	return []Decision{rephase(s, next, SuspendedSaga, "deadline", unknown, now)}, nil
 }
 
 // resume lets a saga go on whose definition is here, first with what was held.
 func (r *Registry) resume(d *Definition, s State, in Input, now time.Time) ([]Decision, error) {
 	next, held, kind := s.clone(), s.Held, Resumed
 	next.Held = nil
-	if s.Phase == Parked {
-		next.Phase, next.ParkedFrom, kind = s.ParkedFrom, "", Unparked
+	if s.Phase == Suspended {
+		next.Phase, next.SuspendedFrom, kind = s.SuspendedFrom, "", Resumed
 	}
 	first := rephase(s, next, kind, in.cause().Type, fmt.Sprintf("%d held messages follow", len(held)), now)
 	first.Transition.To = d.StateName(next.Phase)
@@ -194,7 +194,7 @@ func unseen(in Input) Input {
 	return in
 }
 
-// rephase is a decision that changes nothing but whether the saga is parked,
+// rephase is a decision that changes nothing but whether the saga is suspended,
 // or what is held for it. It does not name the message that it is about: the
 // transition that applies the message does, and is the only one.
 func rephase(s, next State, kind Kind, cause, note string, now time.Time) Decision {

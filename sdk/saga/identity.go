@@ -9,12 +9,12 @@ import (
 	"github.com/google/uuid"
 )
 
-// draw derives a command's id, and the dice for its jitter, from what the
+// deriveID derives a command's id, and the jitter of its wait in [0,1), from what the
 // command is: the engine needs no random source, and applying the same input
 // again gives the same id, also after the database was put back to an earlier
 // moment. The id is a version 7 UUID, so that tables keyed by it grow at one
 // end; its time is that of what led to the command, not that of the clock.
-func draw(s State, step string, undo bool, attempt int, stamp time.Time) (uuid.UUID, float64) {
+func deriveID(s State, step string, undo bool, attempt int, stamp time.Time) (uuid.UUID, float64) {
 	action := "do"
 	if undo {
 		action = "undo"
@@ -28,6 +28,6 @@ func draw(s State, step string, undo bool, attempt int, stamp time.Time) (uuid.U
 	id[3], id[4], id[5] = byte(ms>>16), byte(ms>>8), byte(ms)
 	id[6] = id[6]&0x0f | 0x70
 	id[8] = id[8]&0x3f | 0x80
-	dice := float64(binary.BigEndian.Uint64(sum[16:24])>>11) / (1 << 53)
-	return id, dice
+	jitter := float64(binary.BigEndian.Uint64(sum[16:24])>>11) / (1 << 53)
+	return id, jitter
 }

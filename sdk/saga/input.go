@@ -130,16 +130,15 @@ type Kind string
 const (
 	Started         Kind = "started"
 	Replied         Kind = "replied"          // a reply was applied
-	LateReply       Kind = "late_reply"       // a success came after the step was given up; it is undone
+	LateSuccess     Kind = "late_success"     // a success came after the saga had turned back; it is undone
 	StaleReply      Kind = "stale_reply"      // a reply was recorded and not applied
 	TimedOut        Kind = "timed_out"        // a deadline passed
 	CancelRequested Kind = "cancel_requested" // by a message
 	Intervened      Kind = "intervened"       // by an operator
 	Postponed       Kind = "postponed"        // a deadline passed before its command had left; the wait begins again
 	HeldMessage     Kind = "held"             // the definition's version is not registered here; the message waits for who knows it
-	Resumed         Kind = "resumed"          // by who knows it: what was held follows
-	ParkedSaga      Kind = "parked"           // nobody knows the definition's version
-	Unparked        Kind = "unparked"
+	Resumed         Kind = "resumed"          // by an orchestrator that knows the definition: held messages follow
+	SuspendedSaga   Kind = "suspended"        // nobody knows the definition's version
 )
 
 // Transition is one line of a saga's history.

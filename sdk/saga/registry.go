@@ -99,7 +99,7 @@ func (r *Registry) Definitions() []*Definition {
 }
 
 // Means says whether messages of this type mean anything to any definition.
-func (r *Registry) Means(messageType string) bool { return len(r.meant[messageType]) > 0 }
+func (r *Registry) Handles(messageType string) bool { return len(r.meant[messageType]) > 0 }
 
 // StateName is what the saga's state is called to people.
 func (r *Registry) StateName(s State) string {

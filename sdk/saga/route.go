@@ -42,12 +42,12 @@ func (r *Registry) Route(exist []State, m Message) (Ref, error) {
 			return s.Ref(), nil
 		}
 		_, known := r.Definition(s.Definition, s.Version)
-		if r.meant[m.Type][s.Definition] || !known && !r.Means(m.Type) {
+		if r.meant[m.Type][s.Definition] || !known && !r.Handles(m.Type) {
 			candidates = append(candidates, s)
 		}
 	}
 	switch {
-	case len(candidates) == 0, !r.Means(m.Type) && m.CausationID == uuid.Nil:
+	case len(candidates) == 0, !r.Handles(m.Type) && m.CausationID == uuid.Nil:
 		return Ref{}, ErrUnknownSaga
 	case len(candidates) == 1:
 		return candidates[0].Ref(), nil

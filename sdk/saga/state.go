@@ -18,7 +18,7 @@ const (
 	Running           Phase = "RUNNING"
 	Compensating      Phase = "COMPENSATING"
 	CompensationStuck Phase = "COMPENSATION_STUCK" // an undo has used up its attempts; still trying, slowly
-	Parked            Phase = "PARKED"             // its definition's version is not registered
+	Suspended         Phase = "SUSPENDED"          // its definition's version is not registered
 	AwaitingStart     Phase = "AWAITING_START"     // a cancellation came first; the message that starts it has not come
 	NotStarted        Phase = "NOT_STARTED"        // that message did not come in time: there was nothing to cancel
 	Completed         Phase = "COMPLETED"          // every step succeeded
@@ -51,17 +51,17 @@ const (
 // StepState is where one step of one saga stands. Ids and deadlines of
 // commands that are settled are kept, so that a late reply is recognised.
 type StepState struct {
-	Status   StepStatus  `json:"status,omitzero"`
-	Attempt  int         `json:"attempt,omitzero"` // commands sent so far
-	Undo     int         `json:"undo,omitzero"`    // undo commands sent so far
-	Budget   int         `json:"budget,omitzero"`  // attempts of the current wait that were spent before an operator renewed it
-	Sent     []uuid.UUID `json:"sent,omitempty"`   // ids of the commands, oldest first
-	UndoSent []uuid.UUID `json:"undoSent,omitempty"`
-	SentAt   time.Time   `json:"sentAt,omitzero"`
-	Deadline time.Time   `json:"deadline,omitzero"` // of the current wait; zero if it was revoked
-	Blind    bool        `json:"blind,omitzero"`    // the undo was sent without knowing whether there is anything to undo
-	Late     bool        `json:"late,omitzero"`     // a success that came too late has been undone
-	Stuck    bool        `json:"stuck,omitzero"`    // the wait has used up its attempts and goes on: a person should look
+	Status      StepStatus  `json:"status,omitzero"`
+	Attempt     int         `json:"attempt,omitzero"` // commands sent so far
+	Undo        int         `json:"undo,omitzero"`    // undo commands sent so far
+	Budget      int         `json:"budget,omitzero"`  // attempts of the current wait that were spent before an operator renewed it
+	Sent        []uuid.UUID `json:"sent,omitempty"`   // ids of the commands, oldest first
+	UndoSent    []uuid.UUID `json:"undoSent,omitempty"`
+	SentAt      time.Time   `json:"sentAt,omitzero"`
+	Deadline    time.Time   `json:"deadline,omitzero"`    // of the current wait; zero if it was revoked
+	Unconfirmed bool        `json:"unconfirmed,omitzero"` // the undo was sent without knowing whether there is anything to undo
+	LateSuccess bool        `json:"lateSuccess,omitzero"` // a success that came too late has been undone
+	Stuck       bool        `json:"stuck,omitzero"`       // the wait has used up its attempts and goes on: a person should look
 }
 
 // keptIDs bounds how many command ids a step remembers. A reply to an older
@@ -70,11 +70,11 @@ const keptIDs = 32
 
 // State is one saga. The zero State stands for a saga that has not begun.
 type State struct {
-	ID         string // the key of its messages
-	Definition string
-	Version    int
-	Phase      Phase
-	ParkedFrom Phase // the phase it was in when its definition went missing
+	ID            string // the key of its messages
+	Definition    string
+	Version       int
+	Phase         Phase
+	SuspendedFrom Phase // the phase it was in when its definition went missing
 	// StartBy is until when an AwaitingStart saga waits for the message that starts it.
 	StartBy time.Time
 	// StartID is the message that began it; another one of its type is a conflict.
@@ -102,7 +102,7 @@ func (s State) Exists() bool { return s.Revision > 0 }
 // Deadline is when the saga needs attention unless a message comes first;
 // false where it waits for nothing.
 func (s State) Deadline() (time.Time, bool) {
-	if len(s.Held) > 0 && s.Phase != Parked {
+	if len(s.Held) > 0 && s.Phase != Suspended {
 		return s.UpdatedAt, true // at once, for an orchestrator that knows the definition
 	}
 	earliest := s.StartBy
@@ -120,7 +120,7 @@ func (s State) Deadline() (time.Time, bool) {
 // Trouble says in words why a person should look at the saga; empty where nobody need.
 func (s State) Trouble() string {
 	switch s.Phase {
-	case Parked:
+	case Suspended:
 		return fmt.Sprintf("version %d of %s is not registered", s.Version, s.Definition)
 	case CompensationStuck:
 		return "an undo has used up its attempts"
@@ -185,7 +185,7 @@ func (d *Definition) Waits(s State) []Wait {
 				w.Replies = append(w.Replies, r.message)
 			}
 			if !step.forever {
-				w.Attempts = step.wait.Attempts
+				w.Attempts = step.wait.MaxAttempts
 			}
 			w.Stuck = st.Stuck
 			w.CommandID = st.Sent[len(st.Sent)-1]
@@ -194,7 +194,7 @@ func (d *Definition) Waits(s State) []Wait {
 			waits = append(waits, Wait{
 				Step: step.name, Undo: true, Command: step.undo.message, Replies: []string{step.undo.reply},
 				CommandID: st.UndoSent[len(st.UndoSent)-1],
-				Attempt:   st.Undo - st.Budget, Attempts: step.undo.wait.Attempts, Since: st.SentAt, Until: st.Deadline, Stuck: st.Stuck,
+				Attempt:   st.Undo - st.Budget, Attempts: step.undo.wait.MaxAttempts, Since: st.SentAt, Until: st.Deadline, Stuck: st.Stuck,
 			})
 		case Idle, Done, Failed, GivenUp, Undone, Abandoned, Assumed:
 		}

@@ -83,10 +83,10 @@ func (p *picture) stage(n int, steps []StepDescription) {
 		p.box(x, y, boxHeight, "")
 		p.text(x+12, y+textLine+4, "name", s.Name)
 		if s.Command == "" {
-			p.text(x+12, y+2*textLine+4, "small", s.Given)
+			p.text(x+12, y+2*textLine+4, "small", s.AlreadyDone)
 		} else {
 			p.text(x+12, y+2*textLine+4, "", s.Command+" → "+strings.Join(s.Success, ", "))
-			p.text(x+12, y+3*textLine+4, "small", s.patience())
+			p.text(x+12, y+3*textLine+4, "small", s.waitInWords())
 		}
 		if s.Undo != nil {
 			p.text(x+12, y+4*textLine+6, "undo", "undo: "+s.Undo.Command+" → "+s.Undo.Reply)

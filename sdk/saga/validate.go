@@ -49,7 +49,7 @@ func (d *Definition) validateEnds() []error {
 		faults = append(faults, fmt.Errorf("both ends are called %q", d.completed))
 	}
 	for _, end := range []string{d.completed, d.cancelled} {
-		for _, phase := range []Phase{Running, Compensating, CompensationStuck, Parked, AwaitingStart, NotStarted} {
+		for _, phase := range []Phase{Running, Compensating, CompensationStuck, Suspended, AwaitingStart, NotStarted} {
 			if end == "" || strings.EqualFold(end, string(phase)) {
 				faults = append(faults, fmt.Errorf("an end cannot be called %q", end))
 			}
@@ -80,12 +80,12 @@ func (s *step) validate() []error {
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
 	switch {
-	case s.command == nil && s.given == "":
-		fault("sends nothing: call Send, or Given with who has done it")
-	case s.command != nil && s.given != "":
-		fault("has both a command and Given")
+	case s.command == nil && s.alreadyDone == "":
+		fault("sends nothing: call Send, or AlreadyDone with who has done it")
+	case s.command != nil && s.alreadyDone != "":
+		fault("has both a command and AlreadyDone")
 	case s.command == nil:
-		if len(s.replies) > 0 || s.wait.Within != 0 {
+		if len(s.replies) > 0 || s.wait.Timeout != 0 {
 			fault("waits for a reply to a command it does not send")
 		}
 		if s.undo == nil {
@@ -127,8 +127,8 @@ func (s *step) validateCommand() []error {
 	if !ok {
 		faults = append(faults, errors.New("can never succeed: no reply is a Success"))
 	}
-	if s.wait.Within == 0 {
-		return append(faults, errors.New("waits without a deadline: call Wait or UntilAnswered"))
+	if s.wait.Timeout == 0 {
+		return append(faults, errors.New("waits without a deadline: call Wait or RetryForever"))
 	}
 	if !s.forever && s.giveUp == "" {
 		faults = append(faults, errors.New("Wait needs the reason that giving up leaves"))
@@ -136,19 +136,19 @@ func (s *step) validateCommand() []error {
 	return append(faults, s.wait.validate()...)
 }
 
-func (p Patience) validate() []error {
+func (p RetryPolicy) validate() []error {
 	var faults []error
-	if p.Within <= 0 {
-		faults = append(faults, fmt.Errorf("deadline of %v: it must be positive", p.Within))
+	if p.Timeout <= 0 {
+		faults = append(faults, fmt.Errorf("deadline of %v: it must be positive", p.Timeout))
 	}
-	if p.Attempts < 1 {
-		faults = append(faults, fmt.Errorf("%d attempts: at least one is needed", p.Attempts))
+	if p.MaxAttempts < 1 {
+		faults = append(faults, fmt.Errorf("%d attempts: at least one is needed", p.MaxAttempts))
 	}
-	if p.Factor < 1 {
-		faults = append(faults, fmt.Errorf("backoff factor %v: it must be at least 1", p.Factor))
+	if p.Backoff < 1 {
+		faults = append(faults, fmt.Errorf("backoff factor %v: it must be at least 1", p.Backoff))
 	}
-	if p.Max < p.Within {
-		faults = append(faults, fmt.Errorf("longest wait %v is shorter than the first, %v", p.Max, p.Within))
+	if p.MaxInterval < p.Timeout {
+		faults = append(faults, fmt.Errorf("longest wait %v is shorter than the first, %v", p.MaxInterval, p.Timeout))
 	}
 	if p.Jitter > 1 {
 		faults = append(faults, fmt.Errorf("jitter %v: it must be between 0 and 1", p.Jitter))

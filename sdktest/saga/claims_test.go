@@ -114,7 +114,7 @@ func TestApply_WhatWasGivenIsUndoneWhereverItStands(t *testing.T) {
 	s.StartOn("Start", saga.From(func(p purchase) purchase { return p }))
 	s.CancelOn("Cancel", time.Hour, nil)
 	s.Step("reserve").Send("Reserve", body).Success("Reserved").Failure("Rejected", nil).Wait(twice, "silent").NoUndo("x")
-	s.Step("order").Given("accepted before").Undo("CancelOrder", body, "OrderCancelled", twice)
+	s.Step("order").AlreadyDone("accepted before").Undo("CancelOrder", body, "OrderCancelled", twice)
 	d, err := s.Build()
 	require.NoError(t, err)
 	st := begin(t, d)
@@ -447,7 +447,7 @@ func TestBuild_WhatIsDoneWithTheBuilderAfterwardsChangesNothing(t *testing.T) {
 	require.NoError(t, err)
 	before := d.Describe()
 	wrap.Success("WrappedTwice").Failure("TornApart", nil).Send("WrapAgain", body)
-	s.Alongside("card").Send("WriteCard", body).Success("Wrapped").Wait(twice, "silent").NoUndo("x")
+	s.Parallel("card").Send("WriteCard", body).Success("Wrapped").Wait(twice, "silent").NoUndo("x")
 	require.Equal(t, before, d.Describe())
 }
 

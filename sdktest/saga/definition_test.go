@@ -36,14 +36,14 @@ func TestADefinitionThatCouldHangOrLeakIsRefusedNamingTheStep(t *testing.T) {
 			s.Step("pay").Send("Pay", body).Success("Paid").Wait(thrice, "").NoUndo("x")
 		}, `step "pay": Wait needs the reason`},
 		"no attempts": {func(s *saga.Builder[purchase]) {
-			s.Step("pay").Send("Pay", body).Success("Paid").Wait(saga.Patience{Within: 1}, "silent").NoUndo("x")
+			s.Step("pay").Send("Pay", body).Success("Paid").Wait(saga.RetryPolicy{Timeout: 1}, "silent").NoUndo("x")
 		}, `step "pay": 0 attempts`},
 		"an undo without a deadline": {func(s *saga.Builder[purchase]) {
-			s.Step("pay").Given("x").Undo("Refund", body, "Refunded", saga.Patience{Attempts: 1})
+			s.Step("pay").AlreadyDone("x").Undo("Refund", body, "Refunded", saga.RetryPolicy{MaxAttempts: 1})
 		}, `step "pay": undo: deadline of 0s`},
 		"the same name twice": {func(s *saga.Builder[purchase]) {
-			s.Step("pay").Given("x").Undo("A", body, "B", thrice)
-			s.Step("pay").Given("x").Undo("A", body, "B", thrice)
+			s.Step("pay").AlreadyDone("x").Undo("A", body, "B", thrice)
+			s.Step("pay").AlreadyDone("x").Undo("A", body, "B", thrice)
 		}, `step "pay": each step needs a name of its own`},
 		"one reply for success and failure": {func(s *saga.Builder[purchase]) {
 			s.Step("pay").Send("Pay", body).Success("Paid").Failure("Paid", nil).Wait(thrice, "silent").NoUndo("x")

@@ -53,7 +53,7 @@ var lines = map[string][]string{
 	"a cancellation without a saga":              {"TestCancel_AForgottenSagaIsNotMadeUp", "TestACancellationThatOvertakesTheStartCancelsTheOrderOnceItBegins"},
 	"another start message":                      {"TestRegistry_AStartByAnotherMessageIsAConflict", "TestAStartByAnotherMessageIsACountedDeadLetter"},
 	"an undo that is not answered":               {"TestAnUndoThatIsNotAnsweredIsStuckInSightAndKeepsTrying", "TestCompensation_AnUndoThatRanOutOfAttemptsNoLongerHoldsTheOthers"},
-	"a definition version that nobody knows":     {"TestASagaWhoseDefinitionIsGoneIsParkedAndGoesOnWhenItIsBack"},
+	"a definition version that nobody knows":     {"TestASagaWhoseDefinitionIsGoneIsSuspendedAndGoesOnWhenItIsBack"},
 	"a held message that cannot be applied":      {"TestRegistry_WhatWasHeldAndCannotBeAppliedIsRefusedNotLost", "TestApplyDue_AHeldMessageThatIsSetAsideCanBeSentAgain"},
 	"a function of a definition that panics":     {"TestApply_APanicInADefinitionIsAnErrorWithItsText"},
 	"a reason that is too long":                  {"TestText_IsCutOnceAndPlain"},

@@ -21,12 +21,12 @@ func TestRegistry_AStartThatIsHeldForAnEarlyCancellationIsNotLost(t *testing.T) 
 	require.Equal(t, 2, early.Version)
 	require.Equal(t, saga.AwaitingStart, early.Phase)
 
-	parked := last2(t, old, early, saga.Due{}, now.Add(time.Hour)).State
-	require.Equal(t, saga.Parked, parked.Phase)
+	suspended := last2(t, old, early, saga.Due{}, now.Add(time.Hour)).State
+	require.Equal(t, saga.Suspended, suspended.Phase)
 	start := message("GiftOrdered")
 	for name, state := range map[string]saga.State{
-		"started where the older version is known": last2(t, old, parked, start, now).State,
-		"held, and started later":                  last2(t, both, last2(t, none, parked, start, now).State, saga.Due{}, now).State,
+		"started where the older version is known": last2(t, old, suspended, start, now).State,
+		"held, and started later":                  last2(t, both, last2(t, none, suspended, start, now).State, saga.Due{}, now).State,
 	} {
 		require.Equal(t, start.ID, state.StartID, name)
 		require.Equal(t, 1, state.Version, name)

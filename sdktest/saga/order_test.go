@@ -24,8 +24,8 @@ type refusal struct {
 func body(saga.Call[purchase]) (any, error) { return struct{}{}, nil }
 
 var (
-	thrice = saga.Patience{Within: 10 * time.Second, Attempts: 3, Jitter: -1}
-	twice  = saga.Patience{Within: 10 * time.Second, Attempts: 2, Jitter: -1}
+	thrice = saga.RetryPolicy{Timeout: 10 * time.Second, MaxAttempts: 3, Jitter: -1}
+	twice  = saga.RetryPolicy{Timeout: 10 * time.Second, MaxAttempts: 2, Jitter: -1}
 )
 
 // orderSaga has the shape of the order saga, with round numbers and no jitter.
@@ -36,7 +36,7 @@ func orderSaga(t testing.TB) *saga.Definition {
 	s.CancelOn("OrderCancelRequested", time.Hour, saga.From(func(r refusal) string { return r.Reason }))
 	s.RefuseCancel("RefuseCancel", func(c saga.Call[purchase]) (any, error) { return c.Reason, nil })
 	s.Ends("CONFIRMED", "CANCELLED")
-	s.Step("order").Given("accepted").Undo("CancelOrder", body, "OrderCancelled", twice)
+	s.Step("order").AlreadyDone("accepted").Undo("CancelOrder", body, "OrderCancelled", twice)
 	s.Step("reserve").Send("ReserveInventory", body).
 		Success("InventoryReserved").
 		Failure("InventoryRejected", saga.From(func(r refusal) string { return r.Reason })).
@@ -44,7 +44,7 @@ func orderSaga(t testing.TB) *saga.Definition {
 		Undo("ReleaseInventory", body, "InventoryReleased", twice)
 	s.Step("confirm").Send("ConfirmOrder", body).Success("OrderConfirmed").
 		Failure("OrderCancelled", saga.From(func(r refusal) string { return r.Reason })).
-		UntilAnswered(thrice).NoUndo("cancelling takes it back")
+		RetryForever(thrice).NoUndo("cancelling takes it back")
 	def, err := s.Build()
 	require.NoError(t, err)
 	return def
@@ -202,7 +202,7 @@ func TestALateReservationIsReleasedExactlyOnce(t *testing.T) {
 		s.answers("CancelOrder", "OrderCancelled")
 		s.is("CANCELLED")
 		require.Equal(t, "ReleaseInventory", s.answersNth(1, "ReserveInventory", "InventoryReserved"))
-		require.Equal(t, saga.LateReply, s.last.Transition.Kind)
+		require.Equal(t, saga.LateSuccess, s.last.Transition.Kind)
 		s.is("COMPENSATING")
 		require.Empty(t, s.answersNth(2, "ReserveInventory", "InventoryReserved"))
 		s.answers("ReleaseInventory", "InventoryReleased")

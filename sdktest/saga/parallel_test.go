@@ -19,13 +19,13 @@ func purchaseSaga(t testing.TB) *saga.Definition {
 	s.Ends("DELIVERED", "REFUNDED")
 	s.Step("stock").Send("ReserveStock", body).Success("StockReserved").Failure("StockRejected", nil).
 		Wait(twice, "the warehouse did not answer").Undo("ReleaseStock", body, "StockReleased", twice)
-	s.Alongside("payment").Send("AuthorisePayment", body).
+	s.Parallel("payment").Send("AuthorisePayment", body).
 		SuccessKeeping("PaymentAuthorised", func(p *purchase, m saga.Message) (err error) {
 			p.Auth, err = saga.From(func(a struct{ Auth string }) string { return a.Auth })(m)
 			return err
 		}).
 		Failure("PaymentDeclined", saga.From(func(r refusal) string { return r.Reason })).
-		Busy("PaymentBusy").
+		RetryLater("PaymentBusy").
 		Wait(twice, "the bank did not answer").Undo("VoidPayment", func(c saga.Call[purchase]) (any, error) { return c.Data.Auth, nil }, "PaymentVoided", twice)
 	s.Step("shipping").Send("ShipParcel", body).Success("ParcelShipped").Failure("ShippingRefused", nil).
 		Wait(twice, "the carrier did not answer").Undo("RecallParcel", body, "ParcelRecalled", twice)

@@ -21,10 +21,10 @@ func anyDefinition(t *rapid.T) *saga.Definition {
 	s := saga.Define[purchase]("any", 1)
 	s.StartOn("Start", saga.From(func(p purchase) purchase { return p }))
 	s.CancelOn("Cancel", time.Hour, nil)
-	wait := func() saga.Patience {
-		return saga.Patience{
-			Within:   time.Duration(rapid.IntRange(1, 60).Draw(t, "within")) * time.Second,
-			Attempts: rapid.IntRange(1, 4).Draw(t, "attempts"),
+	wait := func() saga.RetryPolicy {
+		return saga.RetryPolicy{
+			Timeout:     time.Duration(rapid.IntRange(1, 60).Draw(t, "within")) * time.Second,
+			MaxAttempts: rapid.IntRange(1, 4).Draw(t, "attempts"),
 		}
 	}
 	n := 0
@@ -32,18 +32,18 @@ func anyDefinition(t *rapid.T) *saga.Definition {
 		for i := range rapid.IntRange(1, 3).Draw(t, "steps") {
 			name := fmt.Sprintf("s%d", n)
 			n++
-			step := s.Alongside
+			step := s.Parallel
 			if i == 0 {
 				step = s.Step
 			}
 			one := step(name)
 			if rapid.IntRange(0, 4).Draw(t, "given") == 0 {
-				one.Given("before").Undo("undo-"+name, body, "undone-"+name, wait())
+				one.AlreadyDone("before").Undo("undo-"+name, body, "undone-"+name, wait())
 				continue
 			}
-			one.Send("do-"+name, body).Success("done-"+name).Failure("failed-"+name, nil).Busy("busy-" + name)
+			one.Send("do-"+name, body).Success("done-"+name).Failure("failed-"+name, nil).RetryLater("busy-" + name)
 			if rapid.Bool().Draw(t, "forever") {
-				one.UntilAnswered(wait())
+				one.RetryForever(wait())
 			} else {
 				one.Wait(wait(), name+" did not answer")
 			}
@@ -110,7 +110,7 @@ func (r *run) hold(in saga.Input, d saga.Decision) {
 	for i, name := range r.def.StepNames() {
 		st := d.State.Steps[i]
 		r.effects[name] = r.effects[name] || st.Status == saga.Done
-		r.silent[name] = r.silent[name] || st.Status == saga.GivenUp || st.Blind ||
+		r.silent[name] = r.silent[name] || st.Status == saga.GivenUp || st.Unconfirmed ||
 			st.Status == saga.Abandoned || st.Status == saga.Assumed
 	}
 	for _, c := range d.Commands {
@@ -149,7 +149,7 @@ func TestAnySagaKeepsTheRulesAndEnds(t *testing.T) {
 		}
 		for _, stage := range r.def.Describe().Stages {
 			for _, step := range stage {
-				r.effects[step.Name] = step.Given != ""
+				r.effects[step.Name] = step.AlreadyDone != ""
 			}
 		}
 		if rapid.IntRange(0, 9).Draw(t, "early") == 0 {

@@ -22,11 +22,11 @@ func addressed(t *testing.T, own, hotel string) *saga.Definition {
 	if own != "" {
 		s.To(own)
 	}
-	hotelStep := s.Step("hotel").Send("ReserveRoom", command).Success("RoomReserved").NoUndo("kept").UntilAnswered(hour)
+	hotelStep := s.Step("hotel").Send("ReserveRoom", command).Success("RoomReserved").NoUndo("kept").RetryForever(hour)
 	if hotel != "" {
 		hotelStep.To(hotel)
 	}
-	s.Step("flight").Send("BookSeat", command).Success("SeatBooked").UntilAnswered(hour).Undo("FreeSeat", command, "SeatFreed", hour)
+	s.Step("flight").Send("BookSeat", command).Success("SeatBooked").RetryForever(hour).Undo("FreeSeat", command, "SeatFreed", hour)
 	def, err := s.Build()
 	require.NoError(t, err)
 	return def
@@ -57,4 +57,4 @@ func TestFingerprint_DoesNotDependOnTopics(t *testing.T) {
 	require.Equal(t, addressed(t, "", "").Fingerprint(), addressed(t, "trip.commands.v1", "hotel.commands.v1").Fingerprint())
 }
 
-var hour = saga.Patience{Within: time.Hour, Attempts: 3}
+var hour = saga.RetryPolicy{Timeout: time.Hour, MaxAttempts: 3}

@@ -168,8 +168,8 @@ func loops(st *store.Store, m *metrics, c Config, log *slog.Logger) []*poller.Lo
 			return st.Expire(ctx, st.Now().Add(-c.Retention), limit)
 		},
 	}, {
-		Name: "parked sagas", Every: wakeEvery, Batch: 1, Rate: 1000, Log: log,
-		Act: func(ctx context.Context, _ int) (int, error) { return st.WakeParked(ctx, time.Time{}) },
+		Name: "suspended sagas", Every: wakeEvery, Batch: 1, Rate: 1000, Log: log,
+		Act: func(ctx context.Context, _ int) (int, error) { return st.WakeSuspended(ctx, time.Time{}) },
 	}, {
 		Name: "gauges", Every: gaugeEvery, Batch: 1, Rate: 1, Log: log,
 		Act: func(ctx context.Context, _ int) (int, error) {

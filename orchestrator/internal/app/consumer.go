@@ -79,7 +79,7 @@ func decode(r *saga.Registry) func(inbox.Delivery) (uuid.UUID, saga.Message, err
 		if message.CausationID == uuid.Nil && ordersaga.IsReply(m.Meta().Type) {
 			return uuid.Nil, saga.Message{}, &contracts.FieldError{Field: "causationId", Problem: "is missing: a reply names its command"}
 		}
-		if !r.Means(message.Type) && message.CausationID == uuid.Nil {
+		if !r.Handles(message.Type) && message.CausationID == uuid.Nil {
 			return uuid.Nil, saga.Message{}, inbox.ErrSkip
 		}
 		return message.ID, message, nil

@@ -29,7 +29,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	return &metrics{
 		transitions: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "waybill_saga_transitions_total",
-			Help: "Transitions of sagas, by kind; stale_reply and late_reply are replies out of their time.",
+			Help: "Transitions of sagas, by kind; stale_reply and late_success are replies out of their time.",
 		}, []string{"definition", "kind"}),
 		ended: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "waybill_sagas_ended_total",
@@ -76,7 +76,7 @@ func (m *metrics) gauge(open []store.OpenStats) {
 	m.open.Reset()
 	m.stuck.Reset()
 	overdue := int64(0)
-	for _, state := range []saga.Phase{saga.Running, saga.Compensating, saga.CompensationStuck, saga.Parked, saga.AwaitingStart} {
+	for _, state := range []saga.Phase{saga.Running, saga.Compensating, saga.CompensationStuck, saga.Suspended, saga.AwaitingStart} {
 		m.open.WithLabelValues(string(state)).Set(0)
 		m.stuck.WithLabelValues(string(state)).Set(0)
 	}

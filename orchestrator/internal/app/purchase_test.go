@@ -44,12 +44,12 @@ func purchaseSagas(t *testing.T) app.Sagas {
 	s := saga.Define[item]("purchase", 1)
 	s.StartOn("PurchasePlaced", saga.From(func(i item) item { return i }))
 	s.Ends("DELIVERED", "REFUNDED")
-	wait := saga.Patience{Within: 2 * time.Second, Attempts: 2}
-	undo := saga.Patience{Within: time.Second, Attempts: 20}
+	wait := saga.RetryPolicy{Timeout: 2 * time.Second, MaxAttempts: 2}
+	undo := saga.RetryPolicy{Timeout: time.Second, MaxAttempts: 20}
 	reason := saga.From(func(r struct{ Reason string }) string { return r.Reason })
 	s.Step("stock").Send("ReserveStock", itemBody).Success("ReserveStockDone").Failure("ReserveStockRefused", reason).
 		Wait(wait, "the warehouse did not answer").Undo("ReleaseStock", itemBody, "ReleaseStockDone", undo)
-	s.Alongside("payment").Send("AuthorisePayment", itemBody).Success("AuthorisePaymentDone").Failure("AuthorisePaymentRefused", reason).
+	s.Parallel("payment").Send("AuthorisePayment", itemBody).Success("AuthorisePaymentDone").Failure("AuthorisePaymentRefused", reason).
 		Wait(wait, "the bank did not answer").Undo("VoidPayment", itemBody, "VoidPaymentDone", undo)
 	s.Step("shipping").Send("ShipParcel", itemBody).Success("ShipParcelDone").Failure("ShipParcelRefused", reason).
 		Wait(wait, "the carrier did not answer").Undo("RecallParcel", itemBody, "RecallParcelDone", undo)

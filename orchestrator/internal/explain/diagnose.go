@@ -34,8 +34,8 @@ func Diagnose(s Story) Explanation {
 		s.notKept(&e)
 	case s.Saga == nil:
 		s.notStarted(&e)
-	case s.Saga.Phase == saga.Parked:
-		s.parked(&e)
+	case s.Saga.Phase == saga.Suspended:
+		s.suspended(&e)
 	default:
 		s.running(&e)
 	}
@@ -106,10 +106,10 @@ func (s Story) notStarted(e *Explanation) {
 	}
 }
 
-func (s Story) parked(e *Explanation) {
+func (s Story) suspended(e *Explanation) {
 	st := s.Saga
-	e.State = string(saga.Parked)
-	e.Summary = fmt.Sprintf("Parked since %s: definition %s version %d is not registered with the orchestrator. %d messages are held for it.",
+	e.State = string(saga.Suspended)
+	e.Summary = fmt.Sprintf("Suspended since %s: definition %s version %d is not registered with the orchestrator. %d messages are held for it.",
 		ago(s.Now, st.UpdatedAt), st.Definition, st.Version, len(st.Held))
 	e.Next = []string{"It goes on with what is held as soon as an orchestrator that knows the version runs."}
 	e.Advice = []string{fmt.Sprintf("Run a release that registers %s version %d, or end the saga by hand once it does.", st.Definition, st.Version)}

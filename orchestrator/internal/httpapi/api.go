@@ -148,7 +148,7 @@ func (a *API) deadlines(ctx context.Context, in *deadlinesInput) (*deadlinesOutp
 }
 
 type listInput struct {
-	State      httpserver.Text `query:"state" maxLength:"64" doc:"RUNNING, COMPENSATING, COMPENSATION_STUCK, PARKED, or an end such as CONFIRMED"`
+	State      httpserver.Text `query:"state" maxLength:"64" doc:"RUNNING, COMPENSATING, COMPENSATION_STUCK, SUSPENDED, or an end such as CONFIRMED"`
 	Definition httpserver.Text `query:"definition" maxLength:"128"`
 	Version    int             `query:"version" minimum:"0" doc:"Of the definition; all if left out"`
 	Overdue    bool            `query:"overdue" doc:"Only those whose deadline has passed"`

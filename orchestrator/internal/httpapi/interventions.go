@@ -268,8 +268,8 @@ func refusal(err error) error {
 		return invalid("body.to", "must be between a day ago and ten years from now", nil)
 	case errors.Is(err, saga.ErrNotWaiting):
 		return huma.Error409Conflict("that step waits for nothing; GET the saga to see what it waits for")
-	case errors.Is(err, saga.ErrParked):
-		return huma.Error409Conflict("the saga is parked: run an orchestrator that knows its definition's version")
+	case errors.Is(err, saga.ErrSuspended):
+		return huma.Error409Conflict("the saga is suspended: run an orchestrator that knows its definition's version")
 	case errors.Is(err, saga.ErrUnknownEnd):
 		return invalid("body.end", "must be one of the definition's two ends; GET /v1/definitions names them", nil)
 	}

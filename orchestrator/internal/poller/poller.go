@@ -1,5 +1,5 @@
 // Package poller repeats work on rows whose time has come: deadlines that have
-// passed, sagas that have expired, parked sagas whose definition is back.
+// passed, sagas that have expired, suspended sagas whose definition is back.
 //
 // Several orchestrators poll the same table; each takes other rows. After an
 // outage thousands of deadlines may have passed at once. They are acted on in

@@ -31,8 +31,8 @@ const (
 	DeadlineBeforeReads Bug = "deadline-before-reads"
 	// DeadlineBeforeSent counts an attempt whose command has not left.
 	DeadlineBeforeSent Bug = "deadline-before-sent"
-	// LateReplyIsForgotten does not undo a success that comes too late.
-	LateReplyIsForgotten Bug = "late-reply-is-forgotten"
+	// LateSuccessIsForgotten does not undo a success that comes too late.
+	LateSuccessIsForgotten Bug = "late-reply-is-forgotten"
 	// HeldIsDropped loses what was held for a saga whose version was not known.
 	HeldIsDropped Bug = "held-is-dropped"
 	// EarlyCancelEnds makes a cancelled saga of a cancellation that finds none.
@@ -43,16 +43,16 @@ const (
 	OldStartIsLost Bug = "old-start-is-lost"
 	// ConflictIsStale ignores a start of a saga that another message has started.
 	ConflictIsStale Bug = "conflict-is-stale"
-	// GivenIsNotUndone takes a given step for done only when its turn comes.
-	GivenIsNotUndone Bug = "given-is-not-undone"
+	// AlreadyDoneIsNotUndone considers such a step done only when its turn comes.
+	AlreadyDoneIsNotUndone Bug = "already-done-is-not-undone"
 	// EndedIsForced lets an operator force a saga that has ended, with nothing sent.
 	EndedIsForced Bug = "ended-is-forced"
 	// StuckIsInvisible does not say that a command has used up its attempts.
 	StuckIsInvisible Bug = "stuck-is-invisible"
 	// StuckHolds lets an undo that has used up its attempts hold up the undos of other steps.
 	StuckHolds Bug = "stuck-holds"
-	// EndedIsParked parks a saga that has ended when a message comes for it and its version is not known.
-	EndedIsParked Bug = "ended-is-parked"
+	// EndedIsSuspended suspends a saga that has ended when a message comes for it and its version is not known.
+	EndedIsSuspended Bug = "ended-is-suspended"
 	// NullIsNotBegun takes a saga whose data is null for one that has not begun.
 	NullIsNotBegun Bug = "null-is-not-begun"
 )
@@ -61,8 +61,8 @@ const (
 func Bugs() []Bug {
 	return []Bug{
 		OffsetFirst, OffsetsInKafkaOnly, PositionGoesBack, RejectedIsHandled, NoRevisions, DeadlineBeforeReads, DeadlineBeforeSent,
-		LateReplyIsForgotten, HeldIsDropped, EarlyCancelEnds, EarlyCancelIsLost, OldStartIsLost, ConflictIsStale,
-		GivenIsNotUndone, EndedIsForced, StuckIsInvisible, StuckHolds, EndedIsParked, NullIsNotBegun,
+		LateSuccessIsForgotten, HeldIsDropped, EarlyCancelEnds, EarlyCancelIsLost, OldStartIsLost, ConflictIsStale,
+		AlreadyDoneIsNotUndone, EndedIsForced, StuckIsInvisible, StuckHolds, EndedIsSuspended, NullIsNotBegun,
 	}
 }
 
@@ -106,20 +106,20 @@ func (o *Orchestrator) ask(r *saga.Registry, s saga.State, in saga.Input, now ti
 		}
 	case bug == NullIsNotBegun && isMessage && string(s.Data) == "null" && o.starts(m.Type):
 		s.Phase = saga.AwaitingStart
-	case bug == EndedIsParked && isMessage && s.Phase.Ended():
+	case bug == EndedIsSuspended && isMessage && s.Phase.Ended():
 		if _, known := r.Definition(s.Definition, s.Version); !known {
-			return []saga.Decision{parked(s, m, now)}, nil
+			return []saga.Decision{suspended(s, m, now)}, nil
 		}
 	case bug == EndedIsForced && forces && s.Phase.Ended():
 		return []saga.Decision{forced(s, force, now)}, nil
 	case bug == HeldIsDropped && len(s.Held) > 0:
 		if _, known := r.Definition(s.Definition, s.Version); known {
 			s.Held = nil
-			if s.Phase == saga.Parked {
-				s.Phase, s.ParkedFrom = s.ParkedFrom, ""
+			if s.Phase == saga.Suspended {
+				s.Phase, s.SuspendedFrom = s.SuspendedFrom, ""
 			}
 		}
-	case bug == GivenIsNotUndone && s.Exists():
+	case bug == AlreadyDoneIsNotUndone && s.Exists():
 		s = o.giveInTurn(r, s, in)
 	}
 	decisions, err := r.Apply(s, in, now)
@@ -127,7 +127,7 @@ func (o *Orchestrator) ask(r *saga.Registry, s saga.State, in saga.Input, now ti
 		return nil, nil
 	}
 	for i := range decisions {
-		if decisions[i].Transition.Kind == saga.LateReply && bug == LateReplyIsForgotten {
+		if decisions[i].Transition.Kind == saga.LateSuccess && bug == LateSuccessIsForgotten {
 			return nil, nil
 		}
 		o.spoilDecision(r, s, &decisions[i], now)
@@ -152,7 +152,7 @@ func (o *Orchestrator) spoilDecision(r *saga.Registry, before saga.State, d *sag
 		}
 	case StuckHolds:
 		o.holdUp(before, d)
-	case GivenIsNotUndone:
+	case AlreadyDoneIsNotUndone:
 		if d.Transition.Kind == saga.Started {
 			d.State.Steps = o.givenLater(r, d.State)
 		}
@@ -177,13 +177,13 @@ func (o *Orchestrator) holdUp(before saga.State, d *saga.Decision) {
 	}
 }
 
-// parked is what became of a saga that had ended when a message came for it.
-func parked(s saga.State, m saga.Message, now time.Time) saga.Decision {
+// suspended is what became of a saga that had ended when a message came for it.
+func suspended(s saga.State, m saga.Message, now time.Time) saga.Decision {
 	next := s
-	next.ParkedFrom, next.Phase, next.Revision = s.Phase, saga.Parked, s.Revision+1
+	next.SuspendedFrom, next.Phase, next.Revision = s.Phase, saga.Suspended, s.Revision+1
 	next.Held = append(slices.Clone(s.Held), m)
 	return saga.Decision{State: next, Transition: saga.Transition{
-		Seq: next.Revision, Kind: saga.ParkedSaga, At: now, From: string(s.Phase), To: string(next.Phase), Cause: saga.Cause{Type: m.Type},
+		Seq: next.Revision, Kind: saga.SuspendedSaga, At: now, From: string(s.Phase), To: string(next.Phase), Cause: saga.Cause{Type: m.Type},
 	}}
 }
 
@@ -194,7 +194,7 @@ func (o *Orchestrator) givenLater(r *saga.Registry, s saga.State) []saga.StepSta
 	i := 0
 	for stage, described := range o.coverage.described[d].Stages {
 		for _, step := range described {
-			if step.Given != "" && stage > 0 && steps[i].Status == saga.Done {
+			if step.AlreadyDone != "" && stage > 0 && steps[i].Status == saga.Done {
 				steps[i].Status = saga.Idle
 			}
 			i++
@@ -217,7 +217,7 @@ func (o *Orchestrator) giveInTurn(r *saga.Registry, s saga.State, in saga.Input)
 			for _, reply := range step.Success {
 				success = success || reply == m.Type && steps[i].Status == saga.Waiting && s.Phase == saga.Running
 			}
-			if step.Given != "" && steps[i].Status == saga.Idle && success {
+			if step.AlreadyDone != "" && steps[i].Status == saga.Idle && success {
 				steps[i].Status = saga.Done
 			}
 			i++

@@ -74,8 +74,8 @@ func (o *Orchestrator) observe(c change) {
 	}
 	o.observeRefusal(c)
 	o.observeUndos(d.State)
-	if c.before.Phase.Ended() && d.State.Phase == saga.Parked {
-		o.w.Violation("saga %s: had ended, and is parked", ref)
+	if c.before.Phase.Ended() && d.State.Phase == saga.Suspended {
+		o.w.Violation("saga %s: had ended, and is suspended", ref)
 	}
 	if d.State.Trouble() == "" && !d.State.Phase.Ended() && !o.ledger.circles[ref] && slices.ContainsFunc(d.State.Steps, circling) {
 		o.ledger.circles[ref] = true
@@ -110,7 +110,7 @@ func (o *Orchestrator) observeUndos(s saga.State) {
 	}
 	for i, st := range slices.Backward(s.Steps) {
 		switch {
-		case st.Status == saga.Waiting, st.Status == saga.Undoing && !st.Blind && !st.Stuck:
+		case st.Status == saga.Waiting, st.Status == saga.Undoing && !st.Unconfirmed && !st.Stuck:
 			return
 		case st.Status == saga.Done && undo[def.StepNames()[i]]:
 			o.w.Violation("saga %s: the undo of %s waits for nobody", s.Ref(), def.StepNames()[i])
@@ -183,19 +183,19 @@ func (o *Orchestrator) count(c change) {
 		} else {
 			w.Count(Retries)
 		}
-	case saga.LateReply:
-		w.Count(LateReplies)
+	case saga.LateSuccess:
+		w.Count(LateSuccesses)
 	case saga.StaleReply:
 		w.Count(Stale)
 	case saga.HeldMessage:
 		w.Count(HeldMessages)
-	case saga.ParkedSaga:
-		w.Count(ParkedSagas)
+	case saga.SuspendedSaga:
+		w.Count(SuspendedSagas)
 	case saga.CancelRequested:
 		w.Count(CancelRequests)
 	case saga.Intervened:
 		o.intervened(c)
-	case saga.Started, saga.Replied, saga.Postponed, saga.Resumed, saga.Unparked:
+	case saga.Started, saga.Replied, saga.Postponed, saga.Resumed:
 	}
 	if d.State.CancelRefused && !c.before.CancelRefused {
 		w.Count(CancelRefusals)

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// unclaimed is how long a saga of an unknown definition may be overdue before it is parked.
+	// unclaimed is how long a saga of an unknown definition may be overdue before it is suspended.
 	unclaimed = time.Minute
 	// lookAgain is when a saga whose commands have not left is looked at again.
 	lookAgain = 15 * time.Second
@@ -23,7 +23,7 @@ func (o *Orchestrator) due(ref saga.Ref) {
 	again := func(wait time.Duration) { w.Later(wait, func() { o.due(ref) }) }
 	s, exists := o.Saga(ref)
 	deadline, waits := s.Deadline()
-	if !exists || s.Phase != saga.Parked && (!waits || deadline.After(w.Clock())) {
+	if !exists || s.Phase != saga.Suspended && (!waits || deadline.After(w.Clock())) {
 		return
 	}
 	if w.now < db.later[ref] {
@@ -35,7 +35,7 @@ func (o *Orchestrator) due(ref saga.Ref) {
 		again(time.Second)
 		return
 	case known:
-	case s.Phase == saga.Parked:
+	case s.Phase == saga.Suspended:
 		return // a deployment wakes it
 	case w.Clock().Before(deadline.Add(unclaimed)):
 		again(200 * time.Millisecond)
@@ -51,7 +51,7 @@ func (o *Orchestrator) due(ref saga.Ref) {
 	if w.config.Bug == DeadlineBeforeReads {
 		by = w.Clock()
 	}
-	if deadline.After(by) && s.Phase != saga.Parked {
+	if deadline.After(by) && s.Phase != saga.Suspended {
 		again(time.Second) // what came before the deadline has not been read
 		return
 	}
@@ -140,16 +140,16 @@ func (o *Orchestrator) Deploy(release int) {
 			o.w.Tracef("orchestrator %d is replaced: release %d", i.index, release)
 			o.crash(i, o.w.Within(3*time.Second))
 			i.release = release
-			o.w.At(i.away, o.wakeParked)
+			o.w.At(i.away, o.wakeSuspended)
 		})
 		wait += o.w.Within(2 * time.Minute)
 	}
 }
 
-// wakeParked lets the parked sagas go on whose definition an instance knows now.
-func (o *Orchestrator) wakeParked() {
+// wakeSuspended lets the suspended sagas go on whose definition an instance knows now.
+func (o *Orchestrator) wakeSuspended() {
 	for _, ref := range o.refs() {
-		if s, _ := o.Saga(ref); s.Phase == saga.Parked {
+		if s, _ := o.Saga(ref); s.Phase == saga.Suspended {
 			o.due(ref)
 		}
 	}

@@ -11,7 +11,7 @@ import (
 func ExampleRun() {
 	type gift struct{ To string }
 	body := func(c saga.Call[gift]) (any, error) { return c.Data, nil }
-	patience := saga.Patience{Within: 5 * time.Second, Attempts: 3}
+	patience := saga.RetryPolicy{Timeout: 5 * time.Second, MaxAttempts: 3}
 
 	s := saga.Define[gift]("gift", 1)
 	s.StartOn("GiftOrdered", saga.From(func(g gift) gift { return g }))

@@ -39,10 +39,10 @@ const (
 	Unsent
 	Retries
 	GivenUp
-	LateReplies
+	LateSuccesses
 	Stale
 	HeldMessages
-	ParkedSagas
+	SuspendedSagas
 	CancelRequests
 	CancelRefusals
 	Forgotten
@@ -54,7 +54,7 @@ var faultNames = [faults]string{
 	"crashes after commit", "transactions stalled", "outages", "databases restored", "instances replaced",
 	"messages set aside", "dead letters redriven", "interventions", "conflicting transactions",
 	"deadlines before the command had left", "commands repeated", "steps given up", "late replies undone",
-	"stale replies ignored", "messages held for another version", "sagas parked", "cancellations applied",
+	"stale replies ignored", "messages held for another version", "sagas suspended", "cancellations applied",
 	"cancellations refused", "sagas forgotten",
 }
 
@@ -193,7 +193,7 @@ func (o *Orchestrator) meddle() {
 // tolerate holds an intervention's error against those that there are for operators.
 func (o *Orchestrator) tolerate(ref saga.Ref, err error) {
 	for _, expected := range []error{
-		nil, errAway, saga.ErrUnknownSaga, saga.ErrEnded, saga.ErrNotWaiting, saga.ErrMoved, saga.ErrParked,
+		nil, errAway, saga.ErrUnknownSaga, saga.ErrEnded, saga.ErrNotWaiting, saga.ErrMoved, saga.ErrSuspended,
 	} {
 		if errors.Is(err, expected) {
 			return

@@ -140,8 +140,8 @@ func (m *model) Handle(in Message, now time.Time) ([]Message, error) {
 		return nil, nil // nobody waits for it any more
 	case was == saga.Undone:
 		return m.answer(in, step.Failure[0], true, now), nil
-	case was == saga.Idle && len(step.Busy) > 0 && in.ID[15]%4 == 0:
-		return m.answer(in, step.Busy[0], true, now), nil
+	case was == saga.Idle && len(step.RetryLater) > 0 && in.ID[15]%4 == 0:
+		return m.answer(in, step.RetryLater[0], true, now), nil
 	case was == saga.Idle && len(step.Failure) > 0 && step.Attempts > 0 && m.refuses(at):
 		m.effects[at] = saga.Failed
 	case was == saga.Idle:
@@ -203,7 +203,7 @@ func (m *model) check(o *Orchestrator, participants *Service) {
 				switch {
 				case s.Phase == saga.Completed && step.Command != "" && status != saga.Done:
 					m.w.Violation("saga %s: completed, and %s is %q", ref, step.Name, status)
-				case s.Phase == saga.Cancelled && step.Undo != nil && step.Given != "" && status != saga.Undone:
+				case s.Phase == saga.Cancelled && step.Undo != nil && step.AlreadyDone != "" && status != saga.Undone:
 					m.w.Violation("saga %s: cancelled, and %s was not undone", ref, step.Name)
 				case s.Phase == saga.Cancelled && step.Undo != nil && status == saga.Done:
 					m.w.Violation("saga %s: cancelled, and %s is still done", ref, step.Name)

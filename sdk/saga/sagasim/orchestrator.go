@@ -154,7 +154,7 @@ func (o *Orchestrator) decide(i *instance, batch []delivery) func() bool {
 	for n, d := range batch {
 		d.Message.Message = o.with.Decode(d.Message)
 		_, known := o.store.inbox[d.ID]
-		skip := !t.registry.Means(d.Type) && d.CausationID == uuid.Nil
+		skip := !t.registry.Handles(d.Type) && d.CausationID == uuid.Nil
 		d.fresh = !known && !seen[d.ID] && !o.store.aside[d.at] && !skip
 		batch[n] = d
 		if d.fresh {

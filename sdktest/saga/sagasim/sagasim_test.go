@@ -12,8 +12,8 @@ import (
 )
 
 var (
-	twice   = saga.Patience{Within: 5 * time.Second, Attempts: 2}
-	patient = saga.Patience{Within: 5 * time.Second, Attempts: 8, Max: 20 * time.Second}
+	twice   = saga.RetryPolicy{Timeout: 5 * time.Second, MaxAttempts: 2}
+	patient = saga.RetryPolicy{Timeout: 5 * time.Second, MaxAttempts: 8, MaxInterval: 20 * time.Second}
 )
 
 // nothing is the data of a saga that needs none: it is stored as null.
@@ -29,18 +29,20 @@ func trip(t testing.TB, version int, start string, givenLast bool) *saga.Definit
 	s.StartOn(start, saga.From(func(nothing) nothing { return nil }))
 	s.CancelOn("TripCancelRequested", time.Hour, nil)
 	s.RefuseCancel("RefuseTripCancel", body)
-	given := func() { s.Step("trip").Given("accepted before").Undo("CancelTrip", body, "TripCancelled", patient) }
+	given := func() {
+		s.Step("trip").AlreadyDone("accepted before").Undo("CancelTrip", body, "TripCancelled", patient)
+	}
 	if !givenLast {
 		given()
 	}
-	s.Step("hotel").Send("BookHotel", body).Success("HotelBooked").Failure("HotelFull", nil).Busy("HotelBusy").
+	s.Step("hotel").Send("BookHotel", body).Success("HotelBooked").Failure("HotelFull", nil).RetryLater("HotelBusy").
 		Wait(twice, "the hotel did not answer").Undo("CancelHotel", body, "HotelCancelled", patient)
-	s.Alongside("flight").Send("BookFlight", body).Success("FlightBooked").Failure("FlightFull", nil).
+	s.Parallel("flight").Send("BookFlight", body).Success("FlightBooked").Failure("FlightFull", nil).
 		Wait(twice, "the airline did not answer").Undo("CancelFlight", body, "FlightCancelled", patient)
 	if givenLast {
 		given()
 	}
-	s.Step("pay").Send("Pay", body).Success("Paid").UntilAnswered(patient).NoUndo("cancelling what was booked pays it back")
+	s.Step("pay").Send("Pay", body).Success("Paid").RetryForever(patient).NoUndo("cancelling what was booked pays it back")
 	d, err := s.Build()
 	require.NoError(t, err)
 	return d

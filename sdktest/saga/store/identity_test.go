@@ -42,7 +42,7 @@ func refund(t *testing.T, version int, steps ...string) *saga.Definition {
 	s.StartOn("RefundAsked", saga.From(func(struct{}) struct{} { return struct{}{} }))
 	for _, name := range append([]string{"pay"}, steps...) {
 		s.Step(name).Send("Do-"+name, func(saga.Call[struct{}]) (any, error) { return nil, nil }).Success("Done-"+name).
-			Wait(saga.Patience{Within: time.Second, Attempts: 2}, "silent").NoUndo("x")
+			Wait(saga.RetryPolicy{Timeout: time.Second, MaxAttempts: 2}, "silent").NoUndo("x")
 	}
 	def, err := s.Build()
 	require.NoError(t, err)
@@ -326,12 +326,14 @@ func TestApplyDue_WaitsUntilThePartitionHasBeenRead(t *testing.T) {
 // Of two waits of one saga, only the one acts whose replies have been read.
 func TestApplyDue_ActsOnlyOnWaitsWhoseRepliesHaveBeenRead(t *testing.T) {
 	t.Parallel()
-	wait := func(d time.Duration) saga.Patience { return saga.Patience{Within: d, Attempts: 3, Jitter: -1} }
+	wait := func(d time.Duration) saga.RetryPolicy {
+		return saga.RetryPolicy{Timeout: d, MaxAttempts: 3, Jitter: -1}
+	}
 	def := saga.Define[struct{}]("two", 1)
 	def.StartOn("Start", saga.From(func(struct{}) struct{} { return struct{}{} }))
 	body := func(saga.Call[struct{}]) (any, error) { return nil, nil }
 	def.Step("short").Send("DoShort", body).Success("DoneShort").Wait(wait(10*time.Second), "silent").NoUndo("x")
-	def.Alongside("long").Send("DoLong", body).Success("DoneLong").Wait(wait(20*time.Second), "silent").NoUndo("x")
+	def.Parallel("long").Send("DoLong", body).Success("DoneLong").Wait(wait(20*time.Second), "silent").NoUndo("x")
 	two, err := def.Build()
 	require.NoError(t, err)
 	s := newStore(t, newDB(t), two)

@@ -175,15 +175,15 @@ func TestDeadlinesActOnceHoweverManyPoll(t *testing.T) {
 	require.Equal(t, 40, commands, "each saga asked again once")
 }
 
-func TestASagaWhoseDefinitionIsGoneIsParkedAndGoesOnWhenItIsBack(t *testing.T) {
+func TestASagaWhoseDefinitionIsGoneIsSuspendedAndGoesOnWhenItIsBack(t *testing.T) {
 	t.Parallel()
 	db := newDB(t)
 	s := newStore(t, db)
 	out := apply(t, s, start, created(t, 1))
 	other := saga.Define[struct{}]("other", 1)
 	other.StartOn("OtherStarted", saga.From(func(struct{}) struct{} { return struct{}{} }))
-	other.Step("given").Given("done").Undo("Undo", func(saga.Call[struct{}]) (any, error) { return nil, nil }, "Undid",
-		saga.Patience{Within: time.Second, Attempts: 1})
+	other.Step("given").AlreadyDone("done").Undo("Undo", func(saga.Call[struct{}]) (any, error) { return nil, nil }, "Undid",
+		saga.RetryPolicy{Timeout: time.Second, MaxAttempts: 1})
 	def, err := other.Build()
 	require.NoError(t, err)
 	without := newStore(t, db, def)
@@ -199,7 +199,7 @@ func TestASagaWhoseDefinitionIsGoneIsParkedAndGoesOnWhenItIsBack(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 1, n)
 	require.Len(t, stuck(), 1)
-	require.Equal(t, "PARKED", stuck()[0].State)
+	require.Equal(t, "SUSPENDED", stuck()[0].State)
 	require.Contains(t, stuck()[0].Trouble, "version 1 of order is not registered")
 
 	n, err = s.ApplyDue(t.Context(), start.Add(time.Minute), store.ReadAll(), 10)

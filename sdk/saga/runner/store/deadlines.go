@@ -17,7 +17,7 @@ import (
 // and leaves those that another orchestrator, or a batch of messages, has in
 // hand. It reads the index sagas_open from its start and stops at the limit.
 // A saga whose definition is not registered here is for an orchestrator that
-// knows it; only when nobody took it for a while is it looked at, to be parked.
+// knows it; only when nobody took it for a while is it looked at, to be suspended.
 // The replies that had come by the deadline must have been read in the saga's
 // partition.
 const dueSQL = `
@@ -26,12 +26,12 @@ from sagas
 where deadline <= coalesce($1, now())
   and deadline <= coalesce((select r.until from unnest($7::int[], $8::timestamptz[]) as r (number, until) where r.number = partition), $9)
   and (exists (select from unnest($2::text[], $3::int[]) as known (d, v) where d = definition and v = version)
-       or phase <> 'PARKED' and deadline <= coalesce($1, now()) - $4::interval)
+       or phase <> 'SUSPENDED' and deadline <= coalesce($1, now()) - $4::interval)
 order by deadline limit $5
 for update skip locked`
 
 const (
-	// unclaimed is how long a saga of an unknown definition may be overdue before it is parked.
+	// unclaimed is how long a saga of an unknown definition may be overdue before it is suspended.
 	unclaimed = time.Minute
 	// lookAgain is when a saga whose commands have not left is looked at again.
 	lookAgain = 15 * time.Second
@@ -251,19 +251,19 @@ func (u unsentCommands) of(s saga.State, now time.Time) []uuid.UUID {
 	return slices.DeleteFunc(s.Overdue(now), func(id uuid.UUID) bool { return !u[id] })
 }
 
-// Those parked sagas that wait for nothing else are found by no deadline.
+// Those suspended sagas that wait for nothing else are found by no deadline.
 const wakeSQL = `
 update sagas set deadline = coalesce($1, now())
-where phase = 'PARKED' and deadline = 'infinity'
+where phase = 'SUSPENDED' and deadline = 'infinity'
   and exists (select from unnest($2::text[], $3::int[]) as known (d, v) where d = definition and v = version)`
 
-// WakeParked makes the parked sagas whose definition is registered here due,
+// WakeSuspended makes the suspended sagas whose definition is registered here due,
 // so that they go on, and returns how many.
-func (s *Store) WakeParked(ctx context.Context, now time.Time) (int, error) {
+func (s *Store) WakeSuspended(ctx context.Context, now time.Time) (int, error) {
 	names, versions := s.known()
 	tag, err := s.Pool.Exec(ctx, wakeSQL, unlessZero(now), names, versions)
 	if err != nil {
-		return 0, fmt.Errorf("wake parked sagas: %w", err)
+		return 0, fmt.Errorf("wake suspended sagas: %w", err)
 	}
 	return int(tag.RowsAffected()), nil
 }

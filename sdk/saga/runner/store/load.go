@@ -13,27 +13,27 @@ import (
 
 // row is a row of the table sagas as the engine needs it.
 type row struct {
-	ID         string
-	Definition string
-	Version    int
-	Phase      string
-	ParkedFrom *string
-	Stage      int
-	Steps      []byte
-	Data       []byte
-	Reason     string
-	Revision   int
-	Stale      int
-	Held       []byte
-	Trace      string
-	Extra      []byte
-	StartID    *uuid.UUID
-	StartedAt  time.Time
-	UpdatedAt  time.Time
-	EndedAt    *time.Time
+	ID            string
+	Definition    string
+	Version       int
+	Phase         string
+	SuspendedFrom *string
+	Stage         int
+	Steps         []byte
+	Data          []byte
+	Reason        string
+	Revision      int
+	Stale         int
+	Held          []byte
+	Trace         string
+	Extra         []byte
+	StartID       *uuid.UUID
+	StartedAt     time.Time
+	UpdatedAt     time.Time
+	EndedAt       *time.Time
 }
 
-const columns = `id, definition, version, phase, parked_from, stage, steps, data, reason, revision, stale, held, trace, extra, start_id, started_at, updated_at, ended_at`
+const columns = `id, definition, version, phase, suspended_from, stage, steps, data, reason, revision, stale, held, trace, extra, start_id, started_at, updated_at, ended_at`
 
 // Without a lock: sagas of a batch are hardly ever changed by anyone else, and
 // a lock writes to each row. What save queues finds out if one was.
@@ -76,8 +76,8 @@ func (r row) state() (saga.State, error) {
 		Stage: r.Stage, Reason: r.Reason, Data: r.Data, Trace: r.Trace, Revision: r.Revision, Stale: r.Stale,
 		StartedAt: r.StartedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
 	}
-	if r.ParkedFrom != nil {
-		s.ParkedFrom = saga.Phase(*r.ParkedFrom)
+	if r.SuspendedFrom != nil {
+		s.SuspendedFrom = saga.Phase(*r.SuspendedFrom)
 	}
 	if r.EndedAt != nil {
 		s.EndedAt = r.EndedAt.UTC()

@@ -67,7 +67,7 @@ type Summary struct {
 	ID         string     `json:"id" doc:"The key of the saga's messages: of an order saga, the order id"`
 	Definition string     `json:"definition"`
 	Version    int        `json:"version"`
-	State      string     `json:"state" doc:"RUNNING, COMPENSATING, COMPENSATION_STUCK, PARKED, or the end that was reached"`
+	State      string     `json:"state" doc:"RUNNING, COMPENSATING, COMPENSATION_STUCK, SUSPENDED, or the end that was reached"`
 	Step       string     `json:"step,omitempty" doc:"The steps that wait for a reply"`
 	Attempt    int        `json:"attempt,omitzero"`
 	Deadline   *time.Time `json:"deadline,omitempty" doc:"When the saga acts unless a reply comes first"`
@@ -96,7 +96,7 @@ func (s *Store) List(ctx context.Context, f Filter, now time.Time) ([]Summary, e
 	}
 	when(f.State != "", "state = @state", "state", f.State)
 	when(f.State == string(saga.Running) || f.State == string(saga.Compensating), "deadline is not null", "", nil)
-	when(f.Stuck || f.State == string(saga.CompensationStuck) || f.State == string(saga.Parked), "trouble is not null", "", nil)
+	when(f.Stuck || f.State == string(saga.CompensationStuck) || f.State == string(saga.Suspended), "trouble is not null", "", nil)
 	when(f.Definition != "", "definition = @definition", "definition", f.Definition)
 	when(f.Version > 0, "version = @version", "version", f.Version)
 	when(f.Overdue, "deadline < @now", "now", now)
@@ -121,7 +121,7 @@ func (s *Store) List(ctx context.Context, f Filter, now time.Time) ([]Summary, e
 type Line struct {
 	Seq       int        `json:"seq"`
 	At        time.Time  `json:"at"`
-	Kind      string     `json:"kind" doc:"started, replied, late_reply, stale_reply, timed_out, postponed, cancel_requested, intervened, held, resumed, parked or unparked"`
+	Kind      string     `json:"kind" doc:"started, replied, late_success, stale_reply, timed_out, postponed, cancel_requested, intervened, held, suspended or resumed"`
 	From      string     `json:"from,omitempty" doc:"The state before"`
 	To        string     `json:"to" doc:"The state after"`
 	Step      string     `json:"step,omitempty"`

@@ -22,17 +22,17 @@ const openUntil = `case when n.phase in ('COMPLETED', 'CANCELLED', 'NOT_STARTED'
 
 const insertSQL = `
 insert into sagas (id, revision, definition, version, phase, state, step, attempt, deadline, reason, stale, stage,
-                   steps, data, parked_from, held, started_at, updated_at, ended_at, extra, trouble,
+                   steps, data, suspended_from, held, started_at, updated_at, ended_at, extra, trouble,
                    trace, start_id, partition)
 select id, revision, definition, version, phase, state, step, attempt, ` + openUntil + `, reason, stale, stage,
-       steps, data, parked_from, held, started_at, updated_at, ended_at, extra, trouble,
+       steps, data, suspended_from, held, started_at, updated_at, ended_at, extra, trouble,
        trace, start_id, partition
 from unnest($1::text[], $2::int[], $3::text[], $4::int[], $5::text[], $6::text[], $7::text[], $8::int[],
             $9::timestamptz[], $10::text[], $11::int[], $12::int[], $13::jsonb[], $14::jsonb[], $15::text[],
             $16::jsonb[], $17::timestamptz[], $18::timestamptz[], $19::timestamptz[], $20::jsonb[], $21::text[],
             $22::text[], $23::uuid[], $24::int[])
   as n (id, revision, definition, version, phase, state, step, attempt, deadline, reason, stale, stage,
-        steps, data, parked_from, held, started_at, updated_at, ended_at, extra, trouble, trace, start_id, partition)`
+        steps, data, suspended_from, held, started_at, updated_at, ended_at, extra, trouble, trace, start_id, partition)`
 
 // A saga that was changed since it was loaded has another revision: its row is
 // not updated, and the statement fails. $17, when the saga began, never
@@ -45,14 +45,14 @@ update sagas s
 set revision = n.revision, version = n.version, phase = n.phase, state = n.state, step = n.step, attempt = n.attempt,
     deadline = ` + openUntil + `, reason = n.reason, stale = n.stale, stage = n.stage, steps = n.steps,
     data = coalesce(n.data, s.data),
-    parked_from = n.parked_from, held = n.held, updated_at = n.updated_at, ended_at = n.ended_at,
+    suspended_from = n.suspended_from, held = n.held, updated_at = n.updated_at, ended_at = n.ended_at,
     extra = n.extra, trouble = n.trouble, start_id = coalesce(s.start_id, n.start_id)
 from unnest($1::text[], $2::int[], $3::text[], $4::int[], $5::text[], $6::text[], $7::text[], $8::int[],
             $9::timestamptz[], $10::text[], $11::int[], $12::int[], $13::jsonb[], $14::jsonb[], $15::text[],
             $16::jsonb[], $17::timestamptz[], $18::timestamptz[], $19::timestamptz[], $20::jsonb[], $21::text[],
             $22::uuid[], $23::int[])
   as n (id, revision, definition, version, phase, state, step, attempt, deadline, reason, stale, stage,
-        steps, data, parked_from, held, started_at, updated_at, ended_at, extra, trouble, start_id, seen)
+        steps, data, suspended_from, held, started_at, updated_at, ended_at, extra, trouble, start_id, seen)
 where s.id = n.id and s.definition = n.definition and s.revision = n.seen
 returning 1)
 select inbox_expect(count(*), cardinality($1)) from changed`
@@ -110,7 +110,7 @@ type table struct {
 	ids, definitions, phases, states, steps, reasons []string
 	revisions, versions, attempts, stale, stages     []int32
 	progress, data, held, extra                      pgtype.FlatArray[[]byte]
-	parkedFrom, trouble                              pgtype.FlatArray[*string]
+	suspendedFrom, trouble                           pgtype.FlatArray[*string]
 	deadlines, ended                                 pgtype.FlatArray[*time.Time]
 	started, updated                                 []time.Time
 	traces                                           []string
@@ -123,7 +123,7 @@ func (t *table) len() int { return len(t.ids) }
 func (t *table) args() []any {
 	return []any{
 		t.ids, t.revisions, t.definitions, t.versions, t.phases, t.states, t.steps, t.attempts,
-		t.deadlines, t.reasons, t.stale, t.stages, t.progress, t.data, t.parkedFrom,
+		t.deadlines, t.reasons, t.stale, t.stages, t.progress, t.data, t.suspendedFrom,
 		t.held, t.started, t.updated, t.ended, t.extra, t.trouble,
 	}
 }
@@ -153,7 +153,7 @@ func (t *table) add(r *saga.Registry, s saga.State) error {
 	t.reasons, t.stale = append(t.reasons, s.Reason), append(t.stale, int32(s.Stale))
 	t.stages, t.progress = append(t.stages, int32(s.Stage)), append(t.progress, progress)
 	t.data, t.held = append(t.data, s.Data), append(t.held, held)
-	t.parkedFrom = append(t.parkedFrom, unlessZero(string(s.ParkedFrom)))
+	t.suspendedFrom = append(t.suspendedFrom, unlessZero(string(s.SuspendedFrom)))
 	deadline, _ := s.Deadline()
 	t.deadlines, t.ended = append(t.deadlines, unlessZero(deadline)), append(t.ended, unlessZero(s.EndedAt))
 	t.traces = append(t.traces, s.Trace)

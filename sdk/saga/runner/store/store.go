@@ -23,7 +23,7 @@ import (
 )
 
 // SchemaVersion is the version of the migration set "orchestrator" that this package needs.
-const SchemaVersion = 4
+const SchemaVersion = 5
 
 // Store applies inputs to sagas and reads them. It is safe for concurrent use,
 // by several processes as well.
@@ -216,7 +216,7 @@ func (w *work) encode(decisions []saga.Decision) ([]outbox.Message, error) {
 // another system that shares the topics.
 func (w *work) report() {
 	for _, m := range w.unknown {
-		if !w.store.Registry.Means(m.Type) {
+		if !w.store.Registry.Handles(m.Type) {
 			continue // some other version's, and nobody's here
 		}
 		w.store.Log.Debug("message for a saga that does not exist", "saga", m.Key, "type", m.Type, "event_id", m.ID)

@@ -24,3 +24,10 @@ func Answer(c Command, now State, outcome Outcome, since, at time.Time) contract
 	}
 	return contracts.OrderConfirmed{Envelope: contracts.NewEvent(c.OrderID, contracts.TypeOrderConfirmed, since)}
 }
+
+// Event is the event that asks the order's saga to cancel it.
+func (c Cancellation) Event(at time.Time) contracts.Message {
+	return contracts.OrderCancelRequested{
+		Envelope: contracts.NewEvent(c.OrderID, contracts.TypeOrderCancelRequested, at), Reason: c.Reason,
+	}
+}

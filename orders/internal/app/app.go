@@ -14,6 +14,7 @@ import (
 	"waybill.example/chassis/sweep"
 	"waybill.example/chassis/telemetry"
 	"waybill.example/contracts"
+	"waybill.example/orders/internal/batch"
 	"waybill.example/orders/internal/consumer"
 	"waybill.example/orders/internal/httpapi"
 	"waybill.example/orders/internal/postgres"
@@ -68,7 +69,7 @@ func wire(ctx context.Context, cfg Config, pool *pgxpool.Pool, log *slog.Logger)
 	if err != nil {
 		return nil, err
 	}
-	httpapi.Register(server.API, store, log)
+	httpapi.Register(server.API, store, NewPlacer(store), log)
 
 	app := service.NewApp(log)
 	app.OnStop("postgres pool", pool.Close)
@@ -78,4 +79,13 @@ func wire(ctx context.Context, cfg Config, pool *pgxpool.Pool, log *slog.Logger)
 	app.Add("command consumer", commands.Run)
 	app.Serve(server)
 	return app, nil
+}
+
+// maxBatch bounds the orders of one transaction.
+const maxBatch = 500
+
+// NewPlacer returns what places orders: those that are placed while a transaction is in flight share
+// the next one.
+func NewPlacer(store *postgres.Store) httpapi.Place {
+	return batch.New(store.PlaceAll, batch.Options{Limit: maxBatch, CanSplit: postgres.NothingPlaced}).Do
 }

@@ -18,10 +18,11 @@ import (
 	"waybill.example/orders/order"
 )
 
-// Orders is what the API is about. An order that does not exist is [order.ErrNotFound].
-type Orders interface {
-	// Place returns the new order's id once the order is durable.
-	Place(ctx context.Context, r order.Request) (int64, error)
+// Place returns what became of a request to place an order, once that is durable.
+type Place func(ctx context.Context, r order.Request) (order.Placed, error)
+
+// Store has the orders. An order that does not exist is [order.ErrNotFound].
+type Store interface {
 	Get(ctx context.Context, id int64) (order.Order, error)
 	List(ctx context.Context, f order.Filter, p order.Page) ([]order.Order, error)
 	// RequestCancel returns the order as it is when the request is taken.
@@ -29,13 +30,14 @@ type Orders interface {
 }
 
 type api struct {
-	orders Orders
-	log    *slog.Logger
+	store      Store
+	placeOrder Place
+	log        *slog.Logger
 }
 
 // Register adds the operations to an API.
-func Register(to huma.API, orders Orders, log *slog.Logger) {
-	a := &api{orders, log}
+func Register(to huma.API, store Store, place Place, log *slog.Logger) {
+	a := &api{store, place, log}
 	register(to, placeOperation, handler(a, "place order", sendAgain, a.place))
 	register(to, getOperation, handler(a, "get order", tryAgain, a.get))
 	register(to, listOperation, handler(a, "list orders", tryAgain, a.list))

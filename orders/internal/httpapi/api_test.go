@@ -14,6 +14,7 @@ import (
 	"waybill.example/chassis/httpserver"
 	"waybill.example/devstack/pgtest"
 	"waybill.example/migrations"
+	"waybill.example/orders/internal/app"
 	"waybill.example/orders/internal/httpapi"
 	"waybill.example/orders/internal/postgres"
 )
@@ -37,7 +38,8 @@ func on(t testing.TB, db *pgtest.Database) fixture {
 		Title: "Orders", Version: "1", Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
 	})
 	require.NoError(t, err)
-	httpapi.Register(server.API, postgres.NewStore(db.Pool), slog.New(slog.DiscardHandler))
+	store := postgres.NewStore(db.Pool)
+	httpapi.Register(server.API, store, app.NewPlacer(store), slog.New(slog.DiscardHandler))
 	return fixture{db, server.Router}
 }
 

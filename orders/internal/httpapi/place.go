@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"strconv"
@@ -51,7 +52,7 @@ type Accepted struct {
 }
 
 func (a *api) place(ctx context.Context, in *placeInput) (*placeOutput, error) {
-	id, err := a.orders.Place(ctx, order.Request{
+	placed, err := a.placeOrder(ctx, order.Request{
 		Draft: order.Draft{
 			UserID:   string(in.Body.UserID),
 			SKU:      string(in.Body.SKU),
@@ -61,8 +62,8 @@ func (a *api) place(ctx context.Context, in *placeInput) (*placeOutput, error) {
 		Key:         in.IdempotencyKey,
 		TraceParent: trace.Parent(in.TraceParent),
 	})
-	if err != nil {
+	if err := cmp.Or(err, placed.Err); err != nil {
 		return nil, err
 	}
-	return &placeOutput{Location: "/v1/orders/" + strconv.FormatInt(id, 10), Body: Accepted{id}}, nil
+	return &placeOutput{Location: "/v1/orders/" + strconv.FormatInt(placed.ID, 10), Body: Accepted{placed.ID}}, nil
 }

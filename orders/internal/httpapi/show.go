@@ -49,7 +49,7 @@ func (a *api) get(ctx context.Context, in *PathID) (*orderOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	found, err := a.orders.Get(ctx, number)
+	found, err := a.store.Get(ctx, number)
 	if err != nil {
 		return nil, err
 	}

@@ -7,7 +7,6 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"waybill.example/contracts"
 	"waybill.example/orders/order"
 	"waybill.example/sdk/outbox"
 )
@@ -33,7 +32,7 @@ func (s *Store) RequestCancel(ctx context.Context, c order.Cancellation) (order.
 			return err
 		}
 		if c.Key != "" {
-			known, err := claimOne(ctx, tx, requestKey{found.UserID, c.Key}, c.Digest(), c.OrderID)
+			known, err := claimOne(ctx, tx, order.RequestKey{UserID: found.UserID, Key: c.Key}, c.Digest(), c.OrderID)
 			if err != nil || known {
 				return err
 			}
@@ -54,9 +53,7 @@ func requestCancel(ctx context.Context, tx pgx.Tx, c order.Cancellation) error {
 	if err := tx.QueryRow(ctx, cancelRequestedSQL, c.OrderID).Scan(&at); err != nil {
 		return fmt.Errorf("note the request: %w", err)
 	}
-	event, err := message(contracts.OrderCancelRequested{
-		Envelope: contracts.NewEvent(c.OrderID, contracts.TypeOrderCancelRequested, at), Reason: c.Reason,
-	}, c.TraceParent)
+	event, err := message(c.Event(at), c.TraceParent)
 	if err != nil {
 		return err
 	}

@@ -19,18 +19,6 @@ import (
 // drawing of ids, and claimed in it; where another instance was faster the claim fails, the whole
 // transaction is as if it had never been, and the keys are read again.
 
-type requestKey struct{ user, key string }
-
-// claims holds what is known of the keys of a batch.
-type claims map[requestKey]claimed
-
-type claimed struct {
-	digest order.Digest
-	id     int64
-}
-
-func keyed(r order.Request) bool { return r.Key != "" }
-
 // One look into the primary key for each pair. A plain join may read all of the index instead, where
 // statistics say that the table is small:
 //
@@ -45,54 +33,27 @@ cross join lateral (
     select * from order_requests r where r.user_id = asked.user_id and r.key = asked.key limit 1) as r`
 
 // lookUp queues a read of the keys that came before. The result is filled in when the batch is sent.
-func lookUp(batch *pgx.Batch, requests []order.Request) claims {
+func lookUp(batch *pgx.Batch, requests []order.Request) map[order.RequestKey]order.Claim {
 	var users, keys []string
 	for _, p := range requests {
-		if keyed(p) {
+		if p.Key != "" {
 			users, keys = append(users, p.UserID), append(keys, p.Key)
 		}
 	}
-	found := make(claims, len(keys))
+	found := make(map[order.RequestKey]order.Claim, len(keys))
 	batch.Queue(lookUpSQL, users, keys).Query(func(rows pgx.Rows) error {
 		var (
-			k      requestKey
+			k      order.RequestKey
 			digest []byte
 			id     int64
 		)
-		_, err := pgx.ForEachRow(rows, []any{&k.user, &k.key, &digest, &id}, func() error {
-			found[k] = claimed{order.Digest(digest), id}
+		_, err := pgx.ForEachRow(rows, []any{&k.UserID, &k.Key, &digest, &id}, func() error {
+			found[k] = order.Claim{Digest: order.Digest(digest), OrderID: id}
 			return nil
 		})
 		return err
 	})
 	return found
-}
-
-// assign decides what becomes of each placement: a key that is known is answered with its order, and the
-// rest are new. Of several with one key, the first is.
-func assign(requests []order.Request, ids []int64, known claims) (placed []Placed, fresh []numbered) {
-	placed = make([]Placed, len(requests))
-	for i, p := range requests {
-		k := requestKey{p.UserID, p.Key}
-		if !keyed(p) {
-			placed[i].ID = ids[i]
-			fresh = append(fresh, numbered{p, ids[i]})
-			continue
-		}
-		digest := p.Digest()
-		before, ok := known[k]
-		switch {
-		case !ok:
-			known[k] = claimed{digest, ids[i]}
-			placed[i].ID = ids[i]
-			fresh = append(fresh, numbered{p, ids[i]})
-		case before.digest == digest:
-			placed[i].ID = before.id
-		default:
-			placed[i].Err = order.ErrKeyReused
-		}
-	}
-	return placed, fresh
 }
 
 const claimSQL = `
@@ -102,12 +63,12 @@ from unnest($1::text[], $2::text[], $3::bytea[], $4::bigint[]) as new (user_id, 
 
 // claim queues the insert of the new keys, in the order of the primary key: two instances that claim the
 // same ones wait for each other and cannot deadlock.
-func claim(batch *pgx.Batch, requests []numbered) {
-	claimed := slices.DeleteFunc(slices.Clone(requests), func(p numbered) bool { return !keyed(p.Request) })
+func claim(batch *pgx.Batch, placements []order.Placement) {
+	claimed := slices.DeleteFunc(slices.Clone(placements), func(p order.Placement) bool { return p.Key == "" })
 	if len(claimed) == 0 {
 		return
 	}
-	slices.SortFunc(claimed, func(a, b numbered) int {
+	slices.SortFunc(claimed, func(a, b order.Placement) int {
 		return cmp.Or(cmp.Compare(a.UserID, b.UserID), cmp.Compare(a.Key, b.Key))
 	})
 	n := len(claimed)
@@ -132,8 +93,8 @@ on conflict (user_id, key) do nothing`
 
 // claimOne claims the key of a request about one order, whose row is locked. known says that the same
 // request came before.
-func claimOne(ctx context.Context, tx pgx.Tx, k requestKey, digest order.Digest, id int64) (known bool, err error) {
-	tag, err := tx.Exec(ctx, claimOneSQL, k.user, k.key, digest[:], id)
+func claimOne(ctx context.Context, tx pgx.Tx, k order.RequestKey, digest order.Digest, id int64) (known bool, err error) {
+	tag, err := tx.Exec(ctx, claimOneSQL, k.UserID, k.Key, digest[:], id)
 	if err != nil {
 		return false, fmt.Errorf("claim the key: %w", err)
 	}
@@ -141,7 +102,7 @@ func claimOne(ctx context.Context, tx pgx.Tx, k requestKey, digest order.Digest,
 		return false, nil
 	}
 	var before []byte
-	err = tx.QueryRow(ctx, "select digest from order_requests where user_id = $1 and key = $2", k.user, k.key).Scan(&before)
+	err = tx.QueryRow(ctx, "select digest from order_requests where user_id = $1 and key = $2", k.UserID, k.Key).Scan(&before)
 	if err != nil {
 		return false, fmt.Errorf("read the key: %w", err)
 	}

@@ -32,7 +32,7 @@ func count(t *testing.T, db *pgtest.Database, what string) (n int) {
 func TestPlace_ARequestMadeManyTimesAtOnceIsOneOrder(t *testing.T) {
 	t.Parallel()
 	db, _ := start(t)
-	instances := []*postgres.Store{postgres.NewStore(db.Pool), postgres.NewStore(db.Pool), postgres.NewStore(db.Pool)}
+	instances := []*instance{newInstance(db), newInstance(db), newInstance(db)}
 	const requests, times = 20, 9
 	var ids [requests][times]int64
 	var clients sync.WaitGroup

@@ -1,4 +1,4 @@
-// Package postgres keeps orders in Postgres. What an order's change tells the world goes into the
+// Package postgres loads and saves orders. The event that says what happened to an order goes into the
 // outbox in the same transaction.
 package postgres
 
@@ -11,30 +11,17 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"waybill.example/chassis/postgres"
-	"waybill.example/orders/internal/gather"
 	"waybill.example/orders/order"
 )
 
 // SchemaVersion is the version of the migration set "orders" that this package needs.
 const SchemaVersion = 2
 
-// Store is safe for concurrent use.
-type Store struct {
-	pool    *pgxpool.Pool
-	placing gather.Group[order.Request, Placed]
-}
+// Store loads and saves orders in one database. It is safe for concurrent use.
+type Store struct{ pool *pgxpool.Pool }
 
 // NewStore returns a store on a pool that it does not close.
-func NewStore(pool *pgxpool.Pool) *Store {
-	s := &Store{pool: pool}
-	s.placing.All = s.PlaceAll
-	s.placing.Limit = maxTogether
-	// Of a transaction that was cut off nobody knows whether it was committed. Any other error says
-	// that it was rolled back.
-	s.placing.Separable = func(err error) bool { return !postgres.Down(err) }
-	return s
-}
+func NewStore(pool *pgxpool.Pool) *Store { return &Store{pool} }
 
 // row is an order as the table has it.
 type row struct {

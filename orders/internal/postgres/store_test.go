@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"cmp"
 	"context"
 	"strconv"
 	"strings"
@@ -8,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
@@ -16,16 +17,36 @@ import (
 	"waybill.example/contracts"
 	"waybill.example/devstack/pgtest"
 	"waybill.example/migrations"
+	"waybill.example/orders/internal/app"
+	"waybill.example/orders/internal/httpapi"
 	"waybill.example/orders/internal/postgres"
 	"waybill.example/orders/order"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-func start(t *testing.T) (*pgtest.Database, *postgres.Store) {
+// instance is a store whose placements share transactions, as the service wires it.
+type instance struct {
+	*postgres.Store
+
+	place httpapi.Place
+}
+
+func newInstance(db *pgtest.Database) *instance {
+	store := postgres.NewStore(db.Pool)
+	return &instance{store, app.NewPlacer(store)}
+}
+
+// Place places one order and returns its id.
+func (i *instance) Place(ctx context.Context, r order.Request) (int64, error) {
+	placed, err := i.place(ctx, r)
+	return placed.ID, cmp.Or(err, placed.Err)
+}
+
+func start(t *testing.T) (*pgtest.Database, *instance) {
 	t.Helper()
 	db := pgtest.New(t, migrations.Outbox, migrations.Orders)
-	return db, postgres.NewStore(db.Pool)
+	return db, newInstance(db)
 }
 
 func created(t *testing.T, db *pgtest.Database) []contracts.OrderCreated {
@@ -53,14 +74,14 @@ func TestAnOrderAndItsEventSayTheSame(t *testing.T) {
 	got, err := store.Get(t.Context(), id)
 	require.NoError(t, err)
 	want := order.Order{ID: 1, Draft: draft, State: order.State{Status: order.Pending}, CreatedAt: got.CreatedAt, UpdatedAt: got.CreatedAt}
-	require.Empty(t, cmp.Diff(want, got))
+	require.Empty(t, gocmp.Diff(want, got))
 	require.WithinDuration(t, time.Now(), got.CreatedAt, time.Minute)
 	require.Equal(t, time.UTC, got.CreatedAt.Location())
 
 	events := created(t, db)
 	require.Len(t, events, 1)
 	event := contracts.OrderCreated{Envelope: events[0].Envelope, UserID: "u1", SKU: "burger", Quantity: 2}
-	require.Empty(t, cmp.Diff(event, events[0]))
+	require.Empty(t, gocmp.Diff(event, events[0]))
 	require.Equal(t, id, events[0].OrderID)
 	require.Equal(t, got.CreatedAt, events[0].Time)
 

@@ -8,7 +8,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"waybill.example/orders/internal/postgres"
 	"waybill.example/orders/order"
 )
 
@@ -38,7 +37,7 @@ const nobody = -1
 
 // placeAtOnce has every client place an order, of which the table refuses one, and checks that each
 // was told of its own.
-func placeAtOnce(t *testing.T, store *postgres.Store, clients, refused int) {
+func placeAtOnce(t *testing.T, store *instance, clients, refused int) {
 	t.Helper()
 	ids, errs := make([]int64, clients), make([]error, clients)
 	var wg sync.WaitGroup

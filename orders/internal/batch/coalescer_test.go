@@ -1,0 +1,300 @@
+package batch_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"waybill.example/orders/internal/batch"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var (
+	errPoison = errors.New("one request is the cause")
+	errDown   = errors.New("the database is down")
+)
+
+// commit is what a transaction takes.
+const commit = 10 * time.Millisecond
+
+// ledger takes its time, and remembers which requests went together.
+type ledger struct {
+	mu      sync.Mutex
+	batches [][]int
+	fail    func(requests []int) error
+}
+
+func (l *ledger) do(ctx context.Context, requests []int) ([]int, error) {
+	select {
+	case <-time.After(commit):
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.batches = append(l.batches, requests)
+	if l.fail != nil {
+		if err := l.fail(requests); err != nil {
+			return nil, err
+		}
+	}
+	results := make([]int, len(requests))
+	for i, w := range requests {
+		results[i] = 10 * w
+	}
+	return results, nil
+}
+
+func newCoalescer(l *ledger) *batch.Coalescer[int, int] {
+	return batch.New(l.do, batch.Options{
+		CanSplit: func(err error) bool { return errors.Is(err, errPoison) },
+		Limit:    4,
+	})
+}
+
+// answer is what a caller got, and when.
+type answer struct {
+	out int
+	err error
+	at  time.Duration
+}
+
+// ask makes requests 1 to n, a millisecond apart, and returns the answers.
+func ask(c *batch.Coalescer[int, int], n int) []answer {
+	answers := make([]answer, n+1)
+	began := time.Now()
+	var callers sync.WaitGroup
+	for i := 1; i <= n; i++ {
+		callers.Go(func() {
+			out, err := c.Do(context.Background(), i)
+			answers[i] = answer{out, err, time.Since(began)}
+		})
+		time.Sleep(time.Millisecond) //nolint:forbidigo // in a synctest bubble
+	}
+	callers.Wait()
+	return answers[1:]
+}
+
+func TestCoalescer_FirstRequestIsNotDelayedAndLaterOnesShareTheNextBatch(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := &ledger{}
+		answers := ask(newCoalescer(l), 8)
+		require.Empty(t, cmp.Diff([][]int{{1}, {2, 3, 4, 5}, {6, 7, 8}}, l.batches))
+		for i, a := range answers {
+			require.NoError(t, a.err)
+			require.Equal(t, 10*(i+1), a.out)
+		}
+		require.Equal(t, commit, answers[0].at, "no other to wait for")
+		require.Equal(t, 2*commit, answers[1].at, "answered after its own commit")
+		require.Equal(t, 3*commit, answers[7].at)
+	})
+}
+
+func TestCoalescer_ARequestThatFailsHarmsNoOther(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := &ledger{fail: func(requests []int) error {
+			if slices.Contains(requests, 3) {
+				return errPoison
+			}
+			return nil
+		}}
+		for i, a := range ask(newCoalescer(l), 5) {
+			if i+1 == 3 {
+				require.ErrorIs(t, a.err, errPoison)
+				continue
+			}
+			require.NoError(t, a.err)
+			require.Equal(t, 10*(i+1), a.out)
+		}
+	})
+}
+
+// The outcome of a transaction whose commit was not answered is unknown: retried for each request, it
+// might take effect twice.
+func TestCoalescer_AnErrorThatCannotBeSplitIsNotRetried(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := &ledger{fail: func([]int) error { return errDown }}
+		for _, a := range ask(newCoalescer(l), 4) {
+			require.ErrorIs(t, a.err, errDown)
+		}
+		require.Empty(t, cmp.Diff([][]int{{1}, {2, 3, 4}}, l.batches))
+	})
+}
+
+func TestCoalescer_ACallerWhoTimesOutWhileWaitingIsNotServed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := &ledger{}
+		c := newCoalescer(l)
+		var first sync.WaitGroup
+		first.Go(func() { _, _ = c.Do(t.Context(), 1) })
+		synctest.Wait()
+
+		ctx, cancel := context.WithTimeout(t.Context(), commit/2)
+		defer cancel()
+		_, err := c.Do(ctx, 2)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		first.Wait()
+		require.Empty(t, cmp.Diff([][]int{{1}}, l.batches))
+	})
+}
+
+func TestCoalescer_ACallerWhoHangsUpDoesNotCancelTheOthers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := &ledger{}
+		c := newCoalescer(l)
+		var others sync.WaitGroup
+		others.Go(func() { _, _ = c.Do(t.Context(), 1) })
+		synctest.Wait()
+
+		hangsUp, hangUp := context.WithCancel(t.Context())
+		others.Go(func() {
+			_, err := c.Do(hangsUp, 2)
+			require.ErrorIs(t, err, context.Canceled)
+		})
+		synctest.Wait()
+		others.Go(func() {
+			out, err := c.Do(t.Context(), 3)
+			require.NoError(t, err)
+			require.Equal(t, 30, out)
+		})
+		time.Sleep(commit * 3 / 2) //nolint:forbidigo // in a synctest bubble: 2 and 3 are under way
+		hangUp()
+		others.Wait()
+		require.Empty(t, cmp.Diff([][]int{{1}, {2, 3}}, l.batches))
+	})
+}
+
+// outcomes is a do that stalls once, for as long as it may, and remembers what it has done.
+type outcomes struct {
+	mu    sync.Mutex
+	stall time.Duration
+	done  []int
+}
+
+func (o *outcomes) do(ctx context.Context, requests []int) ([]int, error) {
+	o.mu.Lock()
+	stall := o.stall
+	o.mu.Unlock()
+	select {
+	case <-time.After(stall):
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.done = append(o.done, requests...)
+	return requests, nil
+}
+
+func (o *outcomes) did(request int) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Contains(o.done, request)
+}
+
+// The interleaving that made two orders out of one: A is alone in a transaction that stalls. B and C
+// share the next once A has timed out, and B's time is over before the stall is. B's answer must be its
+// outcome, however much longer C would wait.
+func TestCoalescer_TheAnswerIsTheOutcome(t *testing.T) {
+	t.Parallel()
+	const allowed = 1500 * time.Millisecond
+	for stall := 100 * time.Millisecond; stall < 4*time.Second; stall += 100 * time.Millisecond {
+		synctest.Test(t, func(t *testing.T) {
+			o := &outcomes{stall: stall}
+			c := batch.New(o.do, batch.Options{Limit: 10, CanSplit: func(error) bool { return false }})
+			time.AfterFunc(stall, func() { o.mu.Lock(); o.stall = commit; o.mu.Unlock() })
+			var callers sync.WaitGroup
+			for i, at := range []time.Duration{0, 120, 200, 700, 1200, 1450} {
+				callers.Go(func() {
+					time.Sleep(at * time.Millisecond) //nolint:forbidigo // in a synctest bubble
+					ctx, cancel := context.WithTimeout(t.Context(), allowed)
+					defer cancel()
+					began := time.Now()
+					_, err := c.Do(ctx, i)
+					require.LessOrEqual(t, time.Since(began), allowed)
+					succeeded := err == nil
+					time.Sleep(10 * time.Second) //nolint:forbidigo // in a synctest bubble: all is over by then
+					require.Equal(t, succeeded, o.did(i), "caller %d, stall %s: %v", i, stall, err)
+				})
+			}
+			callers.Wait()
+		})
+	}
+}
+
+// Requests that have waited for long must not take the time from those that came later.
+func TestCoalescer_ACallerWithLittleTimeLeftIsRefusedAndNotBegun(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := &ledger{}
+		c := newCoalescer(l)
+		var callers sync.WaitGroup
+		callers.Go(func() { _, _ = c.Do(t.Context(), 1) })
+		synctest.Wait()
+		for request, allowed := range map[int]time.Duration{2: commit + 1, 3: 3 * commit} {
+			callers.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), allowed)
+				defer cancel()
+				_, err := c.Do(ctx, request)
+				if request == 2 {
+					require.ErrorIs(t, err, context.DeadlineExceeded)
+					return
+				}
+				require.NoError(t, err)
+			})
+		}
+		callers.Wait()
+		require.Empty(t, cmp.Diff([][]int{{1}, {3}}, l.batches))
+	})
+}
+
+func TestCoalescer_APanicIsAnErrorOfItsBatch(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := &ledger{fail: func(requests []int) error {
+			if slices.Contains(requests, 2) {
+				panic("two")
+			}
+			return nil
+		}}
+		answers := ask(newCoalescer(l), 6)
+		require.NoError(t, answers[0].err)
+		require.ErrorContains(t, answers[1].err, "two")
+		require.ErrorContains(t, answers[4].err, "two", "it is unknown whether it was done")
+		require.NoError(t, answers[5].err)
+	})
+}
+
+// A database that does not answer holds a transaction only as long as a caller waits for it.
+func TestCoalescer_TheEarliestDeadlineEndsTheBatch(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var ended time.Duration
+		began := time.Now()
+		c := batch.New(func(ctx context.Context, _ []int) ([]int, error) {
+			<-ctx.Done()
+			ended = time.Since(began)
+			return nil, ctx.Err()
+		}, batch.Options{Limit: 4, CanSplit: func(error) bool { return false }})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := c.Do(ctx, 1)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		synctest.Wait()
+		require.Equal(t, time.Second, ended)
+	})
+}

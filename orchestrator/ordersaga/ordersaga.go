@@ -6,7 +6,6 @@ package ordersaga
 import (
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"strconv"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 
 	"waybill.example/contracts"
 	"waybill.example/sdk/saga"
+	"waybill.example/sdk/tracecontext"
 )
 
 // Name is the definition's name.
@@ -128,11 +128,8 @@ func envelope(c saga.Call[Order]) contracts.Envelope {
 // trace is its traceparent header; one that is none is left out.
 func Message(m contracts.Message, payload []byte, trace string) saga.Message {
 	meta := m.Meta()
-	if !traceparent.MatchString(trace) {
-		trace = ""
-	}
 	return saga.Message{
-		Trace: trace, Time: meta.Time,
+		Trace: tracecontext.Parse(trace), Time: meta.Time,
 		ID: meta.EventID, Type: string(meta.Type), Key: strconv.FormatInt(meta.OrderID, 10),
 		CausationID: meta.CausationID, Data: payload,
 	}
@@ -188,14 +185,9 @@ func Encode(c saga.Command) (contracts.Record, error) {
 		return contracts.Record{}, fmt.Errorf("encode %s: %T is no message of the contracts", c.Type, c.Body)
 	}
 	record, err := contracts.Encode(m)
-	if err == nil && c.Trace != "" {
-		if record.Headers == nil {
-			record.Headers = map[string]string{}
-		}
-		record.Headers[contracts.HeaderTraceParent] = c.Trace
+	if err != nil {
+		return contracts.Record{}, err
 	}
-	return record, err
+	record.Headers = tracecontext.Set(record.Headers, c.Trace)
+	return record, nil
 }
-
-// traceparent is the form of a traceparent of any version (W3C Trace Context, section 3.2).
-var traceparent = regexp.MustCompile(`^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-[!-~]{0,64})?$`)

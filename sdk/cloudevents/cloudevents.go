@@ -28,7 +28,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -36,9 +35,10 @@ import (
 	"github.com/google/uuid"
 
 	"waybill.example/sdk/inbox"
+	"waybill.example/sdk/tracecontext"
 )
 
-// Names of the Kafka headers.
+// Names of the Kafka headers, besides [tracecontext.Header].
 const (
 	HeaderID          = "ce_id"
 	HeaderType        = "ce_type"
@@ -47,7 +47,6 @@ const (
 	HeaderCausationID = "ce_causationid"
 	HeaderInReplyTo   = "waybill-in-reply-to"
 	HeaderSaga        = "waybill-saga"
-	HeaderTraceParent = "traceparent"
 )
 
 // Message is what was read of a delivery.
@@ -84,7 +83,7 @@ var (
 func Read(d inbox.Delivery) (Message, error) {
 	m := Message{
 		Type: d.Header(HeaderType), Key: string(d.Key), Saga: d.Header(HeaderSaga),
-		TraceParent: TraceParent(d.Header(HeaderTraceParent)), Time: d.Time,
+		TraceParent: tracecontext.Parse(d.Header(tracecontext.Header)), Time: d.Time,
 	}
 	var err error
 	if m.ID, err = messageID(d); err != nil {
@@ -125,17 +124,6 @@ func messageID(d inbox.Delivery) (uuid.UUID, error) {
 		return id, nil
 	}
 	return EventID("cloudevents", d.Header(HeaderSource), name), nil
-}
-
-// traceparent is the form of a traceparent of any version (W3C Trace Context, section 3.2).
-var traceparent = regexp.MustCompile(`^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-[!-~]{0,64})?$`)
-
-// TraceParent returns a header's value if it is a traceparent, and otherwise "".
-func TraceParent(header string) string {
-	if !traceparent.MatchString(header) {
-		return ""
-	}
-	return header
 }
 
 // storable says whether Postgres can store s as text.

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 
 	"github.com/google/uuid"
+
+	"waybill.example/sdk/tracecontext"
 )
 
 // EventID is the id of something that happened: a function of the parts that say what it was. It is a
@@ -39,9 +41,5 @@ func ReplyHeaders(command uuid.UUID, again bool, traceParent string) map[string]
 	if again {
 		name = HeaderInReplyTo
 	}
-	headers := map[string]string{name: command.String()}
-	if traceParent != "" {
-		headers[HeaderTraceParent] = traceParent
-	}
-	return headers
+	return tracecontext.Set(map[string]string{name: command.String()}, traceParent)
 }

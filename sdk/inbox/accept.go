@@ -3,6 +3,7 @@ package inbox
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -33,7 +34,7 @@ from unnest($2::uuid[], $3::text[], $4::int[], $5::bigint[], $6::bigint[])
   as m (event_id, topic, "partition", "offset", digest)
 order by event_id
 on conflict do nothing
-returning event_id`
+returning event_id, now()`
 
 // Accept records messages as handled by a consumer, inside the transaction that applies their
 // effects, in one round trip. It returns the indexes of the entries that are new, in their order;
@@ -62,6 +63,7 @@ type acceptance struct {
 	digests []int64          // of each entry
 	first   map[[16]byte]int // where each id stands first
 	isNew   []bool
+	now     time.Time // the time of the transaction, where a message is new
 }
 
 func accept(consumer string, entries []Entry) *acceptance {
@@ -93,7 +95,7 @@ from unnest($7::uuid[], $8::text[], $9::int[], $10::bigint[], $11::bigint[])
 where` + allMoved + `
 order by event_id
 on conflict do nothing
-returning event_id`
+returning event_id, now()`
 
 // move has the statement move positions, too.
 func (a *acceptance) move(c positionColumns) {
@@ -104,7 +106,7 @@ func (a *acceptance) move(c positionColumns) {
 func (a *acceptance) queue(batch *pgx.Batch) {
 	batch.Queue(a.sql, a.args...).Query(func(rows pgx.Rows) error {
 		var id [16]byte
-		_, err := pgx.ForEachRow(rows, []any{&id}, func() error {
+		_, err := pgx.ForEachRow(rows, []any{&id, &a.now}, func() error {
 			a.isNew[a.first[id]] = true
 			return nil
 		})

@@ -36,6 +36,8 @@ type Tx struct {
 	// callbacks only after the commit, so a statement that must find the world as expected has to fail
 	// by itself where it does not.
 	Last pgx.Batch
+	// Now is when the transaction began, by the database's clock: what now() is in its statements.
+	Now time.Time
 
 	refused   map[int]error
 	committed []func()

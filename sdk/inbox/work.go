@@ -85,7 +85,7 @@ func (w *work[M, S]) begin(ctx context.Context, conn *pgx.Conn) (*Tx, error) {
 	if err != nil {
 		err = fmt.Errorf("begin, record %d messages in the inbox and load: %w", len(entries), err)
 	}
-	return &Tx{Tx: results.Tx()}, err
+	return &Tx{Tx: results.Tx(), Now: w.accepting.now}, err
 }
 
 func (w *work[M, S]) entry(d decoded[M]) Entry {

@@ -237,6 +237,19 @@ func TestProcessor_WhatLoadReadBelongsToTheAttemptAndOnlyACommitIsReported(t *te
 	require.Equal(t, []int64{1}, reported)
 }
 
+func TestTx_NowIsTheTimeOfTheTransactionByTheDatabasesClock(t *testing.T) {
+	t.Parallel()
+	e := newEffects(t, pgtest.New(t, migrations.Outbox).Pool)
+	p := e.processor()
+	p.Apply = func(ctx context.Context, tx *inbox.Tx, _ *int64, _ []inbox.Received[string]) ([]outbox.Message, error) {
+		var now time.Time
+		err := tx.QueryRow(ctx, "select now()").Scan(&now)
+		require.True(t, now.Equal(tx.Now), "%v and %v", now, tx.Now)
+		return nil, err
+	}
+	require.NoError(t, p.Process(t.Context(), []inbox.Delivery{delivery(1, "a"), delivery(2, "garbage")}))
+}
+
 func TestAnUnusableMessageIsSetAsideOnceWithItsReason(t *testing.T) {
 	t.Parallel()
 	e := newEffects(t, pgtest.New(t, migrations.Outbox).Pool)

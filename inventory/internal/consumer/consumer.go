@@ -18,6 +18,7 @@ import (
 	"waybill.example/inventory/stock"
 	"waybill.example/sdk/inbox"
 	"waybill.example/sdk/outbox"
+	"waybill.example/sdk/tracecontext"
 )
 
 // Store queues the statements that read what commands need, and write what was decided about them.
@@ -61,10 +62,9 @@ func (h *Handler) load(reads *pgx.Batch, received []command) *stock.Known {
 
 func (h *Handler) apply(_ context.Context, tx *inbox.Tx, known *stock.Known, received []command) ([]outbox.Message, error) {
 	decision := stock.Decide(known.OnHand, known.Reservations, messages(received))
-	now := time.Now().Truncate(time.Microsecond) // as precise as Postgres keeps it
-	h.store.Save(&tx.Last, decision, now)
+	h.store.Save(&tx.Last, decision, tx.Now)
 	tx.AfterCommit(func() { h.report(received, decision.Replies) })
-	return answers(received, decision.Replies, known.Since(now))
+	return answers(received, decision.Replies, known.Since(tx.Now))
 }
 
 // report is about what was committed only.
@@ -98,9 +98,7 @@ func answers(received []command, replies []stock.Reply, since func(stock.Reply, 
 			return nil, fmt.Errorf("answer %s of order %d: %w", c.Message.Action, c.Message.OrderID, err)
 		}
 		record = record.Answer(c.EventID, reply.Effect != stock.Decided)
-		if trace := traceParent(c.Delivery); trace != "" {
-			record.Headers[contracts.HeaderTraceParent] = trace
-		}
+		record.Headers = tracecontext.Set(record.Headers, tracecontext.Parse(c.Delivery.Header(tracecontext.Header)))
 		out[i] = outbox.Message(record)
 	}
 	return out, nil

@@ -3,7 +3,6 @@ package consumer
 import (
 	"errors"
 	"fmt"
-	"regexp"
 
 	"github.com/google/uuid"
 
@@ -32,16 +31,4 @@ func decode(d inbox.Delivery) (uuid.UUID, stock.Command, error) {
 	default:
 		return uuid.Nil, stock.Command{}, fmt.Errorf("%w: %s is no command to inventory", inbox.ErrSkip, message.Meta().Type)
 	}
-}
-
-// A traceparent of W3C Trace Context, of any version.
-var traceParentForm = regexp.MustCompile(`^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-[!-~]{0,64})?$`)
-
-// traceParent returns the delivery's traceparent, so that the answer belongs to the same trace; ""
-// where it has none that makes sense.
-func traceParent(d inbox.Delivery) string {
-	if trace := d.Header(contracts.HeaderTraceParent); traceParentForm.MatchString(trace) {
-		return trace
-	}
-	return ""
 }

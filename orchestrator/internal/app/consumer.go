@@ -17,6 +17,7 @@ import (
 	"waybill.example/sdk/outbox"
 	"waybill.example/sdk/saga"
 	"waybill.example/sdk/saga/runner/store"
+	"waybill.example/sdk/tracecontext"
 )
 
 // Group is the consumer group, and the name in the inbox.
@@ -73,7 +74,7 @@ func decode(r *saga.Registry) func(inbox.Delivery) (uuid.UUID, saga.Message, err
 		if err != nil {
 			return uuid.Nil, saga.Message{}, err
 		}
-		message := ordersaga.Message(m, d.Value, d.Header(contracts.HeaderTraceParent))
+		message := ordersaga.Message(m, d.Value, d.Header(tracecontext.Header))
 		message = ordersaga.Answering(message, d.Header(contracts.HeaderInReplyTo))
 		message.Source = source(d)
 		if message.CausationID == uuid.Nil && ordersaga.IsReply(m.Meta().Type) {

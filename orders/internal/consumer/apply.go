@@ -10,10 +10,10 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"waybill.example/contracts"
-	"waybill.example/orders/internal/trace"
 	"waybill.example/orders/order"
 	"waybill.example/sdk/inbox"
 	"waybill.example/sdk/outbox"
+	"waybill.example/sdk/tracecontext"
 )
 
 type received = inbox.Received[order.Command]
@@ -103,8 +103,6 @@ func encode(c received, event contracts.Message, again bool) (outbox.Message, er
 		return outbox.Message{}, err
 	}
 	record = record.Answer(c.EventID, again)
-	if parent := trace.Parent(c.Delivery.Header(contracts.HeaderTraceParent)); parent != "" {
-		record.Headers[contracts.HeaderTraceParent] = parent
-	}
+	record.Headers = tracecontext.Set(record.Headers, tracecontext.Parse(c.Delivery.Header(tracecontext.Header)))
 	return outbox.Message(record), nil
 }

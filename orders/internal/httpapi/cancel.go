@@ -8,8 +8,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"waybill.example/chassis/httpserver"
-	"waybill.example/orders/internal/trace"
 	"waybill.example/orders/order"
+	"waybill.example/sdk/tracecontext"
 )
 
 // defaultReason is what a client sees who cancelled an order without saying why.
@@ -68,7 +68,7 @@ func (a *api) cancel(ctx context.Context, in *cancelInput) (*cancelOutput, error
 	}
 	found, err := a.store.RequestCancel(ctx, order.Cancellation{
 		OrderID: number, Reason: cmp.Or(reason, defaultReason),
-		Key: in.IdempotencyKey, TraceParent: trace.Parent(in.TraceParent),
+		Key: in.IdempotencyKey, TraceParent: tracecontext.Parse(in.TraceParent),
 	})
 	if err != nil {
 		return nil, err

@@ -9,8 +9,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"waybill.example/chassis/httpserver"
-	"waybill.example/orders/internal/trace"
 	"waybill.example/orders/order"
+	"waybill.example/sdk/tracecontext"
 )
 
 var placeOperation = huma.Operation{
@@ -60,7 +60,7 @@ func (a *api) place(ctx context.Context, in *placeInput) (*placeOutput, error) {
 			Note:     string(in.Body.Note),
 		},
 		Key:         in.IdempotencyKey,
-		TraceParent: trace.Parent(in.TraceParent),
+		TraceParent: tracecontext.Parse(in.TraceParent),
 	})
 	if err := cmp.Or(err, placed.Err); err != nil {
 		return nil, err

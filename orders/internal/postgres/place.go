@@ -12,6 +12,7 @@ import (
 	"waybill.example/contracts"
 	"waybill.example/orders/order"
 	"waybill.example/sdk/outbox"
+	"waybill.example/sdk/tracecontext"
 )
 
 // maxClaims bounds how often keys are looked up again that another instance claimed in the meantime.
@@ -124,9 +125,6 @@ func message(m contracts.Message, traceparent string) (outbox.Message, error) {
 	if err != nil {
 		return outbox.Message{}, err
 	}
-	out := outbox.Message(record)
-	if traceparent != "" {
-		out.Headers = map[string]string{contracts.HeaderTraceParent: traceparent}
-	}
-	return out, nil
+	record.Headers = tracecontext.Set(record.Headers, traceparent)
+	return outbox.Message(record), nil
 }

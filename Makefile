@@ -97,6 +97,13 @@ test-postgres: ## Test schema, outbox and relay on another Postgres: PG=14 to 18
 	WAYBILL_POSTGRES_VERSION=$(or $(PG),$(error say which Postgres: make test-postgres PG=14)) \
 	  go test -race -count=1 -timeout 15m ./migrations/... ./sdktest/outbox/... ./sdktest/inbox/... ./outbox-relay/...
 
+# What the tests of examples/python-participant and examples/java-participant need; without it they are skipped.
+.PHONY: setup-examples
+setup-examples: ## Fetch what the Python and Java examples need (PyPI, Maven Central)
+	python3 -m venv bin/examples/python
+	bin/examples/python/bin/pip install --quiet --disable-pip-version-check -r examples/python-participant/requirements.txt
+	mvn --quiet --batch-mode -f examples/java-participant/pom.xml dependency:build-classpath -Dmdep.outputFile=$(CURDIR)/bin/examples/java-classpath
+
 TEST_FORMAT ?= standard-quiet
 TESTFLAGS   ?=
 

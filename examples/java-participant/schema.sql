@@ -1,0 +1,10 @@
+-- The bank's own tables. Waybill's come from: migrate up --database … outbox participant
+create table accounts (
+    card  text   primary key,
+    cents bigint not null constraint accounts_covered check (cents >= 0)
+);
+create table payments (
+    saga  text   primary key,
+    card  text   not null references accounts,
+    cents bigint not null
+);

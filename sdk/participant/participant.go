@@ -28,11 +28,9 @@ type Config struct {
 	// Codec reads commands and writes the bodies of answers. The zero value is CloudEvents with a JSON
 	// body, as the package cloudevents describes.
 	Codec Codec
-	// Positions, Observe, Health and Log are those of an [inbox.Processor]; each may be nil.
-	Positions *inbox.Positions
-	Observe   func(inbox.Outcome)
-	Health    *inbox.Health
-	Log       *slog.Logger
+	// Observe and Log are those of an [inbox.Processor]; both may be nil.
+	Observe func(inbox.Outcome)
+	Log     *slog.Logger
 }
 
 // Codec is how messages look, for participants in a system that does not use CloudEvents.
@@ -82,8 +80,8 @@ func New(c Config, steps ...Step) (*Participant, error) {
 		}
 	}
 	p.inbox = inbox.Processor[*command, records]{
-		Consumer: c.Consumer, DB: c.DB, Positions: c.Positions, Observe: c.Observe, Health: c.Health, Log: c.Log,
-		Decode: p.decode, Load: load, Apply: p.apply,
+		Consumer: c.Consumer, DB: c.DB, Positions: inbox.NewPositions(c.DB, c.Consumer), Health: &inbox.Health{},
+		Decode: p.decode, Load: load, Apply: p.apply, Observe: c.Observe, Log: c.Log,
 	}
 	return p, nil
 }
@@ -96,6 +94,13 @@ func (p *Participant) Commands() []string {
 	}
 	return types
 }
+
+// Positions is how far the participant has read: what a Kafka client that is assigned a partition
+// compares with its committed offset, to read from the earlier of the two.
+func (p *Participant) Positions() *inbox.Positions { return p.inbox.Positions }
+
+// Health says whether commands had to be dropped.
+func (p *Participant) Health() *inbox.Health { return p.inbox.Health }
 
 // Process carries out a batch of commands in one transaction. When it returns nil the batch is durable,
 // and its offsets may be committed; after an error nothing of it has happened, and it may be tried again.

@@ -107,3 +107,20 @@ func Actor(ctx context.Context) string {
 	name, _ := ctx.Value(holderKey{}).(string)
 	return name
 }
+
+// Secure returns an operation that needs one of the tokens: it has the middleware of [Guard], and says
+// so in the API's document.
+func Secure(api huma.API, tokens Tokens, op huma.Operation) huma.Operation {
+	const scheme = "token"
+	components := api.OpenAPI().Components
+	if components.SecuritySchemes == nil {
+		components.SecuritySchemes = map[string]*huma.SecurityScheme{}
+	}
+	components.SecuritySchemes[scheme] = &huma.SecurityScheme{
+		Type: "http", Scheme: "bearer", Description: "A token of " + tokens.setting + ", and for reading one of its read tokens.",
+	}
+	op.Security = []map[string][]string{{scheme: {}}}
+	op.Middlewares = append(slices.Clip(op.Middlewares), Guard(api, tokens))
+	op.Errors = append(slices.Clip(op.Errors), http.StatusUnauthorized, http.StatusForbidden)
+	return op
+}

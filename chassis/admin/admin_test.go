@@ -101,3 +101,19 @@ func TestGuard_RefusalsAreCountedAndLogged(t *testing.T) {
 	require.NoError(t, err)
 	require.InDelta(t, 100, families[0].GetMetric()[0].GetCounter().GetValue(), 0)
 }
+
+func TestSecure_GuardsAndDeclaresIt(t *testing.T) {
+	t.Parallel()
+	tokens, err := admin.Parse("TEST_TOKENS", []string{"ada=a-token-of-some-length"})
+	require.NoError(t, err)
+	_, api := humatest.New(t)
+	huma.Register(api, admin.Secure(api, tokens, huma.Operation{OperationID: "change", Method: http.MethodPost, Path: "/change"}),
+		func(context.Context, *struct{}) (*struct{}, error) { return nil, nil })
+	require.Equal(t, http.StatusUnauthorized, api.Post("/change").Code)
+	require.Equal(t, http.StatusNoContent, api.Post("/change", "Authorization: Bearer a-token-of-some-length").Code)
+	operation := api.OpenAPI().Paths["/change"].Post
+	require.Contains(t, operation.Responses, "401")
+	for name := range operation.Security[0] {
+		require.Contains(t, api.OpenAPI().Components.SecuritySchemes, name)
+	}
+}

@@ -19,7 +19,7 @@ func WriteProblem(w http.ResponseWriter, status int, detail string) {
 	_ = json.NewEncoder(w).Encode(&huma.ErrorModel{Status: status, Title: http.StatusText(status), Detail: detail})
 }
 
-// Unavailable is the answer while something that the request needs is away: 503 with Retry-After.
+// Unavailable is the answer while something that the request needs is unavailable: 503 with Retry-After.
 func Unavailable(detail string) error {
 	return huma.ErrorWithHeaders(
 		huma.Error503ServiceUnavailable(detail),
@@ -67,4 +67,10 @@ func cut(text string, bytes int) string {
 		return text
 	}
 	return strings.ToValidUTF8(text[:bytes], "") + "…"
+}
+
+// Invalid is the answer to a request of which one part, such as query.cursor, breaks a rule that its
+// schema cannot state: 422.
+func Invalid(location, message string) error {
+	return huma.Error422UnprocessableEntity("validation failed", &huma.ErrorDetail{Location: location, Message: message})
 }

@@ -84,10 +84,10 @@ func New(c Config, o Options) (*Server, error) {
 	router := chi.NewRouter()
 	router.Use(measured(o.Metrics), recovered(o.Log))
 	router.NotFound(func(w http.ResponseWriter, r *http.Request) {
-		WriteProblem(w, http.StatusNotFound, "there is nothing at "+cut(r.URL.Path, maxEcho))
+		WriteProblem(w, http.StatusNotFound, "not found: "+cut(r.URL.Path, maxEcho))
 	})
 	router.MethodNotAllowed(func(w http.ResponseWriter, r *http.Request) {
-		WriteProblem(w, http.StatusMethodNotAllowed, cut(r.Method, maxEcho)+" is not possible here")
+		WriteProblem(w, http.StatusMethodNotAllowed, "method not allowed: "+cut(r.Method, maxEcho))
 	})
 	router.Get("/livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	router.Get("/readyz", readyz(o.Checks))

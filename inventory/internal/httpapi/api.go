@@ -5,7 +5,6 @@ package httpapi
 import (
 	"context"
 	"encoding/base64"
-	"errors"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -14,7 +13,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"waybill.example/chassis/httpserver"
-	chassispg "waybill.example/chassis/postgres"
 	"waybill.example/inventory/stock"
 )
 
@@ -32,33 +30,26 @@ type api struct {
 	log   *slog.Logger
 }
 
-// Register adds the operations to a server's API.
-func Register(on huma.API, store Store, log *slog.Logger) {
+// Register adds the operations to an API.
+func Register(to huma.API, store Store, log *slog.Logger) {
 	a := &api{store, log}
-	huma.Register(on, huma.Operation{
-		OperationID: "list-stock", Method: http.MethodGet, Path: "/v1/stock", Tags: []string{"Stock"},
-		Summary: "List what there is, by sku", Middlewares: within, RejectUnknownQueryParameters: true, Errors: []int{http.StatusServiceUnavailable},
-	}, a.list)
-	huma.Register(on, huma.Operation{
-		OperationID: "get-stock", Method: http.MethodGet, Path: "/v1/stock/{sku}", Tags: []string{"Stock"},
-		Summary: "What there is of one sku", Middlewares: within, RejectUnknownQueryParameters: true,
-		Errors: []int{http.StatusNotFound, http.StatusServiceUnavailable},
-	}, a.get)
-	registerChanges(on, a)
-	huma.Register(on, huma.Operation{
-		OperationID: "get-reservation", Method: http.MethodGet, Path: "/v1/reservations/{orderId}", Tags: []string{"Reservations"},
-		Summary: "What was decided for one order", Middlewares: within, RejectUnknownQueryParameters: true,
-		Errors: []int{http.StatusBadRequest, http.StatusNotFound, http.StatusServiceUnavailable},
-	}, a.reservation)
+	operations := httpserver.Operations{API: to, Log: log, Answers: answers}
+	httpserver.Handle(operations, listOperation, a.list)
+	httpserver.Handle(operations, getOperation, a.get)
+	httpserver.Handle(operations, setOperation, a.set)
+	httpserver.Handle(operations, moveOperation, a.move)
+	httpserver.Handle(operations, reservationOperation, a.reservation)
 }
 
-var within = huma.Middlewares{deadline}
-
-// deadline bounds what a request waits for the database.
-func deadline(ctx huma.Context, next func(huma.Context)) {
-	bounded, cancel := context.WithTimeout(ctx.Context(), httpserver.RequestTimeout)
-	defer cancel()
-	next(huma.WithContext(ctx, bounded))
+var answers = []httpserver.Answer{
+	{Err: stock.ErrNotFound, Status: http.StatusNotFound, Detail: "not found"},
+	{
+		Err: stock.ErrKeyReused, Status: http.StatusUnprocessableEntity, Location: "header.Idempotency-Key",
+		Detail: "was used for another request; choose a new key for each request",
+	},
+	{Err: stock.ErrMoved, Status: http.StatusPreconditionFailed, Detail: "the stock has changed since; GET it and look again"},
+	{Err: stock.ErrTooFew, Status: http.StatusConflict, Detail: stock.ErrTooFew.Error()},
+	{Err: stock.ErrTooMany, Status: http.StatusConflict, Detail: stock.ErrTooMany.Error()},
 }
 
 // Level is how much there is of one sku.
@@ -70,7 +61,7 @@ type Level struct {
 	UpdatedAt time.Time `json:"updatedAt"`
 }
 
-func shown(l stock.Level) Level {
+func toResponse(l stock.Level) Level {
 	return Level{SKU: l.SKU, OnHand: l.OnHand, Reserved: l.Reserved(), Received: l.Received, UpdatedAt: l.UpdatedAt.UTC()}
 }
 
@@ -80,6 +71,11 @@ type levelOutput struct {
 }
 
 func etag(l stock.Level) string { return strconv.Quote(l.Tag()) }
+
+var listOperation = huma.Operation{
+	OperationID: "list-stock", Method: http.MethodGet, Path: "/v1/stock", Tags: []string{"Stock"},
+	Summary: "List what there is, by sku",
+}
 
 type listInput struct {
 	Cursor string `query:"cursor" maxLength:"512" doc:"The next of the page before"`
@@ -96,11 +92,11 @@ type listOutput struct {
 func (a *api) list(ctx context.Context, in *listInput) (*listOutput, error) {
 	after, err := base64.RawURLEncoding.DecodeString(in.Cursor)
 	if err != nil || len(after) > 0 && stock.CheckSKU(string(after)) != nil {
-		return nil, invalid("query.cursor", "is not one that this API gave out")
+		return nil, httpserver.Invalid("query.cursor", "invalid cursor")
 	}
 	levels, err := a.store.Levels(ctx, string(after), in.Limit+1)
 	if err != nil {
-		return nil, a.problem(err)
+		return nil, err
 	}
 	out := &listOutput{}
 	if len(levels) > in.Limit {
@@ -109,7 +105,7 @@ func (a *api) list(ctx context.Context, in *listInput) (*listOutput, error) {
 	}
 	out.Body.Stock = make([]Level, len(levels))
 	for i, l := range levels {
-		out.Body.Stock[i] = shown(l)
+		out.Body.Stock[i] = toResponse(l)
 	}
 	return out, nil
 }
@@ -127,12 +123,17 @@ func (in *SKUPath) Resolve(huma.Context) []error {
 	return nil
 }
 
+var getOperation = huma.Operation{
+	OperationID: "get-stock", Method: http.MethodGet, Path: "/v1/stock/{sku}", Tags: []string{"Stock"},
+	Summary: "What there is of one sku", Errors: []int{http.StatusNotFound},
+}
+
 func (a *api) get(ctx context.Context, in *SKUPath) (*levelOutput, error) {
 	level, err := a.store.Level(ctx, in.SKU)
 	if err != nil {
-		return nil, a.problem(err)
+		return nil, err
 	}
-	return &levelOutput{ETag: etag(level), Body: shown(level)}, nil
+	return &levelOutput{ETag: etag(level), Body: toResponse(level)}, nil
 }
 
 // Reservation is what was decided for one order.
@@ -144,6 +145,11 @@ type Reservation struct {
 	Reason    string    `json:"reason,omitempty" doc:"Why it was rejected"`
 	CreatedAt time.Time `json:"createdAt"`
 	UpdatedAt time.Time `json:"updatedAt"`
+}
+
+var reservationOperation = huma.Operation{
+	OperationID: "get-reservation", Method: http.MethodGet, Path: "/v1/reservations/{orderId}", Tags: []string{"Reservations"},
+	Summary: "What was decided for one order", Errors: []int{http.StatusBadRequest, http.StatusNotFound},
 }
 
 type reservationInput struct {
@@ -159,35 +165,10 @@ func (a *api) reservation(ctx context.Context, in *reservationInput) (*reservati
 	}
 	r, err := a.store.Reservation(ctx, order)
 	if err != nil {
-		return nil, a.problem(err)
+		return nil, err
 	}
 	return &reservationOutput{Reservation{
 		OrderID: r.OrderID, SKU: r.SKU, Quantity: r.Quantity, State: string(r.State), Reason: r.Reason,
 		CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
 	}}, nil
-}
-
-// problem turns an error into what a client may see, once for all operations.
-func (a *api) problem(err error) error {
-	switch {
-	case errors.Is(err, stock.ErrNotFound):
-		return huma.Error404NotFound("not found")
-	case errors.Is(err, stock.ErrKeyReused):
-		return invalid("header.Idempotency-Key", "came before with another request; draw a new key for each request")
-	case errors.Is(err, stock.ErrMoved):
-		return huma.Error412PreconditionFailed("the stock has changed since; GET it and look again")
-	case errors.Is(err, stock.ErrTooFew):
-		return huma.Error409Conflict(stock.ErrTooFew.Error())
-	case errors.Is(err, stock.ErrTooMany):
-		return huma.Error409Conflict(stock.ErrTooMany.Error())
-	case chassispg.Unavailable(err), errors.Is(err, context.Canceled): // canceled: the client hung up
-		return httpserver.Unavailable("the database does not answer; try again shortly")
-	default:
-		a.log.Error("request failed", "error", err)
-		return huma.Error500InternalServerError("something went wrong here; it has been logged")
-	}
-}
-
-func invalid(location, message string) error {
-	return huma.Error422UnprocessableEntity("validation failed", &huma.ErrorDetail{Location: location, Message: message})
 }

@@ -199,7 +199,7 @@ func TestBadInputIsNamed(t *testing.T) {
 		"page of text":         {"GET", "/v1/stock?limit=x", "", 422, "query.limit"},
 		"made-up cursor":       {"GET", "/v1/stock?cursor=%21", "", 422, "query.cursor"},
 		"cursor of no sku":     {"GET", "/v1/stock?cursor=AAAA", "", 422, "query.cursor"},
-		"stock cannot be sent": {"POST", "/v1/stock/burger", `{"onHand":5}`, 405, "not possible"},
+		"stock cannot be sent": {"POST", "/v1/stock/burger", `{"onHand":5}`, 405, "method not allowed"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -16,7 +16,7 @@ import (
 const defaultReason = "cancelled on request"
 
 var cancelOperation = huma.Operation{
-	OperationID: "cancelOrder",
+	OperationID: "cancel-order",
 	Method:      http.MethodPost,
 	Path:        "/v1/orders/{id}/cancel",
 	Summary:     "Ask for an order to be cancelled",
@@ -25,17 +25,13 @@ var cancelOperation = huma.Operation{
 		"and from then on the answer is 409. Asking twice is the same as once. " +
 		"200: the order is CANCELLED already, and stays as it is.",
 	DefaultStatus: http.StatusAccepted,
-	MaxBodyBytes:  httpserver.MaxBodyBytes + 1, // huma refuses a body of just this size
-	Errors: append([]int{
-		http.StatusBadRequest, http.StatusNotFound, http.StatusConflict,
-		http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType,
-	}, commonErrors...),
+	Errors:        []int{http.StatusNotFound, http.StatusConflict},
 }
 
 type cancelInput struct {
 	PathID
 	Traced
-	Keyed
+	httpserver.Keyed
 	Body *Cancellation `required:"false"`
 }
 
@@ -76,7 +72,7 @@ func (a *api) cancel(ctx context.Context, in *cancelInput) (*cancelOutput, error
 	if found.CancelRefused != "" && found.Status != order.Cancelled {
 		return nil, huma.Error409Conflict("the order cannot be cancelled: " + found.CancelRefused)
 	}
-	out := &cancelOutput{Status: http.StatusAccepted, Body: show(found)}
+	out := &cancelOutput{Status: http.StatusAccepted, Body: toResponse(found)}
 	if found.Status == order.Cancelled {
 		out.Status = http.StatusOK
 	}

@@ -8,18 +8,17 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"waybill.example/chassis/httpserver"
 	"waybill.example/orders/order"
 )
 
 var listOperation = huma.Operation{
-	OperationID: "listOrders",
+	OperationID: "list-orders",
 	Method:      http.MethodGet,
 	Path:        "/v1/orders",
 	Summary:     "List orders, newest first",
 	Description: "A page that is not the last has a next: give it back as cursor, with the same filters. Orders that are " +
 		"placed meanwhile do not move the pages.",
-	RejectUnknownQueryParameters: true, // a misspelt filter would list everything
-	Errors:                       append([]int{http.StatusBadRequest}, commonErrors...),
 }
 
 type listInput struct {
@@ -50,7 +49,7 @@ func (a *api) list(ctx context.Context, in *listInput) (*listOutput, error) {
 	}
 	out := &listOutput{Page{Orders: make([]Order, 0, len(found))}}
 	for _, o := range found[:min(len(found), in.Limit)] {
-		out.Body.Orders = append(out.Body.Orders, show(o))
+		out.Body.Orders = append(out.Body.Orders, toResponse(o))
 	}
 	if len(found) > in.Limit {
 		out.Body.Next = cursor(found[in.Limit-1].ID)
@@ -74,5 +73,5 @@ func parseCursor(s string) (int64, error) {
 			return last, nil
 		}
 	}
-	return 0, huma.Error400BadRequest("the cursor is none that this API gave out")
+	return 0, httpserver.Invalid("query.cursor", "invalid cursor")
 }

@@ -14,7 +14,7 @@ import (
 )
 
 var placeOperation = huma.Operation{
-	OperationID: "placeOrder",
+	OperationID: "place-order",
 	Method:      http.MethodPost,
 	Path:        "/v1/orders",
 	Summary:     "Place an order",
@@ -23,13 +23,11 @@ var placeOperation = huma.Operation{
 		"After a 503, or no answer, the order may have been stored or not: send the request again with the same " +
 		"Idempotency-Key, and there is one order.",
 	DefaultStatus: http.StatusAccepted,
-	MaxBodyBytes:  httpserver.MaxBodyBytes + 1, // huma refuses a body of just this size
-	Errors:        append([]int{http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType}, commonErrors...),
 }
 
 type placeInput struct {
 	Traced
-	Keyed
+	httpserver.Keyed
 	Body Draft
 }
 

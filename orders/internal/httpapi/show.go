@@ -26,7 +26,7 @@ type Order struct {
 	CancelRefused     string    `json:"cancelRefused,omitempty" doc:"Why that was not granted: the order stays as it is" example:"completed more than 24h ago"`
 }
 
-func show(o order.Order) Order {
+func toResponse(o order.Order) Order {
 	return Order{
 		ID: o.ID, UserID: o.UserID, SKU: o.SKU, Quantity: o.Quantity, Note: o.Note,
 		Status: string(o.Status), Reason: o.Reason, CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt,
@@ -35,11 +35,11 @@ func show(o order.Order) Order {
 }
 
 var getOperation = huma.Operation{
-	OperationID: "getOrder",
+	OperationID: "get-order",
 	Method:      http.MethodGet,
 	Path:        "/v1/orders/{id}",
 	Summary:     "Show an order",
-	Errors:      append([]int{http.StatusBadRequest, http.StatusNotFound}, commonErrors...),
+	Errors:      []int{http.StatusBadRequest, http.StatusNotFound},
 }
 
 type orderOutput struct{ Body Order }
@@ -53,5 +53,5 @@ func (a *api) get(ctx context.Context, in *PathID) (*orderOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &orderOutput{show(found)}, nil
+	return &orderOutput{toResponse(found)}, nil
 }

@@ -134,7 +134,7 @@ func TestListRefusesWhatItDoesNotUnderstand(t *testing.T) {
 	f := start(t)
 	f.place(t, burger)
 	for query, status := range map[string]int{
-		"cursor=x": 400, "cursor=AAAAAAAAAAA": 400, "cursor=__________8": 400, "cursor=AAAAAAAAEmcAAA": 400, "cursor=%ff": 400,
+		"cursor=x": 422, "cursor=AAAAAAAAAAA": 422, "cursor=__________8": 422, "cursor=AAAAAAAAEmcAAA": 422, "cursor=%ff": 422,
 		"limit=0": 422, "limit=-1": 422, "limit=201": 422, "limit=ten": 422, "limit=1.5": 422,
 		"status=pending": 422, "status=DONE": 422, "status=%00": 422,
 		"userId=%00": 422, "userId=%ff": 422, "userId=" + strings.Repeat("x", 129): 422,

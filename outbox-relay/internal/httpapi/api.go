@@ -4,10 +4,9 @@
 package httpapi
 
 import (
-	"context"
-	"errors"
 	"log/slog"
 	"net/http"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -25,15 +24,22 @@ type API struct {
 	// Readers may read payloads, which are other people's data; nil: everybody who reaches the API.
 	Readers *admin.Tokens
 	Log     *slog.Logger
+
+	operations httpserver.Operations
 }
 
 // Register adds the operations to a server.
 func (a *API) Register(api huma.API) {
-	a.registerReading(api)
-	a.registerFinding(api)
-	a.registerRows(api)
-	a.registerReplays(api)
+	// Overviews and plans read a lot.
+	a.operations = httpserver.Operations{API: api, Log: a.Log, Answers: answers, Timeout: answerTimeout}
+	a.registerReading()
+	a.registerFinding()
+	a.registerRows()
+	a.registerReplays()
 }
+
+// answerTimeout is what a verb has to answer.
+const answerTimeout = 10 * time.Second
 
 // Target is what nearly every operation takes from its path. Like Page, it is exported because huma passes over embedded
 // structs that are not.
@@ -68,47 +74,32 @@ func (a *API) database(name string) (*ops.Database, error) {
 }
 
 // on runs a verb on the database that a request names.
-func on[T any](ctx context.Context, a *API, name string, verb func(*ops.Database) (T, error)) (*answer[T], error) {
+func on[T any](a *API, name string, verb func(*ops.Database) (T, error)) (*answer[T], error) {
 	d, err := a.database(name)
 	if err != nil {
 		return nil, err
 	}
-	body, err := verb(d)
-	return answered(body, a.problem(ctx, err))
+	return answered(verb(d))
 }
 
-// problem turns an error of a verb into what a client may know of it.
-func (a *API) problem(ctx context.Context, err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, ops.ErrNotFound):
-		return huma.Error404NotFound(err.Error())
-	case errors.Is(err, ops.ErrConflict):
-		return huma.Error409Conflict(err.Error())
-	case errors.Is(err, ops.ErrInvalid):
-		return huma.Error422UnprocessableEntity(err.Error())
-	default:
-		a.Log.WarnContext(ctx, "request failed", "error", err)
-		return httpserver.Unavailable("the database does not answer, or not as expected; the log says more")
-	}
+// answers are those to errors of the verbs, whose texts are made for operators.
+var answers = []httpserver.Answer{
+	{Err: ops.ErrNotFound, Status: http.StatusNotFound},
+	{Err: ops.ErrConflict, Status: http.StatusConflict},
+	{Err: ops.ErrInvalid, Status: http.StatusUnprocessableEntity},
 }
 
 // revealing is an operation that shows a payload.
-func (a *API) revealing(api huma.API, op huma.Operation) huma.Operation {
-	if a.Readers != nil {
-		op.Middlewares = huma.Middlewares{admin.Guard(api, *a.Readers)}
-		op.Security = []map[string][]string{{"token": {}}}
-		op.Errors = append(op.Errors, http.StatusUnauthorized, http.StatusForbidden)
+func (a *API) revealing(op huma.Operation) huma.Operation {
+	if a.Readers == nil {
+		return op
 	}
-	return op
+	return admin.Secure(a.operations.API, *a.Readers, op)
 }
 
 // changing is an operation that needs a token.
-func (a *API) changing(api huma.API, op huma.Operation) huma.Operation {
+func (a *API) changing(op huma.Operation) huma.Operation {
 	op.Method = http.MethodPost
-	op.Middlewares = huma.Middlewares{admin.Guard(api, a.Tokens)}
-	op.Security = []map[string][]string{{"token": {}}}
-	op.Errors = append(op.Errors, http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound)
-	return op
+	op.Errors = append(op.Errors, http.StatusNotFound)
+	return admin.Secure(a.operations.API, a.Tokens, op)
 }

@@ -38,34 +38,34 @@ type changed struct {
 	Changed bool `json:"changed" doc:"False if it was so already."`
 }
 
-func (a *API) registerRows(api huma.API) {
-	huma.Register(api, a.changing(api, huma.Operation{
+func (a *API) registerRows() {
+	httpserver.Handle(a.operations, a.changing(huma.Operation{
 		OperationID: "retry-row", Path: "/v1/outbox/{database}/rows/{id}/retry", Summary: "Try a stuck row now",
 	}), func(ctx context.Context, r *reasonedRow) (*answer[ops.Outcome], error) {
-		return on(ctx, a, r.Database, func(d *ops.Database) (ops.Outcome, error) { return d.Retry(ctx, by(ctx, r.Body.why()), r.ID) })
+		return on(a, r.Database, func(d *ops.Database) (ops.Outcome, error) { return d.Retry(ctx, by(ctx, r.Body.why()), r.ID) })
 	})
-	huma.Register(api, a.changing(api, huma.Operation{
+	httpserver.Handle(a.operations, a.changing(huma.Operation{
 		OperationID: "retry-all", Path: "/v1/outbox/{database}/stuck/retry", Summary: "Try every stuck row now",
 	}), func(ctx context.Context, r *reasoned) (*answer[ops.Retried], error) {
-		return on(ctx, a, r.Database, func(d *ops.Database) (ops.Retried, error) { return d.RetryAll(ctx, by(ctx, r.Body.why())) })
+		return on(a, r.Database, func(d *ops.Database) (ops.Retried, error) { return d.RetryAll(ctx, by(ctx, r.Body.why())) })
 	})
-	huma.Register(api, a.changing(api, huma.Operation{
+	httpserver.Handle(a.operations, a.changing(huma.Operation{
 		OperationID: "discard-row", Path: "/v1/outbox/{database}/rows/{id}/discard", Summary: "Give a stuck row up; needs a reason",
 	}), func(ctx context.Context, r *reasonedRow) (*answer[ops.Outcome], error) {
-		return on(ctx, a, r.Database, func(d *ops.Database) (ops.Outcome, error) { return d.Discard(ctx, by(ctx, r.Body.why()), r.ID) })
+		return on(a, r.Database, func(d *ops.Database) (ops.Outcome, error) { return d.Discard(ctx, by(ctx, r.Body.why()), r.ID) })
 	})
-	huma.Register(api, a.changing(api, huma.Operation{
+	httpserver.Handle(a.operations, a.changing(huma.Operation{
 		OperationID: "pause", Path: "/v1/outbox/{database}/pause", Summary: "Publish nothing more until resume",
 	}), func(ctx context.Context, r *reasoned) (*answer[changed], error) {
-		return on(ctx, a, r.Database, func(d *ops.Database) (changed, error) {
+		return on(a, r.Database, func(d *ops.Database) (changed, error) {
 			did, err := d.Pause(ctx, by(ctx, r.Body.why()))
 			return changed{did}, err
 		})
 	})
-	huma.Register(api, a.changing(api, huma.Operation{
+	httpserver.Handle(a.operations, a.changing(huma.Operation{
 		OperationID: "resume", Path: "/v1/outbox/{database}/resume", Summary: "End a pause",
 	}), func(ctx context.Context, r *reasoned) (*answer[changed], error) {
-		return on(ctx, a, r.Database, func(d *ops.Database) (changed, error) {
+		return on(a, r.Database, func(d *ops.Database) (changed, error) {
 			did, err := d.Resume(ctx, by(ctx, r.Body.why()))
 			return changed{did}, err
 		})

@@ -8,6 +8,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"waybill.example/chassis/httpserver"
 	"waybill.example/outbox-relay/internal/ops"
 )
 
@@ -50,20 +51,20 @@ type databaseDeliveries struct {
 
 // registerFinding adds what is asked about all databases at once, by what is in the messages: for the
 // orchestrator's explain, and for anybody who follows a message.
-func (a *API) registerFinding(api huma.API) {
-	huma.Register(api, huma.Operation{
+func (a *API) registerFinding() {
+	httpserver.Handle(a.operations, huma.Operation{
 		OperationID: "list-sources", Method: http.MethodGet, Path: "/v1/sources", Summary: "How the relay of each database is doing in this process",
 	}, func(context.Context, *struct{}) (*answer[sourceList], error) {
 		return answered(sourceList{a.Sources()}, nil)
 	})
-	huma.Register(api, a.revealing(api, huma.Operation{
+	httpserver.Handle(a.operations, a.revealing(huma.Operation{
 		OperationID: "find-messages", Method: http.MethodGet, Path: "/v1/messages", Summary: "The messages of a key in every outbox, and what became of them",
 	}), func(ctx context.Context, r *messagesRequest) (*answer[found[ops.KeyMessages]], error) {
 		return answered(everyDatabase(ctx, a, func(ctx context.Context, d *ops.Database) (ops.KeyMessages, error) {
 			return d.Messages(ctx, r.Key, r.Limit)
 		}), nil)
 	})
-	huma.Register(api, a.revealing(api, huma.Operation{
+	httpserver.Handle(a.operations, a.revealing(huma.Operation{
 		OperationID: "find-deliveries", Method: http.MethodGet, Path: "/v1/deliveries", Summary: "Where events were handled, by the inbox of every database",
 	}), func(ctx context.Context, r *deliveriesRequest) (*answer[found[databaseDeliveries]], error) {
 		return answered(everyDatabase(ctx, a, func(ctx context.Context, d *ops.Database) (databaseDeliveries, error) {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"waybill.example/chassis/httpserver"
 	"waybill.example/outbox-relay/internal/ops"
 )
 
@@ -26,8 +27,8 @@ type gapsRequest struct {
 	Limit int `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"The most ranges of ids to return."`
 }
 
-func (a *API) registerReading(api huma.API) {
-	huma.Register(api, huma.Operation{
+func (a *API) registerReading() {
+	httpserver.Handle(a.operations, huma.Operation{
 		OperationID: "overview", Method: http.MethodGet, Path: "/v1/outbox", Summary: "Every database at a glance",
 	}, func(ctx context.Context, _ *struct{}) (*answer[overviews], error) {
 		all := overviews{Databases: []ops.Overview{}, Unreachable: []string{}}
@@ -42,31 +43,31 @@ func (a *API) registerReading(api huma.API) {
 		}
 		return answered(all, nil)
 	})
-	huma.Register(api, huma.Operation{
+	httpserver.Handle(a.operations, huma.Operation{
 		OperationID: "list-pending", Method: http.MethodGet, Path: "/v1/outbox/{database}/pending", Summary: "Rows that wait to be published",
 	}, func(ctx context.Context, r *Page) (*answer[[]ops.RowSummary], error) {
-		return on(ctx, a, r.Database, func(d *ops.Database) ([]ops.RowSummary, error) { return d.Pending(ctx, r.After, r.Limit) })
+		return on(a, r.Database, func(d *ops.Database) ([]ops.RowSummary, error) { return d.Pending(ctx, r.After, r.Limit) })
 	})
-	huma.Register(api, huma.Operation{
+	httpserver.Handle(a.operations, huma.Operation{
 		OperationID: "list-stuck", Method: http.MethodGet, Path: "/v1/outbox/{database}/stuck", Summary: "Rows that the broker refuses",
 	}, func(ctx context.Context, r *Page) (*answer[[]ops.StuckRow], error) {
-		return on(ctx, a, r.Database, func(d *ops.Database) ([]ops.StuckRow, error) { return d.Stuck(ctx, r.After, r.Limit) })
+		return on(a, r.Database, func(d *ops.Database) ([]ops.StuckRow, error) { return d.Stuck(ctx, r.After, r.Limit) })
 	})
-	huma.Register(api, huma.Operation{
+	httpserver.Handle(a.operations, huma.Operation{
 		OperationID: "list-gaps", Method: http.MethodGet, Path: "/v1/outbox/{database}/gaps",
 		Summary: "Ids that are missing, and the transactions that may still fill them",
 	}, func(ctx context.Context, r *gapsRequest) (*answer[ops.Gaps], error) {
-		return on(ctx, a, r.Database, func(d *ops.Database) (ops.Gaps, error) { return d.Gaps(ctx, r.Limit) })
+		return on(a, r.Database, func(d *ops.Database) (ops.Gaps, error) { return d.Gaps(ctx, r.Limit) })
 	})
-	huma.Register(api, a.revealing(api, huma.Operation{
+	httpserver.Handle(a.operations, a.revealing(huma.Operation{
 		OperationID: "show-row", Method: http.MethodGet, Path: "/v1/outbox/{database}/rows/{id}", Summary: "All there is to know about one row",
 		Errors: []int{http.StatusNotFound},
 	}), func(ctx context.Context, r *RowTarget) (*answer[ops.Row], error) {
-		return on(ctx, a, r.Database, func(d *ops.Database) (ops.Row, error) { return d.Row(ctx, r.ID) })
+		return on(a, r.Database, func(d *ops.Database) (ops.Row, error) { return d.Row(ctx, r.ID) })
 	})
-	huma.Register(api, huma.Operation{
+	httpserver.Handle(a.operations, huma.Operation{
 		OperationID: "list-audit", Method: http.MethodGet, Path: "/v1/outbox/{database}/audit", Summary: "Who changed what, newest first",
 	}, func(ctx context.Context, r *Page) (*answer[[]ops.AuditEntry], error) {
-		return on(ctx, a, r.Database, func(d *ops.Database) ([]ops.AuditEntry, error) { return d.Audit(ctx, r.After, r.Limit) })
+		return on(a, r.Database, func(d *ops.Database) ([]ops.AuditEntry, error) { return d.Audit(ctx, r.After, r.Limit) })
 	})
 }

@@ -39,27 +39,27 @@ type jobChange struct {
 	Body *reason
 }
 
-func (a *API) registerReplays(api huma.API) {
-	huma.Register(api, a.changing(api, huma.Operation{
+func (a *API) registerReplays() {
+	httpserver.Handle(a.operations, a.changing(huma.Operation{
 		OperationID: "replay", Path: "/v1/outbox/{database}/replays", Summary: "Send published rows again, or say what that would do",
 	}), func(ctx context.Context, r *replayRequest) (*answer[replayed], error) {
-		return on(ctx, a, r.Database, func(d *ops.Database) (replayed, error) { return a.replay(ctx, d, r) })
+		return on(a, r.Database, func(d *ops.Database) (replayed, error) { return a.replay(ctx, d, r) })
 	})
-	huma.Register(api, huma.Operation{
+	httpserver.Handle(a.operations, huma.Operation{
 		OperationID: "list-replays", Method: http.MethodGet, Path: "/v1/outbox/{database}/replays", Summary: "Replays, newest first",
 	}, func(ctx context.Context, r *Page) (*answer[[]ops.Job], error) {
-		return on(ctx, a, r.Database, func(d *ops.Database) ([]ops.Job, error) { return d.Jobs(ctx, r.After, r.Limit) })
+		return on(a, r.Database, func(d *ops.Database) ([]ops.Job, error) { return d.Jobs(ctx, r.After, r.Limit) })
 	})
-	huma.Register(api, huma.Operation{
+	httpserver.Handle(a.operations, huma.Operation{
 		OperationID: "show-replay", Method: http.MethodGet, Path: "/v1/outbox/{database}/replays/{id}", Summary: "How far a replay is",
 		Errors: []int{http.StatusNotFound},
 	}, func(ctx context.Context, r *JobTarget) (*answer[ops.Job], error) {
-		return on(ctx, a, r.Database, func(d *ops.Database) (ops.Job, error) { return d.Job(ctx, r.ID) })
+		return on(a, r.Database, func(d *ops.Database) (ops.Job, error) { return d.Job(ctx, r.ID) })
 	})
-	huma.Register(api, a.changing(api, huma.Operation{
+	httpserver.Handle(a.operations, a.changing(huma.Operation{
 		OperationID: "cancel-replay", Path: "/v1/outbox/{database}/replays/{id}/cancel", Summary: "End a replay",
 	}), func(ctx context.Context, r *jobChange) (*answer[ops.Job], error) {
-		return on(ctx, a, r.Database, func(d *ops.Database) (ops.Job, error) { return d.CancelReplay(ctx, by(ctx, r.Body.why()), r.ID) })
+		return on(a, r.Database, func(d *ops.Database) (ops.Job, error) { return d.CancelReplay(ctx, by(ctx, r.Body.why()), r.ID) })
 	})
 }
 

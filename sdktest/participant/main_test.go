@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -67,6 +68,8 @@ func hotel(t *testing.T, db *pgxpool.Pool, steps ...participant.Step) *participa
 	return p
 }
 
+var offsets atomic.Int64
+
 // command is a delivery of a new command.
 func command(kind, saga, body string) inbox.Delivery {
 	return delivery(uuid.Must(uuid.NewV7()), kind, saga, body)
@@ -74,7 +77,7 @@ func command(kind, saga, body string) inbox.Delivery {
 
 func delivery(id uuid.UUID, kind, saga, body string) inbox.Delivery {
 	return inbox.Delivery{
-		Topic: "hotel.commands.v1", Offset: int64(id.ClockSequence())<<16 + int64(id[15]), Key: []byte(saga), Value: []byte(body), Time: time.Now(),
+		Topic: "hotel.commands.v1", Offset: offsets.Add(1), Key: []byte(saga), Value: []byte(body), Time: time.Now(),
 		Headers: []inbox.Header{
 			{Key: "ce_id", Value: []byte(id.String())}, {Key: "ce_type", Value: []byte(kind)}, {Key: "waybill-saga", Value: []byte("trip")},
 		},

@@ -225,32 +225,30 @@ func TestParticipant_TwoInstancesWithTheSameSagasDoNotDeadlock(t *testing.T) {
 	t.Parallel()
 	db := newDatabase(t)
 	sagas := []string{"a", "b", "c", "d", "e", "f"}
-	var forwards []inbox.Delivery
 	p := hotel(t, db.Pool, step())
 	for i, saga := range sagas {
 		if i%2 == 0 {
 			require.NoError(t, p.Process(t.Context(), []inbox.Delivery{command("ReserveRoom", saga, body(7, false))}))
 		}
 	}
+	instances := []*participant.Participant{p, hotel(t, db.Pool, step())}
 	errs := make(chan error, 2)
 	for round := range 10 {
 		kind := []string{"ReserveRoom", "ReleaseRoom"}[round%2]
-		forwards = forwards[:0]
-		for _, saga := range sagas {
-			forwards = append(forwards, command(kind, saga, body(7, false)))
-		}
-		for n := range 2 {
+		for n, instance := range instances {
 			batch := make([]inbox.Delivery, len(sagas))
-			for i := range sagas {
-				batch[i] = forwards[i]
+			for i, saga := range sagas {
+				at := i
 				if n == 1 {
-					batch[i] = command(kind, sagas[len(sagas)-1-i], body(7, false))
+					at = len(sagas) - 1 - i
 				}
+				batch[at] = command(kind, saga, body(7, false))
+				batch[at].Partition = int32(n + 1) //nolint:gosec // 1 or 2
 			}
 			go func() {
-				err := p.Process(t.Context(), batch)
-				for err != nil && isSerialization(err) {
-					err = p.Process(t.Context(), batch)
+				err := instance.Process(t.Context(), batch)
+				for isSerialization(err) {
+					err = instance.Process(t.Context(), batch)
 				}
 				errs <- err
 			}()

@@ -47,7 +47,7 @@ func (i *inventoryDB) Handle(m sagasim.Message, now time.Time) ([]sagasim.Messag
 	}
 	reply := decision.Replies[0]
 	event := reply.Event(command.OrderID, known.Since(now)(reply, command.OrderID))
-	return []sagasim.Message{i.f.answer(event, m.ID, reply.Effect != stock.Decided)}, nil
+	return []sagasim.Message{i.f.answer(event, m.ID, reply.Outcome != stock.Decided)}, nil
 }
 
 func (i *inventoryDB) save(d stock.Decision, now time.Time) {

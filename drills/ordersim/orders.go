@@ -80,7 +80,7 @@ func (o *ordersDB) Handle(m sagasim.Message, now time.Time) ([]sagasim.Message, 
 	if !ok {
 		return nil, fmt.Errorf("order %d: %w", command.OrderID, order.ErrNotFound)
 	}
-	if command.Verb == order.Refuse && o.f.w.Bug() == RefusalIsSilent {
+	if command.Action == order.Refuse && o.f.w.Bug() == RefusalIsSilent {
 		return nil, nil
 	}
 	next, outcome := row.Apply(command)
@@ -99,11 +99,11 @@ func (o *ordersDB) Handle(m sagasim.Message, now time.Time) ([]sagasim.Message, 
 func (*ordersDB) command(m sagasim.Message) (order.Command, error) {
 	switch c := m.Body.(type) {
 	case contracts.ConfirmOrder:
-		return order.Command{OrderID: c.OrderID, Verb: order.Confirm}, nil
+		return order.Command{OrderID: c.OrderID, Action: order.Confirm}, nil
 	case contracts.CancelOrder:
-		return order.Command{OrderID: c.OrderID, Verb: order.Cancel, Reason: c.Reason}, nil
+		return order.Command{OrderID: c.OrderID, Action: order.Cancel, Reason: c.Reason}, nil
 	case contracts.RefuseCancel:
-		return order.Command{OrderID: c.OrderID, Verb: order.Refuse, Reason: c.Reason}, nil
+		return order.Command{OrderID: c.OrderID, Action: order.Refuse, Reason: c.Reason}, nil
 	}
 	return order.Command{}, fmt.Errorf("%s is no command for an order", m.Type)
 }

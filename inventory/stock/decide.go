@@ -29,21 +29,21 @@ type Command struct {
 type Reply struct {
 	State  State  // Reserved or Rejected to a Reserve, Released to a Release
 	Reason string // why Rejected
-	// Effect says what the command changed.
-	Effect Effect
+	// Outcome says what the command changed.
+	Outcome Outcome
 }
 
-// Effect says what a command changed.
-type Effect string
+// Outcome says what a command changed.
+type Outcome string
 
 // The effects.
 const (
 	// Decided: it was the first to settle something for its order.
-	Decided Effect = "decided"
+	Decided Outcome = "decided"
 	// Repeated: it was settled before, and answered as before.
-	Repeated Effect = "repeated"
+	Repeated Outcome = "repeated"
 	// Contradicted: it asks for other items than its order did at first; answered as at first.
-	Contradicted Effect = "contradicted"
+	Contradicted Outcome = "contradicted"
 )
 
 // The reasons of a rejection that do not depend on the stock.
@@ -66,7 +66,7 @@ func (k *Known) Since(now time.Time) func(r Reply, order int64) time.Time {
 		since[r.OrderID] = r.UpdatedAt
 	}
 	return func(r Reply, order int64) time.Time {
-		if r.Effect == Decided {
+		if r.Outcome == Decided {
 			since[order] = now
 		}
 		return since[order]

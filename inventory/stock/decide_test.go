@@ -23,7 +23,7 @@ func release(order int64) stock.Command {
 func say(replies []stock.Reply) []string {
 	said := make([]string, len(replies))
 	for i, r := range replies {
-		said[i] = fmt.Sprintf("%s, %s", r.State, r.Effect)
+		said[i] = fmt.Sprintf("%s, %s", r.State, r.Outcome)
 		if r.Reason != "" {
 			said[i] += ": " + r.Reason
 		}

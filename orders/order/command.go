@@ -1,19 +1,19 @@
 package order
 
-// Verb is what a command asks of an order.
-type Verb string
+// Action is what a command asks of an order.
+type Action string
 
-// The verbs.
+// The actions.
 const (
-	Confirm Verb = "confirm"
-	Cancel  Verb = "cancel"
-	Refuse  Verb = "refuse" // a client's request to cancel
+	Confirm Action = "confirm"
+	Cancel  Action = "cancel"
+	Refuse  Action = "refuse" // a client's request to cancel
 )
 
 // Command asks an order to become CONFIRMED, or CANCELLED for a reason, or to say why it will not be.
 type Command struct {
 	OrderID int64
-	Verb    Verb
+	Action  Action
 	Reason  string // of a Cancel or a Refuse; never empty there
 }
 
@@ -31,7 +31,7 @@ type State struct {
 // because by then its items may be somebody else's.
 var transitions = []struct {
 	from Status
-	on   Verb
+	on   Action
 	to   Status
 }{
 	{Pending, Confirm, Confirmed},
@@ -39,8 +39,8 @@ var transitions = []struct {
 	{Confirmed, Cancel, Cancelled},
 }
 
-// wants is the status that a verb asks for.
-var wants = map[Verb]Status{Confirm: Confirmed, Cancel: Cancelled}
+// wants is the status that an action asks for.
+var wants = map[Action]Status{Confirm: Confirmed, Cancel: Cancelled}
 
 // Outcome says what a command did.
 type Outcome string
@@ -55,11 +55,11 @@ const (
 // Apply returns the state that a command leaves an order in, and what it did. Only Changed comes
 // with another state.
 func (s State) Apply(c Command) (State, Outcome) {
-	if c.Verb == Refuse {
+	if c.Action == Refuse {
 		return s.refuse(c.Reason)
 	}
 	for _, t := range transitions {
-		if t.from != s.Status || t.on != c.Verb {
+		if t.from != s.Status || t.on != c.Action {
 			continue
 		}
 		next := State{Status: t.to}
@@ -71,7 +71,7 @@ func (s State) Apply(c Command) (State, Outcome) {
 		}
 		return next, Changed
 	}
-	if s.Status == wants[c.Verb] {
+	if s.Status == wants[c.Action] {
 		return s, Repeated
 	}
 	return s, Contradicted

@@ -12,14 +12,14 @@ var (
 	pending   = order.State{Status: order.Pending}
 	confirmed = order.State{Status: order.Confirmed}
 	cancelled = order.State{Status: order.Cancelled, Reason: "first"}
-	confirm   = order.Command{OrderID: 1, Verb: order.Confirm}
-	cancel    = order.Command{OrderID: 1, Verb: order.Cancel, Reason: "second"}
+	confirm   = order.Command{OrderID: 1, Action: order.Confirm}
+	cancel    = order.Command{OrderID: 1, Action: order.Cancel, Reason: "second"}
 )
 
 func TestEveryCommandInEveryStateDoesWhatTheTableSays(t *testing.T) {
 	t.Parallel()
 	refused := func(s order.State) order.State { s.CancelRefused = "too late"; return s }
-	refuse := order.Command{OrderID: 1, Verb: order.Refuse, Reason: "too late"}
+	refuse := order.Command{OrderID: 1, Action: order.Refuse, Reason: "too late"}
 	tests := []struct {
 		name    string
 		state   order.State
@@ -36,7 +36,7 @@ func TestEveryCommandInEveryStateDoesWhatTheTableSays(t *testing.T) {
 		{"a pending order keeps why it is not cancelled", pending, refuse, refused(pending), order.Changed},
 		{"a confirmed order keeps why it is not cancelled", confirmed, refuse, refused(confirmed), order.Changed},
 		{"a cancelled order is cancelled", cancelled, refuse, cancelled, order.Contradicted},
-		{"the first refusal is kept", refused(confirmed), order.Command{OrderID: 1, Verb: order.Refuse, Reason: "again"}, refused(confirmed), order.Repeated},
+		{"the first refusal is kept", refused(confirmed), order.Command{OrderID: 1, Action: order.Refuse, Reason: "again"}, refused(confirmed), order.Repeated},
 		{"a refusal outlives the confirmation", refused(pending), confirm, refused(confirmed), order.Changed},
 		{"a cancellation makes a refusal void", refused(confirmed), cancel, order.State{Status: order.Cancelled, Reason: "second"}, order.Changed},
 	}

@@ -11,11 +11,11 @@ import (
 // told once, at the time of the refusal.
 func Answer(c Command, now State, outcome Outcome, since, at time.Time) contracts.Message {
 	switch {
-	case c.Verb == Refuse && outcome == Changed:
+	case c.Action == Refuse && outcome == Changed:
 		return contracts.OrderCancelRefused{
 			Envelope: contracts.NewEvent(c.OrderID, contracts.TypeOrderCancelRefused, at), Reason: now.CancelRefused,
 		}
-	case c.Verb == Refuse:
+	case c.Action == Refuse:
 		return nil
 	case now.Status == Cancelled:
 		return contracts.OrderCancelled{

@@ -71,8 +71,8 @@ func (h *Handler) apply(_ context.Context, tx *inbox.Tx, known *stock.Known, rec
 func (h *Handler) report(commands []command, replies []stock.Reply) {
 	for i, r := range replies {
 		c := commands[i].Message
-		h.metrics.commands.WithLabelValues(string(c.Action), string(r.State), string(r.Effect)).Inc()
-		if r.Effect == stock.Contradicted {
+		h.metrics.commands.WithLabelValues(string(c.Action), string(r.State), string(r.Outcome)).Inc()
+		if r.Outcome == stock.Contradicted {
 			h.log.Warn("order asks for other items than at first and gets the first answer",
 				"order_id", c.OrderID, "sku", c.SKU, "quantity", c.Quantity, "event_id", commands[i].EventID)
 		}
@@ -97,7 +97,7 @@ func answers(received []command, replies []stock.Reply, since func(stock.Reply, 
 		if err != nil {
 			return nil, fmt.Errorf("answer %s of order %d: %w", c.Message.Action, c.Message.OrderID, err)
 		}
-		record = record.Answer(c.EventID, reply.Effect != stock.Decided)
+		record = record.Answer(c.EventID, reply.Outcome != stock.Decided)
 		record.Headers = tracecontext.Set(record.Headers, tracecontext.Parse(c.Delivery.Header(tracecontext.Header)))
 		out[i] = outbox.Message(record)
 	}

@@ -52,11 +52,11 @@ func New(db *pgxpool.Pool, store Store, log *slog.Logger, reg prometheus.Registe
 // report is about what was committed only.
 func (h *Handler) report(done []result) {
 	for _, r := range done {
-		h.metrics.commands.WithLabelValues(string(r.command.Verb), string(r.outcome)).Inc()
+		h.metrics.commands.WithLabelValues(string(r.command.Action), string(r.outcome)).Inc()
 		switch r.outcome {
 		case order.Contradicted:
 			h.log.Warn("command contradicts the order and changes nothing",
-				"order_id", r.command.OrderID, "command", r.command.Verb, "status", r.status, "event_id", r.eventID)
+				"order_id", r.command.OrderID, "command", r.command.Action, "status", r.status, "event_id", r.eventID)
 		case order.Changed, order.Repeated, unknownOrder:
 		}
 	}

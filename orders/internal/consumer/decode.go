@@ -23,11 +23,11 @@ func decode(d inbox.Delivery) (uuid.UUID, order.Command, error) {
 	command := order.Command{OrderID: message.Meta().OrderID}
 	switch m := message.(type) {
 	case contracts.ConfirmOrder:
-		command.Verb = order.Confirm
+		command.Action = order.Confirm
 	case contracts.CancelOrder:
-		command.Verb, command.Reason = order.Cancel, m.Reason
+		command.Action, command.Reason = order.Cancel, m.Reason
 	case contracts.RefuseCancel:
-		command.Verb, command.Reason = order.Refuse, m.Reason
+		command.Action, command.Reason = order.Refuse, m.Reason
 	default:
 		err = fmt.Errorf("%w: %s is no command for an order", inbox.ErrSkip, message.Meta().Type)
 	}

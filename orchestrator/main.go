@@ -7,32 +7,53 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 
 	"github.com/alecthomas/kong"
 
 	"waybill.example/chassis/service"
-	"waybill.example/orchestrator/internal/app"
+	"waybill.example/orchestrator/app"
 	"waybill.example/orchestrator/internal/cli"
+	"waybill.example/orchestrator/orderflow"
+	"waybill.example/orchestrator/ordersaga"
 )
 
 type verbs struct {
 	Saga cli.Saga `cmd:"" help:"Look at the sagas of a running orchestrator, and intervene."`
 }
 
+// settings are those of an orchestrator of order sagas.
+type settings struct {
+	app.Config
+
+	Timing ordersaga.Timing
+}
+
+// Validate returns every problem of the settings at once.
+func (s settings) Validate() []error {
+	problems := append(s.Config.Validate(), s.Timing.Validate()...)
+	if s.Retention <= s.Timing.CancelWindow {
+		problems = append(problems, errors.New("SAGA_RETENTION must be longer than CANCEL_WINDOW: a forgotten saga cannot be cancelled"))
+	}
+	return problems
+}
+
 func main() {
-	service.Main("orchestrator", "Run sagas, and look after them.", app.DefaultConfig(), build,
+	service.Main("orchestrator", "Run sagas, and look after them.", settings{Config: app.DefaultConfig()}, build,
 		kong.Embed(&verbs{}), kong.BindToProvider(terminal))
 }
 
 // build wires an orchestrator of order sagas.
-func build(ctx context.Context, c app.Config, log *slog.Logger) (*service.App, error) {
-	sagas, err := app.OrderSagas(c.Timing)
+func build(ctx context.Context, s settings, log *slog.Logger) (*service.App, error) {
+	definitions, err := orderflow.Definitions(s.Timing)
 	if err != nil {
 		return nil, err
 	}
-	return app.New(ctx, c, sagas, log)
+	return app.New(ctx, s.Config, app.Sagas{
+		Definitions: definitions, Topics: orderflow.Topics(), Codec: orderflow.Codec{}, Content: orderflow.Content,
+	}, log)
 }
 
 func terminal(ctx context.Context, out io.Writer) cli.Terminal {

@@ -5,6 +5,7 @@ package ordersaga
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -39,6 +40,21 @@ func DefaultTiming() Timing {
 		ReserveWithin: 15 * time.Second, ReserveAttempts: 4,
 		ReplyWithin: 15 * time.Second, CancelWindow: 24 * time.Hour,
 	}
+}
+
+// Validate returns every problem of the timing at once, by the names of the settings.
+func (t Timing) Validate() []error {
+	var problems []error
+	check := func(ok bool, problem string) {
+		if !ok {
+			problems = append(problems, errors.New(problem))
+		}
+	}
+	check(t.ReserveWithin > 0, "RESERVE_DEADLINE must be positive")
+	check(t.ReserveAttempts > 0, "RESERVE_ATTEMPTS must be positive")
+	check(t.ReplyWithin > 0, "REPLY_DEADLINE must be positive")
+	check(t.CancelWindow >= 0, "CANCEL_WINDOW must not be negative")
+	return problems
 }
 
 // Order is what the saga remembers of the order.

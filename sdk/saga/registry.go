@@ -101,6 +101,12 @@ func (r *Registry) Definitions() []*Definition {
 // Means says whether messages of this type mean anything to any definition.
 func (r *Registry) Handles(messageType string) bool { return len(r.meant[messageType]) > 0 }
 
+// Starts says whether messages of this type start a saga.
+func (r *Registry) Starts(messageType string) bool {
+	d, ok := r.begins[messageType]
+	return ok && d.start.message == messageType
+}
+
 // StateName is what the saga's state is called to people.
 func (r *Registry) StateName(s State) string {
 	if d, ok := r.Definition(s.Definition, s.Version); ok {

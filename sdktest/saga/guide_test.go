@@ -18,7 +18,7 @@ func TestTheGuideShowsCodeThatCompiles(t *testing.T) {
 	var code strings.Builder
 	for _, file := range []string{
 		"../../sdk/saga/example_test.go", "../../sdk/saga/participant_example_test.go", "order_test.go",
-		"../../orchestrator/internal/app/consumer.go", "../../sdk/saga/sagasim/example_test.go",
+		"../../orchestrator/app/consumer.go", "../../sdk/saga/sagasim/example_test.go",
 	} {
 		content, err := os.ReadFile(file)
 		require.NoError(t, err)
@@ -46,7 +46,7 @@ var lines = map[string][]string{
 	"a success after all that":                   {"TestALateReservationIsReleasedExactlyOnce"},
 	"a reply to an earlier attempt":              {"TestAReplyToAnEarlierAttemptCountsWhileTheStepWaits"},
 	"a reply to a command of another saga":       {"TestRepliesThatDoNotFitAreRecordedAndNotApplied"},
-	"a reply for a saga that does not exist":     {"TestStore_AReplyForASagaThatDoesNotExistIsCounted"},
+	"a reply for a saga that does not exist":     {"TestProcess_AReplyForASagaThatDoesNotExistIsCounted"},
 	"a cancellation while it runs":               {"TestACancellationWhilePendingWaitsForTheReplyThenUndoesWhatWasDone"},
 	"a cancellation again":                       {"TestACancellationWhilePendingWaitsForTheReplyThenUndoesWhatWasDone", "TestCancel_AfterTheWindowIsRefusedOnce"},
 	"a cancellation after completion":            {"TestAConfirmedOrderIsCancelledWithinTheWindowOnly", "TestCancel_AfterTheWindowIsRefusedOnce"},

@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"waybill.example/chassis/terminal"
+	"waybill.example/orchestrator/httpapi"
 	"waybill.example/orchestrator/internal/explain"
-	"waybill.example/orchestrator/internal/httpapi"
-	"waybill.example/sdk/saga/runner/store"
+	"waybill.example/sdk/saga/runner/inspect"
 )
 
 // printer writes for people. Times are UTC, as everywhere in the system.
@@ -40,7 +40,7 @@ func (p *printer) table(rows ...[]string) {
 	}
 }
 
-func (p *printer) list(sagas []store.Summary, next string) {
+func (p *printer) list(sagas []inspect.Summary, next string) {
 	if len(sagas) == 0 {
 		p.line("No sagas.")
 		return
@@ -72,7 +72,7 @@ func (p *printer) list(sagas []store.Summary, next string) {
 	}
 }
 
-func (p *printer) versions(list []store.VersionUse) {
+func (p *printer) versions(list []inspect.VersionUse) {
 	rows := [][]string{{"SAGA", "OPEN", "ENDED", "KNOWN HERE", "CAN BE REMOVED"}}
 	for _, v := range list {
 		rows = append(rows, []string{
@@ -110,7 +110,7 @@ func (p *printer) detail(d httpapi.Detail) {
 	p.timeline(d.Timeline)
 }
 
-func (p *printer) timeline(lines []store.Line) {
+func (p *printer) timeline(lines []inspect.Line) {
 	rows := [][]string{{"AT (UTC)", "AFTER", "WHAT", "STEP", "STATE", "BECAUSE OF", "SENT", "NOTE"}}
 	for _, l := range lines {
 		var sent []string

@@ -8,9 +8,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"waybill.example/chassis/terminal"
+	"waybill.example/orchestrator/httpapi"
 	"waybill.example/orchestrator/internal/explain"
-	"waybill.example/orchestrator/internal/httpapi"
-	"waybill.example/sdk/saga/runner/store"
+	"waybill.example/sdk/saga/runner/inspect"
 )
 
 // A reason that came by Kafka, or that another operator gave, must not write a line of the timeline.
@@ -18,15 +18,15 @@ func TestPrinter_PrintsAsManyLinesWhateverTheTextsSay(t *testing.T) {
 	t.Parallel()
 	shown := func(text string) string {
 		var p printer
-		p.list([]store.Summary{{ID: text, Definition: text, State: text, Step: text, Reason: text}}, text)
-		d := httpapi.Detail{Timeline: []store.Line{{Kind: text, Step: text, To: text, CauseType: text, Actor: text, Note: text}}}
+		p.list([]inspect.Summary{{ID: text, Definition: text, State: text, Step: text, Reason: text}}, text)
+		d := httpapi.Detail{Timeline: []inspect.Line{{Kind: text, Step: text, To: text, CauseType: text, Actor: text, Note: text}}}
 		d.ID, d.Reason, d.Data = text, text, json.RawMessage(text)
 		p.detail(d)
 		p.explanation(explain.Explanation{
 			ID: text, State: text, Summary: text, Obstacles: []string{text}, Next: []string{text}, Advice: []string{text},
 			Sources: []explain.SourceState{{Name: text, Error: text}}, Timeline: []explain.Moment{{Source: text, What: text}},
 		})
-		p.outcome(httpapi.Outcome{Observed: "x" + text, Recorded: store.Line{Actor: text, Note: text}})
+		p.outcome(httpapi.Outcome{Observed: "x" + text, Recorded: inspect.Line{Actor: text, Note: text}})
 		return p.String()
 	}
 	lines := strings.Count(shown("harmless"), "\n")

@@ -9,9 +9,9 @@ import (
 	"net/url"
 	"strconv"
 
+	"waybill.example/orchestrator/httpapi"
 	"waybill.example/orchestrator/internal/explain"
-	"waybill.example/orchestrator/internal/httpapi"
-	"waybill.example/sdk/saga/runner/store"
+	"waybill.example/sdk/saga/runner/inspect"
 )
 
 // Saga is the command and its verbs.
@@ -66,7 +66,7 @@ func (c *List) Run(s *Saga, t Terminal) error {
 		}
 	}
 	var page struct {
-		Sagas []store.Summary
+		Sagas []inspect.Summary
 		Next  string
 	}
 	return s.show(t, http.MethodGet, "/v1/sagas?"+query.Encode(), nil, &page, func(p *printer) { p.list(page.Sagas, page.Next) })
@@ -187,6 +187,6 @@ type Versions struct{}
 
 // Run prints what is left of each version.
 func (*Versions) Run(s *Saga, t Terminal) error {
-	var list struct{ Versions []store.VersionUse }
+	var list struct{ Versions []inspect.VersionUse }
 	return s.show(t, http.MethodGet, "/v1/versions", nil, &list, func(p *printer) { p.versions(list.Versions) })
 }

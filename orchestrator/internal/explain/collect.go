@@ -21,6 +21,7 @@ import (
 
 	"waybill.example/contracts"
 	"waybill.example/sdk/saga"
+	"waybill.example/sdk/saga/runner/inspect"
 	"waybill.example/sdk/saga/runner/store"
 )
 
@@ -32,7 +33,7 @@ type Source struct {
 
 // Explainer asks all sources.
 type Explainer struct {
-	Store   *store.Store
+	Sagas   *inspect.Inspector
 	Sources []Source // the other services' databases
 	// Broker says whether the broker answers.
 	Broker func(context.Context) error
@@ -50,8 +51,8 @@ const each = 800 * time.Millisecond
 // store.ErrNotFound where no source knows of it, or that the orchestrator's
 // own database could not be read.
 func (x *Explainer) Explain(ctx context.Context, id string, now time.Time) (Explanation, error) {
-	story := Story{ID: id, Now: now.UTC(), Registry: x.Store.Registry}
-	state, lines, err := x.Store.Get(ctx, saga.Ref{ID: id})
+	story := Story{ID: id, Now: now.UTC(), Registry: x.Sagas.Registry()}
+	state, lines, err := x.Sagas.Get(ctx, saga.Ref{ID: id})
 	switch {
 	case err == nil:
 		story.Saga, story.Lines = &state, lines
@@ -96,7 +97,7 @@ func unknown(s Story) error {
 
 // ask asks everybody at once, first for what was sent, and then who handled it.
 func (x *Explainer) ask(ctx context.Context, story *Story) {
-	sources := append([]Source{{Own, x.Store.ForPeople()}}, x.Sources...)
+	sources := append([]Source{{Own, x.Sagas.DB()}}, x.Sources...)
 	story.Sources = make([]Found, len(sources))
 	var wg sync.WaitGroup
 	for i, source := range sources {

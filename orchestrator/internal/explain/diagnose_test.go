@@ -13,7 +13,7 @@ import (
 	"waybill.example/orchestrator/internal/explain"
 	"waybill.example/orchestrator/ordersaga"
 	"waybill.example/sdk/saga"
-	"waybill.example/sdk/saga/runner/store"
+	"waybill.example/sdk/saga/runner/inspect"
 )
 
 var began = time.Date(2026, 1, 2, 10, 3, 0, 0, time.UTC)
@@ -34,7 +34,7 @@ func waiting(t *testing.T) (explain.Story, uuid.UUID) {
 		ID: "42", Now: began.Add(41 * time.Second), Saga: &d.State, Registry: registry,
 		Sources: []explain.Found{{
 			Name: explain.Own, Relay: explain.RelayState{Leader: "relay-1"},
-			Sent: []explain.Sent{{OutboxRow: store.OutboxRow{ID: 812, EventID: command, Topic: "inventory.commands.v1", Type: "ReserveInventory", Status: "published", CreatedAt: began}}},
+			Sent: []explain.Sent{{OutboxRow: inspect.OutboxRow{ID: 812, EventID: command, Topic: "inventory.commands.v1", Type: "ReserveInventory", Status: "published", CreatedAt: began}}},
 		}},
 	}, command
 }
@@ -86,29 +86,29 @@ func TestWhatStandsInTheWayIsNamed(t *testing.T) {
 		"answer not published": {func(s *explain.Story, command uuid.UUID) {
 			s.Sources = append(s.Sources, inventory(explain.Found{
 				Handled: []explain.Handled{{EventID: command, At: now}},
-				Sent:    []explain.Sent{{OutboxRow: store.OutboxRow{ID: 9, EventID: reply, Type: "InventoryReserved", Status: "pending", CreatedAt: now}, Cause: &command}},
+				Sent:    []explain.Sent{{OutboxRow: inspect.OutboxRow{ID: 9, EventID: reply, Type: "InventoryReserved", Status: "pending", CreatedAt: now}, Cause: &command}},
 				Relay:   explain.RelayState{Paused: true},
 			}))
 		}, []string{"Its answer: InventoryReserved is outbox row 9 of inventory, not published since 31s: the relay of inventory is paused"}},
 		"answer not read": {func(s *explain.Story, command uuid.UUID) {
 			s.Sources = append(s.Sources, inventory(explain.Found{
 				Handled: []explain.Handled{{EventID: command, At: now}},
-				Sent:    []explain.Sent{{OutboxRow: store.OutboxRow{ID: 9, EventID: reply, Type: "InventoryReserved", Status: "published", CreatedAt: now}, Cause: &command}},
+				Sent:    []explain.Sent{{OutboxRow: inspect.OutboxRow{ID: 9, EventID: reply, Type: "InventoryReserved", Status: "published", CreatedAt: now}, Cause: &command}},
 			}))
 		}, []string{"published, not handled by orchestrator yet"}},
 		"dead letter": {func(s *explain.Story, command uuid.UUID) {
 			s.Sources = append(s.Sources, inventory(explain.Found{
-				Sent: []explain.Sent{{OutboxRow: store.OutboxRow{ID: 9, EventID: command, Type: "ReserveInventory", Topic: "inventory.commands.v1.dlq", Status: "published"}, Why: "quantity: must be from 1 to 1000000"}},
+				Sent: []explain.Sent{{OutboxRow: inspect.OutboxRow{ID: 9, EventID: command, Type: "ReserveInventory", Topic: "inventory.commands.v1.dlq", Status: "published"}, Why: "quantity: must be from 1 to 1000000"}},
 			}))
 		}, []string{
 			"ReserveInventory is outbox row 812 of orchestrator, and inventory could not use it: it is set aside in inventory.commands.v1.dlq: quantity: must be",
 			"outbox-relay replay --database=inventory --from-id=9 --to-id=9 --topic=inventory.commands.v1 --yes",
 		}},
 		"dead reply": {func(s *explain.Story, command uuid.UUID) {
-			s.Sources[0].Sent = append(s.Sources[0].Sent, explain.Sent{OutboxRow: store.OutboxRow{ID: 813, EventID: reply, Type: "InventoryReserved", Topic: "inventory.v1.dlq", Status: "published"}, Why: "decode message"})
+			s.Sources[0].Sent = append(s.Sources[0].Sent, explain.Sent{OutboxRow: inspect.OutboxRow{ID: 813, EventID: reply, Type: "InventoryReserved", Topic: "inventory.v1.dlq", Status: "published"}, Why: "decode message"})
 			s.Sources = append(s.Sources, inventory(explain.Found{
 				Handled: []explain.Handled{{EventID: command, At: now}},
-				Sent:    []explain.Sent{{OutboxRow: store.OutboxRow{ID: 9, EventID: reply, Type: "InventoryReserved", Topic: "inventory.v1", Status: "published", CreatedAt: now}, Cause: &command}},
+				Sent:    []explain.Sent{{OutboxRow: inspect.OutboxRow{ID: 9, EventID: reply, Type: "InventoryReserved", Topic: "inventory.v1", Status: "published", CreatedAt: now}, Cause: &command}},
 			}))
 		}, []string{"orchestrator could not use it: it is set aside in inventory.v1.dlq: decode message. It comes again when the command is sent again", "orchestrator saga retry"}},
 		"a locked row": {func(s *explain.Story, _ uuid.UUID) {
@@ -152,7 +152,7 @@ func TestAnOrderWhoseStartIsOnItsWayIsExplained(t *testing.T) {
 	s.Saga, s.Broker = nil, "the broker does not answer the orchestrator"
 	s.Sources = []explain.Found{{Name: explain.Own}, {
 		Name: "orders", Relay: explain.RelayState{Leader: "relay-1"},
-		Sent: []explain.Sent{{OutboxRow: store.OutboxRow{ID: 1, EventID: uuid.New(), Type: "OrderCreated", Topic: "orders.v1", Status: "pending", CreatedAt: began}}},
+		Sent: []explain.Sent{{OutboxRow: inspect.OutboxRow{ID: 1, EventID: uuid.New(), Type: "OrderCreated", Topic: "orders.v1", Status: "pending", CreatedAt: began}}},
 	}}
 	e := explain.Diagnose(s)
 	require.Equal(t, explain.NotStarted, e.State)
@@ -201,7 +201,7 @@ func TestDiagnose_AForcedSagaWhoseOrderHangsSaysWhereTheLastWordIs(t *testing.T)
 	d, err := def.Apply(*s.Saga, saga.Force{Operator: operator, End: "CANCELLED"}, s.Now)
 	require.NoError(t, err)
 	s.Saga = &d.State
-	s.Sources[0].Sent = append(s.Sources[0].Sent, explain.Sent{OutboxRow: store.OutboxRow{ID: 813, EventID: uuid.New(), Topic: "orders.commands.v1", Type: "CancelOrder", Status: "published", CreatedAt: began}})
+	s.Sources[0].Sent = append(s.Sources[0].Sent, explain.Sent{OutboxRow: inspect.OutboxRow{ID: 813, EventID: uuid.New(), Topic: "orders.commands.v1", Type: "CancelOrder", Status: "published", CreatedAt: began}})
 	s.Sources = append(s.Sources, orders("PENDING"))
 	e := explain.Diagnose(s)
 	require.Contains(t, e.Summary, "CANCELLED")
@@ -227,7 +227,7 @@ func TestDiagnose_OneCauseIsSaidOnce(t *testing.T) {
 	require.NoError(t, err)
 	s.Saga = &d.State
 	for _, w := range def.Waits(d.State) {
-		s.Sources[0].Sent = append(s.Sources[0].Sent, explain.Sent{OutboxRow: store.OutboxRow{ID: 814, EventID: w.CommandID, Topic: "orders.commands.v1", Type: w.Command, Status: "pending", CreatedAt: began}})
+		s.Sources[0].Sent = append(s.Sources[0].Sent, explain.Sent{OutboxRow: inspect.OutboxRow{ID: 814, EventID: w.CommandID, Topic: "orders.commands.v1", Type: w.Command, Status: "pending", CreatedAt: began}})
 	}
 	s.Sources[0].Sent[0].Status, s.Sources[0].Relay.Paused = "pending", true
 	e := explain.Diagnose(s)

@@ -15,7 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"waybill.example/sdk/saga"
-	"waybill.example/sdk/saga/runner/store"
+	"waybill.example/sdk/saga/runner/inspect"
 )
 
 // Explanation is the answer.
@@ -59,7 +59,7 @@ type Story struct {
 	Now      time.Time
 	Saga     *saga.State // nil: there is none
 	Registry *saga.Registry
-	Lines    []store.Line
+	Lines    []inspect.Line
 	Sources  []Found
 	// Broker and Relay say what is wrong with them; empty where nothing is, or
 	// where nobody could be asked.
@@ -106,7 +106,7 @@ type Found struct {
 
 // Sent is a message in an outbox.
 type Sent struct {
-	store.OutboxRow
+	inspect.OutboxRow
 	Cause *uuid.UUID // the message it answers
 	Why   string     // of a dead letter
 }

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"waybill.example/sdk/saga/runner/store"
+	"waybill.example/sdk/saga/runner/inspect"
 )
 
 // timeline lays what all sources know on one line of time. The clocks are
@@ -54,7 +54,7 @@ func (s Story) nameOf(h Handled) string {
 	return "message"
 }
 
-func decided(l store.Line) string {
+func decided(l inspect.Line) string {
 	what := fmt.Sprintf("saga %s on %s", strings.ReplaceAll(l.Kind, "_", " "), l.CauseType)
 	if l.Step != "" {
 		what += ", step " + l.Step

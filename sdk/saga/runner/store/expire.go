@@ -20,7 +20,7 @@ delete from sagas s using old where s.id = old.id and s.definition = old.definit
 // Expire forgets at most limit sagas that ended before a time, histories
 // included, and returns how many.
 func (s *Store) Expire(ctx context.Context, before time.Time, limit int) (int, error) {
-	tag, err := s.Pool.Exec(ctx, expireSQL, before, limit)
+	tag, err := s.DB.Exec(ctx, expireSQL, before, limit)
 	if err != nil {
 		return 0, fmt.Errorf("expire sagas: %w", err)
 	}

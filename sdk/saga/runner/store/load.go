@@ -33,12 +33,13 @@ type row struct {
 	EndedAt       *time.Time
 }
 
-const columns = `id, definition, version, phase, suspended_from, stage, steps, data, reason, revision, stale, held, trace, extra, start_id, started_at, updated_at, ended_at`
+// Columns are those of the table sagas that [Collect] reads.
+const Columns = `id, definition, version, phase, suspended_from, stage, steps, data, reason, revision, stale, held, trace, extra, start_id, started_at, updated_at, ended_at`
 
 // Without a lock: sagas of a batch are hardly ever changed by anyone else, and
 // a lock writes to each row. What save queues finds out if one was.
 const loadSQL = `
-select ` + columns + `
+select ` + Columns + `
 from sagas where id = any ($1)`
 
 // Loaded are sagas by id, as [Store.Load] found them: of each definition one at most.
@@ -48,7 +49,7 @@ type Loaded map[string][]saga.State
 func (*Store) Load(batch *pgx.Batch, ids []string) Loaded {
 	loaded := make(Loaded, len(ids))
 	batch.Queue(loadSQL, ids).Query(func(rows pgx.Rows) error {
-		found, err := states(rows)
+		found, err := Collect(rows)
 		if err != nil {
 			return fmt.Errorf("load sagas: %w", err)
 		}
@@ -60,7 +61,8 @@ func (*Store) Load(batch *pgx.Batch, ids []string) Loaded {
 	return loaded
 }
 
-func states(rows pgx.Rows) ([]saga.State, error) {
+// Collect reads sagas of a query for [Columns], and closes the rows.
+func Collect(rows pgx.Rows) ([]saga.State, error) {
 	return pgx.CollectRows(rows, func(r pgx.CollectableRow) (saga.State, error) {
 		one, err := pgx.RowToStructByName[row](r)
 		if err != nil {

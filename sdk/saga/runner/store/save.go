@@ -13,7 +13,6 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 
-	"waybill.example/sdk/inbox"
 	"waybill.example/sdk/saga"
 )
 
@@ -62,28 +61,45 @@ insert into saga_transitions (saga_id, definition, seq, at, kind, from_state, to
 select * from unnest($1::text[], $2::text[], $3::int[], $4::timestamptz[], $5::text[], $6::text[], $7::text[], $8::text[],
                      $9::uuid[], $10::text[], $11::text[], $12::text[], $13::jsonb[])`
 
-// save queues what writes the changed sagas and the history.
-func (w *work) save(batch *pgx.Batch) error {
-	if len(w.changed) == 0 {
+// Change is what became of one saga.
+type Change struct {
+	Before saga.State // as it was loaded; the zero value is a saga that did not exist
+	After  saga.State
+	// Partition is the Kafka partition of the message that began it; nil where that is not known.
+	Partition *int32
+}
+
+// Record is a transition of a saga.
+type Record struct {
+	Ref saga.Ref
+	saga.Transition
+}
+
+// Save queues what writes changed sagas, and their transitions in their order; it sorts
+// the changes. What is queued fails
+// with a serialization failure (SQLSTATE 40001) if a saga was changed by someone else after it was
+// loaded, and with a unique violation if one that did not exist exists now.
+func (s *Store) Save(batch *pgx.Batch, changes []*Change, history []Record) error {
+	if len(changes) == 0 {
 		return nil
 	}
-	// In the order of the ids, so that two batches that share sagas wait for each
-	// other and do not deadlock.
-	slices.SortFunc(w.changed, func(a, b saga.Ref) int {
-		return cmp.Or(strings.Compare(a.ID, b.ID), strings.Compare(a.Definition, b.Definition))
+	// In the order of the ids, so that two batches that share sagas wait for each other and do not
+	// deadlock.
+	slices.SortFunc(changes, func(a, b *Change) int {
+		return cmp.Or(strings.Compare(a.After.ID, b.After.ID), strings.Compare(a.After.Definition, b.After.Definition))
 	})
 	var fresh, known table
 	var seen []int32
-	for _, ref := range w.changed {
-		state, into := w.sagas[ref], &fresh
-		if before, ok := w.before[ref]; ok {
-			into, seen = &known, append(seen, int32(before.Revision))
+	for _, c := range changes {
+		into := &fresh
+		if c.Before.Exists() {
+			into, seen = &known, append(seen, int32(c.Before.Revision))
 		}
-		into.partitions = append(into.partitions, w.partitions[ref])
-		if err := into.add(w.store.Registry, state); err != nil {
+		into.partitions = append(into.partitions, c.Partition)
+		if err := into.add(s.Registry, c.After); err != nil {
 			return err
 		}
-		if into == &known && bytes.Equal(state.Data, w.before[ref].Data) {
+		if into == &known && bytes.Equal(c.After.Data, c.Before.Data) {
 			known.data[known.len()-1] = nil
 		}
 	}
@@ -93,14 +109,11 @@ func (w *work) save(batch *pgx.Batch) error {
 	if known.len() > 0 {
 		batch.Queue(updateSQL, append(known.args(), known.starts, seen)...)
 	}
-	history, err := historyArgs(w.history)
+	records, err := historyArgs(history)
 	if err != nil {
 		return err
 	}
-	batch.Queue(historySQL, history...)
-	if len(w.refused) > 0 {
-		inbox.Forget(batch, w.store.Consumer, w.refused...)
-	}
+	batch.Queue(historySQL, records...)
 	return nil
 }
 
@@ -199,14 +212,23 @@ func unlessZero[T comparable](v T) *T {
 	return &v
 }
 
-func historyArgs(history []transition) ([]any, error) {
+// Sent is a command that was sent, as a transition records it.
+type Sent struct {
+	ID      uuid.UUID `json:"id"`
+	Type    string    `json:"type"`
+	Step    string    `json:"step"`
+	Undo    bool      `json:"undo,omitzero"`
+	Attempt int       `json:"attempt"`
+}
+
+func historyArgs(history []Record) ([]any, error) {
 	n := len(history)
 	sagas, definitions, seqs, ats := make([]string, n), make([]string, n), make([]int32, n), make([]time.Time, n)
 	kinds, froms, tos, steps := make([]string, n), make([]string, n), make([]string, n), make([]string, n)
 	causes, types := make(pgtype.FlatArray[pgtype.UUID], n), make([]string, n)
 	actors, notes, commands := make([]string, n), make([]string, n), make(pgtype.FlatArray[[]byte], n)
 	for i, t := range history {
-		sagas[i], definitions[i] = t.saga.ID, t.saga.Definition
+		sagas[i], definitions[i] = t.Ref.ID, t.Ref.Definition
 		seqs[i], ats[i], kinds[i] = int32(t.Seq), t.At, string(t.Kind)
 		froms[i], tos[i], steps[i] = t.From, t.To, t.Step
 		causes[i] = pgtype.UUID{Bytes: t.Cause.ID, Valid: t.Cause.ID != uuid.Nil}
@@ -217,7 +239,7 @@ func historyArgs(history []transition) ([]any, error) {
 		}
 		var err error
 		if commands[i], err = json.Marshal(list); err != nil {
-			return nil, fmt.Errorf("encode history of saga %s: %w", t.saga, err)
+			return nil, fmt.Errorf("encode history of saga %s: %w", t.Ref, err)
 		}
 	}
 	return []any{sagas, definitions, seqs, ats, kinds, froms, tos, steps, causes, types, actors, notes, commands}, nil

@@ -1,0 +1,174 @@
+// Package app is the stand-alone orchestrator as a service: it runs sagas with sdk/saga/runner on a
+// Kafka consumer, and answers HTTP about them. It knows no saga in particular; main says which.
+//
+// In the code:
+//
+//	sagas.go    what an orchestrator is given to run
+//	config.go   its settings
+//	app.go      the wiring
+//	metrics.go  what the runner reports, as Prometheus metrics
+package app
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"waybill.example/chassis/httpserver"
+	"waybill.example/chassis/kafka"
+	chassispg "waybill.example/chassis/postgres"
+	"waybill.example/chassis/service"
+	"waybill.example/chassis/telemetry"
+	"waybill.example/orchestrator/httpapi"
+	"waybill.example/orchestrator/internal/explain"
+	"waybill.example/sdk/inbox"
+	"waybill.example/sdk/outbox"
+	"waybill.example/sdk/saga/runner"
+	"waybill.example/sdk/saga/runner/inspect"
+	"waybill.example/sdk/saga/runner/store"
+)
+
+// parts are what an orchestrator is made of.
+type parts struct {
+	pool     *pgxpool.Pool // of the work
+	people   *pgxpool.Pool // of requests
+	server   *httpserver.Server
+	consumer *kafka.Consumer
+	ends     *kafka.Ends
+	runner   *runner.Runner
+	sources  []explain.Source
+	log      *slog.Logger
+
+	closeStreams func()
+}
+
+// New builds an orchestrator that runs sagas. It waits for a database that is unavailable, until ctx
+// ends, and never for the broker.
+func New(ctx context.Context, c Config, sagas Sagas, log *slog.Logger) (_ *service.App, err error) {
+	a := &parts{log: log}
+	if a.pool, err = chassispg.Open(ctx, c.Postgres, "orchestrator"); err != nil {
+		return nil, err
+	}
+	// However many requests there are, the work has connections of its own.
+	if a.people, err = chassispg.Open(ctx, c.Postgres, "orchestrator-api"); err != nil {
+		a.pool.Close()
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			a.pool.Close()
+			a.people.Close()
+		}
+	}()
+	if err := chassispg.AwaitSchema(ctx, a.pool, log,
+		chassispg.Schema{Set: "outbox", Version: outbox.SchemaVersion},
+		chassispg.Schema{Set: "orchestrator", Version: store.SchemaVersion},
+	); err != nil {
+		return nil, err
+	}
+	reg := telemetry.Metrics()
+	if err := a.run(ctx, c, sagas, reg); err != nil {
+		return nil, err
+	}
+	if err := a.serve(ctx, c, reg); err != nil {
+		return nil, err
+	}
+	return a.app(), nil
+}
+
+// run prepares the runner and its consumer.
+func (a *parts) run(ctx context.Context, c Config, sagas Sagas, reg *prometheus.Registry) (err error) {
+	group := cmp.Or(sagas.Group, DefaultGroup)
+	if a.ends, err = kafka.NewEnds(c.Kafka, telemetry.Name(group), sagas.Topics); err != nil {
+		return err
+	}
+	observer := newMetrics(reg).observer()
+	observer.Messages = telemetry.Inbox(reg, group)
+	if a.runner, err = runner.New(ctx, runner.Config{
+		DB: a.pool, OperatorDB: a.people, Consumer: group, Definitions: sagas.Definitions,
+		Codec: sagas.Codec, Content: sagas.Content, Ends: a.endsOfTopics,
+		DeadlineRate: c.DeadlineRate, Retention: c.Retention, Observer: observer, Log: a.log,
+	}); err != nil {
+		return err
+	}
+	a.consumer, err = kafka.NewConsumer(c.Kafka, kafka.ConsumerOptions{
+		Group: group, ClientID: telemetry.Name(group), Topics: sagas.Topics, BatchSize: c.BatchSize,
+		Classify: chassispg.Classify, Hasty: chassispg.Hasty, Blockers: chassispg.NameBlockers(a.pool),
+		Positions: a.runner.Positions(),
+	}, a.runner, a.log, reg)
+	return err
+}
+
+func (a *parts) endsOfTopics(ctx context.Context) (map[inbox.Partition]runner.Span, error) {
+	ends, err := a.ends.Ask(ctx)
+	spans := make(map[inbox.Partition]runner.Span, len(ends))
+	for partition, span := range ends {
+		spans[partition] = runner.Span(span)
+	}
+	return spans, err
+}
+
+// serve prepares the HTTP side.
+func (a *parts) serve(ctx context.Context, c Config, reg *prometheus.Registry) error {
+	tokens, err := c.tokens()
+	if err != nil {
+		return err
+	}
+	readers, err := c.readTokens()
+	if err != nil {
+		return err
+	}
+	if a.sources, err = explain.ParseSources(ctx, c.ExplainDatabases); err != nil {
+		return fmt.Errorf("EXPLAIN_DATABASES: %w", err)
+	}
+	urls, err := explain.ParseURLs(c.ServiceURLs)
+	if err != nil {
+		return fmt.Errorf("EXPLAIN_SERVICES: %w", err)
+	}
+	a.server, err = httpserver.New(c.HTTP, httpserver.Options{
+		Title: "Waybill orchestrator", Version: "1", Log: a.log, Metrics: reg,
+		Checks: []httpserver.Check{
+			{Name: "postgres", Required: true, Run: chassispg.Check(a.pool)},
+			{Name: "kafka", Run: a.consumer.Check},
+			{Name: "consumer", Required: true, Run: a.consumer.Ready},
+			{Name: "dead letters", Required: true, Run: a.runner.Health().Check},
+		},
+	})
+	if err != nil {
+		return err
+	}
+	closing := make(chan struct{})
+	a.closeStreams = func() { close(closing) }
+	tokens = tokens.Observed(a.log, reg)
+	sagas := inspect.New(a.people, a.runner.Registry())
+	api := &httpapi.API{
+		Sagas: sagas, Runner: a.runner, Log: a.log, Tokens: tokens, Closing: closing,
+		Explainer: &explain.Explainer{Sagas: sagas, Sources: a.sources, Broker: a.consumer.Check, RelayURL: c.RelayURL, ServiceURLs: urls},
+	}
+	if !a.server.Local() {
+		readers = tokens.And(readers)
+		api.Readers = &readers
+	}
+	api.Register(a.server.API)
+	return nil
+}
+
+// app stops in order: no new requests, no new messages, no new deadlines.
+func (a *parts) app() *service.App {
+	app := service.NewApp(a.log)
+	app.OnStop("postgres pool", a.pool.Close)
+	app.OnStop("postgres pool of the API", a.people.Close)
+	app.OnStop("ends of topics", a.ends.Close)
+	for _, s := range a.sources {
+		app.OnStop("database "+s.Name, s.Pool.Close)
+	}
+	app.Add("saga runner", a.runner.Run)
+	app.Add("consumer", a.consumer.Run)
+	app.Serve(a.server)
+	app.OnStop("streams", a.closeStreams)
+	return app
+}

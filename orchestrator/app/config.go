@@ -1,0 +1,71 @@
+package app
+
+import (
+	"fmt"
+	"time"
+
+	"waybill.example/chassis/admin"
+	"waybill.example/chassis/kafka"
+	"waybill.example/chassis/postgres"
+	"waybill.example/chassis/service"
+)
+
+// Config is the settings of an orchestrator, whatever its sagas; see the table in docs/sagas.md.
+type Config struct {
+	service.Config
+
+	Postgres postgres.Config
+	Kafka    kafka.Config
+	// BatchSize bounds the messages of one transaction.
+	BatchSize int `env:"BATCH_SIZE" envDefault:"500"`
+	// DeadlineRate bounds how many deadlines are acted on per second, so that those which passed
+	// during an outage are not all acted on at once.
+	DeadlineRate int `env:"DEADLINE_RATE" envDefault:"500"`
+	// Retention is how long a saga is kept after it ended.
+	Retention time.Duration `env:"SAGA_RETENTION" envDefault:"720h"`
+	// ExplainDatabases are name=URL pairs of the other services' databases, read-only
+	// users suffice; they make explain tell the whole story.
+	ExplainDatabases []string `env:"EXPLAIN_DATABASES" secret:"true"`
+	// RelayURL is where outbox-relay answers /readyz, for explain.
+	RelayURL string `env:"EXPLAIN_RELAY_URL"`
+	// ServiceURLs are name=URL pairs of where the other services answer /readyz, for explain.
+	ServiceURLs []string `env:"EXPLAIN_SERVICES"`
+	// AdminTokens are name=token pairs of those who may intervene; none: nobody may.
+	AdminTokens []string `env:"ORCHESTRATOR_ADMIN_TOKENS" secret:"true"`
+	// ReadTokens are name=token pairs of those who may read what a saga carries, besides, where others
+	// than this machine can reach the API.
+	ReadTokens []string `env:"ORCHESTRATOR_READ_TOKENS" secret:"true"`
+}
+
+// DefaultConfig is what the environment adds to.
+func DefaultConfig() Config {
+	return Config{Config: service.ListenOn("127.0.0.1:8082")}
+}
+
+// Validate returns every fault of the settings at once.
+func (c Config) Validate() []error {
+	var faults []error
+	positive := func(name string, ok bool) {
+		if !ok {
+			faults = append(faults, fmt.Errorf("%s must be positive", name))
+		}
+	}
+	positive("BATCH_SIZE", c.BatchSize > 0)
+	positive("DEADLINE_RATE", c.DeadlineRate > 0)
+	positive("SAGA_RETENTION", c.Retention > 0)
+	if _, err := c.tokens(); err != nil {
+		faults = append(faults, err)
+	}
+	if _, err := c.readTokens(); err != nil {
+		faults = append(faults, err)
+	}
+	return faults
+}
+
+func (c Config) readTokens() (admin.Tokens, error) {
+	return admin.Parse("ORCHESTRATOR_READ_TOKENS", c.ReadTokens)
+}
+
+func (c Config) tokens() (admin.Tokens, error) {
+	return admin.Parse("ORCHESTRATOR_ADMIN_TOKENS", c.AdminTokens)
+}

@@ -1,0 +1,24 @@
+package app
+
+import (
+	"waybill.example/sdk/inbox"
+	"waybill.example/sdk/saga"
+	"waybill.example/sdk/saga/runner"
+)
+
+// Sagas is what an orchestrator runs.
+type Sagas struct {
+	// Definitions are the sagas, each in all the versions that still have sagas.
+	Definitions []*saga.Definition
+	// Topics are those that the sagas' messages come on.
+	Topics []string
+	// Group is the consumer group, and the name in the inbox; empty is "orchestrator".
+	Group string
+	// Codec translates the messages; nil is [runner.CloudEvents].
+	Codec runner.Codec
+	// Content, if set, is what of a message must be the same whenever it comes under one id.
+	Content func(inbox.Delivery) []byte
+}
+
+// DefaultGroup is the consumer group where Sagas name none.
+const DefaultGroup = "orchestrator"

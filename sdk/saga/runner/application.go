@@ -1,0 +1,168 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"waybill.example/sdk/inbox"
+	"waybill.example/sdk/outbox"
+	"waybill.example/sdk/saga"
+	"waybill.example/sdk/saga/runner/store"
+)
+
+// application applies a batch of inputs to the sagas that were loaded for them, in memory, and
+// collects what has to be written. An input that fails leaves nothing behind.
+type application struct {
+	*Runner
+	loaded     store.Loaded // as the sagas are after the inputs so far
+	changes    []*store.Change
+	changed    map[saga.Ref]*store.Change // the same, by saga
+	history    []store.Record
+	states     []saga.State // beside history
+	partitions map[saga.Ref]*int32
+	messages   []outbox.Message
+	pending    []localCommand // to be carried out here
+	unknown    []saga.Message
+	rejected   []error
+	refused    []uuid.UUID // messages that had been kept for a saga, and are dead letters now
+}
+
+func (r *Runner) apply(loaded store.Loaded) *application {
+	return &application{
+		Runner: r, loaded: loaded, changed: make(map[saga.Ref]*store.Change, len(loaded)), partitions: map[saga.Ref]*int32{},
+	}
+}
+
+// state is a saga as it is now; the zero value if it does not exist.
+func (a *application) state(ref saga.Ref) saga.State {
+	for _, s := range a.loaded[ref.ID] {
+		if s.Definition == ref.Definition {
+			return s
+		}
+	}
+	return saga.State{}
+}
+
+// message applies a message to the saga that it is for. The partition is where it came from, or nil.
+func (a *application) message(m saga.Message, partition *int32, now time.Time) error {
+	ref, err := a.registry.Route(a.loaded[m.Key], m)
+	if err == nil {
+		if partition != nil {
+			a.partitions[ref] = partition
+		}
+		err = a.input(ref, m, now)
+	}
+	if errors.Is(err, saga.ErrUnknownSaga) {
+		a.unknown = append(a.unknown, m)
+		return nil
+	}
+	return err
+}
+
+// input applies what happened to one saga.
+func (a *application) input(ref saga.Ref, in saga.Input, now time.Time) error {
+	decisions, err := a.registry.Apply(a.state(ref), in, now)
+	if err != nil {
+		return fmt.Errorf("apply to saga %s: %w", ref, err)
+	}
+	messages, local, err := a.commands(ref, decisions)
+	if err != nil {
+		return fmt.Errorf("apply to saga %s: %w", ref, err)
+	}
+	a.messages, a.pending = append(a.messages, messages...), append(a.pending, local...)
+	for _, d := range decisions {
+		a.decided(ref, d)
+		for _, r := range d.Refused {
+			a.refused = append(a.refused, r.Message.ID)
+		}
+	}
+	return nil
+}
+
+// commands makes messages of all commands that are sent, and dead letters of what had been kept for
+// the saga and cannot be applied.
+func (a *application) commands(ref saga.Ref, decisions []saga.Decision) (messages []outbox.Message, local []localCommand, err error) {
+	for _, d := range decisions {
+		for _, r := range d.Refused {
+			a.log.Error("suspended message cannot be applied", "saga", ref.String(), "type", r.Message.Type, "event_id", r.Message.ID, "error", r.Err)
+			if letter, ok := a.deadLetter(r.Message, r.Err); ok {
+				messages = append(messages, letter)
+			}
+		}
+		for _, c := range d.Commands {
+			if do := a.local[c.Type]; do != nil {
+				local = append(local, localCommand{do, c})
+				continue
+			}
+			m, err := a.codec.Encode(ref, c)
+			if err != nil {
+				return nil, nil, err
+			}
+			messages = append(messages, m)
+		}
+	}
+	return messages, local, nil
+}
+
+// decided takes one decision in.
+func (a *application) decided(ref saga.Ref, d saga.Decision) {
+	change, ok := a.changed[ref]
+	if !ok {
+		change = &store.Change{Before: a.state(ref)}
+		a.changed[ref], a.changes = change, append(a.changes, change)
+	}
+	change.After, change.Partition = d.State, a.partitions[ref]
+	a.history = append(a.history, store.Record{Ref: ref, Transition: d.Transition})
+	a.states = append(a.states, d.State)
+	list := a.loaded[ref.ID]
+	for i := range list {
+		if list[i].Definition == ref.Definition {
+			list[i] = d.State
+			return
+		}
+	}
+	a.loaded[ref.ID] = append(list, d.State)
+}
+
+// finish carries out the local commands and queues what writes everything in tx.Last. It returns the
+// messages that have to be appended to the outbox.
+func (a *application) finish(ctx context.Context, tx *inbox.Tx, now time.Time) ([]outbox.Message, error) {
+	if err := a.carryOut(ctx, tx, now); err != nil {
+		return nil, err
+	}
+	if err := a.store.Save(&tx.Last, a.changes, a.history); err != nil {
+		return nil, err
+	}
+	if len(a.refused) > 0 {
+		inbox.Forget(&tx.Last, a.inbox.Consumer, a.refused...)
+	}
+	return a.messages, nil
+}
+
+// report notifies the observer of what was decided, once it is committed. A message for a saga that
+// does not exist may be for one that has expired, or of another system that shares the topics.
+func (a *application) report() {
+	for _, m := range a.unknown {
+		if !a.registry.Handles(m.Type) {
+			continue // another version's, and of no saga here
+		}
+		a.log.Debug("message for a saga that does not exist", "saga", m.Key, "type", m.Type, "event_id", m.ID)
+		if a.observer.Unknown != nil {
+			a.observer.Unknown(m)
+		}
+	}
+	if a.observer.Rejected != nil {
+		for _, err := range a.rejected {
+			a.observer.Rejected(err)
+		}
+	}
+	if a.observer.Transition != nil {
+		for i, r := range a.history {
+			a.observer.Transition(a.states[i], r.Transition)
+		}
+	}
+}

@@ -1,0 +1,117 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"waybill.example/sdk/inbox"
+	"waybill.example/sdk/saga"
+	"waybill.example/sdk/saga/runner/store"
+)
+
+const (
+	// unclaimed is how long a saga of an unknown definition may be overdue before it is suspended, and
+	// after how long a deadline that cannot be acted on is tried again.
+	unclaimed = time.Minute
+	// lookAgain is when a saga whose commands have not left is looked at again.
+	lookAgain = 15 * time.Second
+	// unsentTrouble is the trouble of such a saga.
+	unsentTrouble = "a command has not left this database's outbox: its deadlines wait; see explain"
+)
+
+// actOnDeadlines acts on those that have passed by the database's clock, of at most limit sagas.
+func (r *Runner) actOnDeadlines(ctx context.Context, limit int) (int, error) {
+	due, err := r.store.AnyDue(ctx)
+	if err != nil || !due {
+		r.lag(0)
+		return 0, err
+	}
+	read := store.ReadAll()
+	if r.watermark != nil {
+		read = r.watermark.advance(ctx)
+		r.lag(r.watermark.lag(read))
+	}
+	return r.ApplyDue(ctx, read, limit)
+}
+
+func (r *Runner) lag(d time.Duration) {
+	if r.observer.Lag != nil {
+		r.observer.Lag(d)
+	}
+}
+
+// ApplyDue acts on the deadlines of at most limit sagas that have passed and whose replies have been
+// read, in one transaction, and returns how many sagas it took. [Runner.Run] calls it; it is exported
+// for tests with a clock of their own.
+func (r *Runner) ApplyDue(ctx context.Context, read store.Read, limit int) (int, error) {
+	var taken int
+	var a *application
+	err := pgx.BeginFunc(ctx, r.store.DB, func(tx pgx.Tx) error {
+		list, now, err := r.store.Due(ctx, tx, store.DueQuery{
+			Read: read, Limit: limit, Unclaimed: unclaimed, UnsentTrouble: unsentTrouble,
+		})
+		taken = len(list)
+		if err != nil || taken == 0 {
+			return err
+		}
+		a, err = r.applyDue(ctx, tx, list, now)
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("act on deadlines: %w", err)
+	}
+	if a != nil {
+		a.report()
+	}
+	return taken, nil
+}
+
+func (r *Runner) applyDue(ctx context.Context, tx pgx.Tx, list []store.DueSaga, now time.Time) (*application, error) {
+	unsent, err := r.unsent(ctx, tx, list, now)
+	if err != nil {
+		return nil, err
+	}
+	loaded := make(store.Loaded, len(list))
+	for _, d := range list {
+		loaded[d.State.ID] = append(loaded[d.State.ID], d.State)
+	}
+	a := r.apply(loaded)
+	var later store.Postponed
+	for _, d := range list {
+		ref, passed := d.State.Ref(), d.Passed(now)
+		missing := slices.DeleteFunc(d.State.Overdue(passed), func(id uuid.UUID) bool { return !unsent[id] })
+		in := saga.Due{By: passed, Unsent: missing, Restart: d.Unsent}
+		if err := a.input(ref, in, now); err != nil {
+			r.log.Error("deadline cannot be acted on", "saga", ref.String(), "error", err)
+			later.Add(ref, now.Add(unclaimed), saga.Text("its deadline cannot be acted on: "+err.Error()))
+		} else if len(missing) > 0 {
+			later.Add(ref, now.Add(lookAgain), unsentTrouble)
+		}
+	}
+	within := &inbox.Tx{Tx: tx}
+	messages, err := a.finish(ctx, within, now)
+	if err != nil {
+		return nil, err
+	}
+	later.Queue(&within.Last)
+	return a, send(ctx, within, messages)
+}
+
+// unsent are the commands whose answers are overdue and that have not left the outbox. A participant
+// that was never asked does not keep the saga waiting: the relay may be paused, the topic may be
+// missing or forbidden, the broker may be down.
+func (r *Runner) unsent(ctx context.Context, tx pgx.Tx, list []store.DueSaga, now time.Time) (map[uuid.UUID]bool, error) {
+	var keys []string
+	var ids []uuid.UUID
+	for _, d := range list {
+		if overdue := d.State.Overdue(d.Passed(now)); len(overdue) > 0 {
+			keys, ids = append(keys, d.State.ID), append(ids, overdue...)
+		}
+	}
+	return r.store.Unsent(ctx, tx, keys, ids)
+}

@@ -1,0 +1,59 @@
+package runner
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+// loop looks for work again and again: deadlines that have passed, sagas that have expired, suspended
+// sagas whose definition is back. Several processes poll the same table; each takes other rows. After
+// an outage thousands of deadlines may have passed at once: they are acted on in bounded batches at a
+// bounded rate.
+type loop struct {
+	name string // for the log
+	// act does at most limit pieces of work and returns how many it found.
+	act func(ctx context.Context, limit int) (int, error)
+	// every is how often an idle loop looks.
+	every time.Duration
+	// batch and rate bound how much is done at once, and per second.
+	batch, rate int
+	log         *slog.Logger
+}
+
+// retryAfter is how long to leave a database alone that does not answer.
+const retryAfter = time.Second
+
+// run works until ctx ends.
+func (l *loop) run(ctx context.Context) {
+	timer := time.NewTimer(l.every)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		timer.Reset(l.round(ctx))
+	}
+}
+
+// round does one batch and returns how long to wait for the next.
+func (l *loop) round(ctx context.Context) time.Duration {
+	n, err := l.act(ctx, l.batch)
+	switch {
+	case ctx.Err() != nil:
+		return l.every
+	case err != nil:
+		l.log.WarnContext(ctx, "round failed", "work", l.name, "error", err)
+		return max(retryAfter, l.every)
+	case n == 0:
+		return l.every
+	}
+	l.log.DebugContext(ctx, "round done", "work", l.name, "count", n)
+	spread := time.Duration(n) * time.Second / time.Duration(l.rate)
+	if n < l.batch {
+		return max(l.every, spread)
+	}
+	return spread
+}

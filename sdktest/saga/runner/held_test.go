@@ -1,0 +1,36 @@
+package runner_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
+	"waybill.example/sdk/saga"
+	"waybill.example/sdk/saga/runner/store"
+)
+
+// What was held for a saga was recorded as handled when it came. Set aside after all, it must not be
+// taken for a duplicate of itself when somebody sends it again.
+func TestApplyDue_AHeldMessageThatIsSetAsideCanBeSentAgain(t *testing.T) {
+	t.Parallel()
+	db := newDB(t)
+	newer, other := newSagas(t, db, refund(t, 2)), newSagas(t, db, refund(t, 1))
+	out := apply(t, newer, start, happened("RefundAsked", "1", uuid.Nil))
+	apply(t, newer, start, happened("Done-pay", "1", out[0].EventID))
+	late := happened("Done-pay", "1", out[0].EventID)
+	id := late.ID
+	apply(t, other, start.Add(time.Minute), late)
+	state, _, err := other.Get(t.Context(), saga.Ref{ID: "1"})
+	require.NoError(t, err)
+	require.Len(t, state.Held, 1)
+
+	_, err = other.due(t.Context(), start.Add(time.Hour), store.ReadAll(), 10)
+	require.NoError(t, err)
+	var letters, recorded int
+	require.NoError(t, db.Pool.QueryRow(t.Context(), `select count(*) from outbox where topic = 't.dlq' and event_id = $1`, id).Scan(&letters))
+	require.Equal(t, 1, letters)
+	require.NoError(t, db.Pool.QueryRow(t.Context(), `select count(*) from inbox`).Scan(&recorded))
+	require.Equal(t, 2, recorded, "those of the other messages")
+}

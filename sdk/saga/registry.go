@@ -98,7 +98,7 @@ func (r *Registry) Definitions() []*Definition {
 	return all
 }
 
-// Means says whether messages of this type mean anything to any definition.
+// Handles says whether messages of this type mean anything to any definition.
 func (r *Registry) Handles(messageType string) bool { return len(r.meant[messageType]) > 0 }
 
 // Starts says whether messages of this type start a saga.

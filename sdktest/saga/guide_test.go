@@ -18,7 +18,7 @@ func TestTheGuideShowsCodeThatCompiles(t *testing.T) {
 	var code strings.Builder
 	for _, file := range []string{
 		"../../sdk/saga/example_test.go", "../../sdk/saga/participant_example_test.go", "order_test.go",
-		"../../orchestrator/app/consumer.go", "../../sdk/saga/sagasim/example_test.go",
+		"../../sdk/saga/runner/example_test.go", "../../sdk/saga/sagasim/example_test.go",
 	} {
 		content, err := os.ReadFile(file)
 		require.NoError(t, err)
@@ -58,8 +58,8 @@ var lines = map[string][]string{
 	"a function of a definition that panics":     {"TestApply_APanicInADefinitionIsAnErrorWithItsText"},
 	"a reason that is too long":                  {"TestText_IsCutOnceAndPlain"},
 	"a deadline whose command is still":          {"TestApplyDue_ACommandThatHasNotLeftTheOutboxUsesUpNothing"},
-	"a deadline that cannot be acted on":         {"TestStore_ADeadlineThatCannotBeActedOnShowsAsTrouble"},
-	"deadlines that passed in an outage":         {"TestDeadlinesThatPassedInAnOutageAreSpreadAndBounded", "TestADeadlineWaitsForTheRepliesThatHaveCome", "TestApplyDue_WaitsUntilThePartitionHasBeenRead"},
+	"a deadline that cannot be acted on":         {"TestApplyDue_ADeadlineThatCannotBeActedOnShowsAsTrouble"},
+	"deadlines that passed in an outage":         {"TestLoop_WhatPassedInAnOutageIsSpreadAndBounded", "TestADeadlineWaitsForTheRepliesThatHaveCome", "TestApplyDue_WaitsUntilThePartitionHasBeenRead"},
 	"the orchestrator's database is put back":    {"TestApply_AnUndoThatARestoreHasForgottenTurnsTheSagaBack"},
 	"an unreadable message":                      {"TestWhatCannotBeReadIsADeadLetterAndWhatIsUnknownIsSkipped"},
 	"a command topic that does not exist":        {"TestApplyDue_ACommandThatHasNotLeftTheOutboxUsesUpNothing", "TestWhatStandsInTheWayIsNamed"},
@@ -74,7 +74,7 @@ func TestTheGuideHasATestForEachLineOfItsTable(t *testing.T) {
 	require.True(t, found)
 	table, _, _ = strings.Cut(table, "\n\n")
 	var tests strings.Builder
-	for _, pattern := range []string{"*_test.go", "*/*_test.go", "../../orchestrator/*/*_test.go", "../../orchestrator/internal/*/*_test.go"} {
+	for _, pattern := range []string{"*_test.go", "*/*_test.go", "../../sdk/saga/*/*_test.go", "../../orchestrator/*/*_test.go", "../../orchestrator/internal/*/*_test.go"} {
 		files, err := filepath.Glob(pattern)
 		require.NoError(t, err)
 		for _, file := range files {

@@ -47,9 +47,8 @@ type Explainer struct {
 // keep the answer of the others.
 const each = 800 * time.Millisecond
 
-// Explain finds out all it can about an order. The error is
-// store.ErrNotFound where no source knows of it, or that the orchestrator's
-// own database could not be read.
+// Explain finds out all it can about an order. The error is store.ErrNotFound where no source knows of
+// it, or that the orchestrator's own database could not be read.
 func (x *Explainer) Explain(ctx context.Context, id string, now time.Time) (Explanation, error) {
 	story := Story{ID: id, Now: now.UTC(), Registry: x.Sagas.Registry()}
 	state, lines, err := x.Sagas.Get(ctx, saga.Ref{ID: id})

@@ -83,6 +83,7 @@ func carry(b *testing.B, r *runner.Runner, db *pgxpool.Pool, from, n int64) {
 		var id uuid.UUID
 		_, err = pgx.ForEachRow(rows, []any{&key, &id}, func() error { commands[key] = id; return nil })
 		require.NoError(b, err)
+		require.NoError(b, rows.Err())
 		b.StartTimer()
 	}
 }

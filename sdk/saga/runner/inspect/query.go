@@ -119,18 +119,15 @@ func (i *Inspector) Get(ctx context.Context, ref saga.Ref) (saga.State, []Line, 
 	var lines []Line
 	snapshot := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 	err := pgx.BeginTxFunc(ctx, i.db, snapshot, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, oneSQL, ref.ID, ref.Definition)
-		if err != nil {
-			return err
-		}
-		found, err := store.Collect(rows)
+		found, err := saved(tx.Query(ctx, oneSQL, ref.ID, ref.Definition))
 		if err != nil {
 			return err
 		}
 		if state, err = store.Only(found, ref); err != nil {
 			return err
 		}
-		if rows, err = tx.Query(ctx, linesSQL, state.ID, state.Definition); err != nil {
+		rows, err := tx.Query(ctx, linesSQL, state.ID, state.Definition)
+		if err != nil {
 			return err
 		}
 		lines, err = pgx.CollectRows(rows, scanLine)
@@ -145,6 +142,14 @@ func (i *Inspector) Get(ctx context.Context, ref saga.Ref) (saga.State, []Line, 
 		}
 	}
 	return state, lines, nil
+}
+
+// saved are the sagas of a query for [store.Columns].
+func saved(rows pgx.Rows, err error) ([]saga.State, error) {
+	if err != nil {
+		return nil, err
+	}
+	return store.Collect(rows)
 }
 
 // Revision returns how many transitions a saga has had. A ref without a

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -36,6 +37,8 @@ type Config struct {
 	// Disposable turns fsync off: the data survives a crash of the server, as
 	// any does, but not one of the machine. For tests.
 	Disposable bool
+	// MaxConnections is Postgres' max_connections; zero is 200.
+	MaxConnections int
 	// Progress is told what takes long; nil is silence.
 	Progress io.Writer
 	// Output gets the server's log; nil drops it.
@@ -44,13 +47,14 @@ type Config struct {
 
 // Cluster is a data directory, and the programs that can serve it.
 type Cluster struct {
-	in         Installation
-	as         *syscall.Credential
-	home       string
-	port       int
-	password   string
-	disposable bool
-	output     io.Writer
+	in          Installation
+	as          *syscall.Credential
+	home        string
+	port        int
+	password    string
+	disposable  bool
+	connections int
+	output      io.Writer
 }
 
 // Prepare finds the server's programs and makes the data directory, unless it
@@ -63,7 +67,7 @@ func Prepare(ctx context.Context, cfg Config) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{in: in, port: cfg.Port, disposable: cfg.Disposable, output: cfg.Output}
+	c := &Cluster{in: in, port: cfg.Port, disposable: cfg.Disposable, connections: cfg.MaxConnections, output: cfg.Output}
 	if c.as, err = serverUser(); err != nil {
 		return nil, err
 	}
@@ -159,7 +163,7 @@ func (c *Cluster) settings() []string {
 		"port=" + strconv.Itoa(c.port),
 		"unix_socket_directories=",
 		"shared_buffers=256MB",
-		"max_connections=200",
+		"max_connections=" + strconv.Itoa(cmp.Or(c.connections, 200)),
 		"max_prepared_transactions=10",
 		"waybill.notify=on", // though transactions can be prepared: writers here do not, but for tests that reset it
 		"max_wal_size=2GB",

@@ -28,11 +28,13 @@ var parts = []struct {
 	{"memory", measureMemory},
 	{"retention", measureRetention},
 	{"history", measureHistory},
+	{"databases", measureDatabases},
 }
 
 type options struct {
 	rows, history int
 	only          string
+	databases     string
 	profile       string
 }
 
@@ -43,6 +45,7 @@ func main() {
 	flag.IntVar(&o.rows, "rows", 500_000, "rows of the backlog")
 	flag.IntVar(&o.history, "history", 10_000_000, "published rows that are there already, for the part history")
 	flag.StringVar(&o.only, "only", "", "parts to run, separated by commas; all if empty")
+	flag.StringVar(&o.databases, "databases", "1,10,100", "how many databases one relay leads, for the part databases")
 	flag.StringVar(&o.profile, "profile", "", "write CPU profiles of relay and producer to this directory")
 	flag.Parse()
 	if err := run(ctx, o, flag.Args()); err != nil {

@@ -11,6 +11,7 @@ import (
 	ckafka "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
 
 	"waybill.example/chassis/kafka"
 	"waybill.example/devstack/broker"
@@ -24,6 +25,8 @@ func asRole(ctx context.Context, args []string) error {
 		return serveBroker(ctx, args[1], args[2])
 	case "relay":
 		return profiled("relay", func() error { return runRelay(ctx, args[1], args[2], args[3:]) })
+	case "relays":
+		return profiled("relays", func() error { return runRelays(ctx, args[1], args[2:]) })
 	case "produce":
 		return profiled("produce", func() error { return produce(ctx, args[1], args[2]) })
 	default:
@@ -57,6 +60,19 @@ func runRelay(ctx context.Context, url, brokers string, retention []string) erro
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	source := relay.NewSource("bench", url, "bench", reach(brokers), options, relay.NewMetrics(prometheus.NewRegistry()), log)
 	return source.Run(ctx)
+}
+
+// runRelays leads many databases in one process.
+func runRelays(ctx context.Context, brokers string, urls []string) error {
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	metrics := relay.NewMetrics(prometheus.NewRegistry())
+	options := relay.Options{Budget: relay.NewBudget(256 << 20)}
+	var sources errgroup.Group
+	for i, url := range urls {
+		source := relay.NewSource(fmt.Sprint("bench", i), url, "bench", reach(brokers), options, metrics, log)
+		sources.Go(func() error { return source.Run(ctx) })
+	}
+	return sources.Wait()
 }
 
 func reach(brokers string) kafka.Config {

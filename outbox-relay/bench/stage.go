@@ -40,7 +40,7 @@ func open(ctx context.Context, o options) (*bench, error) {
 		return nil, err
 	}
 	var err error
-	if b.postgres, err = postgres.Start(ctx, postgres.Config{Dir: filepath.Join(b.dir, "postgres"), Progress: os.Stderr}); err != nil {
+	if b.postgres, err = postgres.Start(ctx, postgres.Config{Dir: filepath.Join(b.dir, "postgres"), MaxConnections: 1000, Progress: os.Stderr}); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(b.dir))
 	}
 	if b.port, err = loopback.FreePort(); err == nil {
@@ -95,7 +95,7 @@ type database struct {
 	url string
 }
 
-func (b *bench) database(ctx context.Context) (*database, error) {
+func (b *bench) database(ctx context.Context, change ...func(*pgxpool.Config)) (*database, error) {
 	b.made++
 	name := fmt.Sprint("bench", b.made)
 	admin, err := pgx.Connect(ctx, b.postgres.URL("postgres"))
@@ -115,6 +115,9 @@ func (b *bench) database(ctx context.Context) (*database, error) {
 		return nil, err
 	}
 	config.MaxConns = 40
+	for _, f := range change {
+		f(config)
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, err

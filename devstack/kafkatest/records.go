@@ -164,7 +164,9 @@ func (b *Broker) Committed(t testing.TB, group, topic string) map[int32]int64 {
 
 func (b *Broker) client(t testing.TB, opts ...kgo.Opt) *kgo.Client {
 	t.Helper()
-	client, err := kgo.NewClient(append(opts, kgo.SeedBrokers(b.Addr()))...)
+	// A record that comes just as a fetch begins to wait may be answered at the end of the wait: it is not
+	// to be the client's five seconds.
+	client, err := kgo.NewClient(append(opts, kgo.SeedBrokers(b.Addr()), kgo.FetchMaxWait(500*time.Millisecond))...)
 	require.NoError(t, err)
 	return client
 }

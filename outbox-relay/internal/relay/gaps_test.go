@@ -1,6 +1,7 @@
 package relay_test
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -91,27 +92,51 @@ func TestASessionFrozenBetweenItsIDAndItsInsertIsPublished(t *testing.T) {
 	_, err = holder.Exec(t.Context(), `select pg_advisory_xact_lock(1)`)
 	require.NoError(t, err)
 
-	s.insert(t, "k1", "1") // takes 32 ids from the sequence at once, which is what would give a transaction its id
-	inserted := make(chan error, 1)
-	go func() {
-		_, err := s.db.Pool.Exec(t.Context(), insertSQL, topic, "late", []byte("1"))
-		inserted <- err
-	}()
-	await(t, func() bool {
-		return one[int64](t, s, `select count(*) from pg_locks where locktype = 'advisory' and not granted`) == 1
-	}, "the frozen insert")
-	require.Zero(t, one[int64](t, s, `select count(*) from pg_stat_activity where datname = current_database() and backend_xid is not null`),
-		"no snapshot tells of the frozen session")
+	s.insert(t, "k1", "1")
+	inserted := s.freezeInsert(t)
+	frozen := one[int64](t, s, `select last_value from outbox_id_seq`)
 	s.relay(t, relay.Options{})
 	s.insert(t, "k1", "2")
 	s.insert(t, "k1", "3")
 	requireCounted(t, s.values(t, 3), 1, 3)
 	outlast(t)
-	require.Zero(t, one[int64](t, s, `select count(*) from outbox_closed`))
+	require.False(t, one[bool](t, s, `select exists (select from outbox_closed where ids @> $1::bigint)`, frozen))
 	require.NoError(t, holder.Rollback(t.Context()))
 	require.NoError(t, <-inserted)
 	require.Equal(t, []string{"1"}, s.values(t, 4)["late"])
 	s.settled(t)
+}
+
+// freezeInsert begins an insert that waits between its id and its row, and has no transaction id. A sequence writes to the
+// log, and gives the transaction its id for that, once in 32 values and after every checkpoint: if one came in between, the
+// insert begins again.
+func (s *stage) freezeInsert(t *testing.T) <-chan error {
+	t.Helper()
+	const waitingSQL = `
+select count(*) filter (where a.backend_xid is null), count(*)
+  from pg_locks l
+  join pg_stat_activity a on a.pid = l.pid
+ where l.locktype = 'advisory' and not l.granted and a.datname = current_database()`
+	for {
+		ctx, cancel := context.WithCancel(t.Context())
+		inserted := make(chan error, 1)
+		s.exec(t, `select nextval('outbox_id_seq')`)
+		go func() {
+			_, err := s.db.Pool.Exec(ctx, insertSQL, topic, "late", []byte("1"))
+			inserted <- err
+		}()
+		var without, waiting int64
+		await(t, func() bool {
+			require.NoError(t, s.db.Pool.QueryRow(t.Context(), waitingSQL).Scan(&without, &waiting))
+			return waiting == 1
+		}, "the frozen insert")
+		if without == 1 {
+			t.Cleanup(cancel)
+			return inserted
+		}
+		cancel()
+		require.Error(t, <-inserted)
+	}
 }
 
 // Two writers take turns on the same key while a third keeps every id between theirs uncommitted: rows that fill

@@ -15,6 +15,7 @@ import (
 
 	"waybill.example/chassis/kafka"
 	"waybill.example/devstack/broker"
+	"waybill.example/outbox-relay/internal/publish"
 	"waybill.example/outbox-relay/internal/relay"
 )
 
@@ -66,7 +67,7 @@ func runRelay(ctx context.Context, url, brokers string, retention []string) erro
 func runRelays(ctx context.Context, brokers string, urls []string) error {
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	metrics := relay.NewMetrics(prometheus.NewRegistry())
-	options := relay.Options{Budget: relay.NewBudget(256 << 20)}
+	options := relay.Options{Budget: relay.NewBudget(256 << 20), Clients: publish.NewClients(reach(brokers), log)}
 	var sources errgroup.Group
 	for i, url := range urls {
 		source := relay.NewSource(fmt.Sprint("bench", i), url, "bench", reach(brokers), options, metrics, log)

@@ -11,6 +11,7 @@ import (
 	"waybill.example/chassis/service"
 	"waybill.example/chassis/telemetry"
 	"waybill.example/outbox-relay/internal/httpapi"
+	"waybill.example/outbox-relay/internal/publish"
 	"waybill.example/outbox-relay/internal/relay"
 )
 
@@ -44,6 +45,7 @@ func New(_ context.Context, c Config, log *slog.Logger) (*service.App, error) {
 		InFlightRows:   c.InFlightRows,
 		InFlightBytes:  c.InFlightBytes,
 		Budget:         relay.NewBudget(c.TotalBytes),
+		Clients:        publish.NewClients(c.Kafka, log),
 		Frozen:         c.Frozen,
 		Drain:          c.Drain,
 	}

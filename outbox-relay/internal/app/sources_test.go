@@ -28,7 +28,7 @@ func TestBrokerTrouble_SaysWhichRowsWait(t *testing.T) {
 // A fault of the Kafka settings is not shown as one of the database.
 func TestDatabaseTrouble_TellsSettingsFromDatabases(t *testing.T) {
 	t.Parallel()
-	_, err := publish.OpenProber(kafka.Config{Brokers: []string{"b:1"}, SecurityProtocol: "none"}, "orders", slog.New(slog.DiscardHandler))
+	_, err := publish.NewClients(kafka.Config{Brokers: []string{"b:1"}, SecurityProtocol: "none"}, slog.New(slog.DiscardHandler)).Prober("orders")
 	require.Error(t, err)
 	require.ErrorContains(t, databaseTrouble(relay.Status{State: relay.Connecting, Err: err}), "Kafka setting")
 	require.ErrorContains(t, databaseTrouble(relay.Status{State: relay.Connecting, Err: errors.New("dial")}), "database does not answer")

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
@@ -20,13 +21,15 @@ var ErrBusy = errors.New("the producer's queue is full")
 // ErrUnavailable means that no broker answers now.
 var ErrUnavailable = errors.New("no broker answers")
 
-// Producer is one life of a librdkafka producer: it ends with the first row that a broker refuses. It is for one
-// goroutine.
+// Producer is one life of a librdkafka producer, or the share that one database has in it: it ends with the first row
+// that a broker refuses. It is for one goroutine.
 type Producer struct {
 	client  *kafka.Producer
-	logs    *chassis.Logs
+	logs    *chassis.Logs // nil of a share
 	encoder *encoder
-	message kafka.Message
+	message kafka.Message // reused by every Send
+	opened  time.Time
+	share   *share // nil: nobody else sends with the client
 }
 
 // gapless are the settings that the package's promise rests on; see its documentation.
@@ -36,17 +39,19 @@ var gapless = kafka.ConfigMap{
 	"message.timeout.ms":       0,
 }
 
-// Pace is what a producer is good at.
-type Pace string
+// Profile is how long a producer lingers to fill batches.
+type Profile uint8
 
-// A prompt producer sends a row at once. A steady one waits half a millisecond for its neighbours, which saves it and the
-// broker a request now and then. One for bulk waits for company: requests of hundreds of rows are half the work for the
+// A low-latency producer sends a row at once. By default a row lingers for half a millisecond, which saves producer and
+// broker a request now and then. For throughput it lingers for five: requests of hundreds of rows are half the work for the
 // broker.
 const (
-	Prompt Pace = "0"
-	Steady Pace = "0.5"
-	Bulk   Pace = "5"
+	LowLatency Profile = iota
+	Default
+	Throughput
 )
+
+var linger = [...]string{LowLatency: "0", Default: "0.5", Throughput: "5"} // milliseconds
 
 // tuned are the settings that only speed and memory rest on. The relay bounds what is in flight itself, and uses no produce
 // channel, which would have room for a million messages.
@@ -68,21 +73,14 @@ var alive = kafka.ConfigMap{
 
 // Settings are what producers of one database differ in.
 type Settings struct {
-	Pace Pace
+	Profile Profile
 	// BatchBytes is the most bytes in a request to one partition, if that must be less than librdkafka's default.
 	BatchBytes int
 }
 
 // Open starts a producer for the rows of a database. It does not wait for a broker.
 func Open(config chassis.Config, database string, s Settings, log *slog.Logger) (*Producer, error) {
-	settings := maps.Clone(tuned)
-	maps.Copy(settings, alive)
-	settings["linger.ms"] = string(s.Pace)
-	if s.BatchBytes > 0 {
-		settings["batch.size"] = s.BatchBytes
-	}
-	maps.Copy(settings, gapless)
-	client, err := kafka.NewProducer(config.ProducerConfig("outbox-relay-"+database, settings))
+	client, err := s.open(config, "outbox-relay-"+database)
 	if err != nil {
 		return nil, configError(fmt.Errorf("start the Kafka producer of database %s: %w", database, err))
 	}
@@ -90,7 +88,19 @@ func Open(config chassis.Config, database string, s Settings, log *slog.Logger) 
 		client:  client,
 		logs:    chassis.ReadLogs(client.Logs(), log),
 		encoder: newEncoder(database),
+		opened:  time.Now(),
 	}, nil
+}
+
+func (s Settings) open(config chassis.Config, clientID string) (*kafka.Producer, error) {
+	settings := maps.Clone(tuned)
+	maps.Copy(settings, alive)
+	settings["linger.ms"] = linger[s.Profile]
+	if s.BatchBytes > 0 {
+		settings["batch.size"] = s.BatchBytes
+	}
+	maps.Copy(settings, gapless)
+	return kafka.NewProducer(config.ProducerConfig(clientID, settings))
 }
 
 // MaxMessage is the longest message in bytes that the client sends, which a setting may have changed.
@@ -105,8 +115,14 @@ func MaxMessage(config chassis.Config) int {
 	return 1_000_000
 }
 
-// Events carries what became of rows (*kafka.Message, whose Opaque is the row) and the client's errors (kafka.Error).
-func (p *Producer) Events() <-chan kafka.Event { return p.client.Events() }
+// Events carries what became of rows (*kafka.Message, whose Opaque is the row) and, unless the producer is shared, the
+// client's errors (kafka.Error).
+func (p *Producer) Events() <-chan kafka.Event {
+	if p.share != nil {
+		return p.share.deliveries
+	}
+	return p.client.Events()
+}
 
 // Send hands a row to librdkafka, which copies it. Its topic must exist: librdkafka would keep the row for half a minute
 // and then refuse it, which is still what happens if the topic is deleted later. It returns a *Refusal if the row
@@ -123,7 +139,7 @@ func (p *Producer) Send(row *source.Row) error {
 		Headers:        headers,
 		Opaque:         row,
 	}
-	err = p.client.Produce(&p.message, nil)
+	err = p.client.Produce(&p.message, p.deliveries())
 	if err == nil {
 		return nil
 	}
@@ -137,35 +153,57 @@ func (p *Producer) Send(row *source.Row) error {
 	return fmt.Errorf("produce: %w", err)
 }
 
-// Answered reads an event as the broker's answer about a row: its row, and nil if it was acknowledged, a *Refusal, or
-// another error if the producer ended before an answer came. Other events have no row.
-func Answered(event kafka.Event) (*source.Row, error) {
+// Answered reads an event as the broker's answer about a row: its row and partition, and nil if it was acknowledged, a
+// *Refusal, or another error if the producer ended before an answer came. Other events have no row.
+func Answered(event kafka.Event) (*source.Row, int32, error) {
 	message, ok := event.(*kafka.Message)
 	if !ok {
-		return nil, nil
+		return nil, 0, nil
 	}
 	row, ok := message.Opaque.(*source.Row)
 	if !ok {
-		return nil, nil
+		return nil, 0, nil
 	}
-	if message.TopicPartition.Error == nil {
-		return row, nil
+	at := message.TopicPartition
+	if at.Error == nil {
+		return row, at.Partition, nil
 	}
-	if refused := refusal(row.Topic, message.TopicPartition.Error); refused != nil {
-		return row, refused
+	if refused := refusal(row.Topic, at.Error); refused != nil {
+		return row, at.Partition, refused
 	}
-	return row, message.TopicPartition.Error
+	return row, at.Partition, at.Error
 }
 
-// Purge makes librdkafka give up every row that it has not sent or not been answered about, and say so in Events.
+// deliveries is where librdkafka reports what became of a row: nil stands for the client's own channel.
+func (p *Producer) deliveries() chan kafka.Event {
+	if p.share != nil {
+		return p.share.deliveries
+	}
+	return nil
+}
+
+// Purge makes librdkafka give up every row that it has not sent or not been answered about, and say so in Events. A producer
+// that is shared ends by it for all who share it.
 func (p *Producer) Purge() {
-	_ = p.client.Purge(kafka.PurgeQueue | kafka.PurgeInFlight | kafka.PurgeNonBlocking) // it knows no other errors than a wrong flag
+	if p.share != nil {
+		p.share.of.end()
+		return
+	}
+	purge(p.client)
 }
 
-// Close ends the producer, which takes up to a few hundred milliseconds. Rows that were not acknowledged may have reached
-// the broker or not.
+func purge(client *kafka.Producer) {
+	_ = client.Purge(kafka.PurgeQueue | kafka.PurgeInFlight | kafka.PurgeNonBlocking) // it knows no other errors than a wrong flag
+}
+
+// Close ends the producer, which takes up to a few hundred milliseconds, or gives up the share in it. Rows that were not
+// acknowledged may have reached the broker or not, and those of a share may still do so.
 func (p *Producer) Close() {
-	p.Purge()
+	if p.share != nil {
+		p.share.of.leave(p.share)
+		return
+	}
+	purge(p.client)
 	p.client.Close()
 	p.logs.Wait()
 }

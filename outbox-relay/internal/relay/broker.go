@@ -67,6 +67,7 @@ func (t *term) watch() {
 	t.watched = now
 	t.life.last(now)
 	t.askBroker()
+	t.closeIdle(now)
 	ages := t.ages(now)
 	oldest, waits := time.Duration(0), map[string]time.Time{}
 	for topic, age := range ages {

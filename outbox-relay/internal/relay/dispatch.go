@@ -128,10 +128,14 @@ func (t *term) send(f *flow, row *source.Row) bool {
 		t.missing(row)
 		return true
 	}
+	if t.producer.Shared() && t.sent >= publish.SharedRows || f.gate.waits(row.Key, t.now) {
+		return false
+	}
 	err := t.producer.Send(row)
 	var refusal *publish.Refusal
 	switch {
 	case err == nil:
+		f.gate.sent(row.Key, t.now)
 		row.State = source.Sent
 		row.Unload() // librdkafka has a copy
 		t.sent++
@@ -171,6 +175,9 @@ func (t *term) lookedUp(a publish.Answer) {
 		return
 	}
 	f.exists, f.refusal = a.Err == nil, refusal
+	if a.Partitions > 0 {
+		f.gate.partitions = a.Partitions
+	}
 	if f.exists {
 		f.progress = time.Now()
 	} else if !refused {
@@ -185,6 +192,8 @@ func (t *term) takeAnswers() {
 		select {
 		case event := <-t.events():
 			t.answered(event)
+		case event := <-t.complaints():
+			t.clientSays(event)
 		case a := <-t.prober.Answers():
 			t.probed(a)
 		case e := <-t.isolated:
@@ -203,14 +212,22 @@ func (t *term) events() <-chan kafka.Event {
 	return t.producer.Events()
 }
 
+// complaints are those of the client of a shared producer.
+func (t *term) complaints() <-chan kafka.Event {
+	if t.producer == nil {
+		return nil
+	}
+	return t.producer.Complaints()
+}
+
 func (t *term) answered(event kafka.Event) {
-	row, err := publish.Answered(event)
+	row, partition, err := publish.Answered(event)
 	if row == nil {
 		t.clientSays(event)
 		return
 	}
 	if err == nil {
-		t.acknowledged(row)
+		t.acknowledged(row).gate.took(row.Key, partition, t.now)
 		return
 	}
 	// The producer ends here; what was not acknowledged is sent again by the next.
@@ -221,12 +238,13 @@ func (t *term) answered(event kafka.Event) {
 	t.fail(err)
 }
 
-func (t *term) acknowledged(row *source.Row) {
+func (t *term) acknowledged(row *source.Row) *flow {
 	t.published.Inc()
 	t.latency.Observe(age(row.Created, t.now))
 	f := t.settle(row)
 	f.progress, f.exists = t.now, true
 	t.brokerSays(nil)
+	return f
 }
 
 func (t *term) settle(row *source.Row) *flow {

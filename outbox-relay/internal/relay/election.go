@@ -21,24 +21,20 @@ func (s *Source) standBy(ctx context.Context, session *source.Session, prober *p
 	ticker := time.NewTicker(s.options.Election)
 	defer ticker.Stop()
 	watch := watch{patience: s.options.Frozen}
-	var asked time.Time
+	var asked, looked time.Time
 	for {
 		leads, err := session.TryLead(ctx)
 		if err != nil || leads {
 			return err
 		}
-		if now := time.Now(); now.Sub(asked) >= standbyAsks {
+		now := time.Now()
+		if now.Sub(asked) >= standbyAsks {
 			asked = now
 			prober.LookUp("")
 		}
-		holder, found, err := session.Holder(ctx)
-		if err != nil {
-			return err
-		}
-		s.stand(session, holder, found)
-		if found && watch.frozen(holder, time.Now()) {
-			s.log.Warn("the leading relay is frozen; taking over", "silent_for", s.options.Frozen)
-			if err := session.Evict(ctx, holder); err != nil {
+		if now.Sub(looked) >= s.options.Frozen/6 { // pg_locks has the locks of all databases of the server
+			looked = now
+			if err := s.lookAtLeader(ctx, session, &watch); err != nil {
 				return err
 			}
 		}
@@ -52,6 +48,20 @@ func (s *Source) standBy(ctx context.Context, session *source.Session, prober *p
 		case <-ticker.C:
 		}
 	}
+}
+
+// lookAtLeader ends the session of a leader that is frozen.
+func (s *Source) lookAtLeader(ctx context.Context, session *source.Session, watch *watch) error {
+	holder, found, err := session.Holder(ctx)
+	if err != nil {
+		return err
+	}
+	s.stand(session, holder, found)
+	if !found || !watch.frozen(holder, time.Now()) {
+		return nil
+	}
+	s.log.Warn("the leading relay is frozen; taking over", "silent_for", s.options.Frozen)
+	return session.Evict(ctx, holder)
 }
 
 // stand notes that another session leads, and says so if it is no relay: then nobody publishes.

@@ -21,6 +21,7 @@ type flow struct {
 	progress time.Time        // of the last acknowledgement, or of the first row after there was none
 	isolator *isolator        // at work on a refused request; all else of the topic waits
 	listed   bool             // among flows.queued
+	gate     gate             // what the producer in use may have in flight
 }
 
 // flows are the topics that rows have come for.

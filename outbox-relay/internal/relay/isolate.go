@@ -22,6 +22,8 @@ type isolator struct {
 	flow     *flow
 	groups   [][]*source.Row // still to be sent, in order
 	current  []*source.Row   // of them, the group that is under way
+	unsent   []*source.Row   // of the current group, those that the producer does not have yet
+	gate     gate            // of the producer
 	pending  int             // rows of it that are not answered
 	failed   error
 	producer *publish.Producer
@@ -49,7 +51,7 @@ func (t *term) isolate(f *flow, rows []*source.Row) {
 		t.shrink()
 	}
 	for _, row := range rows {
-		row.State = source.Suspect
+		row.State, row.Refusal = source.Suspect, nil
 	}
 	f.queue = slices.DeleteFunc(f.queue, func(row *source.Row) bool { return row.State == source.Suspect })
 	f.isolator = &isolator{flow: f}
@@ -63,9 +65,8 @@ func (t *term) shrink() {
 		t.batchBytes = 1 << 20
 	}
 	t.batchBytes = max(t.batchBytes/2, leastBatchBytes)
-	for pace, p := range t.resting {
-		t.closing(p.Close)
-		delete(t.resting, pace)
+	for p := range t.idleProducers {
+		t.drop(p)
 	}
 }
 
@@ -89,7 +90,10 @@ func (t *term) stepIsolators(ctx context.Context) error {
 }
 
 func (t *term) stepIsolator(ctx context.Context, iso *isolator) error {
-	for iso.pending == 0 || len(iso.singly) > 0 {
+	for {
+		if t.sendMore(iso); iso.pending > 0 && len(iso.singly) == 0 {
+			return nil
+		}
 		if len(iso.singly) > 0 {
 			if sent, err := t.askSingly(ctx, iso); err != nil || !sent {
 				return err
@@ -110,7 +114,6 @@ func (t *term) stepIsolator(ctx context.Context, iso *isolator) error {
 			return err
 		}
 	}
-	return nil
 }
 
 // concluded deals with what is left of a group when all of it is answered.
@@ -173,19 +176,25 @@ func (t *term) sendGroup(ctx context.Context, iso *isolator) (err error) {
 		return nil
 	}
 	if iso.producer == nil {
-		if iso.producer, err = t.open(publish.Prompt); err != nil {
+		if iso.producer, err = t.openOwn(publish.LowLatency); err != nil {
 			return err
 		}
+		iso.gate = gate{partitions: iso.flow.gate.partitions}
 		t.forward(iso, iso.producer.Events())
 	}
 	if err := t.session.LoadBodies(ctx, unloaded(group)); err != nil {
 		return err
 	}
-	iso.failed, iso.current = nil, make([]*source.Row, 0, len(group))
-	for _, row := range group {
-		t.sendIsolated(iso, row)
-	}
+	iso.failed, iso.current, iso.unsent = nil, make([]*source.Row, 0, len(group)), group
 	return nil
+}
+
+// sendMore sends the rows of the current group, up to one that has to wait for the answer about an earlier one.
+func (t *term) sendMore(iso *isolator) {
+	for len(iso.unsent) > 0 && (iso.failed != nil || !iso.gate.waits(iso.unsent[0].Key, t.now)) {
+		t.sendIsolated(iso, iso.unsent[0])
+		iso.unsent = iso.unsent[1:]
+	}
 }
 
 func (t *term) sendIsolated(iso *isolator, row *source.Row) {
@@ -204,6 +213,7 @@ func (t *term) sendIsolated(iso *isolator, row *source.Row) {
 	err := iso.producer.Send(row)
 	row.Unload()
 	if err == nil {
+		iso.gate.sent(row.Key, t.now)
 		iso.pending++
 		return
 	}
@@ -318,7 +328,7 @@ func (t *term) isolatedSays(e isolated) {
 	if e.producer != iso.producer {
 		return // of an earlier group
 	}
-	row, err := publish.Answered(e.event)
+	row, partition, err := publish.Answered(e.event)
 	if row == nil {
 		if failure, ok := e.event.(kafka.Error); ok && failure.IsFatal() && iso.failed == nil {
 			iso.failed = failure
@@ -329,6 +339,7 @@ func (t *term) isolatedSays(e isolated) {
 	iso.pending--
 	if err == nil {
 		t.acknowledged(row)
+		iso.gate.took(row.Key, partition, t.now)
 		return
 	}
 	if rejection := publish.Rejection(row.Topic, err); rejection != nil {

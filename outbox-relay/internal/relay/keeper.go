@@ -25,27 +25,37 @@ type keeper struct {
 	block     int64 // where retention goes on in the inbox
 }
 
-// keep keeps house until ctx ends, and works off replays beside it, which may take hours.
-func (s *Source) keep(ctx context.Context, epoch int64) {
+// keep keeps house until ctx ends, and works off replays beside it, which may take hours, when there are any.
+func (s *Source) keep(ctx context.Context, epoch int64, replays <-chan struct{}) {
 	var chores sync.WaitGroup
-	chores.Go(func() { s.chore(ctx, epoch, (*keeper).keepHouse) })
-	chores.Go(func() { s.chore(ctx, epoch, (*keeper).replay) })
+	chores.Go(func() {
+		for ctx.Err() == nil {
+			s.chore(ctx, epoch, func(k *keeper) error { return k.every(ctx, s.options.Fallback, k.keepHouse) })
+		}
+	})
+	chores.Go(func() {
+		for {
+			select {
+			case <-replays:
+				s.chore(ctx, epoch, func(k *keeper) error { return k.replay(ctx) })
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
 	chores.Wait()
 }
 
-// chore does one of a keeper's chores again and again. Failures are told and tried again; publishing goes on meanwhile.
-func (s *Source) chore(ctx context.Context, epoch int64, do func(*keeper, context.Context) error) {
-	for ctx.Err() == nil {
-		err := s.choreSession(ctx, epoch, do)
-		if ctx.Err() != nil {
-			return
-		}
+// chore does one of a keeper's chores, over a session of its own. A failure is logged, and the chore is to be done again;
+// publishing goes on meanwhile.
+func (s *Source) chore(ctx context.Context, epoch int64, do func(*keeper) error) {
+	if err := s.choreSession(ctx, epoch, do); err != nil && ctx.Err() == nil {
 		s.log.Warn("housekeeping failed; trying again", "error", err)
 		pause(ctx, longestRetry)
 	}
 }
 
-func (s *Source) choreSession(ctx context.Context, epoch int64, do func(*keeper, context.Context) error) (err error) {
+func (s *Source) choreSession(ctx context.Context, epoch int64, do func(*keeper) error) (err error) {
 	defer safely(s.log, &err)
 	session, err := source.Connect(ctx, s.name, s.dsn)
 	if err != nil {
@@ -54,14 +64,26 @@ func (s *Source) choreSession(ctx context.Context, epoch int64, do func(*keeper,
 	defer session.Close(ctx)
 	session.Join(epoch)
 	// Anywhere: a relay that is started again and again would never come to the end of a large inbox.
-	k := &keeper{Source: s, session: session, block: rand.Int64(), began: time.Now()}
+	return do(&keeper{Source: s, session: session, block: rand.Int64(), began: time.Now()})
+}
+
+// every does something again and again until ctx ends, or it fails.
+func (k *keeper) every(ctx context.Context, apart time.Duration, do func(context.Context) error) error {
 	for ctx.Err() == nil {
-		if err := do(k, ctx); err != nil {
+		if err := do(ctx); err != nil {
 			return err
 		}
-		pause(ctx, s.options.Fallback)
+		pause(ctx, apart)
 	}
 	return nil
+}
+
+// wake lets a goroutine go on that waits on the channel.
+func wake(waiter chan<- struct{}) {
+	select {
+	case waiter <- struct{}{}:
+	default: // it is about to
+	}
 }
 
 // keepHouse measures the backlog and removes old rows, each when its time has come, and each whatever becomes of the others:

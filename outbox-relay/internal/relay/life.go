@@ -84,11 +84,16 @@ func (t *term) tend() error {
 		t.life.end(now)
 	}
 	if t.life.state == ending && (t.sent == 0 || now.After(t.life.until)) {
+		_, refused := errors.AsType[*publish.Refusal](t.broken)
+		refused = refused || t.refusedRows || t.parking
+		shared := t.producer.Shared()
+		if refused {
+			t.exclusive = now.Add(exclusiveFor)
+		}
 		t.closing(t.producer.Close)
 		t.producer = nil
-		_, refused := errors.AsType[*publish.Refusal](t.broken)
-		t.life.rest(now, refused || t.refusedRows || t.parking)
-		t.requeue()
+		t.life.rest(now, refused)
+		t.requeue(shared)
 		if t.life.looping() {
 			t.answering = false
 			t.broker.Set(0)
@@ -100,7 +105,7 @@ func (t *term) tend() error {
 		return nil
 	}
 	var err error
-	if t.producer, err = t.open(t.pace); err != nil {
+	if t.producer, err = t.open(t.inUse); err != nil {
 		return err
 	}
 	t.life.begin(now)
@@ -112,10 +117,6 @@ var ErrProducerEnds = errors.New("the Kafka producer ends again and again")
 
 var errRenew = errors.New("producers look at the topics afresh")
 
-func (t *term) open(pace publish.Pace) (*publish.Producer, error) {
-	return publish.Open(t.kafka, t.name, publish.Settings{Pace: pace, BatchBytes: t.batchBytes}, t.log)
-}
-
 // closing closes a client beside the loop: it takes some hundred milliseconds.
 func (t *term) closing(end func()) { t.ends.Go(end) }
 
@@ -123,11 +124,13 @@ func (t *term) closing(end func()) { t.ends.Go(end) }
 const maxFailures = 3
 
 // requeue makes every row that was not answered wait again, in the order in which the rows were read, which is the order
-// in which they became visible. The rows of a request that was refused go to an isolator.
-func (t *term) requeue() {
+// in which they became visible. The rows of a request that was refused go to an isolator. A single one is at fault, unless
+// the request may have had rows of other databases too.
+func (t *term) requeue(shared bool) {
 	t.sent = 0
 	for _, f := range t.flows.byTopic {
 		f.sent, f.queue = 0, f.queue[:0]
+		f.gate.renew()
 	}
 	suspects := map[*flow][]*source.Row{}
 	for _, b := range t.batches {
@@ -144,7 +147,7 @@ func (t *term) requeue() {
 		}
 	}
 	for f, rows := range suspects {
-		if len(rows) > 1 { // one is at fault for certain
+		if len(rows) > 1 || shared {
 			t.isolate(f, rows)
 		}
 	}

@@ -1,6 +1,10 @@
 package relay
 
-import "time"
+import (
+	"time"
+
+	"waybill.example/outbox-relay/internal/publish"
+)
 
 // Options are the bounds a source works within. The zero value of a field stands for its default.
 type Options struct {
@@ -12,6 +16,9 @@ type Options struct {
 	InFlightBytes int
 	// Budget bounds the bytes of all sources that share it. Default: none.
 	Budget *Budget
+	// Clients are the Kafka clients that the sources of a process share. They must have been made with the same Kafka settings.
+	// Default: clients of the source's own.
+	Clients *publish.Clients
 	// Topics are those that rows may be for; others are stuck. Default: all.
 	Topics Topics
 	// PollMin and PollMax bound the pause after a read that found nothing; it doubles. Default 1 ms to 10 ms.

@@ -8,64 +8,161 @@ import (
 	"waybill.example/outbox-relay/internal/publish"
 )
 
+// profile chooses how long the producer lingers, by what reads find. It is a state machine without I/O:
+//
+//	asleep, and rows are worth a notification each ──▶ LowLatency, in a producer that databases share
+//	awake, since there are more                    ──▶ Default
+//	three full reads in a row: a backlog           ──▶ Throughput
+type profile struct {
+	fullReads int // in a row
+	wanted    publish.Profile
+}
+
 const (
 	// How many full reads in a row make a backlog.
 	backlogReads = 3
-	// How long it must not have woken up before what comes is taken for little: to change over waits for what is in flight.
-	calm = time.Second
+	// How long a relay must not have woken up before it goes back to single rows: to change over waits for what is in flight.
+	quietPeriod = time.Second
 )
 
-// choosePace goes by what a read found: a backlog is sent in bulk, what comes as it is written, steadily, and the few rows
-// that are worth a notification each, promptly.
-func (t *term) choosePace(found, limit int) {
+// next takes what a read found of the limit that it had. quiet says that the relay sleeps, and has for a while.
+func (p *profile) next(found, limit, batchRows int, quiet bool) {
 	switch {
 	case found == limit:
-		t.full++
-	case found < t.options.BatchRows/4:
-		t.full, t.wanted = 0, publish.Steady
-		if t.sleeping && time.Since(t.wokeUp) > calm {
-			t.wanted = publish.Prompt
-		}
+		p.fullReads++
+	case found >= batchRows/4:
+		p.fullReads = 0
+	case quiet:
+		p.fullReads, p.wanted = 0, publish.LowLatency
 	default:
-		t.full = 0
+		p.fullReads, p.wanted = 0, publish.Default
 	}
-	if t.full >= backlogReads {
-		t.wanted = publish.Bulk
+	if p.fullReads >= backlogReads {
+		p.wanted = publish.Throughput
 	}
 }
 
-// shift changes over to the producer of the pace that is wanted. Nothing is in flight then, since room lets nothing be
-// read before: two producers with rows of the same key under way would not keep their order.
-func (t *term) shift() error {
-	if t.pace == t.wanted || t.rows > 0 {
+const (
+	// How long a producer is open before the loop changes over to it: so long librdkafka takes to be of use. The one before it
+	// goes on meanwhile.
+	warmUp = time.Second
+	// How long a producer of the database's own is kept that is not in use.
+	keepIdle = time.Minute
+	// How long a database has a producer of its own after a row of its was refused, or it has ended a shared one.
+	exclusiveFor = time.Hour
+)
+
+// idleProducer is one that the loop does not send with now.
+type idleProducer struct {
+	*publish.Producer
+	since time.Time
+}
+
+// open opens a producer of a profile: a share in one, where that will do.
+func (t *term) open(p publish.Profile) (*publish.Producer, error) {
+	if p == publish.LowLatency && t.shares(time.Now()) {
+		return t.options.Clients.Share(t.name)
+	}
+	return t.openOwn(p)
+}
+
+// shares says whether the database may send with a producer that others send with.
+func (t *term) shares(now time.Time) bool { return t.batchBytes == 0 && !now.Before(t.exclusive) }
+
+func (t *term) openOwn(p publish.Profile) (*publish.Producer, error) {
+	return publish.Open(t.kafka, t.name, publish.Settings{Profile: p, BatchBytes: t.batchBytes}, t.log)
+}
+
+// prepare opens the producer that is wanted next to the one in use, so that it is ready when the loop changes over.
+func (t *term) prepare(now time.Time) error {
+	if !t.alive() || !t.outdated(now) {
 		return nil
 	}
-	next := t.resting[t.wanted]
-	if next == nil {
-		var err error
-		if next, err = t.open(t.wanted); err != nil {
-			return err
+	if next, ok := t.idleProducers[t.profile.wanted]; ok {
+		if !next.Retired() {
+			return nil
+		}
+		t.drop(t.profile.wanted)
+	}
+	next, err := t.open(t.profile.wanted)
+	if err != nil {
+		return err
+	}
+	t.idleProducers[t.profile.wanted] = idleProducer{next, now}
+	return nil
+}
+
+// outdated says whether another producer than the one in use is wanted.
+func (t *term) outdated(now time.Time) bool {
+	return t.inUse != t.profile.wanted || t.producer.Retired() ||
+		t.profile.wanted == publish.LowLatency && !t.producer.Shared() && t.shares(now)
+}
+
+// changing says whether nothing more may be read before the loop has changed over to another producer. It does that with
+// nothing in flight: two producers with rows of the same key under way would not keep their order.
+func (t *term) changing(now time.Time) bool {
+	if !t.outdated(now) {
+		return false
+	}
+	next, ok := t.idleProducers[t.profile.wanted]
+	return t.producer.Retired() || ok && now.Sub(next.Opened()) >= warmUp
+}
+
+// changeOver takes the producer that is wanted, if it is ready.
+func (t *term) changeOver(now time.Time) error {
+	if err := t.prepare(now); err != nil || t.rows > 0 || !t.changing(now) {
+		return err
+	}
+	next := t.idleProducers[t.profile.wanted]
+	delete(t.idleProducers, t.profile.wanted)
+	forget(next.Events())
+	if t.producer.Retired() || t.inUse == t.profile.wanted {
+		t.closing(t.producer.Close)
+	} else {
+		t.idleProducers[t.inUse] = idleProducer{t.producer, now}
+	}
+	t.producer, t.inUse = next.Producer, t.profile.wanted
+	for _, f := range t.flows.byTopic {
+		f.gate.renew()
+	}
+	return nil
+}
+
+// closeIdle closes the database's own producers that have not been in use for a while. To keep a share costs nothing.
+func (t *term) closeIdle(now time.Time) {
+	for p, idle := range t.idleProducers {
+		if !idle.Shared() && now.Sub(idle.since) >= keepIdle && p != t.profile.wanted {
+			t.drop(p)
 		}
 	}
-	forget(next.Events())
-	delete(t.resting, t.wanted)
-	t.resting[t.pace] = t.producer
-	t.producer, t.pace = next, t.wanted
-	return nil
+}
+
+// drop closes an idle producer.
+func (t *term) drop(p publish.Profile) {
+	t.closing(t.idleProducers[p].Close)
+	delete(t.idleProducers, p)
 }
 
 // renew has producers look at the topics afresh: people pause a source to give a topic more partitions, and a key must
 // not go to its old partition and to its new one in turns.
 func (t *term) renew() {
-	for pace, p := range t.resting {
-		t.closing(p.Close)
-		delete(t.resting, pace)
+	for p, idle := range t.idleProducers {
+		if idle.Shared() {
+			idle.Retire()
+		}
+		t.drop(p)
 	}
-	t.parking = true
-	t.fail(errRenew)
+	switch {
+	case t.producer == nil:
+	case t.producer.Shared():
+		t.producer.Retire()
+	default:
+		t.parking = true
+		t.fail(errRenew)
+	}
 }
 
-// forget drops what a producer complained of while it was resting. It will say so again if it is still so.
+// forget drops what a producer complained of while it was idle. It will say so again if it is still so.
 func forget(events <-chan kafka.Event) {
 	for {
 		select {

@@ -17,7 +17,7 @@ func (t *term) read(ctx context.Context) error {
 	if limit == 0 || t.paused || now.Before(t.nextRead) {
 		return nil
 	}
-	if err := t.shift(); err != nil {
+	if err := t.changeOver(now); err != nil {
 		return err
 	}
 	batch := t.batch(t.found)
@@ -43,7 +43,7 @@ func (t *term) read(ctx context.Context) error {
 		t.gaps.missed()
 		return nil // the next round looks into the gaps
 	}
-	t.choosePace(found, limit)
+	t.profile.next(found, limit, t.options.BatchRows, t.sleeping && time.Since(t.wokeUp) > quietPeriod)
 	switch {
 	case found == limit:
 		t.closeGaps(batch.Rows[found-1].ID)
@@ -59,7 +59,7 @@ func (t *term) read(ctx context.Context) error {
 
 // room returns how many rows may be read now.
 func (t *term) room() int {
-	if t.paused || t.down || !t.alive() || t.pace != t.wanted && t.rows > 0 && !t.stalled {
+	if t.paused || t.down || !t.alive() || t.rows > 0 && !t.stalled && t.changing(time.Now()) {
 		return 0
 	}
 	return t.space()
@@ -145,7 +145,7 @@ func (t *term) schedule(ctx context.Context, found int) error {
 		return t.wakeUp(ctx)
 	case t.sleeping && t.session.WritersNotify():
 		t.pause = t.options.Fallback
-	case t.sleeping, now.Sub(t.lastRow) >= calm:
+	case t.sleeping, now.Sub(t.lastRow) >= quietPeriod:
 		t.pause = min(2*t.pause, unnotified)
 	default:
 		t.pause = min(2*t.pause, t.options.PollMax)
@@ -237,6 +237,8 @@ func (t *term) await(ctx context.Context, timer <-chan time.Time) {
 	case event := <-t.events():
 		t.now = time.Now()
 		t.answered(event)
+	case event := <-t.complaints():
+		t.clientSays(event)
 	case a := <-t.prober.Answers():
 		t.now = time.Now()
 		t.probed(a)

@@ -31,7 +31,7 @@ func (k *keeper) replay(ctx context.Context) error {
 
 func (k *keeper) replayJob(ctx context.Context, job source.Replay) error {
 	k.log.Info("replaying", "job", job.ID, "from_id", job.LastID+1)
-	producer, err := publish.Open(k.kafka, k.name, publish.Settings{Pace: publish.Bulk}, k.log)
+	producer, err := publish.Open(k.kafka, k.name, publish.Settings{Profile: publish.Throughput}, k.log)
 	if err != nil {
 		return err
 	}
@@ -141,7 +141,7 @@ func (k *keeper) awaitAnswers(ctx context.Context, producer *publish.Producer, j
 				return cmp.Or(err, errReplayEnds)
 			}
 		case event := <-producer.Events():
-			row, err := publish.Answered(event)
+			row, _, err := publish.Answered(event)
 			if err != nil {
 				return fmt.Errorf("replay row %d: %w", row.ID, err)
 			}

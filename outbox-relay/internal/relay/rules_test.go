@@ -32,28 +32,26 @@ func TestAClockThatWasSetBackMakesNoNegativeLatency(t *testing.T) {
 	require.InDelta(t, 3600, age(now.Add(-time.Hour).UnixMicro(), now), 0.001)
 }
 
-func TestWhatComesIsSentAsSoonAsThereIsLittleOfIt(t *testing.T) {
+func TestProfile_LingersForWhatComes(t *testing.T) {
 	t.Parallel()
 	const limit = 1000
-	long := time.Now().Add(-time.Minute)
 	for what, c := range map[string]struct {
-		asleep bool
-		woke   time.Time
-		found  []int
-		want   publish.Pace
+		quiet bool
+		found []int
+		want  publish.Profile
 	}{
-		"single rows, asleep":                {true, long, []int{1, 2, 1}, publish.Prompt},
-		"single rows, awake":                 {false, long, []int{1, 2, 1}, publish.Steady},
-		"single rows, asleep for a moment":   {true, time.Now(), []int{1, 2, 1}, publish.Steady},
-		"a backlog":                          {false, long, []int{limit, limit, limit}, publish.Bulk},
-		"a burst is no backlog yet":          {false, long, []int{3, limit, limit}, publish.Steady},
-		"what follows a backlog":             {false, long, []int{limit, limit, limit, 5}, publish.Steady},
-		"many rows do not end a backlog yet": {false, long, []int{limit, limit, limit, limit / 2}, publish.Bulk},
+		"single rows, asleep":                {true, []int{1, 2, 1}, publish.LowLatency},
+		"single rows, awake":                 {false, []int{1, 2, 1}, publish.Default},
+		"single rows, asleep for a moment":   {false, []int{1, 2, 1}, publish.Default},
+		"a backlog":                          {false, []int{limit, limit, limit}, publish.Throughput},
+		"a burst is no backlog yet":          {false, []int{3, limit, limit}, publish.Default},
+		"what follows a backlog":             {false, []int{limit, limit, limit, 5}, publish.Default},
+		"many rows do not end a backlog yet": {false, []int{limit, limit, limit, limit / 2}, publish.Throughput},
 	} {
-		leader := &term{Source: &Source{options: Options{BatchRows: limit}}, sleeping: c.asleep, wokeUp: c.woke}
+		var p profile
 		for _, found := range c.found {
-			leader.choosePace(found, limit)
+			p.next(found, limit, limit, c.quiet)
 		}
-		require.Equal(t, c.want, leader.wanted, what)
+		require.Equal(t, c.want, p.wanted, what)
 	}
 }

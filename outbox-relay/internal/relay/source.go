@@ -31,6 +31,9 @@ type Source struct {
 // NewSource returns a source that Run will relay. Name is what people call the database, and part of ce_source;
 // leader is what this process calls itself.
 func NewSource(name, dsn, leader string, kafka chassis.Config, options Options, metrics *Metrics, log *slog.Logger) *Source {
+	if options.Clients == nil {
+		options.Clients = publish.NewClients(kafka, log)
+	}
 	s := &Source{
 		name: name, dsn: dsn, leader: leader, kafka: kafka,
 		options: options.withDefaults(), metrics: metrics, log: log.With("database", name),
@@ -96,7 +99,7 @@ func (s *Source) attempt(ctx context.Context) error {
 		return err
 	}
 	defer session.Close(ctx)
-	prober, err := publish.OpenProber(s.kafka, s.name, s.log)
+	prober, err := s.options.Clients.Prober(s.name)
 	if err != nil {
 		return err // before the lead is taken, which another may make more of
 	}
@@ -108,16 +111,12 @@ func (s *Source) attempt(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	producer, err := publish.Open(s.kafka, s.name, publish.Settings{Pace: publish.Prompt}, s.log)
-	if err != nil {
-		return err
-	}
 	s.status.set(Leading, nil)
-	t := newTerm(s, session, producer, prober, progress)
+	t := newTerm(s, session, prober, progress)
 	defer t.close()
 	leading, resign := context.WithCancel(ctx)
 	var housekeeping sync.WaitGroup
-	housekeeping.Go(func() { s.keep(leading, session.Epoch()) })
+	housekeeping.Go(func() { s.keep(leading, session.Epoch(), t.replays) })
 	defer housekeeping.Wait()
 	defer resign()
 	s.log.Info("leading", "published_up_to", progress.Published.End()-1, "holes", len(progress.Published.Holes()), "stuck", len(progress.Stuck))

@@ -19,19 +19,21 @@ type term struct {
 	session *source.Session
 	prober  *publish.Prober // asks about topics and single rows, without making the loop wait
 
-	// The producer, and what becomes of it: see life.go and pace.go.
-	producer    *publish.Producer // nil between two lives
-	life        life
-	broken      error // why the producer has ended
-	refusedRows bool  // some rows are at fault
-	parking     bool  // it ended only to give back rows
-	batchBytes  int   // smaller requests than by default, if those were refused for their size
-	pace        publish.Pace
-	wanted      publish.Pace                       // pace becomes this when nothing is in flight
-	resting     map[publish.Pace]*publish.Producer // of the other paces, if they were ever wanted
-	full        int                                // reads in a row that found as many rows as they could
-	ends        sync.WaitGroup                     // clients that are being closed
-	ended       chan struct{}                      // closed at the end of the term
+	// The producer, and what becomes of it: see life.go and profile.go.
+	producer      *publish.Producer // nil between two lives
+	life          life
+	broken        error // why the producer has ended
+	refusedRows   bool  // some rows are at fault
+	parking       bool  // it ended only to give back rows
+	batchBytes    int   // smaller requests than by default, if those were refused for their size
+	profile       profile
+	inUse         publish.Profile                  // the producer's; it becomes the one wanted when nothing is in flight
+	idleProducers map[publish.Profile]idleProducer // of the other profiles
+	exclusive     time.Time                        // until then the database shares no producer
+	ends          sync.WaitGroup                   // clients that are being closed
+	ended         chan struct{}                    // closed at the end of the term
+
+	replays chan struct{} // says that there are replays to work on
 
 	witness *source.Witness // the latest row that was published, nil if this term has published none
 
@@ -87,12 +89,12 @@ type term struct {
 	verified time.Time // when the cursor was last held against the id sequence
 }
 
-func newTerm(s *Source, session *source.Session, producer *publish.Producer, prober *publish.Prober, progress source.Progress) *term {
+func newTerm(s *Source, session *source.Session, prober *publish.Prober, progress source.Progress) *term {
 	now := time.Now()
 	t := &term{
 		Source: s, meters: s.metrics.of(s.name),
-		session: session, producer: producer, prober: prober, pace: publish.Prompt, wanted: publish.Prompt,
-		resting: map[publish.Pace]*publish.Producer{}, life: life{began: now}, ended: make(chan struct{}),
+		session: session, prober: prober,
+		idleProducers: map[publish.Profile]idleProducer{}, life: life{state: resting}, ended: make(chan struct{}), replays: make(chan struct{}, 1),
 		flows: newFlows(s.options.Topics), isolated: make(chan isolated, 1000), alone: map[*source.Row]*isolator{},
 		taken: progress.Published, paused: progress.Paused,
 		quarantine: newQuarantine(progress.Stuck, progress.Orphaned), waiting: map[string]*waiting{},
@@ -115,8 +117,8 @@ func (t *term) close() {
 	if t.producer != nil {
 		t.closing(t.producer.Close)
 	}
-	for _, p := range t.resting {
-		t.closing(p.Close)
+	for p := range t.idleProducers {
+		t.drop(p)
 	}
 	t.ends.Wait()
 }
@@ -303,11 +305,14 @@ func (t *term) check(ctx context.Context) error {
 	if now.Sub(t.checked) < t.options.Fallback {
 		return nil
 	}
-	paused, err := t.session.CheckTerm(ctx)
+	paused, replays, err := t.session.CheckTerm(ctx)
 	if err != nil {
 		return err
 	}
 	t.confirmed(paused)
+	if replays {
+		wake(t.replays)
+	}
 	if now.Sub(t.verified) < verifyEvery {
 		return nil
 	}

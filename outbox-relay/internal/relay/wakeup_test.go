@@ -77,7 +77,7 @@ func TestSession_ManyNotificationsAreOne(t *testing.T) {
 	for i := range 20 {
 		s.exec(t, `select pg_notify('outbox', $1)`, fmt.Sprint(i))
 	}
-	_, err = session.CheckTerm(t.Context()) // its answer brings them along
+	_, _, err = session.CheckTerm(t.Context()) // its answer brings them along
 	require.NoError(t, err)
 	notified, err := session.WaitForRow(t.Context(), patience)
 	require.NoError(t, err)

@@ -12,7 +12,10 @@ const sleepLock = leaderLock + 1
 const (
 	sleepSQL     = `select pg_try_advisory_lock($1)`
 	wakeUpSQL    = `select pg_advisory_unlock($1)`
-	checkTermSQL = `select paused, pg_backend_pid() from public.outbox_cursor where epoch = $1`
+	checkTermSQL = `
+select paused, pg_backend_pid(), exists (select from public.outbox_replay where state in ('waiting', 'running'))
+  from public.outbox_cursor
+ where epoch = $1`
 )
 
 // Sleep tells writers that the relay has to be notified of their rows, from here to WakeUp or the end of the session.
@@ -49,27 +52,28 @@ func (s *Session) writersNotify(ctx context.Context) (notify bool, err error) {
 // WritersNotify says whether writers notify the relay while it sleeps; where they do not, it has to look often.
 func (s *Session) WritersNotify() bool { return s.writersTell }
 
-// CheckTerm returns ErrDeposed if the session's term is over, and says whether an operator has paused the source.
-func (s *Session) CheckTerm(ctx context.Context) (paused bool, err error) {
+// CheckTerm returns ErrDeposed if the session's term is over, and says whether an operator has paused the source, and whether
+// there are replays to work on.
+func (s *Session) CheckTerm(ctx context.Context) (paused, replays bool, err error) {
 	rows, err := s.conn.Query(ctx, checkTermSQL, s.epoch)
 	if err != nil {
-		return false, fmt.Errorf("check the lead of database %s: %w", s.database, err)
+		return false, false, fmt.Errorf("check the lead of database %s: %w", s.database, err)
 	}
 	defer rows.Close()
 	if !rows.Next() {
 		if err := rows.Err(); err != nil {
-			return false, fmt.Errorf("check the lead of database %s: %w", s.database, err)
+			return false, false, fmt.Errorf("check the lead of database %s: %w", s.database, err)
 		}
-		return false, ErrDeposed
+		return false, false, ErrDeposed
 	}
 	var pid uint32
-	if err := rows.Scan(&paused, &pid); err != nil {
-		return false, fmt.Errorf("check the lead of database %s: %w", s.database, err)
+	if err := rows.Scan(&paused, &pid, &replays); err != nil {
+		return false, false, fmt.Errorf("check the lead of database %s: %w", s.database, err)
 	}
 	if pid != s.pid {
-		return false, fmt.Errorf("database %s: %w", s.database, ErrTransactionPooler)
+		return false, false, fmt.Errorf("database %s: %w", s.database, ErrTransactionPooler)
 	}
-	return paused, nil
+	return paused, replays, nil
 }
 
 // Notified says whether a writer, or an operator, has notified since the last time it was asked. Notifications come along

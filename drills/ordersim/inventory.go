@@ -41,7 +41,7 @@ func (i *inventoryDB) Handle(m sagasim.Message, now time.Time) ([]sagasim.Messag
 	if level, ok := i.onHand[command.SKU]; ok {
 		known.OnHand[command.SKU] = level
 	}
-	decision := stock.Decide(known.OnHand, known.Reservations, []stock.Command{command})
+	decision := stock.Decide(known, []stock.Command{command})
 	if command.Action == stock.Reserve || i.f.w.Bug() != ReleaseIsForgotten {
 		i.save(decision, now)
 	}

@@ -36,7 +36,7 @@ type Reply struct {
 // Outcome says what a command changed.
 type Outcome string
 
-// The effects.
+// The outcomes.
 const (
 	// Decided: it was the first to settle something for its order.
 	Decided Outcome = "decided"
@@ -54,7 +54,9 @@ const (
 
 // Known is what has to be known to decide about commands; see [Decide].
 type Known struct {
-	OnHand       map[string]int64
+	// OnHand has the skus that exist, of those that the commands or the reservations name.
+	OnHand map[string]int64
+	// Reservations has those of the commands' orders.
 	Reservations []Reservation
 }
 
@@ -75,7 +77,7 @@ func (k *Known) Since(now time.Time) func(r Reply, order int64) time.Time {
 
 // Decision is what a batch of commands changes, and the replies.
 type Decision struct {
-	Replies  []Reply       // one a command, in their order
+	Replies  []Reply       // one per command, in their order
 	Moves    []Move        // by sku
 	Added    []Reservation // new ones, by order
 	Released []int64       // orders whose known reservation was live and is no more, ascending
@@ -88,13 +90,11 @@ type Move struct {
 }
 
 // Decide applies the commands one after the other: first come, first served, and a small order may
-// still fit after a larger one was rejected. onHand has the skus that exist, of those that the
-// commands or the known reservations name; known has the reservations of the commands' orders.
-// Neither is changed.
-func Decide(onHand map[string]int64, known []Reservation, commands []Command) Decision {
-	l := ledger{onHand: make(map[string]int64, len(onHand)), orders: make(map[int64]Reservation, len(commands))}
-	maps.Copy(l.onHand, onHand)
-	for _, r := range known {
+// still fit after a larger one was rejected. known is not changed.
+func Decide(known Known, commands []Command) Decision {
+	l := ledger{onHand: make(map[string]int64, len(known.OnHand)), orders: make(map[int64]Reservation, len(commands))}
+	maps.Copy(l.onHand, known.OnHand)
+	for _, r := range known.Reservations {
 		l.orders[r.OrderID] = r
 	}
 	before := maps.Clone(l.orders)
@@ -104,8 +104,8 @@ func Decide(onHand map[string]int64, known []Reservation, commands []Command) De
 		d.Replies = append(d.Replies, l.apply(c))
 	}
 	for sku, left := range l.onHand {
-		if left != onHand[sku] {
-			d.Moves = append(d.Moves, Move{sku, left - onHand[sku]})
+		if left != known.OnHand[sku] {
+			d.Moves = append(d.Moves, Move{sku, left - known.OnHand[sku]})
 		}
 	}
 	for order, r := range l.orders {
@@ -151,17 +151,17 @@ func (l *ledger) apply(c Command) Reply {
 
 // again answers a Reserve of an order that is settled.
 func (r Reservation) again(c Command) Reply {
-	effect := Repeated
+	outcome := Repeated
 	switch {
 	case r.SKU == "":
-		return Reply{Rejected, reasonReleasedFirst, effect}
+		return Reply{Rejected, reasonReleasedFirst, outcome}
 	case r.SKU != c.SKU || r.Quantity != c.Quantity:
-		effect = Contradicted
+		outcome = Contradicted
 	}
 	if r.State == Released {
-		return Reply{Rejected, reasonReleased, effect}
+		return Reply{Rejected, reasonReleased, outcome}
 	}
-	return Reply{r.State, r.Reason, effect}
+	return Reply{r.State, r.Reason, outcome}
 }
 
 func (l *ledger) release(c Command) Reply {

@@ -104,7 +104,7 @@ func TestDecide(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got := stock.Decide(tt.onHand, tt.known, tt.commands)
+			got := stock.Decide(stock.Known{OnHand: tt.onHand, Reservations: tt.known}, tt.commands)
 			require.Empty(t, cmp.Diff(tt.want, say(got.Replies)))
 			require.Empty(t, cmp.Diff(tt.moves, got.Moves, cmpopts.EquateEmpty()))
 		})
@@ -114,11 +114,10 @@ func TestDecide(t *testing.T) {
 func TestDecideSaysWhatToWrite(t *testing.T) {
 	t.Parallel()
 	got := stock.Decide(
-		map[string]int64{"a": 5, "b": 5},
-		[]stock.Reservation{
+		stock.Known{OnHand: map[string]int64{"a": 5, "b": 5}, Reservations: []stock.Reservation{
 			{OrderID: 9, SKU: "b", Quantity: 1, State: stock.Reserved},
 			{OrderID: 8, SKU: "a", Quantity: 1, State: stock.Reserved},
-		},
+		}},
 		[]stock.Command{
 			release(9), reserve(4, "b", 7), reserve(3, "a", 2), release(8), release(3), release(2), reserve(1, "b", 2),
 		},

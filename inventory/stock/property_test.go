@@ -28,7 +28,7 @@ func (b *table) apply(t require.TestingT, commands []stock.Command) []stock.Repl
 		seen[c.OrderID] = true
 	}
 	before := maps.Clone(b.onHand)
-	d := stock.Decide(b.onHand, known, commands)
+	d := stock.Decide(stock.Known{OnHand: b.onHand, Reservations: known}, commands)
 	require.Equal(t, before, b.onHand, "Decide changed its input")
 	for _, m := range d.Moves {
 		require.NotZero(t, m.Delta)

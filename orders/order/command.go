@@ -48,8 +48,9 @@ type Outcome string
 // The outcomes.
 const (
 	Changed      Outcome = "changed"
-	Repeated     Outcome = "repeated"     // the order is already as the command wants it
-	Contradicted Outcome = "contradicted" // the order cannot go that way, and stays as it is
+	Repeated     Outcome = "repeated"      // the order is already as the command wants it
+	Contradicted Outcome = "contradicted"  // the order cannot go that way, and stays as it is
+	Unknown      Outcome = "unknown_order" // there is no such order
 )
 
 // Apply returns the state that a command leaves an order in, and what it did. Only Changed comes

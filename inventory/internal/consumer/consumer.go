@@ -61,7 +61,7 @@ func (h *Handler) load(reads *pgx.Batch, received []command) *stock.Known {
 }
 
 func (h *Handler) apply(_ context.Context, tx *inbox.Tx, known *stock.Known, received []command) ([]outbox.Message, error) {
-	decision := stock.Decide(known.OnHand, known.Reservations, messages(received))
+	decision := stock.Decide(*known, messages(received))
 	h.store.Save(&tx.Last, decision, tx.Now)
 	tx.AfterCommit(func() { h.report(received, decision.Replies) })
 	return answers(received, decision.Replies, known.Since(tx.Now))

@@ -87,7 +87,7 @@ func (c *client) apply(commands ...stock.Command) {
 	var reads, writes pgx.Batch // each a transaction; nobody else is here
 	known := c.store.Load(&reads, commands)
 	require.NoError(c.t, c.db.Pool.SendBatch(c.t.Context(), &reads).Close())
-	c.store.Save(&writes, stock.Decide(known.OnHand, known.Reservations, commands), time.Now())
+	c.store.Save(&writes, stock.Decide(*known, commands), time.Now())
 	require.NoError(c.t, c.db.Pool.SendBatch(c.t.Context(), &writes).Close())
 }
 

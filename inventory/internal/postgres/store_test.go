@@ -61,7 +61,7 @@ func applyIn(ctx context.Context, s *postgres.Store, tx pgx.Tx, commands ...stoc
 	if err := tx.SendBatch(ctx, &reads).Close(); err != nil {
 		return nil, err
 	}
-	decision := stock.Decide(known.OnHand, known.Reservations, commands)
+	decision := stock.Decide(*known, commands)
 	s.Save(&writes, decision, time.Now())
 	return decision.Replies, tx.SendBatch(ctx, &writes).Close()
 }

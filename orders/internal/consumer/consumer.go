@@ -1,10 +1,10 @@
-// Package consumer applies the saga's commands to orders, each of them once, and answers each with
-// an event that tells what the order is now.
+// Package consumer connects the commands that arrive from Kafka to the orders: it decodes them, has
+// package order decide and the store save, and turns the answers into messages for the outbox, all in
+// the transaction that records the commands as handled.
 package consumer
 
 import (
 	"log/slog"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -16,15 +16,15 @@ import (
 	"waybill.example/sdk/inbox"
 )
 
-// Store queues statements that read and change orders.
+// Store queues the statements that read what commands need, and write what was decided about them.
 type Store interface {
-	Lock(batch *pgx.Batch, ids []int64, found func(id int64, state order.State, since, at time.Time))
-	Change(batch *pgx.Batch, changes []order.Change)
+	Load(batch *pgx.Batch, commands []order.Command) *order.Known
+	Save(batch *pgx.Batch, decision order.Decision)
 }
 
 // Handler handles batches of commands. It is safe for concurrent use.
 type Handler struct {
-	inbox.Processor[order.Command, known]
+	inbox.Processor[order.Command, order.Known]
 
 	store   Store
 	log     *slog.Logger
@@ -34,7 +34,7 @@ type Handler struct {
 // New returns a handler whose transactions begin on db.
 func New(db *pgxpool.Pool, store Store, log *slog.Logger, reg prometheus.Registerer) *Handler {
 	h := &Handler{store: store, log: log, metrics: newMetrics(reg)}
-	h.Processor = inbox.Processor[order.Command, known]{
+	h.Processor = inbox.Processor[order.Command, order.Known]{
 		Consumer:  contracts.GroupOrders,
 		DB:        db,
 		Positions: inbox.NewPositions(db, contracts.GroupOrders),
@@ -50,14 +50,13 @@ func New(db *pgxpool.Pool, store Store, log *slog.Logger, reg prometheus.Registe
 }
 
 // report is about what was committed only.
-func (h *Handler) report(done []result) {
-	for _, r := range done {
-		h.metrics.commands.WithLabelValues(string(r.command.Action), string(r.outcome)).Inc()
-		switch r.outcome {
-		case order.Contradicted:
+func (h *Handler) report(commands []command, replies []order.Reply) {
+	for i, r := range replies {
+		c := commands[i].Message
+		h.metrics.commands.WithLabelValues(string(c.Action), string(r.Outcome)).Inc()
+		if r.Outcome == order.Contradicted {
 			h.log.Warn("command contradicts the order and changes nothing",
-				"order_id", r.command.OrderID, "command", r.command.Action, "status", r.status, "event_id", r.eventID)
-		case order.Changed, order.Repeated, unknownOrder:
+				"order_id", c.OrderID, "command", c.Action, "status", r.Status, "event_id", commands[i].EventID)
 		}
 	}
 }

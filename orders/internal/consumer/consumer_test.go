@@ -416,8 +416,8 @@ type failing struct{ *postgres.Store }
 
 var errBoom = errors.New("boom")
 
-func (f failing) Change(batch *pgx.Batch, changes []order.Change) {
-	f.Store.Change(batch, changes)
+func (f failing) Save(batch *pgx.Batch, decision order.Decision) {
+	f.Store.Save(batch, decision)
 	batch.Queue("select 1 / 0")
 }
 

@@ -14,22 +14,28 @@ select id, status, coalesce(reason, '') as reason, coalesce(cancel_refused, '') 
 from orders where id = any($1)
 order by id for no key update`
 
-// Lock queues a read of those of the orders that exist, which keeps them as they are until the transaction ends, and
-// passes each to found, with when it came to be so. at is the time of the transaction, which [Store.Change] stamps
-// changes with.
-func (*Store) Lock(batch *pgx.Batch, ids []int64, found func(id int64, state order.State, since, at time.Time)) {
+// Load queues a read of what [order.Decide] needs for commands, and returns what it will have found once
+// the batch has been sent. The orders stay as they are until the transaction ends.
+func (*Store) Load(batch *pgx.Batch, commands []order.Command) *order.Known {
+	ids := make([]int64, len(commands))
+	for i, c := range commands {
+		ids[i] = c.OrderID
+	}
+	known := &order.Known{Orders: make(map[int64]order.Current, len(ids))}
 	batch.Queue(lockSQL, ids).Query(func(rows pgx.Rows) error {
 		var (
 			id                      int64
 			status, reason, refused string
-			since, at               time.Time
+			since                   time.Time
 		)
-		_, err := pgx.ForEachRow(rows, []any{&id, &status, &reason, &refused, &since, &at}, func() error {
-			found(id, order.State{Status: order.Status(status), Reason: reason, CancelRefused: refused}, since, at)
+		_, err := pgx.ForEachRow(rows, []any{&id, &status, &reason, &refused, &since, &known.At}, func() error {
+			state := order.State{Status: order.Status(status), Reason: reason, CancelRefused: refused}
+			known.Orders[id] = order.Current{State: state, Since: since}
 			return nil
 		})
 		return err
 	})
+	return known
 }
 
 // updated_at is when the status changed, and part of the event that says so: a refusal leaves it alone.
@@ -43,9 +49,10 @@ with changed as (
     returning 1)
 select inbox_expect(count(*), cardinality($1)) from changed`
 
-// Change queues a statement that takes orders from one state to another. It fails with a serialization failure if one
-// of them is not in the state that its change starts from.
-func (*Store) Change(batch *pgx.Batch, changes []order.Change) {
+// Save queues what was decided. It fails with a serialization failure if one of the orders is not in the
+// state that its change starts from.
+func (*Store) Save(batch *pgx.Batch, decision order.Decision) {
+	changes := decision.Changes
 	if len(changes) == 0 {
 		return
 	}

@@ -170,10 +170,10 @@ func TestAChangeFromAStateThatTheOrderIsNotInIsAConflict(t *testing.T) {
 	pending, confirmed := order.State{Status: order.Pending}, order.State{Status: order.Confirmed}
 	err := pgx.BeginFunc(t.Context(), db.Pool, func(tx pgx.Tx) error {
 		return send(t, tx, func(b *pgx.Batch) {
-			store.Change(b, []order.Change{
+			store.Save(b, order.Decision{Changes: []order.Change{
 				{OrderID: 1, From: pending, To: confirmed},
 				{OrderID: 2, From: confirmed, To: pending},
-			})
+			}})
 		})
 	})
 	require.ErrorContains(t, err, "another transaction was faster")
@@ -193,11 +193,12 @@ func TestARequestToCancelWaitsForACommandThatIsBeingApplied(t *testing.T) {
 
 	tx, err := db.Pool.Begin(t.Context())
 	require.NoError(t, err)
-	states := map[int64]order.State{}
+	var known *order.Known
 	require.NoError(t, send(t, tx, func(b *pgx.Batch) {
-		store.Lock(b, []int64{id, id, 99}, func(id int64, state order.State, _, _ time.Time) { states[id] = state })
+		known = store.Load(b, []order.Command{{OrderID: id}, {OrderID: id}, {OrderID: 99}})
 	}))
-	require.Equal(t, map[int64]order.State{id: {Status: order.Pending}}, states)
+	require.Len(t, known.Orders, 1)
+	require.Equal(t, order.State{Status: order.Pending}, known.Orders[id].State)
 
 	var wg sync.WaitGroup
 	var found order.Order
@@ -207,7 +208,9 @@ func TestARequestToCancelWaitsForACommandThatIsBeingApplied(t *testing.T) {
 	})
 	awaitLockWaiter(t, db)
 	sold := order.State{Status: order.Cancelled, Reason: "sold out"}
-	require.NoError(t, send(t, tx, func(b *pgx.Batch) { store.Change(b, []order.Change{{OrderID: id, From: states[id], To: sold}}) }))
+	require.NoError(t, send(t, tx, func(b *pgx.Batch) {
+		store.Save(b, order.Decision{Changes: []order.Change{{OrderID: id, From: known.Orders[id].State, To: sold}}})
+	}))
 	require.NoError(t, tx.Commit(t.Context()))
 	wg.Wait()
 	require.NoError(t, failed)

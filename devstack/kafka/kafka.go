@@ -41,9 +41,16 @@ type Config struct {
 	// Advertise is the host:port that clients are told to connect to; "" is the
 	// node's own.
 	Advertise string
-	// Progress is told what takes long.
+	// Users, if there are any, are the only ones that may log in: names and passwords, for
+	// SCRAM-SHA-512 over SASL_PLAINTEXT. One of them is [Admin], which may do everything; the
+	// others may do what ACLs allow them.
+	Users map[string]string
+	// Progress shows what takes long.
 	Progress io.Writer
 }
+
+// Admin is the super user of a node that has users.
+const Admin = "admin"
 
 // Prepare fetches Kafka, makes the data directory unless it is there already,
 // and returns what runs the node.
@@ -84,12 +91,13 @@ func writeSettings(cfg Config) error {
 	var properties bytes.Buffer
 	err = template.Must(template.New("").Parse(serverProperties)).Execute(&properties, map[string]any{
 		"Port": cfg.Port, "Advertise": cfg.Advertise, "ControllerPort": controllerPort, "Data": cfg.path("data"),
+		"Users": cfg.Users, "Admin": Admin,
 	})
 	return errors.Join(err,
 		os.MkdirAll(cfg.Dir, 0o755),
 		os.WriteFile(cfg.path("pom.xml"), pom, 0o644),
 		os.WriteFile(cfg.path("log4j2.yaml"), log4j, 0o644),
-		os.WriteFile(cfg.path("server.properties"), properties.Bytes(), 0o644),
+		os.WriteFile(cfg.path("server.properties"), properties.Bytes(), 0o600),
 	)
 }
 
@@ -133,8 +141,11 @@ func (n node) format(ctx context.Context) error {
 	}
 	var id [16]byte
 	_, _ = rand.Read(id[:]) // never fails
-	cmd := exec.CommandContext(ctx, n.java, n.args("kafka.tools.StorageTool", "format",
-		"-t", base64.RawURLEncoding.EncodeToString(id[:]), "-c", n.cfg.path("server.properties"))...)
+	args := []string{"format", "-t", base64.RawURLEncoding.EncodeToString(id[:]), "-c", n.cfg.path("server.properties")}
+	for name, password := range n.cfg.Users {
+		args = append(args, "--add-scram", fmt.Sprintf("SCRAM-SHA-512=[name=%s,password=%s]", name, password))
+	}
+	cmd := exec.CommandContext(ctx, n.java, n.args("kafka.tools.StorageTool", args...)...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("make Apache Kafka's data directory: %w\n%s", err, bytes.TrimSpace(out))
 	}

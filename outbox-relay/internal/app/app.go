@@ -24,7 +24,8 @@ func New(_ context.Context, c Config, log *slog.Logger) (*service.App, error) {
 		return nil, err
 	}
 	allowed, faults := c.topics()
-	if err := errors.Join(faults...); err != nil {
+	logins, more := c.logins()
+	if err := errors.Join(append(faults, more...)...); err != nil {
 		closeAll(databases)
 		return nil, err
 	}
@@ -52,7 +53,11 @@ func New(_ context.Context, c Config, log *slog.Logger) (*service.App, error) {
 	var sources sources
 	for _, db := range pairs {
 		options.Topics = allowed[db.name]
-		sources = append(sources, relay.NewSource(db.name, db.url, telemetry.Name("outbox-relay"), c.Kafka, options, metrics, log))
+		brokers := c.Kafka
+		if login, ok := logins[db.name]; ok {
+			brokers = login.as(c.Kafka)
+		}
+		sources = append(sources, relay.NewSource(db.name, db.url, telemetry.Name("outbox-relay"), brokers, options, metrics, log))
 	}
 	server, err := httpserver.New(c.HTTP, httpserver.Options{
 		Title: "Outbox relay", Version: "1", Log: log, Metrics: registry, Checks: sources.checks(),

@@ -31,6 +31,9 @@ type Config struct {
 	Drain  time.Duration `env:"RELAY_DRAIN"`
 	// Topics are those that rows of each database may be for, name=topic|topic; "" allows all.
 	Topics string `env:"RELAY_TOPICS"`
+	// KafkaLogins are what the rows of each database are sent as, name=username:password; "" sends
+	// all with the login of Kafka.
+	KafkaLogins string `env:"RELAY_KAFKA_LOGINS" secret:"true"`
 	// AdminTokens let their holders change something over HTTP: name=token.
 	AdminTokens []string `env:"RELAY_ADMIN_TOKENS" secret:"true"`
 	// ReadTokens let their holders read payloads where others than this machine can reach the API: name=token.
@@ -71,6 +74,8 @@ func (c Config) Validate() []error {
 		faults = append(faults, fault)
 	}
 	_, unfit := c.topics()
+	faults = append(faults, unfit...)
+	_, unfit = c.logins()
 	faults = append(faults, unfit...)
 	if _, err := c.tokens(); err != nil {
 		faults = append(faults, err)

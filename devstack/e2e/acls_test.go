@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -265,5 +264,5 @@ func requireAllowed(t *testing.T, allowed bool, err error, what string) {
 		return
 	}
 	require.Error(t, err, what)
-	require.Contains(t, err.Error(), "AUTHORIZATION_FAILED", fmt.Sprintf("%s: refused by the authorizer", what))
+	require.Contains(t, err.Error(), "AUTHORIZATION_FAILED", what+": refused by the authorizer")
 }

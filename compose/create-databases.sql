@@ -3,12 +3,10 @@
 create database orders;
 create role orders_service login password 'orders_service';
 create role orders_relay login password 'orders_relay';
-create role orders_reader login password 'orders_reader';
 
 create database inventory;
 create role inventory_service login password 'inventory_service';
 create role inventory_relay login password 'inventory_relay';
-create role inventory_reader login password 'inventory_reader';
 
 create database orchestrator;
 create role orchestrator_service login password 'orchestrator_service';

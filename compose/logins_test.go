@@ -65,11 +65,11 @@ func TestNoServiceIsPostgresSuperuserOrAnotherService(t *testing.T) {
 	used := map[string]login{}
 	for _, l := range logins(t, project) {
 		require.NotEqual(t, *project.Services["postgres"].Environment["POSTGRES_USER"], l.name, l.service)
-		require.Regexp(t, `^`+l.database+`_(service|relay|reader)$`, l.name, l.service)
+		require.Regexp(t, `^`+l.database+`_(service|relay)$`, l.name, l.service)
 		require.NotContains(t, used, l.name, "%s logs in as %s does", l.service, used[l.name].service)
 		used[l.name] = l
 	}
-	require.Len(t, used, 8)
+	require.Len(t, used, 6)
 }
 
 // The script and the migrations of compose.yaml are run as they stand there, on a server of this test's
@@ -106,8 +106,8 @@ func TestEachLoginMayDoItsWorkAndNothingElse(t *testing.T) {
 	}
 	const write = `insert into outbox (event_id, topic, key, type, payload, headers) values (gen_random_uuid(), 'orders.v1', '1', 'T', '{}', '{}')`
 	const read, tidy, handled = "select payload from outbox", "delete from outbox where id = 0", "select * from inbox"
-	may := map[string][]string{"service": {write, handled}, "relay": {read, tidy}, "reader": {read, handled}}
-	mayNot := map[string][]string{"service": {tidy, "truncate outbox"}, "relay": {write}, "reader": {write, tidy}}
+	may := map[string][]string{"service": {write, handled}, "relay": {read, tidy}}
+	mayNot := map[string][]string{"service": {tidy, "truncate outbox"}, "relay": {write}}
 	tables := map[string]string{"orders": "orders", "inventory": "stock", "orchestrator": "sagas"}
 	for _, l := range logins(t, project) {
 		_, kind, _ := strings.Cut(l.name, "_")

@@ -27,13 +27,11 @@ const (
 	OrdersRole       Role = "orders"
 	InventoryRole    Role = "inventory"
 	OrchestratorRole Role = "orchestrator"
-	OrdersReader     Role = "orders-reader"
-	InventoryReader  Role = "inventory-reader"
 )
 
 // Roles lists every role.
 func Roles() []Role {
-	return []Role{Writer, Consumer, Relay, Reader, ParticipantRole, OrdersRole, InventoryRole, OrchestratorRole, OrdersReader, InventoryReader}
+	return []Role{Writer, Consumer, Relay, Reader, ParticipantRole, OrdersRole, InventoryRole, OrchestratorRole}
 }
 
 // ErrUnknownRole is wrapped by the error for a role that does not exist.

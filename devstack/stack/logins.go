@@ -15,7 +15,6 @@ import (
 const (
 	asService = "_service"
 	asRelay   = "_relay"
-	asReader  = "_reader"
 )
 
 // login returns how a process reaches a database.
@@ -38,15 +37,10 @@ func (p *plan) grant(ctx context.Context) error {
 	}
 	for name, url := range p.databases {
 		service := []migrations.Role{migrations.Writer, migrations.Consumer, migrations.Role(name)}
-		reader := []migrations.Role{migrations.Reader}
 		if name == Orchestrator {
-			service = append(service, migrations.Reader) // it explains its own database to itself
-		} else {
-			reader = append(reader, migrations.Role(name+"-reader"))
+			service = append(service, migrations.Reader) // explain reads its own outbox and inbox
 		}
-		for as, roles := range map[string][]migrations.Role{
-			asService: service, asRelay: {migrations.Relay}, asReader: reader,
-		} {
+		for as, roles := range map[string][]migrations.Role{asService: service, asRelay: {migrations.Relay}} {
 			if err := migrations.Grant(ctx, url, name+as, p.password, roles...); err != nil {
 				return err
 			}

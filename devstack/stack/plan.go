@@ -190,9 +190,7 @@ func (s *Stack) service(bin, name, addr string, p *plan) *unit {
 	}
 	env = append(env, p.adminTokens(name)...)
 	if name == Orchestrator {
-		env = append(env, "EXPLAIN_RELAY_URL=http://"+p.relayAddr,
-			"EXPLAIN_SERVICES="+Orders+"=http://"+p.ordersAddr+","+Inventory+"=http://"+p.inventoryAddr,
-			"EXPLAIN_DATABASES="+Orders+"="+p.login(Orders, asReader)+","+Inventory+"="+p.login(Inventory, asReader))
+		env = append(env, "ORDERS_URL=http://"+p.ordersAddr, "INVENTORY_URL=http://"+p.inventoryAddr, "RELAY_URL=http://"+p.relayAddr)
 	}
 	env = append(env, s.cfg.Env[name]...)
 	return &unit{

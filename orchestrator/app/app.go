@@ -12,7 +12,6 @@ package app
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"log/slog"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -24,7 +23,7 @@ import (
 	"waybill.example/chassis/service"
 	"waybill.example/chassis/telemetry"
 	"waybill.example/orchestrator/httpapi"
-	"waybill.example/orchestrator/internal/explain"
+	"waybill.example/orchestrator/internal/explain/collect"
 	"waybill.example/sdk/inbox"
 	"waybill.example/sdk/outbox"
 	"waybill.example/sdk/saga/runner"
@@ -40,7 +39,6 @@ type parts struct {
 	consumer *kafka.Consumer
 	ends     *kafka.Ends
 	runner   *runner.Runner
-	sources  []explain.Source
 	log      *slog.Logger
 
 	closeStreams func()
@@ -74,7 +72,7 @@ func New(ctx context.Context, c Config, sagas Sagas, log *slog.Logger) (_ *servi
 	if err := a.run(ctx, c, sagas, reg); err != nil {
 		return nil, err
 	}
-	if err := a.serve(ctx, c, reg); err != nil {
+	if err := a.serve(c, reg); err != nil {
 		return nil, err
 	}
 	return a.app(), nil
@@ -113,7 +111,7 @@ func (a *parts) endsOfTopics(ctx context.Context) (map[inbox.Partition]runner.Sp
 }
 
 // serve prepares the HTTP side.
-func (a *parts) serve(ctx context.Context, c Config, reg *prometheus.Registry) error {
+func (a *parts) serve(c Config, reg *prometheus.Registry) error {
 	tokens, err := c.tokens()
 	if err != nil {
 		return err
@@ -121,13 +119,6 @@ func (a *parts) serve(ctx context.Context, c Config, reg *prometheus.Registry) e
 	readers, err := c.readTokens()
 	if err != nil {
 		return err
-	}
-	if a.sources, err = explain.ParseSources(ctx, c.ExplainDatabases); err != nil {
-		return fmt.Errorf("EXPLAIN_DATABASES: %w", err)
-	}
-	urls, err := explain.ParseURLs(c.ServiceURLs)
-	if err != nil {
-		return fmt.Errorf("EXPLAIN_SERVICES: %w", err)
 	}
 	a.server, err = httpserver.New(c.HTTP, httpserver.Options{
 		Title: "Waybill orchestrator", Version: "1", Log: a.log, Metrics: reg,
@@ -147,7 +138,10 @@ func (a *parts) serve(ctx context.Context, c Config, reg *prometheus.Registry) e
 	sagas := inspect.New(a.people, a.runner.Registry())
 	api := &httpapi.API{
 		Sagas: sagas, Runner: a.runner, Log: a.log, Tokens: tokens, Closing: closing,
-		Explainer: &explain.Explainer{Sagas: sagas, Sources: a.sources, Broker: a.consumer.Check, RelayURL: c.RelayURL, ServiceURLs: urls},
+		Explainer: &collect.Collector{
+			Sagas: sagas, Broker: a.consumer.Check,
+			OrdersURL: c.OrdersURL, InventoryURL: c.InventoryURL, RelayURL: c.RelayURL, RelayToken: c.RelayToken,
+		},
 	}
 	if !a.server.Local() {
 		readers = tokens.And(readers)
@@ -163,9 +157,6 @@ func (a *parts) app() *service.App {
 	app.OnStop("postgres pool", a.pool.Close)
 	app.OnStop("postgres pool of the API", a.people.Close)
 	app.OnStop("ends of topics", a.ends.Close)
-	for _, s := range a.sources {
-		app.OnStop("database "+s.Name, s.Pool.Close)
-	}
 	app.Add("saga runner", a.runner.Run)
 	app.Add("consumer", a.consumer.Run)
 	app.Serve(a.server)

@@ -2,6 +2,7 @@ package app
 
 import (
 	"fmt"
+	"net/url"
 	"time"
 
 	"waybill.example/chassis/admin"
@@ -23,13 +24,12 @@ type Config struct {
 	DeadlineRate int `env:"DEADLINE_RATE" envDefault:"500"`
 	// Retention is how long a saga is kept after it ended.
 	Retention time.Duration `env:"SAGA_RETENTION" envDefault:"720h"`
-	// ExplainDatabases are name=URL pairs of the other services' databases, read-only
-	// users suffice; they make explain tell the whole story.
-	ExplainDatabases []string `env:"EXPLAIN_DATABASES" secret:"true"`
-	// RelayURL is where outbox-relay answers /readyz, for explain.
-	RelayURL string `env:"EXPLAIN_RELAY_URL"`
-	// ServiceURLs are name=URL pairs of where the other services answer /readyz, for explain.
-	ServiceURLs []string `env:"EXPLAIN_SERVICES"`
+	// OrdersURL, InventoryURL and RelayURL are where explain asks what the orchestrator's own database does not say; one
+	// that is empty is not asked. RelayToken is one of the relay's RELAY_READ_TOKENS, which it wants outside of loopback.
+	OrdersURL    string `env:"ORDERS_URL"`
+	InventoryURL string `env:"INVENTORY_URL"`
+	RelayURL     string `env:"RELAY_URL"`
+	RelayToken   string `env:"RELAY_READ_TOKEN" secret:"true"`
 	// AdminTokens are name=token pairs of those who may intervene; none: nobody may.
 	AdminTokens []string `env:"ORCHESTRATOR_ADMIN_TOKENS" secret:"true"`
 	// ReadTokens are name=token pairs of those who may read what a saga carries, besides, where others
@@ -53,6 +53,11 @@ func (c Config) Validate() []error {
 	positive("BATCH_SIZE", c.BatchSize > 0)
 	positive("DEADLINE_RATE", c.DeadlineRate > 0)
 	positive("SAGA_RETENTION", c.Retention > 0)
+	for name, address := range map[string]string{"ORDERS_URL": c.OrdersURL, "INVENTORY_URL": c.InventoryURL, "RELAY_URL": c.RelayURL} {
+		if u, err := url.Parse(address); address != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
+			faults = append(faults, fmt.Errorf("%s must be a URL such as http://host:port", name))
+		}
+	}
 	if _, err := c.tokens(); err != nil {
 		faults = append(faults, err)
 	}

@@ -32,8 +32,10 @@ type API struct {
 	Sagas  *inspect.Inspector
 	Runner *runner.Runner
 	Log    *slog.Logger
-	// Explainer answers why.
-	Explainer *explain.Explainer
+	// Explainer answers why a saga is where it is; an [explain.UnknownError] is a 404.
+	Explainer interface {
+		Explain(ctx context.Context, id string, now time.Time) (explain.Report, error)
+	}
 	// Tokens are who may intervene.
 	Tokens admin.Tokens
 	// Readers may read what a saga carries, which is other people's data; nil: everybody who reaches the API.
@@ -71,7 +73,7 @@ func (a *API) Register(api huma.API) {
 		RejectUnknownQueryParameters: true,
 		OperationID:                  "explain-saga", Method: http.MethodGet, Path: "/v1/sagas/{orderId}/explain",
 		Summary:     "Why it is where it is",
-		Description: "What the saga waits for, what stands in the way, what will happen next and when, and one timeline over all databases. Sources that cannot be asked are named.",
+		Description: "What the saga waits for, what stands in the way, what will happen next and when, and one timeline over all services. What did not answer is named.",
 		Tags:        []string{"Sagas"},
 	}), a.explain)
 	a.registerStream(api)
@@ -90,7 +92,7 @@ func (a *API) revealing(api huma.API, op huma.Operation) huma.Operation {
 }
 
 type explainOutput struct {
-	Body explain.Explanation
+	Body explain.Report
 }
 
 func (a *API) explain(ctx context.Context, in *SagaID) (*explainOutput, error) {
@@ -305,7 +307,7 @@ func (a *API) problem(err error) error {
 	if refused := refusal(err); refused != nil {
 		return refused
 	}
-	unknown, isUnknown := errors.AsType[*explain.Unknown](err)
+	unknown, isUnknown := errors.AsType[*explain.UnknownError](err)
 	switch {
 	case isUnknown:
 		return huma.Error404NotFound(unknown.Error())

@@ -42,7 +42,7 @@ type cli struct {
 	Up     up     `cmd:"" help:"Apply the pending migrations of the sets."`
 	Down   down   `cmd:"" help:"Take back the newest migration of one set, and its data with it."`
 	Status status `cmd:"" help:"List the migrations of the sets, applied and pending."`
-	Grants grants `cmd:"" help:"Print the SQL that gives a login what its roles need, for psql. Roles: writer consumer participant relay reader, and by service orders inventory orchestrator orders-reader inventory-reader."`
+	Grants grants `cmd:"" help:"Print the SQL that gives a login what its roles need, for psql. Roles: writer consumer participant relay reader, and by service orders inventory orchestrator."`
 }
 
 type database struct {

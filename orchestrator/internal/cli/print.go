@@ -129,7 +129,7 @@ func (p *printer) timeline(lines []inspect.Line) {
 	p.table(rows...)
 }
 
-func (p *printer) explanation(e explain.Explanation) {
+func (p *printer) report(e explain.Report) {
 	p.line("Saga %s: %s", e.ID, e.State)
 	p.line("%s", e.Summary)
 	p.section("In the way", e.Obstacles)
@@ -137,7 +137,7 @@ func (p *printer) explanation(e explain.Explanation) {
 	p.section("You can", e.Advice)
 	for _, s := range e.Sources {
 		if s.Error != "" {
-			p.line("\nNot asked: %s (%s)", s.Name, s.Error)
+			p.line("\n%s did not answer: %s", s.Name, s.Error)
 		}
 	}
 	p.line("")

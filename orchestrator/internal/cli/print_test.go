@@ -22,9 +22,9 @@ func TestPrinter_PrintsAsManyLinesWhateverTheTextsSay(t *testing.T) {
 		d := httpapi.Detail{Timeline: []inspect.Line{{Kind: text, Step: text, To: text, CauseType: text, Actor: text, Note: text}}}
 		d.ID, d.Reason, d.Data = text, text, json.RawMessage(text)
 		p.detail(d)
-		p.explanation(explain.Explanation{
+		p.report(explain.Report{
 			ID: text, State: text, Summary: text, Obstacles: []string{text}, Next: []string{text}, Advice: []string{text},
-			Sources: []explain.SourceState{{Name: text, Error: text}}, Timeline: []explain.Moment{{Source: text, What: text}},
+			Sources: []explain.SourceState{{Name: text, Error: text}}, Timeline: []explain.Event{{Source: text, What: text}},
 		})
 		p.outcome(httpapi.Outcome{Observed: "x" + text, Recorded: inspect.Line{Actor: text, Note: text}})
 		return p.String()

@@ -104,8 +104,8 @@ type Explain struct {
 
 // Run prints why a saga is where it is.
 func (c *Explain) Run(s *Saga, t Terminal) error {
-	var e explain.Explanation
-	return s.show(t, http.MethodGet, "/v1/sagas/"+url.PathEscape(c.ID)+"/explain", nil, &e, func(p *printer) { p.explanation(e) })
+	var e explain.Report
+	return s.show(t, http.MethodGet, "/v1/sagas/"+url.PathEscape(c.ID)+"/explain", nil, &e, func(p *printer) { p.report(e) })
 }
 
 // intervention is what the verbs that change a saga share.

@@ -10,9 +10,6 @@ import (
 	"waybill.example/sdk/saga"
 )
 
-// Own is the name of the orchestrator's own database among the sources.
-const Own = "orchestrator"
-
 // The states of an order without a saga: it has none yet, or none any more.
 const (
 	NotStarted = "NOT_STARTED"
@@ -20,15 +17,8 @@ const (
 )
 
 // Diagnose turns what was found into an answer. It is pure.
-func Diagnose(s Story) Explanation {
-	e := Explanation{ID: s.ID, ExplainedAt: s.Now, Timeline: s.timeline(), Sources: []SourceState{}}
-	for _, f := range s.Sources {
-		state := SourceState{Name: f.Name}
-		if f.Err != nil {
-			state.Error = f.Err.Error()
-		}
-		e.Sources = append(e.Sources, state)
-	}
+func Diagnose(s Evidence) Report {
+	e := Report{ID: s.ID, ExplainedAt: s.Now, Timeline: s.timeline(), Sources: s.Sources()}
 	switch {
 	case s.Saga == nil && s.became() != "":
 		s.notKept(&e)
@@ -55,58 +45,55 @@ func distinct(lines []string) []string {
 	return kept
 }
 
-// became is what the order's own service says became of it; empty while it is open, or where nobody knows.
-func (s Story) became() string {
-	for _, f := range s.Sources {
-		for _, fact := range f.Facts {
-			if f.Name == s.keeper() && fact.Kind == became {
-				return fact.What
-			}
+// orderService is the service that has the order itself, if it could be asked.
+func (s Evidence) orderService() (Service, bool) {
+	for _, service := range s.Services {
+		if slices.ContainsFunc(service.Facts, func(fact Fact) bool { return fact.Kind == Accepted }) {
+			return service, true
 		}
 	}
-	return ""
+	return Service{}, false
 }
 
-// open reports whether the order's own service says that it has not ended.
-func (s Story) open() bool {
-	return s.keeper() != "" && s.became() == ""
-}
-
-// keeper is the source that has the order itself.
-func (s Story) keeper() string {
-	for _, f := range s.Sources {
-		if slices.ContainsFunc(f.Facts, func(fact Fact) bool { return fact.Kind == accepted }) {
-			return f.Name
+// became is what the order's own service says became of it; empty while it is open, or where nobody knows.
+func (s Evidence) became() string {
+	service, _ := s.orderService()
+	for _, fact := range service.Facts {
+		if fact.Kind == Became {
+			return fact.What
 		}
 	}
 	return ""
 }
 
 // notKept explains an order that was decided and whose saga is gone: sagas are kept for SAGA_RETENTION.
-func (s Story) notKept(e *Explanation) {
+func (s Evidence) notKept(e *Report) {
 	e.State = NotKept
 	e.Summary = "No saga is kept for it any more, or none was ever needed: the " + s.became() + "."
 	e.Next = []string{"Nothing: it has ended."}
 }
 
 // notStarted explains an order whose first message has not reached the orchestrator.
-func (s Story) notStarted(e *Explanation) {
+func (s Evidence) notStarted(e *Report) {
 	e.State = NotStarted
 	e.Summary = "No saga has begun: the message that starts it has not been handled here."
-	for _, f := range s.Sources {
-		if f.Name == Own || len(f.Sent) == 0 {
+	for _, f := range s.Databases {
+		if f.Name == OwnDatabase || len(f.Sent) == 0 {
 			continue
 		}
-		e.Obstacles = append(e.Obstacles, s.whereIs(f, f.Sent[0], Own, e))
+		e.Obstacles = append(e.Obstacles, s.whereIs(f, f.Sent[0], OwnDatabase, e))
 		e.Next = []string{fmt.Sprintf("The saga begins as soon as the orchestrator handles %s.", f.Sent[0].Type)}
 	}
 	if len(e.Obstacles) == 0 {
-		e.Obstacles = []string{"No source that could be asked has sent anything for it."}
+		e.Obstacles = []string{"No service that could be asked has sent anything for it."}
+		if s.Relay.Error != "" {
+			e.Obstacles = []string{"Whether that message has been sent is not known: " + RelayName + " did not answer: " + s.Relay.Error + "."}
+		}
 		e.Next = []string{"Nothing, until the message that starts the saga comes."}
 	}
 }
 
-func (s Story) suspended(e *Explanation) {
+func (s Evidence) suspended(e *Report) {
 	st := s.Saga
 	e.State = string(saga.Suspended)
 	e.Summary = fmt.Sprintf("Suspended since %s: definition %s version %d is not registered with the orchestrator. %d messages are held for it.",
@@ -115,7 +102,7 @@ func (s Story) suspended(e *Explanation) {
 	e.Advice = []string{fmt.Sprintf("Run a release that registers %s version %d, or end the saga by hand once it does.", st.Definition, st.Version)}
 }
 
-func (s Story) running(e *Explanation) {
+func (s Evidence) running(e *Report) {
 	st := *s.Saga
 	def, ok := s.Registry.Definition(st.Definition, st.Version)
 	e.State = s.Registry.StateName(st)
@@ -146,45 +133,46 @@ func (s Story) running(e *Explanation) {
 		e.Next = append(e.Next, next(s.Now, w, st.Phase, def))
 	}
 	if _, cancelled := def.Ends(); st.Phase == saga.CompensationStuck {
-		e.advise("once the participant is well", "orchestrator", "saga", "retry", "--reason=participant is well", "--", s.ID)
-		e.advise("if it was settled by hand", "orchestrator", "saga", "force", "--reason=settled by hand", "--", s.ID, cancelled)
+		e.advise("once the participant works again", "orchestrator", "saga", "retry", "--reason=the participant works again", "--", s.ID)
+		e.advise("if it was resolved by hand", "orchestrator", "saga", "force", "--reason=resolved by hand", "--", s.ID, cancelled)
 	}
 	e.Summary = strings.Join(parts, " ")
 }
 
 // awaitingStart explains a saga that was cancelled before the message that starts it came.
-func (s Story) awaitingStart(e *Explanation) {
+func (s Evidence) awaitingStart(e *Report) {
 	e.Summary = fmt.Sprintf("A cancellation came before the message that starts the saga, %s ago.", ago(s.Now, s.Saga.StartedAt))
 	e.Next = []string{"It is undone as soon as that message comes; at " + clock(s.Saga.StartBy) + " it is considered missing, and the cancellation is refused."}
-	for _, f := range s.Sources {
-		if f.Name != Own && len(f.Sent) > 0 {
-			e.Obstacles = append(e.Obstacles, s.whereIs(f, f.Sent[0], Own, e))
+	for _, f := range s.Databases {
+		if f.Name != OwnDatabase && len(f.Sent) > 0 {
+			e.Obstacles = append(e.Obstacles, s.whereIs(f, f.Sent[0], OwnDatabase, e))
 		}
 	}
 }
 
 // ended explains an order that is still open although its saga has ended: an operator has forced the saga, and the
-// last word to the order is under way, or in trouble.
-func (s Story) ended(e *Explanation) {
-	if !s.open() || s.Saga.Phase == saga.NotStarted {
+// last command to the order is under way, or cannot be delivered.
+func (s Evidence) ended(e *Report) {
+	orders, known := s.orderService()
+	if !known || s.became() != "" || s.Saga.Phase == saga.NotStarted {
 		return
 	}
-	own, _ := s.found(Own)
+	own, _ := s.database(OwnDatabase)
 	e.Summary += " The order is still open."
 	for _, m := range slices.Backward(own.Sent) {
-		if to := s.addressee(m.Topic); to != "" && to == s.keeper() && !isDeadLetter(m) {
-			e.Obstacles = append(e.Obstacles, "The order has ended for the saga, not for Orders. "+s.whereIs(own, m, "", e))
-			e.advise("sends the order its last word again", "outbox-relay", "replay", "--database="+Own, "--key="+s.ID, "--yes")
+		if s.addressee(m.Topic) == orders.Name && !isDeadLetter(m) {
+			e.Obstacles = append(e.Obstacles, "The saga has ended, and the order has not. "+s.whereIs(own, m, "", e))
+			e.advise("sends the order its last command again", "outbox-relay", "replay", "--database="+OwnDatabase, "--key="+s.ID, "--yes")
 			return
 		}
 	}
-	e.Obstacles = append(e.Obstacles, "The saga has ended without a word to the order: nothing will end it.")
+	e.Obstacles = append(e.Obstacles, "The saga has ended without a command to the order: nothing will end it.")
 	e.advise("names the command that ends it", "make", "audit")
 }
 
 // advise proposes a command that people paste into a shell. An id or a name that cannot be shown
 // there is none for a shell either: then only what it is good for is said.
-func (e *Explanation) advise(when string, words ...string) {
+func (e *Report) advise(when string, words ...string) {
 	line, err := shell.Command(words...)
 	if err != nil {
 		line = "# " + strings.Join(words[:3], " ") + ": the id has characters that cannot be typed"
@@ -196,7 +184,7 @@ func (e *Explanation) advise(when string, words ...string) {
 }
 
 // waiting describes a wait.
-func (s Story) waiting(w saga.Wait) string {
+func (s Evidence) waiting(w saga.Wait) string {
 	attempt := fmt.Sprintf("attempt %d", w.Attempt)
 	switch {
 	case w.Attempts > 0 && w.Attempt <= w.Attempts:

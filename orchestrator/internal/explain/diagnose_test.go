@@ -1,7 +1,6 @@
 package explain_test
 
 import (
-	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -13,13 +12,12 @@ import (
 	"waybill.example/orchestrator/internal/explain"
 	"waybill.example/orchestrator/ordersaga"
 	"waybill.example/sdk/saga"
-	"waybill.example/sdk/saga/runner/inspect"
 )
 
 var began = time.Date(2026, 1, 2, 10, 3, 0, 0, time.UTC)
 
-// waiting is the story of an order that waits for Inventory since 41 s.
-func waiting(t *testing.T) (explain.Story, uuid.UUID) {
+// waiting is the evidence of an order that waits for Inventory since 41 s.
+func waiting(t *testing.T) (explain.Evidence, uuid.UUID) {
 	t.Helper()
 	timing := ordersaga.DefaultTiming()
 	timing.ReserveWithin = time.Minute
@@ -30,16 +28,16 @@ func waiting(t *testing.T) (explain.Story, uuid.UUID) {
 	d, err := def.Apply(saga.State{}, saga.Message{ID: uuid.New(), Type: "OrderCreated", Key: "42", Data: []byte(`{"orderId":42}`)}, began)
 	require.NoError(t, err)
 	command := d.Commands[0].ID
-	return explain.Story{
-		ID: "42", Now: began.Add(41 * time.Second), Saga: &d.State, Registry: registry,
-		Sources: []explain.Found{{
-			Name: explain.Own, Relay: explain.RelayState{Leader: "relay-1"},
-			Sent: []explain.Sent{{OutboxRow: inspect.OutboxRow{ID: 812, EventID: command, Topic: "inventory.commands.v1", Type: "ReserveInventory", Status: "published", CreatedAt: began}}},
+	return explain.Evidence{
+		ID: "42", Now: began.Add(41 * time.Second), Saga: &d.State, Registry: registry, Relay: explain.Relay{Asked: true},
+		Databases: []explain.Database{{
+			Name: explain.OwnDatabase, Outbox: explain.Outbox{Leader: "relay-1"},
+			Sent: []explain.Message{{ID: 812, EventID: command, Topic: "inventory.commands.v1", Type: "ReserveInventory", Status: "published", CreatedAt: began}},
 		}},
 	}, command
 }
 
-func inventory(f explain.Found) explain.Found {
+func inventory(f explain.Database) explain.Database {
 	f.Name = "inventory"
 	return f
 }
@@ -52,82 +50,93 @@ func TestWhatStandsInTheWayIsNamed(t *testing.T) {
 	reply := uuid.New()
 	programs := commandline.New(t)
 	for name, c := range map[string]struct {
-		change func(s *explain.Story, command uuid.UUID)
+		change func(s *explain.Evidence, command uuid.UUID)
 		want   []string
 	}{
-		"broker away": {func(s *explain.Story, _ uuid.UUID) {
-			s.Sources[0].Sent[0].Status = "pending"
-			s.Relay = map[string]string{explain.Own: "no broker answers since 10:02:00; rows wait in the database"}
+		"broker away": {func(s *explain.Evidence, _ uuid.UUID) {
+			s.Databases[0].Sent[0].Status = "pending"
+			s.Databases[0].Outbox.Problem = "no broker answers since 10:02:00; rows wait in the database"
 		}, []string{"ReserveInventory is outbox row 812 of orchestrator", "not published since 41s", "no broker answers since 10:02:00"}},
-		"relay paused": {func(s *explain.Story, _ uuid.UUID) {
-			s.Sources[0].Sent[0].Status, s.Sources[0].Relay.Paused = "pending", true
+		"relay paused": {func(s *explain.Evidence, _ uuid.UUID) {
+			s.Databases[0].Sent[0].Status, s.Databases[0].Outbox.Paused = "pending", true
 		}, []string{"the relay of orchestrator is paused", "outbox-relay resume --database=orchestrator"}},
-		"no relay": {func(s *explain.Story, _ uuid.UUID) {
-			s.Sources[0].Sent[0].Status, s.Sources[0].Relay.Leader = "pending", ""
+		"no relay": {func(s *explain.Evidence, _ uuid.UUID) {
+			s.Databases[0].Sent[0].Status, s.Databases[0].Outbox.Leader = "pending", ""
 		}, []string{"no relay has taken on orchestrator"}},
-		"relay behind": {func(s *explain.Story, _ uuid.UUID) {
-			s.Sources[0].Sent[0].Status, s.Sources[0].Relay.Ahead = "pending", 5000
+		"relay behind": {func(s *explain.Evidence, _ uuid.UUID) {
+			s.Databases[0].Sent[0].Status, s.Databases[0].Outbox.Ahead = "pending", 5000
 		}, []string{"5000 rows are ahead of it"}},
-		"stuck": {func(s *explain.Story, _ uuid.UUID) {
-			m := &s.Sources[0].Sent[0]
+		"stuck": {func(s *explain.Evidence, _ uuid.UUID) {
+			m := &s.Databases[0].Sent[0]
 			m.Status, m.Error, m.Attempts, m.StuckAt = "stuck", "Message size too large", 4, &now
 		}, []string{"refused by the broker since 31s (4 attempts): Message size too large", "outbox-relay stuck retry --database=orchestrator 812"}},
-		"parked behind a stuck row": {func(s *explain.Story, _ uuid.UUID) { s.Sources[0].Sent[0].Status = "parked" }, []string{"parked behind an earlier message"}},
-		"no other source":           {func(*explain.Story, uuid.UUID) {}, []string{"published", "set EXPLAIN_DATABASES"}},
-		"source unreachable": {func(s *explain.Story, _ uuid.UUID) {
-			s.Sources = append(s.Sources, inventory(explain.Found{Err: errors.New("does not answer")}))
-		}, []string{"whether inventory has handled it is not known: its database cannot be asked"}},
-		"participant behind": {func(s *explain.Story, _ uuid.UUID) {
-			s.Sources = append(s.Sources, inventory(explain.Found{}))
+		"parked behind a stuck row": {func(s *explain.Evidence, _ uuid.UUID) { s.Databases[0].Sent[0].Status = "parked" }, []string{"parked behind an earlier message"}},
+		"no relay to ask":           {func(s *explain.Evidence, _ uuid.UUID) { s.Relay.Asked = false }, []string{"published", "set RELAY_URL"}},
+		"a relay that does not answer": {func(s *explain.Evidence, _ uuid.UUID) {
+			s.Relay.Error = "nothing listens at http://127.0.0.1:8083"
+			s.Services = []explain.Service{{Name: "inventory"}}
+		}, []string{"whether inventory has handled it is not known: outbox-relay did not answer: nothing listens at http://127.0.0.1:8083"}},
+		"pending, and a relay that does not answer": {func(s *explain.Evidence, _ uuid.UUID) {
+			s.Databases[0].Sent[0].Status, s.Relay.Error = "pending", "nothing listens at http://127.0.0.1:8083"
+		}, []string{"not published since 41s: outbox-relay did not answer: nothing listens"}},
+		"database unreachable": {func(s *explain.Evidence, _ uuid.UUID) {
+			s.Databases = append(s.Databases, inventory(explain.Database{Error: "it did not answer the relay"}))
+		}, []string{"whether inventory has handled it is not known: its database did not answer: it did not answer the relay"}},
+		"participant behind": {func(s *explain.Evidence, _ uuid.UUID) {
+			s.Databases = append(s.Databases, inventory(explain.Database{}))
 		}, []string{"published, not handled by inventory yet: it is behind, or unavailable"}},
-		"handled without an answer": {func(s *explain.Story, command uuid.UUID) {
-			s.Sources = append(s.Sources, inventory(explain.Found{Handled: []explain.Handled{{EventID: command, Consumer: "inventory-service", Topic: "inventory.commands.v1", Offset: 7, At: now}}}))
+		"handled without an answer": {func(s *explain.Evidence, command uuid.UUID) {
+			s.Databases = append(s.Databases, inventory(explain.Database{Deliveries: []explain.Delivery{{EventID: command, Consumer: "inventory-service", Topic: "inventory.commands.v1", Offset: 7, At: now}}}))
 		}, []string{"handled by inventory-service at 10:03:10", "sent no answer"}},
-		"answer not published": {func(s *explain.Story, command uuid.UUID) {
-			s.Sources = append(s.Sources, inventory(explain.Found{
-				Handled: []explain.Handled{{EventID: command, At: now}},
-				Sent:    []explain.Sent{{OutboxRow: inspect.OutboxRow{ID: 9, EventID: reply, Type: "InventoryReserved", Status: "pending", CreatedAt: now}, Cause: &command}},
-				Relay:   explain.RelayState{Paused: true},
+		"answer not published": {func(s *explain.Evidence, command uuid.UUID) {
+			s.Databases = append(s.Databases, inventory(explain.Database{
+				Deliveries: []explain.Delivery{{EventID: command, At: now}},
+				Sent:       []explain.Message{{ID: 9, EventID: reply, Type: "InventoryReserved", Status: "pending", CreatedAt: now, Cause: &command}},
+				Outbox:     explain.Outbox{Paused: true},
 			}))
 		}, []string{"Its answer: InventoryReserved is outbox row 9 of inventory, not published since 31s: the relay of inventory is paused"}},
-		"answer not read": {func(s *explain.Story, command uuid.UUID) {
-			s.Sources = append(s.Sources, inventory(explain.Found{
-				Handled: []explain.Handled{{EventID: command, At: now}},
-				Sent:    []explain.Sent{{OutboxRow: inspect.OutboxRow{ID: 9, EventID: reply, Type: "InventoryReserved", Status: "published", CreatedAt: now}, Cause: &command}},
+		"answer not read": {func(s *explain.Evidence, command uuid.UUID) {
+			s.Databases = append(s.Databases, inventory(explain.Database{
+				Deliveries: []explain.Delivery{{EventID: command, At: now}},
+				Sent:       []explain.Message{{ID: 9, EventID: reply, Type: "InventoryReserved", Status: "published", CreatedAt: now, Cause: &command}},
 			}))
 		}, []string{"published, not handled by orchestrator yet"}},
-		"dead letter": {func(s *explain.Story, command uuid.UUID) {
-			s.Sources = append(s.Sources, inventory(explain.Found{
-				Sent: []explain.Sent{{OutboxRow: inspect.OutboxRow{ID: 9, EventID: command, Type: "ReserveInventory", Topic: "inventory.commands.v1.dlq", Status: "published"}, Why: "quantity: must be from 1 to 1000000"}},
+		"dead letter": {func(s *explain.Evidence, command uuid.UUID) {
+			s.Databases = append(s.Databases, inventory(explain.Database{
+				Sent: []explain.Message{{ID: 9, EventID: command, Type: "ReserveInventory", Topic: "inventory.commands.v1.dlq", Status: "published", Reason: "quantity: must be from 1 to 1000000"}},
 			}))
 		}, []string{
 			"ReserveInventory is outbox row 812 of orchestrator, and inventory could not use it: it is set aside in inventory.commands.v1.dlq: quantity: must be",
 			"outbox-relay replay --database=inventory --from-id=9 --to-id=9 --topic=inventory.commands.v1 --yes",
 		}},
-		"dead reply": {func(s *explain.Story, command uuid.UUID) {
-			s.Sources[0].Sent = append(s.Sources[0].Sent, explain.Sent{OutboxRow: inspect.OutboxRow{ID: 813, EventID: reply, Type: "InventoryReserved", Topic: "inventory.v1.dlq", Status: "published"}, Why: "decode message"})
-			s.Sources = append(s.Sources, inventory(explain.Found{
-				Handled: []explain.Handled{{EventID: command, At: now}},
-				Sent:    []explain.Sent{{OutboxRow: inspect.OutboxRow{ID: 9, EventID: reply, Type: "InventoryReserved", Topic: "inventory.v1", Status: "published", CreatedAt: now}, Cause: &command}},
+		"dead reply": {func(s *explain.Evidence, command uuid.UUID) {
+			s.Databases[0].Sent = append(s.Databases[0].Sent, explain.Message{ID: 813, EventID: reply, Type: "InventoryReserved", Topic: "inventory.v1.dlq", Status: "published", Reason: "decode message"})
+			s.Databases = append(s.Databases, inventory(explain.Database{
+				Deliveries: []explain.Delivery{{EventID: command, At: now}},
+				Sent:       []explain.Message{{ID: 9, EventID: reply, Type: "InventoryReserved", Topic: "inventory.v1", Status: "published", CreatedAt: now, Cause: &command}},
 			}))
 		}, []string{"orchestrator could not use it: it is set aside in inventory.v1.dlq: decode message. It comes again when the command is sent again", "orchestrator saga retry"}},
-		"a locked row": {func(s *explain.Story, _ uuid.UUID) {
-			s.Sources = append(s.Sources, inventory(explain.Found{Blocked: []explain.Blocked{{
-				Waiter: "inventory", Waits: 25 * time.Second, Holder: 4711, App: "psql", User: "bob", State: "idle in transaction", Transaction: 30 * time.Second,
-			}}}))
-		}, []string{"inventory waits since 25s for a lock that session 4711 holds (psql of user bob, idle in transaction, its transaction open since 30s)", "pg_terminate_backend(4711)"}},
-		"a locked row that the service names": {func(s *explain.Story, _ uuid.UUID) {
-			s.Sources = append(s.Sources, inventory(explain.Found{}))
-			s.Services = map[string]explain.Service{"inventory": {URL: "http://127.0.0.1:8081", Problem: "says consumer: blocked for 5 s: lock (SQLSTATE 55P03), 1 messages wait, held by pid 4711 (psql)"}}
+		"a locked row": {func(s *explain.Evidence, command uuid.UUID) {
+			s.Databases = append(s.Databases, inventory(explain.Database{
+				Deliveries: []explain.Delivery{{EventID: command, At: now}},
+				Sent:       []explain.Message{{ID: 9, EventID: reply, Type: "InventoryReserved", Topic: "inventory.v1", Status: "published", CreatedAt: now, Cause: &command}},
+			}))
+			s.Databases[0].Blocked = []explain.Blocked{{
+				Waiter: "orchestrator", Waits: 25 * time.Second, Holder: 4711, App: "psql", User: "bob", State: "idle in transaction", Transaction: 30 * time.Second,
+			}}
+		}, []string{"orchestrator waits since 25s for a lock that session 4711 holds (psql of user bob, idle in transaction, its transaction open since 30s)", "pg_terminate_backend(4711)"}},
+		"a locked row that the service names": {func(s *explain.Evidence, _ uuid.UUID) {
+			s.Databases = append(s.Databases, inventory(explain.Database{}))
+			s.Services = []explain.Service{{Name: "inventory", URL: "http://127.0.0.1:8081", Unhealthy: "consumer: blocked for 5 s: lock (SQLSTATE 55P03), 1 messages wait, held by pid 4711 (psql)"}}
 		}, []string{"inventory says consumer: blocked for 5 s", "pg_terminate_backend(4711)"}},
-		"a stopped consumer": {func(s *explain.Story, _ uuid.UUID) {
-			s.Sources = append(s.Sources, inventory(explain.Found{}))
-			s.Services = map[string]explain.Service{"inventory": {URL: "http://127.0.0.1:8081", Problem: "does not run: nothing listens at http://127.0.0.1:8081"}}
-		}, []string{"not handled by inventory yet: inventory does not run: nothing listens at http://127.0.0.1:8081", "curl -sm2 http://127.0.0.1:8081/readyz"}},
-		"a consumer that is up": {func(s *explain.Story, _ uuid.UUID) {
-			s.Sources = append(s.Sources, inventory(explain.Found{}))
-			s.Services = map[string]explain.Service{"inventory": {URL: "http://127.0.0.1:8081"}}
-		}, []string{"inventory is up and says that it is well; it is behind, or its handler hangs"}},
+		"a stopped consumer": {func(s *explain.Evidence, _ uuid.UUID) {
+			s.Databases = append(s.Databases, inventory(explain.Database{}))
+			s.Services = []explain.Service{{Name: "inventory", URL: "http://127.0.0.1:8081", Error: "nothing listens at http://127.0.0.1:8081"}}
+		}, []string{"not handled by inventory yet: inventory did not answer: nothing listens at http://127.0.0.1:8081", "curl -sm2 http://127.0.0.1:8081/readyz"}},
+		"a consumer that is up": {func(s *explain.Evidence, _ uuid.UUID) {
+			s.Databases = append(s.Databases, inventory(explain.Database{}))
+			s.Services = []explain.Service{{Name: "inventory", URL: "http://127.0.0.1:8081"}}
+		}, []string{"inventory is up and reports no problem; it is behind, or its handler hangs"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -150,9 +159,9 @@ func TestAnOrderWhoseStartIsOnItsWayIsExplained(t *testing.T) {
 	t.Parallel()
 	s, _ := waiting(t)
 	s.Saga, s.Broker = nil, "the broker does not answer the orchestrator"
-	s.Sources = []explain.Found{{Name: explain.Own}, {
-		Name: "orders", Relay: explain.RelayState{Leader: "relay-1"},
-		Sent: []explain.Sent{{OutboxRow: inspect.OutboxRow{ID: 1, EventID: uuid.New(), Type: "OrderCreated", Topic: "orders.v1", Status: "pending", CreatedAt: began}}},
+	s.Databases = []explain.Database{{Name: explain.OwnDatabase}, {
+		Name: "orders", Outbox: explain.Outbox{Leader: "relay-1"},
+		Sent: []explain.Message{{ID: 1, EventID: uuid.New(), Type: "OrderCreated", Topic: "orders.v1", Status: "pending", CreatedAt: began}},
 	}}
 	e := explain.Diagnose(s)
 	require.Equal(t, explain.NotStarted, e.State)
@@ -184,12 +193,13 @@ func TestAnEndedSagaSaysHowItEnded(t *testing.T) {
 	require.Equal(t, "CANCELLED, 1.5s after it began: unknown sku.", explain.Diagnose(s).Summary)
 }
 
-func orders(status string, sent ...explain.Sent) explain.Found {
-	f := explain.Found{Name: "orders", Relay: explain.RelayState{Leader: "relay-1"}, Sent: sent, Facts: []explain.Fact{{At: began, Kind: "accepted", What: "order accepted over HTTP"}}}
+// orders is what Orders says of an order with this status.
+func orders(status string) []explain.Service {
+	s := explain.Service{Name: "orders", Facts: []explain.Fact{{At: began, Kind: explain.Accepted, What: "order accepted over HTTP"}}}
 	if status != "PENDING" {
-		f.Facts = append(f.Facts, explain.Fact{At: began, Kind: "became", What: "order became " + status})
+		s.Facts = append(s.Facts, explain.Fact{At: began, Kind: explain.Became, What: "order became " + status})
 	}
-	return f
+	return []explain.Service{s}
 }
 
 // An operator has forced the saga, and the order hangs: the case in which people ask.
@@ -201,8 +211,8 @@ func TestDiagnose_AForcedSagaWhoseOrderHangsSaysWhereTheLastWordIs(t *testing.T)
 	d, err := def.Apply(*s.Saga, saga.Force{Operator: operator, End: "CANCELLED"}, s.Now)
 	require.NoError(t, err)
 	s.Saga = &d.State
-	s.Sources[0].Sent = append(s.Sources[0].Sent, explain.Sent{OutboxRow: inspect.OutboxRow{ID: 813, EventID: uuid.New(), Topic: "orders.commands.v1", Type: "CancelOrder", Status: "published", CreatedAt: began}})
-	s.Sources = append(s.Sources, orders("PENDING"))
+	s.Databases[0].Sent = append(s.Databases[0].Sent, explain.Message{ID: 813, EventID: uuid.New(), Topic: "orders.commands.v1", Type: "CancelOrder", Status: "published", CreatedAt: began})
+	s.Services, s.Databases = orders("PENDING"), append(s.Databases, explain.Database{Name: "orders"})
 	e := explain.Diagnose(s)
 	require.Contains(t, e.Summary, "CANCELLED")
 	require.Contains(t, e.Summary, "The order is still open.")
@@ -210,10 +220,10 @@ func TestDiagnose_AForcedSagaWhoseOrderHangsSaysWhereTheLastWordIs(t *testing.T)
 	require.Contains(t, e.Obstacles[0], "CancelOrder is outbox row 813 of orchestrator, published, not handled by orders yet")
 	require.Contains(t, e.Advice[0], "outbox-relay replay --database=orchestrator --key=42 --yes")
 
-	s.Sources[1] = orders("CANCELLED")
-	require.Empty(t, explain.Diagnose(s).Obstacles, "an order that has ended hangs nowhere")
+	s.Services = orders("CANCELLED")
+	require.Empty(t, explain.Diagnose(s).Obstacles, "an order that has ended is not stuck")
 
-	s.Saga, s.Sources[1] = nil, orders("CONFIRMED")
+	s.Saga, s.Services = nil, orders("CONFIRMED")
 	e = explain.Diagnose(s)
 	require.Equal(t, explain.NotKept, e.State)
 	require.Contains(t, e.Summary, "order became CONFIRMED")
@@ -227,9 +237,9 @@ func TestDiagnose_OneCauseIsSaidOnce(t *testing.T) {
 	require.NoError(t, err)
 	s.Saga = &d.State
 	for _, w := range def.Waits(d.State) {
-		s.Sources[0].Sent = append(s.Sources[0].Sent, explain.Sent{OutboxRow: inspect.OutboxRow{ID: 814, EventID: w.CommandID, Topic: "orders.commands.v1", Type: w.Command, Status: "pending", CreatedAt: began}})
+		s.Databases[0].Sent = append(s.Databases[0].Sent, explain.Message{ID: 814, EventID: w.CommandID, Topic: "orders.commands.v1", Type: w.Command, Status: "pending", CreatedAt: began})
 	}
-	s.Sources[0].Sent[0].Status, s.Sources[0].Relay.Paused = "pending", true
+	s.Databases[0].Sent[0].Status, s.Databases[0].Outbox.Paused = "pending", true
 	e := explain.Diagnose(s)
 	require.Len(t, e.Advice, 1, "%q", e.Advice)
 }

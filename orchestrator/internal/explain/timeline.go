@@ -8,47 +8,54 @@ import (
 	"waybill.example/sdk/saga/runner/inspect"
 )
 
-// timeline lays what all sources know on one line of time. The clocks are
-// those of the databases; where they differ, so do the gaps.
-func (s Story) timeline() []Moment {
-	moments := []Moment{}
-	for _, f := range s.Sources {
-		for _, fact := range f.Facts {
-			moments = append(moments, Moment{At: fact.At, Source: f.Name, Kind: fact.Kind, What: fact.What})
+// timeline merges what all sources know, by time. The clocks are those of the databases; where they differ, so do the
+// gaps.
+func (s Evidence) timeline() []Event {
+	events := []Event{}
+	for _, service := range s.Services {
+		for _, fact := range service.Facts {
+			events = append(events, Event{At: fact.At, Source: service.Name, Kind: fact.Kind, What: fact.What})
 		}
+	}
+	for _, f := range s.Databases {
 		for _, m := range f.Sent {
-			moments = append(moments, Moment{
+			events = append(events, Event{
 				At: m.CreatedAt, Source: f.Name, Kind: "sent", Status: m.Status, Topic: m.Topic, MessageID: &m.EventID,
 				What: fmt.Sprintf("%s committed as outbox row %d for %s, %s", m.Type, m.ID, m.Topic, m.Status),
 			})
 		}
-		for _, h := range f.Handled {
-			moments = append(moments, Moment{
+		for _, h := range f.Deliveries {
+			events = append(events, Event{
 				At: h.At, Source: f.Name, Kind: "handled", Topic: h.Topic, Partition: &h.Partition, Offset: &h.Offset, MessageID: &h.EventID,
 				What: fmt.Sprintf("%s handled by %s from %s/%d, offset %d", s.nameOf(h), h.Consumer, h.Topic, h.Partition, h.Offset),
 			})
 		}
 	}
-	for _, l := range s.Lines {
-		moments = append(moments, Moment{At: l.At, Source: Own, Kind: "decided", MessageID: l.CauseID, What: decided(l)})
+	for _, l := range s.History {
+		events = append(events, Event{At: l.At, Source: OwnDatabase, Kind: "decided", MessageID: l.CauseID, What: decided(l)})
 	}
-	slices.SortStableFunc(moments, func(a, b Moment) int { return a.At.Compare(b.At) })
-	for i := range moments {
-		moments[i].At = moments[i].At.UTC()
+	slices.SortStableFunc(events, func(a, b Event) int { return a.At.Compare(b.At) })
+	for i := range events {
+		events[i].At = events[i].At.UTC()
 		if i > 0 {
-			moments[i].AfterMS = float64(moments[i].At.Sub(moments[i-1].At).Microseconds()) / 1000
+			events[i].AfterMS = float64(events[i].At.Sub(events[i-1].At).Microseconds()) / 1000
 		}
 	}
-	return moments
+	return events
 }
 
 // nameOf finds the type of a message that was handled.
-func (s Story) nameOf(h Handled) string {
-	for _, f := range s.Sources {
+func (s Evidence) nameOf(h Delivery) string {
+	for _, f := range s.Databases {
 		for _, m := range f.Sent {
 			if m.EventID == h.EventID {
 				return m.Type
 			}
+		}
+	}
+	for _, l := range s.History { // the sender may be unknown, or its outbox may have forgotten the message
+		if l.CauseID != nil && *l.CauseID == h.EventID {
+			return l.CauseType
 		}
 	}
 	return "message"

@@ -1,0 +1,160 @@
+// Package collect gathers the evidence for [explain.Diagnose]. The orchestrator's own database it reads itself; what
+// others know it asks them over HTTP: Orders for the order, Inventory for the reservation, each for its health, and the
+// relay for the messages in their outboxes and inboxes. It has no login of another service's database.
+package collect
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"waybill.example/contracts"
+	"waybill.example/orchestrator/internal/explain"
+	"waybill.example/sdk/saga"
+	"waybill.example/sdk/saga/runner/inspect"
+	"waybill.example/sdk/saga/runner/store"
+)
+
+// timeout bounds how long a service may take. All are asked in parallel, twice: for what was sent, and for who handled it.
+const timeout = 2 * time.Second
+
+// Collector asks everybody. It is safe for concurrent use.
+type Collector struct {
+	Sagas *inspect.Inspector
+	// OrdersURL, InventoryURL and RelayURL are where the services answer HTTP; one that is empty is not asked.
+	OrdersURL, InventoryURL, RelayURL string
+	// RelayToken is shown to the relay, if it is not empty: one of its RELAY_READ_TOKENS.
+	RelayToken string
+	// Broker says whether the broker answers the orchestrator; nil: nobody asks.
+	Broker func(context.Context) error
+}
+
+// Explain finds out all that it can about an order. The error is [store.ErrNotFound] where nothing is known of it, or
+// that the orchestrator's own saga could not be read. A service that does not answer is a fact of the report.
+func (c *Collector) Explain(ctx context.Context, id string, now time.Time) (explain.Report, error) {
+	evidence := explain.Evidence{ID: id, Now: now.UTC(), Registry: c.Sagas.Registry()}
+	state, history, err := c.Sagas.Get(ctx, saga.Ref{ID: id})
+	switch {
+	case err == nil:
+		evidence.Saga, evidence.History = &state, history
+	case !errors.Is(err, store.ErrNotFound):
+		return explain.Report{}, err
+	}
+	c.collect(ctx, &evidence)
+	if !evidence.Known() {
+		return explain.Report{}, evidence.Unknown()
+	}
+	return explain.Diagnose(evidence), nil
+}
+
+// collect asks everybody at once, first for what was sent, and then who handled it.
+func (c *Collector) collect(ctx context.Context, e *explain.Evidence) {
+	relay := relayClient{client{c.RelayURL, c.RelayToken}}
+	c.sent(ctx, relay, e)
+	c.handled(ctx, relay, e)
+}
+
+func (c *Collector) sent(ctx context.Context, relay relayClient, e *explain.Evidence) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	var (
+		own    explain.Database
+		others []explain.Database
+		states map[string]string
+		asking sync.WaitGroup
+
+		relayErr error
+	)
+	asking.Go(func() { own = ownSent(ctx, c.Sagas.DB(), e.ID) })
+	asking.Go(func() { e.Broker = c.broker(ctx) })
+	asking.Go(func() { e.Services = c.services(ctx, e.ID) })
+	if e.Relay.Asked = c.RelayURL != ""; e.Relay.Asked {
+		asking.Go(func() { others, relayErr = relay.messages(ctx, e.ID) })
+		asking.Go(func() { states = relay.problems(ctx) })
+	}
+	asking.Wait()
+	if relayErr != nil {
+		e.Relay.Error = relayErr.Error()
+	}
+	e.Databases = []explain.Database{own}
+	for _, d := range others {
+		if d.Name == explain.OwnDatabase { // it has been read, and the relay's part in it is known better there
+			continue
+		}
+		e.Databases = append(e.Databases, d)
+	}
+	for i, d := range e.Databases {
+		e.Databases[i].Outbox.Problem = states[d.Name]
+	}
+}
+
+// handled asks who has handled the messages that were found, and those that moved the saga.
+func (c *Collector) handled(ctx context.Context, relay relayClient, e *explain.Evidence) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	ids, replies := events(*e)
+	var (
+		own         []explain.Delivery
+		byDatabase  map[string][]explain.Delivery
+		ownErr, err error
+		asking      sync.WaitGroup
+	)
+	asking.Go(func() { own, ownErr = ownDeliveries(ctx, c.Sagas.DB(), ids) })
+	if len(e.Databases) > 1 {
+		asking.Go(func() { byDatabase, err = relay.deliveries(ctx, ids) })
+	}
+	asking.Wait()
+	for i := range e.Databases {
+		d := &e.Databases[i]
+		switch {
+		case i == 0 && ownErr != nil:
+			d.Error = "its inbox could not be read"
+		case i == 0:
+			d.Deliveries = own
+		case err != nil:
+			d.Error = cmp.Or(d.Error, "the relay did not say who has handled its messages: "+err.Error())
+		default:
+			var answered bool
+			if d.Deliveries, answered = byDatabase[d.Name]; !answered {
+				d.Error = cmp.Or(d.Error, "it did not answer the relay")
+			}
+		}
+		for j, delivery := range d.Deliveries {
+			if event, ok := replies[delivery.EventID]; ok {
+				d.Deliveries[j].EventID = event
+			}
+		}
+	}
+}
+
+// events returns the ids by which inboxes may know the messages: the orchestrator knows a reply by an id that is made of
+// its own and of the command's, and replies finds the message's own.
+func events(e explain.Evidence) (ids []uuid.UUID, replies map[uuid.UUID]uuid.UUID) {
+	replies = map[uuid.UUID]uuid.UUID{}
+	for _, line := range e.History {
+		if line.CauseID != nil {
+			ids = append(ids, *line.CauseID)
+		}
+	}
+	for _, d := range e.Databases {
+		for _, m := range d.Sent {
+			ids = append(ids, m.EventID)
+			if m.Cause != nil {
+				reply := contracts.ReplyID(m.EventID, *m.Cause)
+				ids, replies[reply] = append(ids, reply), m.EventID
+			}
+		}
+	}
+	return ids, replies
+}
+
+func (c *Collector) broker(ctx context.Context) string {
+	if c.Broker == nil || c.Broker(ctx) == nil {
+		return ""
+	}
+	return "the broker does not answer the orchestrator"
+}

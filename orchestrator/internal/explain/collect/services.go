@@ -1,0 +1,115 @@
+package collect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"waybill.example/orchestrator/internal/explain"
+)
+
+// services asks Orders and Inventory what they know of an order, and how they are.
+func (c *Collector) services(ctx context.Context, id string) []explain.Service {
+	var asked []askedService
+	for _, s := range []askedService{{"orders", c.OrdersURL, orderFacts}, {"inventory", c.InventoryURL, reservationFacts}} {
+		if s.url != "" {
+			asked = append(asked, s)
+		}
+	}
+	all := make([]explain.Service, len(asked))
+	var asking sync.WaitGroup
+	for i, s := range asked {
+		asking.Go(func() { all[i] = s.ask(ctx, id) })
+	}
+	asking.Wait()
+	return all
+}
+
+// askedService is a service, and what it is asked about an order.
+type askedService struct {
+	name, url string
+	facts     func(ctx context.Context, c client, id string) ([]explain.Fact, error)
+}
+
+func (s askedService) ask(ctx context.Context, id string) explain.Service {
+	c := client{url: s.url}
+	service := explain.Service{Name: s.name, URL: c.base()}
+	var asking sync.WaitGroup
+	var factsErr, healthErr error
+	if _, err := strconv.ParseInt(id, 10, 64); err == nil { // else it is not the id of an order
+		asking.Go(func() { service.Facts, factsErr = s.facts(ctx, c, id) })
+	}
+	asking.Go(func() { service.Unhealthy, healthErr = health(ctx, c) })
+	asking.Wait()
+	switch err := errors.Join(factsErr, healthErr); {
+	case healthErr != nil:
+		service.Error = healthErr.Error()
+	case err != nil && !errors.Is(err, errNotFound):
+		service.Error = err.Error()
+	}
+	return service
+}
+
+// health returns what a process says is wrong with it, whether it calls itself ready or not; empty: nothing.
+func health(ctx context.Context, c client) (string, error) {
+	var ready struct{ Checks map[string]string }
+	if err := c.get(ctx, "/readyz", &ready, http.StatusServiceUnavailable); err != nil {
+		return "", err
+	}
+	var problems []string
+	for _, check := range slices.Sorted(maps.Keys(ready.Checks)) {
+		if what := ready.Checks[check]; what != "ok" {
+			problems = append(problems, check+": "+what)
+		}
+	}
+	return strings.Join(problems, "; "), nil
+}
+
+// orderFacts reads GET /v1/orders/{id} of Orders.
+func orderFacts(ctx context.Context, c client, id string) ([]explain.Fact, error) {
+	var order struct {
+		UserID, SKU          string
+		Quantity             int32
+		Status, Reason       string
+		CreatedAt, UpdatedAt time.Time
+	}
+	if err := c.get(ctx, "/v1/orders/"+id, &order); err != nil {
+		return nil, err
+	}
+	facts := []explain.Fact{{
+		At: order.CreatedAt, Kind: explain.Accepted,
+		What: fmt.Sprintf("order accepted over HTTP: %d × %s for %s", order.Quantity, order.SKU, order.UserID),
+	}}
+	if order.Status != "PENDING" {
+		facts = append(facts, explain.Fact{At: order.UpdatedAt, Kind: explain.Became, What: because("order became "+order.Status, order.Reason)})
+	}
+	return facts, nil
+}
+
+// reservationFacts reads GET /v1/reservations/{orderId} of Inventory.
+func reservationFacts(ctx context.Context, c client, id string) ([]explain.Fact, error) {
+	var reservation struct {
+		State, Reason string
+		UpdatedAt     time.Time
+	}
+	if err := c.get(ctx, "/v1/reservations/"+id, &reservation); err != nil {
+		return nil, err
+	}
+	return []explain.Fact{{
+		At: reservation.UpdatedAt, Kind: explain.Became, What: because("reservation became "+reservation.State, reservation.Reason),
+	}}, nil
+}
+
+func because(what, reason string) string {
+	if reason == "" {
+		return what
+	}
+	return what + ": " + reason
+}

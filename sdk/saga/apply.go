@@ -133,7 +133,13 @@ func (a *application) begin(m Message) error {
 	}
 	a.state.ID, a.state.Definition, a.state.Version = m.Key, a.def.name, a.def.version
 	a.state.Phase, a.state.Steps = Running, make([]StepState, len(a.def.steps))
-	a.state.Data, a.state.StartedAt, a.state.Trace, a.state.StartID = data, a.now, m.Trace, m.ID
+	a.state.StartedAt, a.state.Trace, a.state.StartID = a.now, m.Trace, m.ID
+	if err := a.setData(data); err != nil {
+		return err
+	}
+	if w := a.def.within; w != nil {
+		a.state.CompleteBy = a.now.Add(w.after)
+	}
 	a.record(Started, "", "")
 	a.markAlreadyDone()
 	a.enterStage(0)
@@ -144,8 +150,8 @@ func (a *application) begin(m Message) error {
 // done, wherever they stand: whatever happens, they are to be undone.
 func (a *application) markAlreadyDone() {
 	for i, step := range a.def.steps {
-		if step.command == nil {
-			a.state.Steps[i].Status = Done
+		if step.action == done {
+			a.enter(i)
 		}
 	}
 }
@@ -158,9 +164,17 @@ func (a *application) message(m Message) error {
 		return a.startedTwice(m)
 	case a.def.cancel != nil && m.Type == a.def.cancel.message:
 		return a.cancelRequested(m)
+	case a.def.awaits(m) && (a.state.Phase == AwaitingStart || a.state.Phase == NotStarted):
+		return ErrUnknownSaga // there is nothing yet that could await it
 	default:
 		return a.reply(m)
 	}
+}
+
+// awaits says whether m is an event that a step awaits.
+func (d *Definition) awaits(m Message) bool {
+	_, ok := d.awaited[m.Type]
+	return ok
 }
 
 // startedTwice is for a start of a saga that exists. The same message again is
@@ -173,15 +187,13 @@ func (a *application) startedTwice(m Message) error {
 	return fmt.Errorf("%w: %s began with %s %s, and this one is %s", ErrStartConflict, m.Key, m.Type, a.state.StartID, m.ID)
 }
 
-// enterStage sends the commands of a stage, and goes past stages that send
-// none; after the last the saga is complete.
+// enterStage begins the steps of a stage, and goes past stages that wait for
+// nothing; after the last the saga is complete.
 func (a *application) enterStage(n int) {
 	for ; n < len(a.def.stages); n++ {
 		a.state.Stage = n
 		for _, i := range a.def.stages[n] {
-			if a.def.steps[i].command != nil {
-				a.send(i)
-			}
+			a.enter(i)
 		}
 		if !a.stageDone() {
 			return
@@ -190,15 +202,53 @@ func (a *application) enterStage(n int) {
 	a.end(Completed)
 }
 
-// stageDone says whether every step of the current stage has succeeded.
+// enter begins step i, unless it is done already: before the saga began, or because its event came
+// before its turn. Its condition is asked now, and not again.
+func (a *application) enter(i int) {
+	step, st := a.def.steps[i], &a.state.Steps[i]
+	if st.Status != Idle {
+		return
+	}
+	if !a.needed(i) {
+		st.Status = Skipped
+		return
+	}
+	switch step.action {
+	case asks:
+		a.send(i)
+	case tells:
+		a.tell(i)
+	case awaits, letsPass:
+		st.Status, st.SentAt, st.Deadline = Waiting, a.now, a.now.Add(step.wait.Timeout)
+	case done:
+		st.Status = Done
+	case nothing:
+	}
+}
+
+// needed says whether step i is to be carried out.
+func (a *application) needed(i int) bool {
+	step := a.def.steps[i]
+	if step.needed == nil {
+		return true
+	}
+	yes, err := step.needed(a.state.Data)
+	if err != nil {
+		a.err = errors.Join(a.err, fmt.Errorf("step %q: If: %w", step.name, err))
+	}
+	return yes
+}
+
+// stageDone says whether every step of the current stage has succeeded, or is not needed.
 func (a *application) stageDone() bool {
 	return !slices.ContainsFunc(a.def.stages[a.state.Stage], func(i int) bool {
-		return a.state.Steps[i].Status != Done
+		status := a.state.Steps[i].Status
+		return status != Done && status != Skipped
 	})
 }
 
 func (a *application) end(p Phase) {
-	a.state.Phase, a.state.EndedAt, a.state.StartBy = p, a.now, time.Time{}
+	a.state.Phase, a.state.EndedAt, a.state.StartBy, a.state.CompleteBy = p, a.now, time.Time{}, time.Time{}
 	for i := range a.state.Steps {
 		a.state.Steps[i].Deadline = time.Time{}
 	}
@@ -212,6 +262,15 @@ func (a *application) send(i int) {
 	st.Status, st.SentAt = Waiting, a.now
 	st.Deadline = a.now.Add(step.wait.delay(st.Attempt-st.Budget, jitter))
 	st.Sent = remember(st.Sent, id)
+	a.emit(step.name, step.command, Command{ID: id, Attempt: st.Attempt}, a.state.Reason)
+}
+
+// tell sends the command of step i, and nobody waits for it.
+func (a *application) tell(i int) {
+	step, st := a.def.steps[i], &a.state.Steps[i]
+	st.Attempt++
+	id, _ := deriveID(a.state, step.name, false, st.Attempt, a.stamp)
+	st.Status, st.SentAt, st.Sent = Done, a.now, remember(st.Sent, id)
 	a.emit(step.name, step.command, Command{ID: id, Attempt: st.Attempt}, a.state.Reason)
 }
 

@@ -42,7 +42,10 @@ func (a *application) beginCancelled(m Message) error {
 	if err != nil {
 		return err
 	}
-	a.state.Data, a.state.StartID, a.state.StartBy = data, m.ID, time.Time{}
+	a.state.StartID, a.state.StartBy = m.ID, time.Time{}
+	if err := a.setData(data); err != nil {
+		return err
+	}
 	a.record(Started, "", "cancelled before it began")
 	a.markAlreadyDone()
 	a.startCompensation(a.state.Reason)

@@ -1,11 +1,14 @@
 package saga
 
-import "slices"
+import (
+	"slices"
+	"time"
+)
 
 // startCompensation begins to undo the saga because of reason.
 func (a *application) startCompensation(reason string) {
 	a.state.Reason = Text(reason)
-	a.state.Phase = Compensating
+	a.state.Phase, a.state.CompleteBy = Compensating, time.Time{}
 	a.compensate()
 }
 
@@ -15,7 +18,8 @@ func (a *application) startCompensation(reason string) {
 // A step that is known to have been done is taken back before those ahead of
 // it are looked at. One that still waits for its reply is waited for, until
 // its deadline at most, because undoing what may yet be refused is a message
-// for nothing. One that was given up is different: its participant has been
+// for nothing; an event or a time that was awaited is awaited no longer, and an event that comes all
+// the same is undone when it comes. One that was given up is different: its participant has been
 // silent for so long that the saga sends the undo and goes on; the saga does
 // not end before that undo is answered, but nobody else waits for it. The same
 // goes for an undo that has used up its attempts.
@@ -45,13 +49,13 @@ func (a *application) compensateStep(i int) (held, open bool) {
 	step, st := a.def.steps[i], &a.state.Steps[i]
 	switch st.Status {
 	case Done:
-		if !step.effectful() {
+		if !step.hasUndo() {
 			return false, false
 		}
 		a.sendUndo(i)
 		return true, true
 	case GivenUp, Assumed:
-		if !step.effectful() {
+		if !step.hasUndo() || st.Status == GivenUp && step.action == awaits {
 			return false, false
 		}
 		st.Unconfirmed = true
@@ -60,8 +64,12 @@ func (a *application) compensateStep(i int) (held, open bool) {
 	case Undoing:
 		return !st.Unconfirmed && !st.Stuck, true
 	case Waiting:
+		if step.action != asks {
+			a.endWait(i, Skipped)
+			return false, false
+		}
 		return true, true
-	case Idle, Failed, Undone, Abandoned:
+	case Idle, Failed, Undone, Abandoned, Skipped:
 	}
 	return false, false
 }

@@ -28,12 +28,20 @@ func (a *application) due(in Due) {
 			first = i
 		}
 	}
+	if end := a.state.CompleteBy; !end.IsZero() && !end.After(by) && (first < 0 || !end.After(a.state.Steps[first].Deadline)) {
+		a.sagaOverdue()
+		return
+	}
 	if first < 0 {
 		return
 	}
-	st := a.state.Steps[first]
+	step, st := a.def.steps[first], a.state.Steps[first]
 	a.stamp = st.Deadline
 	switch {
+	case step.action == letsPass:
+		a.timePassed(first)
+	case step.action == awaits && st.Status == Waiting:
+		a.eventOverdue(first)
 	case in.Restart:
 		a.restart(first)
 	case st.Status == Waiting:
@@ -41,6 +49,30 @@ func (a *application) due(in Due) {
 	default:
 		a.undoOverdue(first)
 	}
+}
+
+// sagaOverdue undoes a saga that has not completed in the time that it has.
+func (a *application) sagaOverdue() {
+	a.stamp = a.state.CompleteBy
+	a.record(TimedOut, "", "not completed within "+short(a.def.within.after)+" of its start")
+	a.startCompensation(a.def.within.reason)
+}
+
+// timePassed ends a step that let time pass.
+func (a *application) timePassed(i int) {
+	a.record(TimePassed, a.def.steps[i].name, "")
+	a.endWait(i, Done)
+	if a.stageDone() {
+		a.enterStage(a.state.Stage + 1)
+	}
+}
+
+// eventOverdue gives up a step whose event did not come.
+func (a *application) eventOverdue(i int) {
+	step := a.def.steps[i]
+	a.record(TimedOut, step.name, "no "+step.replies[0].message+" came; given up")
+	a.endWait(i, GivenUp)
+	a.startCompensation(step.giveUp)
 }
 
 func overdue(st StepState, now time.Time) bool {
@@ -59,12 +91,12 @@ func waitsFor(st StepState) uuid.UUID {
 	return sent[len(sent)-1]
 }
 
-// Overdue are the commands whose answers are overdue at now.
+// Overdue are the commands whose answers are overdue at now. Events and times that are awaited have none.
 func (s State) Overdue(now time.Time) []uuid.UUID {
 	var ids []uuid.UUID
 	for _, st := range s.Steps {
-		if overdue(st, now) {
-			ids = append(ids, waitsFor(st))
+		if id := waitsFor(st); overdue(st, now) && id != uuid.Nil {
+			ids = append(ids, id)
 		}
 	}
 	return ids

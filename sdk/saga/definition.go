@@ -10,16 +10,20 @@ import (
 // Definition is one version of a workflow. It is immutable once built and safe
 // for concurrent use.
 type Definition struct {
-	name      string
-	version   int
-	topic     string // where commands go whose step names no topic
-	start     start
-	stages    [][]int // indexes into steps; a stage's steps run in parallel
-	steps     []*step
-	cancel    *cancellation
-	completed string
-	cancelled string
-	handles   map[string]bool // the message types, for looking one up
+	name       string
+	version    int
+	topic      string // where commands go whose step names no topic
+	start      start
+	stages     [][]int // indexes into steps; a stage's steps run in parallel
+	steps      []*step
+	cancel     *cancellation
+	within     *sagaDeadline // of the whole saga; nil: none
+	attributes []attribute
+	completed  string
+	cancelled  string
+	handles    map[string]bool // the message types, for looking one up
+	awaited    map[string]int  // event type → the step that awaits it
+	written    []error         // what was wrong when it was written down
 }
 
 // Name is the workflow's name, the same for all its versions.
@@ -34,7 +38,7 @@ func (d *Definition) Version() int { return d.version }
 func (d *Definition) Ends() (completed, cancelled string) { return d.completed, d.cancelled }
 
 // MessageTypes are the types of the messages that mean something to a saga of
-// this definition: its start, its replies and its cancellation.
+// this definition: its start, its replies, the events that it awaits and its cancellation.
 func (d *Definition) MessageTypes() []string {
 	types := []string{d.start.message}
 	if d.cancel != nil {
@@ -49,6 +53,18 @@ func (d *Definition) MessageTypes() []string {
 		}
 	}
 	return types
+}
+
+// sagaDeadline is by when a saga must have completed after it began, and the saga's reason when it has not.
+type sagaDeadline struct {
+	after  time.Duration
+	reason string
+}
+
+// attribute is a search attribute: its name, and its value for some data.
+type attribute struct {
+	name  string
+	value func(json.RawMessage) (string, error)
 }
 
 // start is how a message begins a saga and what it leaves as the saga's data.
@@ -67,10 +83,26 @@ type cancellation struct {
 	refuse  *command
 }
 
-// step is one thing a participant does for the saga.
+// action is what a step does when its turn comes.
+type action int
+
+const (
+	nothing  action = iota
+	done            // it was done before the saga began
+	asks            // sends a command and waits for its reply
+	tells           // sends a command and waits for nothing
+	awaits          // waits for an event that nobody was asked for
+	letsPass        // lets time pass
+)
+
+// step is one thing that happens in a saga.
 type step struct {
-	name string
-	// alreadyDone says why the step has no command: it was done before the saga began.
+	name   string
+	action action
+	// needed, if set, says from the saga's data whether the step is carried out.
+	needed func(json.RawMessage) (bool, error)
+	after  time.Duration // that it lets pass
+	// alreadyDone says who did the step before the saga began.
 	alreadyDone string
 	command     *command
 	replies     []reply
@@ -125,9 +157,9 @@ type call struct {
 	data    json.RawMessage
 }
 
-// effectful says whether carrying out the step changes something that only
+// hasUndo says whether carrying out the step changes something that only
 // its compensation can take back.
-func (s *step) effectful() bool { return s.undo != nil }
+func (s *step) hasUndo() bool { return s.undo != nil }
 
 // RetryPolicy says how long to wait for an answer and how often to ask again:
 // attempt n waits Within × Factor^(n-1), at most Max, give or take Jitter.

@@ -2,26 +2,45 @@ package saga
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 )
 
 // Description is a definition as data for people and tools.
 type Description struct {
-	Name      string              `json:"name"`
-	Version   int                 `json:"version"`
-	StartOn   string              `json:"startOn" doc:"The message that begins a saga"`
-	CancelOn  string              `json:"cancelOn,omitempty" doc:"The message that asks for a saga to be undone"`
-	Window    string              `json:"cancelWindow,omitempty" doc:"How long after completion that is granted"`
-	Stages    [][]StepDescription `json:"stages" doc:"In order; the steps of one stage run in parallel"`
-	Completed string              `json:"completed" doc:"The end when every step succeeded"`
-	Cancelled string              `json:"cancelled" doc:"The end when the saga was undone"`
+	Name       string              `json:"name"`
+	Version    int                 `json:"version"`
+	StartOn    string              `json:"startOn" doc:"The message that begins a saga"`
+	CancelOn   string              `json:"cancelOn,omitempty" doc:"The message that asks for a saga to be undone"`
+	Window     string              `json:"cancelWindow,omitempty" doc:"How long after completion that is granted"`
+	Stages     [][]StepDescription `json:"stages" doc:"In order; the steps of one stage run in parallel"`
+	Within     string              `json:"within,omitempty" doc:"How long a saga has from its start to its completion"`
+	OrElse     string              `json:"orElse,omitempty" doc:"The reason of a saga that has not completed within that time"`
+	Attributes []string            `json:"attributes,omitempty" doc:"The search attributes of its sagas"`
+	Completed  string              `json:"completed" doc:"The end when every step succeeded"`
+	Cancelled  string              `json:"cancelled" doc:"The end when the saga was undone"`
 }
+
+// Does is what a step does when its turn comes.
+type Does string
+
+// What a step can do.
+const (
+	Asks         Does = "send"        // sends a command and waits for its reply
+	Tells        Does = "tell"        // sends a command and waits for nothing
+	Awaits       Does = "await"       // waits for an event that nobody was asked for
+	LetsTimePass Does = "time"        // lets time pass
+	DoesNothing  Does = "alreadyDone" // it was done before the saga began
+)
+
+var doesOf = map[action]Does{asks: Asks, tells: Tells, awaits: Awaits, letsPass: LetsTimePass, done: DoesNothing}
 
 // StepDescription is one step of a [Description].
 type StepDescription struct {
 	Name        string           `json:"name"`
+	Does        Does             `json:"does" enum:"send,tell,await,time,alreadyDone"`
+	Conditional bool             `json:"conditional,omitzero" doc:"True where the saga's data decides whether the step is carried out"`
+	After       string           `json:"after,omitempty" doc:"The time that the step lets pass"`
 	AlreadyDone string           `json:"alreadyDone,omitempty" doc:"Why the step sends nothing"`
 	Command     string           `json:"command,omitempty"`
 	Topic       string           `json:"topic,omitempty" doc:"Where the command and its undo are sent"`
@@ -53,6 +72,10 @@ func (d *Definition) Describe() Description {
 	if d.cancel != nil {
 		out.CancelOn, out.Window = d.cancel.message, short(d.cancel.window)
 	}
+	if d.within != nil {
+		out.Within, out.OrElse = short(d.within.after), d.within.reason
+	}
+	out.Attributes = d.AttributeNames()
 	for _, stage := range d.stages {
 		var steps []StepDescription
 		for _, i := range stage {
@@ -64,13 +87,24 @@ func (d *Definition) Describe() Description {
 }
 
 func (s *step) describe() StepDescription {
-	out := StepDescription{Name: s.name, AlreadyDone: s.alreadyDone, GiveUp: s.giveUp, NoUndo: s.noUndo}
+	out := StepDescription{
+		Name: s.name, Does: doesOf[s.action], Conditional: s.needed != nil,
+		AlreadyDone: s.alreadyDone, GiveUp: s.giveUp, NoUndo: s.noUndo,
+	}
 	if s.command != nil {
-		out.Topic = s.command.topic
-		out.Command, out.Deadline, out.MaxWait = s.command.message, short(s.wait.Timeout), short(s.wait.MaxInterval)
+		out.Command, out.Topic = s.command.message, s.command.topic
+	}
+	switch s.action {
+	case asks:
+		out.Deadline, out.MaxWait = short(s.wait.Timeout), short(s.wait.MaxInterval)
 		if !s.forever {
 			out.Attempts = s.wait.MaxAttempts
 		}
+	case awaits:
+		out.Deadline = short(s.wait.Timeout)
+	case letsPass:
+		out.After = short(s.after)
+	case nothing, done, tells:
 	}
 	for _, r := range s.replies {
 		switch r.verdict {
@@ -101,85 +135,40 @@ func short(d time.Duration) string {
 	return s
 }
 
-// waitInWords is a wait in words.
+// waitInWords is what the step does, and for how long, in words.
 func (s StepDescription) waitInWords() string {
-	if s.Attempts == 0 {
-		return fmt.Sprintf("after %s asked again, until answered", s.Deadline)
+	words := ""
+	switch s.Does {
+	case DoesNothing:
+		words = s.AlreadyDone
+	case Tells:
+		words = "sent, not waited for"
+	case Awaits:
+		words = "for " + s.Deadline + " at most"
+	case LetsTimePass:
+		words = "waits " + s.After
+	case Asks:
+		words = fmt.Sprintf("%d × %s and longer, then given up", s.Attempts, s.Deadline)
+		if s.Attempts == 0 {
+			words = fmt.Sprintf("after %s asked again, until answered", s.Deadline)
+		}
 	}
-	return fmt.Sprintf("%d × %s and longer, then given up", s.Attempts, s.Deadline)
+	if s.Conditional {
+		words += "; if needed"
+	}
+	return words
 }
 
-// Mermaid returns the definition as a Mermaid state diagram.
-func (d *Definition) Mermaid() string {
-	desc := d.Describe()
-	var b strings.Builder
-	line := func(format string, args ...any) { fmt.Fprintf(&b, "    "+format+"\n", args...) }
-	fmt.Fprintf(&b, "---\ntitle: %s, version %d\n---\nstateDiagram-v2\n", desc.Name, desc.Version)
-	enter, on := "[*]", desc.StartOn
-	for n, stage := range desc.Stages {
-		at := stage[0].Name
-		if len(stage) > 1 {
-			at = fmt.Sprintf("stage%d", n+1)
-			line("state %s {", at)
-			for i, s := range stage {
-				if i > 0 {
-					line("    --")
-				}
-				line("    [*] --> %s: %s", s.Name, s.Command)
-				line("    %s --> [*]: %s", s.Name, strings.Join(s.Success, " or "))
-			}
-			line("}")
-		}
-		line("%s --> %s: %s", enter, at, on)
-		enter, on = at, successes(stage)
-		for _, s := range stage {
-			for _, f := range s.Failure {
-				line("%s --> %s: %s", at, Compensating, f)
-			}
-			if s.GiveUp != "" {
-				line("%s --> %s: %s", at, Compensating, s.GiveUp)
-			}
-			switch {
-			case s.Command != "":
-				line("note right of %s: %s: %s, %s", at, s.Name, s.Command, s.waitInWords())
-			default:
-				line("note right of %s: %s", at, s.AlreadyDone)
-			}
-		}
+// ends is what ends the step.
+func (s StepDescription) ends() string {
+	switch s.Does {
+	case Tells:
+		return "sent"
+	case LetsTimePass:
+		return "after " + s.After
+	case DoesNothing:
+		return ""
+	case Asks, Awaits:
 	}
-	line("%s --> %s: %s", enter, desc.Completed, on)
-	line("%s --> [*]", desc.Completed)
-	if desc.CancelOn != "" {
-		line("%s --> %s: %s within %s", desc.Completed, Compensating, desc.CancelOn, desc.Window)
-	}
-	d.mermaidUndo(line, desc)
-	return b.String()
-}
-
-func (d *Definition) mermaidUndo(line func(string, ...any), desc Description) {
-	for _, stage := range slices.Backward(desc.Stages) {
-		for _, s := range slices.Backward(stage) {
-			if u := s.Undo; u != nil {
-				line("note left of %s: undo %s: %s, answered by %s", Compensating, s.Name, u.Command, u.Reply)
-			}
-		}
-	}
-	line("%s --> %s: an undo has used up its attempts", Compensating, CompensationStuck)
-	line("%s --> %s: its reply, or a retry", CompensationStuck, Compensating)
-	line("%s --> %s: all undone", Compensating, desc.Cancelled)
-	line("%s --> [*]", desc.Cancelled)
-}
-
-// successes are the replies that end a stage.
-func successes(stage []StepDescription) string {
-	var all []string
-	for _, s := range stage {
-		if len(s.Success) > 0 {
-			all = append(all, strings.Join(s.Success, " or "))
-		}
-	}
-	if len(all) == 0 {
-		return "at once"
-	}
-	return strings.Join(all, " and ")
+	return strings.Join(s.Success, " or ")
 }

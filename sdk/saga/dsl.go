@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
@@ -74,6 +75,13 @@ func (b *Builder[D]) Ends(completed, cancelled string) {
 // [Definition.Fingerprint].
 func (b *Builder[D]) To(topic string) { b.def.topic = topic }
 
+// Within says how long a saga may take from its start to its completion. One that has not completed
+// by then is undone because of reason, as if it had been cancelled at that moment. Time that commands
+// wait in the outbox counts.
+func (b *Builder[D]) Within(d time.Duration, reason string) {
+	b.def.within = &sagaDeadline{d, reason}
+}
+
 // Step adds a step that runs after those before it have succeeded.
 func (b *Builder[D]) Step(name string) *Step[D] {
 	b.def.stages = append(b.def.stages, nil)
@@ -91,7 +99,7 @@ func (b *Builder[D]) Parallel(name string) *Step[D] {
 	last := len(b.def.stages) - 1
 	b.def.stages[last] = append(b.def.stages[last], len(b.def.steps))
 	b.def.steps = append(b.def.steps, s)
-	return &Step[D]{s: s}
+	return &Step[D]{def: &b.def, s: s}
 }
 
 // Build checks the definition and returns it. The error joins one error for
@@ -99,10 +107,22 @@ func (b *Builder[D]) Parallel(name string) *Step[D] {
 // afterwards does not change the definition.
 func (b *Builder[D]) Build() (*Definition, error) {
 	def := b.def.clone()
+	def.checkConditions(emptyData[D]())
 	if err := def.validate(); err != nil {
 		return nil, fmt.Errorf("saga definition %q: %w", def.name, err)
 	}
 	return def, nil
+}
+
+// emptyData is data without anything in it, and whether there can be anything.
+func emptyData[D any]() (data json.RawMessage, hasFields bool) {
+	var d D
+	data, err := json.Marshal(d)
+	if err != nil {
+		data = json.RawMessage("null")
+	}
+	t := reflect.TypeFor[D]()
+	return data, t.Kind() != reflect.Struct || t.NumField() > 0
 }
 
 // clone shares nothing with d that could change.
@@ -137,6 +157,15 @@ func (d Definition) clone() *Definition {
 		}
 		d.cancel = &cancel
 	}
+	d.attributes, d.written = slices.Clone(d.attributes), slices.Clone(d.written)
+	d.awaited = map[string]int{}
+	for i, s := range d.steps {
+		if s.action == awaits {
+			for _, r := range s.replies {
+				d.awaited[r.message] = i
+			}
+		}
+	}
 	d.handles = map[string]bool{}
 	for _, m := range d.MessageTypes() {
 		d.handles[m] = true
@@ -147,19 +176,94 @@ func (d Definition) clone() *Definition {
 // Step is one step of a definition being written; its methods return it so
 // that a step reads as one sentence.
 type Step[D any] struct {
-	s *step
+	def *Definition
+	s   *step
+}
+
+// does says what the step does; it can do one thing.
+func (t *Step[D]) does(what action) {
+	if t.s.action != nothing {
+		t.fault("does two things: call one of Send, Tell, Await, After and AlreadyDone")
+	}
+	t.s.action = what
+}
+
+func (t *Step[D]) fault(text string) {
+	t.def.written = append(t.def.written, fmt.Errorf("step %q: %s", t.s.name, text))
 }
 
 // AlreadyDone says that the step was done before the saga began, and by whom: it
 // sends nothing, but it can have an undo.
 func (t *Step[D]) AlreadyDone(why string) *Step[D] {
+	t.does(done)
 	t.s.alreadyDone = why
 	return t
 }
 
 // Send is the command that carries the step out; build makes its body.
 func (t *Step[D]) Send(message string, build func(Call[D]) (any, error)) *Step[D] {
+	t.does(asks)
 	t.s.command = &command{message: message, build: erase(build)}
+	return t
+}
+
+// Tell is a command that is sent once and not waited for: the step is done as soon as it is sent. If
+// it has an Undo, that one is waited for.
+func (t *Step[D]) Tell(message string, build func(Call[D]) (any, error)) *Step[D] {
+	t.does(tells)
+	t.s.command = &command{message: message, build: erase(build)}
+	return t
+}
+
+// Await makes the step wait for an event that no command of the saga asked for: a payment that was
+// captured elsewhere, an approval. Its key is the saga's id. One that comes before the step's turn
+// counts. A [Step.Failure] is an event that says that it will not come; Within says until when to
+// wait. Its Undo is sent only if the event came, also if it comes after the saga turned back.
+func (t *Step[D]) Await(message string) *Step[D] {
+	t.does(awaits)
+	return t.Success(message)
+}
+
+// AwaitKeeping is Await for an event that brings something later steps need, which keep writes into
+// the saga's data.
+func (t *Step[D]) AwaitKeeping(message string, keep func(*D, Message) error) *Step[D] {
+	t.does(awaits)
+	return t.SuccessKeeping(message, keep)
+}
+
+// Within is how long the step awaits its event; then the saga is undone because of giveUp.
+func (t *Step[D]) Within(d time.Duration, giveUp string) *Step[D] {
+	if t.s.action != awaits {
+		t.fault("Within is for a step that awaits an event: call Wait")
+	}
+	t.s.wait, t.s.giveUp = RetryPolicy{Timeout: d, MaxAttempts: 1, Backoff: 1, MaxInterval: d}, giveUp
+	return t
+}
+
+// After makes the step let time pass: it is done d after its turn came.
+func (t *Step[D]) After(d time.Duration) *Step[D] {
+	t.does(letsPass)
+	t.s.after, t.s.wait = d, RetryPolicy{Timeout: d, MaxAttempts: 1, Backoff: 1, MaxInterval: d}
+	return t
+}
+
+// If says from the saga's data whether the step is carried out. It is asked once, when the step's turn
+// comes (of one that was already done, when the saga begins); a step that is not is skipped.
+func (t *Step[D]) If(needed func(D) bool) *Step[D] {
+	switch {
+	case needed == nil:
+		t.fault("If needs a condition")
+	case t.s.needed != nil:
+		t.fault("has two conditions")
+	default:
+		t.s.needed = func(raw json.RawMessage) (bool, error) {
+			var d D
+			if err := json.Unmarshal(raw, &d); err != nil {
+				return false, fmt.Errorf("saga data: %w", err)
+			}
+			return needed(d), nil
+		}
+	}
 	return t
 }
 
@@ -203,6 +307,7 @@ func (t *Step[D]) Failure(message string, reason func(Message) (string, error)) 
 // RetryLater is a reply that says not now: the command is sent again after the
 // attempt's wait, counted like one that was not answered.
 func (t *Step[D]) RetryLater(message string) *Step[D] {
+	t.askedOnly("RetryLater")
 	t.s.replies = append(t.s.replies, reply{message: message, verdict: retryLater})
 	return t
 }
@@ -210,6 +315,7 @@ func (t *Step[D]) RetryLater(message string) *Step[D] {
 // Wait is how long to wait for a reply and how often to ask; after the last
 // attempt the step is given up and the saga is undone because of giveUp.
 func (t *Step[D]) Wait(p RetryPolicy, giveUp string) *Step[D] {
+	t.askedOnly("Wait")
 	t.s.wait, t.s.giveUp = p.withDefaults(), giveUp
 	return t
 }
@@ -220,11 +326,19 @@ func (t *Step[D]) Wait(p RetryPolicy, giveUp string) *Step[D] {
 // person, and goes on asking. A Failure of such a step is for the reply that
 // says that it cannot be: the saga is undone.
 func (t *Step[D]) RetryForever(p RetryPolicy) *Step[D] {
+	t.askedOnly("RetryForever")
 	if p.MaxAttempts == 0 {
 		p.MaxAttempts = 8
 	}
 	t.s.wait, t.s.forever = p.withDefaults(), true
 	return t
+}
+
+// askedOnly refuses a method that only a step that sends a command and waits for its reply can have.
+func (t *Step[D]) askedOnly(method string) {
+	if t.s.action != asks && t.s.action != nothing {
+		t.fault(method + " is for a step that sends a command and waits for its reply")
+	}
 }
 
 // Undo is the command that takes the step back, the reply that says it has

@@ -13,7 +13,7 @@ type Input interface {
 	cause() Cause
 }
 
-// Message is something a participant said. It must reach the engine once; an
+// Message is something a participant said, or an event that a saga awaits. It must reach the engine once; an
 // inbox keyed by ID sees to that.
 type Message struct {
 	ID          uuid.UUID       `json:"id"`
@@ -77,14 +77,16 @@ type Force struct {
 	End string
 }
 
-// MoveDeadline lets a step's wait end at another time.
+// MoveDeadline lets a step's wait end at another time, or, where Step is empty, the saga have until
+// another time to complete.
 type MoveDeadline struct {
 	Operator
 	Step string
 	To   time.Time
 }
 
-// RevokeDeadline lets a step wait for its reply alone.
+// RevokeDeadline lets a step wait for its reply or event alone, or, where Step is empty, the saga take as
+// long as it takes. A step that lets time pass waits for nothing else: its deadline cannot be revoked.
 type RevokeDeadline struct {
 	Operator
 	Step string
@@ -133,6 +135,7 @@ const (
 	LateSuccess     Kind = "late_success"     // a success came after the saga had turned back; it is undone
 	StaleReply      Kind = "stale_reply"      // a reply was recorded and not applied
 	TimedOut        Kind = "timed_out"        // a deadline passed
+	TimePassed      Kind = "time_passed"      // a step that let time pass is done
 	CancelRequested Kind = "cancel_requested" // by a message
 	Intervened      Kind = "intervened"       // by an operator
 	Postponed       Kind = "postponed"        // a deadline passed before its command had left; the wait begins again

@@ -18,6 +18,9 @@ func (a *application) retryNow(in RetryNow) error {
 		st := &a.state.Steps[i]
 		switch st.Status {
 		case Waiting:
+			if step.action != asks {
+				continue // there is nothing to send
+			}
 			st.Budget, st.Stuck = st.Attempt, false
 			a.send(i)
 			found = true
@@ -25,7 +28,7 @@ func (a *application) retryNow(in RetryNow) error {
 			st.Budget, st.Stuck = st.Undo, false
 			a.sendUndo(i)
 			found = true
-		case Idle, Done, Failed, GivenUp, Undone, Abandoned, Assumed:
+		case Idle, Done, Failed, GivenUp, Undone, Abandoned, Assumed, Skipped:
 		}
 	}
 	if !found {
@@ -84,17 +87,21 @@ func (a *application) force(in Force) error {
 // undone by that; a success of any other that comes later is undone once more.
 func (a *application) abandon(i int) {
 	step, st := a.def.steps[i], &a.state.Steps[i]
+	if step.action == awaits && st.Status == GivenUp || step.action != asks && st.Status == Waiting {
+		a.endWait(i, Skipped) // it is undone when it comes
+		return
+	}
 	switch st.Status {
 	case Waiting, GivenUp, Done, Assumed:
 		known := st.Status == Done
-		if step.effectful() {
+		if step.hasUndo() {
 			a.sendUndo(i)
 			st.Unconfirmed, st.LateSuccess = !known, known
 		}
 		a.endWait(i, Abandoned)
 	case Undoing:
 		a.endWait(i, Abandoned)
-	case Idle, Failed, Undone, Abandoned:
+	case Idle, Failed, Undone, Abandoned, Skipped:
 	}
 }
 
@@ -102,12 +109,14 @@ func (a *application) abandon(i int) {
 func (a *application) assume(i int) {
 	step, st := a.def.steps[i], &a.state.Steps[i]
 	switch {
-	case st.Status == Done:
-	case step.effectful():
+	case st.Status == Done || st.Status == Skipped:
+	case st.Status == Idle && !a.needed(i):
+		st.Status = Skipped
+	case step.hasUndo():
 		a.endWait(i, Assumed)
 		st.LateSuccess = false
 	default:
-		if st.Status != Waiting { // else it is on its way
+		if st.Status != Waiting && step.command != nil { // else it is on its way, or nobody is to be asked
 			a.send(i)
 		}
 		a.endWait(i, Done)
@@ -128,12 +137,22 @@ func (a *application) moveDeadline(in MoveDeadline) error {
 }
 
 func (a *application) revokeDeadline(in RevokeDeadline) error {
+	for _, step := range a.def.steps {
+		if step.name == in.Step && step.action == letsPass {
+			return fmt.Errorf("%w: %q lets time pass, and nothing else would end that; move its deadline", ErrNotWaiting, in.Step)
+		}
+	}
 	return a.setDeadline(in.Step, time.Time{}, "deadline revoked: "+in.Reason)
 }
 
 func (a *application) setDeadline(name string, to time.Time, note string) error {
 	if a.state.Phase.Ended() {
 		return ErrEnded
+	}
+	if name == "" && !a.state.CompleteBy.IsZero() {
+		a.state.CompleteBy = to
+		a.record(Intervened, "", note)
+		return nil
 	}
 	for i, step := range a.def.steps {
 		st := &a.state.Steps[i]

@@ -14,12 +14,14 @@ type Registry struct {
 	byName map[string][]*Definition   // oldest version first
 	begins map[string]*Definition     // message type → the newest definition that it starts, or cancels early
 	meant  map[string]map[string]bool // message type → names of the definitions that it means something to
+	// awaited is an event's type → names of the definitions that await it.
+	awaited map[string]map[string]bool
 }
 
 // NewRegistry returns a registry of the given definitions.
 func NewRegistry(defs ...*Definition) (*Registry, error) {
 	r := &Registry{
-		byName: map[string][]*Definition{}, begins: map[string]*Definition{}, meant: map[string]map[string]bool{},
+		byName: map[string][]*Definition{}, begins: map[string]*Definition{}, meant: map[string]map[string]bool{}, awaited: map[string]map[string]bool{},
 	}
 	var faults []error
 	for _, d := range defs {
@@ -48,12 +50,19 @@ func (r *Registry) Register(d *Definition) error {
 		}
 	}
 	for _, m := range d.MessageTypes() {
-		if r.meant[m] == nil {
-			r.meant[m] = map[string]bool{}
-		}
-		r.meant[m][d.name] = true
+		note(r.meant, m, d.name)
+	}
+	for m := range d.awaited {
+		note(r.awaited, m, d.name)
 	}
 	return nil
+}
+
+func note(index map[string]map[string]bool, messageType, definition string) {
+	if index[messageType] == nil {
+		index[messageType] = map[string]bool{}
+	}
+	index[messageType][definition] = true
 }
 
 // beginnings are the messages that can be the first of a saga.

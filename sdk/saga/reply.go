@@ -8,7 +8,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// reply applies an answer of a participant. It counts only if it answers a
+// reply applies an answer of a participant, or an event that a step awaits. It counts only if it answers a
 // command of this saga and that step still waits for an answer; but a success
 // that comes after the saga has turned back is undone.
 func (a *application) reply(m Message) error {
@@ -49,15 +49,18 @@ func (a *application) undone(i int) {
 	case Abandoned:
 		a.record(Replied, step.name, "the saga was forced to its end before")
 		st.Status = Undone
-	case Idle, Waiting, Done, Failed, GivenUp, Undone, Assumed:
+	case Idle, Waiting, Done, Failed, GivenUp, Undone, Assumed, Skipped:
 		a.stale(step.name, "the step is not being undone")
 	}
 }
 
-// answered finds the step whose command, or undo, m answers: the one that sent
+// answered finds the step that awaits the event m, or whose command, or undo, m answers: the one that sent
 // the message named as the cause, or, where m names none, by its type, a step
 // that waits for it before one that does not.
 func (a *application) answered(m Message) (i int, undo, ok bool) {
+	if i, ok := a.def.awaited[m.Type]; ok {
+		return i, false, true // whatever its cause is, it is none of the saga's commands
+	}
 	found := false
 	for n, step := range a.def.steps {
 		st := a.state.Steps[n]
@@ -86,7 +89,7 @@ func (a *application) answered(m Message) (i int, undo, ok bool) {
 
 func (a *application) succeeded(i int, r reply, m Message) error {
 	step, st := a.def.steps[i], &a.state.Steps[i]
-	inTime := st.Status == Waiting && !a.state.Phase.Ended()
+	inTime := st.Status == Waiting && !a.state.Phase.Ended() || a.comesEarly(i)
 	if !inTime && !a.successIsLate(i) {
 		a.stale(step.name, "the step is "+describe(st.Status)+" already")
 		return nil
@@ -96,10 +99,16 @@ func (a *application) succeeded(i int, r reply, m Message) error {
 		if err != nil {
 			return fmt.Errorf("step %q: keep %s: %w", step.name, m.Type, err)
 		}
-		a.state.Data = data
+		if err := a.setData(data); err != nil {
+			return err
+		}
 	}
 	if inTime {
-		a.record(Replied, step.name, "")
+		note := ""
+		if st.Status == Idle {
+			note = "came before the step's turn"
+		}
+		a.record(Replied, step.name, note)
 		a.endWait(i, Done)
 		if a.state.Phase == Running {
 			if a.stageDone() {
@@ -121,6 +130,11 @@ func (a *application) succeeded(i int, r reply, m Message) error {
 	return nil
 }
 
+// comesEarly says whether step i awaits an event, and its turn has not come yet.
+func (a *application) comesEarly(i int) bool {
+	return a.def.steps[i].action == awaits && a.state.Steps[i].Status == Idle && a.state.Phase == Running
+}
+
 // successIsLate says whether a success of step i tells of an effect that no
 // undo is sure to have taken back. That happens once a step at most: a
 // participant carries out the command of one saga once.
@@ -134,14 +148,16 @@ func (a *application) successIsLate(i int) bool {
 		return st.Unconfirmed
 	case Failed, GivenUp, Abandoned, Assumed, Waiting:
 		return true
-	case Idle, Done:
+	case Idle, Skipped:
+		return step.action == awaits
+	case Done:
 	}
 	return false
 }
 
 func (a *application) failed(i int, r reply, m Message) error {
 	step, st := a.def.steps[i], &a.state.Steps[i]
-	if st.Status != Waiting || a.state.Phase.Ended() {
+	if (st.Status != Waiting || a.state.Phase.Ended()) && !a.comesEarly(i) {
 		a.stale(step.name, "the step is "+describe(st.Status)+" already")
 		return nil
 	}
@@ -157,7 +173,7 @@ func (a *application) failed(i int, r reply, m Message) error {
 	}
 	a.contradicted(m)
 	a.record(Replied, step.name, reason)
-	if st.Attempt == 1 {
+	if st.Attempt <= 1 {
 		a.endWait(i, Failed)
 	} else {
 		// A refusal speaks for the attempt that it answers. Another may yet be
@@ -211,7 +227,7 @@ func describe(s StepStatus) string {
 		return "being undone"
 	case Assumed:
 		return "assumed to be done"
-	case Waiting, Done, Failed, Undone, Abandoned:
+	case Waiting, Done, Failed, Undone, Abandoned, Skipped:
 	}
 	return string(s)
 }

@@ -23,19 +23,38 @@ func (s State) Ref() Ref { return Ref{s.Definition, s.ID} }
 // ErrAmbiguous says that a message could be for more than one saga.
 var ErrAmbiguous = errors.New("the message could be for several sagas")
 
-// Route finds the saga that a message is for among those that exist with its
+// Route finds the sagas that a message is for among those that exist with its
 // key. A message that starts or cancels sagas belongs to the definition that it
-// does that to, whether there is a saga yet or not. Any other is for the saga
-// that sent the command it answers; one that names none, for the only saga
-// whose definition knows the type. [ErrUnknownSaga]: it is for none of them.
+// does that to, whether there is a saga yet or not, and an event to all sagas
+// that await it. Any other is for the saga that sent the command it answers; one
+// that names none, for the only saga whose definition knows the type.
+// [ErrUnknownSaga]: it is for none of them.
 //
 // A type that no definition here knows can be a reply that a newer version
 // knows, on another orchestrator: then it is for the saga whose command it
 // answers, or for nobody.
-func (r *Registry) Route(exist []State, m Message) (Ref, error) {
+func (r *Registry) Route(exist []State, m Message) ([]Ref, error) {
+	var refs []Ref
 	if d, ok := r.begins[m.Type]; ok {
-		return Ref{d.name, m.Key}, nil
+		refs = append(refs, Ref{d.name, m.Key})
 	}
+	for _, s := range exist {
+		if r.awaited[m.Type][s.Definition] && !slices.Contains(refs, s.Ref()) {
+			refs = append(refs, s.Ref())
+		}
+	}
+	if len(refs) > 0 {
+		return refs, nil
+	}
+	ref, err := r.routeReply(exist, m)
+	if err != nil {
+		return nil, err
+	}
+	return []Ref{ref}, nil
+}
+
+// routeReply finds the saga that a reply is for.
+func (r *Registry) routeReply(exist []State, m Message) (Ref, error) {
 	var candidates []State
 	for _, s := range exist {
 		if m.CausationID != uuid.Nil && s.sent(m.CausationID) {

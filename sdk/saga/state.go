@@ -46,6 +46,9 @@ const (
 	// Assumed: the saga was forced to its completed end while it was not known
 	// whether the step is done. A cancellation undoes it.
 	Assumed StepStatus = "assumed"
+	// Skipped: the step's condition did not hold, or the saga turned back while it awaited an event or
+	// let time pass.
+	Skipped StepStatus = "skipped"
 )
 
 // StepState is where one step of one saga stands. Ids and deadlines of
@@ -77,6 +80,8 @@ type State struct {
 	SuspendedFrom Phase // the phase it was in when its definition went missing
 	// StartBy is until when an AwaitingStart saga waits for the message that starts it.
 	StartBy time.Time
+	// CompleteBy is until when the saga must have completed; zero if there is no such time, or it has turned back.
+	CompleteBy time.Time
 	// StartID is the message that began it; another one of its type is a conflict.
 	StartID uuid.UUID
 	// CancelAsked says that a cancellation was asked for by a message.
@@ -87,13 +92,15 @@ type State struct {
 	Steps         []StepState // one for each step of the definition, in its order
 	Reason        string      // why it is being undone, or was
 	Data          json.RawMessage
-	Trace         string    // of the message that began it
-	Revision      int       // transitions so far
-	Stale         int       // replies that were recorded but not applied
-	Held          []Message // what it was sent where its definition is not registered
-	StartedAt     time.Time
-	UpdatedAt     time.Time
-	EndedAt       time.Time
+	// Attributes are the search attributes as an input has changed them; nil where none has.
+	Attributes map[string]string
+	Trace      string    // of the message that began it
+	Revision   int       // transitions so far
+	Stale      int       // replies that were recorded but not applied
+	Held       []Message // what it was sent where its definition is not registered
+	StartedAt  time.Time
+	UpdatedAt  time.Time
+	EndedAt    time.Time
 }
 
 // Exists says whether the saga has begun.
@@ -106,6 +113,9 @@ func (s State) Deadline() (time.Time, bool) {
 		return s.UpdatedAt, true // at once, for an orchestrator that knows the definition
 	}
 	earliest := s.StartBy
+	if !s.CompleteBy.IsZero() {
+		earliest = s.CompleteBy
+	}
 	for _, st := range s.Steps {
 		if st.Deadline.IsZero() {
 			continue
@@ -156,16 +166,28 @@ func (d *Definition) StateName(p Phase) string {
 // Wait is one thing a saga waits for.
 type Wait struct {
 	Step      string    `json:"step"`
+	For       WaitFor   `json:"for" doc:"What would end it: the reply to a command, an event that nobody was asked for, time that passes, or the start" enum:"reply,event,time,start"`
 	Undo      bool      `json:"undo,omitzero" doc:"True where the step is being taken back"`
-	Command   string    `json:"command" doc:"The command that was sent last"`
-	CommandID uuid.UUID `json:"commandId"`
-	Replies   []string  `json:"replies" doc:"The messages that would end the wait"`
-	Attempt   int       `json:"attempt"`
+	Command   string    `json:"command,omitempty" doc:"The command that was sent last; absent where none was"`
+	CommandID uuid.UUID `json:"commandId,omitzero"`
+	Replies   []string  `json:"replies,omitempty" doc:"The messages that would end the wait"`
+	Attempt   int       `json:"attempt,omitzero"`
 	Attempts  int       `json:"attempts,omitzero" doc:"Attempts before the step is given up, or the undo is stuck; absent where it is never given up"`
 	Stuck     bool      `json:"stuck,omitzero" doc:"True where the attempts are used up and the command is sent again at the slowest pace"`
 	Since     time.Time `json:"since"`
 	Until     time.Time `json:"until,omitzero" doc:"When the saga acts without a reply; absent where an operator revoked the deadline"`
 }
+
+// WaitFor is what would end a wait.
+type WaitFor string
+
+// What a saga can wait for.
+const (
+	ForReply WaitFor = "reply"
+	ForEvent WaitFor = "event"
+	ForTime  WaitFor = "time"
+	ForStart WaitFor = "start"
+)
 
 // Waits lists what the saga waits for, in the order of its steps.
 func (d *Definition) Waits(s State) []Wait {
@@ -174,30 +196,41 @@ func (d *Definition) Waits(s State) []Wait {
 		return nil // of another definition
 	}
 	if s.Phase == AwaitingStart {
-		return []Wait{{Step: "start", Replies: []string{d.start.message}, Since: s.StartedAt, Until: s.StartBy}}
+		return []Wait{{Step: "start", For: ForStart, Replies: []string{d.start.message}, Since: s.StartedAt, Until: s.StartBy}}
 	}
 	for i, st := range s.Steps {
 		step := d.steps[i]
 		switch st.Status {
 		case Waiting:
-			w := Wait{Step: step.name, Command: step.command.message, Attempt: st.Attempt - st.Budget, Since: st.SentAt, Until: st.Deadline}
-			for _, r := range step.replies {
-				w.Replies = append(w.Replies, r.message)
-			}
-			if !step.forever {
-				w.Attempts = step.wait.MaxAttempts
-			}
-			w.Stuck = st.Stuck
-			w.CommandID = st.Sent[len(st.Sent)-1]
-			waits = append(waits, w)
+			waits = append(waits, step.waitOf(st))
 		case Undoing:
 			waits = append(waits, Wait{
-				Step: step.name, Undo: true, Command: step.undo.message, Replies: []string{step.undo.reply},
+				Step: step.name, For: ForReply, Undo: true, Command: step.undo.message, Replies: []string{step.undo.reply},
 				CommandID: st.UndoSent[len(st.UndoSent)-1],
 				Attempt:   st.Undo - st.Budget, Attempts: step.undo.wait.MaxAttempts, Since: st.SentAt, Until: st.Deadline, Stuck: st.Stuck,
 			})
-		case Idle, Done, Failed, GivenUp, Undone, Abandoned, Assumed:
+		case Idle, Done, Failed, GivenUp, Undone, Abandoned, Assumed, Skipped:
 		}
 	}
 	return waits
+}
+
+// waitOf is the wait of a step for what it was begun for.
+func (s *step) waitOf(st StepState) Wait {
+	w := Wait{Step: s.name, Since: st.SentAt, Until: st.Deadline, Stuck: st.Stuck}
+	for _, r := range s.replies {
+		w.Replies = append(w.Replies, r.message)
+	}
+	switch s.action {
+	case awaits:
+		w.For = ForEvent
+	case letsPass:
+		w.For = ForTime
+	case nothing, done, asks, tells:
+		w.For, w.Command, w.CommandID, w.Attempt = ForReply, s.command.message, st.Sent[len(st.Sent)-1], st.Attempt-st.Budget
+		if !s.forever {
+			w.Attempts = s.wait.MaxAttempts
+		}
+	}
+	return w
 }

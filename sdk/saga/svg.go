@@ -62,6 +62,9 @@ func (p *picture) begin(width, stages int) {
 	if p.desc.CancelOn != "" {
 		p.text(margin, 70, "small", fmt.Sprintf("undone on %s, also within %s of %s", p.desc.CancelOn, p.desc.Window, p.desc.Completed))
 	}
+	if p.desc.Within != "" {
+		p.text(margin, 88, "small", fmt.Sprintf("undone unless %s within %s of its start", p.desc.Completed, p.desc.Within))
+	}
 }
 
 func (p *picture) text(x, y int, class, s string) {
@@ -82,17 +85,7 @@ func (p *picture) stage(n int, steps []StepDescription) {
 		x := margin + i*(boxWidth+gapX)
 		p.box(x, y, boxHeight, "")
 		p.text(x+12, y+textLine+4, "name", s.Name)
-		if s.Command == "" {
-			p.text(x+12, y+2*textLine+4, "small", s.AlreadyDone)
-		} else {
-			p.text(x+12, y+2*textLine+4, "", s.Command+" → "+strings.Join(s.Success, ", "))
-			p.text(x+12, y+3*textLine+4, "small", s.waitInWords())
-		}
-		if s.Undo != nil {
-			p.text(x+12, y+4*textLine+6, "undo", "undo: "+s.Undo.Command+" → "+s.Undo.Reply)
-		} else {
-			p.text(x+12, y+4*textLine+6, "small", "no undo")
-		}
+		p.step(x, y, s)
 		p.arrow("", x+boxWidth/2, y+boxHeight, margin+boxWidth/2, p.top(n+1)-2)
 	}
 	var failures []string
@@ -110,6 +103,28 @@ func (p *picture) stage(n int, steps []StepDescription) {
 		p.text(p.right+8, y+boxHeight/2-6, "undo", "on "+strings.Join(failures, ", "))
 		p.text(p.right+8, y+boxHeight/2+12, "small", "what was done is undone,")
 		p.text(p.right+8, y+boxHeight/2+26, "small", "the last step first")
+	}
+}
+
+// step writes what a step does into its box.
+func (p *picture) step(x, y int, s StepDescription) {
+	switch s.Does {
+	case DoesNothing, LetsTimePass:
+		p.text(x+12, y+2*textLine+4, "small", s.waitInWords())
+	case Asks:
+		p.text(x+12, y+2*textLine+4, "", s.Command+" → "+strings.Join(s.Success, ", "))
+		p.text(x+12, y+3*textLine+4, "small", s.waitInWords())
+	case Tells:
+		p.text(x+12, y+2*textLine+4, "", s.Command)
+		p.text(x+12, y+3*textLine+4, "small", s.waitInWords())
+	case Awaits:
+		p.text(x+12, y+2*textLine+4, "", "awaits "+strings.Join(s.Success, ", "))
+		p.text(x+12, y+3*textLine+4, "small", s.waitInWords())
+	}
+	if s.Undo != nil {
+		p.text(x+12, y+4*textLine+6, "undo", "undo: "+s.Undo.Command+" → "+s.Undo.Reply)
+	} else {
+		p.text(x+12, y+4*textLine+6, "small", "no undo")
 	}
 }
 

@@ -54,14 +54,14 @@ func TestRoute_TwoDefinitionsDoNotShareAnID(t *testing.T) {
 	m = saga.Message{ID: uuid.New(), Type: "PurchasePlaced", Key: "17", Data: []byte(`{}`)}
 	ref, err := r.Route([]saga.State{order}, m)
 	require.NoError(t, err)
-	require.Equal(t, saga.Ref{Definition: "purchase", ID: "17"}, ref)
+	require.Equal(t, []saga.Ref{{Definition: "purchase", ID: "17"}}, ref)
 	purchase := last2(t, r, saga.State{}, m, now)
 	require.Len(t, purchase.Commands, 2)
 
 	reply := saga.Message{ID: uuid.New(), Type: "InventoryReserved", Key: "17"}
 	ref, err = r.Route([]saga.State{purchase.State, order}, reply)
 	require.NoError(t, err)
-	require.Equal(t, order.Ref(), ref)
+	require.Equal(t, []saga.Ref{order.Ref()}, ref)
 }
 
 func last2(t testing.TB, r *saga.Registry, s saga.State, in saga.Input, now time.Time) saga.Decision {
@@ -89,7 +89,7 @@ func TestRoute_AReplyThatTwoDefinitionsKnowGoesToTheOneThatAsked(t *testing.T) {
 		m.CausationID = d.Commands[0].ID
 		ref, err := r.Route(exist, m)
 		require.NoError(t, err)
-		require.Equal(t, d.State.Ref(), ref)
+		require.Equal(t, []saga.Ref{d.State.Ref()}, ref)
 	}
 	_, err = r.Route(exist, message("InventoryReserved"))
 	require.ErrorIs(t, err, saga.ErrAmbiguous)
@@ -292,7 +292,7 @@ func TestRegistry_ARollingDeploymentParksNothingAndSkipsNoReply(t *testing.T) {
 		}
 		ref, err := older.Route([]saga.State{state}, m)
 		require.NoError(t, err, reply)
-		require.Equal(t, state.Ref(), ref)
+		require.Equal(t, []saga.Ref{state.Ref()}, ref)
 		state = last2(t, older, state, m, now).State
 		require.Equal(t, saga.Running, state.Phase)
 		due, _ := state.Deadline()

@@ -31,7 +31,7 @@ func TestADefinitionThatCouldHangOrLeakIsRefusedNamingTheStep(t *testing.T) {
 		"no success": {func(s *saga.Builder[purchase]) {
 			s.Step("pay").Send("Pay", body).Failure("Declined", nil).Wait(thrice, "silent").NoUndo("x")
 		}, `step "pay": can never succeed`},
-		"no command": {func(s *saga.Builder[purchase]) { s.Step("pay").NoUndo("x") }, `step "pay": sends nothing`},
+		"no command": {func(s *saga.Builder[purchase]) { s.Step("pay").NoUndo("x") }, `step "pay": does nothing`},
 		"no reason to give up": {func(s *saga.Builder[purchase]) {
 			s.Step("pay").Send("Pay", body).Success("Paid").Wait(thrice, "").NoUndo("x")
 		}, `step "pay": Wait needs the reason`},
@@ -51,6 +51,58 @@ func TestADefinitionThatCouldHangOrLeakIsRefusedNamingTheStep(t *testing.T) {
 		"a reply that starts the saga": {func(s *saga.Builder[purchase]) {
 			s.Step("pay").Send("Pay", body).Success("Start").Wait(thrice, "silent").NoUndo("x")
 		}, `step "pay": reply "Start" also starts`},
+		"an event without a deadline": {func(s *saga.Builder[purchase]) {
+			s.Step("pay").Await("Paid").NoUndo("x")
+		}, `step "pay": awaits an event without a deadline: call Within`},
+		"an event without its name": {func(s *saga.Builder[purchase]) {
+			s.Step("pay").Await("").Within(time.Hour, "late").NoUndo("x")
+		}, `step "pay": can never succeed: Await needs the event`},
+		"an event without compensation": {func(s *saga.Builder[purchase]) {
+			s.Step("pay").Await("Paid").Within(time.Hour, "late")
+		}, `step "pay": has no compensation`},
+		"an event that is asked for": {func(s *saga.Builder[purchase]) {
+			s.Step("pay").Await("Paid").Wait(thrice, "silent").NoUndo("x")
+		}, `step "pay": Wait is for a step that sends a command`},
+		"an event without a reason to give up": {func(s *saga.Builder[purchase]) {
+			s.Step("pay").Await("Paid").Within(time.Hour, "").NoUndo("x")
+		}, `step "pay": Within needs the reason`},
+		"one event for two steps": {func(s *saga.Builder[purchase]) {
+			s.Step("pay").Await("Paid").Within(time.Hour, "late").NoUndo("x")
+			s.Step("again").Send("Pay", body).Success("Paid").Wait(thrice, "silent").NoUndo("x")
+		}, `step "again": "Paid" is awaited by step "pay"`},
+		"a command that is told and answered": {func(s *saga.Builder[purchase]) {
+			s.Step("pay").Tell("Pay", body).Success("Paid").NoUndo("x")
+		}, `step "pay": waits for a reply to a command that it does not send, or only tells`},
+		"a command that is told, without compensation": {func(s *saga.Builder[purchase]) {
+			s.Step("pay").Tell("Pay", body)
+		}, `step "pay": has no compensation`},
+		"two things in one step": {func(s *saga.Builder[purchase]) {
+			s.Step("pay").Tell("Pay", body).After(time.Hour).NoUndo("x")
+		}, `step "pay": does two things`},
+		"no time to pass": {func(s *saga.Builder[purchase]) { s.Step("rest").After(0) }, `step "rest": After 0s: it must be positive`},
+		"time with an undo": {func(s *saga.Builder[purchase]) {
+			s.Step("rest").After(time.Hour).Undo("A", body, "B", thrice)
+		}, `step "rest": lets time pass: there is nothing to undo`},
+		"no condition": {func(s *saga.Builder[purchase]) { s.Step("rest").If(nil).After(time.Hour) }, `step "rest": If needs a condition`},
+		"a condition that empty data breaks": {func(s *saga.Builder[purchase]) {
+			s.Step("rest").If(func(p purchase) bool { return p.Item[0] == 'x' }).After(time.Hour)
+		}, `step "rest": If on empty data: the definition panicked`},
+		"a deadline shorter than the steps": {func(s *saga.Builder[purchase]) {
+			s.Within(29*time.Second, "late")
+			s.Step("rest").After(20 * time.Second)
+			s.Step("pay").Send("Pay", body).Success("Paid").Wait(thrice, "silent").NoUndo("x")
+		}, "Within 29s is shorter than its steps may take if each is done in its first attempt: 30s"},
+		"a deadline without a reason": {func(s *saga.Builder[purchase]) {
+			s.Within(time.Hour, "")
+			s.Step("rest").After(time.Second)
+		}, "Within needs the reason"},
+		"an attribute twice": {func(s *saga.Builder[purchase]) {
+			saga.Attribute(s, "item", func(p purchase) string { return p.Item })
+			saga.Attribute(s, "item", func(p purchase) bool { return p.Item != "" })
+		}, `attribute "item": each needs a name of its own`},
+		"an attribute without a value": {func(s *saga.Builder[purchase]) {
+			saga.Attribute[purchase, string](s, "item", nil)
+		}, `attribute "item": needs a value`},
 		"ends that cannot be told apart": {func(s *saga.Builder[purchase]) { s.Ends("OVER", "OVER") }, "both ends"},
 		"an end called like a phase":     {func(s *saga.Builder[purchase]) { s.Ends("RUNNING", "OVER") }, `cannot be called "RUNNING"`},
 	} {
@@ -63,6 +115,16 @@ func TestADefinitionThatCouldHangOrLeakIsRefusedNamingTheStep(t *testing.T) {
 			require.ErrorContains(t, err, c.want)
 		})
 	}
+}
+
+// A condition on data that has nothing in it is always the same.
+func TestDefinition_AConditionNeedsData(t *testing.T) {
+	t.Parallel()
+	s := saga.Define[struct{}]("bad", 1)
+	s.StartOn("Start", saga.From(func(d struct{}) struct{} { return d }))
+	s.Step("rest").If(func(struct{}) bool { return true }).After(time.Hour)
+	_, err := s.Build()
+	require.ErrorContains(t, err, `step "rest": If decides by data, and the saga has none`)
 }
 
 func TestARunningSagaStaysOnItsVersion(t *testing.T) {
@@ -102,7 +164,7 @@ func TestARunningSagaStaysOnItsVersion(t *testing.T) {
 // them anew with UPDATE_GOLDEN=1.
 func TestADefinitionPrintsItself(t *testing.T) {
 	t.Parallel()
-	for name, def := range map[string]*saga.Definition{"order": orderSaga(t), "purchase": purchaseSaga(t)} {
+	for name, def := range map[string]*saga.Definition{"order": orderSaga(t), "purchase": purchaseSaga(t), "trip": trip(t)} {
 		for ext, got := range map[string]string{"mmd": def.Mermaid(), "svg": def.SVG()} {
 			file := filepath.Join("testdata", name+"."+ext)
 			if os.Getenv("UPDATE_GOLDEN") != "" {

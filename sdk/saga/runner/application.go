@@ -47,40 +47,74 @@ func (a *application) state(ref saga.Ref) saga.State {
 	return saga.State{}
 }
 
-// message applies a message to the saga that it is for. The partition is where it came from, or nil.
+// message applies a message to the sagas that it is for: all of them take it, or none. The partition is
+// where it came from, or nil.
 func (a *application) message(m saga.Message, partition *int32, now time.Time) error {
-	ref, err := a.registry.Route(a.loaded[m.Key], m)
-	if err == nil {
-		if partition != nil {
-			a.partitions[ref] = partition
+	refs, err := a.registry.Route(a.loaded[m.Key], m)
+	if err != nil && !errors.Is(err, saga.ErrUnknownSaga) {
+		return err
+	}
+	var outcomes []outcome
+	for _, ref := range refs {
+		one, err := a.decide(ref, m, now)
+		switch {
+		case err == nil:
+			outcomes = append(outcomes, one)
+		case !errors.Is(err, saga.ErrUnknownSaga):
+			return err
 		}
-		err = a.input(ref, m, now)
 	}
-	if errors.Is(err, saga.ErrUnknownSaga) {
+	if len(outcomes) == 0 {
 		a.unknown = append(a.unknown, m)
-		return nil
 	}
-	return err
+	for _, one := range outcomes {
+		if partition != nil {
+			a.partitions[one.ref] = partition
+		}
+		a.take(one)
+	}
+	return nil
 }
 
 // input applies what happened to one saga.
 func (a *application) input(ref saga.Ref, in saga.Input, now time.Time) error {
-	decisions, err := a.registry.Apply(a.state(ref), in, now)
+	one, err := a.decide(ref, in, now)
 	if err != nil {
-		return fmt.Errorf("apply to saga %s: %w", ref, err)
+		return err
 	}
-	messages, local, err := a.commands(ref, decisions)
+	a.take(one)
+	return nil
+}
+
+// outcome is what an input to one saga leads to.
+type outcome struct {
+	ref       saga.Ref
+	decisions []saga.Decision
+	messages  []outbox.Message
+	local     []localCommand
+}
+
+// decide lets the engine decide about an input, and leaves nothing behind.
+func (a *application) decide(ref saga.Ref, in saga.Input, now time.Time) (one outcome, err error) {
+	one.ref = ref
+	if one.decisions, err = a.registry.Apply(a.state(ref), in, now); err == nil {
+		one.messages, one.local, err = a.commands(ref, one.decisions)
+	}
 	if err != nil {
-		return fmt.Errorf("apply to saga %s: %w", ref, err)
+		return outcome{}, fmt.Errorf("apply to saga %s: %w", ref, err)
 	}
-	a.messages, a.pending = append(a.messages, messages...), append(a.pending, local...)
-	for _, d := range decisions {
-		a.decided(ref, d)
+	return one, nil
+}
+
+// take collects what an input led to.
+func (a *application) take(one outcome) {
+	a.messages, a.pending = append(a.messages, one.messages...), append(a.pending, one.local...)
+	for _, d := range one.decisions {
+		a.decided(one.ref, d)
 		for _, r := range d.Refused {
 			a.refused = append(a.refused, r.Message.ID)
 		}
 	}
-	return nil
 }
 
 // commands makes messages of all commands that are sent, and dead letters of what had been kept for

@@ -67,9 +67,9 @@ func Bugs() []Bug {
 }
 
 // route is [saga.Registry.Route], with the planted bug.
-func (o *Orchestrator) route(r *saga.Registry, exist []saga.State, m saga.Message) (saga.Ref, error) {
+func (o *Orchestrator) route(r *saga.Registry, exist []saga.State, m saga.Message) ([]saga.Ref, error) {
 	if o.w.config.Bug == EarlyCancelIsLost && len(exist) == 0 && o.cancels(m.Type) {
-		return saga.Ref{}, saga.ErrUnknownSaga
+		return nil, saga.ErrUnknownSaga
 	}
 	return r.Route(exist, m)
 }

@@ -195,7 +195,7 @@ func (o *Orchestrator) count(c change) {
 		w.Count(CancelRequests)
 	case saga.Intervened:
 		o.intervened(c)
-	case saga.Started, saga.Replied, saga.Postponed, saga.Resumed:
+	case saga.Started, saga.Replied, saga.TimePassed, saga.Postponed, saga.Resumed:
 	}
 	if d.State.CancelRefused && !c.before.CancelRefused {
 		w.Count(CancelRefusals)

@@ -178,9 +178,9 @@ func (t *transaction) message(n int, d delivery) {
 		}
 	}
 	exist := t.exist[d.Key]
-	ref, err := t.o.route(t.registry, exist, d.Message.Message)
+	refs, err := t.o.route(t.registry, exist, d.Message.Message)
 	if err == nil {
-		err = t.apply(ref, d.Message.Message)
+		err = t.applyAll(refs, d.Message.Message)
 	}
 	if errors.Is(err, saga.ErrUnknownSaga) {
 		t.o.w.Tracef("orchestrator knows no saga for %s", d.Message)
@@ -189,6 +189,19 @@ func (t *transaction) message(n int, d delivery) {
 	if err != nil {
 		t.rejected[n] = err
 	}
+}
+
+// applyAll lets the engine decide about a message for each saga that it is for. An error leaves nothing
+// behind.
+func (t *transaction) applyAll(refs []saga.Ref, m saga.Message) error {
+	before, changes, messages := slices.Clone(t.exist[m.Key]), len(t.changes), len(t.messages)
+	for _, ref := range refs {
+		if err := t.apply(ref, m); err != nil {
+			t.exist[m.Key], t.changes, t.messages = before, t.changes[:changes], t.messages[:messages]
+			return err
+		}
+	}
+	return nil
 }
 
 // apply lets the engine decide. An error leaves nothing behind.

@@ -92,7 +92,7 @@ func (r row) state() (saga.State, error) {
 		if err := json.Unmarshal(r.Extra, &extra); err != nil {
 			return s, fmt.Errorf("extra of saga %s: %w", r.ID, err)
 		}
-		s.StartBy, s.CancelAsked, s.CancelRefused = extra.StartBy, extra.CancelAsked, extra.CancelRefused
+		s.StartBy, s.CompleteBy, s.CancelAsked, s.CancelRefused = extra.StartBy, extra.CompleteBy, extra.CancelAsked, extra.CancelRefused
 	}
 	if err := json.Unmarshal(r.Steps, &s.Steps); err != nil {
 		return s, fmt.Errorf("steps of saga %s: %w", r.ID, err)

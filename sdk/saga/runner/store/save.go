@@ -190,11 +190,12 @@ func waiting(r *saga.Registry, s saga.State) (steps string, attempt int) {
 // rare is what few sagas have to remember.
 type rare struct {
 	StartBy       time.Time `json:"startBy,omitzero"`
+	CompleteBy    time.Time `json:"completeBy,omitzero"`
 	CancelAsked   bool      `json:"cancelAsked,omitzero"`
 	CancelRefused bool      `json:"cancelRefused,omitzero"`
 }
 
-func rareOf(s saga.State) rare { return rare{s.StartBy, s.CancelAsked, s.CancelRefused} }
+func rareOf(s saga.State) rare { return rare{s.StartBy, s.CompleteBy, s.CancelAsked, s.CancelRefused} }
 
 // encode is nil where there is nothing to remember.
 func (r rare) encode() ([]byte, error) {

@@ -1,8 +1,8 @@
 # Waybill's commands. `make` alone lists them, and CI runs nothing that is not here.
 .DEFAULT_GOAL := help
 
-# Two modules: what others import (sdk), and everything else.
-PACKAGES := ./... ./sdk/...
+# Two modules, what others import (sdk) and everything else, and the example of a third.
+PACKAGES := ./... ./sdk/... ./examples/trip/...
 COMMANDS := ./orders ./inventory ./orchestrator ./outbox-relay ./migrations/cmd/migrate
 
 # The tools have a module of their own (tools/go.mod), so that what they depend on never chooses
@@ -127,6 +127,9 @@ tidy: ## Tidy the go.mod of every module
 	cd tools && GOWORK=off go mod tidy
 	go mod edit -replace=waybill.example/sdk=./sdk
 	GOWORK=off go mod tidy; status=$$?; go mod edit -dropreplace=waybill.example/sdk; exit $$status
+	cd examples/trip && go mod edit -replace=waybill.example/sdk=../../sdk -replace=waybill.example=../..
+	cd examples/trip && GOWORK=off go mod tidy; status=$$?; \
+	  go mod edit -dropreplace=waybill.example/sdk -dropreplace=waybill.example; exit $$status
 
 .PHONY: module-path
 module-path: ## Publish under a path of your own: TO=github.com/you/waybill

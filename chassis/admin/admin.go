@@ -9,9 +9,12 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -23,7 +26,8 @@ import (
 type Tokens struct {
 	setting string
 	named   []namedToken
-	refused *refused // nil: nobody is told
+	refused *refused // nil: refusals are neither logged nor counted
+	guesses *guesses // nil where there are no tokens
 }
 
 type namedToken struct {
@@ -39,7 +43,7 @@ const minToken = 16
 // error: then changes over HTTP are off. The error names every pair at fault by its place, since the
 // pair itself is a secret. A name or a token that is there twice is a fault: it would not say who it was.
 func Parse(setting string, pairs []string) (Tokens, error) {
-	t := Tokens{setting: setting}
+	t := Tokens{setting: setting, guesses: newGuesses()}
 	var faults []error
 	for i, pair := range pairs {
 		name, token, ok := strings.Cut(strings.TrimSpace(pair), "=")
@@ -80,8 +84,9 @@ func (t Tokens) holder(header string) (string, bool) {
 
 type holderKey struct{}
 
-// Guard is the middleware of an operation that changes something, or shows what is not for everybody: it lets holders of a token at it.
-// Without any token the operation is off (403); without the right one, the answer is 401.
+// Guard is the middleware of an operation that changes something, or shows what is not for
+// everybody: it lets holders of a token at it. Without any token the operation is off (403);
+// without the right one, the answer is 401, and after many wrong ones from one address 429.
 func Guard(api huma.API, tokens Tokens) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		refuse := func(status int, detail string) {
@@ -91,8 +96,18 @@ func Guard(api huma.API, tokens Tokens) func(huma.Context, func(huma.Context)) {
 			refuse(http.StatusForbidden, "changes are off here, and so is what only operators may see; set "+tokens.setting+" to name=token pairs to allow them")
 			return
 		}
-		name, ok := tokens.holder(ctx.Header("Authorization"))
+		header := ctx.Header("Authorization")
+		if wait := tokens.guesses.blocked(ctx.RemoteAddr(), time.Now()); wait > 0 {
+			tokens.refused.record(ctx)
+			ctx.SetHeader("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
+			refuse(http.StatusTooManyRequests, "too many wrong tokens came from this address")
+			return
+		}
+		name, ok := tokens.holder(header)
 		if !ok {
+			if header != "" {
+				tokens.guesses.wrong(ctx.RemoteAddr(), time.Now())
+			}
 			tokens.refused.record(ctx)
 			ctx.SetHeader("WWW-Authenticate", "Bearer")
 			refuse(http.StatusUnauthorized, "send a token of "+tokens.setting+" as Authorization: Bearer …")
@@ -121,6 +136,6 @@ func Secure(api huma.API, tokens Tokens, op huma.Operation) huma.Operation {
 	}
 	op.Security = []map[string][]string{{scheme: {}}}
 	op.Middlewares = append(slices.Clip(op.Middlewares), Guard(api, tokens))
-	op.Errors = append(slices.Clip(op.Errors), http.StatusUnauthorized, http.StatusForbidden)
+	op.Errors = append(slices.Clip(op.Errors), http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests)
 	return op
 }

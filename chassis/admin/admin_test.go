@@ -93,7 +93,8 @@ func TestGuard_RefusalsAreCountedAndLogged(t *testing.T) {
 		Middlewares: huma.Middlewares{admin.Guard(api, tokens.Observed(slog.New(slog.NewTextHandler(&log, nil)), reg))},
 	}, func(context.Context, *struct{}) (*struct{}, error) { return nil, nil })
 	for range 100 {
-		require.Equal(t, http.StatusUnauthorized, api.Post("/change", "Authorization: Bearer wrong-token-of-length").Code)
+		code := api.Post("/change", "Authorization: Bearer wrong-token-of-length").Code
+		require.Contains(t, []int{http.StatusUnauthorized, http.StatusTooManyRequests}, code)
 	}
 	require.Equal(t, 1, strings.Count(log.String(), "\n"), log.String())
 	require.NotContains(t, log.String(), "wrong-token")

@@ -16,7 +16,7 @@ import (
 func (t Tokens) Observed(log *slog.Logger, reg prometheus.Registerer) Tokens {
 	t.refused = &refused{log: log, total: promauto.With(reg).NewCounter(prometheus.CounterOpts{
 		Name: "waybill_admin_refused_total",
-		Help: "Requests for a change whose token is missing or wrong.",
+		Help: "Requests that need a token and have none, a wrong one, or come from an address that sent too many wrong ones.",
 	})}
 	return t
 }

@@ -23,73 +23,88 @@ var ErrStartsNothing = errors.New("the message starts no saga")
 // message's Key is the saga's id.
 //
 // A message with an ID can be given again, for instance when a client repeats its request: the saga
-// has begun already, and Start does nothing more. Another message for a saga that exists is refused
+// has begun already, and nothing is sent again. Another message for a saga that exists is refused
 // with [saga.ErrStartConflict]. A message without an ID is given one.
 //
 // Start takes two round trips to the database; [Runner.QueueStart] takes none of its own. The observer
 // is notified before tx commits.
 func (r *Runner) Start(ctx context.Context, tx pgx.Tx, messages ...saga.Message) error {
+	for _, m := range messages {
+		if !r.registry.Starts(m.Type) {
+			return fmt.Errorf("start %d sagas: %w: %s", len(messages), ErrStartsNothing, m.Type)
+		}
+	}
+	return r.Deliver(ctx, tx, messages...)
+}
+
+// Deliver hands messages to their sagas inside the caller's transaction, as if they had arrived from
+// Kafka, but for the inbox: it is for what an embedding service learns by other ways, such as a client
+// who asks for a cancellation. A message for a saga that does not exist is refused with
+// [saga.ErrUnknownSaga]; like the other errors of the engine it leaves nothing behind.
+func (r *Runner) Deliver(ctx context.Context, tx pgx.Tx, messages ...saga.Message) error {
 	ids := make([]string, len(messages))
 	for i, m := range messages {
 		ids[i] = m.Key
 	}
 	var reads pgx.Batch
 	loaded := r.store.Load(&reads, ids)
-	if err := tx.SendBatch(ctx, &reads).Close(); err != nil {
-		return fmt.Errorf("start %d sagas: %w", len(messages), err)
-	}
-	within := &inbox.Tx{Tx: tx}
-	a, err := r.start(loaded, messages)
+	err := tx.SendBatch(ctx, &reads).Close()
+	a := r.apply(loaded)
 	if err == nil {
-		err = a.write(ctx, within)
+		err = a.deliver(messages)
+	}
+	if err == nil {
+		err = a.write(ctx, &inbox.Tx{Tx: tx})
 	}
 	if err != nil {
-		return fmt.Errorf("start %d sagas: %w", len(messages), err)
+		return fmt.Errorf("deliver %d messages to their sagas: %w", len(messages), err)
 	}
 	a.report()
 	return nil
 }
 
-// QueueStart is [Runner.Start] for sagas that cannot exist yet, such as those whose ids were drawn
+// QueueStart is [Runner.Start] for sagas that cannot exist yet, such as those whose ids were allocated
 // from a sequence a moment ago: it adds statements to a batch that the caller sends in a transaction,
 // and needs no round trip of its own. If one of the sagas does exist after all, the batch fails with a
 // violated unique constraint. A definition whose first commands are carried out locally needs Start.
 func (r *Runner) QueueStart(batch *pgx.Batch, messages ...saga.Message) error {
-	a, err := r.start(make(store.Loaded, len(messages)), messages)
+	a := r.apply(make(store.Loaded, len(messages)))
+	err := a.deliver(messages)
+	if err == nil && len(a.pending) > 0 {
+		err = fmt.Errorf("%s is carried out locally: use Start", a.pending[0].Type)
+	}
+	if err == nil {
+		err = a.store.Save(batch, a.changes, a.history)
+	}
+	if err == nil {
+		err = outbox.Queue(batch, a.messages...)
+	}
 	if err != nil {
-		return fmt.Errorf("start %d sagas: %w", len(messages), err)
-	}
-	if len(a.pending) > 0 {
-		return fmt.Errorf("start %d sagas: %s is carried out locally: use Start", len(messages), a.pending[0].Type)
-	}
-	if err := a.store.Save(batch, a.changes, a.history); err != nil {
-		return fmt.Errorf("start %d sagas: %w", len(messages), err)
-	}
-	if err := outbox.Queue(batch, a.messages...); err != nil {
 		return fmt.Errorf("start %d sagas: %w", len(messages), err)
 	}
 	a.report()
 	return nil
 }
 
-func (r *Runner) start(loaded store.Loaded, messages []saga.Message) (*application, error) {
-	a, now := r.apply(loaded), r.store.Now()
+// deliver applies messages that did not come from Kafka.
+func (a *application) deliver(messages []saga.Message) error {
+	now := a.store.Now()
 	for _, m := range messages {
-		if !r.registry.Starts(m.Type) {
-			return nil, fmt.Errorf("%w: %s", ErrStartsNothing, m.Type)
-		}
 		if m.ID == uuid.Nil {
 			id, err := uuid.NewV7()
 			if err != nil {
-				return nil, fmt.Errorf("allocate a message id: %w", err)
+				return fmt.Errorf("allocate a message id: %w", err)
 			}
 			m.ID = id
 		}
 		if err := a.message(m, nil, now); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return a, nil
+	if len(a.unknown) > 0 {
+		return fmt.Errorf("%w: %s for %s", saga.ErrUnknownSaga, a.unknown[0].Type, a.unknown[0].Key)
+	}
+	return nil
 }
 
 // write writes what was decided in a transaction that the caller ends.

@@ -27,6 +27,7 @@ func booking(t *testing.T) *saga.Definition {
 	s := saga.Define[map[string]string]("booking", 1)
 	s.To("trips.commands.v1")
 	s.StartOn("TripBooked", saga.From(func(m map[string]string) map[string]string { return m }))
+	s.CancelOn("TripCancelRequested", time.Hour, nil)
 	s.Step("trip").AlreadyDone("the service has written it").Undo("CancelTrip", body, "TripCancelled", policy)
 	s.Step("room").Send("ReserveRoom", body).To("hotel.commands.v1").Success("RoomReserved").Failure("HotelFull", nil).
 		Wait(policy, "the hotel did not answer").Undo("CancelRoom", body, "RoomCancelled", policy)
@@ -198,6 +199,25 @@ func TestStart_TheSagaExistsOnlyIfTheTransactionCommits(t *testing.T) {
 	other := booked("2")
 	other.Type = "RoomReserved"
 	require.ErrorIs(t, s.book(t.Context(), other), runner.ErrStartsNothing)
+}
+
+// A client who asks for a cancellation asks the service that embeds the saga: no message is needed.
+func TestDeliver_HandsOverWhatTheServiceLearnsByOtherWays(t *testing.T) {
+	t.Parallel()
+	s := newTrips(t, newDB(t))
+	require.NoError(t, s.book(t.Context(), booked("1")))
+	cancel := func(trip string) error {
+		return pgx.BeginFunc(t.Context(), s.Pool, func(tx pgx.Tx) error {
+			return s.Deliver(t.Context(), tx, saga.Message{Type: "TripCancelRequested", Key: trip, Data: []byte("{}")})
+		})
+	}
+	require.NoError(t, cancel("1"))
+	require.NoError(t, s.hears(t, "HotelFull", "ReserveRoom", "1"))
+	state, status, _ := s.stands(t, "1")
+	require.Equal(t, []any{saga.Cancelled, "CANCELLED"}, []any{state, status})
+	require.ErrorIs(t, pgx.BeginFunc(t.Context(), s.Pool, func(tx pgx.Tx) error {
+		return s.Deliver(t.Context(), tx, saga.Message{Type: "RoomReserved", Key: "9", Data: []byte("{}")})
+	}), saga.ErrUnknownSaga)
 }
 
 func TestQueueStart_NeedsNoRoundTripAndRefusesASagaThatExists(t *testing.T) {

@@ -74,13 +74,11 @@ func TestStream_EndsWhenItsClientHasGone(t *testing.T) {
 // begin starts the saga of order 1.
 func begin(t *testing.T, db *pgxpool.Pool, sagas *runner.Runner) {
 	t.Helper()
-	r, err := contracts.Encode(contracts.OrderCreated{
+	m, err := orderflow.Message(contracts.OrderCreated{
 		Envelope: contracts.NewEnvelope(1, uuid.Nil, time.Now()), UserID: "u", SKU: "burger", Quantity: 1,
-	})
-	require.NoError(t, err)
-	decoded, err := contracts.Decode(r.Topic, r.Payload, func(name string) string { return r.Headers[name] })
+	}, "")
 	require.NoError(t, err)
 	require.NoError(t, pgx.BeginFunc(t.Context(), db, func(tx pgx.Tx) error {
-		return sagas.Start(t.Context(), tx, ordersaga.Message(decoded, r.Payload, ""))
+		return sagas.Start(t.Context(), tx, m)
 	}))
 }

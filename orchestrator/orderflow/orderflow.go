@@ -61,3 +61,15 @@ func (Codec) Encode(_ saga.Ref, c saga.Command) (outbox.Message, error) {
 
 // Content is what of a message must be the same whenever it comes under one id.
 func Content(d inbox.Delivery) []byte { return contracts.Content(d.Value) }
+
+// Message makes what a service that embeds the saga gives to it (runner.Start, runner.Deliver) out of an
+// event that it does not publish. The trace is a traceparent, or empty.
+func Message(m contracts.Message, trace string) (saga.Message, error) {
+	record, err := contracts.Encode(m)
+	if err != nil {
+		return saga.Message{}, err
+	}
+	message := ordersaga.Message(m, record.Payload, trace)
+	message.Type = record.Type
+	return message, nil
+}

@@ -16,6 +16,7 @@ import (
 type profile struct {
 	fullReads int // in a row
 	wanted    publish.Profile
+	since     time.Time // when that began
 }
 
 const (
@@ -26,7 +27,8 @@ const (
 )
 
 // next takes what a read found of the limit that it had. quiet says that the relay sleeps, and has for a while.
-func (p *profile) next(found, limit, batchRows int, quiet bool) {
+func (p *profile) next(found, limit, batchRows int, quiet bool, now time.Time) {
+	before := p.wanted
 	switch {
 	case found == limit:
 		p.fullReads++
@@ -34,15 +36,25 @@ func (p *profile) next(found, limit, batchRows int, quiet bool) {
 		p.fullReads = 0
 	case quiet:
 		p.fullReads, p.wanted = 0, publish.LowLatency
-	default:
+	case found > 0:
 		p.fullReads, p.wanted = 0, publish.Default
 	}
 	if p.fullReads >= backlogReads {
 		p.wanted = publish.Throughput
 	}
+	if p.wanted != before {
+		p.since = now
+	}
+}
+
+// worthOpening says whether a producer is to be opened for the profile that is wanted: not for a burst.
+func (p *profile) worthOpening(now time.Time) bool {
+	return p.wanted != publish.Default || now.Sub(p.since) >= burst
 }
 
 const (
+	// How long a database must have been busy to get a producer of its own for it.
+	burst = time.Second
 	// How long a producer is open before the loop changes over to it: so long librdkafka takes to be of use. The one before it
 	// goes on meanwhile.
 	warmUp = time.Second
@@ -83,6 +95,9 @@ func (t *term) prepare(now time.Time) error {
 			return nil
 		}
 		t.drop(t.profile.wanted)
+	}
+	if !t.profile.worthOpening(now) && !t.producer.Retired() {
+		return nil
 	}
 	next, err := t.open(t.profile.wanted)
 	if err != nil {

@@ -43,7 +43,7 @@ func (t *term) read(ctx context.Context) error {
 		t.gaps.missed()
 		return nil // the next round looks into the gaps
 	}
-	t.profile.next(found, limit, t.options.BatchRows, t.sleeping && time.Since(t.wokeUp) > quietPeriod)
+	t.profile.next(found, limit, t.options.BatchRows, t.sleeping && time.Since(t.wokeUp) > quietPeriod, now)
 	switch {
 	case found == limit:
 		t.closeGaps(batch.Rows[found-1].ID)

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -43,6 +44,7 @@ func TestProfile_LingersForWhatComes(t *testing.T) {
 		"single rows, asleep":                {true, []int{1, 2, 1}, publish.LowLatency},
 		"single rows, awake":                 {false, []int{1, 2, 1}, publish.Default},
 		"single rows, asleep for a moment":   {false, []int{1, 2, 1}, publish.Default},
+		"nothing":                            {false, []int{0, 0}, publish.LowLatency},
 		"a backlog":                          {false, []int{limit, limit, limit}, publish.Throughput},
 		"a burst is no backlog yet":          {false, []int{3, limit, limit}, publish.Default},
 		"what follows a backlog":             {false, []int{limit, limit, limit, 5}, publish.Default},
@@ -50,8 +52,27 @@ func TestProfile_LingersForWhatComes(t *testing.T) {
 	} {
 		var p profile
 		for _, found := range c.found {
-			p.next(found, limit, limit, c.quiet)
+			p.next(found, limit, limit, c.quiet, time.Now())
 		}
 		require.Equal(t, c.want, p.wanted, what)
 	}
+}
+
+func TestProfile_ABurstIsNotWorthAProducer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var p profile
+		p.next(5, 1000, 1000, false, time.Now())
+		require.False(t, p.worthOpening(time.Now()))
+		<-time.After(burst)
+		p.next(5, 1000, 1000, false, time.Now())
+		require.True(t, p.worthOpening(time.Now()))
+		p.next(1, 1000, 1000, true, time.Now())
+		p.next(5, 1000, 1000, false, time.Now())
+		require.False(t, p.worthOpening(time.Now()))
+		for range backlogReads {
+			p.next(1000, 1000, 1000, false, time.Now())
+		}
+		require.True(t, p.worthOpening(time.Now()), "a backlog is")
+	})
 }

@@ -43,7 +43,8 @@ func (all sources) checks() []httpserver.Check {
 				}
 				return databaseTrouble(status)
 			}},
-			httpserver.Check{Name: "broker for " + s.Name(), Run: func(context.Context) error { return brokerTrouble(s.Status()) }})
+			httpserver.Check{Name: "broker for " + s.Name(), Run: func(context.Context) error { return brokerTrouble(s.Status()) }},
+			httpserver.Check{Name: "vacuum of " + s.Name(), Run: func(context.Context) error { return vacuumTrouble(s.Status()) }})
 	}
 	return checks
 }
@@ -104,6 +105,13 @@ func brokerTrouble(status relay.Status) error {
 }
 
 const clock = "15:04:05"
+
+func vacuumTrouble(status relay.Status) error {
+	if status.Vacuum == "" {
+		return nil
+	}
+	return errors.New("vacuum is held back by a " + status.Vacuum)
+}
 
 // databaseTrouble is what anybody may read about a source's database: what its operator has to do, but not how the
 // database is reached.

@@ -23,6 +23,9 @@ type keeper struct {
 	// restarted is when retention last began from the first id.
 	restarted time.Time
 	block     int64 // where retention goes on in the inbox
+	lags      bool  // the retention clock is far behind, and people were told
+	vacuumed  time.Time
+	vacuum    vacuum
 }
 
 // keep keeps house until ctx ends, and works off replays beside it, which may take hours, when there are any.
@@ -94,17 +97,50 @@ func (k *keeper) keepHouse(ctx context.Context) error {
 		k.looked = time.Now()
 		errs = append(errs, k.look(ctx))
 	}
-	if time.Since(k.expired) < k.options.Expire {
+	if time.Since(k.vacuumed) >= vacuumLooks*k.options.Backlog {
+		k.vacuumed = time.Now()
+		errs = append(errs, k.lookAtVacuum(ctx))
+	}
+	elapsed := min(time.Since(k.expired), 2*k.options.Expire)
+	if elapsed < k.options.Expire {
 		return errors.Join(errs...)
 	}
 	k.expired = time.Now()
+	clock, err := k.clock(ctx, elapsed)
+	if err != nil {
+		return errors.Join(append(errs, err)...)
+	}
 	if k.options.Retention > 0 {
-		errs = append(errs, k.expire(ctx))
+		errs = append(errs, k.expire(ctx, clock.Add(-k.options.Retention)))
 	}
 	if k.options.InboxRetention > 0 {
-		errs = append(errs, k.expireInbox(ctx))
+		errs = append(errs, k.expireInbox(ctx, clock.Add(-k.options.InboxRetention)))
 	}
 	return errors.Join(errs...)
+}
+
+const (
+	// How many times faster than time the retention clock catches up.
+	catchUp = 24
+	// How far it is behind when people are told.
+	clockLag = time.Hour
+)
+
+// clock moves the retention clock on and returns its time.
+func (k *keeper) clock(ctx context.Context, elapsed time.Duration) (time.Time, error) {
+	clock, behind, err := k.session.RetentionClock(ctx, catchUp*elapsed)
+	if err != nil {
+		return clock, err
+	}
+	k.metrics.clockBehind.WithLabelValues(k.name).Set(behind.Seconds())
+	if lags := behind > clockLag; lags != k.lags {
+		k.lags = lags
+		if lags {
+			k.log.Warn("the database's clock is far ahead of the retention clock: it has jumped, or no relay has led for long; rows expire by the latter, which catches up",
+				"behind", behind.Round(time.Second))
+		}
+	}
+	return clock, nil
 }
 
 // look measures the backlog.
@@ -124,10 +160,10 @@ const (
 
 // expire removes old rows in pages, from the oldest on, until it meets one that is not old enough. What it had to
 // leave (stuck or not yet published) is looked at again once it has come to the end.
-func (k *keeper) expire(ctx context.Context) error {
+func (k *keeper) expire(ctx context.Context, before time.Time) error {
 	lowest := int64(math.MaxInt64)
 	for ctx.Err() == nil {
-		step, err := k.session.Expire(ctx, k.from, expireRows, k.options.Retention)
+		step, err := k.session.Expire(ctx, k.from, expireRows, before)
 		if err != nil {
 			return err
 		}
@@ -145,22 +181,22 @@ func (k *keeper) expire(ctx context.Context) error {
 	if k.from = lowest; time.Since(k.restarted) >= startOver || lowest == math.MaxInt64 {
 		k.from, k.restarted = 0, time.Now()
 	}
-	if err := k.forget(ctx); err != nil {
+	if err := k.forget(ctx, before); err != nil {
 		return err
 	}
-	return k.session.ExpireRecords(ctx, k.options.Retention)
+	return k.session.ExpireRecords(ctx, before)
 }
 
 // How often retention looks for rows that came below those it has passed.
 const startOver = time.Hour
 
-// forget forgets ids that were given up as long ago as rows are kept: by the database's clock, and not before this process has
+// forget forgets ids that were given up as long ago as rows are kept, and not before this process has
 // led for long enough to have looked for their rows.
-func (k *keeper) forget(ctx context.Context) error {
+func (k *keeper) forget(ctx context.Context, before time.Time) error {
 	if time.Since(k.began) < min(k.options.Retention, forgetAfter) {
 		return nil
 	}
-	return k.session.ForgetClosed(ctx, k.options.Retention)
+	return k.session.ForgetClosed(ctx, before)
 }
 
 const forgetAfter = 15 * time.Minute
@@ -172,7 +208,7 @@ const (
 
 // expireInbox goes on with looking at every block of the inbox inboxSweeps times within its retention, so that a row
 // outlives its time by a thirtieth at most. What a round reads is bounded, and writers keep no index for it.
-func (k *keeper) expireInbox(ctx context.Context) error {
+func (k *keeper) expireInbox(ctx context.Context, before time.Time) error {
 	blocks, err := k.session.InboxBlocks(ctx)
 	if err != nil || blocks == 0 {
 		return err
@@ -182,7 +218,7 @@ func (k *keeper) expireInbox(ctx context.Context) error {
 	for left > 0 && ctx.Err() == nil {
 		from := k.block % blocks
 		n := min(inboxStep, left, blocks-from)
-		if err := k.session.ExpireInbox(ctx, from, from+n, k.options.InboxRetention); err != nil {
+		if err := k.session.ExpireInbox(ctx, from, from+n, before); err != nil {
 			return err
 		}
 		k.block, left = from+n, left-n

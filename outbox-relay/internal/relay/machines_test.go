@@ -117,3 +117,18 @@ func TestProbe_WaitsForEarlierRowsOfItsKey(t *testing.T) {
 	tm.settle(row)
 	require.False(t, tm.ahead(due("a", "k", false)))
 }
+
+// Where a role may not see since when a session has held back vacuum, the relay knows for how long it has seen it.
+func TestVacuum_HeldForAsLongAsItWasSeen(t *testing.T) {
+	t.Parallel()
+	var v vacuum
+	begin := time.Now()
+	session := source.Vacuum{Kind: "session", Name: "pid 1"}
+	require.Zero(t, v.held(session, begin))
+	require.Equal(t, time.Hour, v.held(session, begin.Add(time.Hour)))
+	session.Held = 3 * time.Hour
+	require.Equal(t, 3*time.Hour, v.held(session, begin.Add(time.Hour)))
+	require.Zero(t, v.held(source.Vacuum{Kind: "session", Name: "pid 2"}, begin.Add(time.Hour)), "another one")
+	require.Zero(t, v.held(source.Vacuum{}, begin.Add(2*time.Hour)))
+	require.Zero(t, v.held(source.Vacuum{Kind: "session", Name: "pid 2"}, begin.Add(3*time.Hour)))
+}

@@ -28,6 +28,8 @@ type Metrics struct {
 	pending   *prometheus.GaugeVec
 	oldest    *prometheus.GaugeVec
 	waiting   *prometheus.GaugeVec
+
+	clockBehind, xminSeconds, xminAge, deadCursors *prometheus.GaugeVec
 }
 
 // NewMetrics registers the metrics.
@@ -65,7 +67,11 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		waiting: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "waybill_relay_stuck_rows", Help: "Rows set aside now: stuck, or parked behind a stuck one. Only from the leader.",
 		}, []string{"database", "state"}),
-		restarts: counter("producer_restarts_total", "Producers that ended at a refused row or a fatal error."),
+		clockBehind: gauge("retention_clock_behind_seconds", "By how much the clock by which rows expire is behind the database's. Only from the leader."),
+		xminSeconds: gauge("oldest_xmin_seconds", "For how long the oldest session, prepared transaction or replication slot has held back vacuum. Only from the leader."),
+		xminAge:     gauge("oldest_xmin_transactions", "The same in transactions. Only from the leader."),
+		deadCursors: gauge("cursor_dead_rows", "Versions of the cursor row that vacuum has not removed yet. Only from the leader."),
+		restarts:    counter("producer_restarts_total", "Producers that ended at a refused row or a fatal error."),
 	}
 }
 
@@ -84,10 +90,17 @@ func (m *Metrics) backlog(database string, b source.Backlog) {
 	m.waiting.WithLabelValues(database, "parked").Set(float64(b.Parked))
 }
 
+func (m *Metrics) vacuum(database string, v source.Vacuum) {
+	m.xminSeconds.WithLabelValues(database).Set(v.Held.Seconds())
+	m.xminAge.WithLabelValues(database).Set(float64(v.Transactions))
+	m.deadCursors.WithLabelValues(database).Set(float64(v.DeadCursors))
+}
+
 // resign takes back what only a leader tells.
 func (m *Metrics) resign(database string) {
 	m.leading(database, false)
-	for _, gauge := range []*prometheus.GaugeVec{m.pending, m.oldest, m.waiting, m.holes, m.inFlight, m.bytes, m.waits} {
+	for _, gauge := range []*prometheus.GaugeVec{m.pending, m.oldest, m.waiting, m.holes, m.inFlight, m.bytes, m.waits,
+		m.clockBehind, m.xminSeconds, m.xminAge, m.deadCursors} {
 		gauge.DeletePartialMatch(prometheus.Labels{"database": database})
 	}
 }

@@ -29,6 +29,8 @@ type Status struct {
 	BrokerDownSince time.Time
 	// Waits are the topics whose rows have waited for the broker for some seconds, and since when.
 	Waits map[string]time.Time
+	// Vacuum is what holds back vacuum of the database for so long that the relay's tables suffer; empty if nothing does.
+	Vacuum string
 }
 
 // status is the part of a source that other goroutines may look at.
@@ -45,8 +47,17 @@ func (s *status) set(state State, err error) {
 	}
 	s.current.Err = err
 	if state != Leading && state != Paused {
-		s.current.Waits = nil
+		s.current.Waits, s.current.Vacuum = nil, ""
 	}
+}
+
+// setVacuum notes what holds back vacuum, and returns whether that is news.
+func (s *status) setVacuum(holder string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	news := s.current.Vacuum != holder
+	s.current.Vacuum = holder
+	return news
 }
 
 // broker notes what the client says of the broker, and returns whether that is news.

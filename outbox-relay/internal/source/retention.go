@@ -2,11 +2,38 @@ package source
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
 )
+
+// The clock follows the database's, and what it is more than an hour behind, at a rate of its own. An hour is more than
+// clocks are wrong by for a reason, and less than a relay is down for now and then.
+const retentionClockSQL = `
+update public.outbox_cursor
+   set retention_clock = case when now() - retention_clock <= interval '1 hour' then now()
+                              else least(now(), retention_clock + $2::interval) end
+ where epoch = $1
+returning retention_clock, greatest(0, extract(epoch from now() - retention_clock))::float8`
+
+// RetentionClock moves the clock by which rows expire on, by so much at most where it is far behind the database's. It returns
+// its time, and by how much it is behind. It returns ErrDeposed if the session's term is over.
+//
+// The database's own clock may jump: a week ahead, all rows would be old at once, and the gaps that were given up forgotten.
+func (s *Session) RetentionClock(ctx context.Context, atMost time.Duration) (clock time.Time, behind time.Duration, err error) {
+	var seconds float64
+	err = s.conn.QueryRow(ctx, retentionClockSQL, s.epoch, atMost).Scan(&clock, &seconds)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return clock, 0, ErrDeposed
+	}
+	if err != nil {
+		return clock, 0, s.explain(fmt.Errorf("move the retention clock of database %s: %w", s.database, err))
+	}
+	return clock, time.Duration(seconds * float64(time.Second)), nil
+}
 
 // One page of the primary key: rows that are old, published and not stuck go away, everything else stays. Deleting
 // locks no row that a writer wants and no table; the space is used again after the next vacuum.
@@ -26,14 +53,14 @@ gone as (
     delete from public.outbox o
      using page p, done d
      where o.id = p.id
-       and p.created_at < now() - $3::interval
+       and p.created_at < $3
        and d.ids @> p.id
        and not exists (select from public.outbox_stuck s where s.outbox_id = p.id and s.discarded_at is null)
     returning o.id)
 select (select count(*) from gone),
        coalesce((select max(id) from page), 0),
        coalesce((select min(id) from page where id not in (select id from gone)), 0),
-       coalesce((select created_at < now() - $3::interval from page order by id desc limit 1), false)
+       coalesce((select created_at < $3 from page order by id desc limit 1), false)
            and (select count(*) from page) = $2`
 
 // Expired is what one step of retention did.
@@ -48,14 +75,14 @@ type Expired struct {
 	More bool
 }
 
-// Expire looks at the rows from an id on, at most limit, and removes those that are older than age and need not be
+// Expire looks at the rows from an id on, at most limit, and removes those that were inserted before a time and need not be
 // kept for publishing.
-func (s *Session) Expire(ctx context.Context, from int64, limit int, age time.Duration) (Expired, error) {
+func (s *Session) Expire(ctx context.Context, from int64, limit int, before time.Time) (Expired, error) {
 	var e Expired
 	var allocated int64
 	err := s.conn.QueryRow(ctx, s.allocatedSQL).Scan(&allocated)
 	if err == nil {
-		err = s.conn.QueryRow(ctx, expireSQL, from, limit, age, s.epoch, allocated).Scan(&e.Rows, &e.Last, &e.Kept, &e.More)
+		err = s.conn.QueryRow(ctx, expireSQL, from, limit, before, s.epoch, allocated).Scan(&e.Rows, &e.Last, &e.Kept, &e.More)
 	}
 	if err != nil {
 		return e, fmt.Errorf("remove old rows of database %s: %w", s.database, err)
@@ -64,14 +91,14 @@ func (s *Session) Expire(ctx context.Context, from int64, limit int, age time.Du
 }
 
 const (
-	expireDiscardedSQL = `delete from public.outbox_stuck where discarded_at < now() - $1::interval and next_attempt_at is null`
-	expireReplaysSQL   = `delete from public.outbox_replay where finished_at < now() - $1::interval`
+	expireDiscardedSQL = `delete from public.outbox_stuck where discarded_at < $1 and next_attempt_at is null`
+	expireReplaysSQL   = `delete from public.outbox_replay where finished_at < $1`
 )
 
-// ExpireRecords removes what is remembered of discarded rows and of finished replays, once it is older than age.
-func (s *Session) ExpireRecords(ctx context.Context, age time.Duration) error {
+// ExpireRecords removes what is remembered of rows that were discarded, and of replays that were finished, before a time.
+func (s *Session) ExpireRecords(ctx context.Context, before time.Time) error {
 	for _, sql := range []string{expireDiscardedSQL, expireReplaysSQL} {
-		if _, err := s.conn.Exec(ctx, sql, age); err != nil {
+		if _, err := s.conn.Exec(ctx, sql, before); err != nil {
 			return fmt.Errorf("remove old records of database %s: %w", s.database, err)
 		}
 	}
@@ -101,12 +128,12 @@ func (s *Session) InboxBlocks(ctx context.Context) (int64, error) {
 const expireInboxSQL = `
 delete from public.inbox
  where ctid >= $1 and ctid < $2
-   and handled_at < now() - $3::interval
+   and handled_at < $3
    and (select epoch from public.outbox_cursor) = $4`
 
-// ExpireInbox forgets the messages in blocks [from, to) of the inbox that were handled longer ago than age.
-func (s *Session) ExpireInbox(ctx context.Context, from, to int64, age time.Duration) error {
-	if _, err := s.conn.Exec(ctx, expireInboxSQL, startOf(from), startOf(to), age, s.epoch); err != nil {
+// ExpireInbox forgets the messages in blocks [from, to) of the inbox that were handled before a time.
+func (s *Session) ExpireInbox(ctx context.Context, from, to int64, before time.Time) error {
+	if _, err := s.conn.Exec(ctx, expireInboxSQL, startOf(from), startOf(to), before, s.epoch); err != nil {
 		return fmt.Errorf("remove old rows of the inbox of database %s: %w", s.database, err)
 	}
 	return nil

@@ -251,7 +251,7 @@ select max(id) from (
 	// What has a row is not forgotten, however old it is: the next look finds it.
 	forgetClosedSQL = `
 delete from public.outbox_closed c
- where closed_at < now() - $1::interval
+ where closed_at < $1
    and not exists (select from unnest(c.ids) as gap
                     cross join lateral (select from public.outbox where id >= lower(gap) and id < upper(gap) limit 1) o)`
 	lateEntries = 5000
@@ -270,9 +270,9 @@ func (s *Session) ReadLate(ctx context.Context, after int64, limit int, batch *B
 	return *last, nil
 }
 
-// ForgetClosed forgets what was given up longer ago than age, and has not come since.
-func (s *Session) ForgetClosed(ctx context.Context, age time.Duration) error {
-	if _, err := s.conn.Exec(ctx, forgetClosedSQL, age); err != nil {
+// ForgetClosed forgets what was given up before a time, and has not come since.
+func (s *Session) ForgetClosed(ctx context.Context, before time.Time) error {
+	if _, err := s.conn.Exec(ctx, forgetClosedSQL, before); err != nil {
 		return fmt.Errorf("forget given up ids of database %s: %w", s.database, err)
 	}
 	return nil

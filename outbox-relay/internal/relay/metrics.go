@@ -99,8 +99,10 @@ func (m *Metrics) vacuum(database string, v source.Vacuum) {
 // resign takes back what only a leader tells.
 func (m *Metrics) resign(database string) {
 	m.leading(database, false)
-	for _, gauge := range []*prometheus.GaugeVec{m.pending, m.oldest, m.waiting, m.holes, m.inFlight, m.bytes, m.waits,
-		m.clockBehind, m.xminSeconds, m.xminAge, m.deadCursors} {
+	for _, gauge := range []*prometheus.GaugeVec{
+		m.pending, m.oldest, m.waiting, m.holes, m.inFlight, m.bytes, m.waits,
+		m.clockBehind, m.xminSeconds, m.xminAge, m.deadCursors,
+	} {
 		gauge.DeletePartialMatch(prometheus.Labels{"database": database})
 	}
 }

@@ -24,7 +24,12 @@ func TestTheGuideShowsCodeThatCompiles(t *testing.T) {
 		require.NoError(t, err)
 		code.WriteString(squeeze(string(content)))
 	}
-	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(guide), -1)
+	for _, file := range []string{"python-participant/car.py", "java-participant/Bank.java"} {
+		content, err := os.ReadFile("../../examples/" + file)
+		require.NoError(t, err)
+		code.WriteString(squeeze(string(content)))
+	}
+	blocks := regexp.MustCompile("(?s)```(?:go|python|java)\n(.*?)```").FindAllStringSubmatch(string(guide), -1)
 	require.NotEmpty(t, blocks)
 	for _, b := range blocks {
 		require.Contains(t, code.String(), squeeze(b[1]), "this code of docs/sagas.md is in no example")

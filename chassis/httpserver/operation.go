@@ -29,7 +29,7 @@ type Operations struct {
 func Handle[I, O any](ops Operations, op huma.Operation, do func(context.Context, *I) (*O, error)) {
 	// A list of its own: huma appends to it, and an operation may be shared by every API of the process.
 	op.Errors = slices.Concat(op.Errors, []int{http.StatusServiceUnavailable})
-	if op.Method != http.MethodGet {
+	if op.Method != http.MethodGet && op.Method != http.MethodDelete {
 		op.Errors = append(op.Errors, http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
 	}
 	slices.Sort(op.Errors)

@@ -18,7 +18,6 @@ import (
 
 	"waybill.example/chassis/admin"
 	"waybill.example/chassis/httpserver"
-	chassispg "waybill.example/chassis/postgres"
 	"waybill.example/chassis/terminal"
 	"waybill.example/orchestrator/internal/explain"
 	"waybill.example/sdk/saga"
@@ -45,36 +44,41 @@ type API struct {
 	// AliveEvery is how often a stream without news says so; 15 seconds if it is 0.
 	AliveEvery time.Duration
 	streams    atomic.Int64 // that are open
+
+	operations httpserver.Operations
+	slow       httpserver.Operations // those that ask others, read all sagas, or watch what comes of them
 }
+
+// slowTimeout is what a slow operation has to answer: more than [answerTimeout], by a request or two.
+const slowTimeout = 15 * time.Second
 
 // Register adds the operations to an API.
 func (a *API) Register(api huma.API) {
-	huma.Register(api, huma.Operation{
-		RejectUnknownQueryParameters: true,
-		OperationID:                  "list-sagas", Method: http.MethodGet, Path: "/v1/sagas",
+	a.operations = httpserver.Operations{API: api, Log: a.Log, Answers: answers}
+	a.slow = a.operations
+	a.slow.Timeout = slowTimeout
+	httpserver.Handle(a.operations, huma.Operation{
+		OperationID: "list-sagas", Method: http.MethodGet, Path: "/v1/sagas",
 		Summary: "List sagas, newest first", Tags: []string{"Sagas"},
 	}, a.list)
-	huma.Register(api, a.revealing(api, huma.Operation{
-		RejectUnknownQueryParameters: true,
-		OperationID:                  "get-saga", Method: http.MethodGet, Path: "/v1/sagas/{orderId}",
+	httpserver.Handle(a.operations, a.revealing(api, huma.Operation{
+		OperationID: "get-saga", Method: http.MethodGet, Path: "/v1/sagas/{orderId}",
 		Summary: "One saga: where it stands, what it waits for, and its timeline", Tags: []string{"Sagas"},
+		Errors: []int{http.StatusNotFound, http.StatusConflict},
 	}), a.get)
-	huma.Register(api, huma.Operation{
-		RejectUnknownQueryParameters: true,
-		OperationID:                  "saga-stats", Method: http.MethodGet, Path: "/v1/sagas/stats",
+	httpserver.Handle(a.operations, huma.Operation{
+		OperationID: "saga-stats", Method: http.MethodGet, Path: "/v1/sagas/stats",
 		Summary: "How the sagas are doing: by state, rates, and the time they take", Tags: []string{"Sagas"},
 	}, a.stats)
-	huma.Register(api, huma.Operation{
-		RejectUnknownQueryParameters: true,
-		OperationID:                  "list-deadlines", Method: http.MethodGet, Path: "/v1/deadlines",
+	httpserver.Handle(a.operations, huma.Operation{
+		OperationID: "list-deadlines", Method: http.MethodGet, Path: "/v1/deadlines",
 		Summary: "What is being waited for, the earliest deadline first", Tags: []string{"Sagas"},
 	}, a.deadlines)
-	huma.Register(api, a.revealing(api, huma.Operation{
-		RejectUnknownQueryParameters: true,
-		OperationID:                  "explain-saga", Method: http.MethodGet, Path: "/v1/sagas/{orderId}/explain",
+	httpserver.Handle(a.slow, a.revealing(api, huma.Operation{
+		OperationID: "explain-saga", Method: http.MethodGet, Path: "/v1/sagas/{orderId}/explain",
 		Summary:     "Why it is where it is",
-		Description: "What the saga waits for, what stands in the way, what will happen next and when, and one timeline over all services. What did not answer is named.",
-		Tags:        []string{"Sagas"},
+		Description: "What the saga waits for, what stands in the way, what will happen next and when, and one timeline over all databases. Sources that cannot be asked are named.",
+		Tags:        []string{"Sagas"}, Errors: []int{http.StatusNotFound, http.StatusConflict},
 	}), a.explain)
 	a.registerStream(api)
 	a.registerDefinitions(api)
@@ -83,12 +87,10 @@ func (a *API) Register(api huma.API) {
 
 // revealing is an operation that shows what a saga carries.
 func (a *API) revealing(api huma.API, op huma.Operation) huma.Operation {
-	if a.Readers != nil {
-		op.Middlewares = huma.Middlewares{admin.Guard(api, *a.Readers)}
-		op.Security = []map[string][]string{{"token": {}}}
-		op.Errors = append(op.Errors, http.StatusUnauthorized, http.StatusForbidden)
+	if a.Readers == nil {
+		return op
 	}
-	return op
+	return admin.Secure(api, *a.Readers, op)
 }
 
 type explainOutput struct {
@@ -97,8 +99,11 @@ type explainOutput struct {
 
 func (a *API) explain(ctx context.Context, in *SagaID) (*explainOutput, error) {
 	e, err := a.Explainer.Explain(ctx, string(in.ID), time.Now())
+	if unknown, ok := errors.AsType[*explain.UnknownError](err); ok {
+		return nil, huma.Error404NotFound(unknown.Error())
+	}
 	if err != nil {
-		return nil, a.problem(err)
+		return nil, err
 	}
 	return &explainOutput{Body: e}, nil
 }
@@ -116,11 +121,9 @@ func (a *API) stats(ctx context.Context, in *statsInput) (*statsOutput, error) {
 	if err != nil || window < time.Second || window > time.Hour {
 		return nil, invalid("query.window", "must be a duration from 1s to 1h", in.Window)
 	}
-	ctx, cancel := context.WithTimeout(ctx, httpserver.RequestTimeout)
-	defer cancel()
 	stats, err := a.Sagas.Stats(ctx, time.Now(), window)
 	if err != nil {
-		return nil, a.problem(err)
+		return nil, err
 	}
 	return &statsOutput{Body: stats}, nil
 }
@@ -140,11 +143,9 @@ func (a *API) deadlines(ctx context.Context, in *deadlinesInput) (*deadlinesOutp
 	if in.Before.IsZero() {
 		in.Before = time.Now().Add(time.Hour)
 	}
-	ctx, cancel := context.WithTimeout(ctx, httpserver.RequestTimeout)
-	defer cancel()
 	list, err := a.Sagas.Deadlines(ctx, in.Before, in.Limit)
 	if err != nil {
-		return nil, a.problem(err)
+		return nil, err
 	}
 	out := &deadlinesOutput{}
 	out.Body.Deadlines = list
@@ -183,14 +184,12 @@ func (a *API) list(ctx context.Context, in *listInput) (*listOutput, error) {
 	}
 	if in.Cursor != "" {
 		if f.After, err = parseCursor(string(in.Cursor)); err != nil {
-			return nil, invalid("query.cursor", "is not one that this API gave out", in.Cursor)
+			return nil, invalid("query.cursor", "invalid cursor", in.Cursor)
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, httpserver.RequestTimeout)
-	defer cancel()
 	sagas, err := a.Sagas.List(ctx, f, time.Now())
 	if err != nil {
-		return nil, a.problem(err)
+		return nil, err
 	}
 	out := &listOutput{}
 	if len(sagas) > in.Limit {
@@ -267,11 +266,9 @@ type StepDetail struct {
 }
 
 func (a *API) get(ctx context.Context, in *SagaID) (*sagaOutput, error) {
-	ctx, cancel := context.WithTimeout(ctx, httpserver.RequestTimeout)
-	defer cancel()
 	state, lines, err := a.Sagas.Get(ctx, in.ref())
 	if err != nil {
-		return nil, a.problem(err)
+		return nil, err
 	}
 	return &sagaOutput{ETag: etag(state.Revision), Body: a.detail(state, lines)}, nil
 }
@@ -302,25 +299,18 @@ func (a *API) detail(s saga.State, lines []inspect.Line) Detail {
 	return d
 }
 
-// problem turns an error into what a client may see, once for all operations.
-func (a *API) problem(err error) error {
-	if refused := refusal(err); refused != nil {
-		return refused
-	}
-	unknown, isUnknown := errors.AsType[*explain.UnknownError](err)
-	switch {
-	case isUnknown:
-		return huma.Error404NotFound(unknown.Error())
-	case errors.Is(err, store.ErrNotFound):
-		return huma.Error404NotFound("there is no such saga")
-	case errors.Is(err, store.ErrSeveral):
-		return huma.Error409Conflict(err.Error() + "; name one with ?definition=")
-	case chassispg.Unavailable(err):
-		return httpserver.Unavailable("the database does not answer; try again shortly")
-	default:
-		a.Log.Error("request failed", "error", err)
-		return huma.Error500InternalServerError("something went wrong here; it has been logged")
-	}
+var answers = []httpserver.Answer{
+	{Err: store.ErrNotFound, Status: http.StatusNotFound, Detail: "there is no such saga"},
+	{Err: store.ErrSeveral, Status: http.StatusConflict, Detail: "several definitions have a saga with this id; name one with ?definition="},
+	{Err: saga.ErrEnded, Status: http.StatusConflict, Detail: "the saga has ended; cancel still undoes a completed one"},
+	{Err: saga.ErrMoved, Status: http.StatusPreconditionFailed, Detail: "the saga has changed since; GET it and look again"},
+	{Err: saga.ErrBadDeadline, Status: http.StatusUnprocessableEntity, Location: "body.to", Detail: "must be between a day ago and ten years from now"},
+	{Err: saga.ErrNotWaiting, Status: http.StatusConflict, Detail: "that step waits for nothing; GET the saga to see what it waits for"},
+	{Err: saga.ErrSuspended, Status: http.StatusConflict, Detail: "the saga is suspended: run an orchestrator that knows its definition's version"},
+	{
+		Err: saga.ErrUnknownEnd, Status: http.StatusUnprocessableEntity, Location: "body.end",
+		Detail: "must be one of the definition's two ends; GET /v1/definitions names them",
+	},
 }
 
 func invalid(location, message string, value any) error {

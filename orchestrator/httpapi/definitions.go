@@ -20,19 +20,16 @@ const countWithin = 10 * time.Second
 var descriptionType = reflect.TypeFor[saga.Description]()
 
 func (a *API) registerDefinitions(api huma.API) {
-	huma.Register(api, huma.Operation{
-		RejectUnknownQueryParameters: true,
-		OperationID:                  "list-definitions", Method: http.MethodGet, Path: "/v1/definitions",
+	httpserver.Handle(a.operations, huma.Operation{
+		OperationID: "list-definitions", Method: http.MethodGet, Path: "/v1/definitions",
 		Summary: "All versions of all definitions that this orchestrator knows", Tags: []string{"Definitions"},
 	}, a.definitions)
-	huma.Register(api, huma.Operation{
-		RejectUnknownQueryParameters: true,
-		OperationID:                  "list-versions", Method: http.MethodGet, Path: "/v1/versions",
+	httpserver.Handle(a.slow, huma.Operation{
+		OperationID: "list-versions", Method: http.MethodGet, Path: "/v1/versions",
 		Summary: "What is left of each version that was ever run, and which can be removed", Tags: []string{"Definitions"},
 	}, a.versions)
-	huma.Register(api, huma.Operation{
-		RejectUnknownQueryParameters: true,
-		OperationID:                  "get-definition", Method: http.MethodGet, Path: "/v1/definitions/{name}",
+	httpserver.Handle(a.operations, huma.Operation{
+		OperationID: "get-definition", Method: http.MethodGet, Path: "/v1/definitions/{name}",
 		Summary: "One definition as data, as a Mermaid diagram or as an SVG picture", Tags: []string{"Definitions"},
 		Errors: []int{http.StatusNotFound},
 		Responses: map[string]*huma.Response{"200": {
@@ -57,7 +54,7 @@ func (a *API) versions(ctx context.Context, _ *struct{}) (*versionsOutput, error
 	defer cancel()
 	list, err := a.Sagas.Versions(ctx)
 	if err != nil {
-		return nil, a.problem(err)
+		return nil, err
 	}
 	out := &versionsOutput{}
 	out.Body.Versions = list
@@ -103,7 +100,7 @@ func (a *API) definition(_ context.Context, in *definitionInput) (*definitionOut
 	default:
 		body, err := json.Marshal(d.Describe())
 		if err != nil {
-			return nil, a.problem(err)
+			return nil, err
 		}
 		return &definitionOutput{"application/json", body}, nil
 	}

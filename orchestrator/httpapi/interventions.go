@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -26,46 +25,34 @@ const (
 
 func (a *API) registerInterventions(api huma.API) {
 	operation := func(id, method, path, summary string) huma.Operation {
-		return huma.Operation{
+		return admin.Secure(api, a.Tokens, huma.Operation{
 			OperationID: id, Method: method, Path: path, Summary: summary, Tags: []string{"Interventions"},
-			Security:    []map[string][]string{{"token": {}}},
-			Middlewares: huma.Middlewares{admin.Guard(api, a.Tokens)},
-			Errors: []int{
-				http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict,
-				http.StatusPreconditionFailed, http.StatusServiceUnavailable,
-			},
-			RejectUnknownQueryParameters: true,
-		}
+			Errors: []int{http.StatusNotFound, http.StatusConflict, http.StatusPreconditionFailed},
+		})
 	}
-	schemes := api.OpenAPI().Components
-	if schemes.SecuritySchemes == nil {
-		schemes.SecuritySchemes = map[string]*huma.SecurityScheme{}
-	}
-	schemes.SecuritySchemes["token"] = &huma.SecurityScheme{Type: "http", Scheme: "bearer"}
-
-	huma.Register(api, operation("retry-saga", http.MethodPost, "/v1/sagas/{orderId}/retry",
+	httpserver.Handle(a.slow, operation("retry-saga", http.MethodPost, "/v1/sagas/{orderId}/retry",
 		"Send the commands that the saga waits for again, now, with all their attempts"),
 		func(ctx context.Context, in *retryInput) (*interventionOutput, error) {
 			return a.intervene(ctx, in.Target, answered, func(o saga.Operator) saga.Input { return saga.RetryNow{Operator: o, Step: string(in.Body.Step)} }, in.Body.Reason)
 		})
-	huma.Register(api, operation("cancel-saga", http.MethodPost, "/v1/sagas/{orderId}/cancel",
+	httpserver.Handle(a.slow, operation("cancel-saga", http.MethodPost, "/v1/sagas/{orderId}/cancel",
 		"Undo the saga, also long after it completed"),
 		func(ctx context.Context, in *cancelInput) (*interventionOutput, error) {
 			return a.intervene(ctx, in.Target, ended, func(o saga.Operator) saga.Input { return saga.Cancel{Operator: o} }, in.Body.Reason)
 		})
-	huma.Register(api, operation("force-saga", http.MethodPost, "/v1/sagas/{orderId}/force",
+	httpserver.Handle(a.slow, operation("force-saga", http.MethodPost, "/v1/sagas/{orderId}/force",
 		"End the saga at once, for what was settled by hand: the last word is sent, and nothing is waited for"),
 		func(ctx context.Context, in *forceInput) (*interventionOutput, error) {
 			return a.intervene(ctx, in.Target, answered, func(o saga.Operator) saga.Input { return saga.Force{Operator: o, End: string(in.Body.End)} }, in.Body.Reason)
 		})
-	huma.Register(api, operation("move-deadline", http.MethodPut, "/v1/sagas/{orderId}/deadlines/{step}",
+	httpserver.Handle(a.slow, operation("move-deadline", http.MethodPut, "/v1/sagas/{orderId}/deadlines/{step}",
 		"Let a step's wait end at another time"),
 		func(ctx context.Context, in *moveInput) (*interventionOutput, error) {
 			return a.intervene(ctx, in.Target, answered, func(o saga.Operator) saga.Input {
 				return saga.MoveDeadline{Operator: o, Step: string(in.Step), To: in.Body.To}
 			}, in.Body.Reason)
 		})
-	huma.Register(api, operation("revoke-deadline", http.MethodDelete, "/v1/sagas/{orderId}/deadlines/{step}",
+	httpserver.Handle(a.slow, operation("revoke-deadline", http.MethodDelete, "/v1/sagas/{orderId}/deadlines/{step}",
 		"Let a step wait for its reply alone"),
 		func(ctx context.Context, in *revokeInput) (*interventionOutput, error) {
 			return a.intervene(ctx, in.Target, answered, func(o saga.Operator) saga.Input { return saga.RevokeDeadline{Operator: o, Step: string(in.Step)} }, in.Reason)
@@ -164,7 +151,7 @@ func (a *API) intervene(ctx context.Context, target Target, aim aim, input func(
 	operator := saga.Operator{ID: uuid.Must(uuid.NewV7()), Actor: actor, Reason: string(reason), Seen: seen}
 	began := time.Now()
 	if err := a.decide(ctx, target, input(operator)); err != nil {
-		return nil, a.problem(err)
+		return nil, err
 	}
 	a.Log.Info("operator intervened", "saga", id, "actor", actor, "input", fmt.Sprintf("%T", input(operator)), "reason", reason)
 	watch, cancel := context.WithTimeout(ctx, min(answerWithin, time.Duration(target.Wait*float64(time.Second))))
@@ -173,7 +160,7 @@ func (a *API) intervene(ctx context.Context, target Target, aim aim, input func(
 		// Not with the watch's time: the answer is due even when that is over.
 		state, lines, err := a.look(ctx, target.ref())
 		if err != nil {
-			return nil, a.problem(fmt.Errorf("the intervention was recorded; watch it: %w", err))
+			return nil, fmt.Errorf("the intervention was recorded; watch it: %w", err)
 		}
 		recorded, after := split(lines, operator.ID)
 		seen := state.Phase.Ended() || aim == answered && (len(after) > 0 || len(recorded.Commands) == 0)
@@ -250,28 +237,9 @@ func (a *API) outcome(ctx context.Context, s saga.State, lines []inspect.Line, r
 		sent := recorded.Commands[len(recorded.Commands)-1]
 		where, err := a.whereabouts(ctx, s.ID, sent.ID)
 		if err != nil {
-			return nil, a.problem(err)
+			return nil, err
 		}
 		out.Body.Observed = fmt.Sprintf("no reply to %s within %s; the command is %s", sent.Type, took, where)
 	}
 	return out, nil
-}
-
-// refusal maps the engine's errors to answers.
-func refusal(err error) error {
-	switch {
-	case errors.Is(err, saga.ErrEnded):
-		return huma.Error409Conflict("the saga has ended; cancel still undoes a completed one")
-	case errors.Is(err, saga.ErrMoved):
-		return huma.Error412PreconditionFailed("the saga has changed since; GET it and look again")
-	case errors.Is(err, saga.ErrBadDeadline):
-		return invalid("body.to", "must be between a day ago and ten years from now", nil)
-	case errors.Is(err, saga.ErrNotWaiting):
-		return huma.Error409Conflict("that step waits for nothing; GET the saga to see what it waits for")
-	case errors.Is(err, saga.ErrSuspended):
-		return huma.Error409Conflict("the saga is suspended: run an orchestrator that knows its definition's version")
-	case errors.Is(err, saga.ErrUnknownEnd):
-		return invalid("body.end", "must be one of the definition's two ends; GET /v1/definitions names them", nil)
-	}
-	return nil
 }

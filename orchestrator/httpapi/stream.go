@@ -60,14 +60,13 @@ func (a *API) registerStream(api huma.API) {
 	for _, data := range []any{inspect.Line{}, End{}, Trouble{}, Alive{}} {
 		events = append(events, schemas.Schema(reflect.TypeOf(data), true, ""))
 	}
-	huma.Register(api, a.revealing(api, huma.Operation{
-		RejectUnknownQueryParameters: true,
-		OperationID:                  "stream-saga", Method: http.MethodGet, Path: "/v1/sagas/{orderId}/stream",
+	httpserver.Handle(a.operations, a.revealing(api, huma.Operation{
+		OperationID: "stream-saga", Method: http.MethodGet, Path: "/v1/sagas/{orderId}/stream",
 		Summary: "A saga's transitions as they happen, until it has ended", Tags: []string{"Sagas"},
 		Description: "Server-sent events: `transition` for each line of the timeline, first those that have been, its id their number; " +
 			"`end` when the saga has ended; `alive` where there is no news; `trouble` when the stream cannot go on. A client that connects again with Last-Event-ID goes on " +
 			"after that event. After the end it is answered 204, at which an EventSource stops.",
-		Errors: []int{http.StatusNotFound, http.StatusConflict, http.StatusServiceUnavailable},
+		Errors: []int{http.StatusNotFound, http.StatusConflict},
 		Responses: map[string]*huma.Response{
 			"200": {Description: "The events", Content: map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{OneOf: events}}}},
 			"204": {Description: "The saga has ended, and the client has seen it"},
@@ -80,7 +79,7 @@ func (a *API) stream(ctx context.Context, in *streamInput) (*huma.StreamResponse
 	last, _ := strconv.Atoi(number) // the pattern lets digits through, or nothing
 	state, _, err := a.look(ctx, in.ref())
 	if err != nil {
-		return nil, a.problem(err)
+		return nil, err
 	}
 	if toldEnd && state.Phase.Ended() && last >= state.Revision {
 		return &huma.StreamResponse{Body: func(ctx huma.Context) { ctx.SetStatus(http.StatusNoContent) }}, nil
@@ -122,7 +121,7 @@ func (s *stream) run(ctx context.Context) {
 	for {
 		over, err := s.tell(ctx)
 		if err != nil {
-			_ = s.send("", "trouble", Trouble{Detail: s.api.problem(err).Error()}) // the client may be gone
+			_ = s.send("", "trouble", Trouble{Detail: s.api.operations.Problem(ctx, "stream-saga", err).Error()}) // the client may be gone
 			return
 		}
 		if over {

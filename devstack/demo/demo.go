@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"waybill.example/chassis/terminal"
 )
 
 // patience bounds how long an order may take to reach its end.
@@ -62,16 +64,16 @@ func (c client) fulfil(ctx context.Context, w wish, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "\nOrder %d: %d × %s (%s)\n", id, w.quantity, w.sku, w.why)
-	fmt.Fprintf(out, "  accepted (202) after %s\n", milliseconds(time.Since(began)))
+	terminal.Fprintf(out, "\nOrder %d: %d × %s (%s)\n", id, w.quantity, w.sku, w.why)
+	terminal.Fprintf(out, "  accepted (202) after %s\n", milliseconds(time.Since(began)))
 	placed, err := await(ctx, func() (order, error) { return c.order(ctx, id) }, order.ended)
 	ended := time.Since(began)
 	if err != nil {
 		return errors.Join(fmt.Errorf("order %d is %s: %w", id, placed.Status, err), c.explain(ctx, id, out))
 	}
-	fmt.Fprintf(out, "  %s after %s", placed.Status, milliseconds(ended))
+	terminal.Fprintf(out, "  %s after %s", placed.Status, milliseconds(ended))
 	if placed.Reason != "" {
-		fmt.Fprintf(out, ": %s", placed.Reason)
+		terminal.Fprintf(out, ": %s", placed.Reason)
 	}
 	fmt.Fprintln(out)
 	told, err := await(ctx, func() (saga, error) { return c.saga(ctx, id) }, saga.ended)

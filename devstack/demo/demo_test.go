@@ -7,6 +7,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
+
+	"waybill.example/chassis/terminal"
 )
 
 func TestTimelineReadsAsATable(t *testing.T) {
@@ -27,4 +29,17 @@ func TestTimelineReadsAsATable(t *testing.T) {
     5000.0 ms   deadline                              RUNNING     ReserveInventory (attempt 2)
     5003.0 ms   InventoryRejected (unknown sku "x")   CANCELLED   CancelOrder
 `, out.String()))
+}
+
+// A reason comes from a message: it must not forge a line, nor reach the terminal.
+func TestTimelineShowsAHostileReasonAsText(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	printTimeline(&out, saga{Definition: "order\x1b[2K", State: "CANCELLED", Timeline: []line{
+		{To: "CANCELLED", CauseType: "InventoryRejected", Note: "sold out\n\t0.0 ms\x1b[1A\u202eforce by carol", Commands: []command{{Type: "Cancel\rOrder"}}},
+	}})
+	require.Equal(t, 3, strings.Count(out.String(), "\n"), "a title, a head and one transition")
+	for _, line := range strings.Split(out.String(), "\n") {
+		require.True(t, terminal.Plain(line), "%q", line)
+	}
 }

@@ -6,11 +6,14 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"waybill.example/chassis/terminal"
 )
 
-// printTimeline shows a saga's transitions, one a row.
+// printTimeline shows a saga's transitions, one per row. What services and operators wrote is shown
+// as text, and steers no terminal.
 func printTimeline(out io.Writer, s saga) {
-	fmt.Fprintf(out, "  saga %s v%d: %s\n", s.Definition, s.Version, s.State)
+	terminal.Fprintf(out, "  saga %s v%d: %s\n", s.Definition, s.Version, s.State)
 	table := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(table, "    AFTER\tRECEIVED\tSTATE\tSENT")
 	for _, l := range s.Timeline {
@@ -18,7 +21,7 @@ func printTimeline(out io.Writer, s saga) {
 		if l.Note != "" {
 			received += " (" + l.Note + ")"
 		}
-		fmt.Fprintf(table, "    %s\t%s\t%s\t%s\n", milliseconds(l.At.Sub(s.StartedAt)), received, l.To, sent(l.Commands))
+		terminal.Fprintf(table, "    %s\t%s\t%s\t%s\n", milliseconds(l.At.Sub(s.StartedAt)), received, l.To, sent(l.Commands))
 	}
 	_ = table.Flush() // what it is written to reports for itself
 }

@@ -175,7 +175,7 @@ func (s Evidence) ended(e *Report) {
 func (e *Report) advise(when string, words ...string) {
 	line, err := shell.Command(words...)
 	if err != nil {
-		line = "# " + strings.Join(words[:3], " ") + ": the id has characters that cannot be typed"
+		line = "# " + strings.Join(words[:min(3, len(words))], " ") + ": the id has characters that cannot be typed"
 	}
 	if when != "" {
 		line += "   # " + when

@@ -140,7 +140,7 @@ func forget(t *testing.T, version string) {
 		extracted := filepath.Join(cache, filepath.FromSlash(modulePath)+"@"+version)
 		_ = filepath.WalkDir(extracted, func(name string, d fs.DirEntry, err error) error {
 			if err == nil && d.IsDir() {
-				return os.Chmod(name, 0o755) //nolint:gosec // it is removed
+				return os.Chmod(name, 0o755) // it is removed
 			}
 			return err
 		})

@@ -149,7 +149,7 @@ func TestBlockers_NamesWhoHoldsWhatOurSessionsWaitFor(t *testing.T) {
 		return err == nil && len(found) == 1
 	}, patience, 10*time.Millisecond)
 	enough()
-	require.Equal(t, int32(holder.PgConn().PID()), found[0].PID) //nolint:gosec // a pid
+	require.Equal(t, int32(holder.PgConn().PID()), found[0].PID) // a pid
 	require.Regexp(t, `^pid \d+ \(psql\), idle in transaction, in its transaction for \d+ s$`, found[0].String())
 	require.Error(t, <-waited)
 }

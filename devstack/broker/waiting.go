@@ -175,7 +175,7 @@ func (o *observer) read(p []byte) {
 // complete is called when so much of a request has been read as was wanted.
 func (o *observer) complete() {
 	size := 4 + int(binary.BigEndian.Uint32(o.frame))
-	key := int16(binary.BigEndian.Uint16(o.frame[4:])) //nolint:gosec // a key is an int16
+	key := int16(binary.BigEndian.Uint16(o.frame[4:])) // a key is an int16
 	switch {
 	case key != keyJoinGroup && key != keyHeartbeat && key != keySyncGroup:
 		o.skip = max(size-len(o.frame), 0)
@@ -189,8 +189,8 @@ func (o *observer) complete() {
 }
 
 func (o *observer) request(key int16) {
-	version := int16(binary.BigEndian.Uint16(o.frame[6:]))     //nolint:gosec // a version is an int16
-	correlation := int32(binary.BigEndian.Uint32(o.frame[8:])) //nolint:gosec // so is this
+	version := int16(binary.BigEndian.Uint16(o.frame[6:]))     // a version is an int16
+	correlation := int32(binary.BigEndian.Uint32(o.frame[8:])) // so is this
 	body := withoutHeader(key, version, o.frame[interesting:])
 	if body == nil {
 		return
@@ -206,7 +206,7 @@ func withoutHeader(key, version int16, p []byte) []byte {
 	if len(p) < 2 {
 		return nil
 	}
-	n := int(int16(binary.BigEndian.Uint16(p))) //nolint:gosec // a nullable string's length
+	n := int(int16(binary.BigEndian.Uint16(p))) // a nullable string's length
 	p = p[2:]
 	if n > len(p) {
 		return nil
@@ -227,7 +227,7 @@ func withoutHeader(key, version int16, p []byte) []byte {
 func (o *observer) wrote(p []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.waits != nil && len(p) >= 8 && int32(binary.BigEndian.Uint32(p[4:])) == o.waits.correlation { //nolint:gosec // a correlation id is an int32
+	if o.waits != nil && len(p) >= 8 && int32(binary.BigEndian.Uint32(p[4:])) == o.waits.correlation { // a correlation id is an int32
 		o.waiting.over(o.waits)
 		o.waits = nil
 	}

@@ -39,7 +39,7 @@ func TestTimelineShowsAHostileReasonAsText(t *testing.T) {
 		{To: "CANCELLED", CauseType: "InventoryRejected", Note: "sold out\n\t0.0 ms\x1b[1A\u202eforce by carol", Commands: []command{{Type: "Cancel\rOrder"}}},
 	}})
 	require.Equal(t, 3, strings.Count(out.String(), "\n"), "a title, a head and one transition")
-	for _, line := range strings.Split(out.String(), "\n") {
+	for line := range strings.SplitSeq(out.String(), "\n") {
 		require.True(t, terminal.Plain(line), "%q", line)
 	}
 }

@@ -101,7 +101,7 @@ func (b *Broker) ends(ctx context.Context, t testing.TB, topic string) map[int32
 	asked.Topic = topic
 	for partition := range b.partitions(ctx, t, client, topic) {
 		p := kmsg.NewListOffsetsRequestTopicPartition()
-		p.Partition = int32(partition) //nolint:gosec // a handful
+		p.Partition = int32(partition) // a handful
 		p.Timestamp = latest
 		asked.Partitions = append(asked.Partitions, p)
 	}

@@ -127,7 +127,7 @@ func fetch(ctx context.Context, progress io.Writer, wanted string) (Installation
 	programs := filepath.Join(scratch, "programs")
 	server := embedded.NewDatabase(embedded.DefaultConfig().
 		Version(embedded.PostgresVersion(wanted)).
-		Port(uint32(port)). //nolint:gosec // a TCP port
+		Port(uint32(port)). // a TCP port
 		CachePath(filepath.Join(scratch, "archive")).
 		RuntimePath(filepath.Join(scratch, "run")).
 		BinariesPath(programs).

@@ -243,7 +243,7 @@ func TestParticipant_TwoInstancesWithTheSameSagasDoNotDeadlock(t *testing.T) {
 					at = len(sagas) - 1 - i
 				}
 				batch[at] = command(kind, saga, body(7, false))
-				batch[at].Partition = int32(n + 1) //nolint:gosec // 1 or 2
+				batch[at].Partition = int32(n + 1) // 1 or 2
 			}
 			go func() {
 				err := instance.Process(t.Context(), batch)

@@ -63,6 +63,7 @@ func build(version int, v variant) *saga.Definition {
 		return contracts.RefuseCancel{Envelope: envelope(c), Reason: c.Reason}, err
 	})
 	s.Ends("CONFIRMED", "CANCELLED")
+	saga.Attribute(s, "sku", func(o ordersaga.Order) string { return o.SKU })
 	t := timing()
 	patient := saga.RetryPolicy{Timeout: t.ReplyWithin, MaxAttempts: 8, MaxInterval: 4 * t.ReplyWithin}
 	given := func() {

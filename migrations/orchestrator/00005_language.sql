@@ -1,4 +1,4 @@
--- The states of sagas by the names that the rest of the field has for them.
+-- The states of sagas by the names that the rest of the field has for them, and their search attributes.
 
 -- +goose Up
 
@@ -23,7 +23,22 @@ update saga_transitions
  where kind in ('parked', 'unparked', 'late_reply') or 'PARKED' in (from_state, to_state);
 alter table saga_transitions enable trigger saga_transitions_stay;
 
+-- Rows of their own, and not a column of sagas: they change seldom, and a row of sagas with each step.
+create table saga_attributes (
+    saga_id    text        collate "C" not null,
+    definition text        collate "C" not null,
+    name       text        collate "C" not null,
+    value      text        collate "C" not null,
+    started_at timestamptz not null,
+    primary key (saga_id, definition, name)
+);
+create index saga_attributes_search on saga_attributes (name, value, started_at, saga_id, definition);
+
+comment on table saga_attributes is 'The search attributes of sagas, which their definitions derive from the data.';
+comment on column saga_attributes.started_at is 'When the saga began: sagas are listed in this order.';
+
 -- +goose Down
+drop table saga_attributes;
 alter table saga_transitions disable trigger saga_transitions_stay;
 update saga_transitions
    set kind = case kind when 'suspended' then 'parked' when 'late_success' then 'late_reply' when 'resumed' then

@@ -1,5 +1,5 @@
 -- The orchestrator, besides writer, consumer and reader.
-grant select, insert, update, delete on sagas, saga_definitions to "ROLE";
+grant select, insert, update, delete on sagas, saga_attributes, saga_definitions to "ROLE";
 grant select, insert, delete on saga_transitions to "ROLE";
 grant select on goose_orchestrator to "ROLE";
 grant select on saga_deadlines to "ROLE";

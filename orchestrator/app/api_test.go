@@ -311,7 +311,7 @@ func TestAPI_WhatCannotBeTextIsTheClientsFault(t *testing.T) {
 	}
 	for _, path := range []string{
 		"/v1/sagas/%00", "/v1/sagas/%ff", "/v1/sagas/%00/explain", "/v1/sagas/%ff/explain", "/v1/sagas/%00/stream",
-		"/v1/sagas?sku=%00", "/v1/sagas?definition=%00", "/v1/sagas?definition=%ff", "/v1/sagas?state=%00",
+		"/v1/sagas?attr=sku%3D%00", "/v1/sagas?attr=sku", "/v1/sagas?attr=sku%3D1&attr=sku%3D2", "/v1/sagas?definition=%00", "/v1/sagas?definition=%ff", "/v1/sagas?state=%00",
 		"/v1/sagas?cursor=" + cursor("a\x00b"), "/v1/sagas?cursor=" + cursor("\xff"), "/v1/sagas/1?definition=%00",
 		"/v1/sagas?stat=RUNNING", "/v1/sagas/1?foo=1", "/v1/sagas/stats?foo=1", "/v1/deadlines?foo=1", "/v1/definitions?foo=1",
 		"/v1/sagas/1/stream?foo=1", "/v1/sagas/1/explain?foo=1",

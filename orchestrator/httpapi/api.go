@@ -83,6 +83,7 @@ func (a *API) Register(api huma.API) {
 	a.registerStream(api)
 	a.registerDefinitions(api)
 	a.registerInterventions(api)
+	a.registerEvents(api)
 }
 
 // revealing is an operation that shows what a saga carries.
@@ -159,7 +160,7 @@ type listInput struct {
 	Overdue    bool            `query:"overdue" doc:"Only those whose deadline has passed"`
 	Stuck      bool            `query:"stuck" doc:"Only those that a person should look at"`
 	OlderThan  httpserver.Text `query:"olderThan" maxLength:"32" doc:"Only those that began longer ago, such as 90s or 2h"`
-	SKU        httpserver.Text `query:"sku" maxLength:"128" doc:"Only those for this sku"`
+	Attributes []string        `query:"attr,explode" maxItems:"8" doc:"Only those with this search attribute, such as sku=burger; all of them if there are several" example:"[\"sku=burger\"]"`
 	Cursor     httpserver.Text `query:"cursor" maxLength:"512" doc:"The next of the page before"`
 	Limit      int             `query:"limit" minimum:"1" maximum:"500" default:"50"`
 }
@@ -174,9 +175,12 @@ type listOutput struct {
 func (a *API) list(ctx context.Context, in *listInput) (*listOutput, error) {
 	f := inspect.Filter{
 		State: strings.ToUpper(string(in.State)), Definition: string(in.Definition), Overdue: in.Overdue,
-		Version: in.Version, Stuck: in.Stuck, SKU: string(in.SKU), Limit: in.Limit + 1,
+		Version: in.Version, Stuck: in.Stuck, Limit: in.Limit + 1,
 	}
 	var err error
+	if f.Attributes, err = attributes(in.Attributes); err != nil {
+		return nil, err
+	}
 	if in.OlderThan != "" {
 		if f.OlderThan, err = time.ParseDuration(string(in.OlderThan)); err != nil || f.OlderThan < 0 {
 			return nil, invalid("query.olderThan", "must be a duration such as 90s or 2h", in.OlderThan)
@@ -199,6 +203,19 @@ func (a *API) list(ctx context.Context, in *listInput) (*listOutput, error) {
 	}
 	out.Body.Sagas = sagas
 	return out, nil
+}
+
+// attributes reads conditions such as sku=burger.
+func attributes(conditions []string) (map[string]string, error) {
+	all := make(map[string]string, len(conditions))
+	for _, c := range conditions {
+		name, value, found := strings.Cut(c, "=")
+		if _, twice := all[name]; !found || name == "" || twice || len(c) > 512 || !terminal.Plain(c) {
+			return nil, invalid("query.attr", "must be a name, an equals sign and a value, such as sku=burger, and each name once", c)
+		}
+		all[name] = value
+	}
+	return all, nil
 }
 
 func formatCursor(c inspect.Cursor) string {
@@ -260,7 +277,7 @@ type Detail struct {
 // StepDetail is how far one step has come.
 type StepDetail struct {
 	Name     string `json:"name"`
-	Status   string `json:"status" doc:"idle, waiting, done, failed, given_up, undoing, undone or abandoned"`
+	Status   string `json:"status" doc:"idle, waiting, done, failed, given_up, skipped, undoing, undone, abandoned or assumed"`
 	Attempts int    `json:"attempts,omitzero" doc:"Commands sent"`
 	Undos    int    `json:"undos,omitzero" doc:"Undo commands sent"`
 }

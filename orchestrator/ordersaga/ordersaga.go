@@ -72,6 +72,7 @@ func Definition(t Timing) (*saga.Definition, error) {
 	s.CancelOn(string(contracts.TypeOrderCancelRequested), t.CancelWindow, saga.From(cancelReason))
 	s.RefuseCancel(string(contracts.TypeRefuseCancel), refuseCancel)
 	s.Ends("CONFIRMED", "CANCELLED")
+	saga.Attribute(s, "sku", func(o Order) string { return o.SKU })
 	s.To(contracts.TopicOrderCommands)
 
 	patient := saga.RetryPolicy{Timeout: t.ReplyWithin, MaxAttempts: 8, MaxInterval: 4 * t.ReplyWithin}

@@ -39,17 +39,18 @@ var (
 // application is one application of the engine: the state as it becomes, and what
 // has been decided so far.
 type application struct {
-	def      *Definition
-	state    State
-	now      time.Time
-	stamp    time.Time // of the message or the deadline that this is about: what is sent carries it
-	cause    Cause
-	trace    string // of the message, if it is one
-	commands []Command
-	kind     Kind
-	step     string
-	note     string
-	err      error
+	def        *Definition
+	state      State
+	now        time.Time
+	stamp      time.Time // of the message or the deadline that this is about: what is sent carries it
+	cause      Cause
+	trace      string // of the message, if it is one
+	commands   []Command
+	attributes map[string]string // nil unless the data has changed
+	kind       Kind
+	step       string
+	note       string
+	err        error
 }
 
 // Apply is the engine. It returns what the saga becomes when in happens to it
@@ -332,7 +333,7 @@ func (a *application) decision(before State) Decision {
 	if !a.state.Phase.Ended() {
 		a.state.EndedAt = time.Time{}
 	}
-	return Decision{State: a.state, Commands: a.commands, Transition: Transition{
+	return Decision{State: a.state, Commands: a.commands, Attributes: a.attributes, Transition: Transition{
 		Seq: a.state.Revision, Kind: a.kind, At: a.now, From: from, To: a.def.StateName(a.state.Phase),
 		Step: a.step, Cause: a.cause, Note: a.note, Commands: a.commands,
 	}}

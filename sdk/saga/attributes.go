@@ -65,13 +65,13 @@ func (a *application) setData(data json.RawMessage) error {
 	if len(a.def.attributes) == 0 {
 		return nil
 	}
-	a.state.Attributes = make(map[string]string, len(a.def.attributes))
+	a.attributes = make(map[string]string, len(a.def.attributes))
 	for _, one := range a.def.attributes {
 		value, err := one.value(data)
 		if err != nil {
 			return fmt.Errorf("attribute %q: %w", one.name, err)
 		}
-		a.state.Attributes[one.name] = value
+		a.attributes[one.name] = value
 	}
 	return nil
 }

@@ -164,6 +164,8 @@ type Decision struct {
 	// Transition to record; its Kind is empty, and the state unchanged, where
 	// the input meant nothing (a deadline that is not due any more).
 	Transition Transition
+	// Attributes are all search attributes of the saga, by name; nil unless its data has changed.
+	Attributes map[string]string
 	// Refused are messages that had been held for the saga and that it cannot
 	// apply. They were accepted when they came, so whoever stores the decision
 	// sets them aside.

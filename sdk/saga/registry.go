@@ -116,6 +116,9 @@ func (r *Registry) Starts(messageType string) bool {
 	return ok && d.start.message == messageType
 }
 
+// Awaits says whether a definition awaits events of this type.
+func (r *Registry) Awaits(messageType string) bool { return len(r.awaited[messageType]) > 0 }
+
 // StateName is what the saga's state is called to people.
 func (r *Registry) StateName(s State) string {
 	if d, ok := r.Definition(s.Definition, s.Version); ok {

@@ -92,15 +92,13 @@ type State struct {
 	Steps         []StepState // one for each step of the definition, in its order
 	Reason        string      // why it is being undone, or was
 	Data          json.RawMessage
-	// Attributes are the search attributes as an input has changed them; nil where none has.
-	Attributes map[string]string
-	Trace      string    // of the message that began it
-	Revision   int       // transitions so far
-	Stale      int       // replies that were recorded but not applied
-	Held       []Message // what it was sent where its definition is not registered
-	StartedAt  time.Time
-	UpdatedAt  time.Time
-	EndedAt    time.Time
+	Trace         string    // of the message that began it
+	Revision      int       // transitions so far
+	Stale         int       // replies that were recorded but not applied
+	Held          []Message // what it was sent where its definition is not registered
+	StartedAt     time.Time
+	UpdatedAt     time.Time
+	EndedAt       time.Time
 }
 
 // Exists says whether the saga has begun.

@@ -323,9 +323,9 @@ func TestForce_TheCompletedEndAsksConditionsAndAwaitsNothing(t *testing.T) {
 func TestAttribute_FollowsTheData(t *testing.T) {
 	t.Parallel()
 	s := booked(t)
-	require.Equal(t, map[string]string{"hotel": "Ritz", "paid": "false"}, s.State().Attributes)
+	require.Equal(t, map[string]string{"hotel": "Ritz", "paid": "false"}, s.Attributes())
 	s.Event("PaymentCaptured", `{"payment":"p-1"}`)
-	require.Equal(t, map[string]string{"hotel": "Ritz", "paid": "true"}, s.State().Attributes)
+	require.Equal(t, map[string]string{"hotel": "Ritz", "paid": "true"}, s.Attributes())
 }
 
 // What is stored of a saga is told apart by what its definition does, not by how long it takes.

@@ -4,10 +4,14 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"strconv"
+
+	"github.com/google/uuid"
 
 	"waybill.example/orchestrator/httpapi"
 	"waybill.example/orchestrator/internal/explain"
@@ -29,6 +33,7 @@ type Saga struct {
 	Explain Explain `cmd:"" help:"Say why a saga is where it is, and what stands in the way."`
 	Retry   Retry   `cmd:"" help:"Send the commands that a saga waits for again, now."`
 	Cancel  Cancel  `cmd:"" help:"Undo a saga."`
+	Event   Event   `cmd:"" help:"Deliver an event that sagas await: an approval, for instance."`
 	Force   Force   `cmd:"" help:"End a saga at once, for what was settled by hand: the last word is sent, and nothing is waited for."`
 	Diagram Diagram `cmd:"" help:"Print a definition as a diagram."`
 
@@ -43,22 +48,25 @@ type Terminal struct {
 
 // List is `saga list`.
 type List struct {
-	State      string `help:"Only this state, such as RUNNING or CONFIRMED."`
-	Definition string `help:"Only this definition."`
-	SKU        string `help:"Only this sku." name:"sku"`
-	Overdue    bool   `help:"Only those whose deadline has passed."`
-	Stuck      bool   `help:"Only those that a person should look at."`
-	Version    int    `help:"Only this version of the definition."`
-	OlderThan  string `help:"Only those that began longer ago, such as 90s or 2h."`
-	Limit      int    `help:"At most this many." default:"50"`
-	Cursor     string `help:"Go on where the page before ended."`
+	State      string   `help:"Only this state, such as RUNNING or CONFIRMED."`
+	Definition string   `help:"Only this definition."`
+	Attributes []string `help:"Only those with this search attribute, such as sku=burger; may be repeated." name:"attr" placeholder:"NAME=VALUE" sep:"none"`
+	Overdue    bool     `help:"Only those whose deadline has passed."`
+	Stuck      bool     `help:"Only those that a person should look at."`
+	Version    int      `help:"Only this version of the definition."`
+	OlderThan  string   `help:"Only those that began longer ago, such as 90s or 2h."`
+	Limit      int      `help:"At most this many." default:"50"`
+	Cursor     string   `help:"Go on where the page before ended."`
 }
 
 // Run prints a page of sagas.
 func (c *List) Run(s *Saga, t Terminal) error {
 	query := url.Values{"limit": {strconv.Itoa(c.Limit)}}
+	for _, condition := range c.Attributes {
+		query.Add("attr", condition)
+	}
 	for name, value := range map[string]string{
-		"state": c.State, "definition": c.Definition, "sku": c.SKU, "olderThan": c.OlderThan, "cursor": c.Cursor,
+		"state": c.State, "definition": c.Definition, "olderThan": c.OlderThan, "cursor": c.Cursor,
 		"overdue": yes(c.Overdue), "stuck": yes(c.Stuck), "version": number(c.Version),
 	} {
 		if value != "" {
@@ -86,15 +94,36 @@ func yes(b bool) string {
 	return ""
 }
 
+// which names one saga.
+type which struct {
+	ID         string `arg:"" help:"The saga's id: of an order saga, the order id."`
+	Definition string `help:"Its definition, where several have a saga of this id."`
+}
+
+// path is where the API has the saga, or one of its operations.
+func (c which) path(operation string, query url.Values) string {
+	if c.Definition != "" {
+		if query == nil {
+			query = url.Values{}
+		}
+		query.Set("definition", c.Definition)
+	}
+	path := "/v1/sagas/" + url.PathEscape(c.ID) + operation
+	if len(query) > 0 {
+		path += "?" + query.Encode()
+	}
+	return path
+}
+
 // Show is `saga show`.
 type Show struct {
-	ID string `arg:"" help:"The order id."`
+	which `embed:""`
 }
 
 // Run prints one saga.
 func (c *Show) Run(s *Saga, t Terminal) error {
 	var detail httpapi.Detail
-	return s.show(t, http.MethodGet, "/v1/sagas/"+url.PathEscape(c.ID), nil, &detail, func(p *printer) { p.detail(detail) })
+	return s.show(t, http.MethodGet, c.path("", nil), nil, &detail, func(p *printer) { p.detail(detail) })
 }
 
 // Explain is `saga explain`.
@@ -110,7 +139,7 @@ func (c *Explain) Run(s *Saga, t Terminal) error {
 
 // intervention is what the verbs that change a saga share.
 type intervention struct {
-	ID     string  `arg:"" help:"The order id."`
+	which  `embed:""`
 	Reason string  `help:"Why; kept in the timeline." required:""`
 	Wait   float64 `help:"Seconds to watch what comes of it." default:"2"`
 
@@ -124,7 +153,7 @@ func (c intervention) do(s *Saga, t Terminal, verb string, more map[string]strin
 			body[name] = value
 		}
 	}
-	path := "/v1/sagas/" + url.PathEscape(c.ID) + "/" + verb + "?wait=" + strconv.FormatFloat(c.Wait, 'f', -1, 64)
+	path := c.path("/"+verb, url.Values{"wait": {strconv.FormatFloat(c.Wait, 'f', -1, 64)}})
 	s.ifMatch = c.Revision
 	var o httpapi.Outcome
 	return s.show(t, http.MethodPost, path, body, &o, func(p *printer) { p.outcome(o) })
@@ -158,6 +187,34 @@ type Force struct {
 // Run ends the saga and prints what came of it.
 func (c *Force) Run(s *Saga, t Terminal) error {
 	return c.do(s, t, "force", map[string]string{"end": c.End})
+}
+
+// Event is `saga event`.
+type Event struct {
+	ID      string `arg:"" help:"The saga's id. Every saga with it that awaits the event gets it."`
+	Type    string `arg:"" help:"The event's type, such as TripApproved."`
+	EventID string `help:"Identifies the event: sent again under the same id, it is not applied again. A new one if left out." name:"event-id"`
+	Data    string `help:"What the event says, as JSON." default:"{}"`
+}
+
+// Run delivers the event.
+func (c *Event) Run(s *Saga, t Terminal) error {
+	if c.EventID == "" {
+		c.EventID = uuid.NewString()
+	}
+	if !json.Valid([]byte(c.Data)) {
+		return fmt.Errorf("--data is not JSON: %s", c.Data)
+	}
+	body := map[string]any{"type": c.Type, "data": json.RawMessage(c.Data)}
+	path := "/v1/sagas/" + url.PathEscape(c.ID) + "/events/" + url.PathEscape(c.EventID)
+	var answer struct{ Applied bool }
+	return s.show(t, http.MethodPut, path, body, &answer, func(p *printer) {
+		if answer.Applied {
+			p.line("%s was delivered to %s under the id %s.", c.Type, c.ID, c.EventID)
+		} else {
+			p.line("%s was delivered before: the id %s is known.", c.Type, c.EventID)
+		}
+	})
 }
 
 // Diagram is `saga diagram`.

@@ -129,7 +129,9 @@ func (s Evidence) running(e *Report) {
 	}
 	for _, w := range e.Waits {
 		parts = append(parts, s.waiting(w))
-		e.Obstacles = append(e.Obstacles, s.obstacle(w, e))
+		if w.For == saga.ForReply {
+			e.Obstacles = append(e.Obstacles, s.obstacle(w, e))
+		}
 		e.Next = append(e.Next, next(s.Now, w, st.Phase, def))
 	}
 	if _, cancelled := def.Ends(); st.Phase == saga.CompensationStuck {
@@ -185,6 +187,17 @@ func (e *Report) advise(when string, words ...string) {
 
 // waiting describes a wait.
 func (s Evidence) waiting(w saga.Wait) string {
+	switch w.For {
+	case saga.ForTime:
+		return fmt.Sprintf("Lets time pass since %s (step %s, until %s).", ago(s.Now, w.Since), w.Step, clock(w.Until))
+	case saga.ForEvent:
+		until := "no deadline: an operator revoked it"
+		if !w.Until.IsZero() {
+			until = "until " + clock(w.Until)
+		}
+		return fmt.Sprintf("Awaits %s since %s (step %s, %s).", strings.Join(w.Replies, " or "), ago(s.Now, w.Since), w.Step, until)
+	case saga.ForReply, saga.ForStart:
+	}
 	attempt := fmt.Sprintf("attempt %d", w.Attempt)
 	switch {
 	case w.Attempts > 0 && w.Attempt <= w.Attempts:
@@ -218,6 +231,10 @@ func next(now time.Time, w saga.Wait, phase saga.Phase, def *saga.Definition) st
 	}
 	_, cancelled := def.Ends()
 	switch {
+	case w.For == saga.ForTime:
+		return "At " + clock(w.Until) + " the step is done, and the saga goes on."
+	case w.For == saga.ForEvent:
+		return at + "the event is awaited no longer and the saga is undone: it will end " + cancelled + "."
 	case w.Stuck, w.Undo && w.Attempt > w.Attempts:
 		return fmt.Sprintf("%s%s is sent again (attempt %d; a person should look).", at, w.Command, w.Attempt+1)
 	case w.Undo && w.Attempt >= w.Attempts:

@@ -150,6 +150,9 @@ func (a *application) decided(ref saga.Ref, d saga.Decision) {
 		a.changed[ref], a.changes = change, append(a.changes, change)
 	}
 	change.After, change.Partition = d.State, a.partitions[ref]
+	if d.Attributes != nil {
+		change.Attributes = d.Attributes
+	}
 	a.history = append(a.history, store.Record{Ref: ref, Transition: d.Transition})
 	a.states = append(a.states, d.State)
 	list := a.loaded[ref.ID]

@@ -18,6 +18,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -36,13 +37,14 @@ var began = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 // Saga is one saga under test. A call that goes wrong fails the test.
 type Saga struct {
-	t        testing.TB
-	def      *saga.Definition
-	state    saga.State
-	now      time.Time
-	commands []saga.Command
-	lines    []saga.Transition
-	messages int
+	t          testing.TB
+	def        *saga.Definition
+	state      saga.State
+	now        time.Time
+	commands   []saga.Command
+	lines      []saga.Transition
+	messages   int
+	attributes map[string]string
 }
 
 // Start begins a saga of def with its start message, whose body is data as JSON (see [Saga.Event]).
@@ -129,6 +131,9 @@ func (s *Saga) apply(in saga.Input) (Outcome, error) {
 		return Outcome{}, err
 	}
 	s.state, s.commands = d.State, append(s.commands, d.Commands...)
+	if d.Attributes != nil {
+		s.attributes = d.Attributes
+	}
 	o := Outcome{s: s, Commands: d.Commands}
 	if d.Changed() {
 		s.lines = append(s.lines, d.Transition)
@@ -176,6 +181,9 @@ func (s *Saga) Now() time.Time { return s.now }
 
 // History are the transitions so far.
 func (s *Saga) History() []saga.Transition { return slices.Clone(s.lines) }
+
+// Attributes are the saga's search attributes, by name.
+func (s *Saga) Attributes() map[string]string { return maps.Clone(s.attributes) }
 
 // Waits are what the saga waits for.
 func (s *Saga) Waits() []saga.Wait { return s.def.Waits(s.state) }

@@ -143,8 +143,8 @@ func TestListPagesNewestFirstAndFilters(t *testing.T) {
 	}
 	require.Equal(t, []string{"5", "4"}, ids(inspect.Filter{Limit: 2}))
 	require.Equal(t, []string{"3", "2"}, ids(inspect.Filter{Limit: 2, After: inspect.Cursor{StartedAt: start.Add(3 * time.Second), ID: "4", Definition: "order"}}))
-	require.Equal(t, []string{"5"}, ids(inspect.Filter{Limit: 1, State: "RUNNING", SKU: "burger", Definition: "order"}))
-	require.Empty(t, ids(inspect.Filter{Limit: 9, SKU: "salad"}))
+	require.Equal(t, []string{"5"}, ids(inspect.Filter{Limit: 1, State: "RUNNING", Attributes: map[string]string{"sku": "burger"}, Definition: "order"}))
+	require.Empty(t, ids(inspect.Filter{Limit: 9, Attributes: map[string]string{"sku": "salad"}}))
 	require.Empty(t, ids(inspect.Filter{Limit: 9, Stuck: true}))
 	require.Equal(t, []string{"2", "1"}, ids(inspect.Filter{Limit: 9, OlderThan: 15 * time.Second}))
 	require.NotEmpty(t, ids(inspect.Filter{Limit: 9, Overdue: true}))

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,9 +24,10 @@ type Filter struct {
 	Overdue    bool          // its deadline has passed
 	Stuck      bool          // a person should look at it
 	OlderThan  time.Duration // begun longer ago
-	SKU        string        // the sku in the saga's data
 	After      Cursor        // begun before the one that the cursor names
 	Limit      int
+	// Attributes are search attributes that a saga must have, by name; see [saga.Attribute].
+	Attributes map[string]string
 }
 
 // Cursor is a place in the list of sagas, newest first.
@@ -48,15 +51,20 @@ type Summary struct {
 	StartedAt  time.Time  `json:"startedAt"`
 	UpdatedAt  time.Time  `json:"updatedAt"`
 	EndedAt    *time.Time `json:"endedAt,omitempty"`
+	// Attributes are the search attributes that its definition declares.
+	Attributes map[string]string `json:"attributes,omitempty" doc:"The search attributes that its definition declares"`
 }
 
 const summaryColumns = `id, definition, version, state, step, attempt, nullif(deadline, 'infinity') as deadline,
-       reason, coalesce(trouble, '') as trouble, started_at, updated_at, ended_at`
+       reason, coalesce(trouble, '') as trouble, started_at, updated_at, ended_at,
+       (select jsonb_object_agg(a.name, a.value) from saga_attributes a
+         where a.saga_id = sagas.id and a.definition = sagas.definition) as attributes`
 
 // List returns sagas, newest first. Its conditions are only those asked for,
 // so that each filter is served by the index made for it: overdue and open
 // sagas by sagas_open, those in trouble by sagas_in_trouble, all others by
-// walking sagas_started.
+// walking sagas_started. Those with an attribute come from its index, in the
+// same order.
 func (i *Inspector) List(ctx context.Context, f Filter, now time.Time) ([]Summary, error) {
 	args := pgx.NamedArgs{"limit": f.Limit}
 	where := []string{"true"}
@@ -73,9 +81,12 @@ func (i *Inspector) List(ctx context.Context, f Filter, now time.Time) ([]Summar
 	when(f.Version > 0, "version = @version", "version", f.Version)
 	when(f.Overdue, "deadline < @now", "now", now)
 	when(f.OlderThan > 0, "started_at < @before", "before", now.Add(-f.OlderThan))
-	when(f.SKU != "", "data ->> 'sku' = @sku", "sku", f.SKU)
 	when(f.After.ID != "", "(started_at, id) <= (@after, @id) and (started_at, id, definition) < (@after, @id, @name)", "after", f.After.StartedAt)
 	args["id"], args["name"] = f.After.ID, f.After.Definition
+	for n, name := range slices.Sorted(maps.Keys(f.Attributes)) {
+		where = append(where, fmt.Sprintf("(id, definition) in (select saga_id, a.definition from saga_attributes a where a.name = @attribute%[1]d and a.value = @value%[1]d)", n))
+		args[fmt.Sprintf("attribute%d", n)], args[fmt.Sprintf("value%d", n)] = name, f.Attributes[name]
+	}
 	sql := "select " + summaryColumns + "\nfrom sagas where " + strings.Join(where, " and ") +
 		"\norder by started_at desc, id desc, definition desc limit @limit"
 	rows, err := i.db.Query(ctx, sql, args)
@@ -93,7 +104,7 @@ func (i *Inspector) List(ctx context.Context, f Filter, now time.Time) ([]Summar
 type Line struct {
 	Seq       int          `json:"seq"`
 	At        time.Time    `json:"at"`
-	Kind      string       `json:"kind" doc:"started, replied, late_success, stale_reply, timed_out, postponed, cancel_requested, intervened, held, suspended or resumed"`
+	Kind      string       `json:"kind" doc:"started, replied, late_success, stale_reply, timed_out, postponed, cancel_requested, intervened, held, suspended, resumed or time_passed"`
 	From      string       `json:"from,omitempty" doc:"The state before"`
 	To        string       `json:"to" doc:"The state after"`
 	Step      string       `json:"step,omitempty"`

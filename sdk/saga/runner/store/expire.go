@@ -14,6 +14,8 @@ with old as (
     order by started_at, id limit $2 for update skip locked
 ), forgotten as (
     delete from saga_transitions t using old where t.saga_id = old.id and t.definition = old.definition
+), unlisted as (
+    delete from saga_attributes a using old where a.saga_id = old.id and a.definition = old.definition
 )
 delete from sagas s using old where s.id = old.id and s.definition = old.definition`
 

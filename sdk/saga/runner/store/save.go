@@ -67,6 +67,8 @@ type Change struct {
 	After  saga.State
 	// Partition is the Kafka partition of the message that began it; nil where that is not known.
 	Partition *int32
+	// Attributes are all its search attributes, by name; nil where they have not changed.
+	Attributes map[string]string
 }
 
 // Record is a transition of a saga.
@@ -109,6 +111,7 @@ func (s *Store) Save(batch *pgx.Batch, changes []*Change, history []Record) erro
 	if known.len() > 0 {
 		batch.Queue(updateSQL, append(known.args(), known.starts, seen)...)
 	}
+	saveAttributes(batch, changes)
 	records, err := historyArgs(history)
 	if err != nil {
 		return err

@@ -195,6 +195,11 @@ func (a *API) list(ctx context.Context, in *listInput) (*listOutput, error) {
 	if err != nil {
 		return nil, err
 	}
+	if a.Readers != nil {
+		for i := range sagas {
+			sagas[i].Attributes = nil // they are part of what a saga carries
+		}
+	}
 	out := &listOutput{}
 	if len(sagas) > in.Limit {
 		sagas = sagas[:in.Limit]

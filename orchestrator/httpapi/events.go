@@ -16,17 +16,14 @@ import (
 )
 
 func (a *API) registerEvents(api huma.API) {
-	huma.Register(api, huma.Operation{
+	httpserver.Handle(a.operations, huma.Operation{
 		OperationID: "deliver-event", Method: http.MethodPut, Path: "/v1/sagas/{orderId}/events/{eventId}",
 		Summary: "Deliver an event that sagas await: an approval, for instance", Tags: []string{"Events"},
 		Description: "It is applied to every saga with this id that awaits it, also before the step's turn has come. The event's id " +
 			"identifies it: sent again, also after it came over Kafka, it is not applied again.",
 		Security:    []map[string][]string{{"token": {}}},
 		Middlewares: huma.Middlewares{admin.Guard(api, a.Tokens)},
-		Errors: []int{
-			http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict, http.StatusServiceUnavailable,
-		},
-		RejectUnknownQueryParameters: true,
+		Errors:      []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict},
 	}, a.deliver)
 }
 
@@ -46,20 +43,18 @@ type eventOutput struct {
 }
 
 func (a *API) deliver(ctx context.Context, in *eventInput) (*eventOutput, error) {
-	ctx, cancel := context.WithTimeout(ctx, httpserver.RequestTimeout)
-	defer cancel()
 	m := saga.Message{ID: in.EventID, Type: string(in.Body.Type), Key: string(in.ID), Data: in.Body.Data, Time: a.Runner.Now()}
 	if len(m.Data) == 0 {
 		m.Data = json.RawMessage("{}")
 	}
-	applied, err := a.Runner.Deliver(ctx, m)
+	applied, err := a.Runner.DeliverEvent(ctx, m)
 	switch {
 	case errors.Is(err, runner.ErrNotAwaited):
 		return nil, invalid("body.type", "must be an event that a definition awaits; GET /v1/definitions names them", in.Body.Type)
 	case errors.Is(err, saga.ErrUnknownSaga):
 		return nil, huma.Error404NotFound("no saga with this id has begun; send the event again when it has")
 	case err != nil:
-		return nil, a.problem(err)
+		return nil, err
 	}
 	a.Log.Info("event delivered over http", "saga", in.ID, "type", in.Body.Type, "event_id", in.EventID, "actor", admin.Actor(ctx), "applied", applied)
 	out := &eventOutput{}

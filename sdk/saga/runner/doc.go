@@ -41,7 +41,7 @@
 //	process.go      a batch of messages
 //	start.go        sagas that begin in a transaction of the caller
 //	intervene.go    what operators want
-//	deliver.go      events that do not come from Kafka
+//	event.go        events that do not come from Kafka
 //	deadlines.go    deadlines that have passed
 //	application.go  what all of these share: inputs, decisions, and what has to be written
 //	local.go        commands that are carried out here

@@ -73,16 +73,16 @@ func TestRunner_KeepsEventsTimesAndTheDeadlineOfTheWhole(t *testing.T) {
 	require.Equal(t, "nobody approved it", state.Reason)
 }
 
-func TestDeliver_AppliesAnEventOnceToEverySagaThatAwaitsIt(t *testing.T) {
+func TestDeliverEvent_AppliesAnEventOnceToEverySagaThatAwaitsIt(t *testing.T) {
 	t.Parallel()
 	s := newSagas(t, newDB(t), leaves(t, "leave", "LeaveAsked"), leaves(t, "record", "LeaveRecorded"))
 	s.moveTo(start)
 	approval := happened("LeaveApproved", "1", uuid.Nil).Message
-	_, err := s.Deliver(t.Context(), approval)
+	_, err := s.DeliverEvent(t.Context(), approval)
 	require.ErrorIs(t, err, saga.ErrUnknownSaga)
 	apply(t, s, start, asked("LeaveAsked", "1", "ann"), asked("LeaveRecorded", "1", "ann"))
 	for _, fresh := range []bool{true, false} {
-		applied, err := s.Deliver(t.Context(), approval)
+		applied, err := s.DeliverEvent(t.Context(), approval)
 		require.NoError(t, err)
 		require.Equal(t, fresh, applied)
 	}
@@ -93,7 +93,7 @@ func TestDeliver_AppliesAnEventOnceToEverySagaThatAwaitsIt(t *testing.T) {
 		require.Equal(t, 1, state.Stage)
 		require.Len(t, lines, 2)
 	}
-	_, err = s.Deliver(t.Context(), happened("LeaveAsked", "2", uuid.Nil).Message)
+	_, err = s.DeliverEvent(t.Context(), happened("LeaveAsked", "2", uuid.Nil).Message)
 	require.ErrorIs(t, err, runner.ErrNotAwaited)
 }
 

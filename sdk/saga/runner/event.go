@@ -16,19 +16,19 @@ import (
 // ErrNotAwaited says that no definition awaits events of a message's type.
 var ErrNotAwaited = errors.New("no saga awaits events of this type")
 
-// Deliver applies an event that sagas await ([saga.Step.Await]) and that comes by another way than
+// DeliverEvent applies an event that sagas await ([saga.Step.Await]) and that comes by another way than
 // Kafka, an approval over HTTP for instance, in a transaction of its own: to every saga with its Key.
-// Its ID identifies it: what was delivered before, whether by Deliver or by Kafka, is not applied again,
-// and Deliver returns false.
+// Its ID identifies it: what was delivered before, whether by DeliverEvent or by Kafka, is not applied again,
+// and DeliverEvent returns false.
 //
 // The errors are [ErrNotAwaited], [saga.ErrUnknownSaga] where no saga has begun under the key, and those
 // of the definition's functions.
-func (r *Runner) Deliver(ctx context.Context, m saga.Message) (applied bool, err error) {
+func (r *Runner) DeliverEvent(ctx context.Context, m saga.Message) (applied bool, err error) {
 	if m.ID == uuid.Nil || !r.registry.Awaits(m.Type) {
 		return false, fmt.Errorf("deliver %s: %w", m.Type, ErrNotAwaited)
 	}
 	for {
-		applied, err := r.deliver(ctx, m)
+		applied, err := r.deliverEvent(ctx, m)
 		if !conflict(err) || ctx.Err() != nil {
 			return applied, err
 		}
@@ -36,7 +36,7 @@ func (r *Runner) Deliver(ctx context.Context, m saga.Message) (applied bool, err
 	}
 }
 
-func (r *Runner) deliver(ctx context.Context, m saga.Message) (applied bool, err error) {
+func (r *Runner) deliverEvent(ctx context.Context, m saga.Message) (applied bool, err error) {
 	a := r.apply(nil)
 	err = pgx.BeginFunc(ctx, r.operators, func(tx pgx.Tx) error {
 		entry := inbox.Entry{EventID: m.ID, Content: m.Data, Delivery: inbox.Delivery{

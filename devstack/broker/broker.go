@@ -40,8 +40,9 @@ type Config struct {
 // Broker is a running broker.
 type Broker struct {
 	*kfake.Cluster
-	addr    string
-	waiting *waiting
+	addr       string
+	waiting    *waiting
+	leaderless *leaderless
 }
 
 // Open starts a broker, which serves until Close. Topics are made by
@@ -76,6 +77,7 @@ func Open(ctx context.Context, cfg Config) (*Broker, error) {
 	}
 	b := &Broker{Cluster: cluster, addr: cluster.ListenAddrs()[0], waiting: waiting}
 	b.honourMinInSync()
+	b.honourLeaderless()
 	if err := waiting.run(ctx, b.addr); err != nil {
 		cluster.Close()
 		return nil, fmt.Errorf("open the embedded broker: %w", err)
@@ -90,6 +92,7 @@ func Open(ctx context.Context, cfg Config) (*Broker, error) {
 // Close ends the broker.
 func (b *Broker) Close() {
 	b.waiting.close()
+	b.leaderless.close()
 	b.Cluster.Close()
 }
 

@@ -296,3 +296,54 @@ func TestBroker_ATopicWithTooFewReplicasTakesNothing(t *testing.T) {
 	set(kmsg.IncrementalAlterConfigOpDelete, nil, false)
 	require.NoError(t, produce("scarce.v1"))
 }
+
+func TestBroker_APartitionWithoutALeaderTakesNothing(t *testing.T) {
+	t.Parallel()
+	b, err := broker.Open(t.Context(), broker.Config{Topics: []string{"orphan.v1", "other.v1"}})
+	require.NoError(t, err)
+	t.Cleanup(b.Close)
+	client, err := kgo.NewClient(kgo.SeedBrokers(b.Addr()), kgo.RecordPartitioner(kgo.ManualPartitioner()),
+		kgo.RecordDeliveryTimeout(time.Second), kgo.MetadataMinAge(50*time.Millisecond), kgo.UnknownTopicRetries(-1))
+	require.NoError(t, err)
+	t.Cleanup(client.Close)
+	set := func(op kmsg.IncrementalAlterConfigOp, value *string) int16 {
+		setting := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
+		setting.Name, setting.Op, setting.Value = broker.LeaderlessPartitions, op, value
+		resource := kmsg.NewIncrementalAlterConfigsRequestResource()
+		resource.ResourceType, resource.ResourceName = kmsg.ConfigResourceTypeTopic, "orphan.v1"
+		resource.Configs = append(resource.Configs, setting)
+		request := kmsg.NewPtrIncrementalAlterConfigsRequest()
+		request.Resources = append(request.Resources, resource)
+		response, err := request.RequestWith(t.Context(), client)
+		require.NoError(t, err)
+		return response.Resources[0].ErrorCode
+	}
+	produce := func(topic string, partition int32) error {
+		return client.ProduceSync(t.Context(), &kgo.Record{Topic: topic, Partition: partition, Value: []byte("x")}).FirstErr()
+	}
+	leader := func(partition int32) int32 {
+		request := kmsg.NewPtrMetadataRequest()
+		topic := kmsg.NewMetadataRequestTopic()
+		topic.Topic = new("orphan.v1")
+		request.Topics = append(request.Topics, topic)
+		response, err := request.RequestWith(t.Context(), client)
+		require.NoError(t, err)
+		for _, p := range response.Topics[0].Partitions {
+			if p.Partition == partition {
+				return p.Leader
+			}
+		}
+		return -2
+	}
+	require.NoError(t, produce("orphan.v1", 1))
+	require.Equal(t, kerr.InvalidConfig.Code, set(kmsg.IncrementalAlterConfigOpSet, new("first")))
+	require.Zero(t, set(kmsg.IncrementalAlterConfigOpSet, new("1")))
+	require.EqualValues(t, -1, leader(1))
+	require.EqualValues(t, 0, leader(0))
+	require.Error(t, produce("orphan.v1", 1))
+	require.NoError(t, produce("orphan.v1", 0))
+	require.NoError(t, produce("other.v1", 1))
+	require.Zero(t, set(kmsg.IncrementalAlterConfigOpDelete, nil))
+	require.EqualValues(t, 0, leader(1))
+	require.NoError(t, produce("orphan.v1", 1))
+}

@@ -188,3 +188,22 @@ func (b *Broker) SetPartitions(t testing.TB, topic string, partitions int32) {
 	require.Len(t, response.Topics, 1)
 	require.NoError(t, kerr.ErrorForCode(response.Topics[0].ErrorCode))
 }
+
+// SetTopic sets one setting of a topic.
+func (b *Broker) SetTopic(t testing.TB, topic, name, value string) {
+	t.Helper()
+	ctx, cancel := waiting(t)
+	defer cancel()
+	client := b.client(t)
+	defer client.Close()
+	setting := kmsg.NewIncrementalAlterConfigsRequestResourceConfig()
+	setting.Name, setting.Op, setting.Value = name, kmsg.IncrementalAlterConfigOpSet, &value
+	resource := kmsg.NewIncrementalAlterConfigsRequestResource()
+	resource.ResourceType, resource.ResourceName = kmsg.ConfigResourceTypeTopic, topic
+	resource.Configs = append(resource.Configs, setting)
+	request := kmsg.NewPtrIncrementalAlterConfigsRequest()
+	request.Resources = append(request.Resources, resource)
+	response, err := request.RequestWith(ctx, client)
+	require.NoError(t, err)
+	require.NoError(t, kerr.ErrorForCode(response.Resources[0].ErrorCode))
+}

@@ -62,7 +62,7 @@ func (d Drill) within() time.Duration {
 func All() []Drill {
 	return []Drill{
 		kafkaDown, kafkaFlap, kafkaWiped, trickle,
-		relayCrash, relayFailover, topicRefused, topicUnreplicated, largePoison,
+		relayCrash, relayFailover, topicRefused, topicUnreplicated, partitionLeaderless, largePoison,
 		serviceCrash, consumersKilled, rollingRestart, inventorySilent,
 		postgresRestart, postgresDown, loginsRefused, lockHeld,
 		restoreOrders, restoreInventory, restoreOrchestrator, failover,

@@ -10,6 +10,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"waybill.example/devstack/broker"
 	"waybill.example/devstack/stack"
 )
 
@@ -37,42 +38,54 @@ var topicUnreplicated = Drill{
 	EmbeddedOnly: "a topic of one replica takes rows on any other broker, whatever its " +
 		"min.insync.replicas says",
 	Break: func(ctx context.Context, s *Stage, d time.Duration) error {
-		if err := s.createTopic(ctx, scarceTopic, scarcePartitions, nil); err != nil {
-			return err
-		}
-		end := s.Fault("a topic takes nothing")
-		defer end()
-		if err := s.setTopic(ctx, scarceTopic, "min.insync.replicas", "2"); err != nil {
-			return err
-		}
-		rows, err := s.fillScarce(ctx, d)
-		if err != nil {
-			return err
-		}
-		s.says(ctx, "rows for topic "+scarceTopic+" wait for the broker")
-		records, err := s.contents(ctx, scarceTopic)
-		if err != nil {
-			return err
-		}
-		if len(records) > 0 {
-			return fmt.Errorf("the topic was to take nothing, and has %d records", len(records))
-		}
-		if err := s.setTopic(ctx, scarceTopic, "min.insync.replicas", "1"); err != nil {
-			return err
-		}
-		began := time.Now()
-		err = s.Until(ctx, 15*time.Second, "all rows of the topic are published", func(ctx context.Context) (bool, error) {
-			return s.count(ctx, s.pools[stack.Orders], neighbourSQL, scarceTopic) == 0, nil
-		})
-		if err != nil {
-			return err
-		}
-		s.Measured("%d rows were published %s after their topic had its replicas again", rows, time.Since(began).Round(100*time.Millisecond))
-		if err := s.judgeScarce(ctx, rows); err != nil {
-			return err
-		}
-		return s.forget(ctx, scarceTopic)
+		return s.starve(ctx, d, "a topic takes nothing", "min.insync.replicas", "2", "1")
 	},
+}
+
+// A partition of which all replicas are down: nobody answers for it, and the others of its topic take their rows.
+var partitionLeaderless = Drill{
+	Name:         "partition-leaderless",
+	Promise:      "a partition of a topic has no leader: 60,000 rows wait, the relay says so, orders end within 5 s meanwhile, and all rows go out in order within 15 s of its return",
+	For:          15 * time.Second,
+	EmbeddedOnly: "the only node of another broker cannot lose a partition alone",
+	Break: func(ctx context.Context, s *Stage, d time.Duration) error {
+		return s.starve(ctx, d, "a partition has no leader", broker.LeaderlessPartitions, "0", "")
+	},
+}
+
+// starve writes rows for a topic that a setting keeps from taking them, or some of them, and takes the setting back.
+func (s *Stage) starve(ctx context.Context, d time.Duration, fault, setting, broken, whole string) error {
+	if err := s.createTopic(ctx, scarceTopic, scarcePartitions, nil); err != nil {
+		return err
+	}
+	end := s.Fault(fault)
+	defer end()
+	if err := s.setTopic(ctx, scarceTopic, setting, broken); err != nil {
+		return err
+	}
+	rows, err := s.fillScarce(ctx, d)
+	if err != nil {
+		return err
+	}
+	s.says(ctx, "rows for topic "+scarceTopic+" wait for the broker")
+	if pending := s.count(ctx, s.pools[stack.Orders], neighbourSQL, scarceTopic); pending < int64(rows/10) {
+		return fmt.Errorf("the topic was not to take its rows, and %d of %d wait", pending, rows)
+	}
+	if err := s.setTopic(ctx, scarceTopic, setting, whole); err != nil {
+		return err
+	}
+	began := time.Now()
+	err = s.Until(ctx, 15*time.Second, "all rows of the topic are published", func(ctx context.Context) (bool, error) {
+		return s.count(ctx, s.pools[stack.Orders], neighbourSQL, scarceTopic) == 0, nil
+	})
+	if err != nil {
+		return err
+	}
+	s.Measured("%d rows were published %s after their topic took all of them again", rows, time.Since(began).Round(100*time.Millisecond))
+	if err := s.judgeScarce(ctx, rows); err != nil {
+		return err
+	}
+	return s.forget(ctx, scarceTopic)
 }
 
 // fillScarce writes rows for the topic for a while, looks at how orders fare, and returns how many rows it wrote.

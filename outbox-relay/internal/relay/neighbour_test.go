@@ -9,6 +9,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"waybill.example/devstack/broker"
 	"waybill.example/outbox-relay/internal/relay"
 )
 
@@ -113,4 +114,23 @@ func TestAProducerThatIsRefusedMakesNoRowStuck(t *testing.T) {
 	fault.Remove()
 	requireCounted(t, s.values(t, 9), 3, 3)
 	require.Zero(t, s.stuck(t))
+}
+
+// One of three partitions of a topic has no leader: nobody answers for it, and metadata says so. The other topic flows, the rows
+// of this one wait, and when the partition has a leader again they all arrive, in order.
+func TestAPartitionWithoutALeaderHaltsNoOtherTopic(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.broker.CreateTopics(t, 3, "orphan.v1")
+	s.broker.SetTopic(t, "orphan.v1", broker.LeaderlessPartitions, "0,1")
+	r := s.relay(t, relay.Options{BatchRows: 100, InFlightRows: 800})
+	s.interleave(t, "orphan.v1", 1, 1000)
+	requireCounted(t, s.values(t, 5000), 5, 1000)
+	await(t, func() bool { return !r.Status().Waits["orphan.v1"].IsZero() }, "the relay to say which topic waits")
+	require.Zero(t, one[int64](t, s, `select count(*) from outbox_stuck where not parked`), "no row is at fault")
+	s.broker.SetTopic(t, "orphan.v1", broker.LeaderlessPartitions, "")
+	await(t, func() bool { return s.stuck(t) == 0 }, "no row to be parked")
+	s.settled(t)
+	requireCounted(t, firsts(s.broker.All(t, "orphan.v1")), 5, 1000)
+	await(t, func() bool { return len(r.Status().Waits) == 0 }, "the relay to say that nothing waits")
 }

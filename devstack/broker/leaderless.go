@@ -47,7 +47,7 @@ func (l *leaderless) close() {
 }
 
 // alterConfigs answers a request that is about the setting alone, of which kfake knows nothing.
-func (l *leaderless) alterConfigs(request kmsg.Request) (kmsg.Response, error, bool) {
+func (l *leaderless) alterConfigs(request kmsg.Request) (kmsg.Response, error, bool) { //nolint:revive // the order of results is kfake's
 	l.broker.KeepControl()
 	r := request.(*kmsg.IncrementalAlterConfigsRequest)
 	ours := func(c kmsg.IncrementalAlterConfigsRequestResourceConfig) bool { return c.Name == LeaderlessPartitions }
@@ -103,7 +103,7 @@ func asked(r *kmsg.MetadataRequest) bool {
 }
 
 // metadata takes the leaders out of what kfake answers.
-func (l *leaderless) metadata(request kmsg.Request) (kmsg.Response, error, bool) {
+func (l *leaderless) metadata(request kmsg.Request) (kmsg.Response, error, bool) { //nolint:revive // the order of results is kfake's
 	l.broker.KeepControl()
 	r := request.(*kmsg.MetadataRequest)
 	l.mu.Lock()

@@ -22,8 +22,8 @@ type Validator interface{ Validate() []error }
 var ErrInvalid = errors.New("invalid configuration")
 
 // Load fills cfg, a pointer to a struct with env tags (see caarlos0/env), from the environment. A
-// field whose variable is unset and has no envDefault keeps its value. A secret (secret:"true") may stand in
-// a file, which the variable with _FILE behind its name names, as containers have it. The error lists
+// field whose variable is unset and has no envDefault keeps its value. A [Secret] may be in a
+// file, which the variable with _FILE appended to its name names, as is usual in containers. The error lists
 // every fault, a line each.
 func Load(cfg any) error {
 	environment := env.ToMap(os.Environ())
@@ -54,7 +54,7 @@ func readFiles(t reflect.Type, environment map[string]string) (faults []error) {
 			faults = append(faults, readFiles(field.Type, environment)...)
 		}
 		path := environment[name+"_FILE"]
-		if field.Tag.Get("secret") != "true" || path == "" {
+		if !secret(field.Type) || path == "" {
 			continue
 		}
 		text, err := os.ReadFile(path)
@@ -108,9 +108,8 @@ func cautions(v reflect.Value) []string {
 	return found
 }
 
-// Masked returns the settings as name=value pairs for the log, by the variables' names. Values of
-// fields tagged secret:"true" are shown as *** where they are set, and so is what stands before the @ of
-// any URL.
+// Masked returns the settings as name=value pairs for the log, by the variables' names. A [Secret] is
+// shown as *** where it is set, and so is what precedes the @ of any URL.
 func Masked(cfg any) []any {
 	var out []any
 	walk(reflect.Indirect(reflect.ValueOf(cfg)), &out)
@@ -129,8 +128,6 @@ func walk(v reflect.Value, out *[]any) {
 		case name == "" && value.Kind() == reflect.Struct:
 			walk(value, out)
 		case name == "":
-		case field.Tag.Get("secret") == "true" && !value.IsZero():
-			*out = append(*out, strings.ToLower(name), "***")
 		default:
 			*out = append(*out, strings.ToLower(name), credentials.ReplaceAllString(fmt.Sprint(value.Interface()), "://***@"))
 		}

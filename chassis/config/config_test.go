@@ -1,8 +1,11 @@
 package config_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
@@ -18,8 +21,8 @@ type server struct {
 
 type settings struct {
 	Server server
-	URL    string `env:"TEST_URL,required" secret:"true"`
-	Size   int    `env:"TEST_SIZE" envDefault:"10"`
+	URL    config.Secret `env:"TEST_URL,required"`
+	Size   int           `env:"TEST_SIZE" envDefault:"10"`
 	state  string
 }
 
@@ -55,6 +58,36 @@ func TestMaskedHidesSecrets(t *testing.T) {
 		config.Masked(settings{Server: server{Addr: "a"}, URL: "postgres://u:p@h/d", Size: 1, state: "hidden"}))
 }
 
+// A secret stays one however a struct that holds it is printed, so that no log line has to take care.
+func TestSecret_IsNotShownHoweverItIsPrinted(t *testing.T) {
+	t.Parallel()
+	type login struct {
+		Password config.Secret  `json:"password"`
+		Tokens   config.Secrets `json:"tokens"`
+	}
+	l := login{"hunter2", []string{"ada=hunter2"}}
+	var out bytes.Buffer
+	fmt.Fprint(&out, l, l.Password, l.Tokens)
+	fmt.Fprintf(&out, "%v %+v %#v %s %q %s", l, l, l, l.Password, l.Password, l.Tokens)
+	slog.New(slog.NewTextHandler(&out, nil)).Info("x", "login", l, "password", l.Password, "tokens", l.Tokens)
+	slog.New(slog.NewJSONHandler(&out, nil)).Info("x", "login", l, "password", l.Password, "tokens", l.Tokens)
+	require.NoError(t, json.NewEncoder(&out).Encode(l))
+	require.NotContains(t, out.String(), "hunter2")
+	require.Contains(t, out.String(), "***")
+	require.Equal(t, "hunter2", string(l.Password))
+	require.Empty(t, config.Secret("").String(), "one that is not set is seen not to be")
+}
+
+func TestLoad_ReadsListsOfSecrets(t *testing.T) {
+	t.Setenv("TEST_TOKENS", "ada=one,bob=two")
+	var s struct {
+		Tokens config.Secrets `env:"TEST_TOKENS"`
+	}
+	require.NoError(t, config.Load(&s))
+	require.Equal(t, config.Secrets{"ada=one", "bob=two"}, s.Tokens)
+	require.Equal(t, []any{"test_tokens", "***"}, config.Masked(s))
+}
+
 func TestMasked_HidesWhoIsInAURL(t *testing.T) {
 	t.Parallel()
 	type urls struct {
@@ -71,7 +104,7 @@ func TestLoad_ReadsSecretsFromFiles(t *testing.T) {
 	t.Setenv("TEST_URL_FILE", file)
 	var s settings
 	require.NoError(t, config.Load(&s))
-	require.Equal(t, "postgres://u:p@h/d", s.URL)
+	require.Equal(t, config.Secret("postgres://u:p@h/d"), s.URL)
 
 	t.Setenv("TEST_URL", "other")
 	require.ErrorContains(t, config.Load(&s), "TEST_URL and TEST_URL_FILE are both set")

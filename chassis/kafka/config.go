@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"waybill.example/chassis/config"
 )
 
 // Config says how to reach the brokers. Its fields carry the environment variables' names.
@@ -14,18 +16,18 @@ type Config struct {
 	// Brokers are the addresses to start from, host:port.
 	Brokers []string `env:"KAFKA_BROKERS" envDefault:"127.0.0.1:19092"`
 	// SecurityProtocol is PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.
-	SecurityProtocol string `env:"KAFKA_SECURITY_PROTOCOL" envDefault:"PLAINTEXT"`
-	SASLMechanism    string `env:"KAFKA_SASL_MECHANISM"`
-	SASLUsername     string `env:"KAFKA_SASL_USERNAME"`
-	SASLPassword     string `env:"KAFKA_SASL_PASSWORD" secret:"true"`
+	SecurityProtocol string        `env:"KAFKA_SECURITY_PROTOCOL" envDefault:"PLAINTEXT"`
+	SASLMechanism    string        `env:"KAFKA_SASL_MECHANISM"`
+	SASLUsername     string        `env:"KAFKA_SASL_USERNAME"`
+	SASLPassword     config.Secret `env:"KAFKA_SASL_PASSWORD"`
 	// The TLS files, in PEM.
-	SSLCALocation          string `env:"KAFKA_SSL_CA_LOCATION"`
-	SSLCertificateLocation string `env:"KAFKA_SSL_CERTIFICATE_LOCATION"`
-	SSLKeyLocation         string `env:"KAFKA_SSL_KEY_LOCATION"`
-	SSLKeyPassword         string `env:"KAFKA_SSL_KEY_PASSWORD" secret:"true"`
+	SSLCALocation          string        `env:"KAFKA_SSL_CA_LOCATION"`
+	SSLCertificateLocation string        `env:"KAFKA_SSL_CERTIFICATE_LOCATION"`
+	SSLKeyLocation         string        `env:"KAFKA_SSL_KEY_LOCATION"`
+	SSLKeyPassword         config.Secret `env:"KAFKA_SSL_KEY_PASSWORD"`
 	// Properties are further librdkafka settings, name=value, which win over all others. Those that a
 	// promise rests on are refused.
-	Properties []string `env:"KAFKA_PROPERTIES" secret:"true"`
+	Properties config.Secrets `env:"KAFKA_PROPERTIES"`
 }
 
 // Validate returns every fault of the settings at once.
@@ -76,11 +78,11 @@ func (c Config) common(clientID string) kafka.ConfigMap {
 	for name, value := range map[string]string{
 		"sasl.mechanisms":          c.SASLMechanism,
 		"sasl.username":            c.SASLUsername,
-		"sasl.password":            c.SASLPassword,
+		"sasl.password":            string(c.SASLPassword),
 		"ssl.ca.location":          c.SSLCALocation,
 		"ssl.certificate.location": c.SSLCertificateLocation,
 		"ssl.key.location":         c.SSLKeyLocation,
-		"ssl.key.password":         c.SSLKeyPassword,
+		"ssl.key.password":         string(c.SSLKeyPassword),
 	} {
 		if value != "" {
 			m[name] = value

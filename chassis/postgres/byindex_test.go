@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"waybill.example/chassis/config"
 	"waybill.example/chassis/postgres"
 	"waybill.example/devstack/pgtest"
 	"waybill.example/migrations"
@@ -21,7 +22,7 @@ func TestAServiceFindsItsRowsByIndexHoweverSmallTheTableWas(t *testing.T) {
 	_, err := db.Pool.Exec(t.Context(), `
 create table things (id text primary key, state int); insert into things select n, 0 from generate_series(1, 20) n; analyze things`)
 	require.NoError(t, err)
-	service, err := postgres.Open(t.Context(), postgres.Config{URL: db.Pool.Config().ConnString()}, "test")
+	service, err := postgres.Open(t.Context(), postgres.Config{URL: config.Secret(db.Pool.Config().ConnString())}, "test")
 	require.NoError(t, err)
 	defer service.Close()
 	ids := []string{"1", "7", "19"}
@@ -43,7 +44,7 @@ func TestAServicePlansAStatementOnce(t *testing.T) {
 	require.NoError(t, err)
 	const sql = `update things set state = 1 from unnest($1::text[]) as change (id) where things.id = change.id`
 	const countSQL = `select custom_plans, generic_plans from pg_prepared_statements where statement = $1`
-	service, err := postgres.Open(t.Context(), postgres.Config{URL: db.Pool.Config().ConnString()}, "test")
+	service, err := postgres.Open(t.Context(), postgres.Config{URL: config.Secret(db.Pool.Config().ConnString())}, "test")
 	require.NoError(t, err)
 	defer service.Close()
 	for pool, once := range map[*pgxpool.Pool]bool{db.Pool: false, service: true} {

@@ -11,13 +11,15 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"waybill.example/chassis/config"
 )
 
 // Config says how to reach the database.
 type Config struct {
 	// URL is postgres://user:password@host:port/name; pool_max_conns and the like may follow as
 	// parameters (see pgxpool.ParseConfig).
-	URL string `env:"DATABASE_URL,required,notEmpty" secret:"true"`
+	URL config.Secret `env:"DATABASE_URL,required,notEmpty"`
 }
 
 // connectTimeout bounds one attempt to connect, so that a host which drops packets does not hold a
@@ -34,7 +36,7 @@ var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 2 * time.Second, Interva
 // disk, finds rows by an index wherever there is one, and is thrown away once it answers that it cannot
 // do what a service needs (see retire).
 func Open(ctx context.Context, c Config, name string) (*pgxpool.Pool, error) {
-	config, err := pgxpool.ParseConfig(c.URL)
+	config, err := pgxpool.ParseConfig(string(c.URL))
 	if err != nil {
 		// pgx's error may quote the URL, and the URL holds a password.
 		return nil, errors.New("DATABASE_URL cannot be parsed; it looks like postgres://user:password@host:5432/name")

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"waybill.example/chassis/config"
 	"waybill.example/chassis/postgres"
 	"waybill.example/devstack/pgtest"
 )
@@ -66,7 +67,7 @@ func TestOpen_SessionsAreTheSameThroughPgBouncer(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	admin(t, db, "alter database %s set synchronous_commit = off")
-	pool, err := postgres.Open(t.Context(), postgres.Config{URL: pgBouncer(t, db)}, "test")
+	pool, err := postgres.Open(t.Context(), postgres.Config{URL: config.Secret(pgBouncer(t, db))}, "test")
 	require.NoError(t, err)
 	defer pool.Close()
 	for setting, want := range map[string]string{

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"waybill.example/chassis/config"
 	"waybill.example/chassis/fault"
 	"waybill.example/chassis/postgres"
 	"waybill.example/devstack/pgtest"
@@ -19,7 +20,7 @@ const patience = 30 * time.Second
 
 func open(t *testing.T, db *pgtest.Database) *pgxpool.Pool {
 	t.Helper()
-	pool, err := postgres.Open(t.Context(), postgres.Config{URL: db.URL}, "test")
+	pool, err := postgres.Open(t.Context(), postgres.Config{URL: config.Secret(db.URL)}, "test")
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)
 	return pool

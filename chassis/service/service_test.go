@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
+	"waybill.example/chassis/config"
 	"waybill.example/chassis/httpserver"
 )
 
@@ -36,9 +37,9 @@ func TestMain(m *testing.M) {
 type parcels struct {
 	Config
 
-	Weight int    `env:"PARCEL_WEIGHT" envDefault:"1"`
-	Code   string `env:"PARCEL_CODE" secret:"true"`
-	Never  bool   `env:"PARCEL_NEVER"` // there is no database, and it waits
+	Weight int           `env:"PARCEL_WEIGHT" envDefault:"1"`
+	Code   config.Secret `env:"PARCEL_CODE"`
+	Never  bool          `env:"PARCEL_NEVER"` // there is no database, and it waits
 }
 
 func build(ctx context.Context, c parcels, log *slog.Logger) (*App, error) {

@@ -140,7 +140,7 @@ func (a *parts) serve(c Config, reg *prometheus.Registry) error {
 		Sagas: sagas, Runner: a.runner, Log: a.log, Tokens: tokens, Closing: closing,
 		Explainer: &collect.Collector{
 			Sagas: sagas, Broker: a.consumer.Check,
-			OrdersURL: c.OrdersURL, InventoryURL: c.InventoryURL, RelayURL: c.RelayURL, RelayToken: c.RelayToken,
+			OrdersURL: c.OrdersURL, InventoryURL: c.InventoryURL, RelayURL: c.RelayURL, RelayToken: string(c.RelayToken),
 		},
 	}
 	if !a.server.Local() {

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"waybill.example/chassis/config"
 	"waybill.example/chassis/kafka"
 	"waybill.example/contracts"
 	"waybill.example/devstack/kafkatest"
@@ -83,7 +84,7 @@ func startSystem(t *testing.T, change func(*settings)) *system {
 func (s *system) start(change func(*settings)) {
 	s.t.Helper()
 	cfg := settings{Config: app.DefaultConfig()}
-	cfg.Postgres.URL, cfg.HTTP.Addr = s.db.URL, "127.0.0.1:0"
+	cfg.Postgres.URL, cfg.HTTP.Addr = config.Secret(s.db.URL), "127.0.0.1:0"
 	cfg.Kafka = kafka.Config{Brokers: []string{s.broker.Addr()}, SecurityProtocol: "PLAINTEXT"}
 	cfg.BatchSize, cfg.DeadlineRate, cfg.Retention = 500, 500, time.Hour*24
 	cfg.Timing.ReserveWithin, cfg.Timing.ReserveAttempts = time.Minute, 3
@@ -287,7 +288,7 @@ func TestASilentInventoryEndsInCancellationAndALateReservationIsReleased(t *test
 func TestTheServiceRefusesASchemaThatIsTooOld(t *testing.T) {
 	t.Parallel()
 	cfg := settings{Config: app.DefaultConfig()}
-	cfg.Postgres.URL, cfg.HTTP.Addr = pgtest.New(t, migrations.Outbox).URL, "127.0.0.1:0"
+	cfg.Postgres.URL, cfg.HTTP.Addr = config.Secret(pgtest.New(t, migrations.Outbox).URL), "127.0.0.1:0"
 	cfg.Timing.ReserveWithin, cfg.Timing.ReserveAttempts, cfg.Timing.ReplyWithin = time.Second, 1, time.Second
 	sagas, err := orderSagas(cfg.Timing)
 	require.NoError(t, err)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"waybill.example/chassis/admin"
+	"waybill.example/chassis/config"
 	"waybill.example/chassis/kafka"
 	"waybill.example/chassis/postgres"
 	"waybill.example/chassis/service"
@@ -26,15 +27,15 @@ type Config struct {
 	Retention time.Duration `env:"SAGA_RETENTION" envDefault:"720h"`
 	// OrdersURL, InventoryURL and RelayURL are where explain asks what the orchestrator's own database does not say; one
 	// that is empty is not asked. RelayToken is one of the relay's RELAY_READ_TOKENS, which it wants outside of loopback.
-	OrdersURL    string `env:"ORDERS_URL"`
-	InventoryURL string `env:"INVENTORY_URL"`
-	RelayURL     string `env:"RELAY_URL"`
-	RelayToken   string `env:"RELAY_READ_TOKEN" secret:"true"`
+	OrdersURL    string        `env:"ORDERS_URL"`
+	InventoryURL string        `env:"INVENTORY_URL"`
+	RelayURL     string        `env:"RELAY_URL"`
+	RelayToken   config.Secret `env:"RELAY_READ_TOKEN"`
 	// AdminTokens are name=token pairs of those who may intervene; none: nobody may.
-	AdminTokens []string `env:"ORCHESTRATOR_ADMIN_TOKENS" secret:"true"`
+	AdminTokens config.Secrets `env:"ORCHESTRATOR_ADMIN_TOKENS"`
 	// ReadTokens are name=token pairs of those who may read what a saga carries, besides, where others
 	// than this machine can reach the API.
-	ReadTokens []string `env:"ORCHESTRATOR_READ_TOKENS" secret:"true"`
+	ReadTokens config.Secrets `env:"ORCHESTRATOR_READ_TOKENS"`
 }
 
 // DefaultConfig is what the environment adds to.

@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"waybill.example/chassis/config"
 	"waybill.example/chassis/kafka"
 	chassispg "waybill.example/chassis/postgres"
 	"waybill.example/chassis/service"
@@ -41,7 +42,7 @@ func start(t *testing.T) *system {
 		broker: kafkatest.Start(t, contracts.TopicInventory),
 	}
 	app, err := embedded.New(t.Context(), embedded.Config{
-		Config: service.ListenOn("127.0.0.1:0"), Postgres: chassispg.Config{URL: s.db.URL},
+		Config: service.ListenOn("127.0.0.1:0"), Postgres: chassispg.Config{URL: config.Secret(s.db.URL)},
 		Kafka:  kafka.Config{Brokers: []string{s.broker.Addr()}, SecurityProtocol: "PLAINTEXT"},
 		Timing: ordersaga.DefaultTiming(),
 	}, slog.New(slog.DiscardHandler))

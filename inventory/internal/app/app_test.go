@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"waybill.example/chassis/config"
 	"waybill.example/chassis/kafka"
 	chassispg "waybill.example/chassis/postgres"
 	"waybill.example/chassis/telemetry"
@@ -60,7 +61,7 @@ func newSystem(t *testing.T) *system {
 
 func (s *system) config() app.Config {
 	cfg := app.DefaultConfig()
-	cfg.Postgres.URL, cfg.HTTP.Addr = s.db.URL, "127.0.0.1:0"
+	cfg.Postgres.URL, cfg.HTTP.Addr = config.Secret(s.db.URL), "127.0.0.1:0"
 	cfg.Kafka = kafka.Config{Brokers: []string{s.broker.Addr()}, SecurityProtocol: "PLAINTEXT"}
 	return cfg
 }

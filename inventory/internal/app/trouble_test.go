@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"waybill.example/chassis/config"
 	"waybill.example/contracts"
 	"waybill.example/inventory/internal/app"
 )
@@ -83,20 +84,20 @@ func TestInventory_WaitsWhileItsDatabaseRefusesLogins(t *testing.T) {
 			t.Parallel()
 			s := newSystem(t)
 			admin := s.connect("postgres")
-			config, err := pgx.ParseConfig(s.db.URL)
+			parsed, err := pgx.ParseConfig(s.db.URL)
 			require.NoError(t, err)
-			database := pgx.Identifier{config.Database}.Sanitize()
+			database := pgx.Identifier{parsed.Database}.Sanitize()
 			s.exec(admin, `create role `+database+` superuser login password 'old'`) // one of its own, named as the database
 			t.Cleanup(func() { _, _ = admin.Exec(context.WithoutCancel(t.Context()), `drop role `+database) })
 			cfg := s.config()
 			address, err := url.Parse(s.db.URL)
 			require.NoError(t, err)
-			address.User = url.UserPassword(config.Database, "old")
-			cfg.Postgres.URL = address.String()
+			address.User = url.UserPassword(parsed.Database, "old")
+			cfg.Postgres.URL = config.Secret(address.String())
 			v := s.startWith(cfg)
 			v.put("burger", 100)
 			refuse(s, admin, database, true)
-			s.exec(admin, `select pg_terminate_backend(pid) from pg_stat_activity where datname = $1 and application_name = 'inventory'`, config.Database)
+			s.exec(admin, `select pg_terminate_backend(pid) from pg_stat_activity where datname = $1 and application_name = 'inventory'`, parsed.Database)
 			s.reserveMany(1, 21, "burger")
 			s.awaitUnready(v, "login_refused")
 			status, _, retryAfter := v.do(http.MethodPut, "/v1/stock/burger", `{"onHand":50}`)

@@ -16,6 +16,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"waybill.example/chassis/config"
 	"waybill.example/chassis/httpserver"
 	"waybill.example/chassis/kafka"
 	chassispg "waybill.example/chassis/postgres"
@@ -39,7 +40,7 @@ type service struct {
 
 func settings(db *pgtest.Database, brokers string) app.Config {
 	cfg := app.DefaultConfig()
-	cfg.Postgres = chassispg.Config{URL: db.URL}
+	cfg.Postgres = chassispg.Config{URL: config.Secret(db.URL)}
 	cfg.Kafka = kafka.Config{Brokers: []string{brokers}, SecurityProtocol: "PLAINTEXT"}
 	cfg.HTTP = httpserver.Config{Addr: "127.0.0.1:0"}
 	return cfg

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"waybill.example/chassis/admin"
+	"waybill.example/chassis/config"
 	"waybill.example/chassis/kafka"
 	"waybill.example/chassis/service"
 )
@@ -33,11 +34,11 @@ type Config struct {
 	Topics string `env:"RELAY_TOPICS"`
 	// KafkaLogins are what the rows of each database are sent as, name=username:password; "" sends
 	// all with the login of Kafka.
-	KafkaLogins string `env:"RELAY_KAFKA_LOGINS" secret:"true"`
+	KafkaLogins config.Secret `env:"RELAY_KAFKA_LOGINS"`
 	// AdminTokens let their holders change something over HTTP: name=token.
-	AdminTokens []string `env:"RELAY_ADMIN_TOKENS" secret:"true"`
+	AdminTokens config.Secrets `env:"RELAY_ADMIN_TOKENS"`
 	// ReadTokens let their holders read payloads where others than this machine can reach the API: name=token.
-	ReadTokens []string `env:"RELAY_READ_TOKENS" secret:"true"`
+	ReadTokens config.Secrets `env:"RELAY_READ_TOKENS"`
 	Kafka      kafka.Config
 }
 

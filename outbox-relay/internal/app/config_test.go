@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"waybill.example/chassis/config"
 )
 
 // The inbox remembers whatever a replay can send again.
@@ -41,10 +43,10 @@ func TestDatabases_AreToldApartWhateverTheirURLsHold(t *testing.T) {
 	want := []database{{"orders", orders}, {"inventory", several}, {"a-b", "postgres://h/c"}}
 	for _, separator := range []string{",", ";", " ", "\n", ", ", ";\n", "\t"} {
 		list := "orders=" + orders + separator + "inventory=" + several + separator + "a-b=postgres://h/c"
-		got, faults := Databases{list}.pairs()
+		got, faults := Databases{config.Secret(list)}.pairs()
 		require.Empty(t, faults, "%q", list)
 		require.Equal(t, want, got, "%q", list)
-		got, faults = Databases{"\n" + list + separator + "\n"}.pairs()
+		got, faults = Databases{config.Secret("\n" + list + separator + "\n")}.pairs()
 		require.Empty(t, faults)
 		require.Equal(t, want, got)
 	}
@@ -52,7 +54,7 @@ func TestDatabases_AreToldApartWhateverTheirURLsHold(t *testing.T) {
 		"": "must list name=URL", " ,": "must list name=URL", "orders": "the first entry", orders: "the first entry", "x,orders=" + orders: "the first entry",
 		"a=" + orders + ",a=" + several: "names a twice", "a=" + orders + " and more": "what follows the URL of a", "a=" + orders + " b=" + "mysql://h/b": "what follows the URL of a",
 	} {
-		_, faults := Databases{list}.pairs()
+		_, faults := Databases{config.Secret(list)}.pairs()
 		require.ErrorContains(t, errors.Join(faults...), fault, "%q", list)
 		require.NotContains(t, errors.Join(faults...).Error(), "u:p")
 	}

@@ -18,7 +18,7 @@ import (
 type Databases struct {
 	// List has the databases to relay, name=URL, separated by commas, semicolons or white space. The name is part of each
 	// message's ce_source.
-	List string `env:"RELAY_DATABASES" secret:"true"`
+	List config.Secret `env:"RELAY_DATABASES"`
 }
 
 // Validate returns every fault of the settings.
@@ -36,20 +36,21 @@ var entryBegins = regexp.MustCompile(`(?:^|[,;\s])\s*([^\s,;=/:@]+)=postgres(?:q
 
 func (c Databases) pairs() (all []database, faults []error) {
 	const wanted = "RELAY_DATABASES must list name=URL, separated by commas, semicolons or white space"
-	if strings.Trim(c.List, ",; \t\r\n") == "" {
+	list := string(c.List)
+	if strings.Trim(list, ",; \t\r\n") == "" {
 		return nil, []error{errors.New(wanted)}
 	}
-	begins := entryBegins.FindAllStringSubmatchIndex(c.List, -1)
-	if len(begins) == 0 || strings.Trim(c.List[:begins[0][0]], ",; \t\r\n") != "" {
+	begins := entryBegins.FindAllStringSubmatchIndex(list, -1)
+	if len(begins) == 0 || strings.Trim(list[:begins[0][0]], ",; \t\r\n") != "" {
 		return nil, []error{errors.New(wanted + "; the first entry is not of that form, such as orders=postgres://user@host/orders")}
 	}
 	seen := map[string]bool{}
 	for i, at := range begins {
-		end := len(c.List)
+		end := len(list)
 		if i+1 < len(begins) {
 			end = begins[i+1][0]
 		}
-		entry := database{name: c.List[at[2]:at[3]], url: strings.Trim(c.List[at[3]+1:end], ",; \t\r\n")}
+		entry := database{name: list[at[2]:at[3]], url: strings.Trim(list[at[3]+1:end], ",; \t\r\n")}
 		switch {
 		case strings.ContainsAny(entry.url, " \t\r\n"):
 			faults = append(faults, fmt.Errorf("RELAY_DATABASES: what follows the URL of %s is not name=URL", entry.name)) // it may hold a password

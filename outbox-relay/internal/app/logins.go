@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"strings"
 
+	"waybill.example/chassis/config"
 	"waybill.example/chassis/kafka"
 )
 
@@ -19,7 +20,7 @@ var loginEntry = regexp.MustCompile(`^([^=:]+)=([^:]+):(.+)$`)
 // relay's own login may. No message has any part of an entry but a database's name.
 func (c Config) logins() (logins map[string]login, faults []error) {
 	const form = "RELAY_KAFKA_LOGINS must list name=username:password, separated by commas, semicolons or white space"
-	entries := strings.FieldsFunc(c.KafkaLogins, separates)
+	entries := strings.FieldsFunc(string(c.KafkaLogins), separates)
 	if len(entries) == 0 {
 		return nil, nil
 	}
@@ -70,6 +71,6 @@ func (c Config) loginFaults() (faults []error) {
 
 // as returns the Kafka settings that log in as l.
 func (l login) as(c kafka.Config) kafka.Config {
-	c.SASLUsername, c.SASLPassword = l.username, l.password
+	c.SASLUsername, c.SASLPassword = l.username, config.Secret(l.password)
 	return c
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"waybill.example/chassis/config"
 	"waybill.example/chassis/kafka"
 )
 
@@ -19,7 +20,7 @@ func TestConfig_EachDatabaseHasAKafkaLoginOfItsOwn(t *testing.T) {
 	require.Empty(t, faults)
 	require.Equal(t, map[string]login{"orders": {"relay-orders", "a=b:c"}, "stock": {"relay-stock", "hunter2"}}, logins)
 	as := logins["stock"].as(c.Kafka)
-	require.Equal(t, []string{"relay-stock", "hunter2"}, []string{as.SASLUsername, as.SASLPassword})
+	require.Equal(t, []string{"relay-stock", "hunter2"}, []string{as.SASLUsername, string(as.SASLPassword)})
 	require.Equal(t, "relay", c.Kafka.SASLUsername)
 }
 
@@ -35,7 +36,7 @@ func TestConfig_LoginsThatWouldNotBeUsedAreRefusedWithoutShowingThem(t *testing.
 	} {
 		c := Config{
 			Databases:   Databases{List: "orders=postgres://a/orders,stock=postgres://a/stock"},
-			KafkaLogins: list, Kafka: kafka.Config{SecurityProtocol: "SASL_SSL"},
+			KafkaLogins: config.Secret(list), Kafka: kafka.Config{SecurityProtocol: "SASL_SSL"},
 		}
 		_, faults := c.logins()
 		require.NotEmpty(t, faults, list)

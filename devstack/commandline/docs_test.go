@@ -42,6 +42,22 @@ func TestChecker_WhatTheProgramsDoNotTakeIsFound(t *testing.T) {
 	}
 }
 
+// What runs on a push can be run by hand: the workflow has no commands of its own.
+func TestWorkflow_RunsNothingButTargetsOfTheMakefile(t *testing.T) {
+	t.Parallel()
+	c := New(t)
+	workflow, err := os.ReadFile(filepath.Join(c.workspace, ".github", "workflows", "ci.yml"))
+	require.NoError(t, err)
+	runs := regexp.MustCompile(`(?m)^\s*-? run: (.*)$`).FindAllStringSubmatch(string(workflow), -1)
+	require.NotEmpty(t, runs)
+	matrix := regexp.MustCompile(`\$\{\{ matrix\.\w+ \}\}`)
+	for _, run := range runs {
+		command := matrix.ReplaceAllString(run[1], "14")
+		require.True(t, strings.HasPrefix(command, "make "), command)
+		require.NoError(t, c.Check(command), command)
+	}
+}
+
 func TestIn_FindsCommandsInTextAndCode(t *testing.T) {
 	t.Parallel()
 	page := "Run `outbox-relay stuck list`, or `outbox-relay`.\n\n" +

@@ -87,8 +87,8 @@ bench: ## Measure the whole system (15 minutes; --quick: 2)
 bench-compare: ## Measure in turns against another revision: BASE=HEAD~1 (15 minutes)
 	go run ./drills/bench compare --base $(or $(BASE),$(error say which revision to compare with: make bench-compare BASE=HEAD~1)) $(BENCHFLAGS)
 
-bench-relay: ## Measure the outbox relay by itself (10 minutes): BENCHFLAGS="-only drain,latency"
-	go run ./outbox-relay/bench $(BENCHFLAGS)
+bench-relay: ## Measure the outbox relay by itself (10 minutes; --quick: 4): BENCHFLAGS="drain latency --rows 100000"
+	go run ./drills/bench relay $(BENCHFLAGS)
 
 ##@ Change it
 

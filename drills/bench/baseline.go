@@ -13,15 +13,15 @@ import (
 	"waybill.example/devstack/loopback"
 	"waybill.example/devstack/process"
 	"waybill.example/devstack/stack"
-	"waybill.example/drills/bench/internal/byhand"
+	"waybill.example/drills/bench/internal/baseline"
+	"waybill.example/drills/bench/internal/environment"
 	"waybill.example/drills/bench/internal/openloop"
 	"waybill.example/drills/bench/internal/report"
-	"waybill.example/drills/bench/internal/system"
 )
 
 const (
-	byhandOrders    = "byhand-orders"
-	byhandInventory = "byhand-inventory"
+	baselineOrders    = "baseline-orders"
+	baselineInventory = "baseline-inventory"
 )
 
 // baseline measures the flow by hand on the same Postgres and the same broker, while Waybill's own
@@ -33,7 +33,7 @@ func (b *bench) baseline(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, b.act(ctx, stack.Start, services...)) }()
 
-	sys, stop, err := b.byhand(ctx)
+	sys, stop, err := b.startBaseline(ctx)
 	if err != nil {
 		return err
 	}
@@ -47,10 +47,10 @@ func (b *bench) baseline(ctx context.Context) (err error) {
 		return err
 	}
 	section := b.report.Part("Baseline", "The same flow as most teams write it first: insert, then publish by hand; consumers that take one message at a time. The same libraries, Postgres and broker.")
-	byhandRate := t.accepted() / t.took.Seconds()
-	section.Add("baseline_throughput", byhandRate, "orders/s", nil)
+	rateByHand := t.accepted() / t.took.Seconds()
+	section.Add("baseline_throughput", rateByHand, "orders/s", nil)
 	if b.sagaRate > 0 {
-		section.Add("baseline_factor", b.sagaRate/byhandRate, "times the baseline", report.Least(10))
+		section.Add("baseline_factor", b.sagaRate/rateByHand, "times the baseline", report.Least(10))
 	}
 	addCPU(section, "baseline", t)
 	followed, err := b.followedTrial(ctx, sys, 50)
@@ -66,7 +66,7 @@ func (b *bench) baseline(ctx context.Context) (err error) {
 
 // climb finds the highest rate that holds by trying ever higher ones from the ground up. A system that
 // takes one message at a time does less under pressure, not more, and would not recover in a search.
-func climb(ctx context.Context, sys *system.System, step time.Duration) (rate float64, err error) {
+func climb(ctx context.Context, sys *environment.System, step time.Duration) (rate float64, err error) {
 	for rate = 40; ; rate *= 1.3 {
 		t, err := try(ctx, sys, openloop.Config{Rate: rate}, step, nil)
 		if err != nil {
@@ -88,8 +88,8 @@ func (b *bench) act(ctx context.Context, action stack.Action, names ...string) e
 	return nil
 }
 
-// byhand starts the baseline.
-func (b *bench) byhand(ctx context.Context) (_ *system.System, stop func(), err error) {
+// startBaseline starts the baseline.
+func (b *bench) startBaseline(ctx context.Context) (_ *environment.System, stop func(), err error) {
 	var undo []func()
 	stop = func() {
 		for i := range undo {
@@ -102,11 +102,11 @@ func (b *bench) byhand(ctx context.Context) (_ *system.System, stop func(), err 
 		}
 	}()
 	brokers := addr(b.stack.State(), stack.Broker)
-	if err := broker.CreateTopics(ctx, brokers, broker.Partitions, byhand.TopicOrders, byhand.TopicInventory); err != nil {
+	if err := broker.CreateTopics(ctx, brokers, broker.Partitions, baseline.TopicOrders, baseline.TopicInventory); err != nil {
 		return nil, nil, err
 	}
 	databases := map[string]string{}
-	for name, schema := range map[string]string{byhandOrders: byhand.OrdersSchema, byhandInventory: byhand.InventorySchema} {
+	for name, schema := range map[string]string{baselineOrders: baseline.OrdersSchema, baselineInventory: baseline.InventorySchema} {
 		pool, drop, err := b.scratch(ctx, name, 1)
 		if err != nil {
 			return nil, nil, err
@@ -115,9 +115,9 @@ func (b *bench) byhand(ctx context.Context) (_ *system.System, stop func(), err 
 		if _, err := pool.Exec(ctx, schema); err != nil {
 			return nil, nil, fmt.Errorf("make the tables of %s: %w", name, err)
 		}
-		if name == byhandInventory {
+		if name == baselineInventory {
 			if _, err := pool.Exec(ctx, `insert into stock select unnest($1::text[]), 100000000`, skus); err != nil {
-				return nil, nil, fmt.Errorf("fill the shelf: %w", err)
+				return nil, nil, fmt.Errorf("seed stock: %w", err)
 			}
 		}
 		databases[name] = pool.Config().ConnString()
@@ -126,20 +126,20 @@ func (b *bench) byhand(ctx context.Context) (_ *system.System, stop func(), err 
 	if err != nil {
 		return nil, nil, err
 	}
-	var running []system.Process
-	for name, role := range map[string]string{byhandOrders: "orders", byhandInventory: "inventory"} {
-		p, err := b.startByhand(ctx, name, role, databases[name], brokers, loopback.Addr(port))
+	var running []environment.Process
+	for name, role := range map[string]string{baselineOrders: "orders", baselineInventory: "inventory"} {
+		p, err := b.startBaselineProcess(ctx, name, role, databases[name], brokers, loopback.Addr(port))
 		if err != nil {
 			return nil, nil, err
 		}
 		undo = append(undo, func() { stopProcess(ctx, p) })
-		running = append(running, system.Process{Name: name, Pid: p.Pid()})
+		running = append(running, environment.Process{Name: name, Pid: p.Pid()})
 	}
-	if err := system.AwaitReady(ctx, loopback.Addr(port)); err != nil {
+	if err := environment.AwaitReady(ctx, loopback.Addr(port)); err != nil {
 		return nil, nil, err
 	}
-	sys, err := system.Connect(ctx, system.Config{
-		Processes: func() []system.Process {
+	sys, err := environment.Connect(ctx, environment.Config{
+		Processes: func() []environment.Process {
 			all := running
 			for _, p := range b.processes() {
 				if p.Pid != 0 {
@@ -148,7 +148,7 @@ func (b *bench) byhand(ctx context.Context) (_ *system.System, stop func(), err 
 			}
 			return all
 		},
-		Addrs: []string{loopback.Addr(port)}, Orders: databases[byhandOrders],
+		Addrs: []string{loopback.Addr(port)}, Orders: databases[baselineOrders],
 	})
 	if err != nil {
 		return nil, nil, err
@@ -159,7 +159,7 @@ func (b *bench) byhand(ctx context.Context) (_ *system.System, stop func(), err 
 	return sys, stop, err
 }
 
-func (b *bench) startByhand(ctx context.Context, name, role, database, brokers, addr string) (*process.Process, error) {
+func (b *bench) startBaselineProcess(ctx context.Context, name, role, database, brokers, addr string) (*process.Process, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find the bench's own program: %w", err)
@@ -169,7 +169,7 @@ func (b *bench) startByhand(ctx context.Context, name, role, database, brokers, 
 		return nil, fmt.Errorf("open the log of %s: %w", name, err)
 	}
 	p, err := process.Start(process.Command{
-		Name: name, Path: self, Args: []string{"byhand", role}, Output: log,
+		Name: name, Path: self, Args: []string{"baseline-process", role}, Output: log,
 		Env: append(os.Environ(), "DATABASE_URL="+database, "KAFKA_BROKERS="+brokers, "HTTP_ADDR="+addr),
 	})
 	if err != nil {

@@ -10,10 +10,10 @@ import (
 	"time"
 
 	"waybill.example/devstack/stack"
+	"waybill.example/drills/bench/internal/environment"
 	"waybill.example/drills/bench/internal/openloop"
 	"waybill.example/drills/bench/internal/paired"
 	"waybill.example/drills/bench/internal/revision"
-	"waybill.example/drills/bench/internal/system"
 )
 
 // compareCommand measures the working tree against another revision. Both stacks are up all the time,
@@ -32,7 +32,7 @@ type compareCommand struct {
 type side struct {
 	name  string
 	stack *revision.Stack
-	sys   *system.System
+	sys   *environment.System
 }
 
 func (c *compareCommand) Run(ctx context.Context, out io.Writer) (err error) {
@@ -73,8 +73,8 @@ func (s *side) start(ctx context.Context, tree, dir string) error {
 		return err
 	}
 	state := s.stack.State
-	s.sys, err = system.Connect(ctx, system.Config{
-		Processes: func() []system.Process { return processes(state) },
+	s.sys, err = environment.Connect(ctx, environment.Config{
+		Processes: func() []environment.Process { return processes(state) },
 		Addrs:     []string{addr(state, stack.Orders)},
 		Orders:    state.Databases[stack.Orders],
 		Outboxes:  state.Databases,
@@ -194,7 +194,7 @@ func cpuFigures(t *trial) figures {
 	var all time.Duration
 	var each figures
 	t.usage(func(name string, cpu time.Duration) {
-		if name == system.Load {
+		if name == environment.Load {
 			return
 		}
 		all += cpu

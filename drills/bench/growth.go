@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"waybill.example/devstack/stack"
+	"waybill.example/drills/bench/internal/environment"
 	"waybill.example/drills/bench/internal/openloop"
 	"waybill.example/drills/bench/internal/report"
-	"waybill.example/drills/bench/internal/system"
 )
 
 // growth measures the same with a long history in the tables.
@@ -58,7 +58,7 @@ func (b *bench) snapshot(ctx context.Context) (s snapshot, err error) {
 	}
 	s.confirm = t.load.Confirm().Quantile(0.5)
 	t.usage(func(name string, cpu time.Duration) {
-		if name != system.Load {
+		if name != environment.Load {
 			s.cpu += float64(cpu.Microseconds()) / t.accepted()
 		}
 	})

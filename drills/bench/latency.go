@@ -6,9 +6,9 @@ import (
 	"math"
 	"time"
 
+	"waybill.example/drills/bench/internal/environment"
 	"waybill.example/drills/bench/internal/openloop"
 	"waybill.example/drills/bench/internal/report"
-	"waybill.example/drills/bench/internal/system"
 )
 
 // followed is how many orders a second are watched until a client sees them CONFIRMED. Each is looked
@@ -47,7 +47,7 @@ func (b *bench) latency(ctx context.Context) error {
 }
 
 // followedTrial warms a system up at a rate, and then measures it.
-func (b *bench) followedTrial(ctx context.Context, sys *system.System, rate float64) (*trial, error) {
+func (b *bench) followedTrial(ctx context.Context, sys *environment.System, rate float64) (*trial, error) {
 	if _, err := try(ctx, sys, openloop.Config{Rate: rate}, min(3*time.Second, b.Latency/3), nil); err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@
 //	bench                      the whole of it, in about a quarter of an hour
 //	bench --quick              a taste of everything, in less than two minutes
 //	bench throughput latency   some parts; bench --help lists them
+//	bench relay                the outbox relay by itself; bench relay drain latency: parts of it
 //	bench compare --base REV   CPU, latency, WAL against another revision, measured in turns
 package main
 
@@ -20,7 +21,8 @@ import (
 	"waybill.example/chassis/config"
 	"waybill.example/chassis/lifecycle"
 	"waybill.example/chassis/telemetry"
-	"waybill.example/drills/bench/internal/byhand"
+	"waybill.example/drills/bench/internal/baseline"
+	"waybill.example/drills/bench/internal/relay"
 )
 
 // options are how much to measure.
@@ -54,27 +56,31 @@ func (c *runCommand) Run(ctx context.Context, out io.Writer) error {
 	return run(ctx, c.options, out)
 }
 
-// byhandCommand is how the bench runs the baseline's processes: as itself, under another name.
-type byhandCommand struct {
+// baselineCommand is how the bench runs the baseline's processes: as itself, under another name.
+type baselineCommand struct {
 	Role string `arg:"" enum:"orders,inventory"`
 }
 
-func (c *byhandCommand) Run(ctx context.Context) error {
-	var cfg byhand.Config
+func (c *baselineCommand) Run(ctx context.Context) error {
+	var cfg baseline.Config
 	if err := config.Load(&cfg); err != nil {
 		return err
 	}
-	log := telemetry.Logger(telemetry.Config{LogFormat: "text"}, "byhand-"+c.Role, os.Stderr)
+	log := telemetry.Logger(telemetry.Config{LogFormat: "text"}, "baseline-"+c.Role, os.Stderr)
 	if c.Role == "orders" {
-		return byhand.Orders(ctx, cfg, log)
+		return baseline.Orders(ctx, cfg, log)
 	}
-	return byhand.Inventory(ctx, cfg, log)
+	return baseline.Inventory(ctx, cfg, log)
 }
 
 type commands struct {
-	Run     runCommand     `cmd:"" default:"withargs" help:"Measure."`
+	Run     runCommand     `cmd:"" default:"withargs" help:"Measure the whole system."`
+	Relay   relayCommand   `cmd:"" help:"Measure the outbox relay by itself."`
 	Compare compareCommand `cmd:"" help:"Measure in turns against another revision of this repository."`
-	Byhand  byhandCommand  `cmd:"" hidden:""`
+
+	// The processes that the bench starts.
+	Baseline baselineCommand `cmd:"" name:"baseline-process" hidden:""`
+	Produce  produceCommand  `cmd:"" hidden:""`
 }
 
 func main() {
@@ -82,7 +88,7 @@ func main() {
 	var c commands
 	parsed := kong.Parse(&c, kong.Name("bench"), kong.UsageOnError(),
 		kong.Description("Measures the whole of Waybill from outside."),
-		kong.Vars{"parts": strings.Join(partNames(), ", ")},
+		kong.Vars{"parts": strings.Join(partNames(), ", "), "relay_parts": strings.Join(relay.Parts(), ", ")},
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.BindTo(os.Stdout, (*io.Writer)(nil)),
 	)

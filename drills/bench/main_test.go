@@ -10,8 +10,8 @@ import (
 
 	"waybill.example/devstack/pgtest"
 	"waybill.example/devstack/stack"
+	"waybill.example/drills/bench/internal/environment"
 	"waybill.example/drills/bench/internal/openloop"
-	"waybill.example/drills/bench/internal/system"
 	"waybill.example/migrations"
 )
 
@@ -33,7 +33,7 @@ func seen(rate, growing float64) *trial {
 	t := &trial{load: openloop.New(openloop.Config{Rate: rate})}
 	for i := range 60 {
 		t.moments = append(t.moments, moment{
-			Sample:   system.Sample{At: time.Unix(int64(i), 0), Pending: int64(100 + growing*float64(i))},
+			Sample:   environment.Sample{At: time.Unix(int64(i), 0), Pending: int64(100 + growing*float64(i))},
 			accepted: int64(rate * float64(i)),
 		})
 	}

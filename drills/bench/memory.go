@@ -5,8 +5,8 @@ import (
 	"errors"
 
 	"waybill.example/devstack/stack"
-	"waybill.example/drills/bench/internal/gauge"
 	"waybill.example/drills/bench/internal/openloop"
+	"waybill.example/drills/bench/internal/procstat"
 	"waybill.example/drills/bench/internal/report"
 )
 
@@ -14,7 +14,7 @@ const mebibyte = 1 << 20
 
 // memory watches the Go processes at half of the highest rate.
 func (b *bench) memory(ctx context.Context) error {
-	if !gauge.Supported {
+	if !procstat.Supported {
 		return errors.New("this system does not tell how much memory a process has")
 	}
 	rate := max(200, b.sagaRate/2)

@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"waybill.example/devstack/stack"
+	"waybill.example/drills/bench/internal/environment"
 	"waybill.example/drills/bench/internal/report"
-	"waybill.example/drills/bench/internal/system"
 )
 
 // part is something to measure. Parts run in this order, and use what those before them found.
@@ -49,7 +49,7 @@ type bench struct {
 	report    *report.Report
 
 	stack *stack.Stack
-	sys   *system.System
+	sys   *environment.System
 
 	orderTxLimit float64 // from the part limit; 0 where it did not run
 	sagaRate     float64 // from the part throughput
@@ -114,7 +114,7 @@ func (b *bench) up(ctx context.Context, dir string) (err error) {
 		return err
 	}
 	state := b.stack.State()
-	b.sys, err = system.Connect(ctx, system.Config{
+	b.sys, err = environment.Connect(ctx, environment.Config{
 		Processes: b.processes,
 		Addrs:     []string{addr(state, stack.Orders)},
 		Orders:    state.Databases[stack.Orders],
@@ -126,12 +126,12 @@ func (b *bench) up(ctx context.Context, dir string) (err error) {
 	return restock(ctx, addr(state, stack.Inventory))
 }
 
-func (b *bench) processes() []system.Process { return processes(b.stack.State()) }
+func (b *bench) processes() []environment.Process { return processes(b.stack.State()) }
 
-func processes(state stack.State) []system.Process {
-	var all []system.Process
+func processes(state stack.State) []environment.Process {
+	var all []environment.Process
 	for _, p := range state.Processes {
-		all = append(all, system.Process{Name: p.Name, Pid: p.Pid})
+		all = append(all, environment.Process{Name: p.Name, Pid: p.Pid})
 	}
 	return all
 }
@@ -152,6 +152,9 @@ func (b *bench) down(ctx context.Context) error {
 
 func (b *bench) write() error {
 	path := within(b.workspace, b.HTML)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
 	file, err := os.Create(path)
 	if err != nil {
 		return fmt.Errorf("write the report: %w", err)

@@ -13,7 +13,7 @@ import (
 	"waybill.example/devstack/loopback"
 	"waybill.example/devstack/process"
 	"waybill.example/devstack/stack"
-	"waybill.example/drills/bench/internal/system"
+	"waybill.example/drills/bench/internal/environment"
 )
 
 // instances are how many there are of each service.
@@ -78,7 +78,7 @@ func (b *bench) another(ctx context.Context, state stack.State, n int) (stop fun
 			return stop, err
 		}
 		started = append(started, p)
-		if err := system.AwaitReady(ctx, loopback.Addr(port)); err != nil {
+		if err := environment.AwaitReady(ctx, loopback.Addr(port)); err != nil {
 			return stop, err
 		}
 		if name == stack.Orders {

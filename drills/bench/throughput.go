@@ -6,16 +6,16 @@ import (
 	"time"
 
 	"waybill.example/devstack/stack"
-	"waybill.example/drills/bench/internal/gauge"
+	"waybill.example/drills/bench/internal/environment"
 	"waybill.example/drills/bench/internal/openloop"
+	"waybill.example/drills/bench/internal/procstat"
 	"waybill.example/drills/bench/internal/report"
-	"waybill.example/drills/bench/internal/system"
 )
 
 // processOrder is the order in which processes are listed.
 var processOrder = []string{
 	stack.Postgres, stack.Broker, stack.Orders, stack.Inventory, stack.Orchestrator, stack.Relay,
-	byhandOrders, byhandInventory, system.Load,
+	baselineOrders, baselineInventory, environment.Load,
 }
 
 var errNotSustained = errors.New("no rate was sustained")
@@ -24,7 +24,7 @@ var errNotSustained = errors.New("no rate was sustained")
 // than comes in a second and a half, lowers it when more does (the more waits, the larger the batches,
 // so a system under pressure does more), and returns a little less than what ended a second in the
 // second half.
-func search(ctx context.Context, sys *system.System, length time.Duration) (float64, error) {
+func search(ctx context.Context, sys *environment.System, length time.Duration) (float64, error) {
 	t, err := searched(ctx, sys, length)
 	if err != nil {
 		return 0, err
@@ -33,7 +33,7 @@ func search(ctx context.Context, sys *system.System, length time.Duration) (floa
 }
 
 // searched is the trial of a search.
-func searched(ctx context.Context, sys *system.System, length time.Duration) (*trial, error) {
+func searched(ctx context.Context, sys *environment.System, length time.Duration) (*trial, error) {
 	const start = 200
 	fast := true // until the first sign of too much
 	var was moment
@@ -55,7 +55,7 @@ func searched(ctx context.Context, sys *system.System, length time.Duration) (*t
 
 // sustained tries a rate for a time, and a lower one if the backlog grew, until one holds. How many orders ended a
 // second under too many says how low.
-func (b *bench) sustained(ctx context.Context, sys *system.System, rate float64, length time.Duration) (*trial, error) {
+func (b *bench) sustained(ctx context.Context, sys *environment.System, rate float64, length time.Duration) (*trial, error) {
 	const tries = 6
 	for range tries {
 		b.say("trying %.0f orders/s for %s", rate, length)
@@ -97,15 +97,15 @@ func (b *bench) throughput(ctx context.Context) error {
 	return nil
 }
 
-// addCPU adds what a saga costs each process. The load generator is no part of the system.
+// addCPU adds what a saga costs each process. The load generator is no part of the environment.
 func addCPU(section *report.Part, prefix string, t *trial) {
-	if !gauge.Supported {
+	if !procstat.Supported {
 		return
 	}
 	micros := func(cpu time.Duration) float64 { return float64(cpu.Microseconds()) / t.accepted() }
 	var all time.Duration
 	t.usage(func(name string, cpu time.Duration) {
-		if name != system.Load {
+		if name != environment.Load {
 			all += cpu
 		}
 	})

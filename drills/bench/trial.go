@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"waybill.example/drills/bench/internal/environment"
 	"waybill.example/drills/bench/internal/openloop"
-	"waybill.example/drills/bench/internal/system"
 )
 
 const (
@@ -18,7 +18,7 @@ const (
 
 // moment is a sample and how far the load had come by then.
 type moment struct {
-	system.Sample
+	environment.Sample
 	accepted int64
 	late     int
 	rate     float64
@@ -31,14 +31,14 @@ func (m moment) confirmed() int64 { return m.accepted - m.Pending }
 type trial struct {
 	load    *openloop.Load
 	moments []moment
-	before  system.Usage
-	after   system.Usage // when the last order had ended
+	before  environment.Usage
+	after   environment.Usage // when the last order had ended
 	took    time.Duration
 }
 
 // try makes a load for a time, waits until its orders have ended, and returns what was seen. steer, if
 // there is one, sees each moment and may change the rate.
-func try(ctx context.Context, sys *system.System, cfg openloop.Config, length time.Duration, steer func(*openloop.Load, moment)) (*trial, error) {
+func try(ctx context.Context, sys *environment.System, cfg openloop.Config, length time.Duration, steer func(*openloop.Load, moment)) (*trial, error) {
 	cfg.Addrs, cfg.SKUs = sys.Addrs, skus
 	t := &trial{load: openloop.New(cfg), before: sys.Usage()}
 	loading, stop := context.WithCancel(ctx)
@@ -73,7 +73,7 @@ func try(ctx context.Context, sys *system.System, cfg openloop.Config, length ti
 	return t, nil
 }
 
-func (t *trial) watch(ctx context.Context, sys *system.System, done <-chan struct{}, steer func(*openloop.Load, moment)) error {
+func (t *trial) watch(ctx context.Context, sys *environment.System, done <-chan struct{}, steer func(*openloop.Load, moment)) error {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {

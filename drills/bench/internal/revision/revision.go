@@ -17,7 +17,7 @@ import (
 
 	"waybill.example/devstack/process"
 	"waybill.example/devstack/stack"
-	"waybill.example/drills/bench/internal/system"
+	"waybill.example/drills/bench/internal/environment"
 )
 
 // startTimeout bounds the start of a stack, the build of its services included.
@@ -109,7 +109,7 @@ func (s *Stack) awaitReady(ctx context.Context, dir string) error {
 	}
 	for _, name := range services {
 		p, _ := s.State.Process(name)
-		if err := system.AwaitReady(ctx, p.Addr); err != nil {
+		if err := environment.AwaitReady(ctx, p.Addr); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}

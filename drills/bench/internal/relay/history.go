@@ -1,4 +1,4 @@
-package main
+package relay
 
 import (
 	"context"
@@ -30,15 +30,15 @@ func measureHistory(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	figure("drain_rate_empty_table", empty, "rows/s")
-	if err := db.fill(ctx, b.history); err != nil {
+	b.figure("drain_rate_empty_table", empty, "rows/s")
+	if err := db.fill(ctx, b.History); err != nil {
 		return err
 	}
-	full, err := best(historyRows + b.history)
+	full, err := best(historyRows + b.History)
 	if err != nil {
 		return err
 	}
-	figure("drain_rate_with_history", full, "rows/s")
-	figure("history_cost", 100*(1-full/empty), "%")
+	b.figure("drain_rate_with_history", full, "rows/s")
+	b.figure("history_cost", 100*(1-full/empty), "%")
 	return nil
 }

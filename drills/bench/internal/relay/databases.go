@@ -1,4 +1,4 @@
-package main
+package relay
 
 import (
 	"context"
@@ -21,14 +21,10 @@ const (
 	tick = 10 * time.Millisecond
 )
 
-// measureDatabases has one relay lead 1, 10 and 100 databases, or as many as -databases says: until all are led, idle,
+// measureDatabases has one relay lead 1, 10 and 100 databases, or as many as the flag says: until all are led, idle,
 // and with a row now and then in one of them.
 func measureDatabases(ctx context.Context, b *bench) error {
-	for field := range strings.SplitSeq(b.databases, ",") {
-		n, err := strconv.Atoi(field)
-		if err != nil {
-			return fmt.Errorf("-databases: %w", err)
-		}
+	for _, n := range b.Databases {
 		if err := measureManyDatabases(ctx, b, n); err != nil {
 			return err
 		}
@@ -45,16 +41,15 @@ func measureManyDatabases(ctx context.Context, b *bench, n int) error {
 			}
 		}
 	}()
-	urls := make([]string, n)
 	for i := range all {
 		db, err := b.database(ctx, onePerDatabase)
 		if err != nil {
 			return err
 		}
-		all[i], urls[i] = db, db.url
+		all[i] = db
 	}
 	began := time.Now()
-	relay, err := b.start("relays", append([]string{b.brokerAddr()}, urls...)...)
+	relay, err := b.relay(all)
 	if err != nil {
 		return err
 	}
@@ -66,7 +61,7 @@ func measureManyDatabases(ctx context.Context, b *bench, n int) error {
 	if err := led.Wait(); err != nil {
 		return err
 	}
-	figure(fmt.Sprintf("databases_%d_led", n), time.Since(began).Seconds(), "s")
+	b.figure(fmt.Sprintf("databases_%d_led", n), time.Since(began).Seconds(), "s")
 	pause(ctx, 5*time.Second) // what begins with the lead is over by then
 	if err := b.idle(ctx, relay, n); err != nil {
 		return err
@@ -75,8 +70,8 @@ func measureManyDatabases(ctx context.Context, b *bench, n int) error {
 	if err != nil {
 		return err
 	}
-	figure(fmt.Sprintf("databases_%d_row_p50", n), milliseconds(lone, 50), "ms")
-	figure(fmt.Sprintf("databases_%d_row_max", n), milliseconds(lone, 100), "ms")
+	b.figure(fmt.Sprintf("databases_%d_row_p50", n), milliseconds(lone, 50), "ms")
+	b.figure(fmt.Sprintf("databases_%d_row_max", n), milliseconds(lone, 100), "ms")
 	return nil
 }
 
@@ -87,13 +82,13 @@ func (b *bench) idle(ctx context.Context, relay *process.Process, n int) error {
 	switches := switched(relay.Pid())
 	pause(ctx, idleTime)
 	seconds := time.Since(began).Seconds()
-	figure(fmt.Sprintf("databases_%d_idle_cpu", n), 100*(cpu(relay.Pid())-before).Seconds()/seconds, "% of a core")
-	figure(fmt.Sprintf("databases_%d_idle_postgres_cpu", n), 100*(b.backendsCPU()-backends).Seconds()/seconds, "% of a core")
-	figure(fmt.Sprintf("databases_%d_idle_switches", n), float64(switched(relay.Pid())-switches)/seconds, "/s")
+	b.figure(fmt.Sprintf("databases_%d_idle_cpu", n), 100*(cpu(relay.Pid())-before).Seconds()/seconds, "% of a core")
+	b.figure(fmt.Sprintf("databases_%d_idle_postgres_cpu", n), 100*(b.backendsCPU()-backends).Seconds()/seconds, "% of a core")
+	b.figure(fmt.Sprintf("databases_%d_idle_switches", n), float64(switched(relay.Pid())-switches)/seconds, "/s")
 	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", relay.Pid()))
-	figure(fmt.Sprintf("databases_%d_threads", n), float64(len(threads)), "threads")
+	b.figure(fmt.Sprintf("databases_%d_threads", n), float64(len(threads)), "threads")
 	memory, err := resident(ctx, relay.Pid())
-	figure(fmt.Sprintf("databases_%d_memory", n), memory, "MiB")
+	b.figure(fmt.Sprintf("databases_%d_memory", n), memory, "MiB")
 	return err
 }
 

@@ -1,4 +1,4 @@
-package main
+package relay
 
 import (
 	"context"
@@ -10,8 +10,7 @@ import (
 )
 
 const (
-	memoryRows = 1_000_000
-	downTime   = 10 * time.Second
+	downTime = 10 * time.Second
 )
 
 // measureMemory takes the broker away in the middle of a backlog of a million rows, and looks at the relay's memory
@@ -22,15 +21,15 @@ func measureMemory(ctx context.Context, b *bench) error {
 		return err
 	}
 	defer b.drop(ctx, db)
-	if err := db.fill(ctx, memoryRows); err != nil {
+	if err := db.fill(ctx, b.MemRows); err != nil {
 		return err
 	}
-	relay, err := b.start("relay", db.url, b.brokerAddr())
+	relay, err := b.relay([]*database{db})
 	if err != nil {
 		return err
 	}
 	defer stopInTime(ctx, relay)
-	if _, err := db.drained(ctx, memoryRows/10); err != nil {
+	if _, err := db.drained(ctx, b.MemRows/10); err != nil {
 		return err
 	}
 	b.broker.Kill()
@@ -42,15 +41,15 @@ func measureMemory(ctx context.Context, b *bench) error {
 	if err := b.startBroker(ctx); err != nil {
 		return err
 	}
-	if _, err := db.drained(ctx, memoryRows); err != nil {
+	if _, err := db.drained(ctx, b.MemRows); err != nil {
 		return err
 	}
 	drained, err := resident(ctx, relay.Pid())
 	if err != nil {
 		return err
 	}
-	figure("memory_broker_down", waiting, "MiB")
-	figure("memory_after_drain", drained, "MiB")
+	b.figure("memory_broker_down", waiting, "MiB")
+	b.figure("memory_after_drain", drained, "MiB")
 	return nil
 }
 

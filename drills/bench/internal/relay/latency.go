@@ -1,4 +1,4 @@
-package main
+package relay
 
 import (
 	"context"
@@ -26,7 +26,7 @@ func measureLatency(ctx context.Context, b *bench) error {
 		return err
 	}
 	defer b.drop(ctx, db)
-	relay, err := b.start("relay", db.url, b.brokerAddr())
+	relay, err := b.relay([]*database{db})
 	if err != nil {
 		return err
 	}
@@ -38,15 +38,15 @@ func measureLatency(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	figure("latency_p50", milliseconds(steady, 50), "ms")
-	figure("latency_p99", milliseconds(steady, 99), "ms")
-	figure("latency_max", milliseconds(steady, 100), "ms")
+	b.figure("latency_p50", milliseconds(steady, 50), "ms")
+	b.figure("latency_p99", milliseconds(steady, 99), "ms")
+	b.figure("latency_max", milliseconds(steady, 100), "ms")
 	asleep, err := b.latencies(ctx, db, wakeRows, wakePause)
 	if err != nil {
 		return err
 	}
-	figure("latency_asleep_p50", milliseconds(asleep, 50), "ms")
-	figure("latency_asleep_max", milliseconds(asleep, 100), "ms")
+	b.figure("latency_asleep_p50", milliseconds(asleep, 50), "ms")
+	b.figure("latency_asleep_max", milliseconds(asleep, 100), "ms")
 	return nil
 }
 

@@ -1,4 +1,4 @@
-package byhand
+package baseline
 
 import (
 	"context"
@@ -26,13 +26,13 @@ type orders struct {
 
 // Orders is the process that takes orders, and confirms them when Inventory has answered.
 func Orders(ctx context.Context, cfg Config, log *slog.Logger) error {
-	pool, err := postgres.Open(ctx, cfg.Postgres, "byhand-orders")
+	pool, err := postgres.Open(ctx, cfg.Postgres, "baseline-orders")
 	if err != nil {
 		return err
 	}
 	defer pool.Close()
 	o := &orders{pool: pool}
-	if o.publisher, err = newPublisher(cfg.Kafka, "byhand-orders", log); err != nil {
+	if o.publisher, err = newPublisher(cfg.Kafka, "baseline-orders", log); err != nil {
 		return err
 	}
 	defer o.publisher.client.Close()
@@ -51,7 +51,7 @@ func Orders(ctx context.Context, cfg Config, log *slog.Logger) error {
 	}, o.get)
 	var group lifecycle.Group
 	group.Add("consumer", func(ctx context.Context) error {
-		return consume(ctx, cfg.Kafka, "byhand-orders", TopicInventory, o.confirm)
+		return consume(ctx, cfg.Kafka, "baseline-orders", TopicInventory, o.confirm)
 	})
 	group.Add("http", server.Run)
 	return group.Run(ctx, log, 10*time.Second)

@@ -1,4 +1,4 @@
-package main
+package relay
 
 import (
 	"context"
@@ -26,9 +26,9 @@ func measureInsert(ctx context.Context, b *bench) error {
 		}
 		beside = max(beside, rate)
 	}
-	figure("insert_limit", alone, "rows/s")
-	figure("insert_with_relay", beside, "rows/s")
-	figure("insert_with_relay_ratio", beside/alone, "of insert_limit")
+	b.figure("insert_limit", alone, "rows/s")
+	b.figure("insert_with_relay", beside, "rows/s")
+	b.figure("insert_with_relay_ratio", beside/alone, "of insert_limit")
 	return nil
 }
 
@@ -39,7 +39,7 @@ func (b *bench) insertRun(ctx context.Context, relayed bool) (float64, error) {
 	}
 	defer b.drop(ctx, db)
 	if relayed {
-		relay, err := b.start("relay", db.url, b.brokerAddr())
+		relay, err := b.relay([]*database{db})
 		if err != nil {
 			return 0, err
 		}
@@ -90,10 +90,10 @@ func measureWakeup(ctx context.Context, b *bench) error {
 		}
 	}
 	for i, c := range cases {
-		figure(c.name, rates[i], "rows/s")
+		b.figure(c.name, rates[i], "rows/s")
 	}
-	figure("trigger_cost", 100*(1-rates[1]/rates[0]), "%")
-	figure("always_notify_cost", 100*(1-rates[2]/rates[0]), "%")
+	b.figure("trigger_cost", 100*(1-rates[1]/rates[0]), "%")
+	b.figure("always_notify_cost", 100*(1-rates[2]/rates[0]), "%")
 	return nil
 }
 

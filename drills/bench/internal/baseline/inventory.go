@@ -1,4 +1,4 @@
-package byhand
+package baseline
 
 import (
 	"context"
@@ -20,17 +20,17 @@ type inventory struct {
 
 // Inventory is the process that sets items aside.
 func Inventory(ctx context.Context, cfg Config, log *slog.Logger) error {
-	pool, err := postgres.Open(ctx, cfg.Postgres, "byhand-inventory")
+	pool, err := postgres.Open(ctx, cfg.Postgres, "baseline-inventory")
 	if err != nil {
 		return err
 	}
 	defer pool.Close()
 	i := &inventory{pool: pool}
-	if i.publisher, err = newPublisher(cfg.Kafka, "byhand-inventory", log); err != nil {
+	if i.publisher, err = newPublisher(cfg.Kafka, "baseline-inventory", log); err != nil {
 		return err
 	}
 	defer i.publisher.client.Close()
-	return consume(ctx, cfg.Kafka, "byhand-inventory", TopicOrders, i.reserve)
+	return consume(ctx, cfg.Kafka, "baseline-inventory", TopicOrders, i.reserve)
 }
 
 const (

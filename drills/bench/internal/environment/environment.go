@@ -1,6 +1,6 @@
-// Package system is what the bench measures, seen from outside: processes whose CPU time and memory
+// Package environment is what the bench measures, seen from outside: processes whose CPU time and memory
 // can be read, and databases that can be asked how far behind they are.
-package system
+package environment
 
 import (
 	"context"
@@ -28,7 +28,7 @@ type Config struct {
 	Outboxes map[string]string
 }
 
-// System is open connections to a running system. Its methods are for one goroutine.
+// System is open connections to a running environment. Its methods are for one goroutine.
 type System struct {
 	Config
 	orders   *pgxpool.Pool

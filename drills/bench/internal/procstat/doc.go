@@ -1,5 +1,5 @@
-// Package gauge reads what processes use, from outside: CPU time and memory.
-package gauge
+// Package procstat reads what processes use, from outside: CPU time and memory.
+package procstat
 
 import "time"
 

@@ -1,4 +1,4 @@
-package main
+package relay
 
 import (
 	"bytes"
@@ -21,7 +21,7 @@ func measureDrain(ctx context.Context, b *bench) error {
 		return err
 	}
 	defer b.drop(ctx, db)
-	if err := db.fill(ctx, b.rows); err != nil {
+	if err := db.fill(ctx, b.Rows); err != nil {
 		return err
 	}
 	if err := prepareNaive(ctx, db); err != nil {
@@ -34,7 +34,7 @@ func measureDrain(ctx context.Context, b *bench) error {
 			rate func() (float64, error)
 		}{
 			{&limit, func() (float64, error) { return b.produceLimit(ctx) }},
-			{&drain, func() (float64, error) { return b.drain(ctx, db, 0, b.rows) }},
+			{&drain, func() (float64, error) { return b.drain(ctx, db, 0, b.Rows) }},
 			{&naive, func() (float64, error) { return b.naive(ctx, db) }},
 		} {
 			rate, err := measure.rate()
@@ -44,11 +44,11 @@ func measureDrain(ctx context.Context, b *bench) error {
 			*measure.best = max(*measure.best, rate)
 		}
 	}
-	figure("produce_limit", limit, "messages/s")
-	figure("drain_rate", drain, "rows/s")
-	figure("drain_ratio", drain/limit, "of produce_limit")
-	figure("naive_rate", naive, "rows/s")
-	figure("drain_over_naive", drain/naive, "times")
+	b.figure("produce_limit", limit, "messages/s")
+	b.figure("drain_rate", drain, "rows/s")
+	b.figure("drain_ratio", drain/limit, "of produce_limit")
+	b.figure("naive_rate", naive, "rows/s")
+	b.figure("drain_over_naive", drain/naive, "times")
 	return nil
 }
 
@@ -58,8 +58,7 @@ func (b *bench) produceLimit(ctx context.Context) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	cmd := exec.CommandContext(ctx, self, "produce", b.brokerAddr(), strconv.Itoa(b.rows))
-	cmd.Env = append(os.Environ(), profileVariable+"="+b.profile)
+	cmd := exec.CommandContext(ctx, self, "produce", b.brokerAddr(), strconv.Itoa(b.Rows))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
@@ -76,7 +75,7 @@ func (b *bench) drain(ctx context.Context, db *database, after, upTo int) (float
 	if _, err := db.Exec(ctx, rewindSQL, int64(after)); err != nil {
 		return 0, err
 	}
-	relay, err := b.start("relay", db.url, b.brokerAddr())
+	relay, err := b.relay([]*database{db})
 	if err != nil {
 		return 0, err
 	}

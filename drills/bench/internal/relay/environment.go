@@ -1,4 +1,4 @@
-package main
+package relay
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -16,17 +17,16 @@ import (
 	"waybill.example/devstack/loopback"
 	"waybill.example/devstack/postgres"
 	"waybill.example/devstack/process"
+	"waybill.example/drills/bench/internal/report"
 	"waybill.example/migrations"
 )
 
-const (
-	topic           = "bench.v1"
-	profileVariable = "OUTBOX_BENCH_PROFILE"
-)
+const topic = "bench.v1"
 
 // bench is the machinery: a Postgres with fsync on, a broker, and databases made for each part.
 type bench struct {
-	options
+	Options
+	section  *report.Part
 	dir      string
 	postgres *postgres.Server
 	broker   *process.Process
@@ -34,8 +34,8 @@ type bench struct {
 	made     int
 }
 
-func open(ctx context.Context, o options) (*bench, error) {
-	b := &bench{options: o, dir: filepath.Join(os.TempDir(), "waybill-bench-"+strconv.Itoa(os.Getpid()))}
+func open(ctx context.Context, o Options) (*bench, error) {
+	b := &bench{Options: o, dir: filepath.Join(os.TempDir(), "waybill-bench-"+strconv.Itoa(os.Getpid()))}
 	if err := os.Mkdir(b.dir, 0o755); err != nil { // open to the user that Postgres runs as
 		return nil, err
 	}
@@ -62,7 +62,7 @@ func (b *bench) close() {
 }
 
 func (b *bench) startBroker(ctx context.Context) (err error) {
-	b.broker, err = b.start("broker", strconv.Itoa(b.port), filepath.Join(b.dir, "broker"))
+	b.broker, err = b.start("devstack", nil, "broker", fmt.Sprint("--port=", b.port), "--dir="+filepath.Join(b.dir, "broker"), "--topic="+topic)
 	if err != nil {
 		return err
 	}
@@ -77,16 +77,22 @@ func (b *bench) startBroker(ctx context.Context) (err error) {
 
 func (b *bench) brokerAddr() string { return loopback.Addr(b.port) }
 
-// start runs this program in another role.
-func (b *bench) start(role string, args ...string) (*process.Process, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
+// start runs one of our programs.
+func (b *bench) start(program string, env []string, args ...string) (*process.Process, error) {
 	return process.Start(process.Command{
-		Name: role, Path: self, Args: append([]string{role}, args...),
-		Env: append(os.Environ(), profileVariable+"="+b.profile), Output: os.Stderr,
+		Name: program, Path: filepath.Join(b.Programs, program), Args: args, Env: append(os.Environ(), env...), Output: os.Stderr,
 	})
+}
+
+// relay starts a relay for databases, with what is set besides.
+func (b *bench) relay(databases []*database, env ...string) (*process.Process, error) {
+	var list []string
+	for i, db := range databases {
+		list = append(list, fmt.Sprintf("bench%d=%s", i, db.url))
+	}
+	return b.start("outbox-relay", append([]string{
+		"RELAY_DATABASES=" + strings.Join(list, ","), "KAFKA_BROKERS=" + b.brokerAddr(), "HTTP_ADDR=" + loopback.Addr(0), "LOG_LEVEL=warn",
+	}, env...))
 }
 
 // database is one part's own.

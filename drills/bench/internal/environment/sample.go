@@ -1,10 +1,10 @@
-package system
+package environment
 
 import (
 	"context"
 	"time"
 
-	"waybill.example/drills/bench/internal/gauge"
+	"waybill.example/drills/bench/internal/procstat"
 )
 
 // Sample is a system at one moment.
@@ -16,16 +16,16 @@ type Sample struct {
 }
 
 // Usage is what each process has used so far, by its name.
-type Usage map[string]gauge.Usage
+type Usage map[string]procstat.Usage
 
 // Load is the name of the bench's own process.
 const Load = "load"
 
 // Usage reads what each process has used so far.
 func (s *System) Usage() Usage {
-	usage := Usage{Load: gauge.Self()} // the others may be its children
+	usage := Usage{Load: procstat.Self()} // the others may be its children
 	for _, p := range s.Processes() {
-		if u, err := gauge.Read(p.Pid); err == nil && p.Pid != 0 {
+		if u, err := procstat.Read(p.Pid); err == nil && p.Pid != 0 {
 			usage[p.Name] = u
 		}
 	}

@@ -1,4 +1,4 @@
-package main
+package relay
 
 import (
 	"context"
@@ -25,7 +25,7 @@ func measureRetention(ctx context.Context, b *bench) error {
 			return err
 		}
 	}
-	relay, err := b.start("relay", db.url, b.brokerAddr())
+	relay, err := b.relay([]*database{db})
 	if err != nil {
 		return err
 	}
@@ -34,7 +34,7 @@ func measureRetention(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	if relay, err = b.start("relay", db.url, b.brokerAddr(), retentionAge.String()); err != nil {
+	if relay, err = b.relay([]*database{db}, "RELAY_RETENTION="+retentionAge.String()); err != nil {
 		return err
 	}
 	defer stopInTime(ctx, relay)
@@ -55,10 +55,10 @@ func measureRetention(ctx context.Context, b *bench) error {
 	if err := db.QueryRow(ctx, `select count(*) from outbox`).Scan(&rows); err != nil {
 		return err
 	}
-	figure("retention_rows_kept", rows, "rows")
-	figure("retention_size_halfway", sizes[0], "MiB")
-	figure("retention_size_end", sizes[1], "MiB")
-	figure("retention_slowest_insert", float64(slowest.Microseconds())/1000, "ms")
-	figure("no_retention_slowest_insert", float64(without.Microseconds())/1000, "ms")
+	b.figure("retention_rows_kept", rows, "rows")
+	b.figure("retention_size_halfway", sizes[0], "MiB")
+	b.figure("retention_size_end", sizes[1], "MiB")
+	b.figure("retention_slowest_insert", float64(slowest.Microseconds())/1000, "ms")
+	b.figure("no_retention_slowest_insert", float64(without.Microseconds())/1000, "ms")
 	return nil
 }

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package gauge
+package procstat
 
 // Supported says that this system does not tell: figures of CPU and memory are left out.
 const Supported = false

@@ -1,4 +1,4 @@
-// Package byhand is the baseline: the order flow as most teams write it first, on the same libraries.
+// Package baseline is what Waybill is measured against: the order flow as most teams write it first, on the same libraries.
 //
 // The handler inserts the order and then publishes it to Kafka itself; a consumer takes one message,
 // changes its database, publishes the answer, commits the offset, and takes the next. It is a fair
@@ -6,7 +6,7 @@
 // no orchestrator in between, so an order takes two messages where Waybill sends five. What it does
 // not have is any of Waybill's promises: a crash between the two writes loses an order for good, and a
 // message that comes twice takes effect twice.
-package byhand
+package baseline
 
 import (
 	"context"
@@ -23,8 +23,8 @@ import (
 
 // The topics, with one consumer each.
 const (
-	TopicOrders    = "byhand.orders"
-	TopicInventory = "byhand.inventory"
+	TopicOrders    = "baseline.orders"
+	TopicInventory = "baseline.inventory"
 )
 
 // Config is how either process reaches what it needs; see the chassis for the variables.

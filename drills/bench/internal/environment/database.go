@@ -1,10 +1,10 @@
-package system
+package environment
 
 import (
 	"context"
 	"fmt"
 
-	"waybill.example/drills/bench/internal/gauge"
+	"waybill.example/drills/bench/internal/procstat"
 )
 
 // Writes is what a system's databases have written so far. Differences count, not values.
@@ -37,7 +37,7 @@ func (s *System) Writes(ctx context.Context) (w Writes, err error) {
 func (s *System) Switches() (total int64) {
 	for _, p := range s.Processes() {
 		if p.Pid != 0 {
-			total += gauge.Switches(p.Pid)
+			total += procstat.Switches(p.Pid)
 		}
 	}
 	return total

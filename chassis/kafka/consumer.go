@@ -85,7 +85,9 @@ type Consumer struct {
 	placeErr error                     // why it is not known
 	waiting  bool                      // all partitions are paused, for nothing can be done
 	applied  map[inbox.Partition]int64 // behind the last message that was applied
+	unstored map[inbox.Partition]int64 // offsets to be marked for Kafka once the position is written
 	held     backlog
+	flushed  time.Time                // when positions were last written without a batch
 	waited   time.Time                // when a held message was last tried as patiently as a new one
 	pending  [][]inbox.Delivery       // parts of the batch in hand that have not been tried yet
 	full     map[inbox.Partition]bool // paused, since too many of their messages are held
@@ -103,6 +105,9 @@ func NewConsumer(c Config, o ConsumerOptions, h Handler, log *slog.Logger, reg p
 	if o.BatchSize == 0 {
 		o.BatchSize = 500
 	}
+	if o.Positions != nil {
+		o.Positions.Defer(positionsLag)
+	}
 	log = log.With("group", o.Group)
 	status := newStatus(log)
 	prometheus.WrapRegistererWith(prometheus.Labels{"group": o.Group}, reg).MustRegister(newStatusCollector(status, client))
@@ -119,6 +124,7 @@ func NewConsumer(c Config, o ConsumerOptions, h Handler, log *slog.Logger, reg p
 		unplaced: make(map[inbox.Partition]bool),
 		last:     make(map[inbox.Partition]int64),
 		applied:  make(map[inbox.Partition]int64),
+		unstored: make(map[inbox.Partition]int64),
 		full:     make(map[inbox.Partition]bool),
 		held:     newBacklog(),
 	}, nil
@@ -130,6 +136,7 @@ func NewConsumer(c Config, o ConsumerOptions, h Handler, log *slog.Logger, reg p
 // It must be called once.
 func (c *Consumer) Run(ctx context.Context) (err error) {
 	defer func() {
+		_ = c.flush(context.WithoutCancel(ctx))
 		c.status.end(err) // before the client goes, which metrics and readiness ask
 		err = errors.Join(err, c.close())
 	}()
@@ -144,6 +151,10 @@ func (c *Consumer) Run(ctx context.Context) (err error) {
 			c.metrics.batchSize.Observe(float64(len(batch)))
 			// While a lock is held, each batch would wait for it in turn.
 			c.process(ctx, batch, c.held.locked())
+		} else if time.Since(c.flushed) > positionsLag {
+			if err := c.flush(ctx); inbox.Rewound(err) {
+				c.rewind(err)
+			}
 		}
 		c.report()
 	}
@@ -286,6 +297,7 @@ func (c *Consumer) rebalance(client *kafka.Consumer, event kafka.Event) error {
 		c.resume(e.Partitions)
 	case kafka.RevokedPartitions:
 		c.log.Info("partitions revoked", "partitions", names(e.Partitions))
+		_ = c.flush(context.WithoutCancel(c.running))
 		for _, p := range e.Partitions {
 			c.drop(toPartition(p))
 		}
@@ -300,9 +312,13 @@ func (c *Consumer) drop(p inbox.Partition) {
 	c.revoked[p] = true
 	delete(c.unplaced, p)
 	delete(c.applied, p)
+	delete(c.unstored, p)
 	delete(c.full, p)
 	delete(c.last, p)
 	c.held.drop(p)
+	if c.options.Positions != nil {
+		c.options.Positions.Forget(p)
+	}
 	c.arrived = slices.DeleteFunc(c.arrived, func(m inbox.Delivery) bool { return partitionOf(m) == p })
 	c.restart.drop(p)
 }

@@ -15,12 +15,13 @@ import (
 
 	"waybill.example/chassis/kafka"
 	"waybill.example/devstack/kafkatest"
+	"waybill.example/devstack/pgtest"
 	"waybill.example/sdk/inbox"
 )
 
 // A fenced client never closes (confluent-kafka-go 2.15), which one of the tests shows to be harmless.
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m,
+	pgtest.Main(m,
 		goleak.IgnoreAnyFunction("waybill.example/chassis/kafka.(*Consumer).close.func1"),
 		goleak.IgnoreAnyFunction("waybill.example/chassis/kafka.ReadLogs.func1"))
 }

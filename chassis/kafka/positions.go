@@ -16,6 +16,14 @@ import (
 type Positions interface {
 	// Read returns the next offset of those of the given partitions that the database knows.
 	Read(ctx context.Context, partitions []inbox.Partition) (map[inbox.Partition]int64, error)
+	// Written is the position of a partition that is in the database for certain.
+	Written(partition inbox.Partition) (next int64, ok bool)
+	// Defer lets positions lag behind the effects for the interval, until a batch or Flush writes them.
+	Defer(interval time.Duration)
+	// Flush writes those that lag.
+	Flush(ctx context.Context) error
+	// Forget drops what is known of partitions that were given up.
+	Forget(partitions ...inbox.Partition)
 }
 
 const (
@@ -24,6 +32,9 @@ const (
 	positionsTimeout = 3 * time.Second
 	// positionsRetry is how long a partition waits before its position is looked for again.
 	positionsRetry = time.Second
+	// positionsLag is for how long positions may lag behind the effects. They are written with the first
+	// batch after that, when the consumer is idle, and when it gives partitions up.
+	positionsLag = 250 * time.Millisecond
 )
 
 // startingPoints returns from where partitions that were assigned are to be read: the smaller of the
@@ -144,4 +155,47 @@ func (c *Consumer) moveTo(starts []kafka.TopicPartition) error {
 		}
 	}
 	return nil
+}
+
+// flush writes positions that lag, where there is no batch to write them along with. What it could not
+// write is read again, and the inbox recognises it.
+func (c *Consumer) flush(ctx context.Context) error {
+	if c.options.Positions == nil {
+		return nil
+	}
+	c.flushed = time.Now()
+	ctx, cancel := context.WithTimeout(ctx, positionsTimeout)
+	defer cancel()
+	if err := c.options.Positions.Flush(ctx); err != nil {
+		c.log.Debug("positions not written", "error", err)
+		return err
+	}
+	c.storeOffsets()
+	return nil
+}
+
+// storeOffsets marks offsets for Kafka, as far as the service's positions have come: Kafka's are then
+// never ahead of them unless the database goes back. librdkafka commits the marks every second, and when
+// the partitions are given up.
+func (c *Consumer) storeOffsets() {
+	if len(c.unstored) == 0 {
+		return
+	}
+	offsets := make([]kafka.TopicPartition, 0, len(c.unstored))
+	for p, offset := range c.unstored {
+		if c.options.Positions != nil {
+			if written, ok := c.options.Positions.Written(p); ok && written != offset {
+				continue // it lags
+			}
+		}
+		offsets = append(offsets, kafka.TopicPartition{Topic: &p.Topic, Partition: p.Partition, Offset: kafka.Offset(offset)})
+		delete(c.unstored, p)
+	}
+	if len(offsets) == 0 {
+		return
+	}
+	if _, err := c.client.StoreOffsets(offsets); err != nil {
+		// The messages come again, and the inbox knows them.
+		c.log.Warn("offsets not stored", "error", err)
+	}
 }

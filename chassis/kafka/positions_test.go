@@ -26,6 +26,11 @@ func (f readFunc) Read(ctx context.Context, partitions []inbox.Partition) (map[i
 	return f(ctx, partitions)
 }
 
+func (readFunc) Written(inbox.Partition) (int64, bool) { return 0, false }
+func (readFunc) Defer(time.Duration)                   {}
+func (readFunc) Flush(context.Context) error           { return nil }
+func (readFunc) Forget(...inbox.Partition)             {}
+
 // start runs a consumer of "topic", in group "group", with further options.
 func start(t *testing.T, addr string, h kafka.Handler, with func(*kafka.ConsumerOptions)) (stop func()) {
 	t.Helper()

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime/debug"
 	"slices"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
-	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
 	"waybill.example/chassis/fault"
 	"waybill.example/sdk/inbox"
@@ -169,8 +169,7 @@ func (c *Consumer) handOver(ctx context.Context, batch []inbox.Delivery) error {
 	return err
 }
 
-// done marks the batch's messages as applied; librdkafka commits the marks every second, and when the
-// partitions are given up.
+// done marks the batch's messages as applied.
 func (c *Consumer) done(batch []inbox.Delivery) {
 	next := c.nextOffsets(batch)
 	for _, m := range batch {
@@ -179,14 +178,8 @@ func (c *Consumer) done(batch []inbox.Delivery) {
 	}
 	c.held.succeeded(batch)
 	c.status.applied(next)
-	offsets := make([]kafka.TopicPartition, 0, len(next))
-	for p, offset := range next {
-		offsets = append(offsets, kafka.TopicPartition{Topic: &p.Topic, Partition: p.Partition, Offset: kafka.Offset(offset)})
-	}
-	if _, err := c.client.StoreOffsets(offsets); err != nil {
-		// The messages come again, and the inbox knows them.
-		c.log.Warn("offsets not stored", "error", err)
-	}
+	maps.Copy(c.unstored, next)
+	c.storeOffsets()
 }
 
 // nextOffsets returns from where each partition of the batch has to be read again once the batch is

@@ -85,22 +85,30 @@ func accept(consumer string, entries []Entry) *acceptance {
 	return a
 }
 
-// The positions that the batch leaves travel in the same statement: a statement of their own costs
-// more than they do.
-const acceptAndMoveSQL = moved + `
+// As acceptSQL, where the inbox has to have a message of an earlier batch (see [Positions]). It costs 2 µs
+// here, and more in a statement of its own.
+const acceptAfterSQL = `
 insert into inbox (event_id, consumer, topic, "partition", "offset", digest)
 select event_id, $1, topic, "partition", "offset", digest
-from unnest($7::uuid[], $8::text[], $9::int[], $10::bigint[], $11::bigint[])
+from unnest($2::uuid[], $3::text[], $4::int[], $5::bigint[], $6::bigint[])
   as m (event_id, topic, "partition", "offset", digest)
-where` + allMoved + `
+where case when exists (select from inbox where consumer = $1 and event_id = $7) then true
+      else inbox_expect_positions(0, 1) is null end
 order by event_id
 on conflict do nothing
 returning event_id, now()`
 
-// move has the statement move positions, too.
-func (a *acceptance) move(c positionColumns) {
-	consumer := a.args[0].(string)
-	a.sql, a.args = acceptAndMoveSQL, append(c.args(consumer), a.args[1:]...)
+// after has the statement fail where the inbox does not have a message.
+func (a *acceptance) after(witness uuid.UUID) {
+	a.sql, a.args = acceptAfterSQL, append(a.args, [16]byte(witness))
+}
+
+func rawIDs(ids []uuid.UUID) [][16]byte {
+	raw := make([][16]byte, len(ids))
+	for i, id := range ids {
+		raw[i] = id
+	}
+	return raw
 }
 
 func (a *acceptance) queue(batch *pgx.Batch) {

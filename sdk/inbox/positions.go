@@ -5,11 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
@@ -24,7 +24,7 @@ type Partition struct {
 
 func (p Partition) String() string { return fmt.Sprintf("%s/%d", p.Topic, p.Partition) }
 
-// Positions is how far a consumer has come in each partition, kept in the database that has the
+// Positions is how far a consumer has come in each partition, stored in the database that has the
 // effects. Kafka's committed offsets can be ahead of a database that was restored or failed over to
 // an earlier moment. A consumer that starts to read at the smaller of the two reads again what the
 // database has lost, and the inbox recognises the rest.
@@ -33,21 +33,50 @@ func (p Partition) String() string { return fmt.Sprintf("%s/%d", p.Topic, p.Part
 // fails with an error that [Rewound] recognises, until the consumer has asked for its positions
 // again and reads from there.
 //
+// Positions are written in the transaction of each batch, or, after [Positions.Defer], at intervals: a
+// position that lags behind the effects has messages read again, and none lost.
+//
 // One Positions belongs to one consumer process; its [Processor] and the code that assigns partitions
 // share it. It is safe for concurrent use.
 type Positions struct {
 	consumer string
 	db       *pgxpool.Pool
 
-	mu sync.Mutex
-	// written is what this process has last seen in the table, by reading or by a commit of its own.
-	// The table may be ahead of it (a commit whose answer was lost), but never behind.
-	written map[Partition]int64
+	mu         sync.Mutex
+	partitions map[Partition]*progress
+	interval   time.Duration // for how long positions may lag; 0: not at all
+	moved      time.Time     // when they were last moved
+	moving     bool          // a transaction moves them
+	commits    int64         // batches that were committed
+}
+
+// progress is what this process knows of one partition.
+type progress struct {
+	// written is what it has last seen in the table, by reading or by a commit of its own. The table may
+	// be ahead of it (a commit whose answer was lost), but never behind.
+	written int64
+	stored  bool // whether the table has a row
+	// latest is where the last batch left the partition, where that is not written yet.
+	latest  position
+	lagging bool
+	// witness is a message of a batch that was committed after latest was set, or with it: while the inbox
+	// has it, the database has not gone back behind latest. It is uuid.Nil where written says as much.
+	witness uuid.UUID
+	commit  int64 // the batch of the witness, counted from 1
 }
 
 // NewPositions returns the positions of a consumer whose effects are in db.
 func NewPositions(db *pgxpool.Pool, consumer string) *Positions {
-	return &Positions{consumer: consumer, db: db, written: make(map[Partition]int64)}
+	return &Positions{consumer: consumer, db: db, partitions: make(map[Partition]*progress)}
+}
+
+// Defer lets positions lag behind the effects for the interval, which saves most of what they cost. The
+// caller then has to call [Positions.Flush] when no messages come, and [Positions.Forget] when partitions
+// are given up.
+func (p *Positions) Defer(interval time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.interval = interval
 }
 
 const readPositionsSQL = `
@@ -82,9 +111,9 @@ func (p *Positions) Read(ctx context.Context, partitions []Partition) (map[Parti
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, partition := range partitions {
-		delete(p.written, partition)
+		next, stored := found[partition]
+		p.partitions[partition] = &progress{written: next, stored: stored}
 	}
-	maps.Copy(p.written, found)
 	return found, nil
 }
 
@@ -133,10 +162,12 @@ func positionsAfter(batch []Delivery, now time.Time) []position {
 			after[i].until = at
 		}
 	}
-	slices.SortFunc(after, func(a, b position) int {
-		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition.Partition, b.Partition.Partition))
-	})
+	slices.SortFunc(after, byPartition)
 	return after
+}
+
+func byPartition(a, b position) int {
+	return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition.Partition, b.Partition.Partition))
 }
 
 // A position of which this process does not know is taken over as it stands.
@@ -147,13 +178,12 @@ from unnest($2::text[], $3::int[], $4::bigint[], $5::timestamptz[]) as n (topic,
 on conflict (consumer, topic, "partition") do update
 set next_offset = excluded.next_offset, read_until = excluded.read_until, updated_at = now()`
 
-// moved moves positions. One that this process has written must not have gone back since: then fewer
-// are moved than were to be, and allMoved fails. It may go back now: a topic that was deleted and made
-// again begins at 0. But what another process has written meanwhile is not taken back: a process that was
+// A position that this process has written must not have gone back since: then fewer are moved than
+// were to be, and the statement fails. It may go back now: a topic that was deleted and made again
+// begins at 0. But what another process has written meanwhile is not taken back: a process that was
 // frozen and lost its partitions commits its last batch late, and deadlines wait until all before the
 // position has been read.
-const (
-	moved = `
+const moveSQL = `
 with moved as (
     update consumer_positions as p
     set next_offset = n.next_offset, read_until = n.read_until, updated_at = now()
@@ -161,36 +191,123 @@ with moved as (
       as n (topic, "partition", next_offset, read_until, written)
     where p.consumer = $1 and p.topic = n.topic and p."partition" = n."partition"
       and p.next_offset >= n.written and (p.next_offset = n.written or p.next_offset <= n.next_offset)
-    returning 1)`
-	allMoved = `
-(select case when count(*) = cardinality($2) then true else inbox_expect_positions(count(*), cardinality($2)) is null end
- from moved)`
-	moveSQL = moved + `
-select` + allMoved
-)
+    returning 1)
+select inbox_expect_positions(count(*), cardinality($2)) from moved`
 
-// positionChange is positions as the statements take them.
+// positionChange is what a transaction does to the positions.
 type positionChange struct {
+	batch        []position // where the batch leaves its partitions
+	written      []position // those that are written, of other partitions too; others lag
 	known, fresh positionColumns
+	witnesses    []uuid.UUID // messages that the inbox must have
+	began        int64       // batches that were committed before
+	turn         bool        // no other transaction moves positions until this one has ended
 }
 
-// change sorts positions into those that this process has written, which are moved, and others. A nil
-// Positions knows none.
-func (p *Positions) change(after []position) (c positionChange) {
+// change decides which positions are written along with a batch: at intervals, those of its partitions and
+// all others that lag; and those that have no row yet. A nil Positions knows no row, and none of its
+// positions lags. [Positions.ended] has to be called.
+func (p *Positions) change(after []position, now time.Time) (c positionChange) {
+	if p == nil {
+		for _, a := range after {
+			c.write(a, nil)
+		}
+		return c
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c = positionChange{batch: after, began: p.commits}
+	moves := p.interval == 0 || p.takeTurn(&c, now)
+	if moves {
+		after = p.withLagging(after)
+	}
 	for _, a := range after {
-		if written, ok := p.lastWritten(a.Partition); ok {
-			c.known.add(a, written)
-		} else {
-			c.fresh.add(a, 0)
+		if known := p.partitions[a.Partition]; moves || known == nil || !known.stored {
+			c.write(a, known)
 		}
 	}
+	c.witnesses = p.witnesses(c.batch, c.written)
 	return c
 }
 
-// place queues what stores the positions that this process has not written before.
+// takeTurn says whether it is time to move positions. One transaction does it at a time: a later one of the
+// same process would look like another process that is ahead.
+func (p *Positions) takeTurn(c *positionChange, now time.Time) bool {
+	if p.moving || now.Sub(p.moved) < p.interval {
+		return false
+	}
+	p.moving, c.turn = true, true
+	return true
+}
+
+// ended gives the turn back, whatever became of the transaction.
+func (p *Positions) ended(c positionChange) {
+	if p == nil || !c.turn {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.moving = false
+}
+
+// withLagging adds the positions that lag, of other partitions, in an order that keeps two transactions from
+// deadlocking.
+func (p *Positions) withLagging(after []position) []position {
+	all := slices.Clone(after)
+	for partition, known := range p.partitions {
+		if known.lagging && !slices.ContainsFunc(after, func(a position) bool { return a.Partition == partition }) {
+			all = append(all, known.latest)
+		}
+	}
+	slices.SortFunc(all, byPartition)
+	return all
+}
+
+// witnesses returns the witnesses of partitions, each once: usually there is one.
+func (p *Positions) witnesses(lists ...[]position) []uuid.UUID {
+	var ids []uuid.UUID
+	for _, list := range lists {
+		for _, a := range list {
+			known := p.partitions[a.Partition]
+			if known != nil && known.witness != uuid.Nil && !slices.Contains(ids, known.witness) {
+				ids = append(ids, known.witness)
+			}
+		}
+	}
+	return ids
+}
+
+// write has a position written: moved where this process knows its row, and otherwise placed.
+func (c *positionChange) write(a position, known *progress) {
+	c.written = append(c.written, a)
+	if known != nil && known.stored {
+		c.known.add(a, known.written)
+	} else {
+		c.fresh.add(a, 0)
+	}
+}
+
+// move queues what moves the positions that this process has written before.
+func (c *positionChange) move(batch *pgx.Batch, consumer string) {
+	if len(c.known.topics) > 0 {
+		batch.Queue(moveSQL, c.known.args(consumer)...)
+	}
+}
+
+// place queues what stores the others.
 func (c *positionChange) place(batch *pgx.Batch, consumer string) {
 	if f := &c.fresh; len(f.topics) > 0 {
 		batch.Queue(placeSQL, consumer, f.topics, f.partitions, f.next, f.until)
+	}
+}
+
+const witnessSQL = `
+select inbox_expect_positions(count(*), cardinality($2::uuid[])) from inbox where consumer = $1 and event_id = any($2::uuid[])`
+
+// check queues what fails where the database lacks a batch that was committed.
+func (c *positionChange) check(batch *pgx.Batch, consumer string) {
+	if len(c.witnesses) > 0 {
+		batch.Queue(witnessSQL, consumer, rawIDs(c.witnesses))
 	}
 }
 
@@ -217,24 +334,49 @@ func (c *positionColumns) add(p position, written int64) {
 	c.until = append(c.until, until)
 }
 
-func (p *Positions) lastWritten(partition Partition) (int64, bool) {
-	if p == nil {
-		return 0, false
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	written, ok := p.written[partition]
-	return written, ok
-}
-
-// committed remembers positions that are in the database now.
-func (p *Positions) committed(after []position) {
+// committed remembers what is in the database now. witness is a message of the batch that the inbox has
+// recorded; uuid.Nil where it has recorded none.
+func (p *Positions) committed(c positionChange, witness uuid.UUID, now time.Time) {
 	if p == nil {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, a := range after {
-		p.written[a.Partition] = a.next
+	for _, a := range c.batch {
+		known := p.of(a.Partition)
+		known.latest, known.lagging = a, true
 	}
+	for _, a := range c.written {
+		known := p.of(a.Partition)
+		known.written, known.stored = a.next, true
+		// A batch that was committed meanwhile may have left another partition further on.
+		known.lagging = known.lagging && known.latest.next != a.next
+	}
+	if c.turn {
+		p.moved = now
+	}
+	if witness == uuid.Nil || p.interval == 0 {
+		return
+	}
+	p.commits++
+	for _, a := range c.batch {
+		known := p.of(a.Partition)
+		known.witness, known.commit = witness, p.commits
+	}
+	// What was committed before this batch began comes before it in the database's log: where the batch is,
+	// it is. A batch that was committed meanwhile needs its own witness.
+	for _, known := range p.partitions {
+		if known.witness != uuid.Nil && known.commit <= c.began {
+			known.witness, known.commit = witness, p.commits
+		}
+	}
+}
+
+func (p *Positions) of(partition Partition) *progress {
+	known := p.partitions[partition]
+	if known == nil {
+		known = &progress{}
+		p.partitions[partition] = known
+	}
+	return known
 }

@@ -3,6 +3,8 @@ package inbox
 import (
 	"context"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -23,7 +25,8 @@ type work[M, S any] struct {
 	aside     []decoded[M] // those that became dead letters
 	out       []outbox.Message
 	outcome   Outcome
-	committed []func() // to be called, now that it is durable
+	forgotten []uuid.UUID // refused by Apply: not recorded under their ids any more
+	committed []func()    // to be called, now that it is durable
 }
 
 // letterForm makes the dead letter of a delivery, or none.
@@ -34,6 +37,12 @@ func wholeLetter(d Delivery, consumer string, reason error) []outbox.Message {
 }
 
 func (w *work[M, S]) run(ctx context.Context) error {
+	w.change = w.Positions.change(w.positions, time.Now())
+	defer w.Positions.ended(w.change)
+	if len(w.batch) == 0 && len(w.change.written) == 0 {
+		w.Positions.committed(w.change, uuid.Nil, time.Now())
+		return nil // there is nothing to write
+	}
 	conn, err := w.DB.Acquire(ctx)
 	if err != nil {
 		return fmt.Errorf("connect to the database: %w", err)
@@ -50,7 +59,7 @@ func (w *work[M, S]) run(ctx context.Context) error {
 		_ = tx.Rollback(ctx) // the error that counts is the first; what cannot be rolled back ends with its connection
 		return err
 	}
-	w.Positions.committed(w.positions)
+	w.Positions.committed(w.change, w.witness(), time.Now())
 	w.committed = tx.committed
 	return nil
 }
@@ -67,15 +76,14 @@ func (w *work[M, S]) begin(ctx context.Context, conn *pgx.Conn) (*Tx, error) {
 		}
 	}
 	w.accepting = accept(w.Consumer, entries)
-	w.change = w.Positions.change(w.positions)
-	switch known := w.change.known; {
-	case len(entries) > 0 && len(known.topics) > 0:
-		w.accepting.move(known)
+	if len(w.change.witnesses) == 1 && len(entries) > 0 {
+		w.accepting.after(w.change.witnesses[0])
+	} else {
+		w.change.check(first, w.Consumer)
+	}
+	w.change.move(first, w.Consumer)
+	if len(entries) > 0 {
 		w.accepting.queue(first)
-	case len(entries) > 0:
-		w.accepting.queue(first)
-	case len(known.topics) > 0:
-		first.Queue(moveSQL, known.args(w.Consumer)...)
 	}
 	if w.Load != nil && len(usable) > 0 {
 		w.loaded = w.Load(first, usable)
@@ -86,6 +94,19 @@ func (w *work[M, S]) begin(ctx context.Context, conn *pgx.Conn) (*Tx, error) {
 		err = fmt.Errorf("begin, record %d messages in the inbox and load: %w", len(entries), err)
 	}
 	return &Tx{Tx: results.Tx(), Now: w.accepting.now}, err
+}
+
+// witness is a message that the inbox has since this batch at the latest, or uuid.Nil.
+func (w *work[M, S]) witness() uuid.UUID {
+	for _, d := range w.batch {
+		if !slices.Contains(w.forgotten, d.EventID) {
+			return d.EventID
+		}
+	}
+	if len(w.batch) > 0 {
+		return w.batch[0].Delivery.PositionID() // refused by Apply, and recorded so
+	}
+	return uuid.Nil
 }
 
 func (w *work[M, S]) entry(d decoded[M]) Entry {
@@ -160,11 +181,7 @@ const forgetSQL = `delete from inbox where consumer = $1 and event_id = any($2::
 // Forget queues the removal of messages from the inbox of a consumer that had recorded them as handled,
 // and sets them aside after all: sent again after the reason is gone, they take effect.
 func Forget(batch *pgx.Batch, consumer string, ids ...uuid.UUID) {
-	raw := make([][16]byte, len(ids))
-	for i, id := range ids {
-		raw[i] = id
-	}
-	batch.Queue(forgetSQL, consumer, raw)
+	batch.Queue(forgetSQL, consumer, rawIDs(ids))
 }
 
 // reject sets messages aside and records them under their positions, so that the same delivery is
@@ -179,12 +196,11 @@ func (w *work[M, S]) reject(ctx context.Context, tx *Tx, conflicts, refused []de
 	for i, d := range all {
 		entries[i] = Entry{EventID: d.Delivery.PositionID(), Delivery: d.Delivery}
 	}
-	ids := make([]uuid.UUID, len(refused))
-	for i, d := range refused {
-		ids[i] = d.EventID
+	for _, d := range refused {
+		w.forgotten = append(w.forgotten, d.EventID)
 	}
 	recording, batch := accept(w.Consumer, entries), &pgx.Batch{}
-	Forget(batch, w.Consumer, ids...)
+	Forget(batch, w.Consumer, w.forgotten...)
 	recording.queue(batch)
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return fmt.Errorf("record %d messages as set aside: %w", len(all), err)

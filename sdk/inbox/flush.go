@@ -1,0 +1,79 @@
+package inbox
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+)
+
+// Flush writes the positions that lag, in a transaction of its own, if there are any. An error that [Rewound] recognises
+// says that the database went back; after any other it may be tried again.
+func (p *Positions) Flush(ctx context.Context) error {
+	c := p.flushing()
+	defer p.ended(c)
+	if len(c.written) == 0 {
+		return nil
+	}
+	batch := &pgx.Batch{} // one transaction
+	c.check(batch, p.consumer)
+	c.move(batch, p.consumer)
+	c.place(batch, p.consumer)
+	if err := p.db.SendBatch(ctx, batch).Close(); err != nil {
+		return fmt.Errorf("write positions of %s: %w", p.consumer, err)
+	}
+	p.flushed(c)
+	return nil
+}
+
+func (p *Positions) flushing() (c positionChange) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.moving {
+		return c // a batch writes them
+	}
+	for _, a := range p.withLagging(nil) {
+		c.write(a, p.partitions[a.Partition])
+	}
+	c.began, c.witnesses, c.turn, p.moving = p.commits, p.witnesses(c.written), true, true
+	return c
+}
+
+// flushed notes what Flush has written. The positions themselves are the witness now: the next batch
+// moves them, and fails where they have gone back.
+func (p *Positions) flushed(c positionChange) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, a := range c.written {
+		known := p.partitions[a.Partition]
+		if known == nil || known.commit > c.began {
+			continue // given up, or a batch was committed meanwhile
+		}
+		known.written, known.stored = a.next, true
+		known.lagging, known.witness = false, uuid.Nil
+	}
+	p.moved = time.Time{}
+}
+
+// Written returns the position of a partition that is in the database for certain, and whether there is
+// one.
+func (p *Positions) Written(partition Partition) (next int64, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	known := p.partitions[partition]
+	if known == nil || !known.stored {
+		return 0, false
+	}
+	return known.written, true
+}
+
+// Forget drops what is known of partitions that were given up: another process writes their positions.
+func (p *Positions) Forget(partitions ...Partition) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, partition := range partitions {
+		delete(p.partitions, partition)
+	}
+}

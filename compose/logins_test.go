@@ -72,8 +72,8 @@ func TestNoServiceIsPostgresSuperuserOrAnotherService(t *testing.T) {
 	require.Len(t, used, 6)
 }
 
-// The script and the migrations of compose.yaml are run as they stand there, on a server of this test's
-// own, and then each service's login tries what it is for, and what it is not.
+// The script and the migrations of compose.yaml are run as they stand there, on a server of this
+// test's own, and then each service's login tries what it is for, and what it is not.
 func TestEachLoginMayDoItsWorkAndNothingElse(t *testing.T) {
 	t.Parallel()
 	project := load(t)

@@ -29,8 +29,9 @@ type kind struct {
 	decode func(payload []byte, cause uuid.UUID) (Message, error)
 }
 
-// fixedBody marks the messages without a causationId in their JSON: three whose JSON clients depend on
-// to the byte, and those that are the same event, with the same body, in answer to whatever command.
+// fixedBody marks the messages without a causationId in their JSON: three whose JSON clients depend
+// on to the byte, and those that are the same event, with the same body, in answer to whatever
+// command.
 const fixedBody = true
 
 var kinds = map[Type]kind{
@@ -113,14 +114,14 @@ func Encode(m Message) (Record, error) {
 	return r, nil
 }
 
-// Decode parses and validates a message received from topic. header returns a Kafka header's value, ""
-// where it is absent; a causation id is taken from there if the body has none. An error that wraps
-// [ErrUnknownType] means skip; every other error means that the message can never be applied and
-// belongs in the dead letter topic.
+// Decode parses and validates a message received from topic. header returns a Kafka header's value,
+// "" where it is absent; a causation id is taken from there if the body has none. An error that
+// wraps [ErrUnknownType] means skip; every other error means that the message can never be applied
+// and belongs in the dead letter topic.
 //
-// A message is believed only where it may come from: who may write a topic is decided by the broker's
-// ACLs, so a type on another topic than its own ([TopicOf]) is refused, and so is a message whose id
-// or type in the headers is not that of its body.
+// A message is believed only where it may come from: who may write a topic is decided by the
+// broker's ACLs, so a type on another topic than its own ([TopicOf]) is refused, and so is a
+// message whose id or type in the headers is not that of its body.
 func Decode(topic string, payload []byte, header func(name string) string) (Message, error) {
 	if err := interoperable(payload); err != nil {
 		return nil, fmt.Errorf("decode message: %w", err)
@@ -191,7 +192,7 @@ func decode(payload []byte, cause uuid.UUID) (Message, error) {
 	return m, nil
 }
 
-// named turns an error of encoding/json into one that names the field, where a field is at fault.
+// named turns an error of encoding/json into one that names the invalid field, if there is one.
 func named(payload []byte, err error) error {
 	if wrongType, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 		if wrongType.Field == "" {

@@ -163,8 +163,8 @@ func TestEncodeRefusesAnInvalidMessage(t *testing.T) {
 	require.EqualError(t, err, `encode CancelOrder of order 4711: field "reason" is missing`)
 }
 
-// Whatever is on a topic, decoding it returns a message that can be encoded again and that Postgres can
-// store, or an error.
+// Whatever is on a topic, decoding it returns a message that can be encoded again and that Postgres
+// can store, or an error.
 func FuzzDecode_AcceptsWhatCanBeStoredAndSentAgain(f *testing.F) {
 	for _, m := range messages {
 		record, err := contracts.Encode(m)

@@ -18,8 +18,8 @@ type FieldError struct {
 // Error implements error: the field's name, then the problem.
 func (e *FieldError) Error() string { return fmt.Sprintf("field %q %s", e.Field, e.Problem) }
 
-// TopicError says that a message was found on a topic that its type does not belong to: one that may
-// write the one need not be trusted with the other.
+// TopicError says that a message was found on a topic that its type does not belong to: one that
+// may write the one need not be trusted with the other.
 type TopicError struct {
 	Type       Type
 	Own, Topic string // where it belongs, and where it was

@@ -10,12 +10,12 @@ import (
 )
 
 // EventID is the id of something that happened to an order: a function of the order, of what
-// happened, and, where that can happen more than once to an order, of which time it was (from 0). So
-// it is published under one id however often it is published: in answer to a command that is asked
-// again, by a service that was restored to an earlier moment and does it again.
+// happened, and, where that can happen more than once to an order, of which time it was (from 0).
+// So it is published under one id however often it is published: in answer to a command that is
+// asked again, by a service that was restored to an earlier moment and does it again.
 //
-// It is a version 8 UUID (RFC 9562, section 5.8). It begins with the order's id, so that tables keyed
-// by it grow at one end.
+// It is a version 8 UUID (RFC 9562, section 5.8). It begins with the order's id, so that tables
+// keyed by it grow at one end.
 func EventID(orderID int64, t Type, ordinal int) uuid.UUID {
 	name := binary.BigEndian.AppendUint64([]byte("waybill event\x00"+t+"\x00"), uint64(orderID))
 	sum := sha256.Sum256(binary.BigEndian.AppendUint64(name, uint64(ordinal)))
@@ -34,9 +34,9 @@ func NewEvent(orderID int64, t Type, at time.Time) Envelope {
 	return Envelope{EventID: EventID(orderID, t, 0), Time: at.UTC(), OrderID: orderID}
 }
 
-// Answer returns the record as the answer to a command. The answer that tells something new names the
-// command as its cause. One that is sent again is the same event, whose cause is another command: it
-// names the command in [HeaderInReplyTo]. Other headers are the caller's to add.
+// Answer returns the record as the answer to a command. The answer that tells something new names
+// the command as its cause. One that is sent again is the same event, whose cause is another
+// command: it names the command in [HeaderInReplyTo]. Other headers are the caller's to add.
 func (r Record) Answer(command uuid.UUID, again bool) Record {
 	name := HeaderCausationID
 	if again {
@@ -47,15 +47,17 @@ func (r Record) Answer(command uuid.UUID, again bool) Record {
 	return r
 }
 
-// ReplyID is the id, for the sender of a command, of an event as the answer to it: the event is the same
-// whichever command it answers ([HeaderInReplyTo]), and the answers are not. It is a version 8 UUID.
+// ReplyID is the id, for the sender of a command, of an event as the answer to it: the event is the
+// same whichever command it answers ([HeaderInReplyTo]), and the answers are not. It is a version 8
+// UUID.
 func ReplyID(event, command uuid.UUID) uuid.UUID {
 	return uuid.NewHash(sha256.New(), event, command[:], 8)
 }
 
 // Content returns what of a message's JSON is the same whenever it is sent under one id: all of it
-// but the time and the cause. A service that was restored to an earlier moment, and does again what it
-// had done, sends the same event at another time, and the same command because of another message.
+// but the time and the cause. A service that was restored to an earlier moment, and does again what
+// it had done, sends the same event at another time, and the same command because of another
+// message.
 func Content(payload []byte) []byte {
 	content := payload
 	for _, field := range []string{`"time":"`, `"causationId":"`} {

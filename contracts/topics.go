@@ -11,7 +11,7 @@ const (
 	TopicInventoryCommands = "inventory.commands.v1"
 )
 
-// The consumer groups, one a service. They are the consumer names in each service's inbox, too.
+// The consumer groups, one per service. They are also the consumer names in each service's inbox.
 const (
 	GroupOrders       = "orders-service"
 	GroupInventory    = "inventory-service"

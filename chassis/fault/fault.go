@@ -1,6 +1,6 @@
 // Package fault says whose fault an error is: that of the message or request that was being worked
-// on, of another transaction that was faster, or of the infrastructure. What reads errors (postgres)
-// and what acts on them (kafka, HTTP handlers) share its terms and nothing else.
+// on, of another transaction that was faster, or of the infrastructure. What reads errors
+// (postgres) and what acts on them (kafka, HTTP handlers) share its terms and nothing else.
 package fault
 
 // Kind is what follows from an error.
@@ -10,10 +10,11 @@ const (
 	// Message means that what was being worked on brings the error about,
 	// and will again.
 	Message Kind = iota
-	// Conflict means that another transaction was in the way; the same again, at once, probably succeeds.
+	// Conflict means that another transaction was in the way; the same again, at once, probably
+	// succeeds.
 	Conflict
-	// Statement means that the database works, and refuses a statement for a reason that lies outside of
-	// the message: a lock, a grant, a trigger, a schema. Other messages may go through.
+	// Statement means that the database works, and refuses a statement for a reason that lies
+	// outside of the message: a lock, a grant, a trigger, a schema. Other messages may go through.
 	Statement
 	// Outage means that nothing can be done at the moment, whatever the message.
 	Outage
@@ -22,7 +23,8 @@ const (
 // Fault is an error that has been classified.
 type Fault struct {
 	Kind Kind
-	// Reason is one of a few words: a label of metrics, and for people who look at a readiness page.
+	// Reason is one of a few words: a label of metrics, and for people who look at a readiness
+	// page.
 	Reason string
 	// Code is the SQLSTATE, if there is one.
 	Code string

@@ -39,7 +39,8 @@ func bare(word string) bool {
 	special := func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("-_./:,@%+", r)
 	}
-	// An option with its value, --topic=orders.v1, is the one place where = is a character as others.
+	// An option with its value, --topic=orders.v1, is the one place where = is a character as
+	// others.
 	if name, value, ok := strings.Cut(word, "="); ok && strings.HasPrefix(name, "--") {
 		word = name + value
 	}

@@ -1,5 +1,5 @@
-// Package sweep removes what is no longer needed, a little at a time: idempotency keys and the like, whose
-// time is over.
+// Package sweep removes what is no longer needed, a little at a time: idempotency keys and the
+// like, whose time is over.
 package sweep
 
 import (
@@ -15,8 +15,9 @@ const (
 	pause = 50 * time.Millisecond
 )
 
-// Loop returns a part of a process that removes until there is nothing left to remove, and then every minute. remove
-// removes at most so many and returns how many it did. Every instance of a service may run one.
+// Loop returns a part of a process that removes until there is nothing left to remove, and then
+// every minute. remove removes at most so many and returns how many it did. Every instance of a
+// service may run one.
 func Loop(what string, log *slog.Logger, remove func(ctx context.Context, limit int) (int, error)) func(context.Context) error {
 	return func(ctx context.Context) error {
 		timer := time.NewTimer(every)

@@ -79,8 +79,8 @@ func appendEscape(out []byte, r rune) []byte {
 	return fmt.Appendf(out, `\u%04x`, r)
 }
 
-// Fprintf is [fmt.Fprintf] with every text among args cleaned: what they hold is one line each, and the
-// lines are those of format.
+// Fprintf is [fmt.Fprintf] with every text among args cleaned: what they hold is one line each, and
+// the lines are those of format.
 func Fprintf(w io.Writer, format string, args ...any) {
 	cleaned := make([]any, len(args))
 	for i, arg := range args {

@@ -46,8 +46,9 @@ func (s *system) explain(t *testing.T, id int64) (r report) {
 	return r
 }
 
-// Explain asks the other services over HTTP, with logins of no database but the orchestrator's own: one timeline over all
-// of them, and for each that is frozen or dead a fact in the answer, within its time.
+// Explain asks the other services over HTTP, with logins of no database but the orchestrator's own:
+// one timeline over all of them, and for each that is frozen or dead a fact in the answer, within
+// its time.
 func TestExplain_AsksEveryServiceAndNamesThoseThatDoNotAnswer(t *testing.T) {
 	t.Parallel()
 	s := start(t, newDir(t))

@@ -51,7 +51,6 @@ var phrases = []phrase{
 	words(`whoever`, "who it is: operators, a process, anyone who"),
 	words(`(is|are|was|were|be|been|being) taken for`, "is considered"),
 	words(`anew`, "again"),
-	words(`of old`, "previous"),
 	words(`nor trust`, "and do not want to trust"),
 	words(`(is|are|was|were|be|been) away( from)?`, "is unavailable or is down", "is away from", "are away from"),
 	words(`(keeps?|keeping) house|chores?`, "maintenance, a maintenance job"),

@@ -17,7 +17,7 @@ import (
 // unclean are the folders and files that have not been read yet. Take a line out when what it names
 // is clean; nothing is ever added.
 var unclean = []string{
-	"README.md", "chassis/", "compose/", "contracts/", "devstack/", "docs/", "drills/", "examples/", "inventory/", "migrations/",
+	"chassis/", "devstack/", "docs/sagas.md", "drills/", "examples/", "inventory/", "migrations/",
 	"orchestrator/", "orders/", "outbox-relay/", "sdk/", "sdktest/",
 }
 
@@ -98,7 +98,7 @@ func TestCheck_FindsWhatTheListNames(t *testing.T) {
 		require.Len(t, Check("x.go", []byte("package x\n\n"+text+"\n")), words, text)
 		require.Len(t, Check("x.md", []byte(text)), words, text)
 	}
-	code := "package x\n\nvar anew = `of\nold, mended` // whoever\n"
+	code := "package x\n\nvar anew = `a\nb, mended` // whoever\n"
 	require.Equal(t, []Finding{
 		{"x.go:4", "mended", "write fix or repair"},
 		{"x.go:4", "whoever", "write who it is: operators, a process, anyone who"},

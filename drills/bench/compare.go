@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"waybill.example/devstack/stack"
@@ -115,13 +116,27 @@ func (c *compareCommand) measure(ctx context.Context, base, head *side, out io.W
 	})
 }
 
-// turns measures both sides in each turn. The one that begins changes, so that neither always follows
-// the other's load. A turn before the first warms both up and does not count.
+// turns measures both sides in each turn, and prints the figures.
 func (c *compareCommand) turns(ctx context.Context, base, head *side, out io.Writer, suffix string,
 	measure func(context.Context, *side) (figures, error),
 ) error {
+	table, err := turns(ctx, c.Turns, base, head, measure)
+	if err != nil {
+		return err
+	}
+	for _, f := range table.Figures() {
+		f.Name += suffix
+		fmt.Fprintln(out, f)
+	}
+	return nil
+}
+
+// turns measures both sides n times, and returns the figures that both have. The side that begins
+// changes, so that neither always follows the other's load. A turn before the first warms both up and
+// does not count.
+func turns(ctx context.Context, n int, base, head *side, measure func(context.Context, *side) (figures, error)) (*paired.Table, error) {
 	var table paired.Table
-	for turn := range c.Turns + 1 {
+	for turn := range n + 1 {
 		order := []*side{base, head}
 		if turn%2 == 1 {
 			order = []*side{head, base}
@@ -130,23 +145,22 @@ func (c *compareCommand) turns(ctx context.Context, base, head *side, out io.Wri
 		for _, s := range order {
 			var err error
 			if taken[s], err = measure(ctx, s); err != nil {
-				return fmt.Errorf("%s: %w", s.name, err)
+				return nil, fmt.Errorf("%s: %w", s.name, err)
 			}
 		}
 		if turn == 0 {
 			continue
 		}
-		for i, f := range taken[base] {
-			table.Add(f.name+suffix, f.unit, f.value, taken[head][i].value)
+		for _, f := range taken[base] {
+			if i := slices.IndexFunc(taken[head], func(other figure) bool { return other.name == f.name }); i >= 0 {
+				table.Add(f.name, f.unit, f.value, taken[head][i].value)
+			}
 		}
 	}
-	for _, f := range table.Figures() {
-		fmt.Fprintln(out, f)
-	}
-	return nil
+	return &table, nil
 }
 
-// figure is one measure of one turn; a turn takes the same ones in the same order on both sides.
+// figure is one measure of one turn.
 type figure struct {
 	name, unit string
 	value      float64

@@ -79,8 +79,9 @@ type commands struct {
 	Compare compareCommand `cmd:"" help:"Measure in turns against another revision of this repository."`
 
 	// The processes that the bench starts.
-	Baseline baselineCommand `cmd:"" name:"baseline-process" hidden:""`
-	Produce  produceCommand  `cmd:"" hidden:""`
+	Baseline       baselineCommand `cmd:"" name:"baseline-process" hidden:""`
+	Produce        produceCommand  `cmd:"" hidden:""`
+	EmbeddedOrders embeddedCommand `cmd:\"\" hidden:\"\"`
 }
 
 func main() {

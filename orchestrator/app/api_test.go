@@ -405,5 +405,5 @@ func TestDefinitionsAndStatisticsAreShown(t *testing.T) {
 	require.Equal(t, http.StatusUnprocessableEntity, s.get("/v1/sagas/stats?window=2h", nil))
 	status, body = s.do(http.MethodGet, "/openapi.json", "", "")
 	require.Equal(t, http.StatusOK, status)
-	require.Contains(t, body, "/v1/sagas/{orderId}/stream")
+	require.Contains(t, body, "/v1/sagas/{id}/stream")
 }

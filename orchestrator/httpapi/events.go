@@ -17,7 +17,7 @@ import (
 
 func (a *API) registerEvents(api huma.API) {
 	httpserver.Handle(a.operations, huma.Operation{
-		OperationID: "deliver-event", Method: http.MethodPut, Path: "/v1/sagas/{orderId}/events/{eventId}",
+		OperationID: "deliver-event", Method: http.MethodPut, Path: "/v1/sagas/{id}/events/{eventId}",
 		Summary: "Deliver an event that sagas await: an approval, for instance", Tags: []string{"Events"},
 		Description: "It is applied to every saga with this id that awaits it, also before the step's turn has come. The event's id " +
 			"identifies it: sent again, also after it came over Kafka, it is not applied again.",
@@ -28,7 +28,7 @@ func (a *API) registerEvents(api huma.API) {
 }
 
 type eventInput struct {
-	ID      httpserver.Text `path:"orderId" maxLength:"256" doc:"The saga's id: of an order saga, the order id"`
+	ID      httpserver.Text `path:"id" maxLength:"256" doc:"The saga's id: of an order saga, the order id"`
 	EventID uuid.UUID       `path:"eventId" format:"uuid" doc:"Identifies the event: the same one again has the same id"`
 	Body    struct {
 		Type httpserver.Text `json:"type" minLength:"1" maxLength:"128" doc:"One that a definition awaits, such as TripApproved"`

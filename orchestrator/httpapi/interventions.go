@@ -30,29 +30,29 @@ func (a *API) registerInterventions(api huma.API) {
 			Errors: []int{http.StatusNotFound, http.StatusConflict, http.StatusPreconditionFailed},
 		})
 	}
-	httpserver.Handle(a.slow, operation("retry-saga", http.MethodPost, "/v1/sagas/{orderId}/retry",
+	httpserver.Handle(a.slow, operation("retry-saga", http.MethodPost, "/v1/sagas/{id}/retry",
 		"Send the commands that the saga waits for again, now, with all their attempts"),
 		func(ctx context.Context, in *retryInput) (*interventionOutput, error) {
 			return a.intervene(ctx, in.Target, answered, func(o saga.Operator) saga.Input { return saga.RetryNow{Operator: o, Step: string(in.Body.Step)} }, in.Body.Reason)
 		})
-	httpserver.Handle(a.slow, operation("cancel-saga", http.MethodPost, "/v1/sagas/{orderId}/cancel",
+	httpserver.Handle(a.slow, operation("cancel-saga", http.MethodPost, "/v1/sagas/{id}/cancel",
 		"Undo the saga, also long after it completed"),
 		func(ctx context.Context, in *cancelInput) (*interventionOutput, error) {
 			return a.intervene(ctx, in.Target, ended, func(o saga.Operator) saga.Input { return saga.Cancel{Operator: o} }, in.Body.Reason)
 		})
-	httpserver.Handle(a.slow, operation("force-saga", http.MethodPost, "/v1/sagas/{orderId}/force",
+	httpserver.Handle(a.slow, operation("force-saga", http.MethodPost, "/v1/sagas/{id}/force",
 		"End the saga at once, for what was settled by hand: the last word is sent, and nothing is waited for"),
 		func(ctx context.Context, in *forceInput) (*interventionOutput, error) {
 			return a.intervene(ctx, in.Target, answered, func(o saga.Operator) saga.Input { return saga.Force{Operator: o, End: string(in.Body.End)} }, in.Body.Reason)
 		})
-	httpserver.Handle(a.slow, operation("move-deadline", http.MethodPut, "/v1/sagas/{orderId}/deadlines/{step}",
+	httpserver.Handle(a.slow, operation("move-deadline", http.MethodPut, "/v1/sagas/{id}/deadlines/{step}",
 		"Let a step's wait end at another time"),
 		func(ctx context.Context, in *moveInput) (*interventionOutput, error) {
 			return a.intervene(ctx, in.Target, answered, func(o saga.Operator) saga.Input {
 				return saga.MoveDeadline{Operator: o, Step: string(in.Step), To: in.Body.To}
 			}, in.Body.Reason)
 		})
-	httpserver.Handle(a.slow, operation("revoke-deadline", http.MethodDelete, "/v1/sagas/{orderId}/deadlines/{step}",
+	httpserver.Handle(a.slow, operation("revoke-deadline", http.MethodDelete, "/v1/sagas/{id}/deadlines/{step}",
 		"Let a step wait for its reply alone"),
 		func(ctx context.Context, in *revokeInput) (*interventionOutput, error) {
 			return a.intervene(ctx, in.Target, answered, func(o saga.Operator) saga.Input { return saga.RevokeDeadline{Operator: o, Step: string(in.Step)} }, in.Reason)
@@ -62,7 +62,7 @@ func (a *API) registerInterventions(api huma.API) {
 // Target names the saga to intervene in. It is exported because huma fills in
 // exported fields only, embedded ones too.
 type Target struct {
-	ID         httpserver.Text `path:"orderId" maxLength:"256" doc:"The saga's id: of an order saga, the order id"`
+	ID         httpserver.Text `path:"id" maxLength:"256" doc:"The saga's id: of an order saga, the order id"`
 	Definition httpserver.Text `query:"definition" maxLength:"128" doc:"Its definition, where several have a saga of this id"`
 	IfMatch    string          `header:"If-Match" maxLength:"32" doc:"The ETag of the saga that was looked at, or its revision in quotes: 412 if it has changed since, and nothing is done" example:"\"3\""`
 	Wait       float64         `query:"wait" minimum:"0" maximum:"10" default:"2" doc:"Seconds to watch what comes of it before answering"`

@@ -61,7 +61,7 @@ func (a *API) registerStream(api huma.API) {
 		events = append(events, schemas.Schema(reflect.TypeOf(data), true, ""))
 	}
 	httpserver.Handle(a.operations, a.revealing(api, huma.Operation{
-		OperationID: "stream-saga", Method: http.MethodGet, Path: "/v1/sagas/{orderId}/stream",
+		OperationID: "stream-saga", Method: http.MethodGet, Path: "/v1/sagas/{id}/stream",
 		Summary: "A saga's transitions as they happen, until it has ended", Tags: []string{"Sagas"},
 		Description: "Server-sent events: `transition` for each line of the timeline, first those that have been, its id their number; " +
 			"`end` when the saga has ended; `alive` where there is no news; `trouble` when the stream cannot go on. A client that connects again with Last-Event-ID goes on " +

@@ -15,9 +15,9 @@ import (
 	"waybill.example/devstack/loopback"
 	"waybill.example/devstack/process"
 	"waybill.example/devstack/stack"
+	"waybill.example/drills/bench/internal/environment"
 	"waybill.example/drills/bench/internal/paired"
 	"waybill.example/drills/bench/internal/report"
-	"waybill.example/drills/bench/internal/system"
 	"waybill.example/migrations"
 	"waybill.example/orders/embedded"
 )
@@ -121,10 +121,10 @@ func (b *bench) embeddedSide(ctx context.Context) (_ *side, stop func() error, e
 		return nil, nil, err
 	}
 	undo = append(undo, func() error { stopProcess(ctx, p); return nil })
-	sys, err := system.Connect(ctx, system.Config{
-		Processes: func() []system.Process {
-			all := slices.DeleteFunc(processes(s.State()), func(p system.Process) bool { return p.Pid == 0 })
-			return append(all, system.Process{Name: stack.Orders, Pid: p.Pid()})
+	sys, err := environment.Connect(ctx, environment.Config{
+		Processes: func() []environment.Process {
+			all := slices.DeleteFunc(processes(s.State()), func(p environment.Process) bool { return p.Pid == 0 })
+			return append(all, environment.Process{Name: stack.Orders, Pid: p.Pid()})
 		},
 		Addrs: []string{address}, Orders: database, Outboxes: state.Databases,
 	})
@@ -159,7 +159,7 @@ func startEmbedded(ctx context.Context, dir, database, brokers string) (_ *proce
 	}
 	ready, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	if err := system.AwaitReady(ready, address); err != nil {
+	if err := environment.AwaitReady(ready, address); err != nil {
 		stopProcess(ctx, p)
 		return nil, "", fmt.Errorf("embedded-orders: %w", err)
 	}

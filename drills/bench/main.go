@@ -81,7 +81,7 @@ type commands struct {
 	// The processes that the bench starts.
 	Baseline       baselineCommand `cmd:"" name:"baseline-process" hidden:""`
 	Produce        produceCommand  `cmd:"" hidden:""`
-	EmbeddedOrders embeddedCommand `cmd:\"\" hidden:\"\"`
+	EmbeddedOrders embeddedCommand `cmd:"" hidden:""`
 }
 
 func main() {

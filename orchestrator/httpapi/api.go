@@ -1,6 +1,6 @@
-// Package httpapi is sagas over HTTP: looking at them and, with a token, intervening. The orchestrator
-// serves it, and so can any service that runs sagas with sdk/saga/runner: it registers operations with an
-// API of huma (see the Example).
+// Package httpapi is sagas over HTTP: looking at them and, with a token, intervening. The
+// orchestrator serves it, and so can any service that runs sagas with sdk/saga/runner: it registers
+// operations with an API of huma (see the Example).
 //
 // In the code:
 //
@@ -40,14 +40,15 @@ type API struct {
 	// Runner applies interventions and events.
 	Runner *runner.Runner
 	Log    *slog.Logger
-	// Explainer answers why a saga is where it is; an [explain.UnknownError] is a 404. Nil: there is no
-	// such operation.
+	// Explainer answers why a saga is where it is; an [explain.UnknownError] is a 404. Nil: there
+	// is no such operation.
 	Explainer interface {
 		Explain(ctx context.Context, id string, now time.Time) (explain.Report, error)
 	}
 	// Tokens are who may intervene.
 	Tokens admin.Tokens
-	// Readers may read what a saga carries, which is other people's data; nil: everybody who reaches the API.
+	// Readers may read what a saga carries, which is other people's data; nil: every client that
+	// reaches the API.
 	Readers *admin.Tokens
 	// Closing ends streams when it is closed, so that the server can stop.
 	Closing <-chan struct{}
@@ -59,7 +60,8 @@ type API struct {
 	slow       httpserver.Operations // those that ask others, read all sagas, or watch what comes of them
 }
 
-// slowTimeout is what a slow operation has to answer: more than [answerTimeout], by a request or two.
+// slowTimeout is what a slow operation has to answer: more than [answerTimeout], by a request or
+// two.
 const slowTimeout = 15 * time.Second
 
 // Register adds the operations to an API.

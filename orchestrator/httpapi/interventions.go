@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	// answerWithin bounds how long an intervention watches what comes of it.
+	// answerWithin bounds how long an intervention is watched for what comes of it.
 	answerWithin = 10 * time.Second
 	watchEvery   = 25 * time.Millisecond
 )
@@ -59,8 +59,8 @@ func (a *API) registerInterventions(api huma.API) {
 		})
 }
 
-// Target names the saga to intervene in. It is exported because huma fills in
-// exported fields only, embedded ones too.
+// Target names the saga to intervene in. It is exported because huma fills in exported fields only,
+// embedded ones too.
 type Target struct {
 	ID         httpserver.Text `path:"id" maxLength:"256" doc:"The saga's id: of an order saga, the order id"`
 	Definition httpserver.Text `query:"definition" maxLength:"128" doc:"Its definition, where several have a saga of this id"`
@@ -188,7 +188,7 @@ func (a *API) look(ctx context.Context, ref saga.Ref) (saga.State, []inspect.Lin
 	return a.Sagas.Get(ctx, ref)
 }
 
-// whereabouts says what became of a command, as far as the outbox tells.
+// whereabouts says what became of a command, as far as the outbox shows.
 func (a *API) whereabouts(ctx context.Context, id string, command uuid.UUID) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, httpserver.RequestTimeout)
 	defer cancel()

@@ -19,18 +19,20 @@ import (
 	"waybill.example/sdk/saga/runner/inspect"
 )
 
-// Limits of streams. A client that is cut off by one of them connects again, and is told what it has missed.
+// Limits of streams. A client that is cut off by one of them connects again, and is sent what it
+// has missed.
 const (
 	// lookEvery is how often a stream looks for news.
 	lookEvery = 100 * time.Millisecond
-	// aliveEvery is how often a stream without news says that it is there: proxies close what is silent, and
-	// a client that has gone is noticed only by a write.
+	// aliveEvery is how often a stream without news says that it is there: proxies close what is
+	// silent, and a client that has gone is noticed only by a write.
 	aliveEvery = 15 * time.Second
 	// sendWithin bounds one write to a client that does not read.
 	sendWithin = 5 * time.Second
-	// streamFor bounds a stream: a connection that nobody has looked at for so long is likely forgotten.
+	// streamFor bounds a stream: a connection that is open for so long is likely forgotten.
 	streamFor = time.Hour
-	// maxStreams is how many clients may watch at once. Each costs a look at the database every lookEvery.
+	// maxStreams is how many clients may watch at once. Each costs a look at the database every
+	// lookEvery.
 	maxStreams = 500
 )
 
@@ -75,13 +77,13 @@ func (a *API) registerStream(api huma.API) {
 }
 
 func (a *API) stream(ctx context.Context, in *streamInput) (*huma.StreamResponse, error) {
-	number, toldEnd := strings.CutSuffix(in.LastEventID, "-end")
+	number, seenEnd := strings.CutSuffix(in.LastEventID, "-end")
 	last, _ := strconv.Atoi(number) // the pattern lets digits through, or nothing
 	state, _, err := a.look(ctx, in.ref())
 	if err != nil {
 		return nil, err
 	}
-	if toldEnd && state.Phase.Ended() && last >= state.Revision {
+	if seenEnd && state.Phase.Ended() && last >= state.Revision {
 		return &huma.StreamResponse{Body: func(ctx huma.Context) { ctx.SetStatus(http.StatusNoContent) }}, nil
 	}
 	if a.streams.Add(1) > maxStreams {
@@ -95,7 +97,7 @@ func (a *API) stream(ctx context.Context, in *streamInput) (*huma.StreamResponse
 	}}, nil
 }
 
-// stream tells one client of one saga.
+// stream sends one client the transitions of one saga.
 type stream struct {
 	api     *API
 	ref     saga.Ref
@@ -119,7 +121,7 @@ func (s *stream) run(ctx context.Context) {
 	alive := time.NewTicker(cmp.Or(s.api.AliveEvery, aliveEvery))
 	defer alive.Stop()
 	for {
-		over, err := s.tell(ctx)
+		over, err := s.sendNews(ctx)
 		if err != nil {
 			_ = s.send("", "trouble", Trouble{Detail: s.api.operations.Problem(ctx, "stream-saga", err).Error()}) // the client may be gone
 			return
@@ -148,13 +150,13 @@ func (a *API) revision(ctx context.Context, ref saga.Ref) (int, error) {
 	return a.Sagas.Revision(ctx, ref)
 }
 
-// tell sends what is new. It is over when the saga has ended, or the client is gone.
-func (s *stream) tell(ctx context.Context) (over bool, err error) {
+// sendNews sends what is new. It is over when the saga has ended, or the client is gone.
+func (s *stream) sendNews(ctx context.Context) (over bool, err error) {
 	revision, err := s.api.revision(ctx, s.ref)
 	switch {
 	case err != nil:
 		return false, err
-	case revision < s.seen: // of a database that was restored: tell it all again
+	case revision < s.seen: // the database was restored: send it all again
 		s.seen = 0
 	case revision == s.seen && s.looked:
 		return false, nil
@@ -169,7 +171,7 @@ func (s *stream) tell(ctx context.Context) (over bool, err error) {
 			continue
 		}
 		if s.send(strconv.Itoa(l.Seq), "transition", l) != nil {
-			return true, nil //nolint:nilerr // nobody is listening any more
+			return true, nil //nolint:nilerr // the client has gone
 		}
 	}
 	s.seen = state.Revision

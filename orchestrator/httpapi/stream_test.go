@@ -31,8 +31,8 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-// A client that sends one byte more than its request and leaves is not noticed by net/http. A stream
-// without news must end all the same, and not look at the database until its saga moves.
+// A client that sends one byte more than its request and leaves is not noticed by net/http. A
+// stream without news must end all the same, and not look at the database until its saga moves.
 func TestStream_EndsWhenItsClientHasGone(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t, migrations.Outbox, migrations.Orchestrator)

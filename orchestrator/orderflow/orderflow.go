@@ -1,5 +1,5 @@
-// Package orderflow makes the order saga one that a runner can run: it translates between the engine
-// and the messages of contracts.
+// Package orderflow makes the order saga one that a runner can run: it translates between the
+// engine and the messages of contracts.
 package orderflow
 
 import (
@@ -18,8 +18,8 @@ import (
 // Topics are those that the messages for order sagas come on.
 func Topics() []string { return []string{contracts.TopicOrders, contracts.TopicInventory} }
 
-// Definitions are the versions of the order saga. A new version is added beside the old, which stays
-// until its last saga has ended.
+// Definitions are the versions of the order saga. A new version is added beside the old, which
+// stays until its last saga has ended.
 func Definitions(t ordersaga.Timing) ([]*saga.Definition, error) {
 	order, err := ordersaga.Definition(t)
 	if err != nil {
@@ -31,8 +31,8 @@ func Definitions(t ordersaga.Timing) ([]*saga.Definition, error) {
 // Codec is the runner.Codec of the order flow.
 type Codec struct{}
 
-// Decode implements runner.Codec. A message of a type that the contracts here do not have is skipped,
-// unless it answers a command: a newer version of the definition may know it.
+// Decode implements runner.Codec. A message of a type that the contracts here do not have is
+// skipped, unless it answers a command: a newer version of the definition may know it.
 func (Codec) Decode(d inbox.Delivery) (saga.Message, error) {
 	m, err := contracts.Decode(d.Topic, d.Value, d.Header)
 	if errors.Is(err, contracts.ErrUnknownType) {
@@ -62,8 +62,8 @@ func (Codec) Encode(_ saga.Ref, c saga.Command) (outbox.Message, error) {
 // Content is what of a message must be the same whenever it comes under one id.
 func Content(d inbox.Delivery) []byte { return contracts.Content(d.Value) }
 
-// Message makes what a service that embeds the saga gives to it (runner.Start, runner.Deliver) out of an
-// event that it does not publish. The trace is a traceparent, or empty.
+// Message makes what a service that embeds the saga gives to it (runner.Start, runner.Deliver) out
+// of an event that it does not publish. The trace is a traceparent, or empty.
 func Message(m contracts.Message, trace string) (saga.Message, error) {
 	record, err := contracts.Encode(m)
 	if err != nil {

@@ -1,12 +1,12 @@
-// Package embedded is Orders with the order saga in it: an order, its saga and the saga's first command
-// are written in one transaction, the replies of Inventory are handled here, and an order is confirmed in
-// the transaction that handles the reply. Two messages per order in place of five, and two hops in place
-// of four. The definition is that of the stand-alone orchestrator.
+// Package embedded is Orders with the order saga in it: an order, its saga and the saga's first
+// command are written in one transaction, the replies of Inventory are handled here, and an order
+// is confirmed in the transaction that handles the reply. Two messages per order in place of five,
+// and two hops in place of four. The definition is that of the stand-alone orchestrator.
 //
-// It shows what sdk/saga/runner does for a service that embeds a saga, and what that is worth: the part
-// "embedded" of the benchmark measures it against the stand-alone shape, behind the same HTTP API and on
-// the same tables. It is no service of the stack, and has two limits that Orders has not: nothing is
-// published about orders for others to read, and Idempotency-Key is not honoured.
+// It shows what sdk/saga/runner does for a service that embeds a saga, and what that is worth: the
+// part "embedded" of the benchmark measures it against the stand-alone shape, behind the same HTTP
+// API and on the same tables. It is no service of the stack, and has two limits that Orders has
+// not: nothing is published about orders for others to read, and Idempotency-Key is not honoured.
 package embedded
 
 import (

@@ -27,7 +27,8 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-// system is Orders with the saga in it. The test is Inventory, and reads its commands from the outbox.
+// system is Orders with the saga in it. The test is Inventory, and reads its commands from the
+// outbox.
 type system struct {
 	t      *testing.T
 	db     *pgtest.Database

@@ -30,18 +30,12 @@ insert into orders (id, user_id, sku, quantity, note, created_at, updated_at) ov
 select id, user_id, sku, quantity, note, $6, $6
 from unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::bigint[]) as draft (user_id, sku, quantity, note, id)`
 
-// PlaceAll writes orders, their sagas and the sagas' first commands in one transaction, all or none. It
-// takes two round trips, as in Orders.
+// PlaceAll writes orders, their sagas and the sagas' first commands in one transaction, all or
+// none. It takes two round trips, as in Orders.
 func (o *orders) PlaceAll(ctx context.Context, requests []order.Request) ([]order.Placed, error) {
-	rows, err := o.pool.Query(ctx, allocateSQL, len(requests))
+	placed, now, err := o.allocate(ctx, len(requests))
 	if err != nil {
-		return nil, fmt.Errorf("allocate ids: %w", err)
-	}
-	var id int64
-	var now time.Time
-	placed := make([]order.Placed, 0, len(requests))
-	if _, err := pgx.ForEachRow(rows, []any{&id, &now}, func() error { placed = append(placed, order.Placed{ID: id}); return nil }); err != nil {
-		return nil, fmt.Errorf("allocate ids: %w", err)
+		return nil, err
 	}
 	batch := &pgx.Batch{} // without begin and commit it is one transaction
 	if err := o.insert(batch, requests, placed, now); err != nil {
@@ -51,6 +45,19 @@ func (o *orders) PlaceAll(ctx context.Context, requests []order.Request) ([]orde
 		return nil, fmt.Errorf("place %d orders: %w", len(requests), err)
 	}
 	return placed, nil
+}
+
+// allocate returns ids for n new orders, and the time on the database's clock.
+func (o *orders) allocate(ctx context.Context, n int) (placed []order.Placed, now time.Time, err error) {
+	rows, err := o.pool.Query(ctx, allocateSQL, n)
+	if err != nil {
+		return nil, now, fmt.Errorf("allocate ids: %w", err)
+	}
+	placed, err = pgx.CollectRows(rows, func(r pgx.CollectableRow) (p order.Placed, err error) { return p, r.Scan(&p.ID, &now) })
+	if err != nil {
+		return nil, now, fmt.Errorf("allocate ids: %w", err)
+	}
+	return placed, now, nil
 }
 
 func (o *orders) insert(batch *pgx.Batch, requests []order.Request, placed []order.Placed, now time.Time) error {
@@ -68,7 +75,8 @@ func (o *orders) insert(batch *pgx.Batch, requests []order.Request, placed []ord
 	return o.sagas.QueueStart(batch, starts...)
 }
 
-// RequestCancel hands a client's wish to cancel to the order's saga, and returns the order as it is.
+// RequestCancel hands a client's wish to cancel to the order's saga, and returns the order as it
+// is.
 func (o *orders) RequestCancel(ctx context.Context, c order.Cancellation) (order.Order, error) {
 	found, err := o.Get(ctx, c.OrderID)
 	if err != nil {

@@ -47,8 +47,8 @@ func (a *application) state(ref saga.Ref) saga.State {
 	return saga.State{}
 }
 
-// message applies a message to the sagas that it is for: all of them take it, or none. The partition is
-// where it came from, or nil.
+// message applies a message to the sagas that it is for: all of them take it, or none. The
+// partition is where it came from, or nil.
 func (a *application) message(m saga.Message, partition *int32, now time.Time) error {
 	refs, err := a.registry.Route(a.loaded[m.Key], m)
 	if err != nil && !errors.Is(err, saga.ErrUnknownSaga) {
@@ -165,8 +165,8 @@ func (a *application) decided(ref saga.Ref, d saga.Decision) {
 	a.loaded[ref.ID] = append(list, d.State)
 }
 
-// finish carries out the local commands and queues what writes everything in tx.Last. It returns the
-// messages that have to be appended to the outbox.
+// finish carries out the local commands and queues what writes everything in tx.Last. It returns
+// the messages that have to be appended to the outbox.
 func (a *application) finish(ctx context.Context, tx *inbox.Tx, now time.Time) ([]outbox.Message, error) {
 	if err := a.carryOut(ctx, tx, now); err != nil {
 		return nil, err

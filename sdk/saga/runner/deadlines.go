@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	// unclaimed is how long a saga of an unknown definition may be overdue before it is suspended, and
-	// after how long a deadline that cannot be acted on is tried again.
+	// unclaimed is how long a saga of an unknown definition may be overdue before it is suspended,
+	// and after how long a deadline that cannot be acted on is tried again.
 	unclaimed = time.Minute
 	// lookAgain is when a saga whose commands have not left is looked at again.
 	lookAgain = 15 * time.Second
@@ -45,9 +45,9 @@ func (r *Runner) lag(d time.Duration) {
 	}
 }
 
-// ApplyDue acts on the deadlines of at most limit sagas that have passed and whose replies have been
-// read, in one transaction, and returns how many sagas it took. [Runner.Run] calls it; it is exported
-// for tests with a clock of their own.
+// ApplyDue acts on the deadlines of at most limit sagas that have passed and whose replies have
+// been read, in one transaction, and returns how many sagas it took. [Runner.Run] calls it; it is
+// exported for tests with a clock of their own.
 func (r *Runner) ApplyDue(ctx context.Context, read store.Read, limit int) (int, error) {
 	var taken int
 	var a *application
@@ -102,9 +102,9 @@ func (r *Runner) applyDue(ctx context.Context, tx pgx.Tx, list []store.DueSaga, 
 	return a, send(ctx, within, messages)
 }
 
-// unsent are the commands whose answers are overdue and that have not left the outbox. A participant
-// that was never asked does not keep the saga waiting: the relay may be paused, the topic may be
-// missing or forbidden, the broker may be down.
+// unsent are the commands whose answers are overdue and that have not left the outbox. A
+// participant that was never asked does not keep the saga waiting: the relay may be paused, the
+// topic may be missing or forbidden, the broker may be down.
 func (r *Runner) unsent(ctx context.Context, tx pgx.Tx, list []store.DueSaga, now time.Time) (map[uuid.UUID]bool, error) {
 	var keys []string
 	var ids []uuid.UUID

@@ -1,6 +1,6 @@
-// Package runner runs sagas on Postgres: it drives the engine of the package saga with the messages of
-// any Kafka client, with deadlines, and with what operators want, and writes each decision in one
-// transaction with the commands that it leads to.
+// Package runner runs sagas on Postgres: it drives the engine of the package saga with the messages
+// of any Kafka client, with deadlines, and with what operators want, and writes each decision in
+// one transaction with the commands that it leads to.
 //
 // A [Runner] is used in one of two ways. The definition is the same in both.
 //
@@ -27,12 +27,12 @@
 //
 // # When something fails
 //
-// A message that can never be applied (it cannot be decoded, a function of the definition refuses it,
-// it starts a saga that another message has started) becomes a dead letter in the transaction of its
-// batch. Any other error fails the whole batch, which is safe to try again: the database may be
-// unavailable. A batch that keeps failing is for the caller to take apart, and [Runner.Reject] for the
-// message at fault; the consumer of chassis/kafka does both. Deadlines and retention log their
-// problems and try again.
+// A message that can never be applied (it cannot be decoded, a function of the definition refuses
+// it, it starts a saga that another message has started) becomes a dead letter in the transaction
+// of its batch. Any other error fails the whole batch, which is safe to try again: the database may
+// be unavailable. A batch that keeps failing is for the caller to take apart, and [Runner.Reject]
+// for the message at fault; the consumer of chassis/kafka does both. Deadlines and retention log
+// their problems and try again.
 //
 // # In the code
 //
@@ -48,5 +48,5 @@
 //	watermark.go    up to when replies have been read
 //	run.go, loop.go the work that no message brings about
 //
-// The package store has the tables, and inspect what people ask about them.
+// The package store has the tables; inspect answers questions about sagas.
 package runner

@@ -16,13 +16,13 @@ import (
 // ErrNotAwaited says that no definition awaits events of a message's type.
 var ErrNotAwaited = errors.New("no saga awaits events of this type")
 
-// DeliverEvent applies an event that sagas await ([saga.Step.Await]) and that comes by another way than
-// Kafka, an approval over HTTP for instance, in a transaction of its own: to every saga with its Key.
-// Its ID identifies it: what was delivered before, whether by DeliverEvent or by Kafka, is not applied again,
-// and DeliverEvent returns false.
+// DeliverEvent applies an event that sagas await ([saga.Step.Await]) and that comes by another way
+// than Kafka, an approval over HTTP for instance, in a transaction of its own: to every saga with
+// its Key. Its ID identifies it: what was delivered before, whether by DeliverEvent or by Kafka, is
+// not applied again, and DeliverEvent returns false.
 //
-// The errors are [ErrNotAwaited], [saga.ErrUnknownSaga] where no saga has begun under the key, and those
-// of the definition's functions.
+// The errors are [ErrNotAwaited], [saga.ErrUnknownSaga] where no saga has begun under the key, and
+// those of the definition's functions.
 func (r *Runner) DeliverEvent(ctx context.Context, m saga.Message) (applied bool, err error) {
 	if m.ID == uuid.Nil || !r.registry.Awaits(m.Type) {
 		return false, fmt.Errorf("deliver %s: %w", m.Type, ErrNotAwaited)

@@ -35,8 +35,8 @@ func TripSaga() (*saga.Definition, error) {
 	return s.Build()
 }
 
-// A service of its own runs the sagas. poll stands for any Kafka client: it returns messages in their
-// order, and commits the offsets of a batch once it was processed.
+// A service of its own runs the sagas. poll stands for any Kafka client: it returns messages in
+// their order, and commits the offsets of a batch once it was processed.
 func Example_runIt() {
 	run := func(ctx context.Context, db *pgxpool.Pool, poll func(context.Context) []inbox.Delivery, commit func([]inbox.Delivery)) error {
 		trip, err := TripSaga()

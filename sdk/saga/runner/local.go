@@ -15,13 +15,13 @@ import (
 // [Reply]. It is what the embedding service does for its own sagas, in the transaction that decided
 // to send the commands: no message is sent for them, and none for the replies.
 //
-// The commands are of any number of sagas. Statements that need no answer go to tx.Last, which is sent
-// along with the commit; one that must verify its own preconditions has to fail where they do not
-// hold. An error rolls everything back, the messages that led to the commands included, which are then
-// tried again. A command without a reply waits for its deadline like any other.
+// The commands are of any number of sagas. Statements that need no answer go to tx.Last, which is
+// sent along with the commit; one that must verify its own preconditions has to fail where they do
+// not hold. An error rolls everything back, the messages that led to the commands included, which
+// are then tried again. A command without a reply waits for its deadline like any other.
 //
-// As a saga never knows what became of a transaction that it did not see commit, a command may be given
-// again, for the same saga and step: carrying it out twice must do no more than once.
+// As a saga never knows what became of a transaction that it did not see commit, a command may be
+// given again, for the same saga and step: carrying it out twice must do no more than once.
 type Local func(ctx context.Context, tx *inbox.Tx, commands []saga.Command) ([]saga.Message, error)
 
 // Reply returns the reply of the given type to a command that was carried out locally. Its body is
@@ -43,8 +43,8 @@ type localCommand struct {
 	saga.Command
 }
 
-// carryOut carries out the local commands, those of one type together, and applies the replies, until
-// the sagas send none any more.
+// carryOut carries out the local commands, those of one type together, and applies the replies,
+// until the sagas send none any more.
 func (a *application) carryOut(ctx context.Context, tx *inbox.Tx, now time.Time) error {
 	for len(a.pending) > 0 {
 		do, first := a.pending[0].do, a.pending[0].Type

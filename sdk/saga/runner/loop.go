@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// loop looks for work again and again: deadlines that have passed, sagas that have expired, suspended
-// sagas whose definition is back. Several processes poll the same table; each takes other rows. After
-// an outage thousands of deadlines may have passed at once: they are acted on in bounded batches at a
-// bounded rate.
+// loop looks for work again and again: deadlines that have passed, sagas that have expired,
+// suspended sagas whose definition is back. Several processes poll the same table; each takes other
+// rows. After an outage thousands of deadlines may have passed at once: they are acted on in
+// bounded batches at a bounded rate.
 type loop struct {
 	name string // for the log
 	// act does at most limit pieces of work and returns how many it found.

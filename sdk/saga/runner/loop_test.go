@@ -18,8 +18,8 @@ func runFor(t *testing.T, l loop, d time.Duration) {
 	l.run(ctx)
 }
 
-// After a long outage ten thousand deadlines have passed. They are acted on in batches of at most 200,
-// and never more than 500 in any second.
+// After a long outage ten thousand deadlines have passed. They are acted on in batches of at most
+// 200, and never more than 500 in any second.
 func TestLoop_WhatPassedInAnOutageIsSpreadAndBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

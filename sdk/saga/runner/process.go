@@ -62,8 +62,8 @@ func (r *Runner) Reject(ctx context.Context, d inbox.Delivery, reason error) err
 }
 
 // decode turns a delivery into a message for the engine. One of a type that no definition knows is
-// skipped, unless it answers a command: then a newer version of a definition may know it, in another
-// process, and a saga of that version may be waiting for it.
+// skipped, unless it answers a command: then a newer version of a definition may know it, in
+// another process, and a saga of that version may be waiting for it.
 func (r *Runner) decode(d inbox.Delivery) (uuid.UUID, saga.Message, error) {
 	m, err := r.codec.Decode(d)
 	foreign := m.Type != "" && !r.registry.Handles(m.Type) && m.CausationID == uuid.Nil

@@ -21,8 +21,9 @@ const (
 
 // Run does the work that no message brings about, until ctx ends: it acts on deadlines that have
 // passed, lets suspended sagas go on whose definition is registered here, and deletes sagas that
-// ended longer ago than they are kept. Any number of processes may run at once; they share the work.
-// Problems are logged and the work is tried again, so it always returns nil. It must be called once.
+// ended longer ago than they are kept. Any number of processes may run at once; they share the
+// work. Problems are logged and the work is tried again, so it always returns nil. It must be
+// called once.
 func (r *Runner) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	for _, l := range r.loops() {

@@ -37,14 +37,14 @@ type Config struct {
 	Local map[string]Local
 	// Ends returns where the partitions of all topics that the runner is given end, now. With it a
 	// deadline is acted on only when the replies that had come by then have been read: after an
-	// outage no saga is undone while its reply waits to be read. Nil: deadlines do not wait for that,
-	// and a reply that was late is compensated.
+	// outage no saga is undone while its reply waits to be read. Nil: deadlines do not wait for
+	// that, and a reply that was late is compensated.
 	Ends func(context.Context) (map[inbox.Partition]Span, error)
 	// DeadlineRate bounds how many deadlines are acted on per second, so that those which passed
 	// during an outage are not all acted on at once; 0 is 500.
 	DeadlineRate int
-	// Retention is how long a saga is kept after it ended; 0 is 30 days, negative is forever.
-	// It must be longer than the time within which it can be cancelled.
+	// Retention is how long a saga is kept after it ended; 0 is 30 days, negative is forever. It
+	// must be longer than the time within which it can be cancelled.
 	Retention time.Duration
 	// Now, if set, replaces the database's clock. It is for tests that move the time.
 	Now func() time.Time
@@ -88,8 +88,8 @@ type Runner struct {
 	log       *slog.Logger
 }
 
-// New returns a runner. It remembers the versions of its definitions in the database, and fails with
-// [store.ErrDefinitionChanged] if one of them is not what it was when it was first run.
+// New returns a runner. It remembers the versions of its definitions in the database, and fails
+// with [store.ErrDefinitionChanged] if one of them is not what it was when it was first run.
 func New(ctx context.Context, c Config) (*Runner, error) {
 	if err := c.check(); err != nil {
 		return nil, fmt.Errorf("saga runner: %w", err)

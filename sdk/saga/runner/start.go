@@ -26,8 +26,8 @@ var ErrStartsNothing = errors.New("the message starts no saga")
 // has begun already, and nothing is sent again. Another message for a saga that exists is refused
 // with [saga.ErrStartConflict]. A message without an ID is given one.
 //
-// Start takes two round trips to the database; [Runner.QueueStart] takes none of its own. The observer
-// is notified before tx commits.
+// Start takes two round trips to the database; [Runner.QueueStart] takes none of its own. The
+// observer is notified before tx commits.
 func (r *Runner) Start(ctx context.Context, tx pgx.Tx, messages ...saga.Message) error {
 	for _, m := range messages {
 		if !r.registry.Starts(m.Type) {
@@ -37,9 +37,9 @@ func (r *Runner) Start(ctx context.Context, tx pgx.Tx, messages ...saga.Message)
 	return r.Deliver(ctx, tx, messages...)
 }
 
-// Deliver hands messages to their sagas inside the caller's transaction, as if they had arrived from
-// Kafka, but for the inbox: it is for what an embedding service learns by other ways, such as a client
-// who asks for a cancellation. A message for a saga that does not exist is refused with
+// Deliver hands messages to their sagas inside the caller's transaction, as if they had arrived
+// from Kafka, but for the inbox: it is for what an embedding service learns by other ways, such as
+// a client who asks for a cancellation. A message for a saga that does not exist is refused with
 // [saga.ErrUnknownSaga]; like the other errors of the engine it leaves nothing behind.
 func (r *Runner) Deliver(ctx context.Context, tx pgx.Tx, messages ...saga.Message) error {
 	ids := make([]string, len(messages))
@@ -63,10 +63,11 @@ func (r *Runner) Deliver(ctx context.Context, tx pgx.Tx, messages ...saga.Messag
 	return nil
 }
 
-// QueueStart is [Runner.Start] for sagas that cannot exist yet, such as those whose ids were allocated
-// from a sequence a moment ago: it adds statements to a batch that the caller sends in a transaction,
-// and needs no round trip of its own. If one of the sagas does exist after all, the batch fails with a
-// violated unique constraint. A definition whose first commands are carried out locally needs Start.
+// QueueStart is [Runner.Start] for sagas that cannot exist yet, such as those whose ids were
+// allocated from a sequence a moment ago: it adds statements to a batch that the caller sends in a
+// transaction, and needs no round trip of its own. If one of the sagas does exist after all, the
+// batch fails with a violated unique constraint. A definition whose first commands are carried out
+// locally needs Start.
 func (r *Runner) QueueStart(batch *pgx.Batch, messages ...saga.Message) error {
 	a := r.apply(make(store.Loaded, len(messages)))
 	err := a.deliver(messages)

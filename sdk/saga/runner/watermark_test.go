@@ -73,8 +73,8 @@ func TestWatermark_FollowsAReaderThatIsAlwaysBehind(t *testing.T) {
 	requireAll(t, w.advance(t.Context()), b.at, "it has caught up")
 }
 
-// The messages of a saga have one partition number in all topics: it waits for that partition, and not
-// for the slowest.
+// The messages of a saga have one partition number in all topics: it waits for that partition, and
+// not for the slowest.
 func TestWatermark_IsOfEachPartition(t *testing.T) {
 	t.Parallel()
 	b := &topics{
@@ -95,7 +95,7 @@ func TestWatermark_IsOfEachPartition(t *testing.T) {
 	read = b.watermark().advance(t.Context())
 	requireAll(t, read, time.Time{}, "the slowest has not been read")
 	if len(read.Partitions) > 0 {
-		t.Fatalf("partitions are told apart: %v", read.Partitions)
+		t.Fatalf("partitions are listed: %v", read.Partitions)
 	}
 }
 

@@ -103,7 +103,8 @@ func (s *trips) hears(t *testing.T, reply, command, trip string) error {
 	}})
 }
 
-// stands returns the state of a trip's saga, the trip's status, and the types of what the outbox holds.
+// stands returns the state of a trip's saga, the trip's status, and the types of what the outbox
+// holds.
 func (s *trips) stands(t *testing.T, trip string) (state saga.Phase, status string, sent []string) {
 	t.Helper()
 	one, _, err := s.Get(t.Context(), saga.Ref{ID: trip})
@@ -149,7 +150,8 @@ func TestLocal_AnUndoIsCarriedOutHereToo(t *testing.T) {
 	require.Equal(t, []any{saga.Cancelled, "CANCELLED"}, []any{state, status})
 }
 
-// What a local command writes, the reply that led to it and the saga's state are in one transaction.
+// What a local command writes, the reply that led to it and the saga's state are in one
+// transaction.
 func TestLocal_OneThatFailsTakesTheWholeBatchBack(t *testing.T) {
 	t.Parallel()
 	s := newTrips(t, newDB(t))

@@ -70,7 +70,8 @@ func newDB(t *testing.T) *pgtest.Database {
 	return db
 }
 
-// published says that everything in the outbox, now and later, has left it: no relay runs in these tests.
+// published says that everything in the outbox, now and later, has left it: no relay runs in these
+// tests.
 func published(t *testing.T, db *pgtest.Database) {
 	_, err := db.Pool.Exec(t.Context(), "update outbox_cursor set published = '{[1,1000000000)}'")
 	require.NoError(t, err)

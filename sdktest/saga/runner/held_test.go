@@ -11,8 +11,8 @@ import (
 	"waybill.example/sdk/saga/runner/store"
 )
 
-// What was held for a saga was recorded as handled when it came. Set aside after all, it must not be
-// taken for a duplicate of itself when somebody sends it again.
+// What was held for a saga was recorded as handled when it came. If it becomes a dead letter after
+// all, it must not be taken for a duplicate of itself when it is sent again.
 func TestApplyDue_AHeldMessageThatIsSetAsideCanBeSentAgain(t *testing.T) {
 	t.Parallel()
 	db := newDB(t)

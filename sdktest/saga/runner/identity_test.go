@@ -145,8 +145,8 @@ func TestIntervene_OnWhatHasMovedOnIsRefused(t *testing.T) {
 	require.Equal(t, []string{"ReleaseInventory", "CancelOrder"}, types, "the order is not left as it was")
 }
 
-// A command that waits in our own outbox, because the relay is paused or its
-// topic is missing, has asked nobody anything: no attempt is spent on it.
+// A command that waits in our own outbox, because the relay is paused or its topic is missing, has
+// not reached its participant: no attempt is spent on it.
 func TestApplyDue_ACommandThatHasNotLeftTheOutboxUsesUpNothing(t *testing.T) {
 	t.Parallel()
 	db := newDB(t)
@@ -254,8 +254,8 @@ func TestVersions_SaysWhichCanBeRemoved(t *testing.T) {
 	}, list)
 }
 
-// The orchestrators of a deployment: the older one meets a reply to a saga of
-// the newer one's version, and the newer one goes on with it at once.
+// The orchestrators of a deployment: the older one meets a reply to a saga of the newer one's
+// version, and the newer one goes on with it at once.
 func TestRunner_ARollingDeploymentSuspendsNothing(t *testing.T) {
 	t.Parallel()
 	db := newDB(t)
@@ -297,8 +297,8 @@ func list(t *testing.T, s *sagas, f inspect.Filter) []inspect.Summary {
 	return l
 }
 
-// While a partition has not been read up to its deadlines, those of its sagas wait
-// and the others act.
+// While a partition has not been read up to its deadlines, those of its sagas wait and the others
+// act.
 func TestApplyDue_WaitsUntilThePartitionHasBeenRead(t *testing.T) {
 	t.Parallel()
 	s := newSagas(t, newDB(t))

@@ -46,8 +46,8 @@ func TestOnlySagasThatEndedLongAgoExpire(t *testing.T) {
 	require.Zero(t, n)
 }
 
-// One saga whose command cannot be made does not keep the deadlines of the
-// others from being acted on.
+// One saga whose command cannot be made does not keep the deadlines of the others from being acted
+// on.
 func TestADeadlineThatCannotBeActedOnHoldsUpNoOther(t *testing.T) {
 	t.Parallel()
 	s := newSagas(t, newDB(t))
@@ -73,8 +73,8 @@ func TestADeadlineThatCannotBeActedOnHoldsUpNoOther(t *testing.T) {
 	require.Zero(t, n, "looked at again later")
 }
 
-// Two batches that decide about the same saga at once: one wins, the other
-// writes nothing, neither state nor history nor inbox, and can be tried again.
+// Two batches that decide about the same saga at once: one wins, the other writes nothing, neither
+// state nor history nor inbox, and can be tried again.
 func TestOfTwoConcurrentBatchesOneWinsAndTheOtherWritesNothing(t *testing.T) {
 	t.Parallel()
 	s := newSagas(t, newDB(t))

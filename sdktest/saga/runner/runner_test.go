@@ -21,8 +21,8 @@ func TestABatchHoldsManySagasAndSeveralMessagesOfOne(t *testing.T) {
 	for id := range int64(50) {
 		events = append(events, created(t, id+1))
 	}
-	// The same batch brings the answer for order 1: what the first message made
-	// of the saga is what the second finds.
+	// The same batch brings the answer for order 1: what the first message made of the saga is what
+	// the second finds.
 	events = append(events, message(t, contracts.InventoryReserved{Envelope: contracts.NewEnvelope(1, uuid.Nil, start), Reserved: true}))
 	out := apply(t, s, start, events...)
 	require.Len(t, out, 51)
@@ -108,7 +108,7 @@ func TestASagaWhoseDefinitionIsGoneIsSuspendedAndGoesOnWhenItIsBack(t *testing.T
 		require.NoError(t, err)
 		return list
 	}
-	require.Empty(t, stuck(), "somebody else may know it")
+	require.Empty(t, stuck(), "another process may know it")
 	n, err := without.due(t.Context(), start.Add(time.Minute), store.ReadAll(), 10)
 	require.NoError(t, err)
 	require.Equal(t, 1, n)

@@ -1,6 +1,6 @@
-// Package inspect answers what people ask about sagas: which there are, where one stands and how it
-// got there, what is waited for, how all of them are doing, and which versions of definitions are
-// still needed. It reads the tables of the package store and changes nothing.
+// Package inspect answers questions about sagas: which there are, where one stands and how it got
+// there, what is waited for, how all of them are doing, and which versions of definitions are still
+// needed. It reads the tables of the package store and changes nothing.
 //
 // In the code:
 //

@@ -16,15 +16,14 @@ type OutboxRow struct {
 	Topic       string
 	Type        string
 	CreatedAt   time.Time
-	Status      string // published, pending, stuck or suspended
+	Status      string // published, pending, stuck or parked
 	Error       string
 	Attempts    int
 	StuckAt     *time.Time
 	NextAttempt *time.Time
 }
 
-// The view outbox_status belongs to the migration set "outbox", which every
-// database of a service has.
+// The view outbox_status belongs to the migration set "outbox".
 const outboxSQL = `
 select id, event_id, topic, type, created_at, status,
        coalesce(error, '') as error, coalesce(attempts, 0) as attempts, stuck_at, next_attempt_at as next_attempt

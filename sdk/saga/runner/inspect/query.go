@@ -18,11 +18,11 @@ import (
 
 // Filter chooses sagas for List; zero fields choose all.
 type Filter struct {
-	State      string        // as people call it
+	State      string        // its name: the phase, or the definition's name of the end
 	Definition string        // its name
 	Version    int           // of its definition
 	Overdue    bool          // its deadline has passed
-	Stuck      bool          // a person should look at it
+	Stuck      bool          // it needs an operator
 	OlderThan  time.Duration // begun longer ago
 	After      Cursor        // begun before the one that the cursor names
 	Limit      int
@@ -47,7 +47,7 @@ type Summary struct {
 	Attempt    int        `json:"attempt,omitzero"`
 	Deadline   *time.Time `json:"deadline,omitempty" doc:"When the saga acts unless a reply comes first"`
 	Reason     string     `json:"reason,omitempty" doc:"Why it is being undone, or was"`
-	Trouble    string     `json:"trouble,omitempty" doc:"Why a person should look at it"`
+	Trouble    string     `json:"trouble,omitempty" doc:"Why it needs an operator"`
 	StartedAt  time.Time  `json:"startedAt"`
 	UpdatedAt  time.Time  `json:"updatedAt"`
 	EndedAt    *time.Time `json:"endedAt,omitempty"`
@@ -60,11 +60,10 @@ const summaryColumns = `id, definition, version, state, step, attempt, nullif(de
        (select jsonb_object_agg(a.name, a.value) from saga_attributes a
          where a.saga_id = sagas.id and a.definition = sagas.definition) as attributes`
 
-// List returns sagas, newest first. Its conditions are only those asked for,
-// so that each filter is served by the index made for it: overdue and open
-// sagas by sagas_open, those in trouble by sagas_in_trouble, all others by
-// walking sagas_started. Those with an attribute come from its index, in the
-// same order.
+// List returns sagas, newest first. Its conditions are only those asked for, so that each filter is
+// served by the index made for it: overdue and open sagas by sagas_open, those in trouble by
+// sagas_in_trouble, all others by walking sagas_started. Those with an attribute come from its
+// index, in the same order.
 func (i *Inspector) List(ctx context.Context, f Filter, now time.Time) ([]Summary, error) {
 	args := pgx.NamedArgs{"limit": f.Limit}
 	where := []string{"true"}
@@ -122,9 +121,8 @@ const linesSQL = `
 select seq, at, kind, from_state, to_state, step, cause_id, cause_type, actor, note, commands
 from saga_transitions where saga_id = $1 and definition = $2 order by seq`
 
-// Get returns a saga and its history as they were at one moment. A ref without
-// a definition is the only saga of its id; the errors are [store.ErrNotFound] and
-// [store.ErrSeveral].
+// Get returns a saga and its history as they were at one moment. A ref without a definition is the
+// only saga of its id; the errors are [store.ErrNotFound] and [store.ErrSeveral].
 func (i *Inspector) Get(ctx context.Context, ref saga.Ref) (saga.State, []Line, error) {
 	var state saga.State
 	var lines []Line
@@ -163,19 +161,18 @@ func saved(rows pgx.Rows, err error) ([]saga.State, error) {
 	return store.Collect(rows)
 }
 
-// Revision returns how many transitions a saga has had. A ref without a
-// definition is the only saga of its id; the errors are [store.ErrNotFound] and
-// [store.ErrSeveral].
+// Revision returns how many transitions a saga has had. A ref without a definition is the only saga
+// of its id; the errors are [store.ErrNotFound] and [store.ErrSeveral].
 func (i *Inspector) Revision(ctx context.Context, ref saga.Ref) (int, error) {
 	rows, err := i.db.Query(ctx, "select id, definition, revision from sagas where id = $1", ref.ID)
 	if err != nil {
-		return 0, fmt.Errorf("look for news of saga %s: %w", ref.ID, err)
+		return 0, fmt.Errorf("read the revision of saga %s: %w", ref.ID, err)
 	}
 	found, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) (one saga.State, err error) {
 		return one, r.Scan(&one.ID, &one.Definition, &one.Revision)
 	})
 	if err != nil {
-		return 0, fmt.Errorf("look for news of saga %s: %w", ref.ID, err)
+		return 0, fmt.Errorf("read the revision of saga %s: %w", ref.ID, err)
 	}
 	one, err := store.Only(found, ref)
 	return one.Revision, err

@@ -17,7 +17,7 @@ type VersionUse struct {
 	Removable  bool   `json:"removable" doc:"True where no saga is left that could need it"`
 }
 
-// It reads the whole table: it is for the rare moment at which somebody wants to remove a version.
+// It reads the whole table: it is for the rare moment at which a version is to be removed.
 const versionsSQL = `
 select d.name, d.version,
        count(s.id) filter (where s.deadline is not null) as open,

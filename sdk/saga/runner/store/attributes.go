@@ -8,8 +8,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Attributes are rows of their own, written when a saga's data has changed and not with each step: an
-// index on the saga's row would be written by each update of it.
+// Attributes are rows of their own, written when a saga's data has changed and not with each step:
+// an index on the saga's row would be written by each update of it.
 const forgetAttributesSQL = `
 delete from saga_attributes a
  using unnest($1::text[], $2::text[]) as n (id, definition)

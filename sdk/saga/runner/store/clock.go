@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// clock is the database's: deadlines that several processes set and act on must follow one. It is read
-// along with other statements, and in between this process's clock carries it on.
+// clock is the database's: deadlines that several processes set and act on must follow one. It is
+// read along with other statements, and in between this process's clock carries it on.
 type clock struct {
 	ahead atomic.Int64 // of this process's clock, nanoseconds
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// ErrDefinitionChanged says that a definition is not what its version was when
-// it was first run: the sagas that are stored could not be read any more.
+// ErrDefinitionChanged says that a definition is not what its version was when it was first run:
+// the stored sagas could no longer be read.
 var ErrDefinitionChanged = errors.New("a saga definition was changed under its version")
 
 const rememberSQL = `
@@ -22,8 +22,8 @@ const rememberedSQL = `
 select name, version, fingerprint, first_seen_at, max(version) over (partition by name) as newest
 from saga_definitions order by name, version`
 
-// CheckDefinitions remembers the versions that are registered, and compares
-// those that were run before with what they were then.
+// CheckDefinitions remembers the versions that are registered, and compares those that were run
+// before with what they were then.
 func (s *Store) CheckDefinitions(ctx context.Context) error {
 	names, versions := s.known()
 	prints := make([]string, len(names))

@@ -11,13 +11,11 @@ import (
 	"waybill.example/sdk/saga"
 )
 
-// dueSQL takes sagas whose deadline has passed, the longest overdue first,
-// and leaves those that another orchestrator, or a batch of messages, has in
-// hand. It reads the index sagas_open from its start and stops at the limit.
-// A saga whose definition is not registered here is for an orchestrator that
-// knows it; only when nobody took it for a while is it looked at, to be suspended.
-// The replies that had come by the deadline must have been read in the saga's
-// partition.
+// dueSQL takes sagas whose deadline has passed, the longest overdue first, and skips those that
+// another process, or a batch of messages, has locked. It reads the index sagas_open from its start
+// and stops at the limit. A saga whose definition is not registered here is for a process that
+// knows it; only if none has taken it for a while is it taken, to be suspended. The replies that
+// had come by the deadline must have been read in the saga's partition.
 const dueSQL = `
 select ` + Columns + `, coalesce(trouble = $6, false) as unsent, partition
 from sagas
@@ -34,8 +32,8 @@ type DueQuery struct {
 	Read Read
 	// Limit bounds how many sagas are taken.
 	Limit int
-	// Unclaimed is how long a saga whose definition is not registered here must be overdue before it
-	// is taken all the same.
+	// Unclaimed is how long a saga whose definition is not registered here must be overdue before
+	// it is taken all the same.
 	Unclaimed time.Duration
 	// UnsentTrouble is the trouble of those that were put off since their commands had not left the
 	// outbox.
@@ -65,7 +63,7 @@ type Read struct {
 	Partitions map[int32]time.Time
 }
 
-// ReadAll says that replies of whatever time have been read.
+// ReadAll says that all replies have been read.
 func ReadAll() Read { return Read{All: time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)} }
 
 func (r Read) of(partition *int32) time.Time {
@@ -91,8 +89,7 @@ func (s *Store) AnyDue(ctx context.Context) (due bool, err error) {
 	return due, nil
 }
 
-// Due locks and returns sagas whose deadline has passed, and the time by the database's
-// clock.
+// Due locks and returns sagas whose deadline has passed, and the time by the database's clock.
 func (s *Store) Due(ctx context.Context, tx pgx.Tx, q DueQuery) (list []DueSaga, now time.Time, err error) {
 	names, versions := s.known()
 	numbers, untils := make([]int32, 0, len(q.Read.Partitions)), make([]time.Time, 0, len(q.Read.Partitions))
@@ -131,8 +128,8 @@ type dueRow struct {
 	Partition *int32
 }
 
-// Postponed are sagas that are looked at again later, without a line in their
-// histories: nothing has happened to them.
+// Postponed are sagas that are looked at again later, without a transition: nothing has happened to
+// them.
 type Postponed struct {
 	ids, definitions, why []string
 	until                 []time.Time
@@ -156,14 +153,14 @@ func (p *Postponed) Queue(writes *pgx.Batch) {
 	}
 }
 
-// A command that was published, or discarded by an operator, has had its chance.
-// Rows are found by key, which is indexed; of the sagas that are due there are few.
+// A command that was published, or discarded by an operator, has had its chance. Rows are found by
+// key, which is indexed; of the sagas that are due there are few.
 const unsentSQL = `
 select event_id from outbox_status
 where key = any ($1) and event_id = any ($2) and status not in ('published', 'discarded')`
 
-// Unsent returns those of the commands with the given ids, of sagas with the given ids, that have not
-// left the outbox.
+// Unsent returns those of the commands with the given ids, of sagas with the given ids, that have
+// not left the outbox.
 func (s *Store) Unsent(ctx context.Context, tx pgx.Tx, sagas []string, commands []uuid.UUID) (map[uuid.UUID]bool, error) {
 	if len(commands) == 0 {
 		return nil, nil
@@ -183,14 +180,14 @@ func (s *Store) Unsent(ctx context.Context, tx pgx.Tx, sagas []string, commands 
 	return found, nil
 }
 
-// Those suspended sagas that wait for nothing else are found by no deadline.
+// Suspended sagas that wait for nothing else have no deadline by which Due would find them.
 const wakeSQL = `
 update sagas set deadline = coalesce($1, now())
 where phase = 'SUSPENDED' and deadline = 'infinity'
   and exists (select from unnest($2::text[], $3::int[]) as known (d, v) where d = definition and v = version)`
 
-// WakeSuspended makes the suspended sagas whose definition is registered here due,
-// so that they go on, and returns how many.
+// WakeSuspended makes the suspended sagas whose definition is registered here due, so that they go
+// on, and returns how many.
 func (s *Store) WakeSuspended(ctx context.Context) (int, error) {
 	names, versions := s.known()
 	tag, err := s.DB.Exec(ctx, wakeSQL, s.fixed(), names, versions)

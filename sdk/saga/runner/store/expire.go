@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Walks sagas_started from its old end; several orchestrators take other rows.
+// Walks sagas_started from its old end; concurrent processes take other rows.
 const expireSQL = `
 with old as (
     select id, definition from sagas
@@ -19,8 +19,8 @@ with old as (
 )
 delete from sagas s using old where s.id = old.id and s.definition = old.definition`
 
-// Expire forgets at most limit sagas that ended before a time, histories
-// included, and returns how many.
+// Expire deletes at most limit sagas that ended before a time, histories included, and returns how
+// many.
 func (s *Store) Expire(ctx context.Context, before time.Time, limit int) (int, error) {
 	tag, err := s.DB.Exec(ctx, expireSQL, before, limit)
 	if err != nil {

@@ -36,8 +36,8 @@ type row struct {
 // Columns are those of the table sagas that [Collect] reads.
 const Columns = `id, definition, version, phase, suspended_from, stage, steps, data, reason, revision, stale, held, trace, extra, start_id, started_at, updated_at, ended_at`
 
-// Without a lock: sagas of a batch are hardly ever changed by anyone else, and
-// a lock writes to each row. What save queues finds out if one was.
+// Without a lock: sagas of a batch are rarely changed by another process, and a lock writes to each
+// row. What Save queues detects it.
 const loadSQL = `
 select ` + Columns + `
 from sagas where id = any ($1)`
@@ -45,7 +45,8 @@ from sagas where id = any ($1)`
 // Loaded are sagas by id, as [Store.Load] found them: of each definition one at most.
 type Loaded map[string][]saga.State
 
-// Load queues a read of those of the sagas that exist, and returns what it will have found when the batch has been sent.
+// Load queues a read of those of the sagas that exist, and returns what it will have found when the
+// batch has been sent.
 func (*Store) Load(batch *pgx.Batch, ids []string) Loaded {
 	loaded := make(Loaded, len(ids))
 	batch.Queue(loadSQL, ids).Query(func(rows pgx.Rows) error {

@@ -13,11 +13,12 @@ type OpenStats struct {
 	State   string    `json:"state"`
 	Count   int64     `json:"count"`
 	Overdue int64     `json:"overdue" doc:"Those whose deadline has passed"`
-	Stuck   int64     `json:"stuck" doc:"Those that a person should look at"`
+	Stuck   int64     `json:"stuck" doc:"Those that need an operator"`
 	Oldest  time.Time `json:"oldest" doc:"When the oldest began"`
 }
 
-// OpenStatsSQL reads an [OpenStats] per state, of the time $1, from the small index of open sagas, however many have ended.
+// OpenStatsSQL reads an [OpenStats] per state, of the time $1, from the small index of open sagas,
+// however many have ended.
 const OpenStatsSQL = `
 select state, count(*), count(*) filter (where deadline < $1) as overdue, count(*) filter (where trouble is not null) as stuck, min(started_at) as oldest
 from sagas where deadline is not null

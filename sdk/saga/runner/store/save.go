@@ -33,11 +33,10 @@ from unnest($1::text[], $2::int[], $3::text[], $4::int[], $5::text[], $6::text[]
   as n (id, revision, definition, version, phase, state, step, attempt, deadline, reason, stale, stage,
         steps, data, suspended_from, held, started_at, updated_at, ended_at, extra, trouble, trace, start_id, partition)`
 
-// A saga that was changed since it was loaded has another revision: its row is
-// not updated, and the statement fails. $17, when the saga began, never
-// changes: here it is left out. The version and the start of a saga that only a
-// cancellation had come for are those of the message that starts it. Data that
-// has not changed is not sent: it is most of what would have to be parsed.
+// A saga that was changed since it was loaded has another revision: its row is not updated, and the
+// statement fails. $17, when the saga began, never changes: here it is left out. The version and
+// the start of a saga that only a cancellation had come for are those of the message that starts
+// it. Data that has not changed is not sent: it is most of what would have to be parsed.
 const updateSQL = `
 with changed as (
 update sagas s
@@ -77,10 +76,10 @@ type Record struct {
 	saga.Transition
 }
 
-// Save queues what writes changed sagas, and their transitions in their order; it sorts
-// the changes. What is queued fails
-// with a serialization failure (SQLSTATE 40001) if a saga was changed by someone else after it was
-// loaded, and with a unique violation if one that did not exist exists now.
+// Save queues what writes changed sagas, and their transitions in their order; it sorts the
+// changes. What is queued fails with a serialization failure (SQLSTATE 40001) if another process
+// changed a saga after it was loaded, and with a unique violation if one that did not exist exists
+// now.
 func (s *Store) Save(batch *pgx.Batch, changes []*Change, history []Record) error {
 	if len(changes) == 0 {
 		return nil
@@ -120,8 +119,8 @@ func (s *Store) Save(batch *pgx.Batch, changes []*Change, history []Record) erro
 	return nil
 }
 
-// table is the columns of sagas, each an array. pgx encodes a FlatArray element by element; a slice of
-// pointers or of bytes that is none goes through reflection, and ids through text.
+// table is the columns of sagas, each one array each. pgx encodes a FlatArray element by element; a
+// plain slice of pointers or of byte slices goes through reflection, and ids through text.
 type table struct {
 	ids, definitions, phases, states, steps, reasons []string
 	revisions, versions, attempts, stale, stages     []int32
@@ -177,7 +176,7 @@ func (t *table) add(r *saga.Registry, s saga.State) error {
 	return nil
 }
 
-// waiting summarises a saga's waits for the columns that people read.
+// waiting summarises a saga's waits for the columns step and attempt.
 func waiting(r *saga.Registry, s saga.State) (steps string, attempt int) {
 	d, ok := r.Definition(s.Definition, s.Version)
 	if !ok {
@@ -190,7 +189,7 @@ func waiting(r *saga.Registry, s saga.State) (steps string, attempt int) {
 	return strings.Join(names, ","), attempt
 }
 
-// rare is what few sagas have to remember.
+// rare is what only a few sagas have to remember.
 type rare struct {
 	StartBy       time.Time `json:"startBy,omitzero"`
 	CompleteBy    time.Time `json:"completeBy,omitzero"`

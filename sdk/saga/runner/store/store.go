@@ -1,12 +1,12 @@
 // Package store keeps sagas in Postgres: it loads those that a batch of inputs is for, and writes
-// what became of them in the caller's transaction. It decides nothing; the package runner does, with
-// the engine.
+// what became of them in the caller's transaction. It decides nothing; the package runner does,
+// with the engine.
 //
 // A batch takes as many statements as a single input: sagas are loaded by one, and written by one
-// insert, one update and one insert of transitions that travel together. They are queued, so that the
-// caller decides what else goes the same way. Every update names the revision that it saw: where
-// another process was faster, the statement fails with a serialization failure, and the transaction
-// takes everything back.
+// insert, one update and one insert of transitions that travel together. They are queued, so that
+// the caller decides what else goes the same way. Every update names the revision that it saw:
+// where another process was faster, the statement fails with a serialization failure, and the
+// transaction takes everything back.
 //
 // In the code:
 //

@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
 	"waybill.example/chassis/httpserver"
@@ -16,13 +17,27 @@ const ShutdownTimeout = 20 * time.Second
 // App is a service whose parts are wired, ready to run: what a service's app.New returns, and what
 // end-to-end tests start. It is not safe for concurrent use, except Addr.
 type App struct {
-	log    *slog.Logger
-	parts  lifecycle.Group
-	server *httpserver.Server
+	log      *slog.Logger
+	parts    lifecycle.Group
+	releases []func() // of OnStop
+	server   *httpserver.Server
 }
 
 // NewApp returns an App without parts.
 func NewApp(log *slog.Logger) *App { return &App{log: log} }
+
+// Wire returns an App with the parts that wire adds. Where wire fails, what it passed to OnStop is
+// released, the last first.
+func Wire(log *slog.Logger, wire func(*App) error) (*App, error) {
+	app := NewApp(log)
+	if err := wire(app); err != nil {
+		for _, release := range slices.Backward(app.releases) {
+			release()
+		}
+		return nil, err
+	}
+	return app, nil
+}
 
 // Add appends a part: run works until its context ends, drains and returns nil. Parts stop in the
 // reverse order, so a part is added after those that it relies on. A part that returns earlier stops
@@ -30,7 +45,10 @@ func NewApp(log *slog.Logger) *App { return &App{log: log} }
 func (a *App) Add(name string, run func(context.Context) error) { a.parts.Add(name, run) }
 
 // OnStop appends something to release at the end, such as a connection pool.
-func (a *App) OnStop(name string, release func()) { a.parts.Add(name, lifecycle.Closer(release)) }
+func (a *App) OnStop(name string, release func()) {
+	a.parts.Add(name, lifecycle.Closer(release))
+	a.releases = append(a.releases, release)
+}
 
 // Serve appends the HTTP server. It is the last part, so that requests finish while everything that
 // they need still runs.

@@ -3,6 +3,7 @@ package service
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -227,4 +228,20 @@ func TestMain_SaysWhatWasBuilt(t *testing.T) {
 	p := start(t, []string{"--version"})
 	require.Zero(t, p.status(t))
 	require.Regexp(t, `^parcels \S+ go1\.\S+\n$`, p.out.String())
+}
+
+// A service that cannot start leaves nothing open, or an end-to-end test that expects it would.
+func TestWire_ReleasesWhatAFailedWiringHasOpened(t *testing.T) {
+	t.Parallel()
+	var released []string
+	log := slog.New(slog.DiscardHandler)
+	failed := errors.New("no schema")
+	app, err := Wire(log, func(app *App) error {
+		app.OnStop("pool", func() { released = append(released, "pool") })
+		app.OnStop("ends", func() { released = append(released, "ends") })
+		return failed
+	})
+	require.ErrorIs(t, err, failed)
+	require.Nil(t, app)
+	require.Equal(t, []string{"ends", "pool"}, released)
 }

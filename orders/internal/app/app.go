@@ -5,13 +5,10 @@ import (
 	"context"
 	"log/slog"
 
-	"github.com/jackc/pgx/v5/pgxpool"
-
 	"waybill.example/chassis/httpserver"
 	"waybill.example/chassis/kafka"
 	chassispg "waybill.example/chassis/postgres"
 	"waybill.example/chassis/service"
-	"waybill.example/chassis/sweep"
 	"waybill.example/chassis/telemetry"
 	"waybill.example/contracts"
 	"waybill.example/orders/internal/batch"
@@ -24,23 +21,20 @@ import (
 // New waits for the database, checks its schema, and wires the service. It does not wait for a
 // broker. It returns ctx's error if that ends first.
 func New(ctx context.Context, cfg Config, log *slog.Logger) (*service.App, error) {
-	pool, err := chassispg.Open(ctx, cfg.Postgres, "orders")
-	if err != nil {
-		return nil, err
-	}
-	app, err := wire(ctx, cfg, pool, log)
-	if err != nil {
-		pool.Close()
-	}
-	return app, err
+	return service.Wire(log, func(app *service.App) error { return wire(ctx, app, cfg, log) })
 }
 
-func wire(ctx context.Context, cfg Config, pool *pgxpool.Pool, log *slog.Logger) (*service.App, error) {
-	err := chassispg.AwaitSchema(ctx, pool, log,
-		chassispg.Schema{Set: "outbox", Version: outbox.SchemaVersion},
-		chassispg.Schema{Set: "orders", Version: postgres.SchemaVersion})
+func wire(ctx context.Context, app *service.App, cfg Config, log *slog.Logger) error {
+	pool, err := chassispg.Open(ctx, cfg.Postgres, "orders")
 	if err != nil {
-		return nil, err
+		return err
+	}
+	app.OnStop("postgres pool", pool.Close)
+	if err := chassispg.AwaitSchema(ctx, pool, log,
+		chassispg.Schema{Set: "outbox", Version: outbox.SchemaVersion},
+		chassispg.Schema{Set: "orders", Version: postgres.SchemaVersion},
+	); err != nil {
+		return err
 	}
 	metrics := telemetry.Metrics()
 	store := postgres.NewStore(pool)
@@ -55,7 +49,7 @@ func wire(ctx context.Context, cfg Config, pool *pgxpool.Pool, log *slog.Logger)
 		Positions: handler.Positions,
 	}, handler, log, metrics)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	server, err := httpserver.New(cfg.HTTP, httpserver.Options{
 		Title: "Waybill Orders", Version: "1", Log: log, Metrics: metrics,
@@ -67,18 +61,14 @@ func wire(ctx context.Context, cfg Config, pool *pgxpool.Pool, log *slog.Logger)
 		},
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	httpapi.Register(server.API, store, NewPlacer(store), log)
 
-	app := service.NewApp(log)
-	app.OnStop("postgres pool", pool.Close)
-	app.Add("key sweeper", sweep.Loop("idempotency keys", log, func(ctx context.Context, limit int) (int, error) {
-		return store.ForgetKeys(ctx, cfg.IdempotencyRetention, limit)
-	}))
+	app.Add("key sweeper", cfg.Idempotency.Sweeper(log, store.ForgetKeys))
 	app.Add("command consumer", commands.Run)
 	app.Serve(server)
-	return app, nil
+	return nil
 }
 
 // maxBatch bounds the orders of one transaction.

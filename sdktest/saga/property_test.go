@@ -15,8 +15,9 @@ import (
 	"waybill.example/sdk/saga"
 )
 
-// anyDefinition draws a definition of up to three stages with up to three
-// steps each; some steps have no undo, and the last may insist on an answer.
+// anyDefinition draws a definition of up to three stages with up to three steps each, of every kind that
+// there is: some are asked, some are told, some await an event or let time pass, some have a condition,
+// some no undo, and some insist on an answer.
 func anyDefinition(t *rapid.T) *saga.Definition {
 	s := saga.Define[purchase]("any", 1)
 	s.StartOn("Start", saga.From(func(p purchase) purchase { return p }))
@@ -26,6 +27,9 @@ func anyDefinition(t *rapid.T) *saga.Definition {
 			Timeout:     time.Duration(rapid.IntRange(1, 60).Draw(t, "within")) * time.Second,
 			MaxAttempts: rapid.IntRange(1, 4).Draw(t, "attempts"),
 		}
+	}
+	if rapid.IntRange(0, 2).Draw(t, "deadline") == 0 {
+		s.Within(time.Duration(rapid.IntRange(4, 30).Draw(t, "minutes"))*time.Minute, "it took too long")
 	}
 	n := 0
 	for range rapid.IntRange(1, 3).Draw(t, "stages") {
@@ -37,15 +41,25 @@ func anyDefinition(t *rapid.T) *saga.Definition {
 				step = s.Step
 			}
 			one := step(name)
-			if rapid.IntRange(0, 4).Draw(t, "given") == 0 {
+			if rapid.IntRange(0, 4).Draw(t, "conditional") == 0 {
+				one.If(func(p purchase) bool { return p.Item != "" })
+			}
+			switch rapid.IntRange(0, 9).Draw(t, "kind") {
+			case 0:
 				one.AlreadyDone("before").Undo("undo-"+name, body, "undone-"+name, wait())
 				continue
-			}
-			one.Send("do-"+name, body).Success("done-"+name).Failure("failed-"+name, nil).RetryLater("busy-" + name)
-			if rapid.Bool().Draw(t, "forever") {
-				one.RetryForever(wait())
-			} else {
-				one.Wait(wait(), name+" did not answer")
+			case 1:
+				one.After(wait().Timeout)
+				continue
+			case 2:
+				one.Tell("do-"+name, body)
+			case 3, 4:
+				one.Await("event-"+name).Failure("refused-"+name, nil).Within(wait().Timeout, name+" did not happen")
+			case 5:
+				one.Send("do-"+name, body).Success("done-"+name).Failure("failed-"+name, nil).RetryLater("busy-" + name).RetryForever(wait())
+			default:
+				one.Send("do-"+name, body).Success("done-"+name).Failure("failed-"+name, nil).RetryLater("busy-"+name).
+					Wait(wait(), name+" did not answer")
 			}
 			if rapid.IntRange(0, 3).Draw(t, "noUndo") == 0 {
 				one.NoUndo("it changes nothing")
@@ -104,7 +118,7 @@ func (r *run) hold(in saga.Input, d saga.Decision) {
 	}
 	_, waits := d.State.Deadline()
 	require.Equal(r.t, !d.State.Phase.Ended(), waits, "a saga that is %s has a deadline: %t", d.State.Phase, waits)
-	if m, ok := in.(saga.Message); ok && d.Transition.Kind != saga.StaleReply && m.Type == "done-"+d.Transition.Step {
+	if m, ok := in.(saga.Message); ok && d.Transition.Kind != saga.StaleReply && (m.Type == "done-"+d.Transition.Step || m.Type == "event-"+d.Transition.Step) {
 		r.effects[d.Transition.Step] = true
 	}
 	for i, name := range r.def.StepNames() {
@@ -116,6 +130,9 @@ func (r *run) hold(in saga.Input, d saga.Decision) {
 	for _, c := range d.Commands {
 		require.False(r.t, r.ids[c.ID], "%s %d has the id of another command", c.Type, c.Attempt)
 		r.ids[c.ID] = true
+		if i := slices.Index(r.def.StepNames(), c.Step); !c.Undo && r.state.Exists() {
+			require.NotEqual(r.t, saga.Skipped, r.state.Steps[i].Status, "%s was skipped, and is asked", c.Step)
+		}
 		if c.Undo {
 			require.True(r.t, r.effects[c.Step] || r.silent[c.Step],
 				"%s is undone although it was neither done nor given up", c.Step)
@@ -127,6 +144,13 @@ func (r *run) hold(in saga.Input, d saga.Decision) {
 // answer replies to a command that was sent once.
 func (r *run) answer(c saga.Command, how string) saga.Decision {
 	return r.apply(saga.Message{ID: uuid.New(), Type: how + "-" + c.Step, Key: "1", CausationID: c.ID, Data: []byte("{}")})
+}
+
+// happens delivers an event, if a step awaits it.
+func (r *run) happens(what, step string) {
+	if event := what + "-" + step; slices.Contains(r.def.MessageTypes(), event) {
+		r.apply(saga.Message{ID: uuid.New(), Type: event, Key: "1", Data: []byte("{}")})
+	}
 }
 
 func (r *run) passTime() {
@@ -159,9 +183,15 @@ func TestAnySagaKeepsTheRulesAndEnds(t *testing.T) {
 				require.Equal(t, saga.NotStarted, r.state.Phase)
 			}
 		}
-		r.apply(saga.Message{ID: uuid.New(), Type: "Start", Key: "1", Data: []byte(`{}`)})
+		data := rapid.SampledFrom([]string{`{}`, `{"item":"x"}`}).Draw(t, "data")
+		r.apply(saga.Message{ID: uuid.New(), Type: "Start", Key: "1", Data: []byte(data)})
 		for range rapid.IntRange(0, 40).Draw(t, "events") {
 			r.now = r.now.Add(time.Duration(rapid.IntRange(0, 3000).Draw(t, "ms")) * time.Millisecond)
+			if rapid.IntRange(0, 5).Draw(t, "event") == 0 {
+				step := rapid.SampledFrom(r.def.StepNames()).Draw(t, "awaiting")
+				r.happens(rapid.SampledFrom([]string{"event", "event", "refused"}).Draw(t, "what"), step)
+				continue
+			}
 			if len(r.commands) == 0 || rapid.IntRange(0, 3).Draw(t, "time") == 0 {
 				r.passTime()
 				continue
@@ -210,6 +240,15 @@ func (r *run) finish() {
 		}
 		waits := r.def.Waits(r.state)
 		require.NotEmpty(r.t, waits, "the saga is %s and waits for nothing", r.state.Phase)
+		switch waits[0].For {
+		case saga.ForTime:
+			r.passTime()
+			continue
+		case saga.ForEvent:
+			r.happens("event", waits[0].Step)
+			continue
+		case saga.ForReply, saga.ForStart:
+		}
 		i := slices.IndexFunc(r.commands, func(c saga.Command) bool { return c.ID == waits[0].CommandID })
 		require.GreaterOrEqual(r.t, i, 0)
 		how := "done"
@@ -225,7 +264,7 @@ func (r *run) finish() {
 	for i, name := range r.def.StepNames() {
 		st := r.state.Steps[i].Status
 		if r.state.Phase == saga.Completed {
-			require.Equal(r.t, saga.Done, st, "%s of a completed saga", name)
+			require.Contains(r.t, []saga.StepStatus{saga.Done, saga.Skipped}, st, "%s of a completed saga", name)
 			continue
 		}
 		require.NotContains(r.t, []saga.StepStatus{saga.Waiting, saga.Undoing}, st, "%s of a cancelled saga", name)

@@ -48,13 +48,20 @@ func TestRun_ThePromisesHoldWhateverGoesWrong(t *testing.T) {
 	require.False(t, found, "seed %d: %s\n%s", r.Seed, strings.Join(r.Violations, "\n"), concerning(r))
 }
 
-func TestRun_EveryFaultIsInjected(t *testing.T) {
+// Interventions, several orchestrators, changes of versions, retention and restores are among the faults.
+func TestRun_EveryFaultIsInjectedAndEveryMoveIsMade(t *testing.T) {
 	t.Parallel()
 	var f sagasim.Faults
+	var coverage *sagasim.Coverage
 	confirmed, cancelled := 0, 0
 	for seed := range uint64(120) {
 		r := ordersim.Run(ordersim.Config{Config: sagasim.Config{Seed: seed}})
 		f.Add(r.Faults)
+		if coverage == nil {
+			coverage = r.Coverage
+		} else {
+			coverage.Add(r.Coverage)
+		}
 		confirmed, cancelled = confirmed+r.Confirmed, cancelled+r.Cancelled
 	}
 	require.NotZero(t, confirmed)
@@ -62,6 +69,7 @@ func TestRun_EveryFaultIsInjected(t *testing.T) {
 	for name, count := range f.All() {
 		require.NotZero(t, count, name)
 	}
+	require.Empty(t, coverage.Missed(), "moves of the order saga that no run has made")
 }
 
 func TestRun_ASeedReproducesItsRun(t *testing.T) {

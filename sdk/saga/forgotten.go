@@ -7,7 +7,8 @@ import (
 )
 
 // forgotten applies the reply to an undo that the saga does not know of, and has sent all the same: the
-// database was put back to an earlier moment since. What led to the undo may come again or not (a
+// database was put back to an earlier moment since. (The reply to a command that was forgotten counts as a
+// success before the step's turn: the participant has done it.) What led to the undo may come again or not (a
 // deadline does not), but the step has been undone, so the saga turns back. It says whether m is one.
 //
 // An id of a command says whose it is: it is derived from the saga, the step and the attempt, but for
@@ -18,7 +19,7 @@ func (a *application) forgotten(m Message) bool {
 	}
 	for i, step := range a.def.steps {
 		st := &a.state.Steps[i]
-		if step.undo == nil || step.undo.reply != m.Type || st.Status != Done && st.Status != Waiting || !a.hasSentUndo(i, m.CausationID) {
+		if step.undo == nil || step.undo.reply != m.Type || st.Status != Done && st.Status != Waiting || !a.hasSent(i, true, m.CausationID) {
 			continue
 		}
 		a.record(Replied, step.name, "was undone by a command that the saga has forgotten: its database was put back to an earlier moment")
@@ -30,11 +31,15 @@ func (a *application) forgotten(m Message) bool {
 	return false
 }
 
-// hasSentUndo says whether id is that of one of the next undos of step i.
-func (a *application) hasSentUndo(i int, id uuid.UUID) bool {
+// hasSent says whether id is that of one of the next commands of step i, or of the next undos.
+func (a *application) hasSent(i int, undo bool, id uuid.UUID) bool {
 	step, st := a.def.steps[i], a.state.Steps[i]
-	for attempt := st.Undo + 1; attempt <= st.Undo+keptIDs; attempt++ {
-		derived, _ := deriveID(a.state, step.name, true, attempt, a.stamp)
+	sent := st.Attempt
+	if undo {
+		sent = st.Undo
+	}
+	for attempt := sent + 1; attempt <= sent+keptIDs; attempt++ {
+		derived, _ := deriveID(a.state, step.name, undo, attempt, a.stamp)
 		if bytes.Equal(derived[6:], id[6:]) {
 			return true
 		}

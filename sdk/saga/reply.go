@@ -72,6 +72,8 @@ func (a *application) answered(m Message) (i int, undo, ok bool) {
 				return n, false, true
 			case undoes && slices.Contains(st.UndoSent, m.CausationID):
 				return n, true, true
+			case does && st.Status == Idle && a.hasSent(n, false, m.CausationID):
+				return n, false, true // and forgotten it: see [application.forgotten]
 			}
 			continue
 		}
@@ -89,7 +91,7 @@ func (a *application) answered(m Message) (i int, undo, ok bool) {
 
 func (a *application) succeeded(i int, r reply, m Message) error {
 	step, st := a.def.steps[i], &a.state.Steps[i]
-	inTime := st.Status == Waiting && !a.state.Phase.Ended() || a.comesEarly(i)
+	inTime := st.Status == Waiting && !a.state.Phase.Ended() || st.Status == Idle && a.state.Phase == Running
 	if !inTime && !a.successIsLate(i) {
 		a.stale(step.name, "the step is "+describe(st.Status)+" already")
 		return nil
@@ -106,7 +108,7 @@ func (a *application) succeeded(i int, r reply, m Message) error {
 	if inTime {
 		note := ""
 		if st.Status == Idle {
-			note = "came before the step's turn"
+			note = earlyNote[step.action]
 		}
 		a.record(Replied, step.name, note)
 		a.endWait(i, Done)
@@ -130,6 +132,12 @@ func (a *application) succeeded(i int, r reply, m Message) error {
 	return nil
 }
 
+// earlyNote says why a success can come before a step's turn.
+var earlyNote = map[action]string{
+	awaits: "came before the step's turn",
+	asks:   "answers a command that the saga has forgotten: its database was put back to an earlier moment",
+}
+
 // comesEarly says whether step i awaits an event, and its turn has not come yet.
 func (a *application) comesEarly(i int) bool {
 	return a.def.steps[i].action == awaits && a.state.Steps[i].Status == Idle && a.state.Phase == Running
@@ -148,7 +156,9 @@ func (a *application) successIsLate(i int) bool {
 		return st.Unconfirmed
 	case Failed, GivenUp, Abandoned, Assumed, Waiting:
 		return true
-	case Idle, Skipped:
+	case Idle:
+		return true // an event, or the reply to a command that the saga has forgotten
+	case Skipped:
 		return step.action == awaits
 	case Done:
 	}

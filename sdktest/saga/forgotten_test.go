@@ -48,3 +48,30 @@ func TestApply_AnUndoThatARestoreHasForgottenTurnsTheSagaBack(t *testing.T) {
 	s.is("CONFIRMED")
 	require.Equal(t, "CancelOrder", s.says("InventoryReleased", release, `{}`))
 }
+
+// The saga has asked a step, and its database is put back to before that: the reply still says that the
+// participant has done it.
+func TestApply_ASuccessOfACommandThatARestoreHasForgottenIsUndone(t *testing.T) {
+	t.Parallel()
+	s := begin(t, purchaseSaga(t))
+	s.answers("ReserveStock", "StockReserved")
+	backup := s.state
+	s.answers("AuthorisePayment", "PaymentAuthorised")
+	ship := s.sent["ShipParcel"][0].ID
+
+	s.state = backup
+	require.Empty(t, s.says("ParcelShipped", uuid.New(), `{}`), "another's")
+	require.Empty(t, s.says("ParcelShipped", ship, `{}`))
+	require.Equal(t, "RecallParcel", s.answers("AuthorisePayment", "PaymentDeclined"))
+
+	// The saga has turned back before the reply is read again.
+	s.state = backup
+	require.Equal(t, "ReleaseStock", s.answers("AuthorisePayment", "PaymentDeclined"))
+	require.Equal(t, "RecallParcel", s.says("ParcelShipped", ship, `{}`))
+
+	// It need not be asked again.
+	s.state = backup
+	s.says("ParcelShipped", ship, `{}`)
+	require.Empty(t, s.answers("AuthorisePayment", "PaymentAuthorised"))
+	s.is("DELIVERED")
+}

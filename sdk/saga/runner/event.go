@@ -55,9 +55,6 @@ func (r *Runner) deliverEvent(ctx context.Context, m saga.Message) (applied bool
 		if err := a.message(m, nil, r.store.Now()); err != nil {
 			return err
 		}
-		if len(a.unknown) > 0 {
-			return saga.ErrUnknownSaga
-		}
 		return a.write(ctx, &inbox.Tx{Tx: tx})
 	})
 	if err != nil {

@@ -53,6 +53,10 @@ const (
 	StuckHolds Bug = "stuck-holds"
 	// EndedIsSuspended suspends a saga that has ended when a message comes for it and its version is not known.
 	EndedIsSuspended Bug = "ended-is-suspended"
+	// EarlyEventIsStale ignores an event that comes before the turn of the step that awaits it.
+	EarlyEventIsStale Bug = "early-event-is-stale"
+	// UnknownEventIsSkipped ignores an event whose saga has not begun.
+	UnknownEventIsSkipped Bug = "unknown-event-is-skipped"
 	// NullIsNotBegun takes a saga whose data is null for one that has not begun.
 	NullIsNotBegun Bug = "null-is-not-begun"
 )
@@ -63,6 +67,7 @@ func Bugs() []Bug {
 		OffsetFirst, OffsetsInKafkaOnly, PositionGoesBack, RejectedIsHandled, NoRevisions, DeadlineBeforeReads, DeadlineBeforeSent,
 		LateSuccessIsForgotten, HeldIsDropped, EarlyCancelEnds, EarlyCancelIsLost, OldStartIsLost, ConflictIsStale,
 		AlreadyDoneIsNotUndone, EndedIsForced, StuckIsInvisible, StuckHolds, EndedIsSuspended, NullIsNotBegun,
+		EarlyEventIsStale, UnknownEventIsSkipped,
 	}
 }
 
@@ -104,6 +109,8 @@ func (o *Orchestrator) ask(r *saga.Registry, s saga.State, in saga.Input, now ti
 				return nil, saga.ErrUnknownSaga
 			}
 		}
+	case bug == EarlyEventIsStale && isMessage && s.Phase == saga.Running && o.comesEarly(s, m):
+		return nil, nil
 	case bug == NullIsNotBegun && isMessage && string(s.Data) == "null" && o.starts(m.Type):
 		s.Phase = saga.AwaitingStart
 	case bug == EndedIsSuspended && isMessage && s.Phase.Ended():
@@ -158,6 +165,24 @@ func (o *Orchestrator) spoilDecision(r *saga.Registry, before saga.State, d *sag
 		}
 	default:
 	}
+}
+
+// comesEarly says whether a message is an event for a step whose turn has not come.
+func (o *Orchestrator) comesEarly(s saga.State, m saga.Message) bool {
+	def, ok := o.coverage.find(s)
+	if !ok {
+		return false
+	}
+	i := 0
+	for _, stage := range o.coverage.described[def].Stages {
+		for _, step := range stage {
+			if step.Does == saga.Awaits && slices.Contains(step.Success, m.Type) && s.Steps[i].Status == saga.Idle {
+				return true
+			}
+			i++
+		}
+	}
+	return false
 }
 
 // holdUp takes undos back that were sent while that of a later step is stuck.

@@ -25,6 +25,7 @@ type ledger struct {
 	forgotten     map[saga.Ref]bool
 	circles       map[saga.Ref]bool
 	held          map[uuid.UUID]Message // what may be held for a saga
+	unheard       map[string]bool       // keys whose replies were read after a restore and before their start
 }
 
 // command is what an id of a command stands for.
@@ -45,7 +46,7 @@ func newLedger() ledger {
 	return ledger{
 		sent: map[uuid.UUID]command{}, ids: map[command]uuid.UUID{}, interventions: map[saga.Ref]intervention{},
 		acted: map[saga.Ref]time.Duration{}, lost: map[saga.Ref]bool{},
-		forgotten: map[saga.Ref]bool{}, circles: map[saga.Ref]bool{}, held: map[uuid.UUID]Message{},
+		forgotten: map[saga.Ref]bool{}, circles: map[saga.Ref]bool{}, held: map[uuid.UUID]Message{}, unheard: map[string]bool{},
 	}
 }
 
@@ -63,7 +64,7 @@ func (o *Orchestrator) observe(c change) {
 	d := c.decision
 	ref, t := d.State.Ref(), d.Transition
 	o.w.Tracef("saga %s: %s %s %s → %s %s", ref, t.Kind, t.Step, t.From, t.To, t.Note)
-	o.coverage.take(c.before, d.State)
+	o.coverage.take(c.before, d.State, t)
 	if t.Seq != c.before.Revision+1 {
 		o.w.Violation("saga %s: line %d of its history follows line %d", ref, t.Seq, c.before.Revision)
 	}

@@ -58,8 +58,11 @@ func (c *Coverage) find(s saga.State) (*saga.Definition, bool) {
 	return d, ok
 }
 
-func (c *Coverage) take(before, after saga.State) {
+func (c *Coverage) take(before, after saga.State, t saga.Transition) {
 	v := version{after.Definition, after.Version}
+	if t.Kind == saga.TimedOut && t.Step == "" && before.Phase == saga.Running {
+		c.taken[move{v, "the whole", string(before.Phase), "overdue"}]++
+	}
 	if before.Phase != after.Phase {
 		c.taken[move{version: v, from: string(before.Phase), to: string(after.Phase)}]++
 	}
@@ -149,6 +152,9 @@ func expected(v version, d saga.Description) []move {
 		add("", string(saga.Running), string(saga.Compensating), string(saga.Compensating), string(saga.Cancelled),
 			string(saga.Compensating), string(saga.CompensationStuck))
 	}
+	if d.Within != "" {
+		add("the whole", string(saga.Running), "overdue")
+	}
 	if d.CancelOn != "" {
 		add("", string(saga.Completed), string(saga.Compensating), "", string(saga.AwaitingStart),
 			string(saga.AwaitingStart), string(saga.Compensating))
@@ -156,21 +162,52 @@ func expected(v version, d saga.Description) []move {
 	return moves
 }
 
-func expectedOf(step saga.StepDescription) [][2]saga.StepStatus {
-	if step.Command == "" {
-		moves := [][2]saga.StepStatus{{saga.Idle, saga.Done}}
-		if step.Undo != nil {
-			moves = append(moves, [2]saga.StepStatus{saga.Done, saga.Undoing}, [2]saga.StepStatus{saga.Undoing, saga.Undone})
-		}
-		return moves
+// moves of a step's status.
+type moves [][2]saga.StepStatus
+
+func expectedOf(step saga.StepDescription) moves {
+	all := forward(step)
+	if step.Conditional {
+		all = append(all, moves{{saga.Idle, saga.Skipped}}...)
 	}
-	moves := [][2]saga.StepStatus{{saga.Idle, saga.Waiting}, {saga.Waiting, saga.Waiting}, {saga.Waiting, saga.Done}}
 	if len(step.Failure) > 0 {
-		moves = append(moves, [2]saga.StepStatus{saga.Waiting, saga.Failed})
+		all = append(all, moves{{saga.Waiting, saga.Failed}}...)
 	}
 	if step.Undo != nil {
-		moves = append(moves, [2]saga.StepStatus{saga.Done, saga.Undoing}, [2]saga.StepStatus{saga.Undoing, saga.Undoing},
-			[2]saga.StepStatus{saga.Undoing, saga.Undone}, [2]saga.StepStatus{saga.Waiting, saga.Undoing})
+		all = append(all, back(step)...)
 	}
-	return moves
+	return all
+}
+
+// forward are the moves while the saga goes forward, or turns back.
+func forward(step saga.StepDescription) moves {
+	switch step.Does {
+	case saga.DoesNothing, saga.Tells:
+		return moves{{saga.Idle, saga.Done}}
+	case saga.LetsTimePass:
+		return moves{{saga.Idle, saga.Waiting}, {saga.Waiting, saga.Done}, {saga.Waiting, saga.Skipped}}
+	case saga.Awaits:
+		all := moves{{saga.Idle, saga.Waiting}, {saga.Waiting, saga.Done}, {saga.Waiting, saga.Skipped}, {saga.Waiting, saga.GivenUp}, {saga.Idle, saga.Done}}
+		if len(step.Failure) > 0 {
+			all = append(all, moves{{saga.Idle, saga.Failed}}...)
+		}
+		return all
+	case saga.Asks:
+	}
+	return moves{{saga.Idle, saga.Waiting}, {saga.Waiting, saga.Waiting}, {saga.Waiting, saga.Done}}
+}
+
+// back are the moves that undo the step.
+func back(step saga.StepDescription) moves {
+	all := moves{{saga.Done, saga.Undoing}, {saga.Undoing, saga.Undone}}
+	switch step.Does {
+	case saga.Asks:
+		return append(all, moves{{saga.Undoing, saga.Undoing}, {saga.Waiting, saga.Undoing}}...)
+	case saga.Awaits: // an event that comes after the saga has turned back
+		return append(all, moves{{saga.Undoing, saga.Undoing}, {saga.Skipped, saga.Undoing}, {saga.GivenUp, saga.Undoing}}...)
+	case saga.Tells:
+		return append(all, moves{{saga.Undoing, saga.Undoing}}...)
+	case saga.DoesNothing, saga.LetsTimePass:
+	}
+	return all
 }

@@ -143,10 +143,17 @@ func (w *World) repair() {
 func (o *Orchestrator) retryRevoked() {
 	for _, ref := range o.refs() {
 		s, _ := o.Saga(ref)
-		for _, st := range s.Steps {
-			if (st.Status == saga.Waiting || st.Status == saga.Undoing) && st.Deadline.IsZero() && !s.Phase.Ended() {
-				o.tolerate(ref, o.Intervene(ref, saga.RetryNow{Operator: saga.Operator{ID: o.w.ID(), Actor: "simulation"}}))
+		for i, st := range s.Steps {
+			if (st.Status != saga.Waiting && st.Status != saga.Undoing) || !st.Deadline.IsZero() || s.Phase.Ended() {
+				continue
+			}
+			by := saga.Operator{ID: o.w.ID(), Actor: "simulation"}
+			if len(st.Sent) > 0 {
+				o.tolerate(ref, o.Intervene(ref, saga.RetryNow{Operator: by}))
 				break
+			}
+			if def, ok := o.coverage.find(s); ok { // an event: nobody can be asked for it
+				o.tolerate(ref, o.Intervene(ref, saga.MoveDeadline{Operator: by, Step: def.StepNames()[i], To: o.w.Clock()}))
 			}
 		}
 	}
@@ -171,6 +178,9 @@ func (o *Orchestrator) meddle() {
 	}
 	names := d.StepNames()
 	step := names[w.Pick(len(names))]
+	if !s.CompleteBy.IsZero() && w.Pick(4) == 0 {
+		step = "" // the whole saga
+	}
 	completed, cancelled := d.Ends()
 	var in saga.Input
 	switch w.Pick(7) {

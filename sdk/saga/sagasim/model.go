@@ -2,6 +2,7 @@ package sagasim
 
 import (
 	"crypto/sha256"
+	"encoding/json"
 	"maps"
 	"slices"
 	"strconv"
@@ -15,13 +16,15 @@ import (
 // The topics of [Run].
 const (
 	starts   = "starts"
+	events   = "events"
 	commands = "commands"
 	replies  = "replies"
 )
 
 // Run simulates sagas of definitions, each release of which replaces the one before it while they
 // run. The participants are made from what the definitions say of them: each does what it is asked once
-// for a saga or refuses it for good, undoes also what it has not done yet, and answers the same again.
+// for a saga or refuses it for good, undoes also what it has not done yet, and answers the same again. Events
+// that the sagas await happen, or not, at any time.
 func Run(c Config, sagas int, releases ...[]*saga.Definition) (Result, error) {
 	w := New(c)
 	m := &model{w: w, effects: map[effect]saga.StepStatus{}}
@@ -29,7 +32,7 @@ func Run(c Config, sagas int, releases ...[]*saga.Definition) (Result, error) {
 	participants := w.Service("participants", m, commands)
 	client := w.Service("client", m.clone(), replies+".of.nobody")
 	o, err := w.Orchestrate(Orchestration{
-		Releases: releases, Topics: []string{starts, replies}, Encode: encode, Decode: Answering,
+		Releases: releases, Topics: []string{starts, replies, events}, Encode: encode, Decode: Answering,
 	})
 	if err != nil {
 		return Result{}, err
@@ -40,7 +43,7 @@ func Run(c Config, sagas int, releases ...[]*saga.Definition) (Result, error) {
 		key := strconv.Itoa(n + 1)
 		at := w.Within(Busy)
 		send := func(messageType string) func() {
-			message := Message{Topic: starts, Message: saga.Message{ID: w.ID(), Type: messageType, Key: key, Data: []byte(`{}`)}}
+			message := Message{Topic: starts, Message: saga.Message{ID: w.ID(), Type: messageType, Key: key, Data: c.data(d.Name, n)}}
 			return func() {
 				message.Time = w.Clock()
 				ref, sent := saga.Ref{Definition: d.Name, ID: key}, began
@@ -52,6 +55,7 @@ func Run(c Config, sagas int, releases ...[]*saga.Definition) (Result, error) {
 			}
 		}
 		w.At(at, send(d.StartOn))
+		m.happen(participants, at, d, key)
 		if d.CancelOn != "" && w.Pick(4) == 0 {
 			w.At(at+w.Within(10*time.Minute), send(d.CancelOn))
 		}
@@ -67,6 +71,50 @@ func Run(c Config, sagas int, releases ...[]*saga.Definition) (Result, error) {
 		}
 	})
 	return w.Run(), nil
+}
+
+func (c Config) data(definition string, n int) json.RawMessage {
+	if c.Data == nil {
+		return json.RawMessage("{}")
+	}
+	return c.Data(definition, n)
+}
+
+// happen puts on the agenda what sagas await without having asked for it: most of it happens, some of it
+// twice, some before its saga has begun, and some of it is refused.
+func (m *model) happen(participants *Service, start time.Duration, d saga.Description, key string) {
+	w := m.w
+	for _, stage := range d.Stages {
+		for _, step := range stage {
+			if step.Does != saga.Awaits || w.Pick(8) == 0 {
+				continue
+			}
+			status, messageType := saga.Done, step.Success[0]
+			if len(step.Failure) > 0 && w.Pick(6) == 0 {
+				status, messageType = saga.Failed, step.Failure[0]
+			}
+			for range 1 + w.Pick(5)/4 {
+				at := start + w.Within([]time.Duration{time.Second, 20 * time.Second, 3 * time.Minute}[w.Pick(3)]) - w.Within(time.Second)
+				w.At(at, m.event(participants, effect{d.Name, key, step.Name}, status, messageType))
+			}
+		}
+	}
+}
+
+// event is something that happens by itself. What has been undone does not happen any more.
+func (m *model) event(participants *Service, at effect, status saga.StepStatus, messageType string) func() {
+	message := Message{Topic: events, Message: saga.Message{ID: m.w.ID(), Type: messageType, Key: at.key, Data: json.RawMessage("{}")}}
+	return func() {
+		message.Time = m.w.Clock()
+		participants.Do(func(db Database) []Message {
+			effects := db.(*model).effects
+			if effects[at] == saga.Undone {
+				return nil
+			}
+			effects[at] = status
+			return []Message{message}
+		})
+	}
 }
 
 // checkStarts: each message that starts a saga has started it, or is a dead letter.
@@ -135,6 +183,12 @@ func (m *model) Handle(in Message, now time.Time) ([]Message, error) {
 		m.effects[at] = saga.Undone
 		return m.answer(in, step.Undo.Reply, was == saga.Undone, now), nil
 	}
+	if step.Does == saga.Tells {
+		if was != saga.Undone {
+			m.effects[at] = saga.Done
+		}
+		return nil, nil // nobody waits for an answer
+	}
 	switch {
 	case was == saga.Undone && len(step.Failure) == 0:
 		return nil, nil // nobody waits for it any more
@@ -197,15 +251,22 @@ func (m *model) check(o *Orchestrator, participants *Service) {
 		if _, interventions := o.Lost(ref); !known || interventions || o.Forced(ref) != "" || s.Phase == saga.NotStarted {
 			continue
 		}
+		i := -1
 		for _, stage := range o.coverage.described[def].Stages {
 			for _, step := range stage {
+				i++
 				status := done[effect{ref.Definition, ref.ID, step.Name}]
 				switch {
+				case s.Steps[i].Status == saga.Skipped && step.Does != saga.Awaits && status != saga.Idle:
+					m.w.Violation("saga %s: %s was skipped, and is %q", ref, step.Name, status)
+				case s.Steps[i].Status == saga.Skipped && step.Does != saga.Awaits:
 				case s.Phase == saga.Completed && step.Command != "" && status != saga.Done:
 					m.w.Violation("saga %s: completed, and %s is %q", ref, step.Name, status)
 				case s.Phase == saga.Cancelled && step.Undo != nil && step.AlreadyDone != "" && status != saga.Undone:
 					m.w.Violation("saga %s: cancelled, and %s was not undone", ref, step.Name)
-				case s.Phase == saga.Cancelled && step.Undo != nil && status == saga.Done:
+				case s.Phase == saga.Cancelled && step.Undo != nil && status == saga.Done && !o.ledger.unheard[ref.ID]:
+					// Where it is unheard, the saga may have forgotten that it sent the command, and the reply
+					// came before the start was read again: then nothing says that there is anything to undo.
 					m.w.Violation("saga %s: cancelled, and %s is still done", ref, step.Name)
 				}
 			}

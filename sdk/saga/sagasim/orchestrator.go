@@ -182,8 +182,9 @@ func (t *transaction) message(n int, d delivery) {
 	if err == nil {
 		err = t.applyAll(refs, d.Message.Message)
 	}
-	if errors.Is(err, saga.ErrUnknownSaga) {
+	if errors.Is(err, saga.ErrUnknownSaga) && (!t.registry.Awaits(d.Type) || t.o.w.config.Bug == UnknownEventIsSkipped) {
 		t.o.w.Tracef("orchestrator knows no saga for %s", d.Message)
+		t.o.ledger.unheard[d.Key] = t.o.ledger.unheard[d.Key] || t.o.Restored()
 		return
 	}
 	if err != nil {

@@ -2,6 +2,7 @@ package sagasim
 
 import (
 	"container/heap"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -15,8 +16,8 @@ const (
 	Busy = 5 * time.Minute
 	// Faulty is how long things go wrong; then an operator repairs what is left, and the world is sound.
 	Faulty = 30 * time.Minute
-	// Patience is by when everything must have ended.
-	Patience = 2 * time.Hour
+	// MustEndBy is by when everything must have ended.
+	MustEndBy = 2 * time.Hour
 )
 
 // Epoch is the virtual time at which each run begins.
@@ -29,6 +30,9 @@ type Config struct {
 	Trace bool
 	// Bug takes a safeguard out, to see that the simulation finds out; see [Bugs].
 	Bug Bug
+	// Data, if set, is the body of the message that starts the nth saga of [Run]: what the conditions of
+	// its steps decide by. If it is nil, the body is {}.
+	Data func(definition string, n int) json.RawMessage
 }
 
 // World is one run: a clock, a broker, an orchestrator, and services with databases of their own.
@@ -79,7 +83,7 @@ func New(c Config) *World {
 // become of it.
 func (w *World) Run() Result {
 	w.spoil()
-	for w.agenda.Len() > 0 && w.now <= Patience {
+	for w.agenda.Len() > 0 && w.now <= MustEndBy {
 		next := heap.Pop(&w.agenda).(event)
 		w.now = next.at
 		next.do()

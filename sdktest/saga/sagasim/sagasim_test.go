@@ -63,13 +63,13 @@ func find(t *testing.T, bug sagasim.Bug, seeds uint64, releases ...[]*saga.Defin
 	return sagasim.Result{}, false
 }
 
-// concerning keeps the lines of a trace that are about the saga of the first violation.
-func concerning(r sagasim.Result) string {
-	_, rest, _ := strings.Cut(r.Violations[0], "trip/")
+// about keeps the lines of a trace that are about the saga of the first violation.
+func about(r sagasim.Result, definition string) string {
+	_, rest, _ := strings.Cut(r.Violations[0], definition)
 	id, _, _ := strings.Cut(rest, ":")
 	var lines []string
 	for _, line := range r.Trace {
-		if strings.Contains(line, "trip/"+id+":") || strings.HasSuffix(strings.Split(line+":", ":")[0], "of "+id) || !strings.Contains(line, " of ") {
+		if strings.Contains(line, definition+id+":") || strings.HasSuffix(strings.Split(line+":", ":")[0], "of "+id) || !strings.Contains(line, " of ") {
 			lines = append(lines, line)
 		}
 	}
@@ -88,7 +88,7 @@ func TestRun_AnybodysDefinitionKeepsThePromises(t *testing.T) {
 	for _, start := range []string{"TripPlanned", "TripOrdered"} {
 		r, found := find(t, sagasim.NoBug, 100, releases(t, start)...)
 		if found {
-			t.Fatalf("seed %d: %s\n%s", r.Seed, strings.Join(r.Violations, "\n"), concerning(r))
+			t.Fatalf("seed %d: %s\n%s", r.Seed, strings.Join(r.Violations, "\n"), about(r, "trip/"))
 		}
 	}
 }
@@ -97,8 +97,11 @@ func TestRun_AnybodysDefinitionKeepsThePromises(t *testing.T) {
 func TestRun_FindsEachPlantedBug(t *testing.T) {
 	t.Parallel()
 	for _, bug := range sagasim.Bugs() {
-		if bug == sagasim.PositionGoesBack {
-			continue // a coincidence that the order flow's simulation has
+		switch bug {
+		case sagasim.PositionGoesBack: // a coincidence that the order flow's simulation has
+			continue
+		case sagasim.EarlyEventIsStale, sagasim.UnknownEventIsSkipped: // trips await no events
+			continue
 		}
 		t.Run(string(bug), func(t *testing.T) {
 			t.Parallel()

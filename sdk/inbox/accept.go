@@ -1,8 +1,10 @@
 package inbox
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -25,17 +27,6 @@ func (e Entry) digest() int64 {
 	return digest(e.Delivery, e.Content)
 }
 
-// The rows go in by event id, so that two consumers of one group that hold the same messages for a
-// moment (a rebalance) lock them in the same order and cannot deadlock.
-const acceptSQL = `
-insert into inbox (event_id, consumer, topic, "partition", "offset", digest)
-select event_id, $1, topic, "partition", "offset", digest
-from unnest($2::uuid[], $3::text[], $4::int[], $5::bigint[], $6::bigint[])
-  as m (event_id, topic, "partition", "offset", digest)
-order by event_id
-on conflict do nothing
-returning event_id, now()`
-
 // Accept records messages as handled by a consumer, inside the transaction that applies their
 // effects, in one round trip. It returns the indexes of the entries that are new, in their order;
 // the others have been handled before, or stand earlier in the same call. A concurrent transaction
@@ -48,7 +39,7 @@ func Accept(ctx context.Context, tx pgx.Tx, consumer string, entries []Entry) ([
 		return nil, nil
 	}
 	accepting, batch := accept(consumer, entries), &pgx.Batch{}
-	accepting.queue(batch)
+	accepting.queue(batch, uuid.Nil)
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return nil, fmt.Errorf("record %d messages in the inbox: %w", len(entries), err)
 	}
@@ -57,50 +48,46 @@ func Accept(ctx context.Context, tx pgx.Tx, consumer string, entries []Entry) ([
 
 // acceptance is one insert into the inbox.
 type acceptance struct {
-	sql     string
-	args    []any
-	entries []Entry
-	digests []int64          // of each entry
-	first   map[[16]byte]int // where each id stands first
-	isNew   []bool
-	now     time.Time // the time of the transaction, where a message is new
+	consumer string
+	entries  []Entry
+	digests  []int64          // of each entry
+	first    map[[16]byte]int // where each id stands first
+	rows     []int            // the entries that stand first, by event id
+	isNew    []bool
+	now      time.Time // the time of the transaction, where a message is new
 }
 
+// The rows go in by event id, so that two consumers of one group that have the same messages for a
+// moment (a rebalance) lock them in the same order and cannot deadlock.
 func accept(consumer string, entries []Entry) *acceptance {
 	n := len(entries)
-	a := &acceptance{entries: entries, digests: make([]int64, n), first: make(map[[16]byte]int, n), isNew: make([]bool, n)}
-	ids, topics := make([][16]byte, 0, n), make([]string, 0, n) // what pgx encodes as it is
-	partitions, offsets, digests := make([]int32, 0, n), make([]int64, 0, n), make([]int64, 0, n)
+	a := &acceptance{
+		consumer: consumer, entries: entries, digests: make([]int64, n), first: make(map[[16]byte]int, n),
+		rows: make([]int, 0, n), isNew: make([]bool, n),
+	}
 	for i, e := range entries {
 		a.digests[i] = e.digest()
-		if _, twice := a.first[e.EventID]; twice {
-			continue
+		if _, twice := a.first[e.EventID]; !twice {
+			a.first[e.EventID] = i
+			a.rows = append(a.rows, i)
 		}
-		a.first[e.EventID] = i
-		ids, topics = append(ids, e.EventID), append(topics, e.Delivery.Topic)
-		partitions, offsets = append(partitions, e.Delivery.Partition), append(offsets, e.Delivery.Offset)
-		digests = append(digests, a.digests[i])
 	}
-	a.sql, a.args = acceptSQL, []any{consumer, ids, topics, partitions, offsets, digests}
+	slices.SortFunc(a.rows, func(i, j int) int { return bytes.Compare(entries[i].EventID[:], entries[j].EventID[:]) })
 	return a
 }
 
-// As acceptSQL, where the inbox has to have a message of an earlier batch (see [Positions]). It costs 2 µs
-// here, and more in a statement of its own.
-const acceptAfterSQL = `
-insert into inbox (event_id, consumer, topic, "partition", "offset", digest)
-select event_id, $1, topic, "partition", "offset", digest
-from unnest($2::uuid[], $3::text[], $4::int[], $5::bigint[], $6::bigint[])
-  as m (event_id, topic, "partition", "offset", digest)
-where case when exists (select from inbox where consumer = $1 and event_id = $7) then true
-      else inbox_expect_positions(0, 1) is null end
-order by event_id
-on conflict do nothing
-returning event_id, now()`
-
-// after has the statement fail where the inbox does not have a message.
-func (a *acceptance) after(witness uuid.UUID) {
-	a.sql, a.args = acceptAfterSQL, append(a.args, [16]byte(witness))
+// queue adds the insert to a batch. It fails where the inbox does not have the witness, a message of an
+// earlier batch (see [Positions]); uuid.Nil asks for none.
+func (a *acceptance) queue(batch *pgx.Batch, witness uuid.UUID) {
+	sql, args := a.statement(witness)
+	batch.Queue(sql, args...).Query(func(rows pgx.Rows) error {
+		var id [16]byte
+		_, err := pgx.ForEachRow(rows, []any{&id, &a.now}, func() error {
+			a.isNew[a.first[id]] = true
+			return nil
+		})
+		return err
+	})
 }
 
 func rawIDs(ids []uuid.UUID) [][16]byte {
@@ -109,17 +96,6 @@ func rawIDs(ids []uuid.UUID) [][16]byte {
 		raw[i] = id
 	}
 	return raw
-}
-
-func (a *acceptance) queue(batch *pgx.Batch) {
-	batch.Queue(a.sql, a.args...).Query(func(rows pgx.Rows) error {
-		var id [16]byte
-		_, err := pgx.ForEachRow(rows, []any{&id, &a.now}, func() error {
-			a.isNew[a.first[id]] = true
-			return nil
-		})
-		return err
-	})
 }
 
 // fresh returns the indexes of the new entries.

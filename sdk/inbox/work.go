@@ -76,14 +76,15 @@ func (w *work[M, S]) begin(ctx context.Context, conn *pgx.Conn) (*Tx, error) {
 		}
 	}
 	w.accepting = accept(w.Consumer, entries)
+	var witness uuid.UUID
 	if len(w.change.witnesses) == 1 && len(entries) > 0 {
-		w.accepting.after(w.change.witnesses[0])
+		witness = w.change.witnesses[0]
 	} else {
 		w.change.check(first, w.Consumer)
 	}
 	w.change.move(first, w.Consumer)
 	if len(entries) > 0 {
-		w.accepting.queue(first)
+		w.accepting.queue(first, witness)
 	}
 	if w.Load != nil && len(usable) > 0 {
 		w.loaded = w.Load(first, usable)
@@ -201,7 +202,7 @@ func (w *work[M, S]) reject(ctx context.Context, tx *Tx, conflicts, refused []de
 	}
 	recording, batch := accept(w.Consumer, entries), &pgx.Batch{}
 	Forget(batch, w.Consumer, w.forgotten...)
-	recording.queue(batch)
+	recording.queue(batch, uuid.Nil)
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return fmt.Errorf("record %d messages as set aside: %w", len(all), err)
 	}

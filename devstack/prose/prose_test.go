@@ -5,6 +5,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -86,6 +87,36 @@ func skipped(name string) bool {
 	}
 	asked := os.Getenv("WAYBILL_PROSE")
 	return slices.ContainsFunc(unclean, under) && (asked == "" || !under(asked) && !strings.HasPrefix(asked, name))
+}
+
+var link = regexp.MustCompile(`\]\(([^)#\s]+)(?:#[^)]*)?\)`)
+
+func TestPages_LinksLeadToFilesThatExist(t *testing.T) {
+	t.Parallel()
+	workspace, err := stack.Workspace(".")
+	require.NoError(t, err)
+	pages, err := filepath.Glob(filepath.Join(workspace, "docs", "*", "*.md"))
+	require.NoError(t, err)
+	for _, pattern := range []string{"*.md", "*/*.md", "examples/*/*.md"} {
+		more, err := filepath.Glob(filepath.Join(workspace, pattern))
+		require.NoError(t, err)
+		pages = append(pages, more...)
+	}
+	links := 0
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		require.NoError(t, err)
+		for _, match := range link.FindAllStringSubmatch(string(text), -1) {
+			if strings.Contains(match[1], ":") {
+				continue // somewhere else
+			}
+			links++
+			if _, err := os.Stat(filepath.Join(filepath.Dir(page), match[1])); err != nil {
+				t.Errorf("%s links to %s, which does not exist", page, match[1])
+			}
+		}
+	}
+	require.Greater(t, links, 50)
 }
 
 func TestCheck_FindsWhatTheListNames(t *testing.T) {

@@ -100,7 +100,7 @@ test: bin/gotestsum ## Run every test with the race detector
 .PHONY: test-postgres
 test-postgres: ## Test schema, outbox and relay on another Postgres: PG=14 to 18 (fetched if it is not there)
 	WAYBILL_POSTGRES_VERSION=$(or $(PG),$(error say which Postgres: make test-postgres PG=14)) \
-	  go test -race -count=1 -timeout 15m ./migrations/... ./sdktest/outbox/... ./sdktest/inbox/... ./outbox-relay/...
+	  go test -race -count=1 -timeout 15m ./migrations/... ./sdktest/outbox/... ./sdktest/inbox/... ./sdktest/participant/... ./outbox-relay/...
 
 .PHONY: setup
 setup: ## Install what a bare Debian or Ubuntu lacks beside Go, for every test to run

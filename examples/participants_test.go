@@ -136,6 +136,18 @@ func TestParticipants_InOtherLanguagesKeepThePromises(t *testing.T) {
 	}
 }
 
+// They have the messages of the trip's saga, so that they can take the place of its car and its bank.
+func TestParticipants_FitTheTrip(t *testing.T) {
+	t.Parallel()
+	definition, err := os.ReadFile("trip/saga.go")
+	require.NoError(t, err)
+	for _, l := range languages() {
+		for _, word := range append(l.answers[:], l.topic, l.do, l.undo) {
+			require.Contains(t, string(definition), `"`+word+`"`, l.folder)
+		}
+	}
+}
+
 // start runs a participant until the test ends; it must end when it is asked to.
 func start(t *testing.T, l language, cmd *exec.Cmd, brokers string) {
 	t.Helper()

@@ -23,9 +23,9 @@
 //     its handler is not called. The undo's handler is called only for what was done.
 //   - Together or not at all. What a handler does with its tx, the record of the step, the answer's
 //     outbox row and the position in Kafka are committed in one transaction.
-//   - A refusal leaves nothing behind. A handler that returns [Refuse] is rolled back to the savepoint
-//     before it, and the answer is the step's Refused with the reason. That holds also after a
-//     statement failed: let a constraint refuse, and return what it means.
+//   - A refusal leaves nothing behind. What a handler did before it returns [Refuse] is rolled back, and
+//     the answer is the step's Refused with the reason. That holds also after a statement failed: let a
+//     constraint refuse, and return what it means.
 //   - Any other error is not an answer. Process returns it, nothing of the batch has happened, and the
 //     consumer delivers the batch again later. A saga is not undone because a database was down.
 //
@@ -56,8 +56,11 @@
 // # Cost
 //
 // The kit adds one select and one insert to a batch, whatever its size, and no round trip: they travel
-// with those of [inbox.Processor]. Each handler that is called costs the round trips of its statements
-// and two for its savepoint.
+// with those of [inbox.Processor]. Each handler that is called costs the round trips of its statements.
+//
+// A batch in which a handler refuses is rolled back and begins again with a savepoint around each
+// handler, so its handlers are called twice; their effects are committed once. The next batch begins
+// with savepoints, until one has no refusal. A savepoint costs two round trips.
 //
 // # Other languages
 //

@@ -2,8 +2,10 @@ package participant
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -45,9 +47,12 @@ type Codec struct {
 
 // Participant carries out the commands of sagas. It is safe for concurrent use if its handlers are.
 type Participant struct {
-	inbox inbox.Processor[*command, records]
-	codec Codec
-	steps map[string]registered // by the type of the command
+	// Both share positions and health. They differ in one thing: guarded runs each handler in a savepoint.
+	unguarded, guarded inbox.Processor[*command, records]
+	// refuses says that the last guarded batch had a refusal: the next one starts guarded.
+	refuses atomic.Bool
+	codec   Codec
+	steps   map[string]registered // by the type of the command
 }
 
 // registered is what a type of command is for.
@@ -79,10 +84,12 @@ func New(c Config, steps ...Step) (*Participant, error) {
 			p.steps[s.Undo.command] = registered{&s, true}
 		}
 	}
-	p.inbox = inbox.Processor[*command, records]{
+	p.unguarded = inbox.Processor[*command, records]{
 		Consumer: c.Consumer, DB: c.DB, Positions: inbox.NewPositions(c.DB, c.Consumer), Health: &inbox.Health{},
-		Decode: p.decode, Load: load, Apply: p.apply, Observe: c.Observe, Log: c.Log,
+		Decode: p.decode, Load: load, Apply: p.applyUnguarded, Observe: c.Observe, Log: c.Log,
 	}
+	p.guarded = p.unguarded
+	p.guarded.Apply = p.applyGuarded
 	return p, nil
 }
 
@@ -97,21 +104,28 @@ func (p *Participant) Commands() []string {
 
 // Positions is how far the participant has read: what a Kafka client that is assigned a partition
 // compares with its committed offset, to read from the earlier of the two.
-func (p *Participant) Positions() *inbox.Positions { return p.inbox.Positions }
+func (p *Participant) Positions() *inbox.Positions { return p.guarded.Positions }
 
 // Health says whether commands had to be dropped.
-func (p *Participant) Health() *inbox.Health { return p.inbox.Health }
+func (p *Participant) Health() *inbox.Health { return p.guarded.Health }
 
 // Process carries out a batch of commands in one transaction. When it returns nil the batch is durable,
 // and its offsets may be committed; after an error nothing of it has happened, and it may be tried again.
 func (p *Participant) Process(ctx context.Context, batch []inbox.Delivery) error {
-	return p.inbox.Process(ctx, batch)
+	if p.refuses.Load() {
+		return p.guarded.Process(ctx, batch)
+	}
+	err := p.unguarded.Process(ctx, batch)
+	if errors.Is(err, errUnguarded) {
+		return p.guarded.Process(ctx, batch)
+	}
+	return err
 }
 
 // Reject sets aside as a dead letter one delivery that Process refuses again and again although nothing
 // is wrong with the database.
 func (p *Participant) Reject(ctx context.Context, d inbox.Delivery, reason error) error {
-	return p.inbox.Reject(ctx, d, reason)
+	return p.guarded.Reject(ctx, d, reason)
 }
 
 // command is one that was received.
@@ -148,25 +162,51 @@ func sagaOf(m cloudevents.Message) string {
 	return m.Saga + "/" + m.Key
 }
 
-// run calls the handler inside a savepoint: a refusal takes back what the handler did.
+// run calls the handler.
 func (c *command) run(ctx context.Context, tx pgx.Tx, reply []byte) (any, error) {
+	body, err := c.call(ctx, handlerTx{tx}, Command[struct{}]{Saga: c.key.saga, Key: c.Key, ID: c.ID, Type: c.Type, Reply: reply})
+	if err != nil {
+		return nil, fmt.Errorf("%s of saga %s: %w", c.Type, c.key.saga, err)
+	}
+	return body, nil
+}
+
+// runUnguarded calls the handler; what it did before it refuses is for the caller to roll back.
+func (c *command) runUnguarded(ctx context.Context, tx pgx.Tx, reply []byte) (any, error) {
+	body, err := c.run(ctx, tx, reply)
+	if _, refuses := errors.AsType[*Refusal](err); refuses {
+		return nil, errUnguarded
+	}
+	return body, err
+}
+
+// runGuarded calls the handler inside a savepoint: a refusal takes back what the handler did.
+func (c *command) runGuarded(ctx context.Context, tx pgx.Tx, reply []byte) (any, error) {
 	savepoint, err := tx.Begin(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("begin %s of saga %s: %w", c.Type, c.key.saga, err)
 	}
-	body, err := c.call(ctx, savepoint, Command[struct{}]{Saga: c.key.saga, Key: c.Key, ID: c.ID, Type: c.Type, Reply: reply})
+	body, err := c.run(ctx, savepoint, reply)
 	if err != nil {
 		if rollback := savepoint.Rollback(ctx); rollback != nil {
 			// Not an answer, also where the handler refused: what it did is still there.
-			err = fmt.Errorf("roll back after %q: %w", err.Error(), rollback)
+			return nil, fmt.Errorf("roll back after %q: %w", err.Error(), rollback)
 		}
-		return nil, fmt.Errorf("%s of saga %s: %w", c.Type, c.key.saga, err)
+		return nil, err
 	}
 	if err := savepoint.Commit(ctx); err != nil {
 		return nil, fmt.Errorf("finish %s of saga %s: %w", c.Type, c.key.saga, err)
 	}
 	return body, nil
 }
+
+// handlerTx is the transaction as handlers get it: they do not end it.
+type handlerTx struct{ pgx.Tx }
+
+var errNotYours = errors.New("the participant kit ends the transaction, not the handler")
+
+func (handlerTx) Commit(context.Context) error   { return errNotYours }
+func (handlerTx) Rollback(context.Context) error { return errNotYours }
 
 // message is an answer as the outbox takes it.
 func (c *command) message(a answer, again bool) outbox.Message {

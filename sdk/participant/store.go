@@ -29,21 +29,29 @@ type records struct {
 func (r *records) get(k key) record        { return r.now[k] }
 func (r *records) set(k key, after record) { r.now[k] = after }
 
-// The order is that of the primary key, so that two batches do not deadlock. The plan is a nested loop of
-// index scans; what is new to the table, which is nearly everything, costs a probe of the index.
+// The arguments are in the order of the primary key, and so are the locks, so that two batches do not
+// deadlock: a subquery that locks is not flattened, so the plan is a loop over the arguments with a probe of
+// the index for each, however large the table is. Nearly all find nothing.
 const loadSQL = `
-select s.saga, s.step, s.state, coalesce(s.reply_type, ''), s.reply, coalesce(s.undo_type, ''), s.undo_reply
-from participant_steps s
-where (s.saga, s.step) in (select * from unnest($1::text[], $2::text[]))
-order by s.saga, s.step
-for update`
+select s.*
+from unnest($1::text[], $2::text[]) as n (saga, step), lateral (
+    select saga, step, state, coalesce(reply_type, ''), reply, coalesce(undo_type, ''), undo_reply
+    from participant_steps
+    where saga = n.saga and step = n.step
+    for update) as s`
 
 // load queues the statement that reads and locks the rows of a batch.
 func load(reads *pgx.Batch, batch []inbox.Received[*command]) *records {
 	r := &records{before: make(map[key]record), now: make(map[key]record)}
-	sagas, steps := make([]string, len(batch)), make([]string, len(batch))
+	keys := make([]key, len(batch))
 	for i, c := range batch {
-		sagas[i], steps[i] = c.Message.key.saga, c.Message.key.step
+		keys[i] = c.Message.key
+	}
+	slices.SortFunc(keys, key.compare)
+	keys = slices.Compact(keys)
+	sagas, steps := make([]string, len(keys)), make([]string, len(keys))
+	for i, k := range keys {
+		sagas[i], steps[i] = k.saga, k.step
 	}
 	reads.Queue(loadSQL, sagas, steps).Query(func(rows pgx.Rows) error {
 		var k key
@@ -121,10 +129,10 @@ delete from participant_steps where ctid = any (array(
 // Forget deletes at most limit rows of steps that were first decided before a time, and returns how many
 // there were. A saga that asks for such a step after that is carried out again: keep rows for longer than
 // the longest saga takes, its window for cancellations and the retention of the command topic included.
-func Forget(ctx context.Context, db *pgxpool.Pool, before time.Time, limit int) (int64, error) {
+func Forget(ctx context.Context, db *pgxpool.Pool, before time.Time, limit int) (int, error) {
 	tag, err := db.Exec(ctx, forgetSQL, before, limit)
 	if err != nil {
 		return 0, fmt.Errorf("forget steps of participants: %w", err)
 	}
-	return tag.RowsAffected(), nil
+	return int(tag.RowsAffected()), nil
 }

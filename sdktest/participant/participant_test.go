@@ -301,7 +301,7 @@ func TestForget_DeletesWhatIsOlder(t *testing.T) {
 	}))
 	_, err := db.Pool.Exec(t.Context(), `update participant_steps set decided_at = now() - interval '1 year' where saga <> 'trip/3'`)
 	require.NoError(t, err)
-	for _, want := range []int64{1, 1, 0} {
+	for _, want := range []int{1, 1, 0} {
 		n, err := participant.Forget(t.Context(), db.Pool, time.Now().Add(-time.Hour), 1)
 		require.NoError(t, err)
 		require.Equal(t, want, n)

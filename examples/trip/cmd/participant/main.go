@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"trip.example"
@@ -18,6 +19,7 @@ import (
 	"waybill.example/chassis/kafka"
 	"waybill.example/chassis/postgres"
 	"waybill.example/chassis/service"
+	"waybill.example/chassis/sweep"
 	"waybill.example/chassis/telemetry"
 	"waybill.example/sdk/outbox"
 	"waybill.example/sdk/participant"
@@ -37,6 +39,9 @@ func businesses() map[string]business {
 		"bank":   {bank.Step(), trip.TopicBankCommands, trip.TopicBank},
 	}
 }
+
+// remembered is how long it is known what was done for a saga: for longer than a trip can be cancelled.
+const remembered = 90 * 24 * time.Hour
 
 type settings struct {
 	service.Config
@@ -100,6 +105,9 @@ func wire(ctx context.Context, c settings, does business, db *pgxpool.Pool, log 
 	}
 	app := service.NewApp(log)
 	app.OnStop("postgres pool", db.Close)
+	app.Add("sweeper", sweep.Loop("steps of sagas", log, func(ctx context.Context, limit int) (int, error) {
+		return participant.Forget(ctx, db, time.Now().Add(-remembered), limit)
+	}))
 	app.Add("consumer", consumer.Run)
 	app.Serve(server)
 	return app, nil

@@ -58,6 +58,7 @@ func Saga() (*saga.Definition, error) {
 		Undo("CancelSeat", nothing, "SeatCancelled", retry)
 
 	s.Step("car").To(TopicCarCommands).
+		If(func(t Trip) bool { return t.Car != "" }).
 		Send("RentCar", car).
 		Success("CarRented").
 		Failure("CarRefused", reason).

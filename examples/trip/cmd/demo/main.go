@@ -31,7 +31,7 @@ type booking struct {
 func bookings() []booking {
 	return []booking{
 		{"a trip with a car", trip.Trip{Traveller: "ada", City: "Lisbon", Nights: 3, Car: "small", Card: "4242", Cents: 90_000}, "BOOKED"},
-		{"another trip", trip.Trip{Traveller: "grace", City: "Lisbon", Nights: 1, Car: "small", Card: "4242", Cents: 40_000}, "BOOKED"},
+		{"a trip without a car", trip.Trip{Traveller: "grace", City: "Lisbon", Nights: 1, Card: "4242", Cents: 40_000}, "BOOKED"},
 		{"a trip that cannot be paid", trip.Trip{Traveller: "alan", City: "Lisbon", Nights: 7, Car: "small", Card: "0001", Cents: 150_000}, "CANCELLED"},
 	}
 }

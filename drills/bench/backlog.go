@@ -7,7 +7,7 @@ import (
 
 	"waybill.example/devstack/stack"
 	"waybill.example/drills/bench/internal/openloop"
-	"waybill.example/drills/bench/internal/report"
+	"waybill.example/drills/report"
 )
 
 // recovery bounds the wait for a backlog to end.

@@ -16,7 +16,7 @@ import (
 	"waybill.example/drills/bench/internal/baseline"
 	"waybill.example/drills/bench/internal/environment"
 	"waybill.example/drills/bench/internal/openloop"
-	"waybill.example/drills/bench/internal/report"
+	"waybill.example/drills/report"
 )
 
 const (

@@ -17,7 +17,7 @@ import (
 	"waybill.example/devstack/stack"
 	"waybill.example/drills/bench/internal/environment"
 	"waybill.example/drills/bench/internal/paired"
-	"waybill.example/drills/bench/internal/report"
+	"waybill.example/drills/report"
 	"waybill.example/migrations"
 	"waybill.example/orders/embedded"
 )

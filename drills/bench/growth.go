@@ -10,7 +10,7 @@ import (
 	"waybill.example/devstack/stack"
 	"waybill.example/drills/bench/internal/environment"
 	"waybill.example/drills/bench/internal/openloop"
-	"waybill.example/drills/bench/internal/report"
+	"waybill.example/drills/report"
 )
 
 // growth measures the same with a long history in the tables.

@@ -8,7 +8,7 @@ import (
 
 	"waybill.example/drills/bench/internal/environment"
 	"waybill.example/drills/bench/internal/openloop"
-	"waybill.example/drills/bench/internal/report"
+	"waybill.example/drills/report"
 )
 
 // followed is how many orders a second are watched until a client sees them CONFIRMED. Each is looked

@@ -7,7 +7,7 @@ import (
 
 	"waybill.example/devstack/stack"
 	"waybill.example/drills/bench/internal/relay"
-	"waybill.example/drills/bench/internal/report"
+	"waybill.example/drills/report"
 )
 
 // relayCommand measures the relay alone, on a Postgres and a broker of its own.

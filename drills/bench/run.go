@@ -13,7 +13,7 @@ import (
 
 	"waybill.example/devstack/stack"
 	"waybill.example/drills/bench/internal/environment"
-	"waybill.example/drills/bench/internal/report"
+	"waybill.example/drills/report"
 )
 
 // part is something to measure. Parts run in this order, and use what those before them found.

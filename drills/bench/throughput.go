@@ -9,7 +9,7 @@ import (
 	"waybill.example/drills/bench/internal/environment"
 	"waybill.example/drills/bench/internal/openloop"
 	"waybill.example/drills/bench/internal/procstat"
-	"waybill.example/drills/bench/internal/report"
+	"waybill.example/drills/report"
 )
 
 // processOrder is the order in which processes are listed.

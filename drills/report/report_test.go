@@ -78,11 +78,11 @@ func TestTheChartsShadeTheFaultAndKeepGaps(t *testing.T) {
 			}
 			require.NoError(t, err)
 		}
-		// 2.75 s are 792 units wide from 56 on: the second from 1 s begins at 344 and is 288 wide.
-		require.Contains(t, svg, `<rect class="fault" x="344.0" y="14" width="288.0"`)
+		// 2.75 s are 780 units wide from 56 on: the second from 1 s begins at 339.6 and is 283.6 wide.
+		require.Contains(t, svg, `<rect class="fault" x="339.6" y="14" width="283.6"`)
 		require.NotContains(t, svg, "NaN")
 	}
-	waiting := regexp.MustCompile(`<path class="a" d="([^"]*)"`).FindStringSubmatch(svgs[1])[1]
+	waiting := regexp.MustCompile(`<path class="c0" d="([^"]*)"`).FindStringSubmatch(svgs[1])[1]
 	require.Equal(t, 2, strings.Count(waiting, "M"), "a line, a gap, a line")
 }
 

@@ -17,7 +17,7 @@ import (
 	"waybill.example/devstack/loopback"
 	"waybill.example/devstack/postgres"
 	"waybill.example/devstack/process"
-	"waybill.example/drills/bench/internal/report"
+	"waybill.example/drills/report"
 	"waybill.example/migrations"
 )
 

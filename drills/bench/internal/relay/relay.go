@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"slices"
 
-	"waybill.example/drills/bench/internal/report"
+	"waybill.example/drills/report"
 )
 
 // The parts of the measurement, in the order in which they run.

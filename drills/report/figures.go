@@ -1,5 +1,3 @@
-// Package report keeps what a bench has measured: figures, one line each, for people and scripts, and
-// plots in one HTML file that needs nothing else.
 package report
 
 import (
@@ -70,7 +68,7 @@ func (f Figure) Promise() string {
 	return "≤ " + bound
 }
 
-// Report is what a run has measured. It is for one goroutine.
+// Report is what a run of the bench has measured. It is for one goroutine.
 type Report struct {
 	out   io.Writer
 	began time.Time
@@ -105,10 +103,10 @@ func (p *Part) Add(name string, value float64, unit string, target *Target) {
 // Plot adds a chart.
 func (p *Part) Plot(c Chart) { p.charts = append(p.charts, c) }
 
-//go:embed report.html
-var page string
+//go:embed bench.html
+var benchBody string
 
-var pageTemplate = template.Must(template.New("report").Parse(page))
+var benchPage = pageTemplate(benchBody, nil)
 
 // HTML writes the report as one page.
 func (r *Report) HTML(w io.Writer, machine string) error {
@@ -124,7 +122,7 @@ func (r *Report) HTML(w io.Writer, machine string) error {
 		}
 		sections = append(sections, s)
 	}
-	err := pageTemplate.Execute(w, map[string]any{
+	err := benchPage.Execute(w, map[string]any{
 		"Began": r.began.UTC().Format("2006-01-02 15:04 UTC"), "Machine": machine, "Parts": sections,
 	})
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"waybill.example/drills/bench/internal/report"
+	"waybill.example/drills/report"
 )
 
 func TestAFigureIsALineOfThreeWords(t *testing.T) {

@@ -11,13 +11,13 @@ import (
 	"waybill.example/drills/drill"
 )
 
-//go:embed report.html
-var page string
+//go:embed drills.html
+var drillsBody string
 
-var pageTemplate = template.Must(template.New("report").Funcs(template.FuncMap{
+var drillsPage = pageTemplate(drillsBody, template.FuncMap{
 	"rows": func(o *drill.Outcome) []htmlRow { return htmlRows(o) }, "charts": charts, "short": short, "recovery": recovery,
 	"clock": func(t time.Time) string { return t.Format(time.DateTime) },
-}).Parse(page))
+})
 
 type htmlRow struct{ Name, Value string }
 
@@ -38,7 +38,7 @@ func HTML(w io.Writer, outcomes []*drill.Outcome) error {
 			passed++
 		}
 	}
-	err := pageTemplate.Execute(w, map[string]any{"Outcomes": outcomes, "Passed": passed, "Of": len(outcomes)})
+	err := drillsPage.Execute(w, map[string]any{"Outcomes": outcomes, "Passed": passed, "Of": len(outcomes)})
 	if err != nil {
 		return fmt.Errorf("render the report: %w", err)
 	}
@@ -53,25 +53,25 @@ func charts(o *drill.Outcome) []template.HTML {
 	began := o.Samples[0].At
 	end := o.Samples[len(o.Samples)-1].At
 	accepted, failed, median, longest := perSecond(o, began)
-	var pending, waiting series
+	var pending, waiting []Point
 	for _, s := range o.Samples {
 		at := s.At.Sub(began).Seconds()
 		pending = append(pending, known64(at, s.Pending))
 		waiting = append(waiting, known64(at, s.Outbox))
 	}
-	shade := make([]stretch, len(o.Faults))
+	shade := make([]Stretch, len(o.Faults))
 	for i, f := range o.Faults {
 		until := f.To
 		if until.IsZero() {
 			until = end
 		}
-		shade[i] = stretch{f.Label, f.From.Sub(began).Seconds(), until.Sub(began).Seconds()}
+		shade[i] = Stretch{f.Label, f.From.Sub(began).Seconds(), until.Sub(began).Seconds()}
 	}
 	length := end.Sub(began).Seconds()
-	list := []chart{
-		{Title: "Orders", Unit: "per second", Length: length, Faults: shade, Lines: []line{{"accepted", "a", accepted}, {"failed", "c", failed}}},
-		{Title: "Waiting", Unit: "", Length: length, Faults: shade, Lines: []line{{"PENDING orders", "a", pending}, {"outbox rows to publish", "b", waiting}}},
-		{Title: "POST latency", Unit: "milliseconds", Length: length, Faults: shade, Lines: []line{{"median of a second", "a", median}, {"longest", "b", longest}}},
+	list := []Chart{
+		{Title: "Orders", Unit: "per second", XUnit: " s", Length: length, Shaded: shade, Lines: []Line{{Name: "accepted", Points: accepted}, {Name: "failed", Points: failed, Bad: true}}},
+		{Title: "Waiting", Unit: "", XUnit: " s", Length: length, Shaded: shade, Lines: []Line{{Name: "PENDING orders", Points: pending}, {Name: "outbox rows to publish", Points: waiting}}},
+		{Title: "POST latency", Unit: "milliseconds", XUnit: " s", Length: length, Shaded: shade, Lines: []Line{{Name: "median of a second", Points: median}, {Name: "longest", Points: longest}}},
 	}
 	drawn := make([]template.HTML, len(list))
 	for i, c := range list {
@@ -80,12 +80,12 @@ func charts(o *drill.Outcome) []template.HTML {
 	return drawn
 }
 
-func known64(at float64, n int64) point {
-	return point{at, float64(n), n >= 0}
+func known64(at float64, n int64) Point {
+	return Point{X: at, Y: float64(n), Unknown: n < 0}
 }
 
 // perSecond sums the requests up by the second in which they were due.
-func perSecond(o *drill.Outcome, began time.Time) (accepted, failed, median, longest series) {
+func perSecond(o *drill.Outcome, began time.Time) (accepted, failed, median, longest []Point) {
 	type second struct {
 		accepted, failed int
 		took             []time.Duration
@@ -111,15 +111,15 @@ func perSecond(o *drill.Outcome, began time.Time) (accepted, failed, median, lon
 			s = &second{}
 		}
 		at := float64(n) + 0.5
-		accepted = append(accepted, point{at, float64(s.accepted), true})
-		failed = append(failed, point{at, float64(s.failed), true})
+		accepted = append(accepted, Point{X: at, Y: float64(s.accepted)})
+		failed = append(failed, Point{X: at, Y: float64(s.failed)})
 		slices.Sort(s.took)
 		middle, most := 0.0, 0.0
 		if len(s.took) > 0 {
 			middle, most = milliseconds(s.took[len(s.took)/2]), milliseconds(s.took[len(s.took)-1])
 		}
-		median = append(median, point{at, middle, len(s.took) > 0})
-		longest = append(longest, point{at, most, len(s.took) > 0})
+		median = append(median, Point{X: at, Y: middle, Unknown: len(s.took) == 0})
+		longest = append(longest, Point{X: at, Y: most, Unknown: len(s.took) == 0})
 	}
 	return accepted, failed, median, longest
 }

@@ -1,14 +1,12 @@
-// Package axis chooses the steps of a chart's axis and writes their labels, for the reports of the drills
-// and of the bench.
-package axis
+package report
 
 import (
 	"math"
 	"strconv"
 )
 
-// Ticks chooses round steps for an axis that has to reach at least most, and where it ends.
-func Ticks(most float64) (step, end float64) {
+// ticks chooses round steps for an axis that has to reach at least most, and where it ends.
+func ticks(most float64) (step, end float64) {
 	if most <= 0 {
 		return 1, 1
 	}
@@ -24,8 +22,8 @@ func Ticks(most float64) (step, end float64) {
 	return step, math.Ceil(most/step) * step
 }
 
-// Number writes a value as a label of an axis has room for it: thousands as k.
-func Number(v float64) string {
+// number writes a value as a label of an axis has room for it: thousands as k.
+func number(v float64) string {
 	if v >= 1000 {
 		return strconv.FormatFloat(v/1000, 'g', 4, 64) + "k"
 	}

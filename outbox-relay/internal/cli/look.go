@@ -21,7 +21,7 @@ func (c StatusCommand) Run(s *Session) error {
 			return []ops.Overview{o}, err
 		},
 		func(o ops.Overview) []any {
-			return []any{o.Leader, o.PublishedUpTo, o.Pending, o.OldestPending, o.Stuck, o.Parked, o.Holes, o.Paused}
+			return []any{o.Leader, o.PublishedUpTo, o.Pending, o.OldestPending, o.Stuck, o.Parked, o.Gaps, o.Paused}
 		})
 }
 

@@ -104,8 +104,8 @@ func (s *Set) End() int64 {
 	return s.ranges[len(s.ranges)-1].Hi
 }
 
-// Holes returns the ranges of ids from 1 up to End that are not in the set, ascending.
-func (s *Set) Holes() []Range { return s.GapsIn(Range{1, s.End()}) }
+// Gaps returns the ranges of ids from 1 up to End that are not in the set, ascending.
+func (s *Set) Gaps() []Range { return s.GapsIn(Range{1, s.End()}) }
 
 // GapsIn returns the ranges of ids within r that are not in the set, ascending. It costs no more than the ranges of the
 // set that are within r.

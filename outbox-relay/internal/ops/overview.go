@@ -18,9 +18,9 @@ type Overview struct {
 	Leader   string     `json:"leader"`
 	LedSince *time.Time `json:"ledSince"`
 	Paused   bool       `json:"paused"`
-	// PublishedUpTo is the highest id that is dealt with; Holes counts the gaps below it.
+	// PublishedUpTo is the highest id that is dealt with; Gaps counts the gaps below it.
 	PublishedUpTo int64 `json:"publishedUpTo"`
-	Holes         int64 `json:"holes"`
+	Gaps          int64 `json:"holes"`
 	// Pending are ids handed out and not dealt with, some of which may have been rolled back.
 	Pending       int64      `json:"pending"`
 	OldestPending *time.Time `json:"oldestPending"`
@@ -44,7 +44,7 @@ select p.leader, p.led_since, p.paused, p.last - 1,
 // Overview returns the outbox at a glance.
 func (d *Database) Overview(ctx context.Context) (Overview, error) {
 	o := Overview{Database: d.Name}
-	err := d.pool.QueryRow(ctx, overviewSQL).Scan(&o.Leader, &o.LedSince, &o.Paused, &o.PublishedUpTo, &o.Holes,
+	err := d.pool.QueryRow(ctx, overviewSQL).Scan(&o.Leader, &o.LedSince, &o.Paused, &o.PublishedUpTo, &o.Gaps,
 		&o.Pending, &o.OldestPending, &o.Stuck, &o.Parked, &o.OldestStuck)
 	if err != nil {
 		return o, fmt.Errorf("look at the outbox of database %s: %w", d.Name, err)

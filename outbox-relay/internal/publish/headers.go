@@ -45,7 +45,7 @@ const (
 	maxNames   = 1024
 )
 
-// encode returns the headers of a row, valid until the next call, or a *Refusal if the row's own are not pairs of
+// encode returns the headers of a row, valid until the next call, or a *PermanentError if the row's own are not pairs of
 // strings. A row may name its content type; the CloudEvents attributes are the relay's.
 func (e *encoder) encode(row *source.Row) ([]kafka.Header, error) {
 	id := uuid.UUID(row.EventID)
@@ -113,7 +113,7 @@ func plainString(text []byte) (value, after []byte, ok bool) {
 func (e *encoder) any(object []byte) ([]kafka.Header, error) {
 	var pairs map[string]string
 	if err := json.Unmarshal(object, &pairs); err != nil {
-		return nil, &Refusal{Code: "BAD_HEADERS", Reason: "the column headers must hold pairs of strings: " + err.Error()}
+		return nil, &PermanentError{Code: "BAD_HEADERS", Reason: "the column headers must hold pairs of strings: " + err.Error()}
 	}
 	for _, name := range slices.Sorted(maps.Keys(pairs)) {
 		e.add(name, []byte(pairs[name]))

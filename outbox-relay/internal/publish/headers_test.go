@@ -57,7 +57,7 @@ func TestHeadersThatAreNoStringsAreRefused(t *testing.T) {
 	t.Parallel()
 	for _, object := range []string{`{"a": 1}`, `{"a": null, "b": {}}`, `{"a": ["x"]}`, `{"a": "x", "b": true}`, `{"a": "x" `, `["a"]`} {
 		_, err := newEncoder("orders").encode(&source.Row{Headers: []byte(object)})
-		var refusal *Refusal
+		var refusal *PermanentError
 		require.ErrorAs(t, err, &refusal, object)
 		require.Equal(t, "BAD_HEADERS", refusal.Code)
 		require.False(t, refusal.WholeTopic)
@@ -88,7 +88,7 @@ func TestOnlyAnswersThatStayTheSameAreRefusals(t *testing.T) {
 		kafka.ErrUnknownTopicOrPart:       "UNKNOWN_TOPIC",
 		kafka.ErrUnknownTopic:             "UNKNOWN_TOPIC",
 	} {
-		refused := refusal("orders.v1", kafka.NewError(code, "", false))
+		refused := permanent("orders.v1", kafka.NewError(code, "", false))
 		require.NotNil(t, refused, code)
 		require.Equal(t, want, refused.Code)
 	}
@@ -97,6 +97,6 @@ func TestOnlyAnswersThatStayTheSameAreRefusals(t *testing.T) {
 		kafka.ErrPurgeInflight, kafka.ErrPurgeQueue, kafka.ErrFatal, kafka.ErrGaplessGuarantee, kafka.ErrOutOfOrderSequenceNumber,
 		kafka.ErrClusterAuthorizationFailed,
 	} {
-		require.Nil(t, refusal("orders.v1", kafka.NewError(code, "", false)), code)
+		require.Nil(t, permanent("orders.v1", kafka.NewError(code, "", false)), code)
 	}
 }

@@ -43,7 +43,7 @@ type Answer struct {
 	Topic string
 	// Partitions is how many partitions the topic has, if it was looked up and exists.
 	Partitions int
-	// Err is nil, a *Refusal, ErrUnavailable if no broker answers, or ErrNoLeader if one does, but not about this topic or row.
+	// Err is nil, a *PermanentError, ErrUnavailable if no broker answers, or ErrNoLeader if one does, but not about this topic or row.
 	Err error
 }
 
@@ -93,7 +93,7 @@ func (p *Prober) LookUp(topic string) bool {
 	return true
 }
 
-// Send sends a row, whose payload must be loaded, alone. It returns an error if there is no answer to come: a *Refusal
+// Send sends a row, whose payload must be loaded, alone. It returns an error if there is no answer to come: a *PermanentError
 // or ErrUnavailable. No more than a thousand rows may be without an answer.
 func (p *Prober) Send(row *source.Row) error {
 	message, err := p.message(row)
@@ -228,7 +228,7 @@ func (c *probeClient) close() {
 	c.logs.Wait()
 }
 
-// LookUp asks a broker whether a topic exists, and waits for the answer: nil, a *Refusal, ErrUnavailable or ErrNoLeader.
+// LookUp asks a broker whether a topic exists, and waits for the answer: nil, a *PermanentError, ErrUnavailable or ErrNoLeader.
 func (p *Producer) LookUp(topic string) error {
 	_, err := lookUp(p.client, topic)
 	return err
@@ -246,7 +246,7 @@ func lookUp(client *kafka.Producer, topic string) (partitions int, err error) {
 	}
 	metadata, err := client.GetMetadata(&topic, false, int(lookUpTimeout.Milliseconds()))
 	if err != nil {
-		if refused := refusal(topic, err); refused != nil {
+		if refused := permanent(topic, err); refused != nil {
 			return 0, refused
 		}
 		return 0, fmt.Errorf("%w: %w", ErrUnavailable, err)
@@ -255,7 +255,7 @@ func lookUp(client *kafka.Producer, topic string) (partitions int, err error) {
 	if found.Error.Code() == kafka.ErrNoError {
 		return len(found.Partitions), nil
 	}
-	if refused := refusal(topic, found.Error); refused != nil {
+	if refused := permanent(topic, found.Error); refused != nil {
 		return 0, refused
 	}
 	return 0, fmt.Errorf("%w: %w", ErrNoLeader, found.Error)
@@ -265,7 +265,7 @@ func judge(topic string, err error) error {
 	if err == nil {
 		return nil
 	}
-	if refused := rejection(topic, err); refused != nil {
+	if refused := byRepetition(topic, err); refused != nil {
 		return refused
 	}
 	return errors.Join(ErrNoLeader, err)

@@ -125,7 +125,7 @@ func (p *Producer) Events() <-chan kafka.Event {
 }
 
 // Send hands a row to librdkafka, which copies it. Its topic must exist: librdkafka would keep the row for half a minute
-// and then refuse it, which is still what happens if the topic is deleted later. It returns a *Refusal if the row
+// and then refuse it, which is still what happens if the topic is deleted later. It returns a *PermanentError if the row
 // can never be sent as it is, or ErrBusy; any other error means that the producer has ended.
 func (p *Producer) Send(row *source.Row) error {
 	headers, err := p.encoder.encode(row)
@@ -147,14 +147,14 @@ func (p *Producer) Send(row *source.Row) error {
 	if errors.As(err, &failure) && failure.Code() == kafka.ErrQueueFull {
 		return ErrBusy
 	}
-	if refused := refusal(row.Topic, err); refused != nil {
+	if refused := permanent(row.Topic, err); refused != nil {
 		return refused
 	}
 	return fmt.Errorf("produce: %w", err)
 }
 
 // Answered reads an event as the broker's answer about a row: its row and partition, and nil if it was acknowledged, a
-// *Refusal, or another error if the producer ended before an answer came. Other events have no row.
+// *PermanentError, or another error if the producer ended before an answer came. Other events have no row.
 func Answered(event kafka.Event) (*source.Row, int32, error) {
 	message, ok := event.(*kafka.Message)
 	if !ok {
@@ -168,7 +168,7 @@ func Answered(event kafka.Event) (*source.Row, int32, error) {
 	if at.Error == nil {
 		return row, at.Partition, nil
 	}
-	if refused := refusal(row.Topic, at.Error); refused != nil {
+	if refused := permanent(row.Topic, at.Error); refused != nil {
 		return row, at.Partition, refused
 	}
 	return row, at.Partition, at.Error

@@ -10,45 +10,45 @@ import (
 )
 
 // clientSays reads an event of the Kafka client that is not about a row.
-func (t *term) clientSays(event kafka.Event) {
+func (l *loop) clientSays(event kafka.Event) {
 	failure, ok := event.(kafka.Error)
 	switch {
 	case !ok:
 	case failure.IsFatal():
-		t.fail(failure)
+		l.fail(failure)
 	case failure.Code() == kafka.ErrAllBrokersDown, failure.Code() == kafka.ErrAuthentication, failure.Code() == kafka.ErrSsl:
-		t.brokerSays(failure)
+		l.brokerSays(failure)
 	}
 }
 
 // brokerSays notes that a broker has answered (nil) or that none does.
-func (t *term) brokerSays(err error) {
-	if err == nil && (t.answering || t.life.looping()) {
+func (l *loop) brokerSays(err error) {
+	if err == nil && (l.answering || l.life.looping()) {
 		return // as for every row; the rest is for the news
 	}
-	t.answering, t.down = err == nil, err != nil
+	l.answering, l.down = err == nil, err != nil
 	if err != nil {
-		t.broker.Set(0)
+		l.broker.Set(0)
 	} else {
-		t.broker.Set(1)
+		l.broker.Set(1)
 	}
 	switch {
-	case !t.status.broker(err):
+	case !l.status.broker(err):
 	case err != nil:
-		t.log.Warn("no broker takes rows; they wait in the database", "error", err)
+		l.log.Warn("no broker takes rows; they wait in the database", "error", err)
 	default:
-		t.log.Info("a broker answers")
+		l.log.Info("a broker answers")
 	}
 }
 
 // askBroker asks whether a broker answers while none has, since there may be no row that would show it. The answer comes in
 // its time.
-func (t *term) askBroker() {
-	if t.answering || time.Since(t.asked) < time.Second {
+func (l *loop) askBroker() {
+	if l.answering || time.Since(l.lastProbed) < time.Second {
 		return
 	}
-	t.asked = time.Now()
-	t.prober.LookUp("")
+	l.lastProbed = time.Now()
+	l.prober.LookUp("")
 }
 
 // watchEvery is how often the loop looks at what does not move, and waitingAge how long a row may be in flight before
@@ -59,16 +59,16 @@ const (
 )
 
 // watch looks for rows that have been in flight for long: it says so, and parks their topics if they are in the way of others.
-func (t *term) watch() {
+func (l *loop) watch() {
 	now := time.Now()
-	if now.Sub(t.watched) < watchEvery {
+	if now.Sub(l.watched) < watchEvery {
 		return
 	}
-	t.watched = now
-	t.life.last(now)
-	t.askBroker()
-	t.closeIdle(now)
-	ages := t.ages(now)
+	l.watched = now
+	l.life.last(now)
+	l.askBroker()
+	l.closeIdle(now)
+	ages := l.ages(now)
 	oldest, waits := time.Duration(0), map[string]time.Time{}
 	for topic, age := range ages {
 		oldest = max(oldest, age)
@@ -76,29 +76,29 @@ func (t *term) watch() {
 			waits[topic] = now.Add(-age)
 		}
 	}
-	for l, state := range t.quarantine.lanes {
+	for ln, state := range l.quarantine.lanes {
 		if state == laneWaiting {
-			waits[l.topic] = t.waiting[l.topic].since
-			oldest = max(oldest, now.Sub(t.waiting[l.topic].since))
+			waits[ln.topic] = l.waiting[ln.topic].since
+			oldest = max(oldest, now.Sub(l.waiting[ln.topic].since))
 		}
 	}
-	t.inFlightBytes.Set(float64(t.bytes))
-	t.oldestInFlight.Set(oldest.Seconds())
-	t.stalled = oldest >= time.Second
-	if news := t.status.setWaits(waits); len(news) > 0 {
-		t.log.Warn("rows wait for the broker", "topics", news)
+	l.inFlightBytes.Set(float64(l.bytes))
+	l.oldestInFlight.Set(oldest.Seconds())
+	l.stalled = oldest >= time.Second
+	if news := l.status.setWaits(waits); len(news) > 0 {
+		l.log.Warn("rows wait for the broker", "topics", news)
 	}
-	if !t.down && t.alive() && !t.paused {
-		t.parkStalled(ages, now)
+	if !l.down && l.alive() && !l.paused {
+		l.parkStalled(ages, now)
 	}
 }
 
 // ages returns, for each topic that has had rows in flight for more than a second, the age of the oldest.
-func (t *term) ages(now time.Time) map[string]time.Duration {
+func (l *loop) ages(now time.Time) map[string]time.Duration {
 	ages := map[string]time.Duration{}
-	for _, b := range t.batches {
+	for _, b := range l.batches {
 		age := now.Sub(b.At)
-		if b.Unsettled == 0 || age < time.Second {
+		if b.Incomplete == 0 || age < time.Second {
 			continue
 		}
 		for _, row := range b.Rows {
@@ -111,27 +111,27 @@ func (t *term) ages(now time.Time) map[string]time.Duration {
 }
 
 // parkStalled parks the topics that are in the way. Their rows have to leave the producer, which takes another.
-func (t *term) parkStalled(ages map[string]time.Duration, now time.Time) {
+func (l *loop) parkStalled(ages map[string]time.Duration, now time.Time) {
 	var all []standing
-	for topic, f := range t.flows.byTopic {
+	for topic, f := range l.flows.byTopic {
 		switch {
 		case f.rows > 0 && f.sent == 0 && f.exists && f.isolator == nil:
 			all = append(all, standing{topic: topic, moves: true}) // it is not the broker that it waits for
 		case f.rows > 0 && f.isolator == nil:
-			all = append(all, standing{topic, min(ages[topic], now.Sub(t.life.began)), now.Sub(f.progress) < time.Second})
+			all = append(all, standing{topic, min(ages[topic], now.Sub(l.life.began)), now.Sub(f.progress) < time.Second})
 		case f.rows == 0 && f.exists && now.Sub(f.progress) < parkAnyway:
 			all = append(all, standing{topic: topic, moves: true}) // it would, if there were room to read its rows
 		}
 	}
-	for _, topic := range park(all, t.space() == 0) {
-		f := t.flows.of(topic)
-		t.log.Warn("the broker takes no rows of a topic; they are parked, and the others flow on", "topic", topic, "in_flight", f.sent)
-		t.quarantine.stickWaiting(topic)
-		t.waiting[topic] = &waiting{since: now.Add(-ages[topic])}
-		t.anyStuck = true
+	for _, topic := range park(all, l.space() == 0) {
+		f := l.flows.of(topic)
+		l.log.Warn("the broker takes no rows of a topic; they are parked, and the others flow on", "topic", topic, "in_flight", f.sent)
+		l.quarantine.stickWaiting(topic)
+		l.waiting[topic] = &waiting{since: now.Add(-ages[topic])}
+		l.anyStuck = true
 		if f.sent > 0 {
-			t.parking = true
-			t.fail(errParked)
+			l.parking = true
+			l.fail(errParked)
 		}
 	}
 }

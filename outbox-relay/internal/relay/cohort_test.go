@@ -190,7 +190,7 @@ func TestGaps_AreLookedIntoInPieces(t *testing.T) {
 	r := g.reading(taken, 10, start)
 	require.Equal(t, []int64{700}, r.Unfinished, "what was looked into is passed over")
 	require.Equal(t, taken.End(), r.End)
-	require.Equal(t, taken.Holes(), append(read, r.Gaps...))
+	require.Equal(t, taken.Gaps(), append(read, r.Gaps...))
 	g.found(taken, r.Covered)
 	require.Empty(t, g.reading(taken, 10, start).Gaps)
 	g.look(taken, horizon(2*count, session("3/7", 700)), start.Add(two), two)
@@ -218,7 +218,7 @@ func TestGaps_OfUnknownAllocatorsDoNotKeepReadsFromTheEnd(t *testing.T) {
 		r := g.reading(taken, 10, start)
 		require.Equal(t, taken.End(), r.End)
 		if len(h.Allocators) > 0 {
-			require.Equal(t, taken.Holes(), r.Gaps)
+			require.Equal(t, taken.Gaps(), r.Gaps)
 		} else {
 			require.Empty(t, r.Gaps, "nobody can fill them; only their time has not come")
 		}

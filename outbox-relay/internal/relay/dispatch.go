@@ -13,30 +13,30 @@ import (
 )
 
 // pump offers the waiting rows to the producer, topic by topic, each in order until one cannot go yet.
-func (t *term) pump(ctx context.Context) error {
-	for _, f := range t.flows.queued {
-		if err := t.dispatch(ctx, f); err != nil {
+func (l *loop) dispatch(ctx context.Context) error {
+	for _, f := range l.flows.queued {
+		if err := l.dispatchTopic(ctx, f); err != nil {
 			return err
 		}
 	}
-	t.flows.queued = slices.DeleteFunc(t.flows.queued, func(f *flow) bool {
+	l.flows.queued = slices.DeleteFunc(l.flows.queued, func(f *flow) bool {
 		f.listed = len(f.queue) > 0
 		return !f.listed
 	})
 	return nil
 }
 
-func (t *term) dispatch(ctx context.Context, f *flow) error {
+func (l *loop) dispatchTopic(ctx context.Context, f *flow) error {
 	done := 0
 	defer func() { f.queue = append(f.queue[:0], f.queue[done:]...) }()
-	for done < len(f.queue) && t.alive() && !t.paused {
+	for done < len(f.queue) && l.alive() && !l.paused {
 		row := f.queue[done]
-		if !row.Loaded() && t.ready(f, row) {
-			if err := t.load(ctx, f.queue[done:]); err != nil {
+		if !row.Loaded() && l.ready(f, row) {
+			if err := l.load(ctx, f.queue[done:]); err != nil {
 				return err
 			}
 		}
-		if !t.offer(f, row) {
+		if !l.trySend(f, row) {
 			break
 		}
 		done++
@@ -46,68 +46,68 @@ func (t *term) dispatch(ctx context.Context, f *flow) error {
 
 // offer sends a row or sets it aside, and says whether it did: a row that cannot go yet keeps its place, and so does
 // everything of its topic behind it.
-func (t *term) offer(f *flow, row *source.Row) (passed bool) {
-	if t.quarantine.blocks(row) {
-		t.park(row)
+func (l *loop) trySend(f *flow, row *source.Row) (passed bool) {
+	if l.quarantine.blocks(row) {
+		l.park(row)
 		return true
 	}
-	refusal := t.refusalOf(f, row)
+	refusal := l.refusalOf(f, row)
 	switch {
 	case f.isolator != nil:
 		return false
 	case refusal != nil:
-		t.convict(row, refusal)
+		l.markStuck(row, refusal)
 		return true
-	case !t.ready(f, row) || !row.Loaded():
+	case !l.ready(f, row) || !row.Loaded():
 		return false
 	}
-	return t.send(f, row)
+	return l.send(f, row)
 }
 
 // refusalOf returns why a row cannot be sent, as far as that is known.
-func (t *term) refusalOf(f *flow, row *source.Row) *publish.Refusal {
+func (l *loop) refusalOf(f *flow, row *source.Row) *publish.PermanentError {
 	switch {
 	case !f.allowed:
 		return publish.NotAllowed(f.topic)
 	case f.refusal != nil:
 		return f.refusal
-	case row.Refusal != nil:
-		refusal, _ := errors.AsType[*publish.Refusal](row.Refusal)
+	case row.Err != nil:
+		refusal, _ := errors.AsType[*publish.PermanentError](row.Err)
 		return refusal
-	case row.Deferred && row.Body > t.maxMessage:
-		return publish.TooLarge(row.Body, t.maxMessage) // without reading it
+	case row.Deferred && row.Body > l.maxMessage:
+		return publish.TooLarge(row.Body, l.maxMessage) // without reading it
 	}
 	return nil
 }
 
 // ready says whether a row of this topic may be sent now.
-func (t *term) ready(f *flow, row *source.Row) bool {
-	if !f.allowed || f.isolator != nil || f.refusal != nil || row.Refusal != nil {
+func (l *loop) ready(f *flow, row *source.Row) bool {
+	if !f.allowed || f.isolator != nil || f.refusal != nil || row.Err != nil {
 		return false
 	}
-	if row.Deferred && (row.Body > t.maxMessage || t.streaming || t.sent > 0 && !t.fits(row.Body) && !row.Charged) {
+	if row.Deferred && (row.Body > l.maxMessage || l.streaming || l.sent > 0 && !l.fits(row.Body) && !row.Charged) {
 		return false
 	}
 	if !f.exists {
-		t.lookUp(f)
+		l.lookUp(f)
 	}
 	return f.exists
 }
 
 // load reads what was too long to be read along, for as many of the first rows as may be held at a time.
-func (t *term) load(ctx context.Context, rows []*source.Row) error {
+func (l *loop) load(ctx context.Context, rows []*source.Row) error {
 	var deferred []*source.Row
 	bytes := 0
 	for _, row := range rows {
-		if row.Loaded() || row.Body > t.maxMessage {
+		if row.Loaded() || row.Body > l.maxMessage {
 			continue
 		}
-		if bytes += row.Body; len(deferred) > 0 && (bytes > loadBytes || !t.fits(bytes)) {
+		if bytes += row.Body; len(deferred) > 0 && (bytes > loadBytes || !l.fits(bytes)) {
 			break
 		}
 		deferred = append(deferred, row)
 	}
-	if err := t.session.LoadBodies(ctx, deferred); err != nil {
+	if err := l.session.LoadBodies(ctx, deferred); err != nil {
 		return err
 	}
 	for _, row := range deferred {
@@ -117,60 +117,60 @@ func (t *term) load(ctx context.Context, rows []*source.Row) error {
 			row.Gone = true
 		case !row.Charged:
 			row.Charged = true
-			t.charge(row.Body)
+			l.charge(row.Body)
 		}
 	}
 	return nil
 }
 
-func (t *term) send(f *flow, row *source.Row) bool {
+func (l *loop) send(f *flow, row *source.Row) bool {
 	if row.Gone {
-		t.missing(row)
+		l.missing(row)
 		return true
 	}
-	if t.producer.Shared() && t.sent >= publish.SharedRows || f.gate.waits(row.Key, t.now) {
+	if l.producer.Shared() && l.sent >= publish.SharedRows || f.gate.waits(row.Key, l.now) {
 		return false
 	}
-	err := t.producer.Send(row)
-	var refusal *publish.Refusal
+	err := l.producer.Send(row)
+	var refusal *publish.PermanentError
 	switch {
 	case err == nil:
-		f.gate.sent(row.Key, t.now)
+		f.gate.sent(row.Key, l.now)
 		row.State = source.Sent
 		row.Unload() // librdkafka has a copy
-		t.sent++
+		l.sent++
 		f.sent++
 		return true
 	case errors.As(err, &refusal):
-		t.convict(row, refusal)
+		l.markStuck(row, refusal)
 		return true
 	case errors.Is(err, publish.ErrBusy):
 	default:
-		t.fail(err)
+		l.fail(err)
 	}
 	return false
 }
 
 // missing lets go of a row that somebody has deleted before it was published.
-func (t *term) missing(row *source.Row) {
-	t.log.Error("a row was deleted before it was published", "id", row.ID, "topic", row.Topic)
-	t.settle(row)
+func (l *loop) missing(row *source.Row) {
+	l.log.Error("a row was deleted before it was published", "id", row.ID, "topic", row.Topic)
+	l.complete(row)
 }
 
 // lookUp asks whether a topic exists, if that is not being asked.
-func (t *term) lookUp(f *flow) {
-	if now := time.Now(); now.After(f.askAgain) && t.prober.LookUp(f.topic) {
+func (l *loop) lookUp(f *flow) {
+	if now := time.Now(); now.After(f.askAgain) && l.prober.LookUp(f.topic) {
 		f.askAgain = now.Add(2 * time.Second)
 	}
 }
 
 // lookedUp takes the answer about a topic.
-func (t *term) lookedUp(a publish.Answer) {
-	refusal, refused := errors.AsType[*publish.Refusal](a.Err)
+func (l *loop) lookedUp(a publish.Answer) {
+	refusal, refused := errors.AsType[*publish.PermanentError](a.Err)
 	if !refused && !errors.Is(a.Err, publish.ErrNoLeader) {
-		t.brokerSays(a.Err)
+		l.brokerSays(a.Err)
 	}
-	f := t.flows.byTopic[a.Topic]
+	f := l.flows.byTopic[a.Topic]
 	if a.Topic == "" || f == nil {
 		return
 	}
@@ -186,18 +186,18 @@ func (t *term) lookedUp(a publish.Answer) {
 }
 
 // takeAnswers takes what brokers have said by now.
-func (t *term) takeAnswers() {
-	t.now = time.Now() // near enough for every answer that has come
+func (l *loop) takeAnswers() {
+	l.now = time.Now() // near enough for every answer that has come
 	for {
 		select {
-		case event := <-t.events():
-			t.answered(event)
-		case event := <-t.complaints():
-			t.clientSays(event)
-		case a := <-t.prober.Answers():
-			t.probed(a)
-		case e := <-t.isolated:
-			t.isolatedSays(e)
+		case event := <-l.events():
+			l.answered(event)
+		case event := <-l.complaints():
+			l.clientSays(event)
+		case a := <-l.prober.Answers():
+			l.probed(a)
+		case e := <-l.isolated:
+			l.isolatedSays(e)
 		default:
 			return
 		}
@@ -205,61 +205,61 @@ func (t *term) takeAnswers() {
 }
 
 // events are those of the producer, if there is one.
-func (t *term) events() <-chan kafka.Event {
-	if t.producer == nil {
+func (l *loop) events() <-chan kafka.Event {
+	if l.producer == nil {
 		return nil
 	}
-	return t.producer.Events()
+	return l.producer.Events()
 }
 
 // complaints are those of the client of a shared producer.
-func (t *term) complaints() <-chan kafka.Event {
-	if t.producer == nil {
+func (l *loop) complaints() <-chan kafka.Event {
+	if l.producer == nil {
 		return nil
 	}
-	return t.producer.Complaints()
+	return l.producer.Complaints()
 }
 
-func (t *term) answered(event kafka.Event) {
+func (l *loop) answered(event kafka.Event) {
 	row, partition, err := publish.Answered(event)
 	if row == nil {
-		t.clientSays(event)
+		l.clientSays(event)
 		return
 	}
 	if err == nil {
-		t.acknowledged(row).gate.took(row.Key, partition, t.now)
+		l.acknowledged(row).gate.took(row.Key, partition, l.now)
 		return
 	}
 	// The producer ends here; what was not acknowledged is sent again by the next.
-	t.judge(row, err)
+	l.judge(row, err)
 	row.State = source.Waiting
-	t.sent--
-	t.flows.of(row.Topic).sent--
-	t.fail(err)
+	l.sent--
+	l.flows.of(row.Topic).sent--
+	l.fail(err)
 }
 
-func (t *term) acknowledged(row *source.Row) *flow {
-	t.published.Inc()
-	t.latency.Observe(age(row.Created, t.now))
-	f := t.settle(row)
-	f.progress, f.exists = t.now, true
-	t.brokerSays(nil)
+func (l *loop) acknowledged(row *source.Row) *flow {
+	l.published.Inc()
+	l.latency.Observe(age(row.Created, l.now))
+	f := l.complete(row)
+	f.progress, f.exists = l.now, true
+	l.brokerSays(nil)
 	return f
 }
 
-func (t *term) settle(row *source.Row) *flow {
-	f := t.flows.of(row.Topic)
+func (l *loop) complete(row *source.Row) *flow {
+	f := l.flows.of(row.Topic)
 	if row.State == source.Sent {
-		t.sent--
+		l.sent--
 		f.sent--
 	}
 	if row.Charged {
-		t.charge(-row.Body)
+		l.charge(-row.Body)
 	}
 	row.Unload()
-	row.State = source.Settled
-	row.Batch.Unsettled--
-	t.rows--
+	row.State = source.Completed
+	row.Batch.Incomplete--
+	l.rows--
 	f.rows--
 	return f
 }

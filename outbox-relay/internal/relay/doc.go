@@ -43,6 +43,6 @@
 //
 //	source.go      connecting, leading, and starting again after every failure
 //	election.go    the standby
-//	keeper.go      retention and the measurements of the backlog; replay.go: replays; both over sessions of their own
+//	maintenance.go      retention and the measurements of the backlog; replay.go: replays; both over sessions of their own
 //	budget.go      the bound on the memory of all sources of a process
 package relay

@@ -11,17 +11,17 @@ import (
 // flow is what the loop holds of one topic. Topics are kept apart so that one whose broker takes nothing costs itself alone.
 type flow struct {
 	topic    string
-	allowed  bool             // by the settings; if not, no broker is asked about it
-	queue    []*source.Row    // read and not sent yet, in order
-	sent     int              // rows in the producer that are not answered
-	rows     int              // rows in memory that are not settled
-	exists   bool             // a broker has said so
-	askAgain time.Time        // not before, whether it exists
-	refusal  *publish.Refusal // what a broker says of the topic
-	progress time.Time        // of the last acknowledgement, or of the first row after there was none
-	isolator *isolator        // at work on a refused request; all else of the topic waits
-	listed   bool             // among flows.queued
-	gate     gate             // what the producer in use may have in flight
+	allowed  bool                    // by the settings; if not, no broker is asked about it
+	queue    []*source.Row           // read and not sent yet, in order
+	sent     int                     // rows in the producer that are not answered
+	rows     int                     // rows in memory that are not settled
+	exists   bool                    // a broker has said so
+	askAgain time.Time               // not before, whether it exists
+	refusal  *publish.PermanentError // what a broker says of the topic
+	progress time.Time               // of the last acknowledgement, or of the first row after there was none
+	isolator *isolator               // at work on a refused request; all else of the topic waits
+	listed   bool                    // among flows.queued
+	gate     gate                    // what the producer in use may have in flight
 }
 
 // flows are the topics that rows have come for.

@@ -189,7 +189,7 @@ func (c *cohort) known() bool {
 func (g *gaps) reading(taken *cursor.Set, limit int, now time.Time) source.Reading {
 	r := source.Reading{End: taken.End(), Covered: taken.End(), Limit: limit}
 	if len(taken.Ranges()) <= fewGaps {
-		r.Gaps = taken.Holes()
+		r.Gaps = taken.Gaps()
 		return r
 	}
 	if now.Sub(g.swept) >= sweepGaps {

@@ -70,8 +70,8 @@ func (s *stage) relay(t *testing.T, options relay.Options) running {
 
 func (s *stage) relayThrough(t *testing.T, dsn string, options relay.Options) running {
 	t.Helper()
-	if options.HoleGrace == 0 {
-		options.HoleGrace = grace
+	if options.GapGrace == 0 {
+		options.GapGrace = grace
 	}
 	config := kafka.Config{Brokers: []string{s.broker.Addr()}, SecurityProtocol: "PLAINTEXT"}
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug - 1}))

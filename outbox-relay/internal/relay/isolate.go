@@ -46,27 +46,27 @@ const (
 )
 
 // isolate takes the rows of a refused request out of their topic's queue.
-func (t *term) isolate(f *flow, rows []*source.Row) {
-	if refusal, ok := errors.AsType[*publish.Refusal](rows[0].Refusal); ok && refusal.IsTooLarge() {
-		t.shrink()
+func (l *loop) isolate(f *flow, rows []*source.Row) {
+	if refusal, ok := errors.AsType[*publish.PermanentError](rows[0].Err); ok && refusal.IsTooLarge() {
+		l.shrink()
 	}
 	for _, row := range rows {
-		row.State, row.Refusal = source.Suspect, nil
+		row.State, row.Err = source.Suspect, nil
 	}
 	f.queue = slices.DeleteFunc(f.queue, func(row *source.Row) bool { return row.State == source.Suspect })
 	f.isolator = &isolator{flow: f}
 	f.isolator.groups = split(rows)
-	t.isolators = append(t.isolators, f.isolator)
+	l.isolators = append(l.isolators, f.isolator)
 }
 
 // shrink makes requests smaller from now on: each row may be small enough where all together are not.
-func (t *term) shrink() {
-	if t.batchBytes == 0 {
-		t.batchBytes = 1 << 20
+func (l *loop) shrink() {
+	if l.batchBytes == 0 {
+		l.batchBytes = 1 << 20
 	}
-	t.batchBytes = max(t.batchBytes/2, leastBatchBytes)
-	for p := range t.idleProducers {
-		t.drop(p)
+	l.batchBytes = max(l.batchBytes/2, leastBatchBytes)
+	for p := range l.idleProducers {
+		l.drop(p)
 	}
 }
 
@@ -76,78 +76,78 @@ func split(rows []*source.Row) [][]*source.Row {
 }
 
 // stepIsolators takes every isolator as far as it comes without waiting.
-func (t *term) stepIsolators(ctx context.Context) error {
-	for i, iso := range t.isolators {
-		if i >= maxIsolators || t.paused {
+func (l *loop) stepIsolators(ctx context.Context) error {
+	for i, iso := range l.isolators {
+		if i >= maxIsolators || l.paused {
 			break
 		}
-		if err := t.stepIsolator(ctx, iso); err != nil {
+		if err := l.stepIsolator(ctx, iso); err != nil {
 			return err
 		}
 	}
-	t.isolators = slices.DeleteFunc(t.isolators, func(iso *isolator) bool { return iso.flow.isolator != iso })
+	l.isolators = slices.DeleteFunc(l.isolators, func(iso *isolator) bool { return iso.flow.isolator != iso })
 	return nil
 }
 
-func (t *term) stepIsolator(ctx context.Context, iso *isolator) error {
+func (l *loop) stepIsolator(ctx context.Context, iso *isolator) error {
 	for {
-		if t.sendMore(iso); iso.pending > 0 && len(iso.singly) == 0 {
+		if l.sendMore(iso); iso.pending > 0 && len(iso.singly) == 0 {
 			return nil
 		}
 		if len(iso.singly) > 0 {
-			if sent, err := t.askSingly(ctx, iso); err != nil || !sent {
+			if sent, err := l.askSingly(ctx, iso); err != nil || !sent {
 				return err
 			}
 			continue
 		}
 		if iso.current != nil {
-			t.concluded(iso)
+			l.concluded(iso)
 		}
 		if len(iso.groups) == 0 {
-			t.endIsolator(iso)
+			l.endIsolator(iso)
 			return nil
 		}
 		if time.Now().Before(iso.retry) {
 			return nil
 		}
-		if err := t.sendGroup(ctx, iso); err != nil {
+		if err := l.sendGroup(ctx, iso); err != nil {
 			return err
 		}
 	}
 }
 
 // concluded deals with what is left of a group when all of it is answered.
-func (t *term) concluded(iso *isolator) {
-	left := slices.DeleteFunc(iso.current, func(row *source.Row) bool { return row.State == source.Settled })
+func (l *loop) concluded(iso *isolator) {
+	left := slices.DeleteFunc(iso.current, func(row *source.Row) bool { return row.State == source.Completed })
 	iso.current = nil
 	if iso.failed == nil && len(left) == 0 {
 		return
 	}
-	t.closeIsolated(iso)
+	l.closeIsolated(iso)
 	var refused, rest []*source.Row
 	for _, row := range left {
-		if row.Refusal != nil {
+		if row.Err != nil {
 			refused = append(refused, row)
 		} else {
 			rest = append(rest, row)
 		}
 	}
 	var groups [][]*source.Row
-	switch refusal, _ := errors.AsType[*publish.Refusal](first(refused)); {
+	switch refusal, _ := errors.AsType[*publish.PermanentError](first(refused)); {
 	case len(refused) == 0:
 		iso.retry = time.Now().Add(isolatorPause) // for no row's sake
 	case len(refused) == 1 || refusal.WholeTopic:
-		t.convict(refused[0], refusal)
+		l.markStuck(refused[0], refusal)
 		iso.bad++
 		rest = slices.Concat(refused[1:], rest)
 	default:
 		if refusal.IsTooLarge() {
-			t.shrink()
+			l.shrink()
 		}
 		groups = split(refused)
 	}
 	for _, row := range refused {
-		row.Refusal = nil
+		row.Err = nil
 	}
 	if len(rest) > 0 {
 		groups = append(groups, rest)
@@ -159,11 +159,11 @@ func first(rows []*source.Row) error {
 	if len(rows) == 0 {
 		return nil
 	}
-	return rows[0].Refusal
+	return rows[0].Err
 }
 
 // sendGroup sends the next group, or a part of it if that is too much to hold in memory.
-func (t *term) sendGroup(ctx context.Context, iso *isolator) (err error) {
+func (l *loop) sendGroup(ctx context.Context, iso *isolator) (err error) {
 	if bodies := deferredBytes(iso.groups[0]); bodies > loadBytes && len(iso.groups[0]) > 1 {
 		iso.groups = append(split(iso.groups[0]), iso.groups[1:]...)
 		return nil
@@ -176,13 +176,13 @@ func (t *term) sendGroup(ctx context.Context, iso *isolator) (err error) {
 		return nil
 	}
 	if iso.producer == nil {
-		if iso.producer, err = t.openOwn(publish.LowLatency); err != nil {
+		if iso.producer, err = l.openOwn(publish.LowLatency); err != nil {
 			return err
 		}
 		iso.gate = gate{partitions: iso.flow.gate.partitions}
-		t.forward(iso, iso.producer.Events())
+		l.forward(iso, iso.producer.Events())
 	}
-	if err := t.session.LoadBodies(ctx, unloaded(group)); err != nil {
+	if err := l.session.LoadBodies(ctx, unloaded(group)); err != nil {
 		return err
 	}
 	iso.failed, iso.current, iso.unsent = nil, make([]*source.Row, 0, len(group)), group
@@ -190,20 +190,20 @@ func (t *term) sendGroup(ctx context.Context, iso *isolator) (err error) {
 }
 
 // sendMore sends the rows of the current group, up to one that has to wait for the answer about an earlier one.
-func (t *term) sendMore(iso *isolator) {
-	for len(iso.unsent) > 0 && (iso.failed != nil || !iso.gate.waits(iso.unsent[0].Key, t.now)) {
-		t.sendIsolated(iso, iso.unsent[0])
+func (l *loop) sendMore(iso *isolator) {
+	for len(iso.unsent) > 0 && (iso.failed != nil || !iso.gate.waits(iso.unsent[0].Key, l.now)) {
+		l.sendIsolated(iso, iso.unsent[0])
 		iso.unsent = iso.unsent[1:]
 	}
 }
 
-func (t *term) sendIsolated(iso *isolator, row *source.Row) {
+func (l *loop) sendIsolated(iso *isolator, row *source.Row) {
 	switch {
-	case t.quarantine.blocks(row):
-		t.park(row)
+	case l.quarantine.blocks(row):
+		l.park(row)
 		return
 	case !row.Loaded():
-		t.missing(row)
+		l.missing(row)
 		return
 	}
 	iso.current = append(iso.current, row)
@@ -213,30 +213,30 @@ func (t *term) sendIsolated(iso *isolator, row *source.Row) {
 	err := iso.producer.Send(row)
 	row.Unload()
 	if err == nil {
-		iso.gate.sent(row.Key, t.now)
+		iso.gate.sent(row.Key, l.now)
 		iso.pending++
 		return
 	}
 	iso.failed = err
 	iso.producer.Purge() // one that has ended answers no more by itself
-	if refusal, ok := errors.AsType[*publish.Refusal](err); ok {
-		row.Refusal = refusal
+	if refusal, ok := errors.AsType[*publish.PermanentError](err); ok {
+		row.Err = refusal
 	}
 }
 
 // askSingly asks the prober about rows of a group, as many as it takes, and about one of each key at a time. It says whether
 // it asked about any.
-func (t *term) askSingly(ctx context.Context, iso *isolator) (sent bool, err error) {
+func (l *loop) askSingly(ctx context.Context, iso *isolator) (sent bool, err error) {
 	if time.Now().Before(iso.retry) {
 		return false, nil
 	}
-	if len(t.alone) >= maxProbes*3/4 {
+	if len(l.alone) >= maxProbes*3/4 {
 		return false, nil
 	}
 	var left []*source.Row
 	held := map[string]struct{}{}
 	for i, row := range iso.singly {
-		if len(t.alone) >= maxProbes {
+		if len(l.alone) >= maxProbes {
 			left = append(left, iso.singly[i:]...)
 			break
 		}
@@ -244,13 +244,13 @@ func (t *term) askSingly(ctx context.Context, iso *isolator) (sent bool, err err
 		_, out := iso.out[key]
 		_, behind := held[key]
 		switch {
-		case t.quarantine.blocks(row):
-			t.park(row)
+		case l.quarantine.blocks(row):
+			l.park(row)
 		case row.Key != nil && (out || behind):
 			held[key] = struct{}{}
 			left = append(left, row)
 		default:
-			if err := t.askAlone(ctx, iso, row); err != nil {
+			if err := l.askAlone(ctx, iso, row); err != nil {
 				return sent, err
 			}
 			sent = true
@@ -260,41 +260,41 @@ func (t *term) askSingly(ctx context.Context, iso *isolator) (sent bool, err err
 	return sent, nil
 }
 
-func (t *term) askAlone(ctx context.Context, iso *isolator, row *source.Row) error {
+func (l *loop) askAlone(ctx context.Context, iso *isolator, row *source.Row) error {
 	if !row.Loaded() {
-		if err := t.session.LoadBodies(ctx, []*source.Row{row}); err != nil {
+		if err := l.session.LoadBodies(ctx, []*source.Row{row}); err != nil {
 			return err
 		}
 		if !row.Loaded() {
-			t.missing(row)
+			l.missing(row)
 			return nil
 		}
 	}
-	t.alone[row] = iso
+	l.alone[row] = iso
 	iso.pending++
 	if row.Key != nil {
 		iso.out[string(row.Key)] = struct{}{}
 	}
-	err := t.prober.Send(row)
+	err := l.prober.Send(row)
 	row.Unload()
 	if err != nil {
-		t.aloneSays(iso, row, err)
+		l.aloneSays(iso, row, err)
 	}
 	return nil
 }
 
 // aloneSays takes the answer about one row of a group.
-func (t *term) aloneSays(iso *isolator, row *source.Row, err error) {
-	delete(t.alone, row)
+func (l *loop) aloneSays(iso *isolator, row *source.Row, err error) {
+	delete(l.alone, row)
 	delete(iso.out, string(row.Key))
 	iso.pending--
-	refusal, refused := errors.AsType[*publish.Refusal](err)
+	refusal, refused := errors.AsType[*publish.PermanentError](err)
 	switch {
 	case err == nil:
-		t.acknowledged(row)
+		l.acknowledged(row)
 	case refused:
-		row.Refusal = nil
-		t.convict(row, refusal)
+		row.Err = nil
+		l.markStuck(row, refusal)
 		iso.bad++
 	default:
 		iso.singly = append([]*source.Row{row}, iso.singly...)
@@ -311,19 +311,19 @@ type isolated struct {
 }
 
 // forward brings the events of an isolator's producer to the loop, until the producer is closed.
-func (t *term) forward(iso *isolator, events <-chan kafka.Event) {
+func (l *loop) forward(iso *isolator, events <-chan kafka.Event) {
 	producer := iso.producer
-	t.ends.Go(func() {
+	l.closers.Go(func() {
 		for event := range events {
 			select {
-			case t.isolated <- isolated{iso, producer, event}:
-			case <-t.ended:
+			case l.isolated <- isolated{iso, producer, event}:
+			case <-l.ended:
 			}
 		}
 	})
 }
 
-func (t *term) isolatedSays(e isolated) {
+func (l *loop) isolatedSays(e isolated) {
 	iso := e.from
 	if e.producer != iso.producer {
 		return // of an earlier group
@@ -338,12 +338,12 @@ func (t *term) isolatedSays(e isolated) {
 	}
 	iso.pending--
 	if err == nil {
-		t.acknowledged(row)
-		iso.gate.took(row.Key, partition, t.now)
+		l.acknowledged(row)
+		iso.gate.took(row.Key, partition, l.now)
 		return
 	}
-	if rejection := publish.Rejection(row.Topic, err); rejection != nil {
-		row.Refusal = rejection
+	if rejection := publish.PermanentByRepetition(row.Topic, err); rejection != nil {
+		row.Err = rejection
 	}
 	if iso.failed == nil {
 		iso.failed = err
@@ -351,15 +351,15 @@ func (t *term) isolatedSays(e isolated) {
 	}
 }
 
-func (t *term) closeIsolated(iso *isolator) {
+func (l *loop) closeIsolated(iso *isolator) {
 	if iso.producer != nil {
-		t.closing(iso.producer.Close)
+		l.closing(iso.producer.Close)
 		iso.producer = nil
 	}
 }
 
-func (t *term) endIsolator(iso *isolator) {
-	t.closeIsolated(iso)
+func (l *loop) endIsolator(iso *isolator) {
+	l.closeIsolated(iso)
 	iso.flow.isolator = nil
 }
 

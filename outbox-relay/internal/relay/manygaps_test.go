@@ -39,7 +39,7 @@ func TestRelay_TensOfThousandsOfGapsSlowNothingDown(t *testing.T) {
 	began := time.Now()
 	overview, err := d.Overview(t.Context())
 	require.NoError(t, err)
-	require.EqualValues(t, gaps, overview.Holes)
+	require.EqualValues(t, gaps, overview.Gaps)
 	t.Log("overview", time.Since(began))
 	began = time.Now()
 	pending, err := d.Pending(t.Context(), 0, 10)

@@ -28,8 +28,8 @@ type Options struct {
 	Quiet time.Duration
 	// Fallback is how often the relay looks while it sleeps, or waits for the broker. Default 500 ms.
 	Fallback time.Duration
-	// HoleGrace is the least age at which a hole is given up as rolled back. Default 2 s.
-	HoleGrace time.Duration
+	// GapGrace is the least age at which a hole is given up as rolled back. Default 2 s.
+	GapGrace time.Duration
 	// Sweep is how often rows are looked for whose ids were given up. Default 5 s.
 	Sweep time.Duration
 	// Retention is how long published rows are kept; KeepForever for ever. Default 7 days.
@@ -58,7 +58,7 @@ func (o Options) withDefaults() Options {
 	orElse(&o.PollMax, 10*time.Millisecond)
 	orElse(&o.Quiet, 10*time.Millisecond)
 	orElse(&o.Fallback, 500*time.Millisecond)
-	orElse(&o.HoleGrace, 2*time.Second)
+	orElse(&o.GapGrace, 2*time.Second)
 	orElse(&o.Sweep, 5*time.Second)
 	orElse(&o.Retention, 7*24*time.Hour)
 	orElse(&o.InboxRetention, 30*24*time.Hour)

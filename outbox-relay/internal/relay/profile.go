@@ -71,109 +71,109 @@ type idleProducer struct {
 }
 
 // open opens a producer of a profile: a share in one, where that will do.
-func (t *term) open(p publish.Profile) (*publish.Producer, error) {
-	if p == publish.LowLatency && t.shares(time.Now()) {
-		return t.options.Clients.Share(t.name)
+func (l *loop) open(p publish.Profile) (*publish.Producer, error) {
+	if p == publish.LowLatency && l.shares(time.Now()) {
+		return l.options.Clients.Share(l.name)
 	}
-	return t.openOwn(p)
+	return l.openOwn(p)
 }
 
 // shares says whether the database may send with a producer that others send with.
-func (t *term) shares(now time.Time) bool { return t.batchBytes == 0 && !now.Before(t.exclusive) }
+func (l *loop) shares(now time.Time) bool { return l.batchBytes == 0 && !now.Before(l.exclusive) }
 
-func (t *term) openOwn(p publish.Profile) (*publish.Producer, error) {
-	return publish.Open(t.kafka, t.name, publish.Settings{Profile: p, BatchBytes: t.batchBytes}, t.log)
+func (l *loop) openOwn(p publish.Profile) (*publish.Producer, error) {
+	return publish.Open(l.kafka, l.name, publish.Settings{Profile: p, BatchBytes: l.batchBytes}, l.log)
 }
 
 // prepare opens the producer that is wanted next to the one in use, so that it is ready when the loop changes over.
-func (t *term) prepare(now time.Time) error {
-	if !t.alive() || !t.outdated(now) {
+func (l *loop) prepare(now time.Time) error {
+	if !l.alive() || !l.outdated(now) {
 		return nil
 	}
-	if next, ok := t.idleProducers[t.profile.wanted]; ok {
+	if next, ok := l.idleProducers[l.profile.wanted]; ok {
 		if !next.Retired() {
 			return nil
 		}
-		t.drop(t.profile.wanted)
+		l.drop(l.profile.wanted)
 	}
-	if !t.profile.worthOpening(now) && !t.producer.Retired() {
+	if !l.profile.worthOpening(now) && !l.producer.Retired() {
 		return nil
 	}
-	next, err := t.open(t.profile.wanted)
+	next, err := l.open(l.profile.wanted)
 	if err != nil {
 		return err
 	}
-	t.idleProducers[t.profile.wanted] = idleProducer{next, now}
+	l.idleProducers[l.profile.wanted] = idleProducer{next, now}
 	return nil
 }
 
 // outdated says whether another producer than the one in use is wanted.
-func (t *term) outdated(now time.Time) bool {
-	return t.inUse != t.profile.wanted || t.producer.Retired() ||
-		t.profile.wanted == publish.LowLatency && !t.producer.Shared() && t.shares(now)
+func (l *loop) outdated(now time.Time) bool {
+	return l.inUse != l.profile.wanted || l.producer.Retired() ||
+		l.profile.wanted == publish.LowLatency && !l.producer.Shared() && l.shares(now)
 }
 
 // changing says whether nothing more may be read before the loop has changed over to another producer. It does that with
 // nothing in flight: two producers with rows of the same key under way would not keep their order.
-func (t *term) changing(now time.Time) bool {
-	if !t.outdated(now) {
+func (l *loop) changing(now time.Time) bool {
+	if !l.outdated(now) {
 		return false
 	}
-	next, ok := t.idleProducers[t.profile.wanted]
-	return t.producer.Retired() || ok && now.Sub(next.Opened()) >= warmUp
+	next, ok := l.idleProducers[l.profile.wanted]
+	return l.producer.Retired() || ok && now.Sub(next.Opened()) >= warmUp
 }
 
 // changeOver takes the producer that is wanted, if it is ready.
-func (t *term) changeOver(now time.Time) error {
-	if err := t.prepare(now); err != nil || t.rows > 0 || !t.changing(now) {
+func (l *loop) changeOver(now time.Time) error {
+	if err := l.prepare(now); err != nil || l.rows > 0 || !l.changing(now) {
 		return err
 	}
-	next := t.idleProducers[t.profile.wanted]
-	delete(t.idleProducers, t.profile.wanted)
+	next := l.idleProducers[l.profile.wanted]
+	delete(l.idleProducers, l.profile.wanted)
 	forget(next.Events())
-	if t.producer.Retired() || t.inUse == t.profile.wanted {
-		t.closing(t.producer.Close)
+	if l.producer.Retired() || l.inUse == l.profile.wanted {
+		l.closing(l.producer.Close)
 	} else {
-		t.idleProducers[t.inUse] = idleProducer{t.producer, now}
+		l.idleProducers[l.inUse] = idleProducer{l.producer, now}
 	}
-	t.producer, t.inUse = next.Producer, t.profile.wanted
-	for _, f := range t.flows.byTopic {
+	l.producer, l.inUse = next.Producer, l.profile.wanted
+	for _, f := range l.flows.byTopic {
 		f.gate.renew()
 	}
 	return nil
 }
 
 // closeIdle closes the database's own producers that have not been in use for a while. To keep a share costs nothing.
-func (t *term) closeIdle(now time.Time) {
-	for p, idle := range t.idleProducers {
-		if !idle.Shared() && now.Sub(idle.since) >= keepIdle && p != t.profile.wanted {
-			t.drop(p)
+func (l *loop) closeIdle(now time.Time) {
+	for p, idle := range l.idleProducers {
+		if !idle.Shared() && now.Sub(idle.since) >= keepIdle && p != l.profile.wanted {
+			l.drop(p)
 		}
 	}
 }
 
 // drop closes an idle producer.
-func (t *term) drop(p publish.Profile) {
-	t.closing(t.idleProducers[p].Close)
-	delete(t.idleProducers, p)
+func (l *loop) drop(p publish.Profile) {
+	l.closing(l.idleProducers[p].Close)
+	delete(l.idleProducers, p)
 }
 
 // renew has producers look at the topics afresh: people pause a source to give a topic more partitions, and a key must
 // not go to its old partition and to its new one in turns.
-func (t *term) renew() {
-	for p, idle := range t.idleProducers {
+func (l *loop) renew() {
+	for p, idle := range l.idleProducers {
 		if idle.Shared() {
 			idle.Retire()
 		}
-		t.drop(p)
+		l.drop(p)
 	}
 	switch {
-	case t.producer == nil:
-	case t.producer.Shared():
-		t.producer.Retire()
+	case l.producer == nil:
+	case l.producer.Shared():
+		l.producer.Retire()
 	default:
-		t.parking = true
-		t.fail(errRenew)
+		l.parking = true
+		l.fail(errRenew)
 	}
 }
 

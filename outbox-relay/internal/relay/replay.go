@@ -16,22 +16,22 @@ const replayRows = 1000
 // replay works off the jobs that wait, one after the other. Rows of a job go out in the order of their ids, a page at a
 // time and no faster than the job's rate, through a producer of their own: a row that is refused today ends the job
 // and nothing else.
-func (k *keeper) replay(ctx context.Context) error {
+func (m *maintenance) replay(ctx context.Context) error {
 	for ctx.Err() == nil {
-		job, found, err := k.session.TakeReplay(ctx)
+		job, found, err := m.session.TakeReplay(ctx)
 		if err != nil || !found {
 			return err
 		}
-		if err := k.replayJob(ctx, job); err != nil {
+		if err := m.replayJob(ctx, job); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (k *keeper) replayJob(ctx context.Context, job source.Replay) error {
-	k.log.Info("replaying", "job", job.ID, "from_id", job.LastID+1)
-	producer, err := publish.Open(k.kafka, k.name, publish.Settings{Profile: publish.Throughput}, k.log)
+func (m *maintenance) replayJob(ctx context.Context, job source.Replay) error {
+	m.log.Info("replaying", "job", job.ID, "from_id", job.LastID+1)
+	producer, err := publish.Open(m.kafka, m.name, publish.Settings{Profile: publish.Throughput}, m.log)
 	if err != nil {
 		return err
 	}
@@ -41,26 +41,26 @@ func (k *keeper) replayJob(ctx context.Context, job source.Replay) error {
 	for ctx.Err() == nil {
 		began := time.Now()
 		batch.Reset()
-		if err := k.session.ReadReplay(ctx, job, page, batch); err != nil {
+		if err := m.session.ReadReplay(ctx, job, page, batch); err != nil {
 			return err
 		}
 		if len(batch.Rows) == 0 {
-			k.log.Info("replay done", "job", job.ID)
-			return k.session.FinishReplay(ctx, job.ID, "")
+			m.log.Info("replay done", "job", job.ID)
+			return m.session.FinishReplay(ctx, job.ID, "")
 		}
-		sent, err := k.replayPage(ctx, producer, job, batch)
+		sent, err := m.replayPage(ctx, producer, job, batch)
 		if errors.Is(err, errReplayEnds) {
-			k.log.Info("replay stops", "job", job.ID)
+			m.log.Info("replay stops", "job", job.ID)
 			return nil
 		}
-		if _, refused := errors.AsType[*publish.Refusal](err); refused {
-			return k.session.FinishReplay(ctx, job.ID, err.Error())
+		if _, refused := errors.AsType[*publish.PermanentError](err); refused {
+			return m.session.FinishReplay(ctx, job.ID, err.Error())
 		}
 		if err != nil {
-			return err // the keeper takes the job up again
+			return err // the maintenance takes the job up again
 		}
 		job.LastID = batch.Rows[len(batch.Rows)-1].ID
-		goesOn, err := k.session.AdvanceReplay(ctx, job.ID, sent, job.LastID)
+		goesOn, err := m.session.AdvanceReplay(ctx, job.ID, sent, job.LastID)
 		if err != nil || !goesOn {
 			return err
 		}
@@ -77,14 +77,14 @@ const cancelEvery = 500 * time.Millisecond
 
 // replayPage sends rows, waits until all of them are acknowledged, and returns how many those are. No more of them is in
 // memory than loadBytes, or one row.
-func (k *keeper) replayPage(ctx context.Context, producer *publish.Producer, job source.Replay, batch *source.Batch) (sent int, err error) {
+func (m *maintenance) replayPage(ctx context.Context, producer *publish.Producer, job source.Replay, batch *source.Batch) (sent int, err error) {
 	for rows := batch.Rows; len(rows) > 0; {
 		n, bytes := 1, rows[0].Body
 		for n < len(rows) && bytes+rows[n].Body <= loadBytes {
 			bytes += rows[n].Body
 			n++
 		}
-		some, err := k.replayRows(ctx, producer, job, rows[:n])
+		some, err := m.replayRows(ctx, producer, job, rows[:n])
 		if err != nil {
 			return sent, err
 		}
@@ -93,13 +93,13 @@ func (k *keeper) replayPage(ctx context.Context, producer *publish.Producer, job
 	return sent, nil
 }
 
-func (k *keeper) replayRows(ctx context.Context, producer *publish.Producer, job source.Replay, rows []*source.Row) (sent int, err error) {
+func (m *maintenance) replayRows(ctx context.Context, producer *publish.Producer, job source.Replay, rows []*source.Row) (sent int, err error) {
 	for _, row := range rows {
-		if row.Body > k.maxMessage {
-			return 0, fmt.Errorf("replay row %d: %w", row.ID, publish.TooLarge(row.Body, k.maxMessage))
+		if row.Body > m.maxMessage {
+			return 0, fmt.Errorf("replay row %d: %w", row.ID, publish.TooLarge(row.Body, m.maxMessage))
 		}
 	}
-	if err := k.session.LoadBodies(ctx, unloaded(rows)); err != nil {
+	if err := m.session.LoadBodies(ctx, unloaded(rows)); err != nil {
 		return 0, err
 	}
 	known := ""
@@ -111,7 +111,7 @@ func (k *keeper) replayRows(ctx context.Context, producer *publish.Producer, job
 			row.Topic = *job.Topic
 		}
 		if row.Topic != known {
-			if !k.options.Topics.Allow(row.Topic) {
+			if !m.options.Topics.Allow(row.Topic) {
 				return 0, fmt.Errorf("replay row %d: %w", row.ID, publish.NotAllowed(row.Topic))
 			}
 			if err := producer.LookUp(row.Topic); err != nil {
@@ -125,11 +125,11 @@ func (k *keeper) replayRows(ctx context.Context, producer *publish.Producer, job
 		row.Unload()
 		sent++
 	}
-	return sent, k.awaitAnswers(ctx, producer, job, sent)
+	return sent, m.awaitAnswers(ctx, producer, job, sent)
 }
 
 // awaitAnswers waits until so many rows are acknowledged, or the job is to go on no more: a broker may be unavailable for hours.
-func (k *keeper) awaitAnswers(ctx context.Context, producer *publish.Producer, job source.Replay, rows int) error {
+func (m *maintenance) awaitAnswers(ctx context.Context, producer *publish.Producer, job source.Replay, rows int) error {
 	ticker := time.NewTicker(cancelEvery)
 	defer ticker.Stop()
 	for rows > 0 {
@@ -137,7 +137,7 @@ func (k *keeper) awaitAnswers(ctx context.Context, producer *publish.Producer, j
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-ticker.C:
-			if goesOn, err := k.session.AdvanceReplay(ctx, job.ID, 0, job.LastID); err != nil || !goesOn {
+			if goesOn, err := m.session.AdvanceReplay(ctx, job.ID, 0, job.LastID); err != nil || !goesOn {
 				return cmp.Or(err, errReplayEnds)
 			}
 		case event := <-producer.Events():

@@ -23,44 +23,44 @@ const (
 
 // retry asks about stuck rows that are due, and releases the parked rows of lanes that may go. It comes right after
 // advance, so that the database knows of every row that was set aside. Nothing here waits for a broker.
-func (t *term) retry(ctx context.Context) error {
+func (l *loop) retry(ctx context.Context) error {
 	now := time.Now()
-	if !t.anyStuck || t.paused || t.down || now.Sub(t.retried) < retryEvery {
+	if !l.anyStuck || l.paused || l.down || now.Sub(l.retried) < retryEvery {
 		return nil
 	}
-	t.retried = now
-	if err := t.advance(ctx); err != nil {
+	l.retried = now
+	if err := l.advance(ctx); err != nil {
 		return err
 	}
-	if err := t.probeDue(ctx); err != nil {
+	if err := l.probeDue(ctx); err != nil {
 		return err
 	}
-	if err := t.probeWaiting(ctx); err != nil {
+	if err := l.probeWaiting(ctx); err != nil {
 		return err
 	}
-	if err := t.releaseParked(ctx); err != nil {
+	if err := l.releaseParked(ctx); err != nil {
 		return err
 	}
-	if err := t.compareLanes(ctx); err != nil {
+	if err := l.compareLanes(ctx); err != nil {
 		return err
 	}
-	if len(t.quarantine.lanes) > 0 || len(t.probing) > 0 {
+	if len(l.quarantine.lanes) > 0 || len(l.probing) > 0 {
 		return nil
 	}
 	var err error
-	t.anyStuck, err = t.session.AnyStuck(ctx)
+	l.anyStuck, err = l.session.AnyStuck(ctx)
 	return err
 }
 
 // probeDue sends stuck rows that are due through the prober, one of each lane at a time. Rows of a lane wait for the row
 // that is tried, so several lanes can be asked about at once.
-func (t *term) probeDue(ctx context.Context) error {
-	places := maxProbes - len(t.probing)
+func (l *loop) probeDue(ctx context.Context) error {
+	places := maxProbes - len(l.probing)
 	if places <= 0 {
 		return nil
 	}
-	tried := append([]int64{}, slices.Collect(maps.Keys(t.probing))...)
-	due, err := t.session.Due(ctx, places, tried, t.notYet())
+	tried := append([]int64{}, slices.Collect(maps.Keys(l.probing))...)
+	due, err := l.session.Due(ctx, places, tried, l.notYet())
 	if err != nil || len(due) == 0 {
 		return err
 	}
@@ -68,39 +68,39 @@ func (t *term) probeDue(ctx context.Context) error {
 	for _, d := range due {
 		switch {
 		case d.Discarded:
-			t.gone(d)
-		case !t.ahead(d):
+			l.gone(d)
+		case !l.ahead(d):
 			asked[d.ID] = d
 		}
 	}
-	return t.probe(ctx, asked)
+	return l.probe(ctx, asked)
 }
 
 // notYet returns the rows that are due by the database's account and are not to be sent yet.
-func (t *term) notYet() []int64 {
+func (l *loop) notYet() []int64 {
 	ids := []int64{}
-	for id, time := range t.notBefore {
-		if t.now.Before(time) {
+	for id, time := range l.notBefore {
+		if l.now.Before(time) {
 			ids = append(ids, id)
 		} else {
-			delete(t.notBefore, id)
+			delete(l.notBefore, id)
 		}
 	}
 	return ids
 }
 
 // ahead says whether an earlier row of the same lane is still on its way, which a probe must not overtake.
-func (t *term) ahead(d source.Due) bool {
-	f := t.flows.of(d.Topic)
+func (l *loop) ahead(d source.Due) bool {
+	f := l.flows.of(d.Topic)
 	if f.rows == 0 {
 		return false
 	}
 	if d.Whole {
 		return true
 	}
-	for _, b := range t.batches {
+	for _, b := range l.batches {
 		for _, row := range b.Rows {
-			if row.State != source.Settled && row.Topic == d.Topic && d.Key != nil && string(row.Key) == *d.Key {
+			if row.State != source.Completed && row.Topic == d.Topic && d.Key != nil && string(row.Key) == *d.Key {
 				return true
 			}
 		}
@@ -109,12 +109,12 @@ func (t *term) ahead(d source.Due) bool {
 }
 
 // probe sends rows alone. Rows that are too long to be sent are not read for it, and rows that are gone let their followers go.
-func (t *term) probe(ctx context.Context, asked map[int64]source.Due) error {
+func (l *loop) probe(ctx context.Context, asked map[int64]source.Due) error {
 	if len(asked) == 0 {
 		return nil
 	}
 	batch := source.NewBatch(len(asked))
-	if err := t.session.ReadByID(ctx, slices.Collect(maps.Keys(asked)), batch); err != nil {
+	if err := l.session.ReadByID(ctx, slices.Collect(maps.Keys(asked)), batch); err != nil {
 		return err
 	}
 	found := map[int64]bool{}
@@ -123,41 +123,41 @@ func (t *term) probe(ctx context.Context, asked map[int64]source.Due) error {
 	}
 	for id, d := range asked {
 		if !found[id] {
-			t.log.Error("a stuck row was deleted; its followers go out", "id", id, "topic", d.Topic)
-			t.gone(d)
+			l.log.Error("a stuck row was deleted; its followers go out", "id", id, "topic", d.Topic)
+			l.gone(d)
 		}
 	}
-	return t.probeRows(ctx, batch, asked)
+	return l.probeRows(ctx, batch, asked)
 }
 
-func (t *term) probeRows(ctx context.Context, batch *source.Batch, asked map[int64]source.Due) error {
+func (l *loop) probeRows(ctx context.Context, batch *source.Batch, asked map[int64]source.Due) error {
 	bytes := 0
 	var load []*source.Row
 	for _, row := range batch.Rows {
-		if !row.Loaded() && t.flows.of(row.Topic).allowed && row.Body <= t.maxMessage && bytes+row.Body <= loadBytes {
+		if !row.Loaded() && l.flows.of(row.Topic).allowed && row.Body <= l.maxMessage && bytes+row.Body <= loadBytes {
 			bytes += row.Body
 			load = append(load, row)
 		}
 	}
-	if err := t.session.LoadBodies(ctx, load); err != nil {
+	if err := l.session.LoadBodies(ctx, load); err != nil {
 		return err
 	}
 	for _, row := range batch.Rows {
 		d := asked[row.ID]
 		switch {
-		case !t.flows.of(row.Topic).allowed:
-			t.refusedAgain(d, publish.NotAllowed(row.Topic))
-		case row.Deferred && row.Body > t.maxMessage:
-			t.refusedAgain(d, publish.TooLarge(row.Body, t.maxMessage))
+		case !l.flows.of(row.Topic).allowed:
+			l.refusedAgain(d, publish.NotAllowed(row.Topic))
+		case row.Deferred && row.Body > l.maxMessage:
+			l.refusedAgain(d, publish.TooLarge(row.Body, l.maxMessage))
 		case !row.Loaded(): // at the next look
 		default:
-			t.probing[row.ID] = d
-			send := t.prober.Send
+			l.probing[row.ID] = d
+			send := l.prober.Send
 			if d.Whole {
-				send = t.prober.SendIfThere
+				send = l.prober.SendIfThere
 			}
 			if err := send(row); err != nil {
-				t.probed(publish.Answer{Row: row, Err: err})
+				l.probed(publish.Answer{Row: row, Err: err})
 			}
 			row.Unload()
 		}
@@ -166,89 +166,89 @@ func (t *term) probeRows(ctx context.Context, batch *source.Batch, asked map[int
 }
 
 // probed takes an answer of the prober.
-func (t *term) probed(a publish.Answer) {
+func (l *loop) probed(a publish.Answer) {
 	if a.Row == nil {
-		t.lookedUp(a)
+		l.lookedUp(a)
 		return
 	}
-	if iso := t.alone[a.Row]; iso != nil {
-		t.aloneSays(iso, a.Row, a.Err)
+	if iso := l.alone[a.Row]; iso != nil {
+		l.aloneSays(iso, a.Row, a.Err)
 		return
 	}
-	d, ok := t.probing[a.Row.ID]
+	d, ok := l.probing[a.Row.ID]
 	if !ok {
 		return
 	}
-	delete(t.probing, a.Row.ID)
-	refusal, refused := errors.AsType[*publish.Refusal](a.Err)
+	delete(l.probing, a.Row.ID)
+	refusal, refused := errors.AsType[*publish.PermanentError](a.Err)
 	switch {
 	case a.Err == nil:
-		t.published.Inc()
-		t.log.Info("a stuck row is published", "id", d.ID, "topic", d.Topic)
-		t.flows.of(d.Topic).exists = true
-		t.gone(d)
-		t.brokerSays(nil)
+		l.published.Inc()
+		l.log.Info("a stuck row is published", "id", d.ID, "topic", d.Topic)
+		l.flows.of(d.Topic).exists = true
+		l.gone(d)
+		l.brokerSays(nil)
 	case refused:
-		t.refusedAgain(d, refusal)
+		l.refusedAgain(d, refusal)
 	default:
-		t.notBefore[d.ID] = time.Now().Add(noAnswerPause)
-		if w := t.waiting[d.Topic]; w != nil {
-			w.next = t.notBefore[d.ID]
+		l.notBefore[d.ID] = time.Now().Add(noAnswerPause)
+		if w := l.waiting[d.Topic]; w != nil {
+			w.next = l.notBefore[d.ID]
 		}
 	}
-	t.retried = time.Time{} // others may be waiting for the place
+	l.retried = time.Time{} // others may be waiting for the place
 }
 
-func (t *term) refusedAgain(d source.Due, refusal *publish.Refusal) {
-	t.step.Stuck = append(t.step.Stuck, source.Stuck{
+func (l *loop) refusedAgain(d source.Due, refusal *publish.PermanentError) {
+	l.step.Stuck = append(l.step.Stuck, source.Stuck{
 		ID: d.ID, Key: d.Key, Topic: d.Topic, Whole: refusal.WholeTopic, Code: refusal.Code, Error: refusal.Reason,
 	})
 	before, had := laneOf(d.Topic, d.Key, d.Whole)
 	after, has := laneOf(d.Topic, d.Key, refusal.WholeTopic)
 	if has {
-		t.quarantine.stick(after)
+		l.quarantine.stick(after)
 	}
 	if refusal.WholeTopic {
-		delete(t.waiting, d.Topic)
+		delete(l.waiting, d.Topic)
 	}
 	if had && before != after {
-		t.release(before) // it was the topic, and is the row; or the other way round
+		l.release(before) // it was the topic, and is the row; or the other way round
 	}
 }
 
 // gone lets the followers of a stuck row go, which is published, discarded or deleted.
-func (t *term) gone(d source.Due) {
-	t.step.Released = append(t.step.Released, d.ID)
-	if l, ok := laneOf(d.Topic, d.Key, d.Whole); ok {
-		t.release(l)
+func (l *loop) gone(d source.Due) {
+	l.step.Released = append(l.step.Released, d.ID)
+	if ln, ok := laneOf(d.Topic, d.Key, d.Whole); ok {
+		l.release(ln)
 	}
 }
 
-func (t *term) release(l lane) {
-	t.quarantine.release(l)
-	if l.whole {
-		delete(t.waiting, l.topic)
+func (l *loop) release(ln lane) {
+	l.quarantine.release(ln)
+	if ln.whole {
+		delete(l.waiting, ln.topic)
 	}
 }
 
 // probeWaiting tries the first row of each topic whose broker took none.
-func (t *term) probeWaiting(ctx context.Context) error {
-	for topic, w := range t.waiting {
-		if t.now.Before(w.next) || t.flows.of(topic).rows > 0 {
+func (l *loop) probeWaiting(ctx context.Context) error {
+	for topic, w := range l.waiting {
+		if l.now.Before(w.next) || l.flows.of(topic).rows > 0 {
 			continue
 		}
-		w.next = t.now.Add(2 * noAnswerPause) // of the answer
+		w.next = l.now.Add(2 * noAnswerPause) // of the answer
 		batch := source.NewBatch(1)
-		if err := t.session.FirstParked(ctx, topic, batch); err != nil {
+		if err := l.session.FirstParked(ctx, topic, batch); err != nil {
 			return err
 		}
 		if len(batch.Rows) == 0 {
-			t.release(lane{topic: topic, whole: true})
+			l.release(lane{topic: topic, whole: true})
 			continue
 		}
 		row := batch.Rows[0]
 		d := source.Due{ID: row.ID, Topic: topic, Key: keyOf(row), Whole: true}
-		if err := t.probeRows(ctx, batch, map[int64]source.Due{d.ID: d}); err != nil {
+		if err := l.probeRows(ctx, batch, map[int64]source.Due{d.ID: d}); err != nil {
 			return err
 		}
 	}
@@ -258,80 +258,80 @@ func (t *term) probeWaiting(ctx context.Context) error {
 // releaseParked reads parked rows whose turn has come and queues them like new ones. One batch of them is under way
 // at a time, so that rows are read again only when those read before are settled in the database. A lane ends when its
 // last parked rows are in the queue: what comes later is sent after them.
-func (t *term) releaseParked(ctx context.Context) error {
-	if t.underWay(source.Released) || t.space() == 0 {
+func (l *loop) releaseParked(ctx context.Context) error {
+	if l.underWay(source.Released) || l.space() == 0 {
 		return nil
 	}
-	topics, keys := t.quarantine.releasing(func(topic string) bool {
-		f := t.flows.of(topic)
+	topics, keys := l.quarantine.releasing(func(topic string) bool {
+		f := l.flows.of(topic)
 		return len(f.queue) == 0 && f.isolator == nil
 	})
 	if len(topics)+len(keys) == 0 {
 		return nil
 	}
-	if err := t.advance(ctx); err != nil {
+	if err := l.advance(ctx); err != nil {
 		return err
 	}
-	t.retried = time.Time{} // the next page without delay
+	l.retried = time.Time{} // the next page without delay
 	if len(topics) > 0 {
-		return t.releaseTopic(ctx, topics[0])
+		return l.releaseTopic(ctx, topics[0])
 	}
-	return t.releaseKeys(ctx, keys)
+	return l.releaseKeys(ctx, keys)
 }
 
-func (t *term) releaseTopic(ctx context.Context, topic string) error {
-	batch := t.batch(t.options.BatchRows)
+func (l *loop) releaseTopic(ctx context.Context, topic string) error {
+	batch := l.batch(l.options.BatchRows)
 	batch.Origin = source.Released
-	if err := t.session.ReadParkedTopic(ctx, topic, t.quarantine.after[topic], t.options.BatchRows, batch); err != nil {
+	if err := l.session.ReadParkedTopic(ctx, topic, l.quarantine.after[topic], l.options.BatchRows, batch); err != nil {
 		return err
 	}
 	n := len(batch.Rows)
 	if n > 0 {
-		t.quarantine.after[topic] = batch.Rows[n-1].ID
+		l.quarantine.after[topic] = batch.Rows[n-1].ID
 	}
-	if n < t.options.BatchRows {
-		t.log.Info("the rows of a topic flow again", "topic", topic)
-		t.quarantine.remove(lane{topic: topic, whole: true})
+	if n < l.options.BatchRows {
+		l.log.Info("the rows of a topic flow again", "topic", topic)
+		l.quarantine.remove(lane{topic: topic, whole: true})
 	}
-	t.enqueue(batch)
+	l.enqueue(batch)
 	return nil
 }
 
-func (t *term) releaseKeys(ctx context.Context, lanes []lane) error {
-	batch := t.batch(t.options.BatchRows)
+func (l *loop) releaseKeys(ctx context.Context, lanes []lane) error {
+	batch := l.batch(l.options.BatchRows)
 	batch.Origin = source.Released
 	topics, keys := make([]string, len(lanes)), make([]string, len(lanes))
-	for i, l := range lanes {
-		topics[i], keys[i] = l.topic, l.key
+	for i, ln := range lanes {
+		topics[i], keys[i] = ln.topic, ln.key
 	}
-	if err := t.session.ReadParkedKeys(ctx, topics, keys, t.quarantine.afterKeys, t.options.BatchRows, batch); err != nil {
+	if err := l.session.ReadParkedKeys(ctx, topics, keys, l.quarantine.afterKeys, l.options.BatchRows, batch); err != nil {
 		return err
 	}
-	if n := len(batch.Rows); n < t.options.BatchRows {
-		for _, l := range lanes {
-			t.quarantine.remove(l)
+	if n := len(batch.Rows); n < l.options.BatchRows {
+		for _, ln := range lanes {
+			l.quarantine.remove(ln)
 		}
 	} else {
-		t.quarantine.afterKeys = batch.Rows[n-1].ID
+		l.quarantine.afterKeys = batch.Rows[n-1].ID
 	}
-	t.enqueue(batch)
+	l.enqueue(batch)
 	return nil
 }
 
 // compareLanes releases the lanes whose stuck row is gone from the database.
-func (t *term) compareLanes(ctx context.Context) error {
-	if t.now.Sub(t.compared) < compareEvery || len(t.probing) > 0 {
+func (l *loop) compareLanes(ctx context.Context) error {
+	if l.now.Sub(l.compared) < compareEvery || len(l.probing) > 0 {
 		return nil
 	}
-	t.compared = t.now
-	heads, err := t.session.Heads(ctx)
+	l.compared = l.now
+	heads, err := l.session.Heads(ctx)
 	if err != nil {
 		return err
 	}
 	stuck := newQuarantine(heads, nil)
-	for l, state := range t.quarantine.lanes {
-		if state == laneStuck && stuck.state(l) == 0 {
-			t.release(l)
+	for ln, state := range l.quarantine.lanes {
+		if state == laneStuck && stuck.state(ln) == 0 {
+			l.release(ln)
 		}
 	}
 	return nil
@@ -339,41 +339,41 @@ func (t *term) compareLanes(ctx context.Context) error {
 
 // sweep publishes rows that became visible after their ids were given up, which nothing that Postgres shows can rule
 // out: an id drawn in one transaction and inserted in another. Their order is lost; they are not.
-func (t *term) sweep(ctx context.Context) error {
+func (l *loop) sweep(ctx context.Context) error {
 	now := time.Now()
-	if t.paused || now.Sub(t.swept) < t.options.Sweep || t.underWay(source.Late) {
+	if l.paused || now.Sub(l.swept) < l.options.Sweep || l.underWay(source.Late) {
 		return nil
 	}
-	t.swept = now
-	batch := t.batch(0)
+	l.swept = now
+	batch := l.batch(0)
 	batch.Origin = source.Late
-	next, err := t.session.ReadLate(ctx, t.lateFrom, t.options.BatchRows, batch)
+	next, err := l.session.ReadLate(ctx, l.lateFrom, l.options.BatchRows, batch)
 	if err != nil {
 		return err
 	}
-	t.lateFrom = next
+	l.lateFrom = next
 	for _, row := range batch.Rows {
-		t.late.Inc()
-		t.log.Warn("a row came after its id was given up as rolled back; publishing it, perhaps out of order", "id", row.ID)
+		l.late.Inc()
+		l.log.Warn("a row came after its id was given up as rolled back; publishing it, perhaps out of order", "id", row.ID)
 	}
-	t.enqueue(batch)
+	l.enqueue(batch)
 	return nil
 }
 
 // underWay says whether a batch of this origin is in flight.
-func (t *term) underWay(origin source.Origin) bool {
-	return slices.ContainsFunc(t.batches, func(b *source.Batch) bool { return b.Origin == origin })
+func (l *loop) underWay(origin source.Origin) bool {
+	return slices.ContainsFunc(l.batches, func(b *source.Batch) bool { return b.Origin == origin })
 }
 
 // enqueue takes a batch that is not new into the flight.
-func (t *term) enqueue(batch *source.Batch) {
+func (l *loop) enqueue(batch *source.Batch) {
 	if len(batch.Rows) == 0 {
 		return
 	}
-	batch.At = t.now
-	t.charge(batch.Bytes())
-	t.batches = append(t.batches, batch)
+	batch.At = l.now
+	l.charge(batch.Bytes())
+	l.batches = append(l.batches, batch)
 	for _, row := range batch.Rows {
-		t.flows.enqueue(t.arrive(row), row)
+		l.flows.enqueue(l.arrive(row), row)
 	}
 }

@@ -124,7 +124,7 @@ func TestADiscardDuringAnAttemptHolds(t *testing.T) {
 	refused := source.Stuck{ID: 1, Key: new("k1"), Topic: topic, Code: "INVALID_RECORD", Error: "no"}
 	step := source.Step{Stuck: []source.Stuck{refused, {ID: 2, Key: refused.Key, Topic: topic, Parked: true}}}
 	for id := int64(1); id <= 3; id++ {
-		step.Settled.AddID(id)
+		step.Done.AddID(id)
 	}
 	step.Stuck = append(step.Stuck, source.Stuck{ID: 3, Key: refused.Key, Topic: topic, Parked: true})
 	_, err = session.Advance(t.Context(), &step)

@@ -112,17 +112,17 @@ func (s *Source) attempt(ctx context.Context) error {
 		return err
 	}
 	s.status.set(Leading, nil)
-	t := newTerm(s, session, prober, progress)
-	defer t.close()
+	l := newLoop(s, session, prober, progress)
+	defer l.close()
 	leading, resign := context.WithCancel(ctx)
-	var housekeeping sync.WaitGroup
-	housekeeping.Go(func() { s.keep(leading, session.Epoch(), t.replays) })
-	defer housekeeping.Wait()
+	var maintaining sync.WaitGroup
+	maintaining.Go(func() { s.maintain(leading, session.Epoch(), l.replays) })
+	defer maintaining.Wait()
 	defer resign()
-	s.log.Info("leading", "published_up_to", progress.Published.End()-1, "holes", len(progress.Published.Holes()), "stuck", len(progress.Stuck))
+	s.log.Info("leading", "published_up_to", progress.Published.End()-1, "holes", len(progress.Published.Gaps()), "stuck", len(progress.Stuck))
 	s.metrics.leading(s.name, true)
-	err = t.run(ctx)
-	if errors.Is(err, source.ErrDeposed) {
+	err = l.run(ctx)
+	if errors.Is(err, source.ErrFenced) {
 		s.log.Warn("another relay has taken over")
 	}
 	return err

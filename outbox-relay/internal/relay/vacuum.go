@@ -32,19 +32,19 @@ func (v *vacuum) held(now source.Vacuum, at time.Time) time.Duration {
 	return max(now.Held, at.Sub(v.since))
 }
 
-func (k *keeper) lookAtVacuum(ctx context.Context) error {
-	found, err := k.session.Vacuum(ctx)
+func (m *maintenance) lookAtVacuum(ctx context.Context) error {
+	found, err := m.session.Vacuum(ctx)
 	if err != nil {
 		return err
 	}
-	found.Held = k.vacuum.held(found, time.Now())
-	k.metrics.vacuum(k.name, found)
+	found.Held = m.vacuum.held(found, time.Now())
+	m.metrics.vacuum(m.name, found)
 	holder := ""
 	if found.Held >= vacuumHeld {
 		holder = found.Kind + ": " + found.Name
 	}
-	if k.status.setVacuum(holder) && holder != "" {
-		k.log.Warn("vacuum is held back; dead versions of the cursor and of expired rows stay until it ends", "kind", found.Kind, "name", found.Name,
+	if m.status.setVacuum(holder) && holder != "" {
+		m.log.Warn("vacuum is held back; dead versions of the cursor and of expired rows stay until it ends", "kind", found.Kind, "name", found.Name,
 			"for", found.Held.Round(time.Second), "dead_cursor_rows", found.DeadCursors)
 	}
 	return nil

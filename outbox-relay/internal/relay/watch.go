@@ -6,38 +6,38 @@ import (
 )
 
 // watchGaps looks from time to time at which transactions could still fill the gaps.
-func (t *term) watchGaps(ctx context.Context) error {
+func (l *loop) watchGaps(ctx context.Context) error {
 	now := time.Now()
-	if now.Sub(t.gaps.looked) < lookEvery {
+	if now.Sub(l.gaps.looked) < lookEvery {
 		return nil
 	}
-	t.gaps.looked = now
-	count := t.taken.CountGaps()
-	t.holes.Set(float64(count))
-	t.inFlight.Set(float64(t.rows))
+	l.gaps.looked = now
+	count := l.handled.CountGaps()
+	l.holes.Set(float64(count))
+	l.inFlight.Set(float64(l.rows))
 	if count == 0 {
-		t.gaps = gaps{looked: now, sorted: t.taken.End()}
+		l.gaps = gaps{looked: now, sorted: l.handled.End()}
 		return nil
 	}
-	horizon, err := t.session.Horizon(ctx)
+	horizon, err := l.session.Horizon(ctx)
 	if err != nil {
 		return err
 	}
-	if horizon.Allocated+1 < t.gaps.sorted {
-		t.verified = time.Time{} // the sequence went back
+	if horizon.Allocated+1 < l.gaps.sorted {
+		l.verified = time.Time{} // the sequence went back
 	}
-	t.gaps.look(t.taken, horizon, now, t.options.HoleGrace)
+	l.gaps.look(l.handled, horizon, now, l.options.GapGrace)
 	return nil
 }
 
 // closeGaps gives up the gaps below upTo that no transaction can fill, and into which a read has just looked in vain.
-func (t *term) closeGaps(upTo int64) {
-	closed := t.gaps.found(t.taken, upTo)
+func (l *loop) closeGaps(upTo int64) {
+	closed := l.gaps.found(l.handled, upTo)
 	if closed.Empty() {
 		return
 	}
-	t.taken.AddSet(closed)
-	t.step.Settled.AddSet(closed)
-	t.step.Closed.AddSet(closed)
-	t.closed.Add(float64(closed.Size()))
+	l.handled.AddSet(closed)
+	l.step.Done.AddSet(closed)
+	l.step.Closed.AddSet(closed)
+	l.closed.Add(float64(closed.Size()))
 }

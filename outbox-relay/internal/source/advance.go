@@ -13,7 +13,7 @@ import (
 // Step is what a leader has settled since its last step. The zero value is nothing.
 type Step struct {
 	// Settled are ids that need not be read again: acknowledged, set aside, or closed.
-	Settled cursor.Set
+	Done cursor.Set
 	// Closed are the ids among them that were given up as rolled back.
 	Closed cursor.Set
 	// Late are ids that had been given up and were published after all.
@@ -26,7 +26,7 @@ type Step struct {
 
 // Empty says whether there is nothing to make durable.
 func (s *Step) Empty() bool {
-	return s.Settled.Empty() && s.Closed.Empty() && s.Late.Empty() && len(s.Stuck) == 0 && len(s.Released) == 0
+	return s.Done.Empty() && s.Closed.Empty() && s.Late.Empty() && len(s.Stuck) == 0 && len(s.Released) == 0
 }
 
 // Plain says whether moving the cursor is all there is to do.
@@ -39,7 +39,7 @@ func (s *Step) Urgent() bool { return !s.Late.Empty() || len(s.Stuck) > 0 || len
 
 // Clear empties the step and keeps its memory.
 func (s *Step) Clear() {
-	s.Settled.Clear()
+	s.Done.Clear()
 	s.Closed.Clear()
 	s.Late.Clear()
 	clear(s.Stuck)
@@ -57,13 +57,13 @@ returning paused`
 )
 
 // Advance makes a step durable, all of it or nothing, and says whether an operator has paused the source. It
-// returns ErrDeposed if the session's term is over.
+// returns ErrFenced if the session's term is over.
 func (s *Session) Advance(ctx context.Context, step *Step) (paused bool, err error) {
 	if step.Plain() {
-		return s.moveCursor(ctx, s.conn, &step.Settled)
+		return s.moveCursor(ctx, s.conn, &step.Done)
 	}
 	err = pgx.BeginFunc(ctx, s.conn, func(tx pgx.Tx) error {
-		if paused, err = s.moveCursor(ctx, tx, &step.Settled); err != nil {
+		if paused, err = s.moveCursor(ctx, tx, &step.Done); err != nil {
 			return err
 		}
 		if !step.Closed.Empty() {
@@ -74,7 +74,7 @@ func (s *Session) Advance(ctx context.Context, step *Step) (paused bool, err err
 		if err := forgetLate(ctx, tx, &step.Late); err != nil {
 			return err
 		}
-		if err := setAside(ctx, tx, step.Stuck); err != nil {
+		if err := quarantine(ctx, tx, step.Stuck); err != nil {
 			return err
 		}
 		return unstick(ctx, tx, step.Released)
@@ -89,7 +89,7 @@ type queryer interface {
 func (s *Session) moveCursor(ctx context.Context, on queryer, settled *cursor.Set) (paused bool, err error) {
 	err = on.QueryRow(ctx, advanceSQL, s.epoch, settled.String()).Scan(&paused)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return false, ErrDeposed
+		return false, ErrFenced
 	}
 	if err != nil {
 		return false, fmt.Errorf("move the cursor of database %s: %w", s.database, err)

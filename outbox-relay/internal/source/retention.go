@@ -20,14 +20,14 @@ update public.outbox_cursor
 returning retention_clock, greatest(0, extract(epoch from now() - retention_clock))::float8`
 
 // RetentionClock moves the clock by which rows expire on, by so much at most where it is far behind the database's. It returns
-// its time, and by how much it is behind. It returns ErrDeposed if the session's term is over.
+// its time, and by how much it is behind. It returns ErrFenced if the session's term is over.
 //
 // The database's own clock may jump: a week ahead, all rows would be old at once, and the gaps that were given up forgotten.
 func (s *Session) RetentionClock(ctx context.Context, atMost time.Duration) (clock time.Time, behind time.Duration, err error) {
 	var seconds float64
 	err = s.conn.QueryRow(ctx, retentionClockSQL, s.epoch, atMost).Scan(&clock, &seconds)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return clock, 0, ErrDeposed
+		return clock, 0, ErrFenced
 	}
 	if err != nil {
 		return clock, 0, s.explain(fmt.Errorf("move the retention clock of database %s: %w", s.database, err))

@@ -27,14 +27,14 @@ type Row struct {
 	// Batch is the batch that the row was read into.
 	Batch *Batch
 
-	// The rest is for the use of the publisher. State is how far the row has come; Refusal is why a request with
-	// it was refused; Failures counts its requests that failed in a way that nobody knows; Aside says that it was settled by
+	// The rest is for the use of the publisher. State is how far the row has come; PermanentError is why a request with
+	// it was refused; Failures counts its requests that failed in a way that nobody knows; Quarantined says that it was settled by
 	// setting it aside, and Accounted that the cursor knows that it is settled.
-	State     State
-	Refusal   error
-	Failures  uint8
-	Aside     bool
-	Accounted bool
+	State       State
+	Err         error
+	Failures    uint8
+	Quarantined bool
+	Accounted   bool
 	// Charged says that the body counts among the bytes in flight, and Gone that the row was not found when it was loaded.
 	Charged bool
 	Gone    bool
@@ -50,7 +50,7 @@ const (
 	Waiting State = iota
 	Sent
 	Suspect
-	Settled
+	Completed
 )
 
 // CreatedAt returns when the row was inserted, in UTC.
@@ -71,8 +71,8 @@ type Batch struct {
 	Rows []*Row
 	// IDs are the ids of Rows.
 	IDs cursor.Set
-	// Unsettled counts the rows that are not settled.
-	Unsettled int
+	// Incomplete counts the rows that are not settled.
+	Incomplete int
 	// Origin is why the rows were read, and At when.
 	Origin Origin
 	At     time.Time
@@ -118,7 +118,7 @@ func (b *Batch) Reset() {
 	clear(b.Rows)
 	b.Rows = b.Rows[:0]
 	b.IDs.Clear()
-	b.Unsettled, b.Origin, b.At = 0, New, time.Time{}
+	b.Incomplete, b.Origin, b.At = 0, New, time.Time{}
 	b.used, b.full = 0, 0
 	b.arena = b.arena[:0]
 }
@@ -192,7 +192,7 @@ func (b *Batch) add(values [][]byte, names *interned) (*Row, error) {
 		row.Payload, row.Headers = b.keep(values[5]), b.keep(object(values[6]))
 	}
 	b.IDs.AddID(row.ID)
-	b.Unsettled++
+	b.Incomplete++
 	return row, nil
 }
 

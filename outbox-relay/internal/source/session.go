@@ -16,8 +16,8 @@ import (
 // ErrNoSchema means that the database has no outbox tables, or older ones than the relay needs.
 var ErrNoSchema = errors.New("the outbox schema is missing")
 
-// ErrDeposed means that another relay leads this database now: whatever the session tried has not happened.
-var ErrDeposed = errors.New("another relay has taken over this database")
+// ErrFenced means that another relay leads this database now: whatever the session tried has not happened.
+var ErrFenced = errors.New("another relay has taken over this database")
 
 // Session is a connection to one database. It is for one goroutine at a time.
 type Session struct {

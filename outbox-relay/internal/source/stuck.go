@@ -41,7 +41,7 @@ on conflict (outbox_id) do update
            else now() end
  where not excluded.parked`
 
-func setAside(ctx context.Context, tx pgx.Tx, rows []Stuck) error {
+func quarantine(ctx context.Context, tx pgx.Tx, rows []Stuck) error {
 	if len(rows) == 0 {
 		return nil
 	}

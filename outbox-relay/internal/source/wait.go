@@ -52,7 +52,7 @@ func (s *Session) writersNotify(ctx context.Context) (notify bool, err error) {
 // WritersNotify says whether writers notify the relay while it sleeps; where they do not, it has to look often.
 func (s *Session) WritersNotify() bool { return s.writersTell }
 
-// CheckTerm returns ErrDeposed if the session's term is over, and says whether an operator has paused the source, and whether
+// CheckTerm returns ErrFenced if the session's term is over, and says whether an operator has paused the source, and whether
 // there are replays to work on.
 func (s *Session) CheckTerm(ctx context.Context) (paused, replays bool, err error) {
 	rows, err := s.conn.Query(ctx, checkTermSQL, s.epoch)
@@ -64,7 +64,7 @@ func (s *Session) CheckTerm(ctx context.Context) (paused, replays bool, err erro
 		if err := rows.Err(); err != nil {
 			return false, false, fmt.Errorf("check the lead of database %s: %w", s.database, err)
 		}
-		return false, false, ErrDeposed
+		return false, false, ErrFenced
 	}
 	var pid uint32
 	if err := rows.Scan(&paused, &pid, &replays); err != nil {

@@ -36,7 +36,7 @@ func TestRejection_IsAboutTheRowAndNotAboutProducerOrTime(t *testing.T) {
 		kafka.ErrPurgeQueue:                 "",
 		kafka.ErrFatal:                      "",
 	} {
-		refused := Rejection("t", kafka.NewError(code, "", false))
+		refused := PermanentByRepetition("t", kafka.NewError(code, "", false))
 		if want == "" {
 			require.Nil(t, refused, code.String())
 			continue
@@ -44,5 +44,5 @@ func TestRejection_IsAboutTheRowAndNotAboutProducerOrTime(t *testing.T) {
 		require.NotNil(t, refused, code.String())
 		require.Equal(t, want, refused.Code)
 	}
-	require.Nil(t, Rejection("t", errors.New("something else")))
+	require.Nil(t, PermanentByRepetition("t", errors.New("something else")))
 }

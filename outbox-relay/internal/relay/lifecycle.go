@@ -64,51 +64,51 @@ func (l *life) last(now time.Time) {
 func (l *life) looping() bool { return l.failures >= 3 }
 
 // fail notes that the producer has ended.
-func (t *term) fail(err error) {
-	if t.broken == nil {
-		t.broken = err
+func (l *loop) fail(err error) {
+	if l.broken == nil {
+		l.broken = err
 	}
 }
 
-func (t *term) alive() bool { return t.life.state == running && t.broken == nil }
+func (l *loop) alive() bool { return l.life.state == running && l.broken == nil }
 
 // tend brings the producer from one life to the next.
-func (t *term) tend() error {
+func (l *loop) tend() error {
 	now := time.Now()
-	if t.life.state == running && t.broken != nil {
-		if t.broken != errRenew { //nolint:errorlint // it is passed around as it is
-			t.log.Warn("the Kafka producer has ended; starting another", "error", t.broken, "rows_to_send_again", t.sent)
+	if l.life.state == running && l.broken != nil {
+		if l.broken != errRenew { //nolint:errorlint // it is passed around as it is
+			l.log.Warn("the Kafka producer has ended; starting another", "error", l.broken, "rows_to_send_again", l.sent)
 		}
-		t.restarts.Inc()
-		t.producer.Purge()
-		t.life.end(now)
+		l.restarts.Inc()
+		l.producer.Purge()
+		l.life.end(now)
 	}
-	if t.life.state == ending && (t.sent == 0 || now.After(t.life.until)) {
-		_, refused := errors.AsType[*publish.Refusal](t.broken)
-		refused = refused || t.refusedRows || t.parking
-		shared := t.producer.Shared()
+	if l.life.state == ending && (l.sent == 0 || now.After(l.life.until)) {
+		_, refused := errors.AsType[*publish.PermanentError](l.broken)
+		refused = refused || l.refusedRows || l.parking
+		shared := l.producer.Shared()
 		if refused {
-			t.exclusive = now.Add(exclusiveFor)
+			l.exclusive = now.Add(exclusiveFor)
 		}
-		t.closing(t.producer.Close)
-		t.producer = nil
-		t.life.rest(now, refused)
-		t.requeue(shared)
-		if t.life.looping() {
-			t.answering = false
-			t.broker.Set(0)
-			t.status.broker(errors.Join(ErrProducerEnds, t.broken))
+		l.closing(l.producer.Close)
+		l.producer = nil
+		l.life.rest(now, refused)
+		l.requeue(shared)
+		if l.life.looping() {
+			l.answering = false
+			l.broker.Set(0)
+			l.status.broker(errors.Join(ErrProducerEnds, l.broken))
 		}
-		t.broken, t.refusedRows, t.parking = nil, false, false
+		l.broken, l.refusedRows, l.parking = nil, false, false
 	}
-	if t.life.state != resting || now.Before(t.life.until) {
+	if l.life.state != resting || now.Before(l.life.until) {
 		return nil
 	}
 	var err error
-	if t.producer, err = t.open(t.inUse); err != nil {
+	if l.producer, err = l.open(l.inUse); err != nil {
 		return err
 	}
-	t.life.begin(now)
+	l.life.begin(now)
 	return nil
 }
 
@@ -118,7 +118,7 @@ var ErrProducerEnds = errors.New("the Kafka producer ends again and again")
 var errRenew = errors.New("producers look at the topics afresh")
 
 // closing closes a client beside the loop: it takes some hundred milliseconds.
-func (t *term) closing(end func()) { t.ends.Go(end) }
+func (l *loop) closing(end func()) { l.closers.Go(end) }
 
 // How often a request may fail in a way that is in no list before its rows are looked at one by one.
 const maxFailures = 3
@@ -126,47 +126,47 @@ const maxFailures = 3
 // requeue makes every row that was not answered wait again, in the order in which the rows were read, which is the order
 // in which they became visible. The rows of a request that was refused go to an isolator. A single one is at fault, unless
 // the request may have had rows of other databases too.
-func (t *term) requeue(shared bool) {
-	t.sent = 0
-	for _, f := range t.flows.byTopic {
+func (l *loop) requeue(shared bool) {
+	l.sent = 0
+	for _, f := range l.flows.byTopic {
 		f.sent, f.queue = 0, f.queue[:0]
 		f.gate.renew()
 	}
 	suspects := map[*flow][]*source.Row{}
-	for _, b := range t.batches {
+	for _, b := range l.batches {
 		for _, row := range b.Rows {
 			if row.State != source.Waiting && row.State != source.Sent {
 				continue
 			}
 			row.State = source.Waiting
-			f := t.flows.of(row.Topic)
-			t.flows.enqueue(f, row)
-			if refusal, ok := errors.AsType[*publish.Refusal](row.Refusal); ok && !refusal.WholeTopic {
+			f := l.flows.of(row.Topic)
+			l.flows.enqueue(f, row)
+			if refusal, ok := errors.AsType[*publish.PermanentError](row.Err); ok && !refusal.WholeTopic {
 				suspects[f] = append(suspects[f], row)
 			}
 		}
 	}
 	for f, rows := range suspects {
 		if len(rows) > 1 || shared {
-			t.isolate(f, rows)
+			l.isolate(f, rows)
 		}
 	}
 }
 
 // judge notes why a row was not acknowledged.
-func (t *term) judge(row *source.Row, err error) {
-	if refusal, ok := errors.AsType[*publish.Refusal](err); ok {
-		row.Refusal = refusal
-		t.refusedRows = true
+func (l *loop) judge(row *source.Row, err error) {
+	if refusal, ok := errors.AsType[*publish.PermanentError](err); ok {
+		row.Err = refusal
+		l.refusedRows = true
 		return
 	}
-	rejection := publish.Rejection(row.Topic, err)
+	rejection := publish.PermanentByRepetition(row.Topic, err)
 	if rejection == nil {
 		return
 	}
 	row.Failures++
 	if row.Failures >= maxFailures {
-		row.Refusal = rejection
-		t.refusedRows = true
+		row.Err = rejection
+		l.refusedRows = true
 	}
 }

@@ -100,7 +100,7 @@ func TestQuarantine_LanesAreTopicsAndKeysOfTopics(t *testing.T) {
 // A probe never overtakes an earlier row of its key: a broker whose metadata is old may refuse row 2 while row 1 is on its way.
 func TestProbe_WaitsForEarlierRowsOfItsKey(t *testing.T) {
 	t.Parallel()
-	tm := &term{flows: newFlows(nil)}
+	tm := &loop{flows: newFlows(nil)}
 	b := &source.Batch{}
 	row := &source.Row{ID: 1, Topic: "a", Key: []byte("k"), Batch: b, State: source.Sent}
 	b.Rows = []*source.Row{row}
@@ -114,7 +114,7 @@ func TestProbe_WaitsForEarlierRowsOfItsKey(t *testing.T) {
 	require.False(t, tm.ahead(due("b", "k", false)))
 	require.True(t, tm.ahead(due("a", "other", true)), "a probe of a topic waits for all of it")
 	require.False(t, tm.ahead(source.Due{ID: 2, Topic: "a"}), "a row without a key has no order")
-	tm.settle(row)
+	tm.complete(row)
 	require.False(t, tm.ahead(due("a", "k", false)))
 }
 

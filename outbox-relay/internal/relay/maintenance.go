@@ -11,9 +11,9 @@ import (
 	"waybill.example/outbox-relay/internal/source"
 )
 
-// keeper does what a leader does beside publishing, over a session of its own, so that none of it makes rows wait. It
+// maintenance does what a leader does beside publishing, over a session of its own, so that none of it makes rows wait. It
 // writes nothing once its term is over, since it shares the term's epoch.
-type keeper struct {
+type maintenance struct {
 	*Source
 	session *source.Session
 	from    int64 // retention has looked at everything below
@@ -28,37 +28,37 @@ type keeper struct {
 	vacuum    vacuum
 }
 
-// keep keeps house until ctx ends, and works off replays beside it, which may take hours, when there are any.
-func (s *Source) keep(ctx context.Context, epoch int64, replays <-chan struct{}) {
-	var chores sync.WaitGroup
-	chores.Go(func() {
+// maintain runs maintenance until ctx ends, and works off replays beside it, which may take hours, when there are any.
+func (s *Source) maintain(ctx context.Context, epoch int64, replays <-chan struct{}) {
+	var jobs sync.WaitGroup
+	jobs.Go(func() {
 		for ctx.Err() == nil {
-			s.chore(ctx, epoch, func(k *keeper) error { return k.every(ctx, s.options.Fallback, k.keepHouse) })
+			s.job(ctx, epoch, func(m *maintenance) error { return m.every(ctx, s.options.Fallback, m.runMaintenance) })
 		}
 	})
-	chores.Go(func() {
+	jobs.Go(func() {
 		for {
 			select {
 			case <-replays:
-				s.chore(ctx, epoch, func(k *keeper) error { return k.replay(ctx) })
+				s.job(ctx, epoch, func(m *maintenance) error { return m.replay(ctx) })
 			case <-ctx.Done():
 				return
 			}
 		}
 	})
-	chores.Wait()
+	jobs.Wait()
 }
 
-// chore does one of a keeper's chores, over a session of its own. A failure is logged, and the chore is to be done again;
+// job runs one of the jobs of maintenance, over a session of its own. A failure is logged, and the job is to be done again;
 // publishing goes on meanwhile.
-func (s *Source) chore(ctx context.Context, epoch int64, do func(*keeper) error) {
-	if err := s.choreSession(ctx, epoch, do); err != nil && ctx.Err() == nil {
-		s.log.Warn("housekeeping failed; trying again", "error", err)
+func (s *Source) job(ctx context.Context, epoch int64, do func(*maintenance) error) {
+	if err := s.runJob(ctx, epoch, do); err != nil && ctx.Err() == nil {
+		s.log.Warn("maintenance failed; trying again", "error", err)
 		pause(ctx, longestRetry)
 	}
 }
 
-func (s *Source) choreSession(ctx context.Context, epoch int64, do func(*keeper) error) (err error) {
+func (s *Source) runJob(ctx context.Context, epoch int64, do func(*maintenance) error) (err error) {
 	defer safely(s.log, &err)
 	session, err := source.Connect(ctx, s.name, s.dsn)
 	if err != nil {
@@ -67,11 +67,11 @@ func (s *Source) choreSession(ctx context.Context, epoch int64, do func(*keeper)
 	defer session.Close(ctx)
 	session.Join(epoch)
 	// Anywhere: a relay that is started again and again would never come to the end of a large inbox.
-	return do(&keeper{Source: s, session: session, block: rand.Int64(), began: time.Now()})
+	return do(&maintenance{Source: s, session: session, block: rand.Int64(), began: time.Now()})
 }
 
 // every does something again and again until ctx ends, or it fails.
-func (k *keeper) every(ctx context.Context, apart time.Duration, do func(context.Context) error) error {
+func (m *maintenance) every(ctx context.Context, apart time.Duration, do func(context.Context) error) error {
 	for ctx.Err() == nil {
 		if err := do(ctx); err != nil {
 			return err
@@ -89,32 +89,32 @@ func wake(waiter chan<- struct{}) {
 	}
 }
 
-// keepHouse measures the backlog and removes old rows, each when its time has come, and each whatever becomes of the others:
+// runMaintenance measures the backlog and removes old rows, each when its time has come, and each whatever becomes of the others:
 // a table that cannot be measured in time must not grow for that.
-func (k *keeper) keepHouse(ctx context.Context) error {
+func (m *maintenance) runMaintenance(ctx context.Context) error {
 	var errs []error
-	if time.Since(k.looked) >= k.options.Backlog {
-		k.looked = time.Now()
-		errs = append(errs, k.look(ctx))
+	if time.Since(m.looked) >= m.options.Backlog {
+		m.looked = time.Now()
+		errs = append(errs, m.look(ctx))
 	}
-	if time.Since(k.vacuumed) >= vacuumLooks*k.options.Backlog {
-		k.vacuumed = time.Now()
-		errs = append(errs, k.lookAtVacuum(ctx))
+	if time.Since(m.vacuumed) >= vacuumLooks*m.options.Backlog {
+		m.vacuumed = time.Now()
+		errs = append(errs, m.lookAtVacuum(ctx))
 	}
-	elapsed := min(time.Since(k.expired), 2*k.options.Expire)
-	if elapsed < k.options.Expire {
+	elapsed := min(time.Since(m.expired), 2*m.options.Expire)
+	if elapsed < m.options.Expire {
 		return errors.Join(errs...)
 	}
-	k.expired = time.Now()
-	clock, err := k.clock(ctx, elapsed)
+	m.expired = time.Now()
+	clock, err := m.clock(ctx, elapsed)
 	if err != nil {
 		return errors.Join(append(errs, err)...)
 	}
-	if k.options.Retention > 0 {
-		errs = append(errs, k.expire(ctx, clock.Add(-k.options.Retention)))
+	if m.options.Retention > 0 {
+		errs = append(errs, m.expire(ctx, clock.Add(-m.options.Retention)))
 	}
-	if k.options.InboxRetention > 0 {
-		errs = append(errs, k.expireInbox(ctx, clock.Add(-k.options.InboxRetention)))
+	if m.options.InboxRetention > 0 {
+		errs = append(errs, m.expireInbox(ctx, clock.Add(-m.options.InboxRetention)))
 	}
 	return errors.Join(errs...)
 }
@@ -127,16 +127,16 @@ const (
 )
 
 // clock moves the retention clock on and returns its time.
-func (k *keeper) clock(ctx context.Context, elapsed time.Duration) (time.Time, error) {
-	clock, behind, err := k.session.RetentionClock(ctx, catchUp*elapsed)
+func (m *maintenance) clock(ctx context.Context, elapsed time.Duration) (time.Time, error) {
+	clock, behind, err := m.session.RetentionClock(ctx, catchUp*elapsed)
 	if err != nil {
 		return clock, err
 	}
-	k.metrics.clockBehind.WithLabelValues(k.name).Set(behind.Seconds())
-	if lags := behind > clockLag; lags != k.lags {
-		k.lags = lags
+	m.metrics.clockBehind.WithLabelValues(m.name).Set(behind.Seconds())
+	if lags := behind > clockLag; lags != m.lags {
+		m.lags = lags
 		if lags {
-			k.log.Warn("the database's clock is far ahead of the retention clock: it has jumped, or no relay has led for long; rows expire by the latter, which catches up",
+			m.log.Warn("the database's clock is far ahead of the retention clock: it has jumped, or no relay has led for long; rows expire by the latter, which catches up",
 				"behind", behind.Round(time.Second))
 		}
 	}
@@ -144,12 +144,12 @@ func (k *keeper) clock(ctx context.Context, elapsed time.Duration) (time.Time, e
 }
 
 // look measures the backlog.
-func (k *keeper) look(ctx context.Context) error {
-	backlog, err := k.session.Backlog(ctx)
+func (m *maintenance) look(ctx context.Context) error {
+	backlog, err := m.session.Backlog(ctx)
 	if err != nil {
 		return err
 	}
-	k.metrics.backlog(k.name, backlog)
+	m.metrics.backlog(m.name, backlog)
 	return nil
 }
 
@@ -160,31 +160,31 @@ const (
 
 // expire removes old rows in pages, from the oldest on, until it meets one that is not old enough. What it had to
 // leave (stuck or not yet published) is looked at again once it has come to the end.
-func (k *keeper) expire(ctx context.Context, before time.Time) error {
+func (m *maintenance) expire(ctx context.Context, before time.Time) error {
 	lowest := int64(math.MaxInt64)
 	for ctx.Err() == nil {
-		step, err := k.session.Expire(ctx, k.from, expireRows, before)
+		step, err := m.session.Expire(ctx, m.from, expireRows, before)
 		if err != nil {
 			return err
 		}
 		if step.Kept > 0 {
 			lowest = min(lowest, step.Kept)
 		}
-		k.metrics.expired.WithLabelValues(k.name).Add(float64(step.Rows))
+		m.metrics.expired.WithLabelValues(m.name).Add(float64(step.Rows))
 		if !step.More {
 			break
 		}
-		k.from = step.Last + 1
+		m.from = step.Last + 1
 		pause(ctx, expirePause)
 	}
 	// Not from the first id on: dead entries of the index would have to be walked through before vacuum comes.
-	if k.from = lowest; time.Since(k.restarted) >= startOver || lowest == math.MaxInt64 {
-		k.from, k.restarted = 0, time.Now()
+	if m.from = lowest; time.Since(m.restarted) >= startOver || lowest == math.MaxInt64 {
+		m.from, m.restarted = 0, time.Now()
 	}
-	if err := k.forget(ctx, before); err != nil {
+	if err := m.forget(ctx, before); err != nil {
 		return err
 	}
-	return k.session.ExpireRecords(ctx, before)
+	return m.session.ExpireRecords(ctx, before)
 }
 
 // How often retention looks for rows that came below those it has passed.
@@ -192,11 +192,11 @@ const startOver = time.Hour
 
 // forget forgets ids that were given up as long ago as rows are kept, and not before this process has
 // led for long enough to have looked for their rows.
-func (k *keeper) forget(ctx context.Context, before time.Time) error {
-	if time.Since(k.began) < min(k.options.Retention, forgetAfter) {
+func (m *maintenance) forget(ctx context.Context, before time.Time) error {
+	if time.Since(m.began) < min(m.options.Retention, forgetAfter) {
 		return nil
 	}
-	return k.session.ForgetClosed(ctx, before)
+	return m.session.ForgetClosed(ctx, before)
 }
 
 const forgetAfter = 15 * time.Minute
@@ -208,20 +208,20 @@ const (
 
 // expireInbox goes on with looking at every block of the inbox inboxSweeps times within its retention, so that a row
 // outlives its time by a thirtieth at most. What a round reads is bounded, and writers keep no index for it.
-func (k *keeper) expireInbox(ctx context.Context, before time.Time) error {
-	blocks, err := k.session.InboxBlocks(ctx)
+func (m *maintenance) expireInbox(ctx context.Context, before time.Time) error {
+	blocks, err := m.session.InboxBlocks(ctx)
 	if err != nil || blocks == 0 {
 		return err
 	}
-	share := float64(k.options.Expire) * inboxSweeps / float64(k.options.InboxRetention)
+	share := float64(m.options.Expire) * inboxSweeps / float64(m.options.InboxRetention)
 	left := min(blocks, max(inboxStep, int64(math.Ceil(share*float64(blocks)))))
 	for left > 0 && ctx.Err() == nil {
-		from := k.block % blocks
+		from := m.block % blocks
 		n := min(inboxStep, left, blocks-from)
-		if err := k.session.ExpireInbox(ctx, from, from+n, before); err != nil {
+		if err := m.session.ExpireInbox(ctx, from, from+n, before); err != nil {
 			return err
 		}
-		k.block, left = from+n, left-n
+		m.block, left = from+n, left-n
 		pause(ctx, expirePause)
 	}
 	return nil

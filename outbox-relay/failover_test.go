@@ -23,7 +23,8 @@ import (
 	"waybill.example/migrations"
 )
 
-// The test binary is the relay too: started with this variable it runs main, as a process that can be killed.
+// The test binary is the relay too: started with this variable it runs main, as a process that can
+// be killed.
 const asRelay = "OUTBOX_RELAY_TEST_PROCESS"
 
 func TestMain(m *testing.M) {
@@ -80,8 +81,8 @@ func (p *pair) awaitLeader(t *testing.T, process *os.Process) {
 	await(t, func() bool { return p.leader(t) == process.Pid }, "process %d to lead", process.Pid)
 }
 
-// write inserts rows 1, 2, 3… of several keys, each in a transaction of its own, until the returned function is
-// called, which says how far they came.
+// write inserts rows 1, 2, 3… of several keys, each in a transaction of its own, until the returned
+// function is called, which says how far they came.
 func (p *pair) write(t *testing.T) (stop func() (keys, rows int)) {
 	t.Helper()
 	const keys = 5
@@ -123,8 +124,8 @@ func (p *pair) progress(t *testing.T) {
 	await(t, func() bool { return position(`select coalesce(upper(published), 0) from outbox_cursor`) > now+50 }, "rows beyond id %d to be published", now)
 }
 
-// requireAll waits until every row is on the topic, and requires each key to be complete and in order once records
-// with an event id that was there before are dropped.
+// requireAll waits until every row is on the topic, and requires each key to be complete and in
+// order once records with an event id that was there before are dropped.
 func (p *pair) requireAll(t *testing.T, keys, rows int) {
 	t.Helper()
 	var values map[string][]string
@@ -151,8 +152,8 @@ func (p *pair) requireAll(t *testing.T, keys, rows int) {
 	}
 }
 
-// A leader that is killed loses nothing: the standby leads within a second, and sends what was not known to be
-// published.
+// A leader that is killed loses nothing: the standby leads within a second, and sends what was not
+// known to be published.
 func TestAStandbyTakesOverFromALeaderThatIsKilled(t *testing.T) {
 	t.Parallel()
 	p := newPair(t)
@@ -173,8 +174,8 @@ func TestAStandbyTakesOverFromALeaderThatIsKilled(t *testing.T) {
 	p.requireAll(t, keys, rows)
 }
 
-// A frozen leader keeps its connection, so its session has to be ended for it. When it wakes up it still has rows in
-// its producer, and perhaps an answer to write down: neither may do harm.
+// A frozen leader keeps its connection, so its session has to be ended for it. When it wakes up it
+// still has rows in its producer, and perhaps an answer to write down: neither may do harm.
 func TestAFrozenLeaderIsReplacedAndDoesNoHarmWhenItWakesUp(t *testing.T) {
 	t.Parallel()
 	p := newPair(t)
@@ -197,8 +198,8 @@ func TestAFrozenLeaderIsReplacedAndDoesNoHarmWhenItWakesUp(t *testing.T) {
 	p.requireAll(t, keys, rows)
 }
 
-// A network that swallows packets looks like a frozen leader to the database, and to the leader like a database that
-// does not answer.
+// A network that swallows packets looks like a frozen leader to the database, and to the leader
+// like a database that does not answer.
 func TestALeaderWhoseDatabaseConnectionIsCutIsReplaced(t *testing.T) {
 	t.Parallel()
 	p := newPair(t)
@@ -235,8 +236,8 @@ func TestALeaderThatStopsHandsOverWithoutDuplicates(t *testing.T) {
 	require.Len(t, p.broker.All(t, topic), rows)
 }
 
-// proxy returns dsn with the address of a proxy to its server, and a function that makes the proxy swallow everything
-// from then on.
+// proxy returns dsn with the address of a proxy to its server, and a function that makes the proxy
+// swallow everything from then on.
 func proxy(t *testing.T, dsn string) (through string, cut func()) {
 	t.Helper()
 	target, err := url.Parse(dsn)

@@ -10,8 +10,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Whoever follows a message asks the relay, not the tables of other services: what became of the messages of a key, who
-// has handled them, and how the relay of each database is doing. A database that does not answer is named.
+// To follow a message is to ask the relay, not the tables of other services: what became of the
+// messages of a key, who has handled them, and how the relay of each database is doing. A database
+// that does not answer is named.
 func TestFind_FollowsTheMessagesOfAKeyThroughEveryDatabase(t *testing.T) {
 	t.Parallel()
 	p := newPair(t)

@@ -13,8 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// An advisory lock needs no right but that to connect, which every role has unless it is taken away. Who
-// takes the relay's keeps rows from being published, and must not do so unnoticed.
+// An advisory lock needs no right but that to connect, which every role has unless it is taken
+// away. Who takes the relay's keeps rows from being published, and must not do so unnoticed.
 func TestReadyz_NamesAHolderOfTheLeadThatIsNoRelay(t *testing.T) {
 	t.Parallel()
 	p := newPair(t)

@@ -1,5 +1,5 @@
-// Command outbox-relay publishes the rows of outbox tables to Kafka: in order per key, at least once,
-// from any number of Postgres databases.
+// Command outbox-relay publishes the rows of outbox tables to Kafka: in order per key, at least
+// once, from any number of Postgres databases.
 //
 //	outbox-relay              relay; settings come from the environment
 //	outbox-relay status       show the databases; see --help for the other verbs

@@ -96,8 +96,8 @@ func TestTheCommandLineSaysWhatIsWrong(t *testing.T) {
 	require.NotContains(t, out, "hidden")
 }
 
-// With several databases a verb finds the one that it is about, or says that it cannot; and what stops everybody has to be
-// said.
+// With several databases a verb finds the one that it is about, or says that it cannot; and what
+// stops everybody has to be said.
 func TestCLI_VerbsFindTheirDatabase(t *testing.T) {
 	t.Parallel()
 	orders, inventory := pgtest.New(t, migrations.Outbox), pgtest.New(t, migrations.Outbox)
@@ -302,7 +302,7 @@ func TestReadyzSaysWhatTheRelayWaitsFor(t *testing.T) {
 	await(t, func() bool {
 		status, body := get(t, base+"/readyz")
 		return status == http.StatusServiceUnavailable && strings.Contains(body, "no broker answers")
-	}, "readyz to tell of the broker")
+	}, "readyz to report the broker")
 	p.broker.Start(t)
 	await(t, func() bool { status, _ := get(t, base+"/readyz"); return status == http.StatusOK }, "readyz to be well again")
 	_, err := p.db.Pool.Exec(t.Context(), fmt.Sprintf(`alter table outbox_cursor rename to %s`, "elsewhere"))
@@ -312,7 +312,7 @@ func TestReadyzSaysWhatTheRelayWaitsFor(t *testing.T) {
 	await(t, func() bool {
 		_, body := get(t, base+"/readyz")
 		return strings.Contains(body, "migrate up --database URL outbox")
-	}, "readyz to tell of the schema")
+	}, "readyz to report the schema")
 }
 
 func TestTheProcessStopsInOrder(t *testing.T) {
@@ -333,7 +333,8 @@ func TestTheProcessStopsInOrder(t *testing.T) {
 	}
 }
 
-// One database that cannot be reached is shown, and makes the process no less ready for the others; so is a pause.
+// One database that cannot be reached is shown, and makes the process no less ready for the others;
+// so is a pause.
 func TestReadyzJudgesEachDatabaseByItself(t *testing.T) {
 	t.Parallel()
 	p := newPair(t)

@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A payload is somebody's data. Who reaches the API from elsewhere shows a token to read one; counts and
-// ids stay open.
+// A payload is somebody's data. Who reaches the API from elsewhere shows a token to read one;
+// counts and ids stay open.
 func TestPayloads_NeedATokenOutsideLoopback(t *testing.T) {
 	t.Parallel()
 	p := newPair(t)

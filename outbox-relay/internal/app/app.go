@@ -40,15 +40,15 @@ func New(_ context.Context, c Config, log *slog.Logger) (*service.App, error) {
 	registry := telemetry.Metrics()
 	metrics := relay.NewMetrics(registry)
 	options := relay.Options{
-		Retention:      cmp.Or(c.Retention, relay.KeepForever),
-		InboxRetention: cmp.Or(c.InboxRetention, relay.KeepForever),
-		BatchRows:      c.BatchRows,
-		InFlightRows:   c.InFlightRows,
-		InFlightBytes:  c.InFlightBytes,
-		Budget:         relay.NewBudget(c.TotalBytes),
-		Clients:        publish.NewClients(c.Kafka, log),
-		Frozen:         c.Frozen,
-		Drain:          c.Drain,
+		Retention:         cmp.Or(c.Retention, relay.KeepForever),
+		InboxRetention:    cmp.Or(c.InboxRetention, relay.KeepForever),
+		BatchRows:         c.BatchRows,
+		InFlightRows:      c.InFlightRows,
+		InFlightBytes:     c.InFlightBytes,
+		Budget:            relay.NewBudget(c.TotalBytes),
+		Clients:           publish.NewClients(c.Kafka, log),
+		UnresponsiveAfter: c.UnresponsiveAfter,
+		Drain:             c.Drain,
 	}
 	var sources sources
 	for _, db := range pairs {

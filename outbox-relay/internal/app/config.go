@@ -16,20 +16,21 @@ type Config struct {
 	service.Config
 
 	Databases Databases
-	// Retention is how long published rows are kept; zero is for ever.
+	// Retention is how long published rows are kept; zero is forever.
 	Retention time.Duration `env:"RELAY_RETENTION" envDefault:"168h"`
-	// InboxRetention is how long messages are remembered as handled; zero is for ever.
+	// InboxRetention is how long messages are remembered as handled; zero is forever.
 	InboxRetention time.Duration `env:"RELAY_INBOX_RETENTION" envDefault:"720h"`
-	// BatchRows is the most rows read at a time. InFlightRows and InFlightBytes bound what each database has between
-	// being read and being answered by the broker, and TotalBytes what all of them have together.
+	// BatchRows is the most rows read at a time. InFlightRows and InFlightBytes bound what each
+	// database has between being read and being answered by the broker, and TotalBytes what all of
+	// them have together.
 	BatchRows     int `env:"RELAY_BATCH_ROWS"`
 	InFlightRows  int `env:"RELAY_IN_FLIGHT_ROWS"`
 	InFlightBytes int `env:"RELAY_IN_FLIGHT_BYTES"`
 	TotalBytes    int `env:"RELAY_TOTAL_BYTES"`
-	// Frozen is how long a leader may show no sign of life before a standby takes its place, and Drain how long rows in
-	// flight are waited for at shutdown.
-	Frozen time.Duration `env:"RELAY_FROZEN"`
-	Drain  time.Duration `env:"RELAY_DRAIN"`
+	// UnresponsiveAfter is how long a leader may show no sign of life before a standby takes its
+	// place, and Drain how long rows in flight are waited for at shutdown.
+	UnresponsiveAfter time.Duration `env:"RELAY_UNRESPONSIVE_AFTER"`
+	Drain             time.Duration `env:"RELAY_DRAIN"`
 	// Topics are those that rows of each database may be for, name=topic|topic; "" allows all.
 	Topics string `env:"RELAY_TOPICS"`
 	// KafkaLogins are what the rows of each database are sent as, name=username:password; "" sends
@@ -47,7 +48,7 @@ func DefaultConfig() Config {
 	return Config{
 		Config:    service.ListenOn("127.0.0.1:8083"),
 		BatchRows: 4000, InFlightRows: 40_000, InFlightBytes: 64 << 20, TotalBytes: 256 << 20,
-		Frozen: 3 * time.Second, Drain: 5 * time.Second,
+		UnresponsiveAfter: 3 * time.Second, Drain: 5 * time.Second,
 	}
 }
 
@@ -55,7 +56,7 @@ func DefaultConfig() Config {
 func (c Config) Validate() []error {
 	var faults []error
 	if c.Retention < 0 {
-		faults = append(faults, errors.New("RELAY_RETENTION must not be negative; 0 keeps rows for ever"))
+		faults = append(faults, errors.New("RELAY_RETENTION must not be negative; 0 keeps rows forever"))
 	}
 	for name, value := range map[string]int{
 		"RELAY_BATCH_ROWS": c.BatchRows, "RELAY_IN_FLIGHT_ROWS": c.InFlightRows,
@@ -65,8 +66,8 @@ func (c Config) Validate() []error {
 			faults = append(faults, fmt.Errorf("%s must be at least 1", name))
 		}
 	}
-	if c.Frozen < time.Second {
-		faults = append(faults, errors.New("RELAY_FROZEN must be at least 1s: a leader shows a sign of life every half second"))
+	if c.UnresponsiveAfter < time.Second {
+		faults = append(faults, errors.New("RELAY_UNRESPONSIVE_AFTER must be at least 1s: a leader shows a sign of life every half second"))
 	}
 	if c.Drain < 0 || c.Drain > service.ShutdownTimeout-2*time.Second {
 		faults = append(faults, fmt.Errorf("RELAY_DRAIN must be between 0 and %v", service.ShutdownTimeout-2*time.Second))
@@ -91,11 +92,11 @@ func (c Config) Validate() []error {
 func (c Config) inboxFault() error {
 	switch {
 	case c.InboxRetention < 0:
-		return errors.New("RELAY_INBOX_RETENTION must not be negative; 0 remembers messages for ever")
+		return errors.New("RELAY_INBOX_RETENTION must not be negative; 0 remembers messages forever")
 	case c.InboxRetention == 0:
 		return nil
 	case c.Retention == 0:
-		return errors.New("RELAY_INBOX_RETENTION must be 0 (for ever) where RELAY_RETENTION is: " +
+		return errors.New("RELAY_INBOX_RETENTION must be 0 (forever) where RELAY_RETENTION is: " +
 			"a replay may send any row again, and consumers must know it as handled")
 	case c.InboxRetention < c.Retention:
 		return fmt.Errorf("RELAY_INBOX_RETENTION (%v) must not be shorter than RELAY_RETENTION (%v): "+

@@ -64,9 +64,9 @@ func TestConfig_BoundsAreChecked(t *testing.T) {
 	t.Parallel()
 	c := DefaultConfig()
 	require.Empty(t, c.Validate(), "the defaults are valid")
-	c.BatchRows, c.TotalBytes, c.Frozen, c.Drain = 0, -1, time.Millisecond, time.Minute
+	c.BatchRows, c.TotalBytes, c.UnresponsiveAfter, c.Drain = 0, -1, time.Millisecond, time.Minute
 	err := errors.Join(c.Validate()...)
-	for _, name := range []string{"RELAY_BATCH_ROWS", "RELAY_TOTAL_BYTES", "RELAY_FROZEN", "RELAY_DRAIN"} {
+	for _, name := range []string{"RELAY_BATCH_ROWS", "RELAY_TOTAL_BYTES", "RELAY_UNRESPONSIVE_AFTER", "RELAY_DRAIN"} {
 		require.ErrorContains(t, err, name)
 	}
 }

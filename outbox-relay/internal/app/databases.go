@@ -30,8 +30,8 @@ func (c Databases) Validate() []error {
 // database is one entry of RELAY_DATABASES.
 type database struct{ name, url string }
 
-// An entry begins where a name and the scheme of a URL follow a separator, and nowhere else: a URL may list several hosts
-// by commas, and its password may have anything in it.
+// An entry begins where a name and the scheme of a URL follow a separator, and nowhere else: a URL
+// may list several hosts by commas, and its password may have anything in it.
 var entryBegins = regexp.MustCompile(`(?:^|[,;\s])\s*([^\s,;=/:@]+)=postgres(?:ql)?://`)
 
 func (c Databases) pairs() (all []database, faults []error) {

@@ -24,7 +24,8 @@ func TestConfig_EachDatabaseHasAKafkaLoginOfItsOwn(t *testing.T) {
 	require.Equal(t, "relay", c.Kafka.SASLUsername)
 }
 
-// A login that is ignored, or a database that was forgotten, would send with more rights than meant.
+// A login that is ignored, or a database that was forgotten, would send with more rights than
+// meant.
 func TestConfig_LoginsThatWouldNotBeUsedAreRefusedWithoutShowingThem(t *testing.T) {
 	t.Parallel()
 	for list, want := range map[string]string{

@@ -19,7 +19,8 @@ import (
 // sources are all that a process relays.
 type sources []*relay.Source
 
-// run relays until ctx ends. All of them stop at the same time, each with its patience for rows in flight.
+// run relays until ctx ends. All of them stop at the same time, each with its patience for rows in
+// flight.
 func (all sources) run(ctx context.Context) error {
 	errs := make([]error, len(all))
 	var running sync.WaitGroup
@@ -30,8 +31,8 @@ func (all sources) run(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// checks are those of /readyz. What is wrong with a database is shown, and does not make the process unready for the
-// others: only when no database is relayed is it of no use.
+// checks are those of /readyz. What is wrong with a database is shown, and does not make the
+// process unready for the others: only when no database is relayed is it of no use.
 func (all sources) checks() []httpserver.Check {
 	checks := []httpserver.Check{{Name: "sources", Required: true, Run: func(context.Context) error { return all.trouble() }}}
 	for _, s := range all {
@@ -113,8 +114,8 @@ func vacuumTrouble(status relay.Status) error {
 	return errors.New("vacuum is held back by a " + status.Vacuum)
 }
 
-// databaseTrouble is what anybody may read about a source's database: what its operator has to do, but not how the
-// database is reached.
+// databaseTrouble is what anybody may read about a source's database: what its operator has to do,
+// but not how the database is reached.
 func databaseTrouble(status relay.Status) error {
 	var truncated *source.SequenceError
 	var config *publish.ConfigError

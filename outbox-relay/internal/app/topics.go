@@ -15,8 +15,9 @@ var topicPattern = regexp.MustCompile(`^(\*|\*?[a-zA-Z0-9._-]{1,249}|[a-zA-Z0-9.
 const topicsForm = "RELAY_TOPICS must list name=topic|topic, separated by commas, semicolons or white space, " +
 	"where a topic may begin or end with * for any characters"
 
-// topics returns which topics rows of each database may be for, nil where RELAY_TOPICS is not set. Once it is, every
-// database has to be in it: one that was forgotten would be the one that may write anywhere.
+// topics returns which topics rows of each database may be for, nil where RELAY_TOPICS is not set.
+// Once it is, every database has to be in it: one that was forgotten would be the one that may
+// write anywhere.
 func (c Config) topics() (allowed map[string]relay.Topics, faults []error) {
 	entries := strings.FieldsFunc(c.Topics, func(r rune) bool { return strings.ContainsRune(",; \t\r\n", r) })
 	if len(entries) == 0 {

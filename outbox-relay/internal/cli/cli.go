@@ -1,5 +1,5 @@
-// Package cli is the operator's verbs on the command line. They go to the databases themselves, so they work from any
-// machine that reaches those, whichever process relays them.
+// Package cli is the operator's verbs on the command line. They go to the databases themselves, so
+// they work from any machine that reaches those, whichever process relays them.
 package cli
 
 import (

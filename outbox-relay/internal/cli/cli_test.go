@@ -43,8 +43,8 @@ func TestACellIsOneShortLine(t *testing.T) {
 	require.Len(t, []rune(cell(strings.Repeat("ü", 500))), longestCell)
 }
 
-// What a row holds comes by way of a dead letter from one that may write a topic, and is looked at on a
-// terminal.
+// What a row holds comes by way of a dead letter from one that may write a topic, and is looked at
+// on a terminal.
 func TestSession_PrintsAsManyLinesWhateverARowSays(t *testing.T) {
 	t.Parallel()
 	for _, hostile := range []string{"x\nstatus  published", "\x1b[1A\x1b[2K", "\x1b]52;c;b3duZWQ=\a", "\u009b2J", "\u202e", "\x7f", "\xff"} {

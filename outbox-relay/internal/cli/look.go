@@ -86,7 +86,8 @@ func (c ShowCommand) Run(s *Session) error {
 	return nil
 }
 
-// find returns the database in which the row is stuck, since that is what people look at, or else the only one that has it.
+// find returns the database in which the row is stuck, since that is what people look at, or else
+// the only one that has it.
 func (c ShowCommand) find(s *Session) (*ops.Database, error) {
 	d, err := c.thatHasStuck(s, c.ID)
 	if errors.Is(err, ops.ErrNotFound) {
@@ -164,7 +165,8 @@ func (c PauseCommand) Run(s *Session) error {
 // ResumeCommand ends a pause.
 type ResumeCommand struct{ Halt }
 
-// Halt is a verb that stops or starts a database for everybody who waits for its messages, so which one has to be said.
+// Halt is a verb that stops or starts a database for everybody who waits for its messages, so which
+// one has to be said.
 type Halt struct {
 	Change
 	All bool `help:"Every database of RELAY_DATABASES."`

@@ -23,8 +23,8 @@ func (s *Set) String() string {
 	return string(append(text, '}'))
 }
 
-// Parse reads the text of an int8multirange in the form in which Postgres writes it: every range with an
-// inclusive lower and an exclusive upper bound, none infinite.
+// Parse reads the text of an int8multirange in the form in which Postgres writes it: every range
+// with an inclusive lower and an exclusive upper bound, none infinite.
 func Parse(text string) (*Set, error) {
 	inner, ok := strings.CutPrefix(text, "{")
 	if ok {

@@ -1,6 +1,7 @@
-// Package cursor holds the arithmetic of what the relay has dealt with: a set of outbox ids, kept as sorted
-// ranges. Almost all of it is one range from the first id to the last; the gaps are ids whose transactions had
-// not committed when the relay looked. It does no I/O, so that it can be tested with every interleaving.
+// Package cursor holds the arithmetic of what the relay has dealt with: a set of outbox ids, kept
+// as sorted ranges. Almost all of it is one range from the first id to the last; the gaps are ids
+// whose transactions had not committed when the relay looked. It does no I/O, so that it can be
+// tested with every interleaving.
 package cursor
 
 import (
@@ -12,8 +13,8 @@ import (
 // Range is the ids from Lo up to, but without, Hi. It is empty if Hi <= Lo.
 type Range struct{ Lo, Hi int64 }
 
-// Set is a set of ids. The zero value is empty and ready for use. A Set is not safe for concurrent use, and must
-// not be copied by assignment once it has been added to: see Clone.
+// Set is a set of ids. The zero value is empty and ready for use. A Set is not safe for concurrent
+// use, and must not be copied by assignment once it has been added to: see Clone.
 type Set struct {
 	ranges []Range // ascending, not empty, neither overlapping nor touching
 }
@@ -71,7 +72,8 @@ func (s *Set) AddSet(other *Set) {
 	}
 }
 
-// From this many ranges on, one pass over both sets costs less than moving the rest of the set for each range.
+// From this many ranges on, one pass over both sets costs less than moving the rest of the set for
+// each range.
 const fewRanges = 8
 
 // merge puts the ids of other into the set in one pass over both.
@@ -96,7 +98,8 @@ func (s *Set) Contains(id int64) bool {
 	return i < len(s.ranges) && s.ranges[i].Lo <= id
 }
 
-// End returns the id after the highest in the set, and 1, the first id there can be, for an empty set.
+// End returns the id after the highest in the set, and 1, the first id there can be, for an empty
+// set.
 func (s *Set) End() int64 {
 	if len(s.ranges) == 0 {
 		return 1
@@ -107,8 +110,8 @@ func (s *Set) End() int64 {
 // Gaps returns the ranges of ids from 1 up to End that are not in the set, ascending.
 func (s *Set) Gaps() []Range { return s.GapsIn(Range{1, s.End()}) }
 
-// GapsIn returns the ranges of ids within r that are not in the set, ascending. It costs no more than the ranges of the
-// set that are within r.
+// GapsIn returns the ranges of ids within r that are not in the set, ascending. It costs no more
+// than the ranges of the set that are within r.
 func (s *Set) GapsIn(r Range) []Range { return s.FirstGaps(r, math.MaxInt) }
 
 // FirstGaps returns the first of GapsIn, at most limit.
@@ -197,7 +200,8 @@ func (s *Set) Subtract(other *Set) *Set {
 	return rest
 }
 
-// Ranges returns the ranges of the set, ascending and apart from each other. The caller must not change them.
+// Ranges returns the ranges of the set, ascending and apart from each other. The caller must not
+// change them.
 func (s *Set) Ranges() []Range { return s.ranges }
 
 // Size returns how many ids are in the set.

@@ -61,10 +61,10 @@ func TestHolesAreWhatIsMissingBelowTheEnd(t *testing.T) {
 				missing[id] = true
 			}
 		}
-		holes := cursor.Of(set.Gaps()...)
-		requireSame(t, missing, holes)
-		set.AddSet(holes)
-		require.Empty(t, set.Gaps(), "filled holes leave none")
+		gaps := cursor.Of(set.Gaps()...)
+		requireSame(t, missing, gaps)
+		set.AddSet(gaps)
+		require.Empty(t, set.Gaps(), "filled gaps leave none")
 	})
 }
 

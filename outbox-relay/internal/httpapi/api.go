@@ -1,6 +1,7 @@
-// Package httpapi serves the operator's verbs under /v1/outbox, and under /v1/messages and /v1/deliveries what became of
-// a message in every database. Counts and ids are open to anybody who reaches the port; what is in a message needs a
-// token outside of loopback; every change needs a token of its own kind, and is recorded under the token's name.
+// Package httpapi serves the operator's verbs under /v1/outbox, and under /v1/messages and
+// /v1/deliveries what became of a message in every database. Counts and ids are open to anybody who
+// reaches the port; what is in a message needs a token outside of loopback; every change needs a
+// token of its own kind, and is recorded under the token's name.
 package httpapi
 
 import (
@@ -41,8 +42,8 @@ func (a *API) Register(api huma.API) {
 // answerTimeout is what a verb has to answer.
 const answerTimeout = 10 * time.Second
 
-// Target is what nearly every operation takes from its path. Like Page, it is exported because huma passes over embedded
-// structs that are not.
+// Target is what nearly every operation takes from its path. Like Page, it is exported because huma
+// passes over embedded structs that are not.
 type Target struct {
 	Database string `path:"database" doc:"The name of the database, as in RELAY_DATABASES."`
 }

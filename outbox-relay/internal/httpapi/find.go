@@ -12,7 +12,8 @@ import (
 	"waybill.example/outbox-relay/internal/ops"
 )
 
-// findTimeout bounds how long one database may take, so that one that hangs is named in the answer instead of keeping it.
+// findTimeout bounds how long one database may take, so that one that hangs is named in the answer
+// instead of keeping it.
 const findTimeout = 1500 * time.Millisecond
 
 // Source is how the relay of one database is doing in this process.
@@ -49,8 +50,8 @@ type databaseDeliveries struct {
 	Deliveries []ops.Delivery `json:"deliveries" nullable:"false"`
 }
 
-// registerFinding adds what is asked about all databases at once, by what is in the messages: for the
-// orchestrator's explain, and for anybody who follows a message.
+// registerFinding adds what is asked about all databases at once, by what is in the messages: for
+// the orchestrator's explain, and for anybody who follows a message.
 func (a *API) registerFinding() {
 	httpserver.Handle(a.operations, huma.Operation{
 		OperationID: "list-sources", Method: http.MethodGet, Path: "/v1/sources", Summary: "How the relay of each database is doing in this process",

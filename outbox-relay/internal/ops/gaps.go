@@ -8,10 +8,12 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Gaps are the ids below the highest published one that nothing is known of, and what holds them open.
+// Gaps are the ids below the highest published one that nothing is known of, and what holds them
+// open.
 type Gaps struct {
 	Database string `json:"database"`
-	// Count is how many ranges of ids are missing, and IDs how many ids. Lowest are the first of the ranges.
+	// Count is how many ranges of ids are missing, and IDs how many ids. Lowest are the first of
+	// the ranges.
 	Count  int64   `json:"count"`
 	IDs    int64   `json:"ids"`
 	Lowest []Range `json:"lowest"`
@@ -27,7 +29,8 @@ type Range struct {
 
 // GapHolder is a transaction that may still fill a gap.
 type GapHolder struct {
-	// PID is the session's process, nil for a prepared transaction; then GID is what to name in rollback prepared.
+	// PID is the session's process, nil for a prepared transaction; then GID is what to name in
+	// rollback prepared.
 	PID         *int32     `json:"pid"`
 	GID         *string    `json:"gid"`
 	Role        *string    `json:"role"`
@@ -35,7 +38,8 @@ type GapHolder struct {
 	Client      *string    `json:"client"`
 	State       *string    `json:"state"`
 	Since       *time.Time `json:"since"`
-	// Query is the session's last statement. Those of other roles are shown to members of pg_read_all_stats.
+	// Query is the session's last statement. Those of other roles are shown to members of
+	// pg_read_all_stats.
 	Query *string `json:"query"`
 }
 

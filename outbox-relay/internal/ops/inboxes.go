@@ -14,7 +14,8 @@ type inboxCount struct {
 }
 
 const (
-	// Who reads a topic shows in how far they have come, and where that was not kept in what they have handled lately.
+	// Who reads a topic shows in how far they have come, and where that was not kept in what they
+	// have handled lately.
 	consumersSQL = `
 select consumer from public.consumer_positions where topic = $1
 union

@@ -13,10 +13,12 @@ import (
 // KeyMessages is what one database knows of the messages of one key.
 type KeyMessages struct {
 	Database string `json:"database"`
-	// Paused and Leader are the state of the relay of this database; an empty leader: nobody has led yet.
+	// Paused and Leader are the state of the relay of this database; an empty leader: nobody has
+	// led yet.
 	Paused bool   `json:"paused"`
 	Leader string `json:"leader"`
-	// Ahead counts the rows that are published before the oldest pending one of these, up to 100,000.
+	// Ahead counts the rows that are published before the oldest pending one of these, up to
+	// 100,000.
 	Ahead    int64     `json:"ahead"`
 	Messages []Message `json:"messages"`
 }
@@ -51,7 +53,8 @@ select count(*)
          where o.id < $1 and o.id > coalesce(upper(range_merge(c.published)), 0) limit 100000) as ahead`
 )
 
-// Messages returns the newest messages of a key, oldest first, and how the relay of the database is.
+// Messages returns the newest messages of a key, oldest first, and how the relay of the database
+// is.
 func (d *Database) Messages(ctx context.Context, key string, limit int) (KeyMessages, error) {
 	found := KeyMessages{Database: d.Name}
 	err := pgx.BeginTxFunc(ctx, d.pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
@@ -93,7 +96,8 @@ select event_id::text, consumer, topic, "partition", "offset", handled_at
  order by handled_at, event_id, consumer
  limit 1000`
 
-// Deliveries returns where events were handled by the consumers of this database, the earliest first.
+// Deliveries returns where events were handled by the consumers of this database, the earliest
+// first.
 func (d *Database) Deliveries(ctx context.Context, events []string) ([]Delivery, error) {
 	return collect[Delivery](ctx, d, "look for deliveries", deliveriesSQL, events)
 }

@@ -1,6 +1,7 @@
-// Package ops is what an operator can see and do: the verbs behind the command line and the HTTP API. They work on the
-// database alone; the relay that leads it carries them out, whichever process that is. So every verb that changes
-// something is recorded in the transaction that changes it, and says what it has seen happen, not only what it asked.
+// Package ops is what an operator can see and do: the verbs behind the command line and the HTTP
+// API. They work on the database alone; the relay that leads it carries them out, whichever process
+// that is. So every verb that changes something is recorded in the transaction that changes it, and
+// says what it has seen happen, not only what it asked.
 package ops
 
 import (

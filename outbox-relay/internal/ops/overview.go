@@ -20,7 +20,7 @@ type Overview struct {
 	Paused   bool       `json:"paused"`
 	// PublishedUpTo is the highest id that is dealt with; Gaps counts the gaps below it.
 	PublishedUpTo int64 `json:"publishedUpTo"`
-	Gaps          int64 `json:"holes"`
+	Gaps          int64 `json:"gaps"`
 	// Pending are ids handed out and not dealt with, some of which may have been rolled back.
 	Pending       int64      `json:"pending"`
 	OldestPending *time.Time `json:"oldestPending"`
@@ -76,7 +76,8 @@ select o.id, o.event_id::text, o.topic, o.key, o.type, o.created_at
  order by o.id
  limit $2`
 
-// Pending lists committed rows that wait to be published, oldest first, after the row with the id after.
+// Pending lists committed rows that wait to be published, oldest first, after the row with the id
+// after.
 func (d *Database) Pending(ctx context.Context, after int64, limit int) ([]RowSummary, error) {
 	return collect[RowSummary](ctx, d, "list pending rows", pendingSQL, after, limit)
 }
@@ -86,8 +87,8 @@ type Row struct {
 	RowSummary
 	Status  string          `json:"status"`
 	Headers json.RawMessage `json:"headers"`
-	// Payload is the first 64 KiB of what may be much more; PayloadBytes says how much. Headers that are longer than that are
-	// a string with the beginning of them.
+	// Payload is the first 64 KiB of what may be much more; PayloadBytes says how much. Headers
+	// that are longer than that are a string with the beginning of them.
 	Payload       []byte     `json:"payload"`
 	PayloadBytes  int64      `json:"payloadBytes"`
 	ErrorCode     string     `json:"errorCode,omitzero"`
@@ -96,7 +97,8 @@ type Row struct {
 	StuckAt       *time.Time `json:"stuckAt,omitzero"`
 	LastAttemptAt *time.Time `json:"lastAttemptAt,omitzero"`
 	NextAttemptAt *time.Time `json:"nextAttemptAt,omitzero"`
-	// ParkedBehind counts the rows that wait for this one; WaitsFor is the row that this one waits for.
+	// ParkedBehind counts the rows that wait for this one; WaitsFor is the row that this one waits
+	// for.
 	ParkedBehind int64  `json:"parkedBehind,omitzero"`
 	WaitsFor     *int64 `json:"waitsFor,omitzero"`
 }

@@ -12,7 +12,8 @@ update public.outbox_cursor c set paused = $1
   from (select paused from public.outbox_cursor for update) before
 returning before.paused`
 
-// Pause stops the publishing of a database, rows in flight excepted, until Resume. Writers notice nothing.
+// Pause stops the publishing of a database, rows in flight excepted, until Resume. Writers notice
+// nothing.
 func (d *Database) Pause(ctx context.Context, by By) (changed bool, err error) {
 	return d.setPaused(ctx, by, "pause", true)
 }

@@ -14,9 +14,9 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-// plant makes operators and functions that fit the relay's statements better than Postgres' own, as any
-// role may that can create in the schema. Each call leaves a number in a sequence, which a rollback does
-// not take back.
+// plant makes operators and functions that fit the relay's statements better than Postgres' own, as
+// any role may that can create in the schema. Each call leaves a number in a sequence, which a
+// rollback does not take back.
 const plant = `
 create sequence public.calls;
 create function public.contains(int8multirange, bigint) returns boolean language plpgsql as
@@ -31,8 +31,8 @@ create function public.coalesce_upper(int8multirange) returns bigint language pl
 create function public.count(bigint) returns bigint language plpgsql as
 	$$ begin perform nextval('public.calls'); return 0; end $$;`
 
-// A tenant's schema must not run code as the operator, in the dry run of a replay for instance, nor as
-// the relay.
+// A tenant's schema must not run code as the operator, in the dry run of a replay for instance, nor
+// as the relay.
 func TestDatabase_RunsNothingThatWasPlanted(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t, migrations.Outbox)

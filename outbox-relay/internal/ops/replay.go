@@ -14,8 +14,8 @@ import (
 // Plan is what a replay would do.
 type Plan struct {
 	Rows int64 `json:"rows"`
-	// Effects say, for each consumer whose inbox could be read, how many of the rows it knows. Sampled is how many of
-	// the rows, the first ones, that was asked of, if not of all.
+	// Effects say, for each consumer whose inbox could be read, how many of the rows it knows.
+	// Sampled is how many of the rows, the first ones, that was asked of, if not of all.
 	Effects []Effect `json:"effects"`
 	Sampled int64    `json:"sampled,omitzero"`
 	// Unreachable names databases whose inboxes could not be read.
@@ -31,8 +31,8 @@ type Effect struct {
 	New   int64 `json:"new"`
 }
 
-// PlanReplay counts what a replay would send, and what the consumers with an inbox in one of the given databases
-// would make of it. It changes nothing.
+// PlanReplay counts what a replay would send, and what the consumers with an inbox in one of the
+// given databases would make of it. It changes nothing.
 func (d *Database) PlanReplay(ctx context.Context, s source.Selection, topic *string, inboxes []*Database) (Plan, error) {
 	plan := Plan{Effects: []Effect{}, Unreachable: []string{}}
 	if err := s.Validate(); err != nil {
@@ -128,13 +128,14 @@ returning ` + jobColumns
 // DefaultRate is how many rows a second a replay sends unless told otherwise.
 const DefaultRate = 5000
 
-// StartReplay has the leading relay send the selected rows again, in order, to topic or where they went. Rows that
-// are published from now on are not among them.
+// StartReplay has the leading relay send the selected rows again, in order, to topic or where they
+// went. Rows that are published from now on are not among them.
 func (d *Database) StartReplay(ctx context.Context, by By, s source.Selection, topic *string, rate int) (Job, error) {
 	if rate <= 0 {
 		return Job{}, fmt.Errorf("%w: the rate must be at least 1 row a second", ErrInvalid)
 	}
-	// Bounded before it is counted, or rows that are published meanwhile would be sent and not counted.
+	// Bounded before it is counted, or rows that are published meanwhile would be sent and not
+	// counted.
 	highest, err := d.highest(ctx)
 	if err != nil {
 		return Job{}, err

@@ -18,7 +18,8 @@ type StuckRow struct {
 	Attempts      int32      `json:"attempts"`
 	StuckAt       time.Time  `json:"stuckAt"`
 	NextAttemptAt *time.Time `json:"nextAttemptAt"`
-	// ParkedBehind counts the rows that wait for it: the later ones of its key, or all of its topic if that was refused.
+	// ParkedBehind counts the rows that wait for it: the later ones of its key, or all of its topic
+	// if that was refused.
 	ParkedBehind int64 `json:"parkedBehind"`
 }
 
@@ -39,8 +40,8 @@ func (d *Database) Stuck(ctx context.Context, after int64, limit int) ([]StuckRo
 // Outcome is what was seen to become of a row.
 type Outcome struct {
 	ID int64 `json:"id"`
-	// Result is "published", "discarded", "refused again", or "waiting" if nothing was seen in time: perhaps no relay leads, or
-	// the broker is away.
+	// Result is "published", "discarded", "refused again", or "waiting" if nothing was seen in
+	// time: perhaps no relay leads, or the broker is unavailable.
 	Result string `json:"result"`
 	Error  string `json:"error,omitzero"`
 }
@@ -53,7 +54,8 @@ returning attempts`
 	retryAllSQL = `
 with due as (update public.outbox_stuck set next_attempt_at = now() where not parked and discarded_at is null returning 1)
 select count(*), now() from due`
-	// Of the rows that were stuck at that moment: those that were refused since, and those that were not tried yet.
+	// Of the rows that were stuck at that moment: those that were refused since, and those that
+	// were not tried yet.
 	retriedSQL = `
 select count(*) filter (where last_attempt_at > $1), count(*) filter (where last_attempt_at is null or last_attempt_at <= $1)
   from public.outbox_stuck
@@ -115,7 +117,8 @@ update public.outbox_stuck set discarded_at = now(), next_attempt_at = now()
  where outbox_id = $1 and not parked and discarded_at is null
 returning 1`
 
-// Discard gives a stuck row up: it is never sent, and what is parked behind it goes out. A reason is required.
+// Discard gives a stuck row up: it is never sent, and what is parked behind it goes out. A reason
+// is required.
 func (d *Database) Discard(ctx context.Context, by By, id int64) (Outcome, error) {
 	if by.Reason == "" {
 		return Outcome{}, fmt.Errorf("%w: discarding a row needs a reason", ErrInvalid)

@@ -9,23 +9,27 @@ import (
 	chassis "waybill.example/chassis/kafka"
 )
 
-// Clients are the Kafka clients that the sources of a process have in common, so that a relay of hundreds of databases, most
-// of which are quiet, gets by with a few: each client has half a dozen threads and a connection to every broker. A client is
-// opened when it is first needed and closed when nobody uses it any more. Clients is safe for concurrent use.
+// Clients are the Kafka clients that the sources of a process have in common, so that a relay of
+// hundreds of databases, most of which are quiet, gets by with a few: each client has half a dozen
+// threads and a connection to every broker. A client is opened when it is first needed and closed
+// when nobody uses it any more. Clients is safe for concurrent use.
 //
 // # Who shares
 //
-// A producer is shared by up to [sharesPerClient] databases that have a row now and then. Those with more have one of their
-// own, since max.in.flight=1 lets a connection carry one request at a time.
+// A producer is shared by up to [sharesPerClient] databases that have a row now and then. Those
+// with more have one of their own, since max.in.flight=1 lets a connection carry one request at a
+// time.
 //
-// The first row that a broker refuses ends a producer (see the package's documentation), and so for all who share it. Each
-// sends again what was not acknowledged, in order, through another: a pause of half a second, and duplicates of the few rows
-// that were in flight. The database whose row it was takes a producer of its own from then on: it costs its neighbours that
-// once, however many bad rows it has. Rows of several databases may be in one request, so that a request was refused does
+// The first row that a broker refuses ends a producer (see the package's documentation), and so for
+// all who share it. Each sends again what was not acknowledged, in order, through another: a pause
+// of half a second, and duplicates of the few rows that were in flight. The database whose row it
+// was takes a producer of its own from then on: it costs its neighbours that once, however many bad
+// rows it has. Rows of several databases may be in one request, so that a request was refused does
 // not even say whose row it was: each is asked about alone.
 //
-// Nothing of the order of a key depends on who else sends with the same producer: keys have an order within one database, and
-// the argument about late requests is about the rows of one database in one life of a producer.
+// Nothing of the order of a key depends on who else sends with the same producer: keys have an
+// order within one database, and the argument about late requests is about the rows of one database
+// in one life of a producer.
 type Clients struct {
 	config chassis.Config
 	log    *slog.Logger

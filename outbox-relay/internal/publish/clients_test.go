@@ -9,7 +9,8 @@ import (
 	chassis "waybill.example/chassis/kafka"
 )
 
-// Databases share a few clients, which are opened when they are needed and closed with their last user.
+// Databases share a few clients, which are opened when they are needed and closed with their last
+// user.
 func TestClients_AreOpenedWhenTheyAreNeededAndClosedWithTheirLastUser(t *testing.T) {
 	t.Parallel()
 	c := NewClients(chassis.Config{Brokers: []string{"127.0.0.1:1"}, SecurityProtocol: "PLAINTEXT"}, slog.New(slog.DiscardHandler))
@@ -27,7 +28,7 @@ func TestClients_AreOpenedWhenTheyAreNeededAndClosedWithTheirLastUser(t *testing
 
 	shares[sharesPerClient].Purge()
 	require.Empty(t, c.sharing)
-	require.NotNil(t, <-shares[sharesPerClient].Complaints(), "who shares what has ended is told")
+	require.NotNil(t, <-shares[sharesPerClient].Complaints(), "all who share what has ended are notified")
 	prober, err := c.Prober("orders")
 	require.NoError(t, err)
 	another, err := c.Prober("inventory")

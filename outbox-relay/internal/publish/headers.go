@@ -45,8 +45,9 @@ const (
 	maxNames   = 1024
 )
 
-// encode returns the headers of a row, valid until the next call, or a *PermanentError if the row's own are not pairs of
-// strings. A row may name its content type; the CloudEvents attributes are the relay's.
+// encode returns the headers of a row, valid until the next call, or a *PermanentError if the row's
+// own are not pairs of strings. A row may name its content type; the CloudEvents attributes are the
+// relay's.
 func (e *encoder) encode(row *source.Row) ([]kafka.Header, error) {
 	id := uuid.UUID(row.EventID)
 	e.scratch = append(e.scratch[:0], id.String()...)
@@ -69,8 +70,8 @@ func (e *encoder) encode(row *source.Row) ([]kafka.Header, error) {
 	return e.any(row.Headers)
 }
 
-// plain adds the headers of an object as Postgres writes it, if no string in it has an escape: then names and values
-// can be used where they are. It says whether that was so.
+// plain adds the headers of an object as Postgres writes it, if no string in it has an escape: then
+// names and values can be used where they are. It says whether that was so.
 func (e *encoder) plain(object []byte) bool {
 	rest := object[1:]
 	for {

@@ -39,8 +39,8 @@ func extras(headers []kafka.Header) map[string]string {
 	return got
 }
 
-// The fast way through headers without escapes must read what JSON says, whatever a string holds: a comma, a brace, a
-// colon, a quote.
+// The fast way through headers without escapes must read what JSON says, whatever a string holds: a
+// comma, a brace, a colon, a quote.
 func TestHeadersAreWhatTheJSONSays(t *testing.T) {
 	t.Parallel()
 	text := rapid.OneOf(rapid.String(), rapid.StringMatching(`[a-z{}:," \\]{0,12}`))

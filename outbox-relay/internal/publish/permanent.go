@@ -9,7 +9,8 @@ import (
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 )
 
-// PermanentError is a broker's or the client's answer that sending the same row again will not change.
+// PermanentError is a broker's or the client's answer that sending the same row again will not
+// change.
 type PermanentError struct {
 	// Code is short and stable, for scripts, such as MSG_SIZE_TOO_LARGE.
 	Code string
@@ -104,8 +105,8 @@ func permanent(topic string, err error) *PermanentError {
 	return nil
 }
 
-// rejection also takes a code for a refusal that is in no list: librdkafka has sent again by itself what that helps. It is
-// for requests that have failed again and again.
+// rejection also takes a code for a refusal that is in no list: librdkafka has sent again by itself
+// what that helps. It is for requests that have failed again and again.
 func byRepetition(topic string, err error) *PermanentError {
 	if refused := permanent(topic, err); refused != nil {
 		return refused
@@ -117,13 +118,14 @@ func byRepetition(topic string, err error) *PermanentError {
 	return &PermanentError{Code: fmt.Sprintf("BROKER_ERROR_%d", failure.Code()), Reason: failure.Error()}
 }
 
-// PermanentByRepetition returns err, which a row was answered with, as a *PermanentError, even if its code is in no list, and nil if it says
-// nothing about the row.
+// PermanentByRepetition returns err, which a row was answered with, as a *PermanentError, even if
+// its code is in no list, and nil if it says nothing about the row.
 func PermanentByRepetition(topic string, err error) *PermanentError { return byRepetition(topic, err) }
 
 var topicName = regexp.MustCompile(`^[a-zA-Z0-9._-]{1,249}$`)
 
-// badName refuses what librdkafka must not be asked about: a name of more than 512 bytes ends the process.
+// badName refuses what librdkafka must not be asked about: a name of more than 512 bytes ends the
+// process.
 func badName(topic string) *PermanentError {
 	if topicName.MatchString(topic) && topic != "." && topic != ".." {
 		return nil

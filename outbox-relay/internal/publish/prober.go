@@ -15,9 +15,9 @@ import (
 	"waybill.example/outbox-relay/internal/source"
 )
 
-// Prober asks brokers questions without making anybody wait: whether a topic exists, and whether one row, alone in its
-// request, is taken. The answers come on a channel. A refusal does not end it, so all sources of a process ask by one
-// client. A Prober is for one goroutine.
+// Prober asks brokers questions without making anybody wait: whether a topic exists, and whether
+// one row, alone in its request, is taken. The answers come on a channel. A refusal does not end
+// it, so all sources of a process ask by one client. A Prober is for one goroutine.
 type Prober struct {
 	clients *Clients
 	client  *probeClient
@@ -39,19 +39,22 @@ type question struct {
 type Answer struct {
 	// Row is the row that was sent; nil if the question was about a topic.
 	Row *source.Row
-	// Topic is the topic that was looked up, and empty where the question was whether any broker answers.
+	// Topic is the topic that was looked up, and empty where the question was whether any broker
+	// answers.
 	Topic string
 	// Partitions is how many partitions the topic has, if it was looked up and exists.
 	Partitions int
-	// Err is nil, a *PermanentError, ErrUnavailable if no broker answers, or ErrNoLeader if one does, but not about this topic or row.
+	// Err is nil, a *PermanentError, ErrUnavailable if no broker answers, or ErrNoLeader if one
+	// does, but not about this topic or row.
 	Err error
 }
 
 // ErrNoLeader means that brokers answer, but none takes rows of the topic now.
 var ErrNoLeader = errors.New("no broker takes rows of the topic now")
 
-// With one row in a request there is no company to be refused for, and with one row of a key under way at a time no order
-// to lose, so it need not be idempotent; a row that was sent twice is one that consumers ignore.
+// With one row in a request there is no company to be refused for, and with one row of a key under
+// way at a time no order to lose, so it need not be idempotent; a row that was sent twice is one
+// that consumers ignore.
 var alone = kafka.ConfigMap{
 	"enable.idempotence":           false,
 	"max.in.flight":                100,
@@ -82,8 +85,8 @@ func newProber(clients *Clients, client *probeClient, database string) *Prober {
 // Answers carries the answers.
 func (p *Prober) Answers() <-chan Answer { return p.answers }
 
-// LookUp asks whether a topic exists, and with the empty name whether a broker answers. It returns false if too many
-// questions are open.
+// LookUp asks whether a topic exists, and with the empty name whether a broker answers. It returns
+// false if too many questions are open.
 func (p *Prober) LookUp(topic string) bool {
 	if p.open.Load() >= maxQuestions {
 		return false
@@ -93,8 +96,9 @@ func (p *Prober) LookUp(topic string) bool {
 	return true
 }
 
-// Send sends a row, whose payload must be loaded, alone. It returns an error if there is no answer to come: a *PermanentError
-// or ErrUnavailable. No more than a thousand rows may be without an answer.
+// Send sends a row, whose payload must be loaded, alone. It returns an error if there is no answer
+// to come: a *PermanentError or ErrUnavailable. No more than a thousand rows may be without an
+// answer.
 func (p *Prober) Send(row *source.Row) error {
 	message, err := p.message(row)
 	if err != nil {
@@ -103,8 +107,9 @@ func (p *Prober) Send(row *source.Row) error {
 	return judge(row.Topic, p.client.client.Produce(message, nil))
 }
 
-// SendIfThere sends a row as [Prober.Send] does, once a broker has said that its topic exists. The client keeps a row of
-// a topic that does not exist until its time is up, in the hope that it will be made; this answers at once.
+// SendIfThere sends a row as [Prober.Send] does, once a broker has said that its topic exists. The
+// client keeps a row of a topic that does not exist until its time is up, in the hope that it will
+// be made; this answers at once.
 func (p *Prober) SendIfThere(row *source.Row) error {
 	message, err := p.message(row)
 	if err != nil {
@@ -171,8 +176,8 @@ func openProbeClient(config chassis.Config, log *slog.Logger) (*probeClient, err
 	return c, nil
 }
 
-// ask has a topic looked up. Who asks before that has begun is answered by the same lookup: while no broker answers, each
-// takes a second, and every database asks.
+// ask has a topic looked up. Who asks before that has begun is answered by the same lookup: while
+// no broker answers, each takes a second, and every database asks.
 func (c *probeClient) ask(q question) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -228,7 +233,8 @@ func (c *probeClient) close() {
 	c.logs.Wait()
 }
 
-// LookUp asks a broker whether a topic exists, and waits for the answer: nil, a *PermanentError, ErrUnavailable or ErrNoLeader.
+// LookUp asks a broker whether a topic exists, and waits for the answer: nil, a *PermanentError,
+// ErrUnavailable or ErrNoLeader.
 func (p *Producer) LookUp(topic string) error {
 	_, err := lookUp(p.client, topic)
 	return err

@@ -21,8 +21,8 @@ var ErrBusy = errors.New("the producer's queue is full")
 // ErrUnavailable means that no broker answers now.
 var ErrUnavailable = errors.New("no broker answers")
 
-// Producer is one life of a librdkafka producer, or the share that one database has in it: it ends with the first row
-// that a broker refuses. It is for one goroutine.
+// Producer is one life of a librdkafka producer, or the share that one database has in it: it ends
+// with the first row that a broker refuses. It is for one goroutine.
 type Producer struct {
 	client  *kafka.Producer
 	logs    *chassis.Logs // nil of a share
@@ -42,9 +42,9 @@ var gapless = kafka.ConfigMap{
 // Profile is how long a producer lingers to fill batches.
 type Profile uint8
 
-// A low-latency producer sends a row at once. By default a row lingers for half a millisecond, which saves producer and
-// broker a request now and then. For throughput it lingers for five: requests of hundreds of rows are half the work for the
-// broker.
+// A low-latency producer sends a row at once. By default a row lingers for half a millisecond,
+// which saves producer and broker a request now and then. For throughput it lingers for five:
+// requests of hundreds of rows are half the work for the broker.
 const (
 	LowLatency Profile = iota
 	Default
@@ -53,8 +53,8 @@ const (
 
 var linger = [...]string{LowLatency: "0", Default: "0.5", Throughput: "5"} // milliseconds
 
-// tuned are the settings that only speed and memory rest on. The relay bounds what is in flight itself, and uses no produce
-// channel, which would have room for a million messages.
+// tuned are the settings that only speed and memory rest on. The relay bounds what is in flight
+// itself, and uses no produce channel, which would have room for a million messages.
 var tuned = kafka.ConfigMap{
 	"batch.num.messages":           10000,
 	"queue.buffering.max.messages": 1_000_000,
@@ -64,7 +64,8 @@ var tuned = kafka.ConfigMap{
 	"go.produce.channel.size":      0,
 }
 
-// alive are the settings that notice a broker that has gone without a word, and partitions that are new.
+// alive are the settings that notice a broker that has gone without a word, and partitions that are
+// new.
 var alive = kafka.ConfigMap{
 	"socket.keepalive.enable":            true,
 	"socket.timeout.ms":                  15_000,
@@ -74,7 +75,8 @@ var alive = kafka.ConfigMap{
 // Settings are what producers of one database differ in.
 type Settings struct {
 	Profile Profile
-	// BatchBytes is the most bytes in a request to one partition, if that must be less than librdkafka's default.
+	// BatchBytes is the most bytes in a request to one partition, if that must be less than
+	// librdkafka's default.
 	BatchBytes int
 }
 
@@ -103,7 +105,8 @@ func (s Settings) open(config chassis.Config, clientID string) (*kafka.Producer,
 	return kafka.NewProducer(config.ProducerConfig(clientID, settings))
 }
 
-// MaxMessage is the longest message in bytes that the client sends, which a setting may have changed.
+// MaxMessage is the longest message in bytes that the client sends, which a setting may have
+// changed.
 func MaxMessage(config chassis.Config) int {
 	for _, property := range config.Properties {
 		if name, value, _ := strings.Cut(property, "="); strings.TrimSpace(name) == "message.max.bytes" {
@@ -115,8 +118,8 @@ func MaxMessage(config chassis.Config) int {
 	return 1_000_000
 }
 
-// Events carries what became of rows (*kafka.Message, whose Opaque is the row) and, unless the producer is shared, the
-// client's errors (kafka.Error).
+// Events carries what became of rows (*kafka.Message, whose Opaque is the row) and, unless the
+// producer is shared, the client's errors (kafka.Error).
 func (p *Producer) Events() <-chan kafka.Event {
 	if p.share != nil {
 		return p.share.deliveries
@@ -124,9 +127,10 @@ func (p *Producer) Events() <-chan kafka.Event {
 	return p.client.Events()
 }
 
-// Send hands a row to librdkafka, which copies it. Its topic must exist: librdkafka would keep the row for half a minute
-// and then refuse it, which is still what happens if the topic is deleted later. It returns a *PermanentError if the row
-// can never be sent as it is, or ErrBusy; any other error means that the producer has ended.
+// Send hands a row to librdkafka, which copies it. Its topic must exist: librdkafka would keep the
+// row for half a minute and then refuse it, which is still what happens if the topic is deleted
+// later. It returns a *PermanentError if the row can never be sent as it is, or ErrBusy; any other
+// error means that the producer has ended.
 func (p *Producer) Send(row *source.Row) error {
 	headers, err := p.encoder.encode(row)
 	if err != nil {
@@ -153,8 +157,9 @@ func (p *Producer) Send(row *source.Row) error {
 	return fmt.Errorf("produce: %w", err)
 }
 
-// Answered reads an event as the broker's answer about a row: its row and partition, and nil if it was acknowledged, a
-// *PermanentError, or another error if the producer ended before an answer came. Other events have no row.
+// Answered reads an event as the broker's answer about a row: its row and partition, and nil if it
+// was acknowledged, a *PermanentError, or another error if the producer ended before an answer
+// came. Other events have no row.
 func Answered(event kafka.Event) (*source.Row, int32, error) {
 	message, ok := event.(*kafka.Message)
 	if !ok {
@@ -174,7 +179,8 @@ func Answered(event kafka.Event) (*source.Row, int32, error) {
 	return row, at.Partition, at.Error
 }
 
-// deliveries is where librdkafka reports what became of a row: nil stands for the client's own channel.
+// deliveries is where librdkafka reports what became of a row: nil stands for the client's own
+// channel.
 func (p *Producer) deliveries() chan kafka.Event {
 	if p.share != nil {
 		return p.share.deliveries
@@ -182,8 +188,8 @@ func (p *Producer) deliveries() chan kafka.Event {
 	return nil
 }
 
-// Purge makes librdkafka give up every row that it has not sent or not been answered about, and say so in Events. A producer
-// that is shared ends by it for all who share it.
+// Purge makes librdkafka give up every row that it has not sent or not been answered about, and say
+// so in Events. A producer that is shared ends by it for all who share it.
 func (p *Producer) Purge() {
 	if p.share != nil {
 		p.share.of.end()
@@ -196,8 +202,9 @@ func purge(client *kafka.Producer) {
 	_ = client.Purge(kafka.PurgeQueue | kafka.PurgeInFlight | kafka.PurgeNonBlocking) // it knows no other errors than a wrong flag
 }
 
-// Close ends the producer, which takes up to a few hundred milliseconds, or gives up the share in it. Rows that were not
-// acknowledged may have reached the broker or not, and those of a share may still do so.
+// Close ends the producer, which takes up to a few hundred milliseconds, or gives up the share in
+// it. Rows that were not acknowledged may have reached the broker or not, and those of a share may
+// still do so.
 func (p *Producer) Close() {
 	if p.share != nil {
 		p.share.of.leave(p.share)

@@ -11,11 +11,13 @@ import (
 )
 
 const (
-	// How many databases share a producer. Each of them has few rows; with more it takes a producer of its own.
+	// How many databases share a producer. Each of them has few rows; with more it takes a producer
+	// of its own.
 	sharesPerClient = 16
 	// SharedRows is how many rows of one database may be with a producer that it shares.
 	SharedRows = 4096
-	// How many complaints of a client wait for a loop that is busy. Those beyond are dropped: it will hear of the next.
+	// How many complaints of a client wait for a loop that is busy. Those beyond are dropped: it
+	// will hear of the next.
 	sharedComplaints = 16
 )
 
@@ -37,7 +39,8 @@ type shared struct {
 // share is what one database has in a producer.
 type share struct {
 	of *shared
-	// deliveries has room for every row that may be in flight, so that a loop that is busy holds up no neighbour.
+	// deliveries has room for every row that may be in flight, so that a loop that is busy holds up
+	// no neighbour.
 	deliveries chan kafka.Event
 	complaints chan kafka.Event
 }
@@ -62,7 +65,8 @@ func (s *shared) join() *share {
 	return own
 }
 
-// forward passes what the client complains of to all who share it. Deliveries go to their channels by themselves.
+// forward passes what the client complains of to all who share it. Deliveries go to their channels
+// by themselves.
 func (s *shared) forward() {
 	for event := range s.client.Events() {
 		s.tell(event)
@@ -80,7 +84,8 @@ func (s *shared) tell(event kafka.Event) {
 	}
 }
 
-// end is called by the first who notices that the producer is over. All others are told, and answered about their rows.
+// end is called by the first who notices that the producer is over. All others are notified, and
+// answered about their rows.
 func (s *shared) end() {
 	s.clients.mu.Lock()
 	again := s.ended
@@ -115,8 +120,8 @@ func (s *shared) leave(own *share) {
 // Shared says whether others send with the same client.
 func (p *Producer) Shared() bool { return p.share != nil }
 
-// Complaints carries what the client of a shared producer complains of (kafka.Error). It is nil for one that is not shared,
-// whose Events have it.
+// Complaints carries what the client of a shared producer complains of (kafka.Error). It is nil for
+// one that is not shared, whose Events have it.
 func (p *Producer) Complaints() <-chan kafka.Event {
 	if p.share == nil {
 		return nil
@@ -124,8 +129,8 @@ func (p *Producer) Complaints() <-chan kafka.Event {
 	return p.share.complaints
 }
 
-// Retire lets nobody else share the producer's client, and asks those who do to take another as soon as they have nothing in
-// flight: one that looks at the topics afresh.
+// Retire lets nobody else share the producer's client, and asks those who do to take another as
+// soon as they have nothing in flight: one that looks at the topics afresh.
 func (p *Producer) Retire() {
 	s := p.share.of
 	s.retired.Store(true)

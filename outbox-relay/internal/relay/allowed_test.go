@@ -23,8 +23,9 @@ func TestTopics_AllowWhatIsNamed(t *testing.T) {
 	require.False(t, relay.Topics{}.Allow("any"))
 }
 
-// Rows for a topic that this database may not write are one stuck row, and never sent, though the topic is there. Rows of
-// the same keys for other topics flow. A retry changes nothing until the setting has.
+// Rows for a topic that this database may not write are one stuck row, and never sent, though the
+// topic is there. Rows of the same keys for other topics flow. A retry changes nothing until the
+// setting has.
 func TestATopicThatTheSettingsForbidIsNeverSentTo(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -34,7 +35,7 @@ func TestATopicThatTheSettingsForbidIsNeverSentTo(t *testing.T) {
 	s.exec(t, insertSQL, "orders.v1.dlq", "k1", []byte("letter"))
 	fenced := s.relay(t, relay.Options{Topics: relay.Topics{topic, "*.dlq"}})
 	requireCounted(t, s.values(t, 500), 5, 100)
-	s.settled(t)
+	s.drained(t)
 	require.Len(t, s.broker.All(t, "orders.v1.dlq"), 1)
 	require.Equal(t, "TOPIC_NOT_ALLOWED", one[string](t, s, `select error_code from outbox_stuck where not parked`))
 	require.EqualValues(t, 500, one[int64](t, s, `select count(*) from outbox_stuck where parked and topic = 'inventory.v1'`))

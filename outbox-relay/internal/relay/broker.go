@@ -41,8 +41,8 @@ func (l *loop) brokerSays(err error) {
 	}
 }
 
-// askBroker asks whether a broker answers while none has, since there may be no row that would show it. The answer comes in
-// its time.
+// askBroker asks whether a broker answers while none has, since there may be no row that would show
+// it. The answer comes in its time.
 func (l *loop) askBroker() {
 	if l.answering || time.Since(l.lastProbed) < time.Second {
 		return
@@ -51,14 +51,15 @@ func (l *loop) askBroker() {
 	l.prober.LookUp("")
 }
 
-// watchEvery is how often the loop looks at what does not move, and waitingAge how long a row may be in flight before
-// people are told.
+// watchEvery is how often the loop looks at what does not move, and waitingAge how long a row may
+// be in flight before operators are alerted.
 const (
 	watchEvery = 200 * time.Millisecond
 	waitingAge = 5 * time.Second
 )
 
-// watch looks for rows that have been in flight for long: it says so, and parks their topics if they are in the way of others.
+// watch looks for rows that have been in flight for long: it says so, and parks their topics if
+// they are in the way of others.
 func (l *loop) watch() {
 	now := time.Now()
 	if now.Sub(l.watched) < watchEvery {
@@ -93,7 +94,8 @@ func (l *loop) watch() {
 	}
 }
 
-// ages returns, for each topic that has had rows in flight for more than a second, the age of the oldest.
+// ages returns, for each topic that has had rows in flight for more than a second, the age of the
+// oldest.
 func (l *loop) ages(now time.Time) map[string]time.Duration {
 	ages := map[string]time.Duration{}
 	for _, b := range l.batches {
@@ -110,7 +112,8 @@ func (l *loop) ages(now time.Time) map[string]time.Duration {
 	return ages
 }
 
-// parkStalled parks the topics that are in the way. Their rows have to leave the producer, which takes another.
+// parkStalled parks the topics that are in the way. Their rows have to leave the producer, which
+// takes another.
 func (l *loop) parkStalled(ages map[string]time.Duration, now time.Time) {
 	var all []standing
 	for topic, f := range l.flows.byTopic {

@@ -2,8 +2,8 @@ package relay
 
 import "sync/atomic"
 
-// Budget bounds the bytes that all sources of a process hold together. A source that holds nothing may always take one
-// batch, so none is starved. The zero Budget, and none, have no bound.
+// Budget bounds the bytes that all sources of a process hold together. A source that holds nothing
+// may always take one batch, so none is starved. The zero Budget, and none, have no bound.
 type Budget struct {
 	limit int64
 	used  atomic.Int64

@@ -29,8 +29,8 @@ func horizon(allocated int64, allocators ...source.Allocator) source.Horizon {
 	return source.Horizon{Allocated: allocated, Allocators: allocators}
 }
 
-// Each case changes one thing about a gap that is otherwise closable: seen at second 0 while the transaction 3/7 held the
-// sequence, looked at again at second 10, and then into.
+// Each case changes one thing about a gap that is otherwise closable: seen at second 0 while the
+// transaction 3/7 held the sequence, looked at again at second 10, and then into.
 func TestGaps_CloseOnlyWhenNobodyCanFillThem(t *testing.T) {
 	t.Parallel()
 	start := time.Now()
@@ -81,7 +81,8 @@ func TestGaps_SeenLaterCloseLater(t *testing.T) {
 	require.Empty(t, g.cohorts, "what was filled is forgotten")
 }
 
-// A prepared transaction that was forgotten holds what was handed out before it was prepared, and nothing after.
+// A prepared transaction that was forgotten holds what was handed out before it was prepared, and
+// nothing after.
 func TestGaps_APreparedTransactionHoldsOnlyWhatItCanHave(t *testing.T) {
 	t.Parallel()
 	start, g := time.Now(), &gaps{}
@@ -105,8 +106,8 @@ func many() *cursor.Set {
 	return except(402, missing...)
 }
 
-// A read passes over gaps that only known transactions can fill, if it has looked into them once, and until one of them
-// has ended.
+// A read passes over gaps that only known transactions can fill, if it has looked into them once,
+// and until one of them has ended.
 func TestGaps_AreLookedIntoAgainOnlyWhenAnAllocatorHasEnded(t *testing.T) {
 	t.Parallel()
 	start, g, taken := time.Now(), &gaps{}, many()
@@ -143,7 +144,8 @@ func TestGaps_AnAllocatorWithoutAnIDIsNotReliedUpon(t *testing.T) {
 	require.Equal(t, []int64{700}, g.reading(taken, 10, start).Unfinished)
 }
 
-// However long a batch job goes on beside other writers, what is kept about its gaps does not grow with its time.
+// However long a batch job goes on beside other writers, what is kept about its gaps does not grow
+// with its time.
 func TestGaps_OfOneLongTransactionAreOneCohort(t *testing.T) {
 	t.Parallel()
 	start, g, taken := time.Now(), &gaps{}, &cursor.Set{}
@@ -166,8 +168,8 @@ func TestAdvancePause_IsTwentyTimesWhatTheLastMoveTook(t *testing.T) {
 	require.Equal(t, longestAdvance, advancePause(time.Second))
 }
 
-// Thousands of gaps are looked into in pieces: no read takes long, none goes past gaps that it has not looked into, and in the end
-// all were.
+// Thousands of gaps are looked into in pieces: no read takes long, none goes past gaps that it has
+// not looked into, and in the end all were.
 func TestGaps_AreLookedIntoInPieces(t *testing.T) {
 	t.Parallel()
 	const count = 2*readGaps + 100
@@ -202,7 +204,8 @@ func TestGaps_AreLookedIntoInPieces(t *testing.T) {
 	}
 }
 
-// Where the allocators cannot be told to have finished, a read looks into all gaps, or it would never come to what is above.
+// Where the allocators cannot be told to have finished, a read looks into all gaps, or it would
+// never come to what is above.
 func TestGaps_OfUnknownAllocatorsDoNotKeepReadsFromTheEnd(t *testing.T) {
 	t.Parallel()
 	start, g, taken := time.Now(), &gaps{}, &cursor.Set{}

@@ -12,7 +12,8 @@ import (
 	"waybill.example/outbox-relay/internal/source"
 )
 
-// pump offers the waiting rows to the producer, topic by topic, each in order until one cannot go yet.
+// pump offers the waiting rows to the producer, topic by topic, each in order until one cannot go
+// yet.
 func (l *loop) dispatch(ctx context.Context) error {
 	for _, f := range l.flows.queued {
 		if err := l.dispatchTopic(ctx, f); err != nil {
@@ -44,8 +45,8 @@ func (l *loop) dispatchTopic(ctx context.Context, f *flow) error {
 	return nil
 }
 
-// offer sends a row or sets it aside, and says whether it did: a row that cannot go yet keeps its place, and so does
-// everything of its topic behind it.
+// offer sends a row or sets it aside, and says whether it did: a row that cannot go yet keeps its
+// place, and so does everything of its topic behind it.
 func (l *loop) trySend(f *flow, row *source.Row) (passed bool) {
 	if l.quarantine.blocks(row) {
 		l.park(row)
@@ -94,7 +95,8 @@ func (l *loop) ready(f *flow, row *source.Row) bool {
 	return f.exists
 }
 
-// load reads what was too long to be read along, for as many of the first rows as may be held at a time.
+// load reads what was too long to be read along, for as many of the first rows as may be held at a
+// time.
 func (l *loop) load(ctx context.Context, rows []*source.Row) error {
 	var deferred []*source.Row
 	bytes := 0

@@ -10,17 +10,17 @@ import (
 
 // standBy returns when the session has the lead.
 //
-// A leader that dies loses its connection, and with it the lock; the next attempt here gets it. A leader that is frozen
-// (SIGSTOP, a paused machine, a network that swallows packets) keeps its connection. It shows by its session, which
-// waits for a client that says nothing; then the session is ended for it. Should the frozen leader wake up, it finds
-// its session gone, and its epoch is over: it can move the cursor no more. What it may still send are duplicates; see
-// package publish.
+// A leader that dies loses its connection, and with it the lock; the next attempt here gets it. A
+// leader that is frozen (SIGSTOP, a paused machine, a network that swallows packets) keeps its
+// connection. It shows by its session, which waits for a client that says nothing; then the session
+// is ended for it. Should the frozen leader wake up, it finds its session gone, and its epoch is
+// over: it can move the cursor no more. What it may still send are duplicates; see package publish.
 //
 // A standby that reaches no broker says so: it would be no help.
 func (s *Source) standBy(ctx context.Context, session *source.Session, prober *publish.Prober) error {
 	ticker := time.NewTicker(s.options.Election)
 	defer ticker.Stop()
-	watch := watch{patience: s.options.Frozen}
+	watch := watch{patience: s.options.UnresponsiveAfter}
 	var asked, looked time.Time
 	for {
 		leads, err := session.TryLead(ctx)
@@ -32,7 +32,7 @@ func (s *Source) standBy(ctx context.Context, session *source.Session, prober *p
 			asked = now
 			prober.LookUp("")
 		}
-		if now.Sub(looked) >= s.options.Frozen/6 { // pg_locks has the locks of all databases of the server
+		if now.Sub(looked) >= s.options.UnresponsiveAfter/6 { // pg_locks has the locks of all databases of the server
 			looked = now
 			if err := s.lookAtLeader(ctx, session, &watch); err != nil {
 				return err
@@ -57,10 +57,10 @@ func (s *Source) lookAtLeader(ctx context.Context, session *source.Session, watc
 		return err
 	}
 	s.stand(session, holder, found)
-	if !found || !watch.frozen(holder, time.Now()) {
+	if !found || !watch.unresponsive(holder, time.Now()) {
 		return nil
 	}
-	s.log.Warn("the leading relay is frozen; taking over", "silent_for", s.options.Frozen)
+	s.log.Warn("the leading relay is unresponsive; taking over", "silent_for", s.options.UnresponsiveAfter)
 	return session.Evict(ctx, holder)
 }
 
@@ -78,15 +78,15 @@ func (s *Source) stand(session *source.Session, holder source.Holder, found bool
 
 const standbyAsks = 5 * time.Second
 
-// watch notices when a leader has stopped doing anything. It goes by this process's monotonic clock and by whether
-// anything has changed, so no two clocks are compared.
+// watch notices when a leader has stopped doing anything. It goes by this process's monotonic clock
+// and by whether anything has changed, so no two clocks are compared.
 type watch struct {
 	patience time.Duration
 	last     source.Holder
 	since    time.Time
 }
 
-func (w *watch) frozen(holder source.Holder, now time.Time) bool {
+func (w *watch) unresponsive(holder source.Holder, now time.Time) bool {
 	if holder != w.last || !holder.AwaitsClient {
 		w.last, w.since = holder, now
 		return false

@@ -8,13 +8,14 @@ import (
 	"waybill.example/outbox-relay/internal/source"
 )
 
-// flow is what the loop holds of one topic. Topics are kept apart so that one whose broker takes nothing costs itself alone.
+// flow is what the loop holds of one topic. Topics are kept apart so that one whose broker takes
+// nothing costs itself alone.
 type flow struct {
 	topic    string
 	allowed  bool                    // by the settings; if not, no broker is asked about it
 	queue    []*source.Row           // read and not sent yet, in order
 	sent     int                     // rows in the producer that are not answered
-	rows     int                     // rows in memory that are not settled
+	rows     int                     // rows in memory that are not completed
 	exists   bool                    // a broker has said so
 	askAgain time.Time               // not before, whether it exists
 	refusal  *publish.PermanentError // what a broker says of the topic
@@ -71,8 +72,8 @@ func (f *flows) enqueue(to *flow, row *source.Row) {
 }
 
 const (
-	// How old a topic's oldest row in flight is when it is parked so that others flow: at once if there is no room left for
-	// them, later if they flow anyway, since it costs a producer.
+	// How old a topic's oldest row in flight is when it is parked so that others flow: at once if
+	// there is no room left for them, later if they flow anyway, since it costs a producer.
 	parkPressed = time.Second
 	parkAnyway  = 10 * time.Second
 )
@@ -84,9 +85,9 @@ type standing struct {
 	moves bool          // rows were acknowledged lately
 }
 
-// park returns the topics that have to be parked so that others flow on. Where several topics have rows and none moves,
-// it is the brokers: rows wait in the database, and to park them would help nobody. A topic that is alone is parked to
-// find out whether there are others behind it.
+// park returns the topics that have to be parked so that others flow on. Where several topics have
+// rows and none moves, it is the brokers: rows wait in the database, and to park them would help
+// nobody. A topic that is alone is parked to find out whether there are others behind it.
 func park(all []standing, pressed bool) (topics []string) {
 	moving := slices.ContainsFunc(all, func(s standing) bool { return s.moves && s.age < parkPressed })
 	for _, s := range all {

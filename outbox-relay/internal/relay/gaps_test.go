@@ -12,7 +12,7 @@ import (
 	"waybill.example/outbox-relay/internal/relay"
 )
 
-// A rolled back transaction leaves ids that no row will ever have. They must not stay holes for ever.
+// A rolled back transaction leaves ids that no row will ever have. They must not stay gaps forever.
 func TestARolledBackTransactionLeavesNoHole(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -23,13 +23,13 @@ func TestARolledBackTransactionLeavesNoHole(t *testing.T) {
 	s.insert(t, "k1", "1")
 	require.NoError(t, tx.Rollback(t.Context()))
 	s.relay(t, relay.Options{})
-	s.settled(t)
+	s.drained(t)
 	requireCounted(t, s.values(t, 1), 1, 1)
 	require.EqualValues(t, 1, one[int64](t, s, `select count(*) from outbox_closed`), "what was given up is remembered")
 }
 
-// Ids are handed out before commit. A transaction that commits after thousands of later rows were published must not
-// be skipped, however long it was open.
+// Ids are handed out before commit. A transaction that commits after thousands of later rows were
+// published must not be skipped, however long it was open.
 func TestATransactionHeldOpenAcrossManyBatchesIsPublishedWhenItCommits(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -44,7 +44,7 @@ func TestATransactionHeldOpenAcrossManyBatchesIsPublishedWhenItCommits(t *testin
 	require.Equal(t, "{[2,3002)}", one[string](t, s, `select published::text from outbox_cursor`))
 	require.NoError(t, tx.Commit(t.Context()))
 	require.Equal(t, []string{"1"}, s.values(t, 3001)["late"])
-	s.settled(t)
+	s.drained(t)
 	require.Zero(t, one[int64](t, s, `select count(*) from outbox_closed`))
 }
 
@@ -76,11 +76,11 @@ func TestAPreparedTransactionIsPublishedWhenItCommits(t *testing.T) {
 	require.Zero(t, one[int64](t, s, `select count(*) from outbox_closed`))
 	s.exec(t, `commit prepared '`+name+`'`)
 	require.Equal(t, []string{"1"}, s.values(t, 4)["late"])
-	s.settled(t)
+	s.drained(t)
 }
 
-// Between drawing its id and inserting its row a transaction may have no transaction id, so that no snapshot tells of
-// it. Here it waits in a trigger, before the row is written.
+// Between drawing its id and inserting its row a transaction may have no transaction id, so that no
+// snapshot shows it. Here it waits in a trigger, before the row is written.
 func TestASessionFrozenBetweenItsIDAndItsInsertIsPublished(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -104,12 +104,12 @@ func TestASessionFrozenBetweenItsIDAndItsInsertIsPublished(t *testing.T) {
 	require.NoError(t, holder.Rollback(t.Context()))
 	require.NoError(t, <-inserted)
 	require.Equal(t, []string{"1"}, s.values(t, 4)["late"])
-	s.settled(t)
+	s.drained(t)
 }
 
-// freezeInsert begins an insert that waits between its id and its row, and has no transaction id. A sequence writes to the
-// log, and gives the transaction its id for that, once in 32 values and after every checkpoint: if one came in between, the
-// insert begins again.
+// freezeInsert begins an insert that waits between its id and its row, and has no transaction id. A
+// sequence writes to the log, and gives the transaction its id for that, once in 32 values and
+// after every checkpoint: if one came in between, the insert begins again.
 func (s *stage) freezeInsert(t *testing.T) <-chan error {
 	t.Helper()
 	const waitingSQL = `
@@ -139,8 +139,9 @@ select count(*) filter (where a.backend_xid is null), count(*)
 	}
 }
 
-// Two writers take turns on the same key while a third keeps every id between theirs uncommitted: rows that fill
-// holes and rows above the end must come out of one snapshot, or a later row of the key would overtake.
+// Two writers take turns on the same key while a third keeps every id between theirs uncommitted:
+// rows that fill gaps and rows above the end must come out of one snapshot, or a later row of the
+// key would overtake.
 func TestLateRowsDoNotBreakTheOrderOfTheirKey(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -160,5 +161,5 @@ func TestLateRowsDoNotBreakTheOrderOfTheirKey(t *testing.T) {
 		s.insert(t, "k1", fmt.Sprint(2*i+2))
 	}
 	requireCounted(t, s.values(t, 4*rounds), 2, 2*rounds)
-	s.settled(t)
+	s.drained(t)
 }

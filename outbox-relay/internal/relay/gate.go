@@ -2,30 +2,34 @@ package relay
 
 import "time"
 
-// gate lets no row of a key out while an earlier one is in flight, before the broker knows the producer. There is one for each
-// topic and life of a producer. It does no I/O.
+// gate lets no row of a key out while an earlier one is in flight, before the broker knows the
+// producer. There is one for each topic and life of a producer. It does no I/O.
 //
-// The client makes one request while another is under way, and sends it also when the answer ends the producer: max.in.flight=1
-// only keeps it from being sent before that. Once a broker has taken a row of a partition from a producer, it refuses what comes
-// behind a refused request by its sequence number. Before that it takes any number as the first:
+// The client makes one request while another is under way, and sends it also when the answer ends
+// the producer: max.in.flight=1 only keeps it from being sent before that. Once a broker has taken
+// a row of a partition from a producer, it refuses what comes behind a refused request by its
+// sequence number. Before that it takes any number as the first:
 //
-//  1. The first request of a new producer has row 1 of a key, the second, which is made behind it, row 2.
+//  1. The first request of a new producer has row 1 of a key. The second, which is made behind it,
+//     has row 2.
 //  2. The broker refuses row 1. The producer ends, and the second request is sent nevertheless.
 //  3. The broker, which has nothing of this producer, takes row 2, before row 1.
 //
-// So the second row of a key waits until its partition has taken one, which is a matter of one round trip for each partition.
-// Rows of different keys may overtake each other.
+// So the second row of a key waits until its partition has taken one, which is a matter of one
+// round trip for each partition. Rows of different keys may overtake each other.
 type gate struct {
 	partitions int         // of the topic, as far as is known
 	taken      []time.Time // by partition, when the broker last took a row of this producer
 	open       time.Time   // until then all partitions have taken rows lately enough
-	// While the gate is not open: the partitions of keys, as answers showed them, and the keys that have a row in flight.
+	// While the gate is not open: the partitions of keys, as answers showed them, and the keys that
+	// have a row in flight.
 	keys     map[string]int32
 	inFlight map[string]struct{}
 }
 
 const (
-	// A broker forgets producers that have sent nothing for long (producer.id.expiration.ms, a day by default).
+	// A broker forgets producers that have sent nothing for long (producer.id.expiration.ms, a day
+	// by default).
 	knownFor = 10 * time.Minute
 	// Of how many keys the partition is remembered.
 	maxGateKeys = 4096

@@ -27,7 +27,7 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 const (
 	topic    = "orders.v1"
 	patience = 2 * time.Minute        // what a test may wait that fails; a machine with much else to do is slow
-	grace    = 300 * time.Millisecond // the least age of a hole that is given up
+	grace    = 300 * time.Millisecond // the least age of a gap that is given up
 )
 
 // stage is a database, a broker, and the relays that a test starts between them.
@@ -116,8 +116,8 @@ func (s *stage) insertMany(t *testing.T, keys, n int) {
 		topic, keys, n)
 }
 
-// values consumes n records and returns each key's values without the duplicates: of records with one event id the
-// first counts.
+// values consumes n records and returns each key's values without the duplicates: of records with
+// one event id the first counts.
 func (s *stage) values(t *testing.T, n int) map[string][]string {
 	t.Helper()
 	return firsts(s.distinct(t, n))
@@ -169,12 +169,12 @@ func requireCounted(t *testing.T, values map[string][]string, keys, n int) {
 	}
 }
 
-// settled waits until the cursor has no holes and ends behind the last id.
-func (s *stage) settled(t *testing.T) {
+// drained waits until the cursor has no gaps and ends behind the last id.
+func (s *stage) drained(t *testing.T) {
 	t.Helper()
 	await(t, func() bool {
 		return one[bool](t, s, `select published = coalesce(int8multirange(int8range(1, pg_sequence_last_value('outbox_id_seq') + 1)), '{}') from outbox_cursor`)
-	}, "a cursor without holes at the end of the table")
+	}, "a cursor without gaps at the end of the table")
 }
 
 // await polls for a condition; the deadline is only for a test that fails.
@@ -187,8 +187,8 @@ func await(t *testing.T, condition func() bool, what string, args ...any) {
 	}
 }
 
-// outlast waits for several times as long as a hole has to be old, so that age alone would have closed it. That
-// something does not happen cannot be awaited.
+// outlast waits for several times as long as a gap has to be old, so that age alone would have
+// closed it. That something does not happen cannot be awaited.
 func outlast(t *testing.T) {
 	t.Helper()
 	<-time.After(4 * grace)

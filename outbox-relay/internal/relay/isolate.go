@@ -13,11 +13,12 @@ import (
 	"waybill.example/outbox-relay/internal/source"
 )
 
-// isolator finds the rows at fault in a request that was refused as a whole. It sends the rows in parts through a producer
-// of their own, and parts again what is refused, until the groups are small enough to ask the prober about each row:
-// three producers for one bad row among two thousand, each of which takes librdkafka half a second to start. Where many
-// rows turn out to be bad, it asks about each at once. The groups go one after the other, so their order holds. The rest
-// of the topic waits meanwhile, and nothing else does.
+// isolator finds the rows at fault in a request that was refused as a whole. It sends the rows in
+// parts through a producer of their own, and parts again what is refused, until the groups are
+// small enough to ask the prober about each row: three producers for one bad row among two
+// thousand, each of which takes librdkafka half a second to start. Where many rows turn out to be
+// bad, it asks about each at once. The groups go one after the other, so their order holds. The
+// rest of the topic waits meanwhile, and nothing else does.
 type isolator struct {
 	flow     *flow
 	groups   [][]*source.Row // still to be sent, in order
@@ -37,7 +38,8 @@ const (
 	isolatorPause = 500 * time.Millisecond
 	// How many topics are looked at at once, each with a Kafka client.
 	maxIsolators = 8
-	// How many parts a refused group is cut into. A group of so few rows, and every group after so many bad rows, is asked about row by row.
+	// How many parts a refused group is cut into. A group of so few rows, and every group after so
+	// many bad rows, is asked about row by row.
 	parts, singlyRows, singlyBad = 8, 32, 3
 	// How many bytes of long payloads are loaded at a time.
 	loadBytes = 4 << 20
@@ -59,7 +61,8 @@ func (l *loop) isolate(f *flow, rows []*source.Row) {
 	l.isolators = append(l.isolators, f.isolator)
 }
 
-// shrink makes requests smaller from now on: each row may be small enough where all together are not.
+// shrink makes requests smaller from now on: each row may be small enough where all together are
+// not.
 func (l *loop) shrink() {
 	if l.batchBytes == 0 {
 		l.batchBytes = 1 << 20
@@ -189,7 +192,8 @@ func (l *loop) sendGroup(ctx context.Context, iso *isolator) (err error) {
 	return nil
 }
 
-// sendMore sends the rows of the current group, up to one that has to wait for the answer about an earlier one.
+// sendMore sends the rows of the current group, up to one that has to wait for the answer about an
+// earlier one.
 func (l *loop) sendMore(iso *isolator) {
 	for len(iso.unsent) > 0 && (iso.failed != nil || !iso.gate.waits(iso.unsent[0].Key, l.now)) {
 		l.sendIsolated(iso, iso.unsent[0])
@@ -224,8 +228,8 @@ func (l *loop) sendIsolated(iso *isolator, row *source.Row) {
 	}
 }
 
-// askSingly asks the prober about rows of a group, as many as it takes, and about one of each key at a time. It says whether
-// it asked about any.
+// askSingly asks the prober about rows of a group, as many as it takes, and about one of each key
+// at a time. It says whether it asked about any.
 func (l *loop) askSingly(ctx context.Context, iso *isolator) (sent bool, err error) {
 	if time.Now().Before(iso.retry) {
 		return false, nil

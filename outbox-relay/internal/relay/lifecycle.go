@@ -8,21 +8,23 @@ import (
 	"waybill.example/outbox-relay/internal/source"
 )
 
-// lifeState is how the producer is doing. It ends at the first row that a broker refuses; see package publish.
+// lifeState is how the producer is doing. It ends at the first row that a broker refuses; see
+// package publish.
 //
-//	RUNNING ──a row is refused, or it fails──▶ ENDING ──all answered, or 1 s──▶ RESTING ──the pause is over──▶ RUNNING
+//	RUNNING ──a row is refused, or it fails──▶ ENDING ──all answered, or 1 s──▶ BACKOFF ──the pause is over──▶ RUNNING
 type lifeState uint8
 
 const (
 	running lifeState = iota
 	ending
-	resting
+	backingOff
 )
 
-// life is the pure part of the producer's: when to give up on answers, and when to start the next one.
+// life is the pure part of the producer's: when to give up on answers, and when to start the next
+// one.
 type life struct {
 	state    lifeState
-	until    time.Time // the end of ENDING or RESTING
+	until    time.Time // the end of ENDING or BACKOFF
 	began    time.Time // the last start
 	failures int       // lives in a row that were short and ended for no row's sake
 }
@@ -36,9 +38,10 @@ const (
 
 func (l *life) end(now time.Time) { l.state, l.until = ending, now.Add(endingTime) }
 
-// rest begins the pause before the next start. A row that was refused needs none: it will not be refused again. Else the
-// pause doubles, whatever was acknowledged in between: only a life of some length shows that the trouble is over.
-func (l *life) rest(now time.Time, refused bool) {
+// backOff begins the pause before the next start. A row that was refused needs none: it will not be
+// refused again. Else the pause doubles, whatever was acknowledged in between: only a life of some
+// length shows that the trouble is over.
+func (l *life) backOff(now time.Time, refused bool) {
 	pause := time.Duration(0)
 	switch {
 	case refused:
@@ -48,7 +51,7 @@ func (l *life) rest(now time.Time, refused bool) {
 		l.failures++
 		pause = min(firstPause<<min(l.failures, 10), longestPause)
 	}
-	l.state, l.until = resting, now.Add(pause)
+	l.state, l.until = backingOff, now.Add(pause)
 }
 
 func (l *life) begin(now time.Time) { l.state, l.began = running, now }
@@ -92,7 +95,7 @@ func (l *loop) tend() error {
 		}
 		l.closing(l.producer.Close)
 		l.producer = nil
-		l.life.rest(now, refused)
+		l.life.backOff(now, refused)
 		l.requeue(shared)
 		if l.life.looping() {
 			l.answering = false
@@ -101,7 +104,7 @@ func (l *loop) tend() error {
 		}
 		l.broken, l.refusedRows, l.parking = nil, false, false
 	}
-	if l.life.state != resting || now.Before(l.life.until) {
+	if l.life.state != backingOff || now.Before(l.life.until) {
 		return nil
 	}
 	var err error
@@ -112,7 +115,8 @@ func (l *loop) tend() error {
 	return nil
 }
 
-// ErrProducerEnds is the BrokerErr of a source whose producers end again and again, for no row's sake.
+// ErrProducerEnds is the BrokerErr of a source whose producers end again and again, for no row's
+// sake.
 var ErrProducerEnds = errors.New("the Kafka producer ends again and again")
 
 var errRenew = errors.New("producers look at the topics afresh")
@@ -120,12 +124,14 @@ var errRenew = errors.New("producers look at the topics afresh")
 // closing closes a client beside the loop: it takes some hundred milliseconds.
 func (l *loop) closing(end func()) { l.closers.Go(end) }
 
-// How often a request may fail in a way that is in no list before its rows are looked at one by one.
+// How often a request may fail in a way that is in no list before its rows are looked at one by
+// one.
 const maxFailures = 3
 
-// requeue makes every row that was not answered wait again, in the order in which the rows were read, which is the order
-// in which they became visible. The rows of a request that was refused go to an isolator. A single one is at fault, unless
-// the request may have had rows of other databases too.
+// requeue makes every row that was not answered wait again, in the order in which the rows were
+// read, which is the order in which they became visible. The rows of a request that was refused go
+// to an isolator. A single one is the bad one, unless the request may have had rows of other
+// databases too.
 func (l *loop) requeue(shared bool) {
 	l.sent = 0
 	for _, f := range l.flows.byTopic {

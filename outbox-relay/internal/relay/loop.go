@@ -12,15 +12,17 @@ import (
 	"waybill.example/outbox-relay/internal/source"
 )
 
-// loop is the leader loop: the state of one term of leadership of one database. One goroutine, that of run, writes and reads
-// all of it; others hand it what they have through the channels that are named as such.
+// loop is the leader loop: the state of one term of leadership of one database. One goroutine, that
+// of run, writes and reads all of it; others hand it what they have through the channels that are
+// named as such.
 type loop struct {
 	*Source
 	meters
 	session *source.Session // writes as part of this term only
 	prober  *publish.Prober // asks about topics and single rows; its answers are a channel
 
-	// What rows are sent with: see profile.go for which producer, and lifecycle.go for what becomes of it.
+	// What rows are sent with: see profile.go for which producer, and lifecycle.go for what becomes
+	// of it.
 	producer      *publish.Producer // nil between two lives
 	inUse         publish.Profile   // of producer
 	profile       profile           // the one that is wanted; it is changed over to with nothing in flight
@@ -71,23 +73,16 @@ type loop struct {
 	lastProbed time.Time // when it was last asked whether a broker answers
 	now        time.Time // when answers were last taken; near enough for each of them
 
-	// When to read next: see read.go.
-	paused           bool // by an operator
-	streaming        bool // a read is under way, and the session can do nothing else
-	sleeping         bool // writers have to notify
-	wokeUp           time.Time
-	pause            time.Duration // until the next read, after one that found nothing
-	foundSome        bool          // the last read found rows
-	found            int           // how many
-	lastFound        time.Time     // when a read last found rows
-	consecutiveReads int           // that found rows, less than idleGap apart
-	nextRead         time.Time     // zero: at once
-	lastRow          time.Time     // when a new row was last read
+	// When to read next: see wakeup.go and read.go.
+	wakeup    wakeup
+	paused    bool // by an operator
+	streaming bool // a read is under way, and the session can do nothing else
+	found     int  // how many rows the last read found
 
 	// When the database was last written to and asked.
 	advanced    time.Time     // when the cursor was last moved
 	advanceTook time.Duration // what that took
-	accountedAt time.Time     // when the completed rows of old batches were last accounted for
+	accountedAt time.Time     // when completed rows of incomplete batches were last accounted for
 	checked     time.Time     // when the term was last known not to be over
 	verified    time.Time     // when the cursor was last compared with the id sequence
 
@@ -99,13 +94,13 @@ func newLoop(s *Source, session *source.Session, prober *publish.Prober, progres
 	l := &loop{
 		Source: s, meters: s.metrics.of(s.name),
 		session: session, prober: prober,
-		idleProducers: map[publish.Profile]idleProducer{}, life: life{state: resting}, ended: make(chan struct{}), replays: make(chan struct{}, 1),
+		idleProducers: map[publish.Profile]idleProducer{}, life: life{state: backingOff}, ended: make(chan struct{}), replays: make(chan struct{}, 1),
 		flows: newFlows(s.options.Topics), isolated: make(chan isolated, 1000), alone: map[*source.Row]*isolator{},
 		handled: progress.Published, paused: progress.Paused,
 		quarantine: newQuarantine(progress.Stuck, progress.Orphaned), waiting: map[string]*waiting{},
 		anyStuck: len(progress.Stuck) > 0 || len(progress.Orphaned) > 0,
 		probing:  map[int64]source.Due{}, notBefore: map[int64]time.Time{},
-		pause: s.options.PollMin, lastRow: now, checked: now, verified: now, compared: now,
+		wakeup: wakeup{pause: s.options.PollMin, lastFound: now}, checked: now, verified: now, compared: now,
 	}
 	if l.paused {
 		l.status.set(Paused, nil)
@@ -128,11 +123,11 @@ func (l *loop) close() {
 	l.closers.Wait()
 }
 
-// A round without a wait takes milliseconds; a database that takes this long is taken for gone.
+// A round without a wait takes milliseconds; a database that takes this long is considered dead.
 const roundTimeout = 30 * time.Second
 
-// run goes around until ctx ends, and then settles what is in flight, or until the database fails or another relay
-// has taken over.
+// run goes around until ctx ends, and then completes what is in flight, or until the database fails
+// or another relay has taken over.
 func (l *loop) run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if err := l.round(ctx); err != nil {
@@ -145,8 +140,8 @@ func (l *loop) run(ctx context.Context) error {
 	return l.drain(ctx)
 }
 
-// round is detached from the end of ctx, which would break the session in the middle of a statement; the loop stops
-// between rounds.
+// round is detached from the end of ctx, which would break the session in the middle of a
+// statement; the loop stops between rounds.
 func (l *loop) round(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), roundTimeout)
 	defer cancel()
@@ -182,16 +177,17 @@ func (l *loop) round(ctx context.Context) error {
 	return l.check(ctx)
 }
 
-// The cursor is moved at most this often while that is all there is to say: what a crash would send again is at most
-// what was acknowledged in that time. A row that comes after a idleGap moves it at once. At a few hundred rows a second
-// it saves nine statements of ten.
+// The cursor is moved at most this often while that is all there is to say: what a crash would send
+// again is at most what was acknowledged in that time. A row that comes after a idleGap moves it at
+// once. At a few hundred rows a second it saves nine statements of ten.
 const (
 	advanceEvery = 50 * time.Millisecond
-	advanceSoon  = 5 * time.Millisecond // where rows are set aside, of which there may be thousands
+	advanceSoon  = 5 * time.Millisecond // where rows are quarantined, of which there may be thousands
 )
 
-// advancePause is how long the cursor rests after a move that took so long: it takes a twentieth of the time at most,
-// also where it has many gaps, or a long transaction keeps its old versions from being removed.
+// advancePause is how long the cursor rests after a move that took so long: it takes a twentieth of
+// the time at most, also where it has many gaps, or a long transaction keeps its old versions from
+// being removed.
 func advancePause(took time.Duration) time.Duration {
 	return min(max(advanceEvery, 20*took), longestAdvance)
 }
@@ -210,7 +206,7 @@ func (l *loop) untilDue() time.Duration {
 	}
 }
 
-// advance makes durable what has been settled since the last time.
+// advance makes durable what has been completed since the last time.
 func (l *loop) advance(ctx context.Context) error {
 	l.collect()
 	if l.step.Empty() {
@@ -227,11 +223,13 @@ func (l *loop) advance(ctx context.Context) error {
 	return nil
 }
 
-// partlyEvery is how often the settled rows of batches are accounted for that wait for others of theirs.
+// partlyEvery is how often the completed rows of batches are accounted for that wait for others of
+// theirs.
 const partlyEvery = time.Second
 
-// collect takes the batches whose last row is settled out of the flight. Of the others, what is settled goes to the
-// cursor now and then, so that a row that waits keeps none of its neighbours from being known as published.
+// collect takes the batches whose last row is completed out of the flight. Of the others, what is
+// completed goes to the cursor now and then, so that a row that waits keeps none of its neighbours
+// from being known as published.
 func (l *loop) collect() {
 	partly := l.now.Sub(l.accountedAt) >= partlyEvery
 	if partly {
@@ -267,7 +265,7 @@ func witness(b *source.Batch, before *source.Witness) *source.Witness {
 	return before
 }
 
-// account notes the settled rows of a batch for the next step.
+// account notes the completed rows of a batch for the next step.
 func (l *loop) account(b *source.Batch) {
 	if b.Origin == source.New {
 		l.witness = witness(b, l.witness)
@@ -303,8 +301,9 @@ func (l *loop) fits(bytes int) bool {
 	return l.bytes+bytes <= l.options.InFlightBytes && l.options.Budget.fits(bytes)
 }
 
-// check makes sure from time to time that the lead is still ours, that nobody has paused the source, and that the
-// table has not been truncated under the cursor. It is also what shows a standby that this process is not frozen.
+// check makes sure from time to time that the lead is still ours, that nobody has paused the
+// source, and that the table has not been truncated under the cursor. It is also what shows a
+// standby that this process is not frozen.
 func (l *loop) check(ctx context.Context) error {
 	now := time.Now()
 	if now.Sub(l.checked) < l.options.Fallback {
@@ -343,8 +342,8 @@ func (l *loop) confirmed(paused bool) {
 	}
 }
 
-// drain waits for the rows in flight and makes durable what is settled, so that the next leader does not send it
-// again.
+// drain waits for the rows in flight and makes durable what is completed, so that the next leader
+// does not send it again.
 func (l *loop) drain(ctx context.Context) error {
 	timeout := time.NewTimer(l.options.Drain)
 	defer timeout.Stop()

@@ -26,7 +26,8 @@ func (s *stage) writersMayPrepare(t *testing.T) {
 	s.db.Pool.Reset()
 }
 
-// A row with an id far above the sequence says nothing about the ids between: those are still to come.
+// A row with an id far above the sequence says nothing about the ids between: those are still to
+// come.
 func TestRelay_ARowWithAHighIDOfItsOwnLosesNoOther(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -58,17 +59,18 @@ func TestRelay_ARowWithAHighIDOfItsOwnLosesNoOther(t *testing.T) {
 	s.exec(t, `select setval('outbox_id_seq', 1000)`)
 	s.insert(t, "k1", "11")
 	s.distinct(t, 12)
-	s.settled(t)
+	s.drained(t)
 }
 
-// What was given up is looked for however long ago that was: the relay may have been down for all of that time.
+// What was given up is looked for however long ago that was: the relay may have been down for all
+// of that time.
 func TestRelay_ARowThatComesLongAfterItsIDWasGivenUpIsPublished(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	s.exec(t, `select nextval('outbox_id_seq')`)
 	s.insertMany(t, 1, 3)
 	r := s.relay(t, relay.Options{})
-	s.settled(t)
+	s.drained(t)
 	r.stop()
 	s.exec(t, `update outbox_closed set closed_at = now() - interval '1 year'`)
 	s.insertAt(t, 1, "late", "1")
@@ -112,7 +114,8 @@ func (s *stage) truncate(t *testing.T) {
 	s.exec(t, `truncate outbox restart identity`)
 }
 
-// remedy runs what an error tells to run: the statement after the last "run:" that follows the words.
+// remedy runs what an error tells to run: the statement after the last "run:" that follows the
+// words.
 func (s *stage) remedy(t *testing.T, err error, words string) {
 	t.Helper()
 	found := regexp.MustCompile(regexp.QuoteMeta(words) + `[^:]*(?:run|Run): (.*?)\. `).FindStringSubmatch(err.Error())
@@ -129,8 +132,9 @@ func TestRelay_TruncateIsRefusedWithTheWayOut(t *testing.T) {
 	require.ErrorContains(t, err, "truncate of outbox is refused")
 }
 
-// A truncated table hands out ids that the cursor has as published. That has to be an error: the rows would never be
-// sent, without a word. Whether the new ids have overtaken the cursor must not matter.
+// A truncated table hands out ids that the cursor has as published. That has to be an error: the
+// rows would never be sent, without a word. Whether the new ids have overtaken the cursor must not
+// matter.
 func TestRelay_ATableTruncatedUnderItsCursorIsAnErrorWithInstructions(t *testing.T) {
 	t.Parallel()
 	for name, rows := range map[string]int{"behind the cursor": 1, "level with it": 10, "ahead of it": 500} {
@@ -140,7 +144,7 @@ func TestRelay_ATableTruncatedUnderItsCursorIsAnErrorWithInstructions(t *testing
 				s := newStage(t)
 				r := s.relay(t, relay.Options{})
 				s.insertMany(t, 1, 10)
-				s.settled(t)
+				s.drained(t)
 				r.stop()
 				s.truncate(t)
 				s.insertMany(t, 1, rows)
@@ -153,7 +157,7 @@ func TestRelay_ATableTruncatedUnderItsCursorIsAnErrorWithInstructions(t *testing
 				}
 				s.insert(t, "k1", "next")
 				s.distinct(t, published)
-				s.settled(t)
+				s.drained(t)
 				require.Equal(t, relay.Leading, r.Status().State)
 			})
 		}
@@ -168,7 +172,7 @@ func TestRelay_ATableTruncatedWhileItRunsIsFoundToo(t *testing.T) {
 			s := newStage(t)
 			r := s.relay(t, relay.Options{Fallback: 20 * time.Millisecond})
 			s.insertMany(t, 1, 10)
-			s.settled(t)
+			s.drained(t)
 			await(t, func() bool { return one[bool](t, s, `select coalesce(witness_id = 10, false) from outbox_cursor`) }, "a row to know the table by")
 			s.exec(t, `alter table outbox disable trigger outbox_refuse_truncate`)
 			s.exec(t, `do $$ begin
@@ -181,7 +185,8 @@ func TestRelay_ATableTruncatedWhileItRunsIsFoundToo(t *testing.T) {
 	}
 }
 
-// A DBA's "optimisation" gives each session ids in advance, so that their order says nothing any more.
+// A DBA's "optimisation" gives each session ids in advance, so that their order says nothing any
+// more.
 func TestRelay_RefusesASequenceWithACache(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -191,7 +196,7 @@ func TestRelay_RefusesASequenceWithACache(t *testing.T) {
 	require.ErrorContains(t, r.Status().Err, "cache 20")
 	s.remedy(t, r.Status().Err, "")
 	s.insertMany(t, 1, 3)
-	s.settled(t)
+	s.drained(t)
 }
 
 // The row of a stuck entry was deleted by hand. Its key must go on.
@@ -209,8 +214,8 @@ func TestRelay_AStuckRowDeletedByHandLetsItsKeyGo(t *testing.T) {
 	requireCounted(t, s.values(t, 4), 1, 4)
 }
 
-// Monitoring reads the sequence in a transaction that it leaves open, by the function that takes nextval's own lock, or
-// as pg_dump does. Neither can fill a gap.
+// Monitoring reads the sequence in a transaction that it leaves open, by the function that takes
+// nextval's own lock, or as pg_dump does. Neither can fill a gap.
 func TestRelay_LookingAtTheSequenceHoldsNoGap(t *testing.T) {
 	t.Parallel()
 	for _, look := range []string{`select pg_sequence_last_value('outbox_id_seq')`, `select last_value from outbox_id_seq`, `select last_value from pg_sequences`} {
@@ -222,7 +227,7 @@ func TestRelay_LookingAtTheSequenceHoldsNoGap(t *testing.T) {
 		_, err = tx.Exec(t.Context(), look)
 		require.NoError(t, err)
 		s.relay(t, relay.Options{})
-		s.settled(t)
+		s.drained(t)
 		require.NoError(t, tx.Rollback(t.Context()))
 	}
 }
@@ -238,6 +243,6 @@ func TestRelay_AnUnrelatedTransactionHoldsNoGap(t *testing.T) {
 	s.exec(t, `select nextval('outbox_id_seq')`)
 	s.insertMany(t, 1, 3)
 	s.relay(t, relay.Options{})
-	s.settled(t)
+	s.drained(t)
 	require.NoError(t, tx.Rollback(t.Context()))
 }

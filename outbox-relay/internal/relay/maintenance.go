@@ -11,8 +11,8 @@ import (
 	"waybill.example/outbox-relay/internal/source"
 )
 
-// maintenance does what a leader does beside publishing, over a session of its own, so that none of it makes rows wait. It
-// writes nothing once its term is over, since it shares the term's epoch.
+// maintenance does what a leader does beside publishing, over a session of its own, so that none of
+// it makes rows wait. It writes nothing once its term is over, since it shares the term's epoch.
 type maintenance struct {
 	*Source
 	session *source.Session
@@ -23,12 +23,13 @@ type maintenance struct {
 	// restarted is when retention last began from the first id.
 	restarted time.Time
 	block     int64 // where retention goes on in the inbox
-	lags      bool  // the retention clock is far behind, and people were told
+	lags      bool  // the retention clock is far behind, and that was logged
 	vacuumed  time.Time
 	vacuum    vacuum
 }
 
-// maintain runs maintenance until ctx ends, and works off replays beside it, which may take hours, when there are any.
+// maintain runs maintenance until ctx ends, and works off replays beside it, which may take hours,
+// when there are any.
 func (s *Source) maintain(ctx context.Context, epoch int64, replays <-chan struct{}) {
 	var jobs sync.WaitGroup
 	jobs.Go(func() {
@@ -49,8 +50,8 @@ func (s *Source) maintain(ctx context.Context, epoch int64, replays <-chan struc
 	jobs.Wait()
 }
 
-// job runs one of the jobs of maintenance, over a session of its own. A failure is logged, and the job is to be done again;
-// publishing goes on meanwhile.
+// job runs one of the jobs of maintenance, over a session of its own. A failure is logged, and the
+// job is to be done again; publishing goes on meanwhile.
 func (s *Source) job(ctx context.Context, epoch int64, do func(*maintenance) error) {
 	if err := s.runJob(ctx, epoch, do); err != nil && ctx.Err() == nil {
 		s.log.Warn("maintenance failed; trying again", "error", err)
@@ -66,7 +67,8 @@ func (s *Source) runJob(ctx context.Context, epoch int64, do func(*maintenance) 
 	}
 	defer session.Close(ctx)
 	session.Join(epoch)
-	// Anywhere: a relay that is started again and again would never come to the end of a large inbox.
+	// Anywhere: a relay that is started again and again would never come to the end of a large
+	// inbox.
 	return do(&maintenance{Source: s, session: session, block: rand.Int64(), began: time.Now()})
 }
 
@@ -89,8 +91,8 @@ func wake(waiter chan<- struct{}) {
 	}
 }
 
-// runMaintenance measures the backlog and removes old rows, each when its time has come, and each whatever becomes of the others:
-// a table that cannot be measured in time must not grow for that.
+// runMaintenance measures the backlog and removes old rows, each when its time has come, and each
+// whatever becomes of the others: a table that cannot be measured in time must not grow for that.
 func (m *maintenance) runMaintenance(ctx context.Context) error {
 	var errs []error
 	if time.Since(m.looked) >= m.options.Backlog {
@@ -122,7 +124,7 @@ func (m *maintenance) runMaintenance(ctx context.Context) error {
 const (
 	// How many times faster than time the retention clock catches up.
 	catchUp = 24
-	// How far it is behind when people are told.
+	// How far it is behind when operators are alerted.
 	clockLag = time.Hour
 )
 
@@ -158,8 +160,8 @@ const (
 	expirePause = 10 * time.Millisecond
 )
 
-// expire removes old rows in pages, from the oldest on, until it meets one that is not old enough. What it had to
-// leave (stuck or not yet published) is looked at again once it has come to the end.
+// expire removes old rows in pages, from the oldest on, until it meets one that is not old enough.
+// What it had to leave (stuck or not yet published) is looked at again once it has come to the end.
 func (m *maintenance) expire(ctx context.Context, before time.Time) error {
 	lowest := int64(math.MaxInt64)
 	for ctx.Err() == nil {
@@ -177,7 +179,8 @@ func (m *maintenance) expire(ctx context.Context, before time.Time) error {
 		m.from = step.Last + 1
 		pause(ctx, expirePause)
 	}
-	// Not from the first id on: dead entries of the index would have to be walked through before vacuum comes.
+	// Not from the first id on: dead entries of the index would have to be walked through before
+	// vacuum comes.
 	if m.from = lowest; time.Since(m.restarted) >= startOver || lowest == math.MaxInt64 {
 		m.from, m.restarted = 0, time.Now()
 	}
@@ -190,8 +193,8 @@ func (m *maintenance) expire(ctx context.Context, before time.Time) error {
 // How often retention looks for rows that came below those it has passed.
 const startOver = time.Hour
 
-// forget forgets ids that were given up as long ago as rows are kept, and not before this process has
-// led for long enough to have looked for their rows.
+// forget forgets ids that were given up as long ago as rows are kept, and not before this process
+// has led for long enough to have looked for their rows.
 func (m *maintenance) forget(ctx context.Context, before time.Time) error {
 	if time.Since(m.began) < min(m.options.Retention, forgetAfter) {
 		return nil
@@ -206,8 +209,9 @@ const (
 	inboxSweeps = 30
 )
 
-// expireInbox goes on with looking at every block of the inbox inboxSweeps times within its retention, so that a row
-// outlives its time by a thirtieth at most. What a round reads is bounded, and writers keep no index for it.
+// expireInbox goes on with looking at every block of the inbox inboxSweeps times within its
+// retention, so that a row outlives its time by a thirtieth at most. What a round reads is bounded,
+// and writers keep no index for it.
 func (m *maintenance) expireInbox(ctx context.Context, before time.Time) error {
 	blocks, err := m.session.InboxBlocks(ctx)
 	if err != nil || blocks == 0 {

@@ -24,8 +24,8 @@ func (s *stage) ops(t *testing.T) *ops.Database {
 
 var operator = ops.By{Actor: "ada", Reason: "test"}
 
-// Retention removes published rows, and no others: not one that is stuck or parked, not one that has not been
-// published, whatever its age.
+// Retention removes published rows, and no others: not one that is stuck or parked, not one that
+// has not been published, whatever its age.
 func TestRetentionRemovesPublishedRowsOnly(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -50,7 +50,7 @@ func TestRowsYoungerThanTheRetentionStay(t *testing.T) {
 	s.exec(t, `update outbox set created_at = now() - interval '2 hours' where id <= 5`)
 	s.relay(t, relay.Options{Retention: time.Hour, Expire: 10 * time.Millisecond})
 	await(t, func() bool { return one[int64](t, s, `select count(*) from outbox`) == 5 }, "old rows to go")
-	s.settled(t)
+	s.drained(t)
 	require.EqualValues(t, 6, one[int64](t, s, `select min(id) from outbox`))
 }
 
@@ -59,7 +59,7 @@ func TestAReplaySendsTheSelectedRowsAgainInOrder(t *testing.T) {
 	s := newStage(t)
 	s.insertMany(t, 3, 100)
 	s.relay(t, relay.Options{Fallback: 20 * time.Millisecond})
-	s.settled(t)
+	s.drained(t)
 	before := s.broker.All(t, topic)
 	s.broker.CreateTopics(t, 3, "copy.v1")
 	d := s.ops(t)
@@ -86,7 +86,7 @@ func TestAReplayKeepsItsRateAndCanBeCancelled(t *testing.T) {
 	s := newStage(t)
 	s.insertMany(t, 1, 500)
 	s.relay(t, relay.Options{Fallback: 20 * time.Millisecond})
-	s.settled(t)
+	s.drained(t)
 	d := s.ops(t)
 	began := time.Now()
 	job, err := d.StartReplay(t.Context(), operator, source.Selection{FromID: new(int64(1))}, nil, 100)
@@ -104,13 +104,14 @@ func TestAReplayKeepsItsRateAndCanBeCancelled(t *testing.T) {
 	require.Less(t, len(s.broker.All(t, topic)), 1000)
 }
 
-// A broker that is unavailable keeps a page waiting; the operator who cancels the job does not wait with it.
+// A broker that is unavailable keeps a page waiting; the operator who cancels the job does not wait
+// with it.
 func TestReplay_IsCancelledWhileTheBrokerIsUnavailable(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	s.insertMany(t, 1, 50)
 	s.relay(t, relay.Options{Fallback: 20 * time.Millisecond})
-	s.settled(t)
+	s.drained(t)
 	s.broker.Stop()
 	d := s.ops(t)
 	state := func(job ops.Job) string {
@@ -136,7 +137,7 @@ func TestReplay_SaysWhatWasGone(t *testing.T) {
 	s := newStage(t)
 	s.insertMany(t, 1, 10)
 	s.relay(t, relay.Options{Fallback: 20 * time.Millisecond})
-	s.settled(t)
+	s.drained(t)
 	d := s.ops(t)
 	_, err := d.Pause(t.Context(), operator)
 	require.NoError(t, err)
@@ -158,7 +159,7 @@ func TestAReplayThatTheBrokerRefusesFailsAndHarmsNothing(t *testing.T) {
 	s := newStage(t)
 	s.insert(t, "k1", "poison")
 	s.relay(t, relay.Options{Fallback: 20 * time.Millisecond})
-	s.settled(t)
+	s.drained(t)
 	s.refusePoison(kerr.InvalidRecord)
 	d := s.ops(t)
 	job, err := d.StartReplay(t.Context(), operator, source.Selection{FromID: new(int64(1))}, nil, 100)
@@ -173,8 +174,8 @@ func TestAReplayThatTheBrokerRefusesFailsAndHarmsNothing(t *testing.T) {
 	require.Zero(t, s.stuck(t))
 }
 
-// Rows that were written while a clock was ahead are published, are kept until their time has come, and do not keep
-// others from going.
+// Rows that were written while a clock was ahead are published, are kept until their time has come,
+// and do not keep others from going.
 func TestRowsFromAClockThatJumpedDoNotStopRetention(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -203,8 +204,8 @@ func TestMessagesHandledLongAgoAreForgottenAndNoOthers(t *testing.T) {
 	require.Zero(t, one[int64](t, s, `select count(*) from inbox where handled_at < now() - interval '1 hour'`))
 }
 
-// A replay sends a row again under its old event id. As long as the outbox has the row the inbox has the id, so that
-// the consumer ignores it.
+// A replay sends a row again under its old event id. As long as the outbox has the row the inbox
+// has the id, so that the consumer ignores it.
 func TestAMessageThatAReplayBringsAgainIsStillKnownAsHandled(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -217,7 +218,7 @@ func TestAMessageThatAReplayBringsAgainIsStillKnownAsHandled(t *testing.T) {
 		Retention: time.Hour, InboxRetention: time.Hour, Expire: 10 * time.Millisecond, Fallback: 10 * time.Millisecond,
 	})
 	await(t, func() bool { return one[int64](t, s, `select count(*) from inbox`) == 1 }, "the old row to go")
-	s.settled(t)
+	s.drained(t)
 	_, err := s.ops(t).StartReplay(t.Context(), operator, source.Selection{FromID: new(int64(1))}, nil, 1000)
 	require.NoError(t, err)
 	var sent []kafkatest.Record

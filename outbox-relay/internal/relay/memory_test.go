@@ -10,7 +10,8 @@ import (
 	"waybill.example/outbox-relay/internal/relay"
 )
 
-// Rows come one by one while the broker takes none, so that each is read alone: what is kept for each is of its own size.
+// Rows come one by one while the broker takes none, so that each is read alone: what is kept for
+// each is of its own size.
 func TestMemory_ATrickleDuringAnOutageCostsLittle(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -28,7 +29,8 @@ func TestMemory_ATrickleDuringAnOutageCostsLittle(t *testing.T) {
 	await(t, func() bool { return r.gauge(t, "in_flight_bytes") == 0 }, "all memory to be given back")
 }
 
-// A row that no broker would be sent is stuck by its length: it is not read, now or at any of its attempts.
+// A row that no broker would be sent is stuck by its length: it is not read, now or at any of its
+// attempts.
 func TestMemory_ARowBeyondMessageMaxBytesIsNotRead(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -37,7 +39,7 @@ func TestMemory_ARowBeyondMessageMaxBytesIsNotRead(t *testing.T) {
 		values ($1, 'wide', 'T', '{}', jsonb_build_object('h', repeat('x', 2 * 1024 * 1024)))`, topic)
 	s.insertMany(t, 2, 3)
 	s.relay(t, relay.Options{})
-	s.settled(t)
+	s.drained(t)
 	requireCounted(t, s.values(t, 6), 2, 3)
 	for attempts := int64(2); attempts <= 3; attempts++ {
 		s.exec(t, `update outbox_stuck set next_attempt_at = now()`)
@@ -46,7 +48,8 @@ func TestMemory_ARowBeyondMessageMaxBytesIsNotRead(t *testing.T) {
 	require.EqualValues(t, 2, one[int64](t, s, `select count(*) from outbox_stuck where error like 'the row has % bytes, and message.max.bytes is 1000000'`))
 }
 
-// Long payloads and wide headers are read in pieces of a few MiB, whatever the number of rows, and in order.
+// Long payloads and wide headers are read in pieces of a few MiB, whatever the number of rows, and
+// in order.
 func TestMemory_LongRowsAreLoadedInPieces(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -67,7 +70,7 @@ func TestMemory_LongRowsAreLoadedInPieces(t *testing.T) {
 	}
 	delete(values, "long")
 	requireCounted(t, values, 3, 60)
-	s.settled(t)
+	s.drained(t)
 }
 
 // A row that somebody deletes while it waits to be loaded holds nobody up.

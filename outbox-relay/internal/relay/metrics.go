@@ -17,7 +17,7 @@ type Metrics struct {
 	inFlight  *prometheus.GaugeVec
 	bytes     *prometheus.GaugeVec
 	waits     *prometheus.GaugeVec
-	holes     *prometheus.GaugeVec
+	gapCount  *prometheus.GaugeVec
 	closed    *prometheus.CounterVec
 	late      *prometheus.CounterVec
 	stuck     *prometheus.CounterVec
@@ -55,7 +55,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		inFlight: gauge("in_flight_rows", "Rows read and not yet settled."),
 		bytes:    gauge("in_flight_bytes", "Memory of the rows read and not yet settled."),
 		waits:    gauge("oldest_in_flight_seconds", "For how long the oldest row has been with the broker, or parked because the broker takes none of its topic."),
-		holes:    gauge("holes", "Ranges of ids below the cursor's end whose rows are not visible."),
+		gapCount: gauge("gaps", "Ranges of ids below the cursor's end whose rows are not visible."),
 		closed:   counter("closed_ids_total", "Ids given up as rolled back."),
 		late:     counter("late_rows_total", "Rows that came after their id was given up; published, but perhaps out of order."),
 		stuck:    counter("set_aside_total", "Rows that became stuck or parked."),
@@ -65,7 +65,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		pending:  gauge("pending_rows", "Ids handed out and not dealt with; some may have been rolled back. Only from the leader."),
 		oldest:   gauge("oldest_pending_seconds", "Age of the oldest committed row that waits to be published. Only from the leader."),
 		waiting: f.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "waybill_relay_stuck_rows", Help: "Rows set aside now: stuck, or parked behind a stuck one. Only from the leader.",
+			Name: "waybill_relay_stuck_rows", Help: "Rows quarantined now: stuck, or parked behind a stuck one. Only from the leader.",
 		}, []string{"database", "state"}),
 		clockBehind: gauge("retention_clock_behind_seconds", "By how much the clock by which rows expire is behind the database's. Only from the leader."),
 		xminSeconds: gauge("oldest_xmin_seconds", "For how long the oldest session, prepared transaction or replication slot has held back vacuum. Only from the leader."),
@@ -100,7 +100,7 @@ func (m *Metrics) vacuum(database string, v source.Vacuum) {
 func (m *Metrics) resign(database string) {
 	m.leading(database, false)
 	for _, gauge := range []*prometheus.GaugeVec{
-		m.pending, m.oldest, m.waiting, m.holes, m.inFlight, m.bytes, m.waits,
+		m.pending, m.oldest, m.waiting, m.gapCount, m.inFlight, m.bytes, m.waits,
 		m.clockBehind, m.xminSeconds, m.xminAge, m.deadCursors,
 	} {
 		gauge.DeletePartialMatch(prometheus.Labels{"database": database})
@@ -109,10 +109,10 @@ func (m *Metrics) resign(database string) {
 
 // meters are the metrics of one database, looked up once.
 type meters struct {
-	published, closed, late, stuck, restarts prometheus.Counter
-	batch, latency                           prometheus.Observer
-	inFlight, holes, broker, oldestInFlight  prometheus.Gauge
-	inFlightBytes                            prometheus.Gauge
+	published, closed, late, stuck, restarts   prometheus.Counter
+	batch, latency                             prometheus.Observer
+	inFlight, gapCount, broker, oldestInFlight prometheus.Gauge
+	inFlightBytes                              prometheus.Gauge
 }
 
 func (m *Metrics) of(database string) meters {
@@ -125,7 +125,7 @@ func (m *Metrics) of(database string) meters {
 		batch:     m.batch.WithLabelValues(database),
 		latency:   m.latency.WithLabelValues(database),
 		inFlight:  m.inFlight.WithLabelValues(database),
-		holes:     m.holes.WithLabelValues(database),
+		gapCount:  m.gapCount.WithLabelValues(database),
 		broker:    m.broker.WithLabelValues(database),
 
 		inFlightBytes:  m.bytes.WithLabelValues(database),

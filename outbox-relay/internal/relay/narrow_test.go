@@ -29,8 +29,9 @@ func (s *stage) narrowTopic(t *testing.T, name, bytes string) {
 	require.Zero(t, response.Topics[0].ErrorCode)
 }
 
-// A topic takes less than the client sends: each request of a backlog is refused, though each row but one would be taken. That one
-// is found, the others go out in order, and requests become small enough.
+// A topic takes less than the client sends: each request of a backlog is refused, though each row
+// but one would be taken. That one is found, the others go out in order, and requests become small
+// enough.
 func TestATopicThatTakesLessThanTheClientSends(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -39,12 +40,12 @@ func TestATopicThatTakesLessThanTheClientSends(t *testing.T) {
 	s.exec(t, `insert into outbox (topic, key, type, payload)
 		select 'narrow.v1', 'k' || k, 'Counted', convert_to(i || repeat(' ', case when i = $2 and k = 1 then 200000 else 300 end), 'utf8')
 		  from generate_series(1, $1::int) i, generate_series(1, 3) k order by i, k`, n, bad)
-	options := relay.Options{Frozen: time.Second, Fallback: 50 * time.Millisecond}
+	options := relay.Options{UnresponsiveAfter: time.Second, Fallback: 50 * time.Millisecond}
 	s.relay(t, options)
 	await(t, func() bool { return one[int64](t, s, `select epoch from outbox_cursor`) == 1 }, "a leader")
 	s.relay(t, options)
 	await(t, func() bool { return s.stuck(t) == n-bad+1 }, "the row to be stuck and its followers to be parked")
-	s.settled(t)
+	s.drained(t)
 	values := firsts(s.broker.All(t, "narrow.v1"))
 	for _, key := range values {
 		for i := range key {

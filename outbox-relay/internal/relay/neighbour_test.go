@@ -21,9 +21,9 @@ func (s *stage) interleave(t *testing.T, other string, from, to int) {
 		  from generate_series($3::int, $4::int) i, generate_series(1, 5) k, unnest(array[$1, $2]) t order by i, k, t`, topic, other, from, to)
 }
 
-// The broker answers, and takes nothing for one of two topics, as where a partition has too few replicas. Its rows fill
-// the window many times over. The other topic flows, the relay says what waits, and when the broker takes the
-// rows again they all arrive, in order.
+// The broker answers, and takes nothing for one of two topics, as where a partition has too few
+// replicas. Its rows fill the window many times over. The other topic flows, the relay says what
+// waits, and when the broker takes the rows again they all arrive, in order.
 func TestATopicWhoseBrokerTakesNothingHaltsNoOther(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -36,13 +36,13 @@ func TestATopicWhoseBrokerTakesNothingHaltsNoOther(t *testing.T) {
 	await(t, func() bool { return len(r.Status().Waits) == 1 }, "the relay to say which topic waits")
 	require.Contains(t, r.Status().Waits, "slow.v1")
 	require.Greater(t, r.gauge(t, "oldest_in_flight_seconds"), 1.0)
-	require.Zero(t, one[int64](t, s, `select count(*) from outbox_stuck where not parked`), "no row is at fault")
+	require.Zero(t, one[int64](t, s, `select count(*) from outbox_stuck where not parked`), "no row is refused")
 
 	s.interleave(t, "slow.v1", 1001, 1100)
 	s.distinct(t, 5500)
 	fault.Remove()
 	await(t, func() bool { return s.stuck(t) == 0 }, "no row to be parked")
-	s.settled(t)
+	s.drained(t)
 	requireCounted(t, firsts(s.broker.All(t, "slow.v1")), 5, 1100)
 	requireCounted(t, s.values(t, 5500), 5, 1100)
 	await(t, func() bool { return len(r.Status().Waits) == 0 }, "the relay to say that nothing waits")
@@ -63,8 +63,9 @@ func TestAWriteOutageIsSeenThoughBrokersAnswer(t *testing.T) {
 	require.Zero(t, s.stuck(t))
 }
 
-// One bad row in a request of thousands, with a standby that would take the lead from a leader that is busy with nothing
-// else. The row is found, the rest is published, and the lead stays where it is.
+// One bad row in a request of thousands, with a standby that would take the lead from a leader that
+// is busy with nothing else. The row is found, the rest is published, and the lead stays where it
+// is.
 func TestABadRowInALargeRequestCostsNobodyTheLead(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -74,12 +75,12 @@ func TestABadRowInALargeRequestCostsNobodyTheLead(t *testing.T) {
 	s.exec(t, `insert into outbox (topic, key, type, payload)
 		select 'single.v1', 'k' || k, 'Counted', convert_to(i || case when i = 700 and k = 1 then 'poison' else '' end, 'utf8')
 		  from generate_series(1, $2::int) i, generate_series(1, $1::int) k order by i, k`, keys, n)
-	options := relay.Options{Frozen: time.Second, Fallback: 50 * time.Millisecond}
+	options := relay.Options{UnresponsiveAfter: time.Second, Fallback: 50 * time.Millisecond}
 	s.relay(t, options)
 	await(t, func() bool { return one[int64](t, s, `select epoch from outbox_cursor`) == 1 }, "a leader")
 	s.relay(t, options)
 	await(t, func() bool { return s.stuck(t) == 301 }, "the row to be stuck and its followers to be parked")
-	s.settled(t)
+	s.drained(t)
 	values := firsts(s.broker.All(t, "single.v1"))
 	requireCounted(t, map[string][]string{"k1": values["k1"]}, 1, 699)
 	requireCounted(t, map[string][]string{"k2": values["k2"], "k3": values["k3"]}, 2, n)
@@ -96,13 +97,14 @@ func TestARowRefusedWithAnUnknownCodeIsStuckAndNothingElse(t *testing.T) {
 	s.insert(t, "bad", "2")
 	s.insertMany(t, 1, 1)
 	s.relay(t, relay.Options{})
-	s.settled(t)
+	s.drained(t)
 	s.distinct(t, 101)
 	require.Equal(t, "BROKER_ERROR_42", one[string](t, s, `select error_code from outbox_stuck where not parked`))
 	require.EqualValues(t, 1, one[int64](t, s, `select count(*) from outbox_stuck where parked`))
 }
 
-// A broker that refuses the producer, whatever it sends, is no reason to give up rows; and it is said.
+// A broker that refuses the producer, whatever it sends, is no reason to give up rows; and it is
+// said.
 func TestAProducerThatIsRefusedMakesNoRowStuck(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -116,8 +118,9 @@ func TestAProducerThatIsRefusedMakesNoRowStuck(t *testing.T) {
 	require.Zero(t, s.stuck(t))
 }
 
-// One of three partitions of a topic has no leader: nobody answers for it, and metadata says so. The other topic flows, the rows
-// of this one wait, and when the partition has a leader again they all arrive, in order.
+// One of three partitions of a topic has no leader: nobody answers for it, and metadata says so.
+// The other topic flows, the rows of this one wait, and when the partition has a leader again they
+// all arrive, in order.
 func TestAPartitionWithoutALeaderHaltsNoOtherTopic(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -127,10 +130,10 @@ func TestAPartitionWithoutALeaderHaltsNoOtherTopic(t *testing.T) {
 	s.interleave(t, "orphan.v1", 1, 1000)
 	requireCounted(t, s.values(t, 5000), 5, 1000)
 	await(t, func() bool { return !r.Status().Waits["orphan.v1"].IsZero() }, "the relay to say which topic waits")
-	require.Zero(t, one[int64](t, s, `select count(*) from outbox_stuck where not parked`), "no row is at fault")
+	require.Zero(t, one[int64](t, s, `select count(*) from outbox_stuck where not parked`), "no row is refused")
 	s.broker.SetTopic(t, "orphan.v1", broker.LeaderlessPartitions, "")
 	await(t, func() bool { return s.stuck(t) == 0 }, "no row to be parked")
-	s.settled(t)
+	s.drained(t)
 	requireCounted(t, firsts(s.broker.All(t, "orphan.v1")), 5, 1000)
 	await(t, func() bool { return len(r.Status().Waits) == 0 }, "the relay to say that nothing waits")
 }

@@ -10,41 +10,46 @@ import (
 type Options struct {
 	// BatchRows is the most rows read at a time. Default 4,000.
 	BatchRows int
-	// InFlightRows is the most rows between having been read and having been answered. Default 40,000.
+	// InFlightRows is the most rows between having been read and having been answered. Default
+	// 40,000.
 	InFlightRows int
 	// InFlightBytes bounds the same in bytes; one batch may exceed it. Default 64 MiB.
 	InFlightBytes int
 	// Budget bounds the bytes of all sources that share it. Default: none.
 	Budget *Budget
-	// Clients are the Kafka clients that the sources of a process share. They must have been made with the same Kafka settings.
-	// Default: clients of the source's own.
+	// Clients are the Kafka clients that the sources of a process share. They must have been made
+	// with the same Kafka settings. Default: clients of the source's own.
 	Clients *publish.Clients
 	// Topics are those that rows may be for; others are stuck. Default: all.
 	Topics Topics
-	// PollMin and PollMax bound the pause after a read that found nothing; it doubles. Default 1 ms to 10 ms.
+	// PollMin and PollMax bound the pause after a read that found nothing; it doubles. Default 1 ms
+	// to 10 ms.
 	PollMin, PollMax time.Duration
-	// Quiet is how long nothing must come before the relay asks to be notified and sleeps. Default 10 ms, so that a
-	// row that comes alone is notified of rather than found by the next look.
+	// Quiet is how long nothing must come before the relay asks to be notified and sleeps. Default
+	// 10 ms, so that a row that comes alone is notified of rather than found by the next look.
 	Quiet time.Duration
-	// Fallback is how often the relay looks while it sleeps, or waits for the broker. Default 500 ms.
+	// Fallback is how often the relay looks while it sleeps, or waits for the broker. Default 500
+	// ms.
 	Fallback time.Duration
-	// GapGrace is the least age at which a hole is given up as rolled back. Default 2 s.
+	// GapGrace is the least age at which a gap is given up as rolled back. Default 2 s.
 	GapGrace time.Duration
 	// Sweep is how often rows are looked for whose ids were given up. Default 5 s.
 	Sweep time.Duration
-	// Retention is how long published rows are kept; KeepForever for ever. Default 7 days.
+	// Retention is how long published rows are kept; KeepForever forever. Default 7 days.
 	Retention time.Duration
-	// InboxRetention is how long messages are remembered as handled; KeepForever for ever. Default 30 days.
+	// InboxRetention is how long messages are remembered as handled; KeepForever forever. Default
+	// 30 days.
 	InboxRetention time.Duration
-	// Expire is how often old rows are looked for, and Backlog how often the backlog is measured. Default 10 s and 5 s.
+	// Expire is how often old rows are looked for, and Backlog how often the backlog is measured.
+	// Default 10 s and 5 s.
 	Expire, Backlog time.Duration
 	// Drain is how long rows in flight are waited for at shutdown. Default 5 s.
 	Drain time.Duration
 	// Election is how often a standby asks for the lead. Default 200 ms.
 	Election time.Duration
-	// Frozen is how long a leader may do nothing before a standby takes its lead away. Default 3 s, which is more
-	// than a leader that waits for its broker ever takes.
-	Frozen time.Duration
+	// UnresponsiveAfter is how long a leader may do nothing before a standby takes its lead away.
+	// Default 3 s, which is more than a leader that waits for its broker ever takes.
+	UnresponsiveAfter time.Duration
 }
 
 // KeepForever is the Retention or InboxRetention that removes nothing.
@@ -66,7 +71,7 @@ func (o Options) withDefaults() Options {
 	orElse(&o.Backlog, 5*time.Second)
 	orElse(&o.Drain, 5*time.Second)
 	orElse(&o.Election, 200*time.Millisecond)
-	orElse(&o.Frozen, 3*time.Second)
+	orElse(&o.UnresponsiveAfter, 3*time.Second)
 	return o
 }
 

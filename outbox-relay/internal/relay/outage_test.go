@@ -13,7 +13,8 @@ import (
 	"waybill.example/outbox-relay/internal/source"
 )
 
-// A broker that is away costs nothing but time: no row becomes stuck, and the relay says what it waits for.
+// A broker that is down costs nothing but time: no row becomes stuck, and the relay says what it
+// waits for.
 func TestRowsWaitForABrokerThatIsDown(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -26,7 +27,7 @@ func TestRowsWaitForABrokerThatIsDown(t *testing.T) {
 		select $1, 'k' || k, 'Counted', convert_to(i::text, 'utf8') from generate_series(11, 300) i, generate_series(1, 3) k order by i, k`, topic)
 	s.broker.Start(t)
 	requireCounted(t, s.values(t, 900), 3, 300)
-	s.settled(t)
+	s.drained(t)
 	await(t, func() bool { return r.Status().BrokerErr == nil }, "the relay to say that the broker is back")
 	require.Zero(t, one[int64](t, s, `select count(*) from outbox_stuck`))
 }
@@ -40,11 +41,12 @@ func TestTheRelayStartsWithoutABroker(t *testing.T) {
 	await(t, func() bool { return r.Status().BrokerErr != nil }, "the relay to say that the broker is down")
 	s.broker.Start(t)
 	requireCounted(t, s.values(t, 30), 3, 10)
-	s.settled(t)
+	s.drained(t)
 }
 
-// A broker that comes and goes while many rows are on their way: connections break in the middle of requests, so the
-// relay cannot know what arrived. Nothing may be lost, and each key stays in order once duplicates are dropped.
+// A broker that comes and goes while many rows are on their way: connections break in the middle of
+// requests, so the relay cannot know what arrived. Nothing may be lost, and each key stays in order
+// once duplicates are dropped.
 func TestABrokerThatComesAndGoesBreaksNoOrder(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -72,7 +74,7 @@ func TestABrokerThatComesAndGoesBreaksNoOrder(t *testing.T) {
 	}
 	writers.Wait()
 	requireCounted(t, s.values(t, keys*n), keys, n)
-	s.settled(t)
+	s.drained(t)
 }
 
 func TestADatabaseThatGoesAwayAndReturnsIsWaitedFor(t *testing.T) {
@@ -82,14 +84,14 @@ func TestADatabaseThatGoesAwayAndReturnsIsWaitedFor(t *testing.T) {
 	s.db = server.New(t, migrations.Outbox)
 	r := s.relay(t, relay.Options{})
 	s.insertMany(t, 3, 10)
-	s.settled(t)
+	s.drained(t)
 	require.NoError(t, server.Stop())
 	await(t, func() bool { return r.Status().Err != nil }, "the relay to say that the database is down")
 	require.NoError(t, server.Start(t.Context()))
 	s.db.Pool.Reset() // its connections are gone
 	s.insert(t, "k1", "11")
 	require.Len(t, s.values(t, 31)["k1"], 11)
-	s.settled(t)
+	s.drained(t)
 }
 
 func TestAMissingTableSaysWhichMigrationToRun(t *testing.T) {
@@ -103,11 +105,12 @@ func TestAMissingTableSaysWhichMigrationToRun(t *testing.T) {
 	_, err := migrations.Up(t.Context(), s.db.URL, migrations.Outbox)
 	require.NoError(t, err)
 	s.insertMany(t, 1, 1)
-	s.settled(t)
+	s.drained(t)
 }
 
-// The broker has acknowledged rows, and the relay dies before its cursor says so. The next one sends them again:
-// duplicates, which consumers drop by event id, but nothing lost and no key out of order.
+// The broker has acknowledged rows, and the relay dies before its cursor says so. The next one
+// sends them again: duplicates, which consumers drop by event id, but nothing lost and no key out
+// of order.
 func TestACrashBetweenAcknowledgementAndCursorMakesOnlyDuplicates(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -120,7 +123,7 @@ func TestACrashBetweenAcknowledgementAndCursorMakesOnlyDuplicates(t *testing.T) 
 	s.exec(t, `create trigger crash before update on outbox_cursor for each row execute function crash()`)
 	s.insertMany(t, 5, 100)
 	s.relay(t, relay.Options{BatchRows: 100})
-	s.settled(t)
+	s.drained(t)
 	records := s.distinct(t, 500)
 	require.Greater(t, len(records), 500, "the crashes came after acknowledgements")
 	requireCounted(t, firsts(records), 5, 100)

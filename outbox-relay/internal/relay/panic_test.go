@@ -33,7 +33,8 @@ func (f faulty) WithAttrs(attrs []slog.Attr) slog.Handler {
 	return f
 }
 
-// A fault of the program ends the term of one source. It starts again, and the process with its other sources lives on.
+// A fault of the program ends the term of one source. It starts again, and the process with its
+// other sources lives on.
 func TestSource_SurvivesAPanic(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)

@@ -9,8 +9,8 @@ import (
 	"waybill.example/outbox-relay/internal/relay"
 )
 
-// A paused source publishes nothing: neither stuck rows whose time has come, nor what is parked behind them, nor rows
-// that came late, nor new ones.
+// A paused source publishes nothing: neither stuck rows whose time has come, nor what is parked
+// behind them, nor rows that came late, nor new ones.
 func TestPause_HoldsBackEverything(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)

@@ -19,7 +19,7 @@ func TestRelay_WorksThroughPgBouncerInSessionMode(t *testing.T) {
 	await(t, func() bool { return one[bool](t, s, sleepsSQL) }, "the relay to sleep")
 	s.insertMany(t, 5, 100)
 	requireCounted(t, s.values(t, 500), 5, 100)
-	s.settled(t)
+	s.drained(t)
 }
 
 // In transaction mode the lock by which a relay leads stays in a session that others are given.
@@ -44,5 +44,5 @@ func TestRelay_FindsTheHostOfSeveralThatAnswers(t *testing.T) {
 	r := s.relayThrough(t, several.String(), relay.Options{})
 	await(t, func() bool { return r.Status().State == relay.Leading }, "the relay to lead")
 	s.insertMany(t, 1, 3)
-	s.settled(t)
+	s.drained(t)
 }

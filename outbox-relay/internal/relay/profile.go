@@ -8,7 +8,8 @@ import (
 	"waybill.example/outbox-relay/internal/publish"
 )
 
-// profile chooses how long the producer lingers, by what reads find. It is a state machine without I/O:
+// profile chooses how long the producer lingers, by what reads find. It is a state machine without
+// I/O:
 //
 //	asleep, and rows are worth a notification each ──▶ LowLatency, in a producer that databases share
 //	awake, since there are more                    ──▶ Default
@@ -22,11 +23,13 @@ type profile struct {
 const (
 	// How many full reads in a row make a backlog.
 	backlogReads = 3
-	// How long a relay must not have woken up before it goes back to single rows: to change over waits for what is in flight.
+	// How long a relay must not have woken up before it goes back to single rows: to change over
+	// waits for what is in flight.
 	quietPeriod = time.Second
 )
 
-// next takes what a read found of the limit that it had. quiet says that the relay sleeps, and has for a while.
+// next takes what a read found of the limit that it had. quiet says that the relay sleeps, and has
+// for a while.
 func (p *profile) next(found, limit, batchRows int, quiet bool, now time.Time) {
 	before := p.wanted
 	switch {
@@ -47,7 +50,8 @@ func (p *profile) next(found, limit, batchRows int, quiet bool, now time.Time) {
 	}
 }
 
-// worthOpening says whether a producer is to be opened for the profile that is wanted: not for a burst.
+// worthOpening says whether a producer is to be opened for the profile that is wanted: not for a
+// burst.
 func (p *profile) worthOpening(now time.Time) bool {
 	return p.wanted != publish.Default || now.Sub(p.since) >= burst
 }
@@ -55,12 +59,13 @@ func (p *profile) worthOpening(now time.Time) bool {
 const (
 	// How long a database must have been busy to get a producer of its own for it.
 	burst = time.Second
-	// How long a producer is open before the loop changes over to it: so long librdkafka takes to be of use. The one before it
-	// goes on meanwhile.
+	// How long a producer is open before the loop changes over to it: so long librdkafka takes to
+	// be of use. The one before it goes on meanwhile.
 	warmUp = time.Second
 	// How long a producer of the database's own is kept that is not in use.
 	keepIdle = time.Minute
-	// How long a database has a producer of its own after a row of its was refused, or it has ended a shared one.
+	// How long a database has a producer of its own after a row of its was refused, or it has ended
+	// a shared one.
 	exclusiveFor = time.Hour
 )
 
@@ -85,7 +90,8 @@ func (l *loop) openOwn(p publish.Profile) (*publish.Producer, error) {
 	return publish.Open(l.kafka, l.name, publish.Settings{Profile: p, BatchBytes: l.batchBytes}, l.log)
 }
 
-// prepare opens the producer that is wanted next to the one in use, so that it is ready when the loop changes over.
+// prepare opens the producer that is wanted next to the one in use, so that it is ready when the
+// loop changes over.
 func (l *loop) prepare(now time.Time) error {
 	if !l.alive() || !l.outdated(now) {
 		return nil
@@ -113,8 +119,9 @@ func (l *loop) outdated(now time.Time) bool {
 		l.profile.wanted == publish.LowLatency && !l.producer.Shared() && l.shares(now)
 }
 
-// changing says whether nothing more may be read before the loop has changed over to another producer. It does that with
-// nothing in flight: two producers with rows of the same key under way would not keep their order.
+// changing says whether nothing more may be read before the loop has changed over to another
+// producer. It does that with nothing in flight: two producers with rows of the same key under way
+// would not keep their order.
 func (l *loop) changing(now time.Time) bool {
 	if !l.outdated(now) {
 		return false
@@ -143,7 +150,8 @@ func (l *loop) changeOver(now time.Time) error {
 	return nil
 }
 
-// closeIdle closes the database's own producers that have not been in use for a while. To keep a share costs nothing.
+// closeIdle closes the database's own producers that have not been in use for a while. To keep a
+// share costs nothing.
 func (l *loop) closeIdle(now time.Time) {
 	for p, idle := range l.idleProducers {
 		if !idle.Shared() && now.Sub(idle.since) >= keepIdle && p != l.profile.wanted {
@@ -158,8 +166,8 @@ func (l *loop) drop(p publish.Profile) {
 	delete(l.idleProducers, p)
 }
 
-// renew has producers look at the topics afresh: people pause a source to give a topic more partitions, and a key must
-// not go to its old partition and to its new one in turns.
+// renew has producers look at the topics afresh: people pause a source to give a topic more
+// partitions, and a key must not go to its old partition and to its new one in turns.
 func (l *loop) renew() {
 	for p, idle := range l.idleProducers {
 		if idle.Shared() {
@@ -177,7 +185,8 @@ func (l *loop) renew() {
 	}
 }
 
-// forget drops what a producer complained of while it was idle. It will say so again if it is still so.
+// forget drops what a producer complained of while it was idle. It will say so again if it is still
+// so.
 func forget(events <-chan kafka.Event) {
 	for {
 		select {

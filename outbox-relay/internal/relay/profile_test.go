@@ -18,12 +18,12 @@ func TestALeaderIsFrozenOnlyIfItSaysNothingForLongWhileItIsWaitedFor(t *testing.
 	working := source.Holder{PID: 7, Activity: "10:00:00"}
 	next := source.Holder{PID: 7, Activity: "10:00:01", AwaitsClient: true}
 	w := watch{patience: 3 * time.Second}
-	require.False(t, w.frozen(waiting, start))
-	require.False(t, w.frozen(waiting, start.Add(2*time.Second)))
-	require.False(t, w.frozen(next, start.Add(4*time.Second)), "it has done something")
-	require.False(t, w.frozen(next, start.Add(6*time.Second)))
-	require.True(t, w.frozen(next, start.Add(7*time.Second)))
-	require.False(t, w.frozen(working, start.Add(60*time.Second)), "the server is at work for it")
+	require.False(t, w.unresponsive(waiting, start))
+	require.False(t, w.unresponsive(waiting, start.Add(2*time.Second)))
+	require.False(t, w.unresponsive(next, start.Add(4*time.Second)), "it has done something")
+	require.False(t, w.unresponsive(next, start.Add(6*time.Second)))
+	require.True(t, w.unresponsive(next, start.Add(7*time.Second)))
+	require.False(t, w.unresponsive(working, start.Add(60*time.Second)), "the server is at work for it")
 }
 
 func TestAClockThatWasSetBackMakesNoNegativeLatency(t *testing.T) {

@@ -30,7 +30,7 @@ func TestARowArrivesAsACloudEvent(t *testing.T) {
 		},
 	}
 	require.Empty(t, cmp.Diff(want, got, cmpopts.IgnoreFields(kafkatest.Record{}, "Partition", "Offset", "Time")))
-	s.settled(t)
+	s.drained(t)
 }
 
 func TestARowMayNameItsContentType(t *testing.T) {
@@ -49,7 +49,7 @@ func TestABacklogArrivesInTheOrderOfEachKey(t *testing.T) {
 	s.insertMany(t, 100, 100)
 	s.relay(t, relay.Options{BatchRows: 777, InFlightRows: 2000})
 	requireCounted(t, s.values(t, 10_000), 100, 100)
-	s.settled(t)
+	s.drained(t)
 	require.Len(t, s.broker.All(t, topic), 10_000, "nothing failed, so nothing was sent twice")
 }
 
@@ -80,7 +80,7 @@ func TestLongPayloadsKeepTheirPlaceAndTheMemoryBound(t *testing.T) {
 			last = i
 		}
 	}
-	s.settled(t)
+	s.drained(t)
 }
 
 func TestARowIsPublishedSoonWhetherTheRelayPollsOrSleeps(t *testing.T) {

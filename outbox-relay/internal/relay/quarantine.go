@@ -26,15 +26,16 @@ type laneState uint8
 const (
 	// laneStuck has a stuck row at its head, which is tried again.
 	laneStuck laneState = iota + 1
-	// laneWaiting is a topic whose broker takes no rows now. The first of its parked rows is tried again and again.
+	// laneWaiting is a topic whose broker takes no rows now. The first of its parked rows is tried
+	// again and again.
 	laneWaiting
-	// laneReleasing may go: its parked rows are read again, in order. New rows park behind them until the last page of them
-	// is in the queue.
+	// laneReleasing may go: its parked rows are read again, in order. New rows park behind them
+	// until the last page of them is in the queue.
 	laneReleasing
 )
 
-// quarantine holds the lanes whose rows are parked. It is a state machine without I/O: the database knows of each parked
-// row, and this of each lane.
+// quarantine holds the lanes whose rows are parked. It is a state machine without I/O: the database
+// knows of each parked row, and this of each lane.
 //
 //	     a row is refused              its head is published, discarded or gone
 //	─────────────────────────▶ STUCK ────────────────────────────────────────────▶ RELEASING ──▶ (no lane)
@@ -44,8 +45,8 @@ const (
 //	 a topic makes no progress            its first row is taken
 type quarantine struct {
 	lanes map[lane]laneState
-	// after is up to where the parked rows of a topic that is being released have been read, and afterKeys the same for all
-	// keys that are.
+	// after is up to where the parked rows of a topic that is being released have been read, and
+	// afterKeys the same for all keys that are.
 	after     map[string]int64
 	afterKeys int64
 }
@@ -65,8 +66,8 @@ func newQuarantine(heads []source.Due, orphaned []string) *quarantine {
 	return q
 }
 
-// blocks says whether a row has to park. Rows of a lane that is being released park until it is no longer: only the
-// parked ones themselves may go.
+// blocks says whether a row has to park. Rows of a lane that is being released park until it is no
+// longer: only the parked ones themselves may go.
 func (q *quarantine) blocks(row *source.Row) bool {
 	if len(q.lanes) == 0 {
 		return false
@@ -110,8 +111,8 @@ func (q *quarantine) remove(l lane) {
 	}
 }
 
-// releasing returns the lanes that are being released and whose topics are free to take rows: whole topics, and keys of topics
-// that are not parked as a whole.
+// releasing returns the lanes that are being released and whose topics are free to take rows: whole
+// topics, and keys of topics that are not parked as a whole.
 func (q *quarantine) releasing(free func(topic string) bool) (topics []string, keys []lane) {
 	for l, state := range q.lanes {
 		switch {

@@ -7,14 +7,15 @@ import (
 	"waybill.example/outbox-relay/internal/source"
 )
 
-// read reads a batch if it is time and there is room, and hands its rows to the producer as they come.
+// read reads a batch if it is time and there is room, and hands its rows to the producer as they
+// come.
 func (l *loop) read(ctx context.Context) error {
 	limit := l.room()
 	now := time.Now()
 	if l.session.Notified() { // along with the answer to a statement
-		l.nextRead = time.Time{}
+		l.wakeup.notified()
 	}
-	if limit == 0 || l.paused || now.Before(l.nextRead) {
+	if limit == 0 || l.paused || now.Before(l.wakeup.next) {
 		return nil
 	}
 	if err := l.changeOver(now); err != nil {
@@ -33,7 +34,6 @@ func (l *loop) read(ctx context.Context) error {
 	} else {
 		l.charge(batch.Bytes())
 		l.batches = append(l.batches, batch)
-		l.lastRow = now
 		l.meters.batch.Observe(float64(found))
 	}
 	if err != nil {
@@ -43,13 +43,13 @@ func (l *loop) read(ctx context.Context) error {
 		l.gaps.missed()
 		return nil // the next round looks into the gaps
 	}
-	l.profile.next(found, limit, l.options.BatchRows, l.sleeping && time.Since(l.wokeUp) > quietPeriod, now)
+	l.profile.next(found, limit, l.options.BatchRows, l.wakeup.quiet(now), now)
 	switch {
 	case found == limit:
 		l.closeGaps(batch.Rows[found-1].ID)
 	case reading.End == source.NoID:
 		l.closeGaps(reading.Covered)
-		l.nextRead = time.Time{} // there are more gaps to look into
+		l.wakeup.notified() // there are more gaps to look into
 		return nil
 	default:
 		l.closeGaps(l.handled.End())
@@ -120,95 +120,36 @@ func (l *loop) arrive(row *source.Row) *flow {
 	return f
 }
 
-// schedule decides when to read next: at once when there is much, after a breath when there is little, so that
-// Postgres is not kept busy with tiny reads, and ever later when there is nothing, until the relay sleeps.
+// schedule decides when to read next, and tells the database whether the relay sleeps.
 func (l *loop) schedule(ctx context.Context, found int) error {
-	now := time.Now()
-	if found > 0 {
-		if now.Sub(l.lastFound) > idleGap {
-			l.consecutiveReads = 0
+	switch l.wakeup.found(found, l.surroundings(), time.Now()) {
+	case wakeUp:
+		return l.session.WakeUp(ctx)
+	case goToSleep: // not while a writer has inserted rows that it has not committed
+		asleep, err := l.session.Sleep(ctx)
+		if asleep {
+			l.wakeup.slept()
 		}
-		l.consecutiveReads, l.lastFound = l.consecutiveReads+1, now
-	}
-	switch {
-	case found > 0 && l.sleeping && found < wakeRows && l.consecutiveReads < wakeReads:
-		l.nextRead = now.Add(l.pause) // few rows, and their writers notify: sleep on
-		return nil
-	case found > 0:
-		if found < l.options.BatchRows/4 {
-			l.nextRead = now.Add(l.minReadInterval())
-			if l.stalled {
-				l.nextRead = now.Add(stalledPause) // no row of these is urgent, and each read keeps a batch
-			}
-		}
-		l.foundSome, l.pause = true, l.options.PollMin
-		return l.wakeUp(ctx)
-	case l.sleeping && l.session.WritersNotify():
-		l.pause = l.options.Fallback
-	case l.sleeping, now.Sub(l.lastRow) >= quietPeriod:
-		l.pause = min(2*l.pause, unnotified)
+		return err
 	default:
-		l.pause = min(2*l.pause, l.options.PollMax)
-	}
-	l.foundSome = false
-	l.nextRead = now.Add(l.pause)
-	if l.rows == 0 && now.Sub(l.lastRow) >= l.options.Quiet {
-		return l.fallAsleep(ctx)
-	}
-	return nil
-}
-
-// How often the relay looks where nobody tells it of rows: writers may prepare their transactions, and so cannot notify, or
-// a transaction that has inserted rows stays open, and so the relay cannot fall asleep.
-const unnotified = 50 * time.Millisecond
-
-// A relay that sleeps wakes up for good, and polls, when a read finds so many rows, or so many reads without a idleGap
-// between them find some. Below that it costs less to be notified of each row than to look for it.
-const (
-	wakeRows  = 16
-	wakeReads = 8
-	idleGap   = 5 * time.Millisecond
-)
-
-// stalledPause is the least pause between reads that find little while rows wait for the broker.
-const stalledPause = 20 * time.Millisecond
-
-// breath is the pause after a read that found few rows. Where the one before it found some as well, writers are at
-// work all the time, and would rather have the processor than save their readers a millisecond.
-func (l *loop) minReadInterval() time.Duration {
-	if l.foundSome {
-		return 3 * l.options.PollMin
-	}
-	return l.options.PollMin
-}
-
-// fallAsleep stays awake while a writer has inserted rows that it has not committed. Asleep, it reads once more at
-// once, for the rows whose writers were done before they could be told to notify.
-func (l *loop) fallAsleep(ctx context.Context) error {
-	if l.sleeping {
 		return nil
 	}
-	var err error
-	if l.sleeping, err = l.session.Sleep(ctx); l.sleeping {
-		l.nextRead = time.Time{}
-	}
-	return err
 }
 
-func (l *loop) wakeUp(ctx context.Context) error {
-	if !l.sleeping {
-		return nil
+func (l *loop) surroundings() surroundings {
+	o := &l.options
+	return surroundings{
+		batchRows: o.BatchRows, pollMin: o.PollMin, pollMax: o.PollMax, quiet: o.Quiet, fallback: o.Fallback,
+		writersNotify: l.session.WritersNotify(), stalled: l.stalled, inFlight: l.rows > 0,
 	}
-	l.sleeping, l.wokeUp = false, time.Now()
-	return l.session.WakeUp(ctx)
 }
 
-// wait returns when there may be something to do: an answer of the broker, a new row, the time to read or to move the
-// cursor.
+// wait returns when there may be something to do: an answer of the broker, a new row, the time to
+// read or to move the cursor.
 func (l *loop) wait(ctx context.Context) error {
 	pause := min(l.options.Fallback, l.untilDue())
 	if l.room() > 0 {
-		pause = min(pause, time.Until(l.nextRead))
+		pause = min(pause, time.Until(l.wakeup.next))
 	}
 	switch {
 	case l.life.state != running:
@@ -260,7 +201,8 @@ func (l *loop) idle(ctx context.Context, pause time.Duration) error {
 		return nil //nolint:nilerr // the loop ends by itself
 	}
 	if notified {
-		l.nextRead, l.retried = time.Time{}, time.Time{} // of a row, or of an operator's wish
+		l.wakeup.notified() // of a row, or of an operator's wish
+		l.retried = time.Time{}
 	}
 	return err
 }

@@ -31,8 +31,9 @@ func (s *stage) refusePoison(err *kerr.Error) *kfake.FaultHandle {
 	})
 }
 
-// Rows of many keys, each counted, are on their way when the broker refuses one row of every seventh key for good. All
-// other keys arrive complete; of a key with a refused row arrives exactly what came before it, and the rest parks.
+// Rows of many keys, each counted, are on their way when the broker refuses one row of every
+// seventh key for good. All other keys arrive complete; of a key with a refused row arrives exactly
+// what came before it, and the rest parks.
 func TestARefusedRowIsNotOvertakenByLaterRowsOfItsKey(t *testing.T) {
 	t.Parallel()
 	for name, options := range map[string]relay.Options{
@@ -48,7 +49,7 @@ func TestARefusedRowIsNotOvertakenByLaterRowsOfItsKey(t *testing.T) {
 				select 'orders.v1', 'k' || k, 'Counted', convert_to(i || case when i = $3 and k % 7 = 0 then 'poison' else '' end, 'utf8')
 				  from generate_series(1, $2::int) i, generate_series(1, $1::int) k order by i, k`, keys, n, bad)
 			s.relay(t, options)
-			s.settled(t)
+			s.drained(t)
 
 			values := s.values(t, keys*n-3*(n-bad+1))
 			for k := 1; k <= keys; k++ {
@@ -73,7 +74,7 @@ func TestRowsRefusedOnlyForTheirCompanyArePublished(t *testing.T) {
 	s.insertMany(t, 5, 20)
 	s.relay(t, relay.Options{})
 	requireCounted(t, s.values(t, 100), 5, 20)
-	s.settled(t)
+	s.drained(t)
 	require.Zero(t, one[int64](t, s, `select count(*) from outbox_stuck`))
 }
 
@@ -85,7 +86,7 @@ func TestATopicThatDoesNotExistMakesItsRowsStuckAndNoOthers(t *testing.T) {
 	s.insertMany(t, 2, 3)
 	s.insert(t, "lost", "1")
 	s.relay(t, relay.Options{})
-	s.settled(t)
+	s.drained(t)
 	values := s.values(t, 7)
 	require.Equal(t, []string{"1"}, values["lost"], "Kafka keeps no order across topics, and nor do we")
 	delete(values, "lost")
@@ -103,7 +104,7 @@ func TestWhatCannotBeSentAtAllIsStuckAndNothingElse(t *testing.T) {
 	s.exec(t, `insert into outbox (topic, type, payload, headers) values ($1, 'T', 'x', '{"a": ["b"]}')`, topic)
 	s.insertMany(t, 2, 3)
 	s.relay(t, relay.Options{})
-	s.settled(t)
+	s.drained(t)
 	requireCounted(t, s.values(t, 6), 2, 3)
 	require.Equal(t, "MSG_SIZE_TOO_LARGE", one[string](t, s, `select error_code from outbox_stuck where key = 'large'`))
 	require.EqualValues(t, 2, one[int64](t, s, `select count(*) from outbox_stuck where error_code = 'BAD_HEADERS'`))
@@ -117,12 +118,12 @@ func TestThousandsOfKeysCanBeStuckAtOnce(t *testing.T) {
 	s.insertMany(t, 3, 5)
 	s.relay(t, relay.Options{})
 	requireCounted(t, s.values(t, 15), 3, 5)
-	s.settled(t)
+	s.drained(t)
 	require.EqualValues(t, 2000, one[int64](t, s, `select count(*) from outbox_stuck where not parked`))
 }
 
-// A topic that is refused as a whole is one entry, whatever the number of its keys, and its rows flow in bulk once
-// one of them is taken.
+// A topic that is refused as a whole is one entry, whatever the number of its keys, and its rows
+// flow in bulk once one of them is taken.
 func TestATopicThatWasRefusedIsOneEntryAndFlowsAgainInBulk(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -132,7 +133,7 @@ func TestATopicThatWasRefusedIsOneEntryAndFlowsAgainInBulk(t *testing.T) {
 	s.insertMany(t, 3, 5)
 	s.relay(t, relay.Options{})
 	requireCounted(t, s.values(t, 15), 3, 5)
-	s.settled(t)
+	s.drained(t)
 	require.EqualValues(t, 1, one[int64](t, s, `select count(*) from outbox_stuck where not parked`))
 	stuck, err := s.ops(t).Stuck(t.Context(), 0, 10)
 	require.NoError(t, err)

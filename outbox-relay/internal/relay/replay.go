@@ -13,9 +13,9 @@ import (
 
 const replayRows = 1000
 
-// replay works off the jobs that wait, one after the other. Rows of a job go out in the order of their ids, a page at a
-// time and no faster than the job's rate, through a producer of their own: a row that is refused today ends the job
-// and nothing else.
+// replay works off the jobs that wait, one after the other. Rows of a job go out in the order of
+// their ids, a page at a time and no faster than the job's rate, through a producer of their own: a
+// row that is refused today ends the job and nothing else.
 func (m *maintenance) replay(ctx context.Context) error {
 	for ctx.Err() == nil {
 		job, found, err := m.session.TakeReplay(ctx)
@@ -75,8 +75,8 @@ var errReplayEnds = errors.New("the replay is to go on no more")
 // How often a job that waits for the broker is looked at, to see whether it was cancelled.
 const cancelEvery = 500 * time.Millisecond
 
-// replayPage sends rows, waits until all of them are acknowledged, and returns how many those are. No more of them is in
-// memory than loadBytes, or one row.
+// replayPage sends rows, waits until all of them are acknowledged, and returns how many those are.
+// No more of them is in memory than loadBytes, or one row.
 func (m *maintenance) replayPage(ctx context.Context, producer *publish.Producer, job source.Replay, batch *source.Batch) (sent int, err error) {
 	for rows := batch.Rows; len(rows) > 0; {
 		n, bytes := 1, rows[0].Body
@@ -128,7 +128,8 @@ func (m *maintenance) replayRows(ctx context.Context, producer *publish.Producer
 	return sent, m.awaitAnswers(ctx, producer, job, sent)
 }
 
-// awaitAnswers waits until so many rows are acknowledged, or the job is to go on no more: a broker may be unavailable for hours.
+// awaitAnswers waits until so many rows are acknowledged, or the job is to go on no more: a broker
+// may be unavailable for hours.
 func (m *maintenance) awaitAnswers(ctx context.Context, producer *publish.Producer, job source.Replay, rows int) error {
 	ticker := time.NewTicker(cancelEvery)
 	defer ticker.Stop()

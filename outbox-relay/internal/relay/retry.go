@@ -12,7 +12,8 @@ import (
 )
 
 const (
-	// How often stuck rows that are due are looked for, and how many of them are asked about at once.
+	// How often stuck rows that are due are looked for, and how many of them are asked about at
+	// once.
 	retryEvery = 250 * time.Millisecond
 	maxProbes  = 500
 	// After how long a row is asked about again that no broker had an answer to.
@@ -21,8 +22,9 @@ const (
 	compareEvery = 30 * time.Second
 )
 
-// retry asks about stuck rows that are due, and releases the parked rows of lanes that may go. It comes right after
-// advance, so that the database knows of every row that was set aside. Nothing here waits for a broker.
+// retry asks about stuck rows that are due, and releases the parked rows of lanes that may go. It
+// comes right after advance, so that the database knows of every row that was quarantined. Nothing
+// here waits for a broker.
 func (l *loop) retry(ctx context.Context) error {
 	now := time.Now()
 	if !l.anyStuck || l.paused || l.down || now.Sub(l.retried) < retryEvery {
@@ -52,8 +54,8 @@ func (l *loop) retry(ctx context.Context) error {
 	return err
 }
 
-// probeDue sends stuck rows that are due through the prober, one of each lane at a time. Rows of a lane wait for the row
-// that is tried, so several lanes can be asked about at once.
+// probeDue sends stuck rows that are due through the prober, one of each lane at a time. Rows of a
+// lane wait for the row that is tried, so several lanes can be asked about at once.
 func (l *loop) probeDue(ctx context.Context) error {
 	places := maxProbes - len(l.probing)
 	if places <= 0 {
@@ -89,7 +91,8 @@ func (l *loop) notYet() []int64 {
 	return ids
 }
 
-// ahead says whether an earlier row of the same lane is still on its way, which a probe must not overtake.
+// ahead says whether an earlier row of the same lane is still on its way, which a probe must not
+// overtake.
 func (l *loop) ahead(d source.Due) bool {
 	f := l.flows.of(d.Topic)
 	if f.rows == 0 {
@@ -108,7 +111,8 @@ func (l *loop) ahead(d source.Due) bool {
 	return false
 }
 
-// probe sends rows alone. Rows that are too long to be sent are not read for it, and rows that are gone let their followers go.
+// probe sends rows alone. Rows that are too long to be sent are not read for it, and rows that are
+// gone let their followers go.
 func (l *loop) probe(ctx context.Context, asked map[int64]source.Due) error {
 	if len(asked) == 0 {
 		return nil
@@ -255,9 +259,10 @@ func (l *loop) probeWaiting(ctx context.Context) error {
 	return nil
 }
 
-// releaseParked reads parked rows whose turn has come and queues them like new ones. One batch of them is under way
-// at a time, so that rows are read again only when those read before are settled in the database. A lane ends when its
-// last parked rows are in the queue: what comes later is sent after them.
+// releaseParked reads parked rows whose turn has come and queues them like new ones. One batch of
+// them is under way at a time, so that rows are read again only when those read before are
+// completed in the database. A lane ends when its last parked rows are in the queue: what comes
+// later is sent after them.
 func (l *loop) releaseParked(ctx context.Context) error {
 	if l.underWay(source.Released) || l.space() == 0 {
 		return nil
@@ -337,8 +342,9 @@ func (l *loop) compareLanes(ctx context.Context) error {
 	return nil
 }
 
-// sweep publishes rows that became visible after their ids were given up, which nothing that Postgres shows can rule
-// out: an id drawn in one transaction and inserted in another. Their order is lost; they are not.
+// sweep publishes rows that became visible after their ids were given up, which nothing that
+// Postgres shows can rule out: an id drawn in one transaction and inserted in another. Their order
+// is lost; they are not.
 func (l *loop) sweep(ctx context.Context) error {
 	now := time.Now()
 	if l.paused || now.Sub(l.swept) < l.options.Sweep || l.underWay(source.Late) {

@@ -16,8 +16,8 @@ func (s *stage) stuck(t *testing.T) int64 {
 	return one[int64](t, s, `select count(*) from outbox_stuck where discarded_at is null`)
 }
 
-// Rows of five keys keep coming while one row of each is refused, thousands park behind it, and the broker changes its
-// mind: every key arrives complete and in order.
+// Rows of five keys keep coming while one row of each is refused, thousands park behind it, and the
+// broker changes its mind: every key arrives complete and in order.
 func TestAKeyIsCompleteAndInOrderOnceItsStuckRowIsAccepted(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -37,7 +37,7 @@ func TestAKeyIsCompleteAndInOrderOnceItsStuckRowIsAccepted(t *testing.T) {
 	}
 	requireCounted(t, s.values(t, keys*n), keys, n)
 	await(t, func() bool { return s.stuck(t) == 0 }, "no row to be stuck")
-	s.settled(t)
+	s.drained(t)
 	s.insertMany(t, 1, 1)
 	s.distinct(t, keys*n+1) // the keys flow freely again
 	require.Zero(t, s.stuck(t))
@@ -80,15 +80,15 @@ func TestARefusedRowIsTriedLessAndLessOften(t *testing.T) {
 	require.Equal(t, "POLICY_VIOLATION", one[string](t, s, `select error_code from outbox_stuck`))
 }
 
-// What no rule can know of: an id that was drawn in one transaction and is inserted in another, long after it was
-// given up. The row is published, and said to be late.
+// What no rule can know of: an id that was drawn in one transaction and is inserted in another,
+// long after it was given up. The row is published, and said to be late.
 func TestARowThatComesAfterItsIDWasGivenUpIsPublishedOnce(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	s.exec(t, `select nextval('outbox_id_seq')`)
 	s.insertMany(t, 1, 3)
 	s.relay(t, relay.Options{Sweep: 1})
-	s.settled(t)
+	s.drained(t)
 	require.Equal(t, "{[1,2)}", one[string](t, s, `select ids::text from outbox_closed`))
 	s.exec(t, `insert into outbox (id, topic, key, type, payload) overriding system value values (1, 'orders.v1', 'late', 'T', '1')`)
 	require.Equal(t, []string{"1"}, s.values(t, 4)["late"])
@@ -96,7 +96,8 @@ func TestARowThatComesAfterItsIDWasGivenUpIsPublishedOnce(t *testing.T) {
 	require.Len(t, s.broker.All(t, topic), 4)
 }
 
-// A relay that dies between publishing a stuck row and its followers leaves followers without a row to wait for.
+// A relay that dies between publishing a stuck row and its followers leaves followers without a row
+// to wait for.
 func TestParkedRowsWithoutAStuckOneAreReleasedByTheNextLeader(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -108,8 +109,8 @@ func TestParkedRowsWithoutAStuckOneAreReleasedByTheNextLeader(t *testing.T) {
 	require.Len(t, s.distinct(t, 100), 100)
 }
 
-// The operator discards a row while its attempt is under way, which ends in another refusal: what waits for the row
-// goes out now, and not when an attempt would have been due.
+// The operator discards a row while its attempt is under way, which ends in another refusal: what
+// waits for the row goes out now, and not when an attempt would have been due.
 func TestADiscardDuringAnAttemptHolds(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)

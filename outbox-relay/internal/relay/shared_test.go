@@ -25,7 +25,8 @@ func neighbours(t *testing.T) (one, other *stage, options relay.Options) {
 	return one, other, relay.Options{Clients: publish.NewClients(config, slog.New(slog.NewTextHandler(t.Output(), nil)))}
 }
 
-// A bad row of one database ends the producer that another one shares with it, once: from then on the first has its own.
+// A bad row of one database ends the producer that another one shares with it, once: from then on
+// the first has its own.
 func TestClients_ABadRowCostsItsNeighbourOneProducer(t *testing.T) {
 	t.Parallel()
 	bad, good, options := neighbours(t)
@@ -33,8 +34,8 @@ func TestClients_ABadRowCostsItsNeighbourOneProducer(t *testing.T) {
 	atFault, neighbour := bad.relay(t, options), good.relay(t, options)
 	good.insertMany(t, 2, 2)
 	bad.insert(t, "b1", "1")
-	good.settled(t)
-	bad.settled(t)
+	good.drained(t)
+	bad.drained(t)
 
 	bad.insert(t, "b2", "poison")
 	await(t, func() bool { return bad.stuck(t) == 1 }, "the row to be stuck")
@@ -44,7 +45,7 @@ func TestClients_ABadRowCostsItsNeighbourOneProducer(t *testing.T) {
 	require.InDelta(t, 2, atFault.gauge(t, "producer_restarts_total"), 0)
 	good.exec(t, insertSQL, topic, "k1", []byte("3"))
 	good.exec(t, insertSQL, topic, "k2", []byte("3"))
-	good.settled(t)
+	good.drained(t)
 	require.InDelta(t, 1, neighbour.gauge(t, "producer_restarts_total"), 0)
 	require.Zero(t, good.stuck(t))
 	values := good.values(t, 7)
@@ -53,8 +54,8 @@ func TestClients_ABadRowCostsItsNeighbourOneProducer(t *testing.T) {
 	requireCounted(t, values, 2, 3)
 }
 
-// Rows of two databases are in one request, which is refused for one of them. The other's, though it is the only one of its
-// database, is not at fault.
+// Rows of two databases are in one request, which is refused for one of them. The other's, though
+// it is the only one of its database, is not at fault.
 func TestClients_ARowThatSharesARequestWithABadOneIsPublished(t *testing.T) {
 	t.Parallel()
 	bad, good, options := neighbours(t)
@@ -69,7 +70,7 @@ func TestClients_ARowThatSharesARequestWithABadOneIsPublished(t *testing.T) {
 	}, "both rows to wait for a producer id")
 	noProducerIDs.Remove()
 	await(t, func() bool { return bad.stuck(t) == 1 }, "the row to be stuck")
-	good.settled(t)
+	good.drained(t)
 	require.Zero(t, good.stuck(t))
 	require.Equal(t, map[string][]string{"g": {"1"}}, firsts(bad.broker.All(t, "single.v1")))
 }

@@ -28,8 +28,8 @@ type Source struct {
 	maxMessage int // bytes; longer rows are refused without being read
 }
 
-// NewSource returns a source that Run will relay. Name is what people call the database, and part of ce_source;
-// leader is what this process calls itself.
+// NewSource returns a source that Run will relay. Name is what people call the database, and part
+// of ce_source; leader is what this process calls itself.
 func NewSource(name, dsn, leader string, kafka chassis.Config, options Options, metrics *Metrics, log *slog.Logger) *Source {
 	if options.Clients == nil {
 		options.Clients = publish.NewClients(kafka, log)
@@ -119,7 +119,7 @@ func (s *Source) attempt(ctx context.Context) error {
 	maintaining.Go(func() { s.maintain(leading, session.Epoch(), l.replays) })
 	defer maintaining.Wait()
 	defer resign()
-	s.log.Info("leading", "published_up_to", progress.Published.End()-1, "holes", len(progress.Published.Gaps()), "stuck", len(progress.Stuck))
+	s.log.Info("leading", "published_up_to", progress.Published.End()-1, "gaps", len(progress.Published.Gaps()), "stuck", len(progress.Stuck))
 	s.metrics.leading(s.name, true)
 	err = l.run(ctx)
 	if errors.Is(err, source.ErrFenced) {

@@ -26,12 +26,13 @@ func TestStandby_SaysThatItReachesNoBroker(t *testing.T) {
 	await(t, func() bool { return standby.Status().BrokerErr == nil }, "the standby to say that it does")
 }
 
-// The leader has rows with the broker that it does not take, for longer than it takes to be considered frozen: it keeps the lead.
+// The leader has rows with the broker that it does not take, for longer than it takes to be
+// considered frozen: it keeps the lead.
 func TestStandby_LeavesALeaderWhoseBrokerIsSlowAlone(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	fault := s.broker.FailProduce(topic, kerr.NotEnoughReplicas)
-	options := relay.Options{Frozen: time.Second}
+	options := relay.Options{UnresponsiveAfter: time.Second}
 	leader := s.relay(t, options)
 	await(t, func() bool { return one[int64](t, s, `select epoch from outbox_cursor`) == 1 }, "a leader")
 	s.relay(t, options)
@@ -42,7 +43,8 @@ func TestStandby_LeavesALeaderWhoseBrokerIsSlowAlone(t *testing.T) {
 	require.EqualValues(t, 1, one[int64](t, s, `select epoch from outbox_cursor`))
 }
 
-// People pause a source to give its topic more partitions. On resume no producer goes on with the old number.
+// People pause a source to give its topic more partitions. On resume no producer goes on with the
+// old number.
 func TestResume_TakesUpPartitionsThatAreNew(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -53,7 +55,7 @@ func TestResume_TakesUpPartitionsThatAreNew(t *testing.T) {
 			select 'grows.v1', 'k' || k, 'Counted', convert_to(i::text, 'utf8') from generate_series($1::int, $2::int) i, generate_series(1, 20) k order by i, k`, from, to)
 	}
 	insert(1, 10)
-	s.settled(t)
+	s.drained(t)
 	_, err := s.ops(t).Pause(t.Context(), operator)
 	require.NoError(t, err)
 	await(t, func() bool { return r.Status().State == relay.Paused }, "the relay to pause")
@@ -62,7 +64,7 @@ func TestResume_TakesUpPartitionsThatAreNew(t *testing.T) {
 	require.NoError(t, err)
 	await(t, func() bool { return r.Status().State == relay.Leading }, "the relay to go on")
 	insert(11, 20)
-	s.settled(t)
+	s.drained(t)
 	places := map[string]map[int32]bool{}
 	for _, record := range s.broker.All(t, "grows.v1") {
 		var n int

@@ -43,7 +43,7 @@ func TestLife_PausesGrowUntilAProducerLasts(t *testing.T) {
 		l.begin(time.Now())
 		fail := func(refused bool) time.Duration {
 			l.end(time.Now())
-			l.rest(time.Now(), refused)
+			l.backOff(time.Now(), refused)
 			pause := time.Until(l.until)
 			<-time.After(pause)
 			l.begin(time.Now())
@@ -97,7 +97,8 @@ func TestQuarantine_LanesAreTopicsAndKeysOfTopics(t *testing.T) {
 	require.False(t, q.blocks(row("a", "k", source.New)))
 }
 
-// A probe never overtakes an earlier row of its key: a broker whose metadata is old may refuse row 2 while row 1 is on its way.
+// A probe never overtakes an earlier row of its key: a broker whose metadata is old may refuse row
+// 2 while row 1 is on its way.
 func TestProbe_WaitsForEarlierRowsOfItsKey(t *testing.T) {
 	t.Parallel()
 	tm := &loop{flows: newFlows(nil)}
@@ -118,7 +119,8 @@ func TestProbe_WaitsForEarlierRowsOfItsKey(t *testing.T) {
 	require.False(t, tm.ahead(due("a", "k", false)))
 }
 
-// Where a role may not see since when a session has held back vacuum, the relay knows for how long it has seen it.
+// Where a role may not see since when a session has held back vacuum, the relay knows for how long
+// it has seen it.
 func TestVacuum_HeldForAsLongAsItWasSeen(t *testing.T) {
 	t.Parallel()
 	var v vacuum

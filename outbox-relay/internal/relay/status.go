@@ -21,15 +21,17 @@ type Status struct {
 	Database string
 	State    State
 	Since    time.Time
-	// Err is why the source is not relaying: its database, or what the database lacks. Nil while it does.
+	// Err is why the source is not relaying: its database, or what the database lacks. Nil while it
+	// does.
 	Err error
-	// BrokerErr is what the Kafka client last complained of, and BrokerDownSince when it began; nil since a broker
-	// has answered.
+	// BrokerErr is what the Kafka client last complained of, and BrokerDownSince when it began; nil
+	// since a broker has answered.
 	BrokerErr       error
 	BrokerDownSince time.Time
 	// Waits are the topics whose rows have waited for the broker for some seconds, and since when.
 	Waits map[string]time.Time
-	// Vacuum is what holds back vacuum of the database for so long that the relay's tables suffer; empty if nothing does.
+	// Vacuum is what holds back vacuum of the database for so long that the relay's tables suffer;
+	// empty if nothing does.
 	Vacuum string
 }
 

@@ -22,7 +22,7 @@ func (l *loop) markStuck(row *source.Row, refusal *publish.PermanentError) {
 	l.quarantineRow(row, stuck)
 	if now := time.Now(); now.Sub(l.lastLogged) > time.Second {
 		l.lastLogged = now
-		l.log.Warn("a row is stuck (told once a second)", "id", row.ID, "topic", row.Topic, "key", string(row.Key),
+		l.log.Warn("a row is stuck (logged once per second)", "id", row.ID, "topic", row.Topic, "key", string(row.Key),
 			"code", refusal.Code, "error", refusal.Reason, "whole_topic", refusal.WholeTopic)
 	}
 }

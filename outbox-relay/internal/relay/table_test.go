@@ -57,7 +57,8 @@ func TestRelay_TheHighestIDIsPublishedOnce(t *testing.T) {
 	require.Len(t, s.broker.All(t, topic), 4)
 }
 
-// The first row of a time is found by looks at the primary key, also where ids are missing and where rows went away.
+// The first row of a time is found by looks at the primary key, also where ids are missing and
+// where rows went away.
 func TestOutboxIDAt_IsTheFirstRowOfATime(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -82,7 +83,7 @@ func TestReplay_ByTimeSendsTheRowsOfThatTime(t *testing.T) {
 	s.exec(t, `insert into outbox (topic, key, type, payload, created_at)
 		select 'orders.v1', 'k1', 'T', convert_to(i::text, 'utf8'), now() - (1001 - i) * interval '1 minute' from generate_series(1, 1000) i`)
 	s.relay(t, relay.Options{})
-	s.settled(t)
+	s.drained(t)
 	since, until := time.Now().Add(-100*time.Minute-30*time.Second), time.Now().Add(-90*time.Minute-30*time.Second)
 	plan, err := s.ops(t).PlanReplay(t.Context(), source.Selection{Since: &since, Until: &until}, nil, nil)
 	require.NoError(t, err)

@@ -2,8 +2,8 @@ package relay
 
 import "strings"
 
-// Topics are the topics that rows of a database may be for: names, and patterns that begin or end with a star, which
-// stands for any characters.
+// Topics are the topics that rows of a database may be for: names, and patterns that begin or end
+// with a star, which stands for any characters.
 type Topics []string
 
 // Allow says whether rows may be for a topic. Nil allows every one.

@@ -10,11 +10,12 @@ import (
 const (
 	// How many looks at the backlog there are for one at what holds back vacuum.
 	vacuumLooks = 6
-	// For how long vacuum may be held back before people are told.
+	// For how long vacuum may be held back before operators are alerted.
 	vacuumHeld = time.Hour
 )
 
-// vacuum remembers what has held back vacuum, and since when, because a role may see who it is and not since when.
+// vacuum remembers what has held back vacuum, and since when, because a role may see who it is and
+// not since when.
 type vacuum struct {
 	name  string
 	since time.Time

@@ -11,8 +11,9 @@ import (
 	"waybill.example/outbox-relay/internal/source"
 )
 
-// The database's clock is eight days ahead of what it was, and rows are kept for seven: those that were written before it jumped
-// expire eight days later, not at once, and the same goes for the inbox and for gaps that were given up.
+// The database's clock is eight days ahead of what it was, and rows are kept for seven: those that
+// were written before it jumped expire eight days later, not at once, and the same goes for the
+// inbox and for gaps that were given up.
 func TestRetention_GoesByAClockThatDoesNotJump(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -22,7 +23,7 @@ func TestRetention_GoesByAClockThatDoesNotJump(t *testing.T) {
 	s.exec(t, `insert into outbox_closed (ids, closed_at) values ('{[100,200)}', now() - interval '8 days')`)
 	s.exec(t, `update outbox_cursor set retention_clock = now() - interval '8 days'`)
 	r := s.relay(t, relay.Options{Retention: 7 * 24 * time.Hour, InboxRetention: 7 * 24 * time.Hour, Expire: 10 * time.Millisecond, Fallback: 10 * time.Millisecond})
-	s.settled(t)
+	s.drained(t)
 	await(t, func() bool { return r.gauge(t, "retention_clock_behind_seconds") > 7*24*3600 }, "the relay to say that the clock has jumped")
 	before := one[time.Time](t, s, `select retention_clock from outbox_cursor`)
 	await(t, func() bool {

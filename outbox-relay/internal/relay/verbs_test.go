@@ -37,7 +37,8 @@ func TestRetryReportsWhatCameOfIt(t *testing.T) {
 	require.Equal(t, []string{"poison", "2"}, s.values(t, 2)["k1"])
 }
 
-// A discarded row is never sent; what waited for it goes out; and it is on record who decided so and why.
+// A discarded row is never sent; what waited for it goes out; and it is on record who decided so
+// and why.
 func TestDiscardLetsTheFollowersGo(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)

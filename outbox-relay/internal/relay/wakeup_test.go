@@ -17,8 +17,9 @@ select exists (select from pg_locks
                 where locktype = 'advisory' and mode = 'ExclusiveLock' and classid::bigint << 32 | objid::bigint = 122550254464889
                   and database = (select oid from pg_database where datname = current_database()))`
 
-// Rows that come one by one are notified of; the relay does not wake up for each, to fall asleep again. The cursor is
-// not moved for each either, but the last of them does not wait for another to move it.
+// Rows that come one by one are notified of; the relay does not wake up for each, to fall asleep
+// again. The cursor is not moved for each either, but the last of them does not wait for another to
+// move it.
 func TestARelayThatSleepsGoesOnSleepingThroughSingleRows(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
@@ -32,11 +33,11 @@ func TestARelayThatSleepsGoesOnSleepingThroughSingleRows(t *testing.T) {
 		s.broker.Consume(t, topic, i)
 		require.True(t, one[bool](t, s, sleepsSQL), "the relay was woken up for a single row")
 	}
-	s.settled(t)
+	s.drained(t)
 }
 
-// A writer that was told that the relay is awake does not notify. The relay must not fall asleep before that writer's
-// row is there, or it would find it half a second later.
+// A writer that has found the relay awake does not notify. The relay must not fall asleep before
+// that writer's row is there, or it would find it half a second later.
 func TestARelayStaysAwakeForARowThatIsNotCommitted(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)

@@ -13,7 +13,7 @@ func (l *loop) watchGaps(ctx context.Context) error {
 	}
 	l.gaps.looked = now
 	count := l.handled.CountGaps()
-	l.holes.Set(float64(count))
+	l.gapCount.Set(float64(count))
 	l.inFlight.Set(float64(l.rows))
 	if count == 0 {
 		l.gaps = gaps{looked: now, sorted: l.handled.End()}
@@ -30,7 +30,8 @@ func (l *loop) watchGaps(ctx context.Context) error {
 	return nil
 }
 
-// closeGaps gives up the gaps below upTo that no transaction can fill, and into which a read has just looked in vain.
+// closeGaps gives up the gaps below upTo that no transaction can fill, and into which a read has
+// just looked in vain.
 func (l *loop) closeGaps(upTo int64) {
 	closed := l.gaps.found(l.handled, upTo)
 	if closed.Empty() {

@@ -10,15 +10,15 @@ import (
 	"waybill.example/outbox-relay/internal/cursor"
 )
 
-// Step is what a leader has settled since its last step. The zero value is nothing.
+// Step is what a leader has completed since its last step. The zero value is nothing.
 type Step struct {
-	// Settled are ids that need not be read again: acknowledged, set aside, or closed.
+	// Settled are ids that need not be read again: acknowledged, quarantined, or closed.
 	Done cursor.Set
 	// Closed are the ids among them that were given up as rolled back.
 	Closed cursor.Set
 	// Late are ids that had been given up and were published after all.
 	Late cursor.Set
-	// Stuck are the rows that were set aside, some of them not for the first time.
+	// Stuck are the rows that were quarantined, some of them not for the first time.
 	Stuck []Stuck
 	// Released are the ids of stuck rows that are published or discarded now.
 	Released []int64
@@ -47,7 +47,8 @@ func (s *Step) Clear() {
 }
 
 const (
-	// One row by its only index; the merge of the ranges is the server's, so the statement stays small.
+	// One row by its only index; the merge of the ranges is the server's, so the statement stays
+	// small.
 	advanceSQL = `
 update public.outbox_cursor
    set published = published + $2::text::int8multirange, updated_at = now()
@@ -56,8 +57,8 @@ returning paused`
 	closeGapsSQL = `insert into public.outbox_closed (ids) values ($1::text::int8multirange)`
 )
 
-// Advance makes a step durable, all of it or nothing, and says whether an operator has paused the source. It
-// returns ErrFenced if the session's term is over.
+// Advance makes a step durable, all of it or nothing, and says whether an operator has paused the
+// source. It returns ErrFenced if the session's term is over.
 func (s *Session) Advance(ctx context.Context, step *Step) (paused bool, err error) {
 	if step.Plain() {
 		return s.moveCursor(ctx, s.conn, &step.Done)

@@ -17,8 +17,8 @@ type Holder struct {
 	AwaitsClient bool
 	// Role is the login of the session.
 	Role string
-	// Relay says that it can be a relay: it calls itself one, and its role may move the cursor. Any role that may
-	// connect can take an advisory lock.
+	// Relay says that it can be a relay: it calls itself one, and its role may move the cursor. Any
+	// role that may connect can take an advisory lock.
 	Relay bool
 }
 
@@ -41,8 +41,8 @@ func (s *Session) Trouble(h Holder) error {
 	return &HolderError{Database: s.database, Role: h.Role, PID: h.PID}
 }
 
-// A leader runs a statement every half second, if only to check that it still leads. The activity of sessions of
-// other roles is only shown to members of pg_read_all_stats; it is null here then.
+// A leader runs a statement every half second, if only to check that it still leads. The activity
+// of sessions of other roles is only shown to members of pg_read_all_stats; it is null here then.
 const holderSQL = `
 select a.pid, coalesce(a.state_change::text, ''), coalesce(a.wait_event_type = 'Client', false), coalesce(a.usename::text, ''),
        coalesce(a.application_name = 'outbox-relay' and has_table_privilege(a.usesysid, 'public.outbox_cursor', 'update'), false)
@@ -67,8 +67,8 @@ func (s *Session) Holder(ctx context.Context) (Holder, bool, error) {
 
 const evictSQL = `select pg_terminate_backend($1)`
 
-// Evict ends the session of a leader that is frozen, and with it its lead. A role may end sessions of its own, and
-// members of pg_signal_backend those of others.
+// Evict ends the session of a leader that is frozen, and with it its lead. A role may end sessions
+// of its own, and members of pg_signal_backend those of others.
 func (s *Session) Evict(ctx context.Context, h Holder) error {
 	if _, err := s.conn.Exec(ctx, evictSQL, int32(h.PID)); err != nil {
 		return fmt.Errorf("end the session of the frozen leader of database %s: %w", s.database, err)

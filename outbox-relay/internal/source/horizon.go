@@ -9,17 +9,18 @@ import (
 
 // Horizon says which transactions could still fill a gap.
 type Horizon struct {
-	// Allocated is the highest id that the sequence has handed out. It was read before the rest, so whatever
-	// transaction was given one of these ids is among Allocators, or has ended.
+	// Allocated is the highest id that the sequence has handed out. It was read before the rest, so
+	// whatever transaction was given one of these ids is among Allocators, or has ended.
 	Allocated int64
-	// Allocators are the transactions that have been given an id by the outbox's sequence and have not ended.
+	// Allocators are the transactions that have been given an id by the outbox's sequence and have
+	// not ended.
 	Allocators []Allocator
 }
 
 // Allocator is a transaction that may hold ids whose rows it has not committed.
 type Allocator struct {
-	// Transaction is its virtual id, backend/number, which names one transaction of one session. One that is
-	// prepared has lost its backend, and shows as -1/number.
+	// Transaction is its virtual id, backend/number, which names one transaction of one session.
+	// One that is prepared has lost its backend, and shows as -1/number.
 	Transaction string
 	// XID is its transaction id, 0 while it has none.
 	XID int64
@@ -27,16 +28,19 @@ type Allocator struct {
 	Prepared bool
 }
 
-// nextval takes a lock on the sequence before it hands out an id, and keeps it to the end of the transaction, whatever
-// becomes of its subtransactions; PREPARE TRANSACTION hands it on. pg_locks is there for every role to read, whoever's
-// the transactions are, and a virtual id names one transaction of one session, so no clock is compared.
+// nextval takes a lock on the sequence before it hands out an id, and keeps it to the end of the
+// transaction, whatever becomes of its subtransactions; PREPARE TRANSACTION hands it on. pg_locks
+// is there for every role to read, for transactions of all roles, and a virtual id names one
+// transaction of one session, so no clock is compared.
 //
-// Reading a sequence (pg_dump does) takes a weaker lock, and is not counted. pg_sequence_last_value(), which monitoring
-// calls, takes the same one: a session that is idle in its transaction and has no transaction id is not counted either,
-// where it can be seen to be so. All its statements are over, and none has written a row.
+// Reading a sequence (pg_dump does) takes a weaker lock, and is not counted.
+// pg_sequence_last_value(), which monitoring calls, takes the same one: a session that is idle in
+// its transaction and has no transaction id is not counted either, where it can be seen to be so.
+// All its statements are over, and none has written a row.
 //
-// A lock on a transaction id has 32 of its 64 bits; the rest is that of the snapshot, give or take one. Of several, the
-// lowest is the transaction's, and the others are those of its subtransactions.
+// A lock on a transaction id has 32 of its 64 bits; the rest is that of the snapshot, give or take
+// one. Of several, the lowest is the transaction's, and the others are those of its
+// subtransactions.
 const horizonSQL = `
 with lock as materialized (
     select locktype, database, relation, transactionid, virtualtransaction, pid, mode from pg_locks where granted),

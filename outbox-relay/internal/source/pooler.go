@@ -7,16 +7,18 @@ import (
 	"time"
 )
 
-// ErrTransactionPooler means that the session is not the relay's own: a pooler gives each transaction another one. The lock by
-// which a relay leads would stay behind in one of them, and notifications would come to others.
+// ErrTransactionPooler means that the session is not the relay's own: a pooler gives each
+// transaction another one. The lock by which a relay leads would stay behind in one of them, and
+// notifications would come to others.
 var ErrTransactionPooler = errors.New("this goes through a pooler in transaction mode, and the relay needs a session of its own: " +
 	"connect directly, or through a pooler in session mode")
 
 const backendSQL = `select pg_backend_pid()`
 
-// ownsSession returns ErrTransactionPooler where statements go to whatever session of a pool is free. A pooler shows by
-// giving out a process id of its own making; its mode by what becomes of a statement while another connection is in a
-// transaction: it goes elsewhere than the one before, or that transaction went where this one was.
+// ownsSession returns ErrTransactionPooler where statements go to whatever session of a pool is
+// free. A pooler shows by giving out a process id of its own making; its mode by what becomes of a
+// statement while another connection is in a transaction: it goes elsewhere than the one before, or
+// that transaction went where this one was.
 func (s *Session) ownsSession(ctx context.Context, dsn string) error {
 	var err error
 	if s.pid, err = s.backend(ctx); err != nil || s.pid == s.conn.PgConn().PID() {

@@ -28,13 +28,13 @@ select ` + rowColumns + `
  order by id
  limit $2`
 
-// Rows in the gaps and rows above the cursor's end, in ONE statement and so in one snapshot. With two statements
-// the relay would break the order of a key: (1) it reads the gaps, and row 7 is not there yet; (2) the writer
-// of row 7 commits; (3) another writer, having seen row 7, commits row 9 of the same key; (4) the relay reads
-// above its end, finds row 9 and publishes it before row 7.
+// Rows in the gaps and rows above the cursor's end, in ONE statement and so in one snapshot. With
+// two statements the relay would break the order of a key: (1) it reads the gaps, and row 7 is not
+// there yet; (2) the writer of row 7 commits; (3) another writer, having seen row 7, commits row 9
+// of the same key; (4) the relay reads above its end, finds row 9 and publishes it before row 7.
 //
-// One index scan per gap, in their order and until there are enough rows, then one above the end. The tail is cut to
-// what the gaps left of the limit.
+// One index scan per gap, in their order and until there are enough rows, then one above the end.
+// The tail is cut to what the gaps left of the limit.
 const readGapsSQL = `
 with early as materialized (
     select o.*
@@ -49,10 +49,11 @@ union all
  order by id
  limit greatest($4 - (select count(*) from early), 0))`
 
-// The same without looking into all gaps: those that were looked into before, and that only these transactions could
-// have filled since, are still empty if none of the transactions is finished in the snapshot that this statement reads
-// by. That is exact, as a look at locks or sessions would not be: a transaction is visible before its locks are gone.
-// If one is finished, the statement returns no row but a marker, and the gaps have to be looked into.
+// The same without looking into all gaps: those that were looked into before, and that only these
+// transactions could have filled since, are still empty if none of the transactions is finished in
+// the snapshot that this statement reads by. That is exact, as a look at locks or sessions would
+// not be: a transaction is visible before its locks are gone. If one is finished, the statement
+// returns no row but a marker, and the gaps have to be looked into.
 const readGatedSQL = `
 with gate as materialized (
     select not exists (select from unnest($5::xid8[]) as xid where pg_visible_in_snapshot(xid, pg_current_snapshot())) as shut),
@@ -81,7 +82,8 @@ const NoID = math.MaxInt64
 type Reading struct {
 	// Gaps are ranges of ids below End that may have rows by now, ascending.
 	Gaps []cursor.Range
-	// Unfinished are transactions, by id, that alone could fill the gaps below End that are not among Gaps.
+	// Unfinished are transactions, by id, that alone could fill the gaps below End that are not
+	// among Gaps.
 	Unfinished []int64
 	// End is the id from which on every row is new, or NoID to look into gaps only.
 	End int64
@@ -91,11 +93,12 @@ type Reading struct {
 	Limit int
 }
 
-// Read reads visible rows in id order and in one snapshot. It hands each to row as it comes from the wire, so that
-// Postgres goes on while the row is dealt with. The batch must be empty and have room for Limit rows. It returns false,
-// having read nothing, if one of Unfinished has finished.
+// Read reads visible rows in id order and in one snapshot. It hands each to row as it comes from
+// the wire, so that Postgres goes on while the row is dealt with. The batch must be empty and have
+// room for Limit rows. It returns false, having read nothing, if one of Unfinished has finished.
 //
-// On an error, rows handed over before it are rows like any other: each batch is a beginning of what was visible.
+// On an error, rows handed over before it are rows like any other: each batch is a beginning of
+// what was visible.
 func (s *Session) Read(ctx context.Context, r Reading, batch *Batch, row func(*Row)) (complete bool, err error) {
 	end := strconv.AppendInt(nil, r.End, 10)
 	limit := strconv.AppendInt(nil, int64(r.Limit), 10)
@@ -137,8 +140,8 @@ func (s *Session) scan(result *pgconn.ResultReader, batch *Batch, each func(*Row
 			failed = err
 			continue
 		}
-		// SQL does not promise that a join or `union all` keeps the order; Postgres does keep it, and order is what
-		// we promise, so this is checked rather than believed.
+		// SQL does not promise that a join or `union all` keeps the order; Postgres does keep it,
+		// and order is what we promise, so this is checked rather than believed.
 		if row.ID <= last {
 			failed = errOrder
 			continue
@@ -181,8 +184,9 @@ func array(numbers []int64) []byte {
 
 const loadBodiesSQL = `select id, payload, headers from public.outbox where id = any($1::bigint[])`
 
-// LoadBodies reads the payloads and headers of deferred rows. A row never changes, so this need not be the snapshot
-// that the rows were found in. Rows that are not there any more stay unloaded: somebody has deleted them.
+// LoadBodies reads the payloads and headers of deferred rows. A row never changes, so this need not
+// be the snapshot that the rows were found in. Rows that are not there any more stay unloaded:
+// somebody has deleted them.
 func (s *Session) LoadBodies(ctx context.Context, deferred []*Row) error {
 	if len(deferred) == 0 {
 		return nil

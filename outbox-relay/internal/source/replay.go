@@ -37,7 +37,8 @@ update public.outbox_replay
  where id = $2 and state = 'running' and exists (select from public.outbox_cursor where epoch = $1)`
 )
 
-// TakeReplay returns the job to work on, the oldest that is not finished, and false if there is none.
+// TakeReplay returns the job to work on, the oldest that is not finished, and false if there is
+// none.
 func (s *Session) TakeReplay(ctx context.Context) (Replay, bool, error) {
 	var r Replay
 	err := s.conn.QueryRow(ctx, takeReplaySQL, s.epoch).Scan(&r.ID, &r.Topic, &r.Rate, &r.LastID, &r.FromID, &r.ToID, &r.Key, &r.Since, &r.Until)
@@ -62,8 +63,8 @@ select `+rowColumns+`
  limit $2`, args...)
 }
 
-// AdvanceReplay notes that more rows of a job are sent, up to the id last. It returns false if the job is to go on no
-// more: it was cancelled, the source is paused, or another relay leads.
+// AdvanceReplay notes that more rows of a job are sent, up to the id last. It returns false if the
+// job is to go on no more: it was cancelled, the source is paused, or another relay leads.
 func (s *Session) AdvanceReplay(ctx context.Context, id int64, rows int, last int64) (bool, error) {
 	tag, err := s.conn.Exec(ctx, advanceReplaySQL, s.epoch, id, rows, last)
 	if err != nil {

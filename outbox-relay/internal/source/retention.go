@@ -10,8 +10,9 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 )
 
-// The clock follows the database's, and what it is more than an hour behind, at a rate of its own. An hour is more than
-// clocks are wrong by for a reason, and less than a relay is down for now and then.
+// The clock follows the database's, and what it is more than an hour behind, at a rate of its own.
+// An hour is more than clocks are wrong by for a reason, and less than a relay is down for now and
+// then.
 const retentionClockSQL = `
 update public.outbox_cursor
    set retention_clock = case when now() - retention_clock <= interval '1 hour' then now()
@@ -19,10 +20,12 @@ update public.outbox_cursor
  where epoch = $1
 returning retention_clock, greatest(0, extract(epoch from now() - retention_clock))::float8`
 
-// RetentionClock moves the clock by which rows expire on, by so much at most where it is far behind the database's. It returns
-// its time, and by how much it is behind. It returns ErrFenced if the session's term is over.
+// RetentionClock moves the clock by which rows expire on, by so much at most where it is far behind
+// the database's. It returns its time, and by how much it is behind. It returns ErrFenced if the
+// session's term is over.
 //
-// The database's own clock may jump: a week ahead, all rows would be old at once, and the gaps that were given up forgotten.
+// The database's own clock may jump: a week ahead, all rows would be old at once, and the gaps that
+// were given up forgotten.
 func (s *Session) RetentionClock(ctx context.Context, atMost time.Duration) (clock time.Time, behind time.Duration, err error) {
 	var seconds float64
 	err = s.conn.QueryRow(ctx, retentionClockSQL, s.epoch, atMost).Scan(&clock, &seconds)
@@ -35,11 +38,13 @@ func (s *Session) RetentionClock(ctx context.Context, atMost time.Duration) (clo
 	return clock, time.Duration(seconds * float64(time.Second)), nil
 }
 
-// One page of the primary key: rows that are old, published and not stuck go away, everything else stays. Deleting
-// locks no row that a writer wants and no table; the space is used again after the next vacuum.
+// One page of the primary key: rows that are old, published and not stuck go away, everything else
+// stays. Deleting locks no row that a writer wants and no table; the space is used again after the
+// next vacuum.
 //
-// What the cursor has of the page is worked out once: the cursor can be large. A row that was given up and came late
-// stays until the sweep has published it, and one whose id was never handed out keeps the sequence from handing it out.
+// What the cursor has of the page is worked out once: the cursor can be large. A row that was given
+// up and came late stays until the sweep has published it, and one whose id was never handed out
+// keeps the sequence from handing it out.
 const expireSQL = `
 with page as materialized (
     select id, created_at from public.outbox where id >= $1 order by id limit $2),
@@ -71,12 +76,13 @@ type Expired struct {
 	Last int64
 	// Kept is the lowest id among them that stayed, 0 if none did.
 	Kept int64
-	// More says that the last row that was looked at is old enough, so that those behind it may be too.
+	// More says that the last row that was looked at is old enough, so that those behind it may be
+	// too.
 	More bool
 }
 
-// Expire looks at the rows from an id on, at most limit, and removes those that were inserted before a time and need not be
-// kept for publishing.
+// Expire looks at the rows from an id on, at most limit, and removes those that were inserted
+// before a time and need not be kept for publishing.
 func (s *Session) Expire(ctx context.Context, from int64, limit int, before time.Time) (Expired, error) {
 	var e Expired
 	var allocated int64
@@ -95,7 +101,8 @@ const (
 	expireReplaysSQL   = `delete from public.outbox_replay where finished_at < $1`
 )
 
-// ExpireRecords removes what is remembered of rows that were discarded, and of replays that were finished, before a time.
+// ExpireRecords removes what is remembered of rows that were discarded, and of replays that were
+// finished, before a time.
 func (s *Session) ExpireRecords(ctx context.Context, before time.Time) error {
 	for _, sql := range []string{expireDiscardedSQL, expireReplaysSQL} {
 		if _, err := s.conn.Exec(ctx, sql, before); err != nil {
@@ -131,7 +138,8 @@ delete from public.inbox
    and handled_at < $3
    and (select epoch from public.outbox_cursor) = $4`
 
-// ExpireInbox forgets the messages in blocks [from, to) of the inbox that were handled before a time.
+// ExpireInbox forgets the messages in blocks [from, to) of the inbox that were handled before a
+// time.
 func (s *Session) ExpireInbox(ctx context.Context, from, to int64, before time.Time) error {
 	if _, err := s.conn.Exec(ctx, expireInboxSQL, startOf(from), startOf(to), before, s.epoch); err != nil {
 		return fmt.Errorf("remove old rows of the inbox of database %s: %w", s.database, err)

@@ -20,22 +20,24 @@ type Row struct {
 	Headers []byte // the JSON object; nil if Deferred and not loaded
 	Created int64  // microseconds since 1970
 
-	// Deferred says that payload and headers were too long to be read along: Session.LoadBodies reads them. Body is how
-	// long they are together.
+	// Deferred says that payload and headers were too long to be read along: Session.LoadBodies
+	// reads them. Body is how long they are together.
 	Deferred bool
 	Body     int
 	// Batch is the batch that the row was read into.
 	Batch *Batch
 
-	// The rest is for the use of the publisher. State is how far the row has come; PermanentError is why a request with
-	// it was refused; Failures counts its requests that failed in a way that nobody knows; Quarantined says that it was settled by
-	// setting it aside, and Accounted that the cursor knows that it is settled.
+	// The rest is for the use of the publisher. State is how far the row has come; PermanentError
+	// is why a request with it was refused; Failures counts its requests that failed in a way that
+	// nobody knows; Quarantined says that it was completed by quarantining it, and Accounted that
+	// the cursor knows that it is completed.
 	State       State
 	Err         error
 	Failures    uint8
 	Quarantined bool
 	Accounted   bool
-	// Charged says that the body counts among the bytes in flight, and Gone that the row was not found when it was loaded.
+	// Charged says that the body counts among the bytes in flight, and Gone that the row was not
+	// found when it was loaded.
 	Charged bool
 	Gone    bool
 }
@@ -43,9 +45,9 @@ type Row struct {
 // State is how far a row has come on its way to the broker.
 type State uint8
 
-// A row is waiting until it is handed to a producer, sent until the broker has answered, and then settled:
-// acknowledged, or set aside as stuck or parked. A suspect is out of the queue while it is found out which row of a
-// refused request is at fault.
+// A row is waiting until it is handed to a producer, sent until the broker has answered, and then
+// completed: acknowledged, or quarantined as stuck or parked. A suspect is out of the queue while
+// it is found out which row of a refused request is the bad one.
 const (
 	Waiting State = iota
 	Sent
@@ -66,12 +68,12 @@ func (r *Row) Unload() {
 	}
 }
 
-// Batch holds rows read together, and their memory, until the last of them is settled.
+// Batch holds rows read together, and their memory, until the last of them is completed.
 type Batch struct {
 	Rows []*Row
 	// IDs are the ids of Rows.
 	IDs cursor.Set
-	// Incomplete counts the rows that are not settled.
+	// Incomplete counts the rows that are not completed.
 	Incomplete int
 	// Origin is why the rows were read, and At when.
 	Origin Origin
@@ -88,14 +90,16 @@ type Batch struct {
 // Origin is why a batch was read.
 type Origin uint8
 
-// The rows of a batch are new, or have been parked and are released, or came after their ids were given up.
+// The rows of a batch are new, or have been parked and are released, or came after their ids were
+// given up.
 const (
 	New Origin = iota
 	Released
 	Late
 )
 
-// A batch takes little memory for few rows, since there may be thousands of small batches while a broker is down.
+// A batch takes little memory for few rows, since there may be thousands of small batches while a
+// broker is down.
 const (
 	smallestChunk, largestChunk = 4, 512
 	smallestArena, largestArena = 512, 1 << 20
@@ -157,8 +161,9 @@ func (b *Batch) keep(value []byte) []byte {
 	return b.arena[start:len(b.arena):len(b.arena)]
 }
 
-// The columns of every statement that reads rows, in the order in which add expects them. So that a batch of any rows has
-// a bound, a long payload and wide headers are not read along, but their length is. Headers that are compressed may be wide.
+// The columns of every statement that reads rows, in the order in which add expects them. So that a
+// batch of any rows has a bound, a long payload and wide headers are not read along, but their
+// length is. Headers that are compressed may be wide.
 const rowColumns = `id, event_id, topic, key, type,
        case when octet_length(payload) <= 8192 then payload end,
        case when pg_column_size(headers) <= 8192 and pg_column_compression(headers) is null then headers end,
@@ -171,7 +176,8 @@ const columns = 9
 // What Postgres counts timestamps from, in Unix microseconds.
 const postgresEpoch = 946684800_000_000
 
-// add appends a row from the binary columns that Postgres sent, which are only valid until the next row is read.
+// add appends a row from the binary columns that Postgres sent, which are only valid until the next
+// row is read.
 func (b *Batch) add(values [][]byte, names *interned) (*Row, error) {
 	if len(values) != columns || len(values[0]) != 8 || len(values[1]) != 16 || len(values[7]) != 8 {
 		return nil, fmt.Errorf("outbox row has columns of other types than the schema's")

@@ -12,7 +12,8 @@ func columnsOf(id int64, payload string) [][]byte {
 	return [][]byte{number(id), make([]byte, 16), []byte("t"), []byte("k"), []byte("T"), []byte(payload), []byte("\x01{}"), number(0), nil}
 }
 
-// A batch takes memory as it fills, so that thousands of small ones can wait for a broker; and says truly how much.
+// A batch takes memory as it fills, so that thousands of small ones can wait for a broker; and says
+// truly how much.
 func TestBatch_TakesMemoryAsItFills(t *testing.T) {
 	t.Parallel()
 	var names interned

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// Selection says which published rows to send again. Fields that are nil do not restrict it; one at least must.
+// Selection says which published rows to send again. Fields that are nil do not restrict it; one at
+// least must.
 type Selection struct {
 	FromID *int64     `json:"fromId,omitzero" minimum:"1" doc:"The first id."`
 	ToID   *int64     `json:"toId,omitzero" minimum:"1" doc:"The last id."`
@@ -29,12 +30,13 @@ func (s Selection) Validate() error {
 	return nil
 }
 
-// By time a selection is found by the ids that were handed out then, not by reading all rows. Transactions that insert at once
-// may be this far from the order of their ids.
+// By time a selection is found by the ids that were handed out then, not by reading all rows.
+// Transactions that insert at once may be this far from the order of their ids.
 const clockSlack = "interval '1 minute'"
 
-// Where returns the condition for rows o of the outbox that are published and selected, as SQL whose arguments begin
-// with args. Only what is set is in it, so that the planner can choose the index.
+// Where returns the condition for rows o of the outbox that are published and selected, as SQL
+// whose arguments begin with args. Only what is set is in it, so that the planner can choose the
+// index.
 func (s Selection) Where(args []any) (string, []any) {
 	var conditions []string
 	add := func(condition string, value any) {

@@ -16,7 +16,8 @@ import (
 // ErrNoSchema means that the database has no outbox tables, or older ones than the relay needs.
 var ErrNoSchema = errors.New("the outbox schema is missing")
 
-// ErrFenced means that another relay leads this database now: whatever the session tried has not happened.
+// ErrFenced means that another relay leads this database now: whatever the session tried has not
+// happened.
 var ErrFenced = errors.New("another relay has taken over this database")
 
 // Session is a connection to one database. It is for one goroutine at a time.
@@ -31,19 +32,21 @@ type Session struct {
 	pid          uint32 // of the server's process
 }
 
-// The advisory lock whose holder leads. Locks belong to a database, so one number does for all: "outbox" in ASCII.
+// The advisory lock whose holder leads. Locks belong to a database, so one number does for all:
+// "outbox" in ASCII.
 const leaderLock = 0x6f7574626f78
 
-// Every statement of the relay goes by id, so a plan that scans the table is always a mistake, made from statistics
-// of a time when the table was small. Not waiting for the disk when the cursor moves is safe: a cursor that a crash
-// takes back means rows that are sent again. The keepalives end the session of a relay whose machine is gone.
+// Every statement of the relay goes by id, so a plan that scans the table is always a mistake, made
+// from statistics of a time when the table was small. Not waiting for the disk when the cursor
+// moves is safe: a cursor that a crash takes back means rows that are sent again. The keepalives
+// end the session of a relay whose machine is gone.
 //
-// Names without a schema are Postgres' own: what the owner of a database, or before Postgres 15 any role that may
-// connect, creates in the schema public must not run because it fits a statement better than what was meant
-// (CVE-2018-1058). So the tables are named with their schema.
+// Names without a schema are Postgres' own: what the owner of a database, or before Postgres 15 any
+// role that may connect, creates in the schema public must not run because it fits a statement
+// better than what was meant (CVE-2018-1058). So the tables are named with their schema.
 //
-// They are set once the session is there and not when it is asked for: poolers refuse startup parameters that they do not
-// know.
+// They are set once the session is there and not when it is asked for: poolers refuse startup
+// parameters that they do not know.
 const settingsSQL = `
 set search_path = pg_catalog, pg_temp;
 set synchronous_commit = off;
@@ -58,8 +61,9 @@ set tcp_keepalives_idle = 2;
 set tcp_keepalives_interval = 1;
 set tcp_keepalives_count = 3`
 
-// Connect opens a session. Name is what people call the database. It returns ErrNoSchema, with the command to run,
-// where the outbox's tables are missing, and ErrTransactionPooler where it does not have the session for itself.
+// Connect opens a session. Name is what people call the database. It returns ErrNoSchema, with the
+// command to run, where the outbox's tables are missing, and ErrTransactionPooler where it does not
+// have the session for itself.
 func Connect(ctx context.Context, name, dsn string) (*Session, error) {
 	s, err := connect(ctx, name, dsn)
 	if err != nil {
@@ -88,7 +92,8 @@ func connect(ctx context.Context, name, dsn string) (*Session, error) {
 		config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	}
 	s := &Session{database: name}
-	// One read finds every row there is, so a thousand notifications are worth one: pgx would keep each of them.
+	// One read finds every row there is, so a thousand notifications are worth one: pgx would keep
+	// each of them.
 	config.OnNotification = func(*pgconn.PgConn, *pgconn.Notification) { s.notified = true }
 	if s.conn, err = pgx.ConnectConfig(ctx, config); err != nil {
 		return nil, fmt.Errorf("connect to database %s: %w", name, err)
@@ -121,7 +126,8 @@ func (s *Session) explain(err error) error {
 	return err
 }
 
-// Close ends the session and with it its leadership, without waiting long for a server that does not answer.
+// Close ends the session and with it its leadership, without waiting long for a server that does
+// not answer.
 func (s *Session) Close(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second) // the caller's may be over already
 	defer cancel()
@@ -130,8 +136,8 @@ func (s *Session) Close(ctx context.Context) {
 
 const tryLeadSQL = `select pg_try_advisory_lock($1)`
 
-// TryLead asks for the leadership and says whether the session has it now. It does not wait in the database: a
-// waiting statement would hold back vacuum.
+// TryLead asks for the leadership and says whether the session has it now. It does not wait in the
+// database: a waiting statement would hold back vacuum.
 func (s *Session) TryLead(ctx context.Context) (bool, error) {
 	var leads bool
 	if err := s.conn.QueryRow(ctx, tryLeadSQL, int64(leaderLock)).Scan(&leads); err != nil {
@@ -160,8 +166,8 @@ update public.outbox_cursor
 returning epoch, published::text, paused`
 )
 
-// Begin starts a term: it draws a new epoch, so that the writes of every earlier leader fail from here on, and reads
-// how far they came. The session must have been given the lead.
+// Begin starts a term: it draws a new epoch, so that the writes of every earlier leader fail from
+// here on, and reads how far they came. The session must have been given the lead.
 func (s *Session) Begin(ctx context.Context, leader string) (Progress, error) {
 	var progress Progress
 	var published string

@@ -10,21 +10,23 @@ import (
 	"waybill.example/outbox-relay/internal/cursor"
 )
 
-// Stuck is a row set aside: refused by the broker, or parked behind an earlier row of its key.
+// Stuck is a row quarantined: refused by the broker, or parked behind an earlier row of its key.
 type Stuck struct {
 	ID     int64
 	Key    *string
 	Topic  string
 	Parked bool
-	// Whole says that every row of the topic would be refused: rows of any key park behind this one.
+	// Whole says that every row of the topic would be refused: rows of any key park behind this
+	// one.
 	Whole bool
 	Code  string
 	Error string
 }
 
-// The first attempt was the one that failed just now. Each further one comes twice as late, up to five minutes, and
-// a little off, so that rows that were refused together are not all tried at once. A row that was discarded while its
-// attempt was under way stays due, so that its followers need not wait for an attempt that will not come.
+// The first attempt was the one that failed just now. Each further one comes twice as late, up to
+// five minutes, and a little off, so that rows that were refused together are not all tried at
+// once. A row that was discarded while its attempt was under way stays due, so that its followers
+// need not wait for an attempt that will not come.
 const setAsideSQL = `
 insert into public.outbox_stuck as s (outbox_id, key, topic, parked, whole_topic, error_code, error, attempts, last_attempt_at, next_attempt_at)
 select id, key, topic, parked, whole_topic, code, error,
@@ -61,13 +63,14 @@ func quarantine(ctx context.Context, tx pgx.Tx, rows []Stuck) error {
 }
 
 const (
-	// A row that was deleted by hand will not be sent any more, and lets its followers go as a discarded one does.
+	// A row that was deleted by hand will not be sent any more, and lets its followers go as a
+	// discarded one does.
 	headsSQL = `
 select s.outbox_id, s.discarded_at is not null or not exists (select from public.outbox o where o.id = s.outbox_id), s.key, s.topic, s.whole_topic
   from public.outbox_stuck s
  where s.next_attempt_at is not null`
-	// Where a leader ended between publishing a stuck row and its followers, or had parked rows of a topic that the
-	// broker did not take at the time.
+	// Where a leader ended between publishing a stuck row and its followers, or had parked rows of
+	// a topic that the broker did not take at the time.
 	orphanedSQL = `
 select distinct p.topic
   from public.outbox_stuck p
@@ -96,7 +99,8 @@ func (s *Session) Heads(ctx context.Context) ([]Due, error) {
 	return heads, nil
 }
 
-// orphaned returns the topics that have parked rows without a stuck row that these could be waiting for.
+// orphaned returns the topics that have parked rows without a stuck row that these could be waiting
+// for.
 func (s *Session) orphaned(ctx context.Context) ([]string, error) {
 	rows, _ := s.conn.Query(ctx, orphanedSQL)
 	topics, err := pgx.CollectRows(rows, pgx.RowTo[string])
@@ -124,8 +128,8 @@ const dueSQL = headsSQL + `
  order by next_attempt_at
  limit $1`
 
-// Due returns stuck rows to be looked at again, those that are overdue most first: none of those that are being tried,
-// and of those that rest only the ones that were discarded meanwhile.
+// Due returns stuck rows to be looked at again, those that are overdue most first: none of those
+// that are being tried, and of those that rest only the ones that were discarded meanwhile.
 func (s *Session) Due(ctx context.Context, limit int, tried, resting []int64) ([]Due, error) {
 	rows, _ := s.conn.Query(ctx, dueSQL, limit, tried, resting)
 	due, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Due])
@@ -166,7 +170,8 @@ select ` + rowColumns + `
               order by p.outbox_id
               limit 1)`
 
-// FirstParked reads the first row that is parked because its topic waits into an empty batch, if there is one.
+// FirstParked reads the first row that is parked because its topic waits into an empty batch, if
+// there is one.
 func (s *Session) FirstParked(ctx context.Context, topic string, batch *Batch) error {
 	return s.collect(ctx, batch, firstParkedSQL, topic)
 }
@@ -176,7 +181,8 @@ func (s *Session) ReadByID(ctx context.Context, ids []int64, batch *Batch) error
 	return s.collect(ctx, batch, readByIDSQL, ids)
 }
 
-// ReadParkedTopic reads the first parked rows of a topic above an id into an empty batch with room for limit of them.
+// ReadParkedTopic reads the first parked rows of a topic above an id into an empty batch with room
+// for limit of them.
 func (s *Session) ReadParkedTopic(ctx context.Context, topic string, after int64, limit int, batch *Batch) error {
 	return s.collect(ctx, batch, readParkedTopicSQL, topic, after, limit)
 }
@@ -209,7 +215,8 @@ const (
 	letGoSQL   = `update public.outbox_stuck set next_attempt_at = null where outbox_id = any($1::bigint[]) and discarded_at is not null`
 )
 
-// unstick takes rows that are published out of the stuck ones, and closes those that were discarded.
+// unstick takes rows that are published out of the stuck ones, and closes those that were
+// discarded.
 func unstick(ctx context.Context, tx pgx.Tx, ids []int64) error {
 	if len(ids) == 0 {
 		return nil
@@ -224,9 +231,9 @@ func unstick(ctx context.Context, tx pgx.Tx, ids []int64) error {
 	return nil
 }
 
-// Ids that were given up, and whose rows are there after all. Entries of the last quarter of an hour are looked at each time,
-// where late rows are to be expected if anywhere; of the older ones a few thousand, so that a look costs the same however
-// many there are, and goes round all of them.
+// Ids that were given up, and whose rows are there after all. Entries of the last quarter of an
+// hour are looked at each time, where late rows are to be expected if anywhere; of the older ones a
+// few thousand, so that a look costs the same however many there are, and goes round all of them.
 const (
 	readLateSQL = `
 with old as materialized (
@@ -257,8 +264,9 @@ delete from public.outbox_closed c
 	lateEntries = 5000
 )
 
-// ReadLate reads rows that became visible after their ids were given up as rolled back. Of what was given up long ago it
-// looks at a part, behind the entry after, and returns behind which entry to go on: 0, when it has come around.
+// ReadLate reads rows that became visible after their ids were given up as rolled back. Of what was
+// given up long ago it looks at a part, behind the entry after, and returns behind which entry to
+// go on: 0, when it has come around.
 func (s *Session) ReadLate(ctx context.Context, after int64, limit int, batch *Batch) (next int64, err error) {
 	var last *int64
 	if err := s.conn.QueryRow(ctx, nextClosedSQL, after, lateEntries).Scan(&last); err != nil {

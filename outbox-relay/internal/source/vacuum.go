@@ -9,10 +9,11 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Vacuum is what holds back vacuum of a database, so that versions of rows that nobody needs any more stay: above all of
-// the cursor, which has one row and twenty new versions per second.
+// Vacuum is what holds back vacuum of a database, so that versions of rows that nobody needs any
+// more stay: above all of the cursor, which has one row and twenty new versions per second.
 type Vacuum struct {
-	// Kind is session, prepared transaction or replication slot; empty if nothing holds it back. Name says which.
+	// Kind is session, prepared transaction or replication slot; empty if nothing holds it back.
+	// Name says which.
 	Kind, Name string
 	// Transactions is how many transactions have begun since.
 	Transactions int64
@@ -22,8 +23,9 @@ type Vacuum struct {
 	DeadCursors int64
 }
 
-// Of other databases only what crosses them counts. The transaction id of a session's snapshot is there for every role to see;
-// when the transaction began is not. Vacuum does not wait for other vacuums.
+// Of other databases only what crosses them counts. The transaction id of a session's snapshot is
+// there for every role to see; when the transaction began is not. Vacuum does not wait for other
+// vacuums.
 const vacuumSQL = `
 with holder (kind, name, age, seconds) as (
     select 'session', format('pid %s of role %s', pid, usename), age(backend_xmin), extract(epoch from now() - xact_start)

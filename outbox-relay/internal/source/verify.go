@@ -10,8 +10,9 @@ import (
 	"waybill.example/outbox-relay/internal/cursor"
 )
 
-// SequenceError says that the cursor and the table do not belong together, or that the table assigns its ids in a way
-// that the relay cannot follow, so that rows to come would count as published. Its text has the way out.
+// SequenceError says that the cursor and the table do not belong together, or that the table
+// assigns its ids in a way that the relay cannot follow, so that rows to come would count as
+// published. Its text has the way out.
 type SequenceError struct {
 	Database string
 	// Problem is what was found, and Remedy what to run.
@@ -28,9 +29,9 @@ select s.seqrelid::regclass::text, s.seqcache, s.seqincrement, s.seqcycle
   from pg_sequence s
  where s.seqrelid = pg_get_serial_sequence('public.outbox', 'id')::regclass`
 
-// findSequence learns the name of the id sequence, and refuses one that hands out ids in another order than that in which
-// they are asked for: with a cache, of two rows of one key the later may have the lower id, and a session keeps ids for
-// transactions that have not begun.
+// findSequence learns the name of the id sequence, and refuses one that hands out ids in another
+// order than that in which they are asked for: with a cache, of two rows of one key the later may
+// have the lower id, and a session keeps ids for transactions that have not begun.
 func (s *Session) findSequence(ctx context.Context) error {
 	var name string
 	var cache, increment int64
@@ -57,8 +58,8 @@ func (s *Session) findSequence(ctx context.Context) error {
 	return nil
 }
 
-// Witness is a row that was published, by which the table is known again: one that was truncated or restored has another row
-// under its id, sooner or later.
+// Witness is a row that was published, by which the table is known again: one that was truncated or
+// restored has another row under its id, sooner or later.
 type Witness struct {
 	ID      int64
 	EventID [16]byte
@@ -75,7 +76,8 @@ update public.outbox_cursor c
    set witness_id = $2, witness_event_id = $3
  where epoch = $1
    and not exists (select from public.outbox o where o.id = c.witness_id and o.event_id <> c.witness_event_id)`
-	// Whether each of these ids, which were never handed out, has a row. There are few of them, or none.
+	// Whether each of these ids, which were never handed out, has a row. There are few of them, or
+	// none.
 	inventedSQL = `
 select count(*)
   from unnest($1::bigint[], $2::bigint[]) as invented (lo, hi)
@@ -83,9 +85,10 @@ select count(*)
 	nextIDSQL = `select greatest($1, (select coalesce(max(id), 0) from public.outbox)) + 1`
 )
 
-// Verify returns a *SequenceError if ids are in published that were never handed out and have no row, or if the witness is
-// another row now. Otherwise latest, unless it is nil, is the witness from here on: it is replaced only once it has been
-// found as it was, or the rows that came after a truncate would testify for themselves.
+// Verify returns a *SequenceError if ids are in published that were never handed out and have no
+// row, or if the witness is another row now. Otherwise latest, unless it is nil, is the witness
+// from here on: it is replaced only once it has been found as it was, or the rows that came after a
+// truncate would testify for themselves.
 func (s *Session) Verify(ctx context.Context, published *cursor.Set, latest *Witness) error {
 	var allocated, witness int64
 	err := s.conn.QueryRow(ctx, s.allocatedSQL).Scan(&allocated)
@@ -113,8 +116,9 @@ func (s *Session) Verify(ctx context.Context, published *cursor.Set, latest *Wit
 	return nil
 }
 
-// A row may have an id that was set by hand, above those that were handed out. The primary key keeps the sequence from
-// handing out that id, as long as the row is there: retention leaves it alone.
+// A row may have an id that was set by hand, above those that were handed out. The primary key
+// keeps the sequence from handing out that id, as long as the row is there: retention leaves it
+// alone.
 const (
 	inventedRanges = 1000
 	inventedRows   = 100_000
@@ -147,7 +151,7 @@ func (s *Session) verifyInvented(ctx context.Context, published *cursor.Set, all
 	}
 }
 
-// What was set aside or given up belongs to rows that are no longer there.
+// What was quarantined or given up belongs to rows that are no longer there.
 const publishAll = "To publish what the table holds now, all of it, run: " +
 	"update public.outbox_cursor set published = '{}', witness_id = null, witness_event_id = null; delete from public.outbox_closed; delete from public.outbox_stuck"
 

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// The advisory lock that the relay holds while it sleeps: "outboy" in ASCII, as in the trigger outbox_wake.
+// The advisory lock that the relay holds while it sleeps: "outboy" in ASCII, as in the trigger
+// outbox_wake.
 const sleepLock = leaderLock + 1
 
 const (
@@ -18,9 +19,9 @@ select paused, pg_backend_pid(), exists (select from public.outbox_replay where 
  where epoch = $1`
 )
 
-// Sleep tells writers that the relay has to be notified of their rows, from here to WakeUp or the end of the session.
-// It returns false if a transaction is open that has inserted rows and was told that the relay is awake. So once it
-// returns true, a read finds every row that is not notified of.
+// Sleep tells writers that the relay has to be notified of their rows, from here to WakeUp or the
+// end of the session. It returns false if a transaction is open that has inserted rows and has
+// found the relay awake. So once it returns true, a read finds every row that is not notified of.
 func (s *Session) Sleep(ctx context.Context) (sleeps bool, err error) {
 	if err := s.conn.QueryRow(ctx, sleepSQL, int64(sleepLock)).Scan(&sleeps); err != nil {
 		return false, fmt.Errorf("go to sleep on database %s: %w", s.database, err)
@@ -41,7 +42,8 @@ const writersNotifySQL = `
 select coalesce(current_setting('waybill.notify', true), '') = 'on'
     or coalesce(current_setting('waybill.notify', true), '') <> 'off' and current_setting('max_prepared_transactions') = '0'`
 
-// writersNotify says whether writers notify a relay that sleeps. They do not where they may prepare their transactions.
+// writersNotify says whether writers notify a relay that sleeps. They do not where they may prepare
+// their transactions.
 func (s *Session) writersNotify(ctx context.Context) (notify bool, err error) {
 	if err := s.conn.QueryRow(ctx, writersNotifySQL).Scan(&notify); err != nil {
 		return false, fmt.Errorf("ask whether writers of database %s notify: %w", s.database, err)
@@ -49,11 +51,12 @@ func (s *Session) writersNotify(ctx context.Context) (notify bool, err error) {
 	return notify, nil
 }
 
-// WritersNotify says whether writers notify the relay while it sleeps; where they do not, it has to look often.
+// WritersNotify says whether writers notify the relay while it sleeps; where they do not, it has to
+// look often.
 func (s *Session) WritersNotify() bool { return s.writersTell }
 
-// CheckTerm returns ErrFenced if the session's term is over, and says whether an operator has paused the source, and whether
-// there are replays to work on.
+// CheckTerm returns ErrFenced if the session's term is over, and says whether an operator has
+// paused the source, and whether there are replays to work on.
 func (s *Session) CheckTerm(ctx context.Context) (paused, replays bool, err error) {
 	rows, err := s.conn.Query(ctx, checkTermSQL, s.epoch)
 	if err != nil {
@@ -76,16 +79,16 @@ func (s *Session) CheckTerm(ctx context.Context) (paused, replays bool, err erro
 	return paused, replays, nil
 }
 
-// Notified says whether a writer, or an operator, has notified since the last time it was asked. Notifications come along
-// with the answers to statements.
+// Notified says whether a writer, or an operator, has notified since the last time it was asked.
+// Notifications come along with the answers to statements.
 func (s *Session) Notified() bool {
 	notified := s.notified
 	s.notified = false
 	return notified
 }
 
-// WaitForRow waits until a writer notifies, or for as long as timeout, and says which. What came before is reported
-// by the next call, so nothing is missed between reading and waiting.
+// WaitForRow waits until a writer notifies, or for as long as timeout, and says which. What came
+// before is reported by the next call, so nothing is missed between reading and waiting.
 func (s *Session) WaitForRow(ctx context.Context, timeout time.Duration) (notified bool, err error) {
 	if s.Notified() {
 		return true, nil

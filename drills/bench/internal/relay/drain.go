@@ -10,11 +10,12 @@ import (
 	"time"
 )
 
-// rounds is how often each rate is measured. What is compared takes turns, and the best of each counts: whatever else the
-// machine does only ever makes a rate lower.
+// rounds is how often each rate is measured. What is compared takes turns, and the best of each
+// counts: whatever else the machine does only ever makes a rate lower.
 const rounds = 3
 
-// measureDrain compares a backlog's way through the relay with the producer's own limit and with the naive loop.
+// measureDrain compares a backlog's way through the relay with the producer's own limit and with
+// the naive loop.
 func measureDrain(ctx context.Context, b *bench) error {
 	db, err := b.database(ctx)
 	if err != nil {
@@ -69,8 +70,8 @@ func (b *bench) produceLimit(ctx context.Context) (float64, error) {
 
 const rewindSQL = `update outbox_cursor set published = case when $1 > 0 then int8multirange(int8range(1, $1 + 1)) else '{}' end`
 
-// drain has a relay publish the rows above an id up to another, whether they are published already or not, and returns
-// how many a second it published.
+// drain has a relay publish the rows above an id up to another, whether they are published already
+// or not, and returns how many a second it published.
 func (b *bench) drain(ctx context.Context, db *database, after, upTo int) (float64, error) {
 	if _, err := db.Exec(ctx, rewindSQL, int64(after)); err != nil {
 		return 0, err

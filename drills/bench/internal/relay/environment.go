@@ -178,8 +178,8 @@ select $1, (random() * 10000)::int::text, 'OrderCreated', convert_to(rpad('{"ord
 	return nil
 }
 
-// drained waits until everything up to an id is published, and returns how long the leader took for it, by the
-// clock of the database.
+// drained waits until everything up to an id is published, and returns how long the leader took for
+// it, by the clock of the database.
 func (db *database) drained(ctx context.Context, upTo int) (time.Duration, error) {
 	const look = `select coalesce((select upper(r) from unnest(published) as r where lower(r) = 1), 0), extract(epoch from updated_at - led_since)::float8 from outbox_cursor`
 	for {

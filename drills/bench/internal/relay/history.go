@@ -6,7 +6,8 @@ import (
 
 const historyRows = 300_000
 
-// measureHistory drains the same backlog from an empty table and from one that holds many published rows.
+// measureHistory drains the same backlog from an empty table and from one that holds many published
+// rows.
 func measureHistory(ctx context.Context, b *bench) error {
 	db, err := b.database(ctx)
 	if err != nil {

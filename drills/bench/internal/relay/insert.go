@@ -52,8 +52,8 @@ func (b *bench) insertRun(ctx context.Context, relayed bool) (float64, error) {
 	return rate, err
 }
 
-// measureWakeup compares writers without the wake-up trigger, with it, and with a trigger that always notifies. The
-// last is the same trigger beside a relay that never wakes up.
+// measureWakeup compares writers without the wake-up trigger, with it, and with a trigger that
+// always notifies. The last is the same trigger beside a relay that never wakes up.
 func measureWakeup(ctx context.Context, b *bench) error {
 	cases := []struct {
 		name, prepare string

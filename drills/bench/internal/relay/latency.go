@@ -18,8 +18,8 @@ const (
 	wakeRows  = 12
 )
 
-// measureLatency measures from a row's commit to its arrival at a consumer: at a steady low rate, and with rows so rare
-// that the relay sleeps before each.
+// measureLatency measures from a row's commit to its arrival at a consumer: at a steady low rate,
+// and with rows so rare that the relay sleeps before each.
 func measureLatency(ctx context.Context, b *bench) error {
 	db, err := b.database(ctx)
 	if err != nil {
@@ -54,7 +54,8 @@ func milliseconds(sorted []time.Duration, percentile int) float64 {
 	return float64(sorted[(len(sorted)-1)*percentile/100].Microseconds()) / 1000
 }
 
-// latencies inserts rows at a pace and returns, sorted, how long each took from its commit to the consumer.
+// latencies inserts rows at a pace and returns, sorted, how long each took from its commit to the
+// consumer.
 func (b *bench) latencies(ctx context.Context, db *database, rows int, pace time.Duration) ([]time.Duration, error) {
 	consumer, err := kgo.NewClient(kgo.SeedBrokers(b.brokerAddr()), kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtEnd()))
 	if err != nil {

@@ -13,8 +13,8 @@ const (
 	downTime = 10 * time.Second
 )
 
-// measureMemory takes the broker away in the middle of a backlog of a million rows, and looks at the relay's memory
-// while they wait.
+// measureMemory takes the broker away in the middle of a backlog of a million rows, and looks at
+// the relay's memory while they wait.
 func measureMemory(ctx context.Context, b *bench) error {
 	db, err := b.database(ctx)
 	if err != nil {

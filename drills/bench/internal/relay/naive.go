@@ -27,7 +27,8 @@ func prepareNaive(ctx context.Context, db *database) error {
 	return nil
 }
 
-// naive is the loop that most outboxes begin with: lock a batch, produce it, wait, mark it as published, commit.
+// naive is the loop that most outboxes begin with: lock a batch, produce it, wait, mark it as
+// published, commit.
 func (b *bench) naive(ctx context.Context, db *database) (float64, error) {
 	producer, err := ckafka.NewProducer(reach(b.brokerAddr()).ProducerConfig("naive", ckafka.ConfigMap{
 		"go.logs.channel.enable": false, "linger.ms": 0,

@@ -11,8 +11,9 @@ const (
 	retentionTime = 30 * time.Second // of each half
 )
 
-// measureRetention has writers insert at a steady pace while rows older than a few seconds go away, and compares the
-// size of table and indexes after the first half with that at the end, and the slowest insert with and without.
+// measureRetention has writers insert at a steady pace while rows older than a few seconds go away,
+// and compares the size of table and indexes after the first half with that at the end, and the
+// slowest insert with and without.
 func measureRetention(ctx context.Context, b *bench) error {
 	db, err := b.database(ctx)
 	if err != nil {

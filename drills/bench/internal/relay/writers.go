@@ -10,8 +10,9 @@ import (
 
 const writeSQL = `insert into outbox (topic, key, type, payload) values ($1, $2, 'OrderCreated', $3)`
 
-// write has writers insert one row a transaction, as services do, for so long, and returns the rows a second and the
-// longest that one insert took. With a pace it starts at most so many a second.
+// write has writers insert one row per transaction, as services do, for so long, and returns the
+// rows a second and the longest that one insert took. With a pace it starts at most so many a
+// second.
 func write(ctx context.Context, db *database, writers int, long time.Duration, pace int) (rate float64, longest time.Duration, err error) {
 	var rows, slowest atomic.Int64
 	var wg sync.WaitGroup

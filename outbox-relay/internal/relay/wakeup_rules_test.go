@@ -1,0 +1,89 @@
+package relay
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+var calm = surroundings{
+	batchRows: 4000, pollMin: time.Millisecond, pollMax: 10 * time.Millisecond, quiet: 10 * time.Millisecond,
+	fallback: 500 * time.Millisecond, writersNotify: true,
+}
+
+// Polls that find nothing come ever later, until the relay asks to be notified.
+func TestWakeup_FallsAsleepWhenNothingComes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := wakeup{pause: time.Millisecond, lastFound: time.Now()}
+		var pauses []time.Duration
+		for w.found(0, calm, time.Now()) == stay {
+			pauses = append(pauses, time.Until(w.next))
+			<-time.After(time.Until(w.next))
+		}
+		require.Equal(t, []time.Duration{2 * time.Millisecond, 4 * time.Millisecond, 8 * time.Millisecond}, pauses)
+		w.slept()
+		require.True(t, w.next.IsZero(), "it reads once more at once")
+		require.Equal(t, stay, w.found(0, calm, time.Now()))
+		require.Equal(t, calm.fallback, time.Until(w.next))
+	})
+}
+
+func TestWakeup_StaysAwakeWhileRowsAreInFlight(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := wakeup{pause: time.Millisecond}
+		busy := calm
+		busy.inFlight = true
+		require.Equal(t, stay, w.found(0, busy, time.Now()))
+		require.Equal(t, goToSleep, w.found(0, calm, time.Now()))
+	})
+}
+
+// Single rows are worth a notification each; many of them, or many in a row, are worth polling.
+func TestWakeup_SleepsThroughSingleRowsAndWakesUpForMany(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := wakeup{sleeping: true, pause: calm.fallback}
+		for range 3 * wakeReads {
+			<-time.After(2 * idleGap)
+			require.Equal(t, stay, w.found(1, calm, time.Now()))
+		}
+		require.Equal(t, calm.fallback, time.Until(w.next))
+		for range wakeReads - 2 {
+			<-time.After(idleGap / 2)
+			require.Equal(t, stay, w.found(1, calm, time.Now()))
+		}
+		<-time.After(idleGap / 2)
+		require.Equal(t, wakeUp, w.found(1, calm, time.Now()), "they come without a gap")
+		require.False(t, w.quiet(time.Now()))
+		require.Equal(t, calm.pollMin, time.Until(w.next))
+		require.Equal(t, stay, w.found(1, calm, time.Now()))
+		require.Equal(t, 3*calm.pollMin, time.Until(w.next), "writers are at work all the time")
+
+		w = wakeup{sleeping: true, pause: calm.fallback}
+		require.Equal(t, wakeUp, w.found(wakeRows, calm, time.Now()))
+		w.slept()
+		<-time.After(2 * quietPeriod)
+		require.True(t, w.quiet(time.Now()))
+	})
+}
+
+func TestWakeup_LooksOftenWhereNobodyNotifies(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := wakeup{sleeping: true, pause: calm.pollMin}
+		alone := calm
+		alone.writersNotify = false
+		for range 20 {
+			w.found(0, alone, time.Now())
+		}
+		require.Equal(t, unnotified, time.Until(w.next))
+		alone.stalled = true
+		w = wakeup{}
+		w.found(1, alone, time.Now())
+		require.Equal(t, stalledPause, time.Until(w.next), "no row of these is urgent")
+	})
+}

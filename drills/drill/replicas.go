@@ -26,6 +26,7 @@ const (
 insert into outbox (topic, key, type, payload)
 select $1, 'drill-' || i % $4, 'Drill', convert_to(i::text, 'utf8') from generate_series($2::int, $3::int) i order by i`
 	oldestPendingSQL = `select coalesce(extract(epoch from max(now() - created_at)) * 1000, 0)::bigint from orders where status = 'PENDING'`
+	parkedSQL        = `select count(*) from outbox_stuck where topic = $1 and parked`
 	// How long an order may take while another topic of its database takes nothing.
 	besideOthers = 5 * time.Second
 )
@@ -68,8 +69,8 @@ func (s *Stage) starve(ctx context.Context, d time.Duration, fault, setting, bro
 		return err
 	}
 	s.says(ctx, "rows for topic "+scarceTopic+" wait for the broker")
-	if pending := s.count(ctx, s.pools[stack.Orders], neighbourSQL, scarceTopic); pending < int64(rows/10) {
-		return fmt.Errorf("the topic was not to take its rows, and %d of %d wait", pending, rows)
+	if parked := s.count(ctx, s.pools[stack.Orders], parkedSQL, scarceTopic); parked < int64(rows/10) {
+		return fmt.Errorf("the topic was not to take its rows, and %d of %d are parked", parked, rows)
 	}
 	if err := s.setTopic(ctx, scarceTopic, setting, whole); err != nil {
 		return err

@@ -47,7 +47,8 @@
 // # Guarantees
 //
 //   - A committed row is published, however late its commit, as long as its id came from the
-//     sequence. Rows that become visible after their id was given up are published late, and counted.
+//     sequence. Rows that become visible after their id was given up are published late, and
+//     counted.
 //   - Rows of a key are published in the order of their ids within a snapshot, and of snapshots one
 //     after another; also across leaders, producers and refused rows. Copies of rows may follow.
 //   - The cursor never has an id whose row was neither acknowledged, nor quarantined, nor given up.
@@ -65,7 +66,8 @@
 //   - A request is refused: the producer ends. An isolator finds the bad row; the rest of the topic
 //     waits for it, other topics for the change of producer.
 //   - A producer ends for no row's sake: another begins after a pause that doubles up to 2 s.
-//   - The process stops: rows in flight are waited for, and what was acknowledged goes to the cursor.
+//   - The process stops: rows in flight are waited for, and what was acknowledged goes to the
+//     cursor.
 //   - A panic: the term ends like after any error, and other sources go on.
 //
 // # State machines without I/O

@@ -29,11 +29,12 @@ import (
 //     that was seen, must find the row; where it finds none, the id was rolled back. A grace time
 //     must have gone by too, for what Postgres cannot show: an id allocated in one transaction and
 //     inserted in another.
-//   - A gap into which a read has looked, after it was sorted, can be filled by its allocators only.
-//     It need not be looked into again before one of them has ended. The read itself makes sure of
-//     that, in its own snapshot: see source.readGatedSQL. With the look at locks alone the order of a
-//     key could break: (1) the look finds the allocator of row 7 alive; (2) it commits, and another
-//     writer, having seen row 7, commits row 9 of the same key; (3) a read passes over 7 and finds 9.
+//   - A gap into which a read has looked, after it was sorted, can be filled by its allocators
+//     only. It need not be looked into again before one of them has ended. The read itself makes
+//     sure of that, in its own snapshot: see source.readGatedSQL. With the look at locks alone the
+//     order of a key could break: (1) the look finds the allocator of row 7 alive; (2) it commits,
+//     and another writer, having seen row 7, commits row 9 of the same key; (3) a read passes over
+//     7 and finds 9.
 //   - An id that was never handed out, because a row was given a higher one by hand, is in no
 //     cohort, and never closed.
 //

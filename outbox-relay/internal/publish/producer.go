@@ -7,6 +7,8 @@ import (
 	"maps"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
@@ -29,7 +31,9 @@ type Producer struct {
 	encoder *encoder
 	message kafka.Message // reused by every Send
 	opened  time.Time
-	share   *share // nil: nobody else sends with the client
+	warming sync.WaitGroup
+	closed  atomic.Bool // ends the warming early
+	share   *share      // nil: nobody else sends with the client
 }
 
 // gapless are the settings that the package's promise rests on; see its documentation.
@@ -179,6 +183,19 @@ func Answered(event kafka.Event) (*source.Row, int32, error) {
 	return row, at.Partition, at.Error
 }
 
+// Warm has the client learn of topics, and connect to a broker, before the first row needs it. It
+// does not wait for that.
+func (p *Producer) Warm(topics []string) {
+	p.warming.Go(func() {
+		for _, topic := range topics {
+			if p.closed.Load() {
+				return
+			}
+			_ = p.LookUp(topic) // the first row will meet the same error
+		}
+	})
+}
+
 // deliveries is where librdkafka reports what became of a row: nil stands for the client's own
 // channel.
 func (p *Producer) deliveries() chan kafka.Event {
@@ -210,6 +227,8 @@ func (p *Producer) Close() {
 		p.share.of.leave(p.share)
 		return
 	}
+	p.closed.Store(true)
+	p.warming.Wait()
 	purge(p.client)
 	p.client.Close()
 	p.logs.Wait()

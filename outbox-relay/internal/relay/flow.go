@@ -63,6 +63,16 @@ func (f *flows) forget() {
 	}
 }
 
+// recent returns topics whose rows were published lately, a hundred at most.
+func (f *flows) recent(now time.Time) (topics []string) {
+	for topic, flow := range f.byTopic {
+		if flow.exists && now.Sub(flow.progress) < time.Minute && len(topics) < 100 {
+			topics = append(topics, topic)
+		}
+	}
+	return topics
+}
+
 func (f *flows) enqueue(to *flow, row *source.Row) {
 	to.queue = append(to.queue, row)
 	if !to.listed {

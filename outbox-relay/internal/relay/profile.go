@@ -110,6 +110,9 @@ func (l *loop) prepare(now time.Time) error {
 		return err
 	}
 	l.idleProducers[l.profile.wanted] = idleProducer{next, now}
+	if !next.Shared() {
+		next.Warm(l.flows.recent(now))
+	}
 	return nil
 }
 

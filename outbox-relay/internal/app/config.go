@@ -38,7 +38,8 @@ type Config struct {
 	KafkaLogins config.Secret `env:"RELAY_KAFKA_LOGINS"`
 	// AdminTokens let their holders change something over HTTP: name=token.
 	AdminTokens config.Secrets `env:"RELAY_ADMIN_TOKENS"`
-	// ReadTokens let their holders read payloads where others than this machine can reach the API: name=token.
+	// ReadTokens let their holders read payloads where others than this machine can reach the API:
+	// name=token.
 	ReadTokens config.Secrets `env:"RELAY_READ_TOKENS"`
 	Kafka      kafka.Config
 }

@@ -16,8 +16,8 @@ import (
 
 // Databases is the setting that every verb needs.
 type Databases struct {
-	// List has the databases to relay, name=URL, separated by commas, semicolons or white space. The name is part of each
-	// message's ce_source.
+	// List has the databases to relay, name=URL, separated by commas, semicolons or white space.
+	// The name is part of each message's ce_source.
 	List config.Secret `env:"RELAY_DATABASES"`
 }
 

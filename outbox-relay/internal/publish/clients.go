@@ -3,6 +3,7 @@ package publish
 import (
 	"fmt"
 	"log/slog"
+	"reflect"
 	"slices"
 	"sync"
 
@@ -43,6 +44,10 @@ type Clients struct {
 func NewClients(config chassis.Config, log *slog.Logger) *Clients {
 	return &Clients{config: config, log: log}
 }
+
+// Fit says whether the clients are those of these settings. A database with another login must not
+// send with them.
+func (c *Clients) Fit(config chassis.Config) bool { return reflect.DeepEqual(c.config, config) }
 
 // Share returns a share of a database in a low-latency producer. It does not wait for a broker.
 func (c *Clients) Share(database string) (*Producer, error) {

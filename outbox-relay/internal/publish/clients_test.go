@@ -14,6 +14,8 @@ import (
 func TestClients_AreOpenedWhenTheyAreNeededAndClosedWithTheirLastUser(t *testing.T) {
 	t.Parallel()
 	c := NewClients(chassis.Config{Brokers: []string{"127.0.0.1:1"}, SecurityProtocol: "PLAINTEXT"}, slog.New(slog.DiscardHandler))
+	require.False(t, c.Fit(chassis.Config{Brokers: []string{"127.0.0.1:1"}, SecurityProtocol: "PLAINTEXT", SASLUsername: "orders"}))
+	require.True(t, c.Fit(chassis.Config{Brokers: []string{"127.0.0.1:1"}, SecurityProtocol: "PLAINTEXT"}))
 	var shares []*Producer
 	for range sharesPerClient + 1 {
 		p, err := c.Share("orders")

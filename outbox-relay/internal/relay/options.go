@@ -17,8 +17,8 @@ type Options struct {
 	InFlightBytes int
 	// Budget bounds the bytes of all sources that share it. Default: none.
 	Budget *Budget
-	// Clients are the Kafka clients that the sources of a process share. They must have been made
-	// with the same Kafka settings. Default: clients of the source's own.
+	// Clients are the Kafka clients that the sources of a process share. A source with other Kafka
+	// settings, such as another login, has its own. Default: clients of the source's own.
 	Clients *publish.Clients
 	// Topics are those that rows may be for; others are stuck. Default: all.
 	Topics Topics

@@ -31,7 +31,7 @@ type Source struct {
 // NewSource returns a source that Run will relay. Name is what people call the database, and part
 // of ce_source; leader is what this process calls itself.
 func NewSource(name, dsn, leader string, kafka chassis.Config, options Options, metrics *Metrics, log *slog.Logger) *Source {
-	if options.Clients == nil {
+	if options.Clients == nil || !options.Clients.Fit(kafka) {
 		options.Clients = publish.NewClients(kafka, log)
 	}
 	s := &Source{

@@ -1,12 +1,16 @@
 package relay
 
 import (
+	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
+	"waybill.example/chassis/kafka"
+	"waybill.example/outbox-relay/internal/publish"
 	"waybill.example/outbox-relay/internal/source"
 )
 
@@ -133,4 +137,18 @@ func TestVacuum_HeldForAsLongAsItWasSeen(t *testing.T) {
 	require.Zero(t, v.held(source.Vacuum{Kind: "session", Name: "pid 2"}, begin.Add(time.Hour)), "another one")
 	require.Zero(t, v.held(source.Vacuum{}, begin.Add(2*time.Hour)))
 	require.Zero(t, v.held(source.Vacuum{Kind: "session", Name: "pid 2"}, begin.Add(3*time.Hour)))
+}
+
+// Each database may have a login of its own: what it sends must not go out under another one's.
+func TestNewSource_SharesNoClientsWithAnotherLogin(t *testing.T) {
+	t.Parallel()
+	log := slog.New(slog.DiscardHandler)
+	config := kafka.Config{Brokers: []string{"127.0.0.1:1"}, SecurityProtocol: "SASL_PLAINTEXT", SASLUsername: "relay"}
+	options := Options{Clients: publish.NewClients(config, log)}
+	same := NewSource("orders", "", "", config, options, NewMetrics(prometheus.NewRegistry()), log)
+	require.Same(t, options.Clients, same.options.Clients)
+	config.SASLUsername = "orders"
+	other := NewSource("orders", "", "", config, options, NewMetrics(prometheus.NewRegistry()), log)
+	require.NotSame(t, options.Clients, other.options.Clients)
+	require.True(t, other.options.Clients.Fit(config))
 }

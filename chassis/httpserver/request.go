@@ -1,7 +1,6 @@
 package httpserver
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +10,8 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humachi"
+
+	"waybill.example/chassis/plaintext"
 )
 
 const mediaTypeJSON = "application/json"
@@ -27,7 +28,7 @@ var strictJSON = huma.Format{
 		if _, first := into.(*any); first && !utf8.Valid(body) {
 			return errors.New("the body is not UTF-8")
 		}
-		if _, first := into.(*any); first && bytes.Contains(body, []byte(`\u`)) && loneSurrogate(body) {
+		if _, first := into.(*any); first && plaintext.LoneSurrogate(body) {
 			return errors.New("the body escapes half of a character (a lone surrogate)")
 		}
 		err := json.Unmarshal(body, into)

@@ -9,16 +9,17 @@ import (
 	"io"
 	"reflect"
 	"strings"
-	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"waybill.example/chassis/plaintext"
 )
 
 // Plain reports whether text is valid UTF-8 in which every character is shown as itself: no control
 // character (newlines and tabs are some), no bidirectional override, no line separator.
 func Plain(text string) bool {
 	for i, r := range text {
-		if steers(r) || r == utf8.RuneError && !strings.HasPrefix(text[i:], "\uFFFD") {
+		if plaintext.Control(r) || r == utf8.RuneError && !strings.HasPrefix(text[i:], "\uFFFD") {
 			return false
 		}
 	}
@@ -34,18 +35,6 @@ func Clean(text string) string {
 	return string(appendClean(nil, []byte(text), false))
 }
 
-// steers reports whether a character acts on the terminal or on the text around it. The joiners
-// (U+200C, U+200D) are format characters as well, but words of some languages need them.
-func steers(r rune) bool {
-	switch {
-	case r < 0x20, r >= 0x7f && r < 0xa0, r == '\u2028', r == '\u2029':
-		return true
-	case r < 0xa0, r == '\u200c', r == '\u200d':
-		return false
-	}
-	return unicode.Is(unicode.Cf, r)
-}
-
 func appendClean(out, text []byte, keepNewlines bool) []byte {
 	for len(text) > 0 {
 		r, size := utf8.DecodeRune(text)
@@ -53,7 +42,7 @@ func appendClean(out, text []byte, keepNewlines bool) []byte {
 		case r == utf8.RuneError && size == 1:
 			const hex = "0123456789abcdef"
 			out = append(out, '\\', 'x', hex[text[0]>>4], hex[text[0]&15])
-		case steers(r) && (r != '\n' || !keepNewlines):
+		case plaintext.Control(r) && (r != '\n' || !keepNewlines):
 			out = appendEscape(out, r)
 		default:
 			out = append(out, text[:size]...)

@@ -46,12 +46,28 @@ func (r *Runner) lag(d time.Duration) {
 }
 
 // ApplyDue acts on the deadlines of at most limit sagas that have passed and whose replies have
-// been read, in one transaction, and returns how many sagas it took. [Runner.Run] calls it; it is
-// exported for tests with a clock of their own.
+// been read, in one transaction, and returns how many sagas it took. A saga whose deadline cannot be
+// acted on shows as one that needs an operator, and holds up no other. [Runner.Run] calls ApplyDue; it
+// is exported for tests with a clock of their own.
 func (r *Runner) ApplyDue(ctx context.Context, read store.Read, limit int) (int, error) {
-	var taken int
-	var a *application
-	err := pgx.BeginFunc(ctx, r.store.DB, func(tx pgx.Tx) error {
+	taken, err := r.takeDue(ctx, read, limit, r.applyTogether)
+	if permanent(err) {
+		taken, err = r.takeDue(ctx, read, limit, r.applyEach)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("act on deadlines: %w", err)
+	}
+	return taken, nil
+}
+
+// applyDue is a way to act on the deadlines of sagas that are locked in tx. What it returns is
+// reported after the commit.
+type applyDue func(ctx context.Context, tx pgx.Tx, list []store.DueSaga, now time.Time) ([]*application, error)
+
+// takeDue locks sagas whose deadline has passed, and applies their deadlines.
+func (r *Runner) takeDue(ctx context.Context, read store.Read, limit int, apply applyDue) (taken int, err error) {
+	var done []*application
+	err = pgx.BeginFunc(ctx, r.store.DB, func(tx pgx.Tx) error {
 		list, now, err := r.store.Due(ctx, tx, store.DueQuery{
 			Read: read, Limit: limit, Unclaimed: unclaimed, UnsentTrouble: unsentTrouble,
 		})
@@ -59,19 +75,20 @@ func (r *Runner) ApplyDue(ctx context.Context, read store.Read, limit int) (int,
 		if err != nil || taken == 0 {
 			return err
 		}
-		a, err = r.applyDue(ctx, tx, list, now)
+		done, err = apply(ctx, tx, list, now)
 		return err
 	})
 	if err != nil {
-		return 0, fmt.Errorf("act on deadlines: %w", err)
+		return 0, err
 	}
-	if a != nil {
+	for _, a := range done {
 		a.report()
 	}
 	return taken, nil
 }
 
-func (r *Runner) applyDue(ctx context.Context, tx pgx.Tx, list []store.DueSaga, now time.Time) (*application, error) {
+// applyTogether applies the deadlines of all sagas with as many statements as those of one.
+func (r *Runner) applyTogether(ctx context.Context, tx pgx.Tx, list []store.DueSaga, now time.Time) ([]*application, error) {
 	unsent, err := r.unsent(ctx, tx, list, now)
 	if err != nil {
 		return nil, err
@@ -87,8 +104,7 @@ func (r *Runner) applyDue(ctx context.Context, tx pgx.Tx, list []store.DueSaga, 
 		missing := slices.DeleteFunc(d.State.Overdue(passed), func(id uuid.UUID) bool { return !unsent[id] })
 		in := saga.Due{By: passed, Unsent: missing, Restart: d.Unsent}
 		if err := a.input(ref, in, now); err != nil {
-			r.log.Error("deadline cannot be acted on", "saga", ref.String(), "error", err)
-			later.Add(ref, now.Add(unclaimed), saga.Text("its deadline cannot be acted on: "+err.Error()))
+			r.postpone(&later, ref, now, err)
 		} else if len(missing) > 0 {
 			later.Add(ref, now.Add(lookAgain), unsentTrouble)
 		}
@@ -99,7 +115,35 @@ func (r *Runner) applyDue(ctx context.Context, tx pgx.Tx, list []store.DueSaga, 
 		return nil, err
 	}
 	later.Queue(&within.Last)
-	return a, send(ctx, within, messages)
+	return []*application{a}, send(ctx, within, messages)
+}
+
+// applyEach applies the deadlines of each saga within a savepoint, and postpones those that fail: a
+// command that is carried out here cannot be.
+func (r *Runner) applyEach(ctx context.Context, tx pgx.Tx, list []store.DueSaga, now time.Time) (done []*application, err error) {
+	var later store.Postponed
+	for _, d := range list {
+		err := pgx.BeginFunc(ctx, tx, func(savepoint pgx.Tx) error {
+			a, err := r.applyTogether(ctx, savepoint, []store.DueSaga{d}, now)
+			done = append(done, a...)
+			return err
+		})
+		switch {
+		case permanent(err):
+			r.postpone(&later, d.State.Ref(), now, err)
+		case err != nil:
+			return nil, err
+		}
+	}
+	var last pgx.Batch
+	later.Queue(&last)
+	return done, tx.SendBatch(ctx, &last).Close()
+}
+
+// postpone has a deadline that cannot be acted on tried again later.
+func (r *Runner) postpone(later *store.Postponed, ref saga.Ref, now time.Time, err error) {
+	r.log.Error("deadline cannot be acted on", "saga", ref.String(), "error", err)
+	later.Add(ref, now.Add(unclaimed), saga.Text("its deadline cannot be acted on: "+err.Error()))
 }
 
 // unsent are the commands whose answers are overdue and that have not left the outbox. A

@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -52,7 +51,7 @@ func Example_runIt() {
 		for ctx.Err() == nil {
 			batch := poll(ctx)
 			if err := sagas.Process(ctx, batch); err != nil {
-				continue // nothing of it has happened: seek back, wait, and try again
+				continue // nothing of it has happened: the database may be unavailable
 			}
 			commit(batch)
 		}
@@ -87,7 +86,7 @@ func Example_embedIt() {
 			Local: map[string]runner.Local{"ConfirmTrip": confirm},
 		})
 	}
-	book := func(ctx context.Context, db *pgxpool.Pool, sagas *runner.Runner, request uuid.UUID, t Trip) error {
+	book := func(ctx context.Context, db *pgxpool.Pool, sagas *runner.Runner, t Trip) error {
 		return pgx.BeginFunc(ctx, db, func(tx pgx.Tx) error {
 			var id int64
 			if err := tx.QueryRow(ctx, "insert into trips (hotel, status) values ($1, 'PENDING') returning id", t.Hotel).Scan(&id); err != nil {
@@ -97,7 +96,7 @@ func Example_embedIt() {
 			if err != nil {
 				return err
 			}
-			return sagas.Start(ctx, tx, saga.Message{ID: request, Type: "TripBooked", Key: strconv.FormatInt(id, 10), Data: data})
+			return sagas.Start(ctx, tx, saga.Message{Type: "TripBooked", Key: strconv.FormatInt(id, 10), Data: data})
 		})
 	}
 	_, _ = embed, book

@@ -3,8 +3,12 @@ package runner
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strings"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"waybill.example/sdk/cloudevents"
 	"waybill.example/sdk/inbox"
@@ -60,7 +64,7 @@ func (a *application) carryOut(ctx context.Context, tx *inbox.Tx, now time.Time)
 		a.pending = rest
 		replies, err := do(ctx, tx, commands)
 		if err != nil {
-			return fmt.Errorf("carry out %d × %s: %w", len(commands), first, err)
+			return &localError{first, len(commands), err}
 		}
 		for _, reply := range replies {
 			if err := a.message(reply, nil, now); err != nil {
@@ -69,4 +73,27 @@ func (a *application) carryOut(ctx context.Context, tx *inbox.Tx, now time.Time)
 		}
 	}
 	return nil
+}
+
+// localError says that commands could not be carried out here.
+type localError struct {
+	command string
+	count   int
+	err     error
+}
+
+func (e *localError) Error() string {
+	return fmt.Sprintf("carry out %d × %s: %v", e.count, e.command, e.err)
+}
+
+func (e *localError) Unwrap() error { return e.err }
+
+// permanent says whether an error is that of the commands at hand, and not of the database: one that a
+// local command returned, a data exception (SQLSTATE class 22) or a violated constraint (23).
+func permanent(err error) bool {
+	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return strings.HasPrefix(pgErr.Code, "22") || strings.HasPrefix(pgErr.Code, "23")
+	}
+	_, ok := errors.AsType[*localError](err)
+	return ok
 }

@@ -41,6 +41,9 @@ func (r *Runner) Start(ctx context.Context, tx pgx.Tx, messages ...saga.Message)
 // from Kafka, but for the inbox: it is for what an embedding service learns by other ways, such as
 // a client who asks for a cancellation. A message for a saga that does not exist is refused with
 // [saga.ErrUnknownSaga]; like the other errors of the engine it leaves nothing behind.
+//
+// Process writes a saga before the rows that its local commands change. A transaction that changes
+// such rows as well calls Deliver first, so that the two cannot deadlock.
 func (r *Runner) Deliver(ctx context.Context, tx pgx.Tx, messages ...saga.Message) error {
 	ids := make([]string, len(messages))
 	for i, m := range messages {

@@ -182,6 +182,35 @@ func TestLocal_OneWithoutAReplyIsTriedAgainAtItsDeadline(t *testing.T) {
 	require.Equal(t, []any{saga.Completed, "CONFIRMED"}, []any{state, status})
 }
 
+// The local command of one saga fails whenever it is tried; that of another, whose deadline passed at
+// the same time, is carried out.
+func TestLocal_OneThatAlwaysFailsHoldsUpNoOtherDeadline(t *testing.T) {
+	t.Parallel()
+	db := newDB(t)
+	s := newTrips(t, db)
+	s.silent = true // both confirmations are tried again at their deadlines
+	for _, id := range []string{"13", "14"} {
+		require.NoError(t, s.book(t.Context(), booked(id)))
+		require.NoError(t, s.hears(t, "RoomReserved", "ReserveRoom", id))
+	}
+	_, err := db.Pool.Exec(t.Context(), "update trips set status = 'PENDING'")
+	require.NoError(t, err)
+	_, err = db.Pool.Exec(t.Context(), "alter table trips add constraint unlucky check (id <> '13' or status <> 'CONFIRMED')")
+	require.NoError(t, err)
+	s.silent = false
+	n, err := s.due(t.Context(), start.Add(time.Minute), store.ReadAll(), 10)
+	require.NoError(t, err)
+	require.Equal(t, 2, n)
+	state, status, _ := s.stands(t, "14")
+	require.Equal(t, []any{saga.Completed, "CONFIRMED"}, []any{state, status})
+	state, status, _ = s.stands(t, "13")
+	require.Equal(t, []any{saga.Running, "PENDING"}, []any{state, status})
+	stuck, err := s.List(t.Context(), inspect.Filter{Stuck: true, Limit: 10}, start)
+	require.NoError(t, err)
+	require.Len(t, stuck, 1)
+	require.Contains(t, stuck[0].Trouble, "unlucky")
+}
+
 func TestStart_TheSagaExistsOnlyIfTheTransactionCommits(t *testing.T) {
 	t.Parallel()
 	s := newTrips(t, newDB(t))

@@ -3,6 +3,7 @@ package examples_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -74,8 +75,8 @@ func python(t *testing.T, db *pgxpool.Config) *exec.Cmd {
 func java(t *testing.T, db *pgxpool.Config) *exec.Cmd {
 	t.Helper()
 	launcher, err := exec.LookPath("java")
-	if err != nil {
-		t.Skipf("no Java 17 or newer: %v", err)
+	if _, noCompiler := exec.LookPath("javac"); err != nil || noCompiler != nil {
+		t.Skipf("no JDK, 17 or newer: %v", errors.Join(err, noCompiler))
 	}
 	classpath, err := os.ReadFile("../bin/examples/java-classpath")
 	if err != nil {

@@ -219,6 +219,57 @@ func requireOneWaits(t *testing.T, pool *pgxpool.Pool) {
 	}, 20*time.Second, 5*time.Millisecond)
 }
 
+// Transactions that lock rows in the same order cannot deadlock. While somebody holds the row in the middle, a batch that
+// names three sagas backwards has the first one and waits, and the last is free: rows that are there, and new ones.
+func TestParticipant_RowsAreLockedInTheOrderOfTheirKeys(t *testing.T) {
+	t.Parallel()
+	const row = `insert into participant_steps (saga, step, state, reply_type, reply) values ('trip/' || $1::text, 'ReserveRoom', 'DONE', 'T', '{}')`
+	for name, tt := range map[string]struct {
+		there bool
+		kind  string
+		take  string // what takes a row from under others, or fails
+	}{
+		"rows that are there": {true, "ReleaseRoom", `select from participant_steps where saga = 'trip/' || $1::text for update nowait`},
+		"new rows":            {false, "ReserveRoom", row},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db := newDatabase(t)
+			for _, saga := range []string{"a", "b", "c"} {
+				if tt.there {
+					_, err := db.Pool.Exec(t.Context(), row, saga)
+					require.NoError(t, err)
+				}
+			}
+			take := func(saga string) (pgx.Tx, error) {
+				tx, err := db.Pool.Begin(t.Context())
+				require.NoError(t, err)
+				_, err = tx.Exec(t.Context(), `set local lock_timeout = '200ms'`)
+				require.NoError(t, err)
+				_, err = tx.Exec(t.Context(), tt.take, saga)
+				return tx, err
+			}
+			middle, err := take("b")
+			require.NoError(t, err)
+			done := make(chan error, 1)
+			p := hotel(t, db.Pool, step())
+			go func() {
+				done <- p.Process(t.Context(), []inbox.Delivery{
+					command(tt.kind, "c", body(7, false)), command(tt.kind, "b", body(7, false)), command(tt.kind, "a", body(7, false)),
+				})
+			}()
+			requireOneWaits(t, db.Pool)
+			for saga, free := range map[string]bool{"a": false, "c": true} {
+				tx, err := take(saga)
+				require.Equal(t, free, err == nil, "%s: %v", saga, err)
+				require.NoError(t, tx.Rollback(t.Context()))
+			}
+			require.NoError(t, middle.Rollback(t.Context()))
+			require.NoError(t, <-done)
+		})
+	}
+}
+
 // Two instances have the same sagas in opposite orders, some of them known and some new. They may be told that another was
 // faster; they do not deadlock, and in the end each saga was served once.
 func TestParticipant_TwoInstancesWithTheSameSagasDoNotDeadlock(t *testing.T) {

@@ -21,3 +21,14 @@ func (b *Budget) add(bytes int) {
 func (b *Budget) fits(bytes int) bool {
 	return b == nil || b.limit == 0 || b.used.Load()+int64(bytes) <= b.limit
 }
+
+// charge counts bytes in flight, of this source and of the process.
+func (l *loop) charge(bytes int) {
+	l.bytes += bytes
+	l.options.Budget.add(bytes)
+}
+
+// fits says whether so many more bytes may be in flight.
+func (l *loop) fits(bytes int) bool {
+	return l.bytes+bytes <= l.options.InFlightBytes && l.options.Budget.fits(bytes)
+}

@@ -84,9 +84,11 @@
 //
 //	loop.go        the loop, and every field of it: what it is and who writes it
 //	dispatch.go    from a topic's queue to the producer, and answers back
-//	isolate.go     finds the bad rows of a request that was refused as a whole
+//	isolate.go     finds the bad rows of a request that was refused as a whole; singly.go: by asking
+//	               about each of the last few
 //	stuck.go       quarantines rows: as stuck, or parked behind one that is
-//	retry.go       asks about stuck rows, and reads parked ones again
+//	retry.go       asks about stuck rows; release.go: reads parked ones again
+//	late.go        publishes rows that came after their ids were given up
 //	broker.go      whether brokers answer, and what waits for them
 //	read.go        reading, and when to read next, sleep and wake up
 //	watch.go       looks at which transactions can still fill gaps

@@ -290,17 +290,6 @@ func (l *loop) account(b *source.Batch) {
 	}
 }
 
-// charge counts bytes in flight, of this source and of the process.
-func (l *loop) charge(bytes int) {
-	l.bytes += bytes
-	l.options.Budget.add(bytes)
-}
-
-// fits says whether so many more bytes may be in flight.
-func (l *loop) fits(bytes int) bool {
-	return l.bytes+bytes <= l.options.InFlightBytes && l.options.Budget.fits(bytes)
-}
-
 // check makes sure from time to time that the lead is still ours, that nobody has paused the
 // source, and that the table has not been truncated under the cursor. It is also what shows a
 // standby that this process is not frozen.

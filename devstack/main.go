@@ -7,18 +7,7 @@
 //	devstack kill broker     act on one of them: start stop kill freeze thaw
 package main
 
-import (
-	"context"
-	"fmt"
-	"io"
-	"os"
-	"os/signal"
-	"syscall"
-
-	"github.com/alecthomas/kong"
-
-	"waybill.example/devstack/stack"
-)
+import "waybill.example/devstack/stack"
 
 type commands struct {
 	Up     upCommand     `cmd:"" help:"Run the stack in the foreground until Ctrl-C."`
@@ -34,33 +23,6 @@ type commands struct {
 	Broker brokerCommand `cmd:"" help:"Run the embedded broker alone."`
 }
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	// A second Ctrl-C ends us at once, and with us all that we have started.
-	context.AfterFunc(ctx, stop)
-	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
-		fmt.Fprintln(os.Stderr, "devstack:", err)
-		os.Exit(1) //nolint:gocritic // the signals need no more handling
-	}
-}
+func main() { stack.Main("devstack", description, new(commands)) }
 
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	parser, err := kong.New(new(commands),
-		kong.Name("devstack"),
-		kong.Description("Runs the whole of Waybill on one machine, without Docker."),
-		kong.UsageOnError(),
-		kong.Writers(stdout, stderr),
-		kong.Vars{"dir": stack.DefaultDir},
-		kong.BindTo(ctx, (*context.Context)(nil)),
-		kong.BindTo(stdout, (*io.Writer)(nil)),
-	)
-	if err != nil {
-		return err
-	}
-	command, err := parser.Parse(args)
-	if err != nil || os.Getenv(stack.EnvParseOnly) != "" {
-		return err
-	}
-	return command.Run()
-}
+const description = "Runs the whole of Waybill on one machine, without Docker."

@@ -7,18 +7,7 @@
 //	drills audit --watch        again and again, with metrics
 package main
 
-import (
-	"context"
-	"fmt"
-	"io"
-	"os"
-	"os/signal"
-	"syscall"
-
-	"github.com/alecthomas/kong"
-
-	"waybill.example/devstack/stack"
-)
+import "waybill.example/devstack/stack"
 
 type commands struct {
 	Run   runCommand   `cmd:"" help:"Run drills, each on a fresh stack of its own."`
@@ -26,32 +15,6 @@ type commands struct {
 	Audit auditCommand `cmd:"" help:"Compare databases, topics and ledger of the stack that is up."`
 }
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop) // a second Ctrl-C ends us at once
-	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
-		fmt.Fprintln(os.Stderr, "drills:", err)
-		os.Exit(1) //nolint:gocritic // the signals need no more handling
-	}
-}
+func main() { stack.Main("drills", description, new(commands)) }
 
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	parser, err := kong.New(new(commands),
-		kong.Name("drills"),
-		kong.Description("Breaks Waybill on purpose and shows that nothing was lost."),
-		kong.UsageOnError(),
-		kong.Writers(stdout, stderr),
-		kong.Vars{"dir": stack.DefaultDir},
-		kong.BindTo(ctx, (*context.Context)(nil)),
-		kong.BindTo(stdout, (*io.Writer)(nil)),
-	)
-	if err != nil {
-		return err
-	}
-	command, err := parser.Parse(args)
-	if err != nil || os.Getenv(stack.EnvParseOnly) != "" {
-		return err
-	}
-	return command.Run()
-}
+const description = "Breaks Waybill on purpose and shows that nothing was lost."

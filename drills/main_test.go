@@ -7,6 +7,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"waybill.example/devstack/stack"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -14,7 +16,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func drills(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	var out bytes.Buffer
-	err := run(t.Context(), args, &out, &out)
+	err := stack.Run(t.Context(), "drills", description, new(commands), args, &out, &out)
 	return out.String(), err
 }
 
@@ -44,6 +46,6 @@ func TestAnInterruptedDrillEndsAtOnce(t *testing.T) {
 	cancel()
 	var out bytes.Buffer
 	dir := t.TempDir()
-	err := run(ctx, []string{"run", "kafka-down", "--dir", dir, "--html", dir + "/report.html"}, &out, &out)
+	err := stack.Run(ctx, "drills", description, new(commands), []string{"run", "kafka-down", "--dir", dir, "--html", dir + "/report.html"}, &out, &out)
 	require.EqualError(t, err, "interrupted")
 }

@@ -4,14 +4,11 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
-
-	"github.com/twmb/franz-go/pkg/kgo"
 
 	"waybill.example/contracts"
 	"waybill.example/devstack/broker"
@@ -152,7 +149,7 @@ func (s *Stack) broker(ctx context.Context, bin string, port int, advertise stri
 	u := &unit{
 		name:    Broker,
 		addr:    addr,
-		ready:   func(ctx context.Context) error { return pingBroker(ctx, addr) },
+		ready:   func(ctx context.Context) error { return PingBroker(ctx, addr) },
 		logPath: s.logPath(Broker),
 		command: process.Command{
 			Path: filepath.Join(bin, "devstack"),
@@ -197,7 +194,7 @@ func (s *Stack) service(bin, name, addr string, p *plan) *unit {
 		name:    name,
 		addr:    addr,
 		command: process.Command{Path: filepath.Join(bin, name), Env: env},
-		ready:   func(ctx context.Context) error { return askReady(ctx, addr) },
+		ready:   func(ctx context.Context) error { return AskReady(ctx, addr) },
 		logPath: s.logPath(name),
 	}
 }
@@ -224,30 +221,4 @@ func (p *plan) prepareServers(ctx context.Context, console *Console) error {
 		return nil
 	}
 	return broker.CreateTopics(ctx, p.brokers, contracts.DefaultPartitions, contracts.Topics()...)
-}
-
-func pingBroker(ctx context.Context, addr string) error {
-	client, err := kgo.NewClient(kgo.SeedBrokers(addr))
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	return client.Ping(ctx)
-}
-
-// askReady asks a service for its own opinion.
-func askReady(ctx context.Context, addr string) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/readyz", nil)
-	if err != nil {
-		return err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("GET /readyz answers %s", response.Status)
-	}
-	return nil
 }

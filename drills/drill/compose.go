@@ -81,11 +81,11 @@ func (c *compose) awaitReady(ctx context.Context, name string) error {
 		var err error
 		switch name {
 		case stack.Broker:
-			err = pingKafka(ctx, p.Addr)
+			err = stack.PingBroker(ctx, p.Addr)
 		case stack.Postgres:
 			err = pingPostgres(ctx, state.Databases[stack.Orders])
 		default:
-			err = ready(ctx, p.Addr)
+			err = stack.AskReady(ctx, p.Addr)
 		}
 		if err == nil {
 			return nil

@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 // post sends JSON, with a bearer token if there is one, and returns an error for an answer that is
@@ -35,25 +33,6 @@ func post(ctx context.Context, url, token, body string) error {
 		return fmt.Errorf("answered %s: %s", response.Status, strings.TrimSpace(string(answer)))
 	}
 	return nil
-}
-
-// pingKafka asks a broker for a sign of life.
-func pingKafka(ctx context.Context, addr string) error {
-	client, err := kgo.NewClient(kgo.SeedBrokers(addr))
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	return client.Ping(ctx)
-}
-
-// ready asks a service whether it is.
-func ready(ctx context.Context, addr string) error {
-	status, answer, err := get(ctx, "http://"+addr+"/readyz")
-	if err == nil && status != http.StatusOK {
-		err = fmt.Errorf("GET /readyz answers %d: %s", status, answer)
-	}
-	return err
 }
 
 // get returns what a service answers.

@@ -36,7 +36,7 @@ var loginsRefused = Drill{
 			return err
 		}
 		for _, name := range names {
-			if err := ready(ctx, s.addr(name)); err == nil {
+			if err := stack.AskReady(ctx, s.addr(name)); err == nil {
 				s.Failed("%s says that it is ready while its database refuses logins", name)
 			}
 		}
@@ -98,7 +98,7 @@ func (s *Stage) watchLock(ctx context.Context, began time.Time, d time.Duration,
 			return err
 		}
 		late = max(late, s.count(ctx, s.pools[stack.Orders], lateSQL, time.Now().Add(-othersWithin)))
-		if err := ready(ctx, s.addr(stack.Inventory)); err != nil && !named && strings.Contains(err.Error(), name) {
+		if err := stack.AskReady(ctx, s.addr(stack.Inventory)); err != nil && !named && strings.Contains(err.Error(), name) {
 			named = true
 			s.Measured("/readyz of inventory named who holds the lock after %.1f s", time.Since(began).Seconds())
 		}

@@ -213,7 +213,7 @@ func (s *Stage) Spawn(ctx context.Context, name string) (*Instance, error) {
 	s.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	return e, p.AwaitReady(ctx, func(ctx context.Context) error { return ready(ctx, addr) })
+	return e, p.AwaitReady(ctx, func(ctx context.Context) error { return stack.AskReady(ctx, addr) })
 }
 
 // close ends what the drill has started beside the stack.

@@ -46,16 +46,17 @@ func New(_ context.Context, c Config, log *slog.Logger) (*service.App, error) {
 		InFlightRows:      c.InFlightRows,
 		InFlightBytes:     c.InFlightBytes,
 		Budget:            relay.NewBudget(c.TotalBytes),
-		Clients:           publish.NewClients(c.Kafka, log),
 		UnresponsiveAfter: c.UnresponsiveAfter,
 		Drain:             c.Drain,
 	}
+	shared := publish.NewClients(c.Kafka, log)
 	var sources sources
 	for _, db := range pairs {
 		options.Topics = allowed[db.name]
 		brokers := c.Kafka
+		options.Clients = shared
 		if login, ok := logins[db.name]; ok {
-			brokers = login.as(c.Kafka)
+			brokers, options.Clients = login.as(c.Kafka), nil // who shares a client shares its rights
 		}
 		sources = append(sources, relay.NewSource(db.name, db.url, telemetry.Name("outbox-relay"), brokers, options, metrics, log))
 	}

@@ -14,8 +14,8 @@ import (
 	"waybill.example/chassis/kafka"
 )
 
-// While no broker is there librdkafka reports errors without a pause; the consumer says so once, and
-// can be stopped all the same.
+// While no broker is there librdkafka reports errors without a pause; the consumer says so once,
+// and can be stopped all the same.
 func TestAConsumerThatFindsNoBrokerIsQuietAndStops(t *testing.T) {
 	t.Parallel()
 	var lines bytes.Buffer // written by Run's goroutine alone
@@ -32,12 +32,12 @@ func TestAConsumerThatFindsNoBrokerIsQuietAndStops(t *testing.T) {
 	go func() { ended <- c.Run(ctx) }()
 	require.Eventually(t, func() bool {
 		return errorsReported(t, metrics) >= 10
-	}, patience, 10*time.Millisecond)
+	}, waitTimeout, 10*time.Millisecond)
 	cancel()
 	select {
 	case err := <-ended:
 		require.NoError(t, err)
-	case <-time.After(patience):
+	case <-time.After(waitTimeout):
 		require.Fail(t, "the consumer does not stop")
 	}
 	require.Equal(t, 1, strings.Count(lines.String(), "brokers are down"), lines.String())

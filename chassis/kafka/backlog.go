@@ -17,18 +17,18 @@ type sequence struct {
 	key       string
 }
 
-// messageKind is what a breaker is about: messages of one type on one topic run through the same code
-// and the same statements.
+// messageKind is what a breaker is about: messages of one type on one topic run through the same
+// code and the same statements.
 type messageKind struct{ topic, typ string }
 
-// place is where a message stands.
-type place struct {
+// position is where a message stands.
+type position struct {
 	partition inbox.Partition
 	offset    int64
 }
 
 func sequenceOf(m inbox.Delivery) sequence { return sequence{partitionOf(m), string(m.Key)} }
-func placeOf(m inbox.Delivery) place       { return place{partitionOf(m), m.Offset} }
+func positionOf(m inbox.Delivery) position { return position{partitionOf(m), m.Offset} }
 
 func kindOf(m inbox.Delivery) messageKind {
 	for _, h := range m.Headers {
@@ -39,16 +39,16 @@ func kindOf(m inbox.Delivery) messageKind {
 	return messageKind{topic: m.Topic}
 }
 
-func byPlace(a, b inbox.Delivery) int {
+func byPosition(a, b inbox.Delivery) int {
 	return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Offset, b.Offset))
 }
 
 // backlog is what cannot be applied now. It belongs to the consumer's goroutine.
 type backlog struct {
-	keys     map[sequence]*held
-	count    map[inbox.Partition]int // messages held, those behind others included
-	breakers map[messageKind]*breaker
-	rest     time.Time // until when none of them is tried
+	keys      map[sequence]*held
+	count     map[inbox.Partition]int // messages held, those behind others included
+	breakers  map[messageKind]*breaker
+	restUntil time.Time // until when none of them is tried
 }
 
 func newBacklog() backlog {
@@ -72,7 +72,7 @@ func (b *backlog) empty() bool { return len(b.keys) == 0 }
 func (b *backlog) has(h *held) bool { return b.keys[sequenceOf(h.message)] == h }
 
 func (b *backlog) add(m inbox.Delivery, f fault.Fault, err error) *held {
-	h := &held{message: m, fault: f, err: err, pause: newPause()}
+	h := &held{message: m, fault: f, err: err, pause: newBackoff()}
 	b.keys[sequenceOf(m)] = h
 	b.count[partitionOf(m)]++
 	return h
@@ -143,7 +143,7 @@ func (b *backlog) wait(most time.Duration) time.Duration {
 	}
 	now := time.Now()
 	for _, h := range b.keys {
-		most = min(most, max(b.dueAt(h).Sub(now), b.rest.Sub(now)))
+		most = min(most, max(b.dueAt(h).Sub(now), b.restUntil.Sub(now)))
 	}
 	return max(most, time.Millisecond)
 }
@@ -161,8 +161,8 @@ func (b *backlog) takeWaiting() []inbox.Delivery {
 	return messages
 }
 
-// breaker counts different messages of a kind that fail alike, with none between them that succeeds.
-// From then on it is open: it is not the messages that are at fault.
+// breaker counts different messages of a kind that fail alike, with none between them that
+// succeeds. From then on it is open: the cause is not in the messages.
 type breaker struct {
 	fault fault.Fault
 	count int
@@ -175,16 +175,16 @@ const breakerOpens = 5
 
 func (b *breaker) open() bool { return b != nil && b.count >= breakerOpens }
 
-// suspect counts a message that failed alone, and says whether that has opened its kind's breaker.
-// Locks and conflicts do not count: they concern rows, and other messages need other rows.
-func (b *backlog) suspect(m inbox.Delivery, f fault.Fault) (opened bool) {
+// countFailure counts a message that failed alone, and says whether that has opened its kind's
+// breaker. Locks and conflicts do not count: they concern rows, and other messages need other rows.
+func (b *backlog) countFailure(m inbox.Delivery, f fault.Fault) (opened bool) {
 	if f.Kind == fault.Conflict || f.Reason == reasonLock {
 		return false
 	}
 	kind := kindOf(m)
 	known := b.breakers[kind]
 	if known == nil || known.fault.Alike != f.Alike {
-		known = &breaker{fault: f, pause: newPause()}
+		known = &breaker{fault: f, pause: newBackoff()}
 		b.breakers[kind] = known
 	}
 	if known.open() {
@@ -197,8 +197,8 @@ func (b *backlog) suspect(m inbox.Delivery, f fault.Fault) (opened bool) {
 // reasonLock is the reason of faults for which Blockers are named.
 const reasonLock = "lock"
 
-// probed postpones the next attempt of a kind that is suspended.
-func (b *backlog) probed(m inbox.Delivery) {
+// postponeProbe postpones the next attempt of a kind that is suspended.
+func (b *backlog) postponeProbe(m inbox.Delivery) {
 	if known := b.breakers[kindOf(m)]; known.open() {
 		known.next = time.Now().Add(known.pause.NextBackOff())
 	}
@@ -211,15 +211,15 @@ func (b *backlog) succeeded(batch []inbox.Delivery) {
 	}
 	for _, m := range batch {
 		if b.breakers[kindOf(m)].open() {
-			b.forgive(kindOf(m))
+			b.resetFailures(kindOf(m))
 		}
 		delete(b.breakers, kindOf(m))
 	}
 }
 
-// forgive has what was held while its kind was suspended tried again from the beginning: until now it
-// was not its own fault.
-func (b *backlog) forgive(kind messageKind) {
+// resetFailures has what was held while its kind was suspended retried from the beginning: until
+// now it was not its own fault.
+func (b *backlog) resetFailures(kind messageKind) {
 	for _, h := range b.keys {
 		if kindOf(h.message) == kind {
 			h.counted, h.attempts, h.next = 0, 0, time.Now()

@@ -11,8 +11,9 @@ import (
 	"waybill.example/chassis/kafka"
 )
 
-// While no broker answers, anybody can ask whether one does: /readyz is open. Five hundred questions
-// must not hold five hundred threads, which a Go process keeps, and dies of at ten thousand.
+// While no broker answers, anybody can ask whether one does: /readyz is open. Five hundred
+// questions must not hold five hundred threads, which a Go process keeps, and dies of at ten
+// thousand.
 func TestCheck_ManyCallersHoldOneThread(t *testing.T) { //nolint:paralleltest // other tests make threads, too
 	client, err := confluent.NewProducer(&confluent.ConfigMap{"bootstrap.servers": "127.0.0.1:1", "log_level": 0})
 	require.NoError(t, err)

@@ -25,25 +25,25 @@ type Config struct {
 	SSLCertificateLocation string        `env:"KAFKA_SSL_CERTIFICATE_LOCATION"`
 	SSLKeyLocation         string        `env:"KAFKA_SSL_KEY_LOCATION"`
 	SSLKeyPassword         config.Secret `env:"KAFKA_SSL_KEY_PASSWORD"`
-	// Properties are further librdkafka settings, name=value, which win over all others. Those that a
-	// promise rests on are refused.
+	// Properties are further librdkafka settings, name=value, which win over all others. Those that
+	// a promise rests on are refused.
 	Properties config.Secrets `env:"KAFKA_PROPERTIES"`
 }
 
-// Validate returns every fault of the settings at once.
+// Validate returns all problems of the settings at once.
 func (c Config) Validate() []error {
-	var faults []error
+	var problems []error
 	if len(c.Brokers) == 0 || slices.Contains(c.Brokers, "") {
-		faults = append(faults, fmt.Errorf("KAFKA_BROKERS must list host:port, separated by commas"))
+		problems = append(problems, fmt.Errorf("KAFKA_BROKERS must list host:port, separated by commas"))
 	}
 	protocols := []string{"PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"}
 	if !slices.Contains(protocols, strings.ToUpper(c.SecurityProtocol)) {
-		faults = append(faults, fmt.Errorf("KAFKA_SECURITY_PROTOCOL must be one of %s, not %q", strings.Join(protocols, ", "), c.SecurityProtocol))
+		problems = append(problems, fmt.Errorf("KAFKA_SECURITY_PROTOCOL must be one of %s, not %q", strings.Join(protocols, ", "), c.SecurityProtocol))
 	}
 	if c.SASLPassword != "" && !strings.HasPrefix(strings.ToUpper(c.SecurityProtocol), "SASL_") {
-		faults = append(faults, fmt.Errorf("KAFKA_SASL_PASSWORD is not used with KAFKA_SECURITY_PROTOCOL=%s; set SASL_SSL", c.SecurityProtocol))
+		problems = append(problems, fmt.Errorf("KAFKA_SASL_PASSWORD is not used with KAFKA_SECURITY_PROTOCOL=%s; set SASL_SSL", c.SecurityProtocol))
 	}
-	return append(faults, broken(c.Properties)...)
+	return append(problems, validateProperties(c.Properties)...)
 }
 
 // Cautions implements config.Cautioner.
@@ -101,10 +101,9 @@ func (c Config) with(m, settings kafka.ConfigMap) *kafka.ConfigMap {
 	return &m
 }
 
-// ProducerConfig returns the settings of a producer that neither loses, doubles nor reorders a
-// message: idempotent (KIP-98), acknowledged by all replicas, and partitioned as Java's producers
-// partition. more is added to them and may override them; log lines come on the producer's Logs
-// channel, which has to be read (see [Logs]).
+// ProducerConfig returns the settings of an idempotent, ordered producer (KIP-98) with acks=all,
+// which partitions as Java's producers do. more is added to them and may override them; log lines
+// come on the producer's Logs channel, which has to be read (see [Logs]).
 func (c Config) ProducerConfig(clientID string, more kafka.ConfigMap) *kafka.ConfigMap {
 	m := c.common(clientID)
 	maps.Copy(m, kafka.ConfigMap{
@@ -120,8 +119,8 @@ func (c Config) consumerConfig(group, clientID string) *kafka.ConfigMap {
 	return c.with(c.common(clientID), kafka.ConfigMap{
 		"group.id":          group,
 		"auto.offset.reset": "earliest",
-		// What a stranger's open transaction would hold back is read: nobody here writes in Kafka
-		// transactions, and one that hangs in front of our messages must not stop them.
+		// What another producer's open transaction would hold back is read: nothing here writes in
+		// Kafka transactions, and one that hangs in front of our messages must not stop them.
 		"isolation.level": "read_uncommitted",
 		// Offsets are stored by us once a batch is durable; librdkafka commits what is stored.
 		"enable.auto.offset.store": false,
@@ -132,8 +131,9 @@ func (c Config) consumerConfig(group, clientID string) *kafka.ConfigMap {
 		// The partitions of a killed process go to another within six seconds.
 		"session.timeout.ms":    6000,
 		"heartbeat.interval.ms": 1500,
-		// A member that hangs is given up after a minute; what one attempt may take is half of that. It is
-		// also how long a broker waits, when a group is formed, for members that do not rejoin.
+		// A member that hangs loses its partitions after a minute; what one attempt may take is
+		// half of that. It is also how long a broker waits, when a group is formed, for members
+		// that do not rejoin.
 		"max.poll.interval.ms": 60000,
 		// Whether the group is being formed is in the statistics only.
 		"statistics.interval.ms": 5000,

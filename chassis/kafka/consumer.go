@@ -31,40 +31,41 @@ type ConsumerOptions struct {
 	Topics   []string
 	// BatchSize bounds the messages of one batch; 0 stands for 500.
 	BatchSize int
-	// Classify says whose fault an error of the handler is. Without it every error is the message's.
+	// Classify says whose fault an error of the handler is. Without it every error is the
+	// message's.
 	Classify func(error) fault.Fault
 	// Positions, if set, are those that the handler stores with its effects, from
 	// [inbox.Delivery].Resume. When partitions are assigned, reading starts at the smaller of the
-	// stored position and the group's committed offset, and at the beginning of those that have none.
-	// While they cannot be read, neither are their partitions. After an error that is
+	// stored position and the group's committed offset, and at the beginning of those that have
+	// none. While they cannot be read, neither are their partitions. After an error that is
 	// [inbox.Rewound] they are read again.
 	Positions Positions
-	// Hasty, if set, returns a context for attempts that find out which messages of a batch have to
-	// wait, and that must not wait long themselves.
-	Hasty func(context.Context) context.Context
-	// Blockers, if set, names who holds the locks that an attempt waits for: who it is, and behind a
-	// comma what it does. It is asked while an attempt takes long.
+	// FailFast, if set, returns a context for attempts that find out which messages of a batch have
+	// to wait, and that must not wait long themselves.
+	FailFast func(context.Context) context.Context
+	// Blockers, if set, names who holds the locks that an attempt waits for: who it is, and behind
+	// a comma what it does. It is asked while an attempt takes long.
 	Blockers func(context.Context) ([]string, error)
 }
 
 const (
 	// firstMessageWait bounds how long an idle consumer takes to notice that it is to stop.
 	firstMessageWait = 100 * time.Millisecond
-	// attemptTimeout bounds one attempt to apply a batch, whatever hangs in it.
+	// attemptTimeout bounds one attempt to apply a batch.
 	attemptTimeout = 30 * time.Second
-	// closeTimeout bounds leaving the group, which takes some seconds while no broker answers. A client
-	// that was fenced never finishes (confluent-kafka-go 2.15): it is given closeFenced.
+	// closeTimeout bounds leaving the group, which takes some seconds while no broker answers. A
+	// client that was fenced never finishes (confluent-kafka-go 2.15): it is given closeFenced.
 	closeTimeout = 10 * time.Second
 	closeFenced  = 2 * time.Second
 )
 
-// Consumer reads topics as a member of a consumer group and hands messages over in batches: what
+// Consumer reads topics as a member of a consumer group and dispatches messages in batches: what
 // has arrived, up to BatchSize, without waiting for more. Offsets are committed after the batch is
-// durable, so a message is delivered at least once. What happens to a batch that fails depends on whose
-// fault it is; see the package's documentation.
+// durable, so a message is delivered at least once. What happens to a batch that fails depends on
+// whose fault it is; see the package's documentation.
 //
 // One goroutine, the caller of Run, does all of it: librdkafka's rebalance callbacks run inside its
-// calls to Poll, so no batch is in the hands of another goroutine when partitions are taken away.
+// calls to Poll, so no batch is in progress in another goroutine when partitions are taken away.
 // Others read status only.
 type Consumer struct {
 	client  *kafka.Consumer
@@ -75,25 +76,25 @@ type Consumer struct {
 	logs    *Logs
 	status  *status
 
-	running  context.Context           //nolint:containedctx // Run's own: librdkafka's callbacks are given none
-	arrived  []inbox.Delivery          // received, not handed over yet; of partitions that are ours
-	last     map[inbox.Partition]int64 // the offset that was received last
-	restart  restart                   // what has come since a partition began again
-	revoked  map[inbox.Partition]bool  // taken away since the batch in hand was received
-	unplaced map[inbox.Partition]bool  // assigned, paused, and where to start is not known
-	placeAt  time.Time                 // when to look for that again
-	placeErr error                     // why it is not known
-	waiting  bool                      // all partitions are paused, for nothing can be done
-	applied  map[inbox.Partition]int64 // behind the last message that was applied
-	unstored map[inbox.Partition]int64 // offsets to be marked for Kafka once the position is written
-	held     backlog
-	flushed  time.Time                // when positions were last written without a batch
-	waited   time.Time                // when a held message was last tried as patiently as a new one
-	pending  [][]inbox.Delivery       // parts of the batch in hand that have not been tried yet
-	full     map[inbox.Partition]bool // paused, since too many of their messages are held
-	polled   time.Time                // when Poll was last called
-	fatal    error                    // librdkafka cannot go on
-	warned   time.Time                // when the log last said that no broker is there
+	running      context.Context           //nolint:containedctx // Run's own: librdkafka's callbacks are given none
+	buffered     []inbox.Delivery          // received, not dispatched yet; of partitions that are ours
+	last         map[inbox.Partition]int64 // the offset that was received last
+	restart      restart                   // what has come since a partition began again
+	revoked      map[inbox.Partition]bool  // taken away since the current batch was received
+	unpositioned map[inbox.Partition]bool  // assigned, paused, and where to start is not known
+	positionAt   time.Time                 // when to look for that again
+	positionErr  error                     // why it is not known
+	outage       bool                      // all partitions are paused: nothing can be done now
+	applied      map[inbox.Partition]int64 // behind the last message that was applied
+	unstored     map[inbox.Partition]int64 // offsets to be marked for Kafka once the position is written
+	held         backlog
+	flushed      time.Time                // when positions were last written without a batch
+	lastPatient  time.Time                // when a held message was last tried as patiently as a new one
+	pending      [][]inbox.Delivery       // parts of the current batch that have not been tried yet
+	full         map[inbox.Partition]bool // paused, since too many of their messages are held
+	polled       time.Time                // when Poll was last called
+	fatal        error                    // librdkafka cannot go on
+	lastWarned   time.Time                // when the log last said that no broker answers
 }
 
 // NewConsumer joins the group when Run is called; it does not wait for a broker.
@@ -120,20 +121,20 @@ func NewConsumer(c Config, o ConsumerOptions, h Handler, log *slog.Logger, reg p
 		logs:    ReadLogs(client.Logs(), log),
 		status:  status,
 
-		revoked:  make(map[inbox.Partition]bool),
-		unplaced: make(map[inbox.Partition]bool),
-		last:     make(map[inbox.Partition]int64),
-		applied:  make(map[inbox.Partition]int64),
-		unstored: make(map[inbox.Partition]int64),
-		full:     make(map[inbox.Partition]bool),
-		held:     newBacklog(),
+		revoked:      make(map[inbox.Partition]bool),
+		unpositioned: make(map[inbox.Partition]bool),
+		last:         make(map[inbox.Partition]int64),
+		applied:      make(map[inbox.Partition]int64),
+		unstored:     make(map[inbox.Partition]int64),
+		full:         make(map[inbox.Partition]bool),
+		held:         newBacklog(),
 	}, nil
 }
 
 // Run consumes until ctx ends. A batch that is being applied then is rolled back and comes again
 // later; what was made durable is committed before Run leaves the group and closes the client. It
-// returns an error when the client cannot go on, as after another process took its group.instance.id.
-// It must be called once.
+// returns an error when the client cannot go on, as after another process took its
+// group.instance.id. It must be called once.
 func (c *Consumer) Run(ctx context.Context) (err error) {
 	defer func() {
 		_ = c.flush(context.WithoutCancel(ctx))
@@ -144,8 +145,8 @@ func (c *Consumer) Run(ctx context.Context) (err error) {
 	if err := c.client.SubscribeTopics(c.options.Topics, c.rebalance); err != nil {
 		return fmt.Errorf("subscribe to %v: %w", c.options.Topics, err)
 	}
-	for c.goesOn(ctx) {
-		c.place(ctx)
+	for c.canContinue(ctx) {
+		c.startUnpositioned(ctx)
 		c.retryHeld(ctx)
 		if batch := c.collect(); len(batch) > 0 {
 			c.metrics.batchSize.Observe(float64(len(batch)))
@@ -161,7 +162,7 @@ func (c *Consumer) Run(ctx context.Context) (err error) {
 	return c.fatal
 }
 
-func (c *Consumer) goesOn(ctx context.Context) bool { return ctx.Err() == nil && c.fatal == nil }
+func (c *Consumer) canContinue(ctx context.Context) bool { return ctx.Err() == nil && c.fatal == nil }
 
 // close leaves the group. A client that does not come back from it is left behind.
 func (c *Consumer) close() error {
@@ -201,23 +202,23 @@ func (c *Consumer) Ready(context.Context) error { return c.status.ready() }
 // collect returns what has arrived. It waits a little for the first message only: under load, the
 // next batch gathers in librdkafka's queue while this one is applied.
 func (c *Consumer) collect() []inbox.Delivery {
-	c.beginAgain()
-	for len(c.arrived) < c.options.BatchSize && !c.restart.pending() {
+	c.restartPartitions()
+	for len(c.buffered) < c.options.BatchSize && !c.restart.pending() {
 		timeout := c.held.wait(firstMessageWait)
-		if len(c.arrived) > 0 {
+		if len(c.buffered) > 0 {
 			timeout = 0
 		}
 		event := c.poll(timeout)
 		if event == nil {
 			break
 		}
-		c.take(event)
-		if len(c.arrived) == 0 {
+		c.handleEvent(event)
+		if len(c.buffered) == 0 {
 			break // an error; while no broker is there they come faster than firstMessageWait
 		}
 	}
-	batch := c.arrived
-	c.arrived = nil
+	batch := c.buffered
+	c.buffered = nil
 	clear(c.revoked) // drop has seen to it that what has arrived is ours
 	return batch
 }
@@ -227,7 +228,7 @@ func (c *Consumer) poll(timeout time.Duration) kafka.Event {
 	return c.client.Poll(int(timeout.Milliseconds()))
 }
 
-func (c *Consumer) take(event kafka.Event) {
+func (c *Consumer) handleEvent(event kafka.Event) {
 	switch e := event.(type) {
 	case *kafka.Message:
 		if err := e.TopicPartition.Error; err != nil {
@@ -255,11 +256,11 @@ func (c *Consumer) fatalError(e kafka.Error) error {
 	return fmt.Errorf("consume as %s: %w", c.options.Group, e)
 }
 
-// reminder is how often the log says that no broker is there.
-const reminder = 30 * time.Second
+// brokersDownInterval is how often the log says that no broker answers.
+const brokersDownInterval = 30 * time.Second
 
-// severity keeps the log readable while a broker is away: librdkafka reports each connection that it
-// fails to make, and with each, dozens of times a second, that no broker is left.
+// severity keeps the log readable while a broker is unavailable: librdkafka reports each connection
+// that it fails to make, and with each, dozens of times a second, that no broker is left.
 func (c *Consumer) severity(e kafka.Error) slog.Level {
 	code := e.Code()
 	if e.IsFatal() {
@@ -269,31 +270,33 @@ func (c *Consumer) severity(e kafka.Error) slog.Level {
 		return slog.LevelDebug
 	}
 	if code == kafka.ErrAllBrokersDown {
-		if time.Since(c.warned) < reminder {
+		if time.Since(c.lastWarned) < brokersDownInterval {
 			return slog.LevelDebug
 		}
-		c.warned = time.Now()
+		c.lastWarned = time.Now()
 	}
 	return slog.LevelWarn
 }
 
 // rebalance runs inside Poll. Messages of a partition that is taken away are dropped, wherever they
 // are: its new owner gets them again, since their offsets are not stored. That goes also for a
-// partition that comes back at once, which is read again from the committed offset; going on with old
-// messages of it could bring one in front of an earlier one that the other owner has not applied yet.
+// partition that comes back at once, which is read again from the committed offset; going on with
+// old messages of it could bring one in front of an earlier one that the other owner has not
+// applied yet.
 func (c *Consumer) rebalance(client *kafka.Consumer, event kafka.Event) error {
 	c.metrics.rebalances.Inc()
 	switch e := event.(type) {
 	case kafka.AssignedPartitions:
 		c.log.Info("partitions assigned", "partitions", names(e.Partitions))
 		c.status.assigned(e.Partitions)
-		if err := c.takeOn(c.running, client, e.Partitions); err != nil {
-			return fmt.Errorf("take on partitions: %w", err)
+		if err := c.assign(c.running, client, e.Partitions); err != nil {
+			return fmt.Errorf("assign partitions: %w", err)
 		}
-		if c.waiting {
+		if c.outage {
 			return client.Pause(e.Partitions)
 		}
-		// One that was taken away while it was paused is still paused, whoever had it meanwhile.
+		// One that was taken away while it was paused is still paused, whichever process had it
+		// meanwhile.
 		c.resume(e.Partitions)
 	case kafka.RevokedPartitions:
 		c.log.Info("partitions revoked", "partitions", names(e.Partitions))
@@ -310,7 +313,7 @@ func (c *Consumer) rebalance(client *kafka.Consumer, event kafka.Event) error {
 // drop forgets a partition.
 func (c *Consumer) drop(p inbox.Partition) {
 	c.revoked[p] = true
-	delete(c.unplaced, p)
+	delete(c.unpositioned, p)
 	delete(c.applied, p)
 	delete(c.unstored, p)
 	delete(c.full, p)
@@ -319,12 +322,12 @@ func (c *Consumer) drop(p inbox.Partition) {
 	if c.options.Positions != nil {
 		c.options.Positions.Forget(p)
 	}
-	c.arrived = slices.DeleteFunc(c.arrived, func(m inbox.Delivery) bool { return partitionOf(m) == p })
+	c.buffered = slices.DeleteFunc(c.buffered, func(m inbox.Delivery) bool { return partitionOf(m) == p })
 	c.restart.drop(p)
 }
 
-// owned returns the messages whose partitions are still ours.
-func (c *Consumer) owned(batch []inbox.Delivery) []inbox.Delivery {
+// stillAssigned returns the messages whose partitions are still ours.
+func (c *Consumer) stillAssigned(batch []inbox.Delivery) []inbox.Delivery {
 	if len(c.revoked) == 0 {
 		return batch
 	}

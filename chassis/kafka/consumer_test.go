@@ -19,29 +19,30 @@ import (
 	"waybill.example/sdk/inbox"
 )
 
-// A fenced client never closes (confluent-kafka-go 2.15), which one of the tests shows to be harmless.
+// A fenced client never closes (confluent-kafka-go 2.15), which one of the tests shows to be
+// harmless.
 func TestMain(m *testing.M) {
 	pgtest.Main(m,
 		goleak.IgnoreAnyFunction("waybill.example/chassis/kafka.(*Consumer).close.func1"),
 		goleak.IgnoreAnyFunction("waybill.example/chassis/kafka.ReadLogs.func1"))
 }
 
-const patience = 30 * time.Second
+const waitTimeout = 30 * time.Second
 
-var errAway = errors.New("the database is away")
+var errUnavailable = errors.New("the database is unavailable")
 
 // ledger is a handler that remembers what it was given; its faults are set by the test.
 type ledger struct {
-	mu       sync.Mutex
-	applied  []string
-	messages []inbox.Delivery // those that were applied
-	rejected []string
-	batches  []int
-	away     bool
-	poison   string
-	refuse   func(inbox.Delivery) error // of a message, wherever it stands in a batch
-	calls    int
-	changed  chan struct{}
+	mu          sync.Mutex
+	applied     []string
+	messages    []inbox.Delivery // those that were applied
+	rejected    []string
+	batches     []int
+	unavailable bool
+	poison      string
+	refuse      func(inbox.Delivery) error // of a message, wherever it stands in a batch
+	calls       int
+	changed     chan struct{}
 }
 
 func newLedger() *ledger { return &ledger{changed: make(chan struct{}, 1)} }
@@ -51,8 +52,8 @@ func (l *ledger) Process(_ context.Context, batch []inbox.Delivery) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.calls++
-	if l.away {
-		return errAway
+	if l.unavailable {
+		return errUnavailable
 	}
 	for _, m := range batch {
 		if l.poison != "" && string(m.Value) == l.poison {
@@ -79,8 +80,8 @@ func (l *ledger) Reject(_ context.Context, m inbox.Delivery, reason error) error
 	defer l.signal()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.away {
-		return errAway
+	if l.unavailable {
+		return errUnavailable
 	}
 	l.rejected = append(l.rejected, string(m.Value)+": "+reason.Error())
 	return nil
@@ -102,7 +103,7 @@ func (l *ledger) set(change func(*ledger)) {
 // await waits until what the handler has seen satisfies a condition.
 func (l *ledger) await(t *testing.T, what string, ok func(*ledger) bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 	defer cancel()
 	for {
 		l.mu.Lock()
@@ -143,7 +144,7 @@ func runUntilStopped(t *testing.T, c *kafka.Consumer) (stop func()) {
 		select {
 		case err := <-done:
 			require.NoError(t, err)
-		case <-time.After(patience):
+		case <-time.After(waitTimeout):
 			require.Fail(t, "the consumer did not stop")
 		}
 	})
@@ -209,12 +210,12 @@ func TestATransientErrorIsWaitedOutAndNothingIsRejected(t *testing.T) {
 	t.Parallel()
 	b := kafkatest.Start(t, "topic")
 	l := newLedger()
-	l.away = true
+	l.unavailable = true
 	want := produce(t, b, 0, 50)
 	consume(t, b.Addr(), l)
 	// More calls than a permanent error is granted.
 	l.await(t, "6 attempts", func(l *ledger) bool { return l.calls >= 6 })
-	l.set(func(l *ledger) { l.away = false })
+	l.set(func(l *ledger) { l.unavailable = false })
 	l.await(t, "all 50", func(l *ledger) bool { return len(l.distinct()) == 50 })
 	require.Equal(t, want, l.distinct())
 	require.Empty(t, l.rejected)
@@ -240,20 +241,20 @@ func TestAMessageAtFaultIsSetAsideAndTheOthersGoThrough(t *testing.T) {
 	require.NotContains(t, strings.Join(next.applied, " "), "m0007")
 }
 
-// A consumer whose database is away must stay in the group, or its partitions wander from one
-// stuck member to the next. When a second member joins meanwhile, each message still reaches a
+// A consumer whose database is unavailable must stay in the group, or its partitions wander from
+// one stuck member to the next. When a second member joins meanwhile, each message still reaches a
 // database at least once.
 func TestAPartitionThatMovesWhileItsBatchWaitsLosesNothing(t *testing.T) {
 	t.Parallel()
 	b := kafkatest.Start(t, "topic")
 	first, second := newLedger(), newLedger()
-	first.away = true
+	first.unavailable = true
 	produce(t, b, 0, 100)
 	consume(t, b.Addr(), first)
 	first.await(t, "a failed attempt", func(l *ledger) bool { return l.calls > 0 })
 	consume(t, b.Addr(), second)
 	second.await(t, "a share of the messages", func(l *ledger) bool { return len(l.applied) > 0 })
-	first.set(func(l *ledger) { l.away = false })
+	first.set(func(l *ledger) { l.unavailable = false })
 
 	all := func() []string {
 		first.mu.Lock()
@@ -262,22 +263,22 @@ func TestAPartitionThatMovesWhileItsBatchWaitsLosesNothing(t *testing.T) {
 		defer second.mu.Unlock()
 		return slices.Compact(slices.Sorted(slices.Values(slices.Concat(first.applied, second.applied))))
 	}
-	require.Eventually(t, func() bool { return len(all()) == 100 }, patience, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return len(all()) == 100 }, waitTimeout, 10*time.Millisecond)
 }
 
-// A partition that is taken away while the consumer waits for its database is paused at that moment.
-// When it comes back it has to be read again.
+// A partition that is taken away while the consumer waits for its database is paused at that
+// moment. When it comes back it has to be read again.
 func TestAPartitionThatWasTakenAwayWhilePausedIsReadWhenItComesBack(t *testing.T) {
 	t.Parallel()
 	b := kafkatest.Start(t, "topic")
 	first, second := newLedger(), newLedger()
-	first.away = true
+	first.unavailable = true
 	produce(t, b, 0, 100)
 	consume(t, b.Addr(), first)
 	first.await(t, "a failed attempt", func(l *ledger) bool { return l.calls > 0 })
 	stop := consume(t, b.Addr(), second)
 	second.await(t, "a share of the messages", func(l *ledger) bool { return len(l.applied) > 0 })
-	first.set(func(l *ledger) { l.away = false })
+	first.set(func(l *ledger) { l.unavailable = false })
 	first.await(t, "its own share", func(l *ledger) bool { return len(l.applied) > 0 })
 	stop()
 	produce(t, b, 100, 200) // to every partition
@@ -299,7 +300,7 @@ func TestHeadersKeyAndPlaceArrive(t *testing.T) {
 		require.Equal(t, []inbox.Header{{Key: "ce_id", Value: []byte("1")}}, m.Headers)
 		require.Zero(t, m.Offset)
 		require.False(t, m.Time.IsZero())
-	case <-time.After(patience):
+	case <-time.After(waitTimeout):
 		require.Fail(t, "nothing arrived")
 	}
 }

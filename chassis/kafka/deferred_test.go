@@ -52,7 +52,7 @@ func (d *durable) start(t *testing.T, positions kafka.Positions) (stop func()) {
 
 func (d *durable) await(t *testing.T, n int) {
 	t.Helper()
-	for timeout := time.After(patience); n > 0; {
+	for timeout := time.After(waitTimeout); n > 0; {
 		select {
 		case applied := <-d.applied:
 			n -= applied
@@ -77,7 +77,8 @@ func (d *durable) committed(t *testing.T) (sum int64) {
 	return sum
 }
 
-// Deadlines compare positions with the ends of partitions, so an idle consumer must not leave them behind.
+// Deadlines compare positions with the ends of partitions, so an idle consumer must not leave them
+// behind.
 func TestConsumer_WritesPositionsThatLagWhenItIsIdle(t *testing.T) {
 	t.Parallel()
 	d := newDurable(t)
@@ -86,8 +87,8 @@ func TestConsumer_WritesPositionsThatLagWhenItIsIdle(t *testing.T) {
 		produce(t, d.broker, i, i+1)
 		d.await(t, 1)
 	}
-	require.Eventually(t, func() bool { return d.stored(t) == 20 }, patience, 5*time.Millisecond)
-	require.Eventually(t, func() bool { return d.committed(t) == 20 }, patience, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return d.stored(t) == 20 }, waitTimeout, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return d.committed(t) == 20 }, waitTimeout, 20*time.Millisecond)
 }
 
 func TestConsumer_WritesPositionsThatLagBeforeItLeaves(t *testing.T) {
@@ -107,7 +108,7 @@ func TestConsumer_WritesPositionsThatLagBeforeItLeaves(t *testing.T) {
 type unflushed struct{ *inbox.Positions }
 
 func (p unflushed) Defer(time.Duration)       { p.Positions.Defer(time.Hour) }
-func (unflushed) Flush(context.Context) error { return errAway }
+func (unflushed) Flush(context.Context) error { return errUnavailable }
 
 // Where Kafka were ahead, the next owner of the partition would report a database that went back.
 func TestConsumer_KafkaIsNeverAheadOfThePositions(t *testing.T) {

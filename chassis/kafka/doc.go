@@ -6,10 +6,11 @@
 //
 // # The loop
 //
-// One goroutine, the caller of [Consumer.Run], does all of it. librdkafka calls back about rebalances
-// from within Poll only, so no batch is in progress elsewhere when partitions are taken away:
+// One goroutine, the caller of [Consumer.Run], does all of it. librdkafka calls back about
+// rebalances from within Poll only, so no batch is in progress elsewhere when partitions are taken
+// away:
 //
-//	startPartitions   partitions whose position could not be read when they were assigned
+//	startUnpositioned partitions whose position could not be read when they were assigned
 //	retryHeld         one held message, if one is due
 //	collect           Poll until a batch is full or nothing more has arrived; it waits for the first only
 //	process           the handler applies the batch, in one transaction
@@ -24,10 +25,10 @@
 //	    │                        └─ the database went back ───┤ └──────────┘
 //	    └───────────────────────────────── revoked ───────────┘
 //
-// It is read from the smaller of Kafka's committed offset and the position that the service stores with
-// its effects ([inbox.Positions]); never before both are known. During an outage all partitions are
-// paused. When a partition is revoked its messages are dropped wherever they are, those that are held
-// included: its next owner reads them again.
+// It is read from the smaller of Kafka's committed offset and the position that the service stores
+// with its effects ([inbox.Positions]); never before both are known. During an outage all
+// partitions are paused. When a partition is revoked its messages are dropped wherever they are,
+// those that are held included: its next owner reads them again.
 //
 // # A message
 //
@@ -35,8 +36,8 @@
 //	                └ fails alone → held ⇄ retried → applied
 //	                                    └ exhausted → set aside, as a dead letter
 //
-// A message pays only for what is wrong with it. [ConsumerOptions].Classify says whose fault an error
-// is (see package fault):
+// A message pays only for what is wrong with it. [ConsumerOptions].Classify says whose fault an
+// error is (see package fault):
 //
 //	outage      nothing can be done at the moment   all partitions are paused, and the batch is retried
 //	                                                until it goes through
@@ -47,28 +48,28 @@
 //	message     the message itself                  likewise, but after three failures alone it is set
 //	                                                aside: Handler.Reject makes a dead letter of it
 //
-// A conflict that hits one message eight times is no race, and counts as the message's fault. A panic
-// of the handler does so from the first.
+// A conflict that hits one message eight times is no race, and counts as the message's fault. A
+// panic of the handler does so from the first.
 //
-// A message that is held holds back later messages of its key, and no others: those of other keys are
-// applied, also in its own partition. So the offset that is committed, and the position that the
-// service stores ([inbox.Delivery].Resume), stay at the first message that is held. After a restart
-// everything behind it is read again, and the handler's inbox has to know what was applied. How much
-// that may be is bounded; at the bound, the partition is paused.
+// A message that is held holds back later messages of its key, and no others: those of other keys
+// are applied, also in its own partition. So the offset that is committed, and the position that
+// the service stores ([inbox.Delivery].Resume), stay at the first message that is held. After a
+// restart everything behind it is read again, and the handler's inbox has to know what was applied.
+// How much that may be is bounded; at the bound, the partition is paused.
 //
-// When five different messages of a type fail alike, with none between them that succeeds, it is not
-// the messages: that type is suspended. None of them is set aside, and one at a time is retried, until
-// one succeeds.
+// When five different messages of a type fail alike, with none between them that succeeds, it is
+// not the messages: that type is suspended. None of them is set aside, and one at a time is
+// retried, until one succeeds.
 //
 // # Guarantees
 //
-//   - At least once: an offset is marked for Kafka after its batch is durable, and not before the position
-//     in the database has passed it. Only a database that goes back is behind Kafka.
+//   - At least once: an offset is marked for Kafka after its batch is durable and the position in
+//     the database has passed it. So only a database that went back is behind Kafka.
 //   - Order per key within a partition, also for what follows a message that is held.
-//   - No wait without a bound: an attempt ends after 30 s, leaving the group after 10 s. Poll is called
-//     at least once per second while a batch is taken apart.
-//   - What keeps the consumer from its work is in [Consumer.Ready], in metrics, and in one log line when
-//     it begins and one when it ends.
+//   - No wait without a bound: an attempt ends after 30 s, and leaving the group after 10 s. Poll
+//     is called about once per second while a batch is taken apart.
+//   - What keeps the consumer from its work is in [Consumer.Ready], in metrics, and in one log line
+//     when it begins and one when it ends.
 //
 // # Failures
 //

@@ -12,8 +12,8 @@ import (
 // Span is where the messages of a partition stand: from First on, all before End.
 type Span struct{ First, End int64 }
 
-// Ends asks brokers where the messages of topics stand. It has connections of its own: on those of a
-// consumer, an answer waits behind a fetch that waits for messages.
+// Ends asks brokers where the messages of topics stand. It has connections of its own: on those of
+// a consumer, an answer waits behind a fetch that waits for messages.
 type Ends struct {
 	client *kafka.AdminClient
 	topics []string
@@ -34,8 +34,8 @@ func NewEnds(c Config, clientID string, topics []string) (*Ends, error) {
 // Close ends the connections.
 func (e *Ends) Close() { e.client.Close() }
 
-// Ask returns where the messages of all partitions stand now. It takes no longer than ctx's deadline,
-// or a second for each topic.
+// Ask returns where the messages of all partitions stand now. It takes no longer than ctx's
+// deadline, or a second for each topic.
 func (e *Ends) Ask(ctx context.Context) (map[inbox.Partition]Span, error) {
 	first, last := map[kafka.TopicPartition]kafka.OffsetSpec{}, map[kafka.TopicPartition]kafka.OffsetSpec{}
 	for _, topic := range e.topics {

@@ -11,8 +11,8 @@ import (
 	"waybill.example/sdk/inbox"
 )
 
-// held is a message that cannot be applied now, and what waits behind it: later messages of its key,
-// in their order. All other keys go on.
+// held is a message that cannot be applied now, and what waits behind it: later messages of its
+// key, in their order. All other keys go on.
 type held struct {
 	message   inbox.Delivery
 	followers []inbox.Delivery
@@ -36,8 +36,8 @@ func (h *held) failed(f fault.Fault, err error, now time.Time) {
 	h.next = now.Add(h.pause.NextBackOff())
 }
 
-// withhold takes those messages out of the batch that have to wait: behind one of their key, or because
-// their kind is suspended.
+// withhold takes those messages out of the batch that have to wait: behind one of their key, or
+// because their kind is suspended.
 func (c *Consumer) withhold(batch []inbox.Delivery) []inbox.Delivery {
 	if c.held.empty() && len(c.held.breakers) == 0 {
 		return batch
@@ -60,7 +60,7 @@ func (c *Consumer) withhold(batch []inbox.Delivery) []inbox.Delivery {
 func (c *Consumer) hold(m inbox.Delivery, f fault.Fault, err error) {
 	h := c.held.add(m, f, err)
 	h.failed(f, err, time.Now())
-	if c.held.suspect(m, f) {
+	if c.held.countFailure(m, f) {
 		c.log.Error("messages of this type fail alike, one after the other: none is set aside, and one at a time is tried",
 			"topic", m.Topic, "type", kindOf(m).typ, "reason", f.Reason, "error", err)
 	}
@@ -73,7 +73,7 @@ func (c *Consumer) retryHeld(ctx context.Context) {
 	}
 	now := time.Now()
 	h := c.held.due(now)
-	if h == nil || c.held.rest.After(now) {
+	if h == nil || c.held.restUntil.After(now) {
 		return
 	}
 	defer c.report()
@@ -82,44 +82,44 @@ func (c *Consumer) retryHeld(ctx context.Context) {
 		return
 	}
 	began := time.Now()
-	err := c.apply(ctx, []inbox.Delivery{h.message}, !c.patient(began), c.handOver)
-	c.held.rest = time.Now().Add(retryShare * time.Since(began))
+	err := c.withRetry(ctx, []inbox.Delivery{h.message}, !c.mayWaitForLock(began), c.dispatch)
+	c.held.restUntil = time.Now().Add(retryShare * time.Since(began))
 	switch {
-	case !c.goesOn(ctx) || !c.held.has(h): // given up, or no longer ours
+	case !c.canContinue(ctx) || !c.held.has(h): // stopping, or no longer ours
 	case err != nil:
 		h.failed(c.classify(err), err, time.Now())
-		c.held.probed(h.message)
+		c.held.postponeProbe(h.message)
 	default:
-		c.goOn(ctx, h, true)
+		c.releaseFollowers(ctx, h, true)
 	}
 }
 
 const (
-	// retryShare is how much longer the consumer does other work after an attempt with a held message
-	// than that took: new messages come first, however many are held.
+	// retryShare is how much longer the consumer does other work after an attempt with a held
+	// message than that took: new messages come first, however many are held.
 	retryShare = 4
-	// patientEvery is how often a held message is given the time to wait for a lock that a new one has. One
-	// that many want is never free at once; and who holds it is looked for meanwhile.
-	patientEvery = 10 * time.Second
+	// lockWaitInterval is how often a held message is given the time to wait for a lock that a new
+	// one has. One that many want is never free at once; and who holds it is looked for meanwhile.
+	lockWaitInterval = 10 * time.Second
 )
 
-// patient says whether an attempt with a held message may wait for a lock.
-func (c *Consumer) patient(now time.Time) bool {
-	if now.Sub(c.waited) < patientEvery {
+// mayWaitForLock says whether an attempt with a held message may wait for a lock.
+func (c *Consumer) mayWaitForLock(now time.Time) bool {
+	if now.Sub(c.lastPatient) < lockWaitInterval {
 		return false
 	}
-	c.waited = now
+	c.lastPatient = now
 	return true
 }
 
-// setAside gives a message up: it becomes a dead letter.
+// setAside makes a message a dead letter.
 func (c *Consumer) setAside(ctx context.Context, h *held) {
 	reason := h.err
-	err := c.apply(ctx, []inbox.Delivery{h.message}, false, func(ctx context.Context, batch []inbox.Delivery) error {
+	err := c.withRetry(ctx, []inbox.Delivery{h.message}, false, func(ctx context.Context, batch []inbox.Delivery) error {
 		return c.handler.Reject(ctx, c.resumed(batch[0]), reason)
 	})
 	switch {
-	case !c.goesOn(ctx) || !c.held.has(h):
+	case !c.canContinue(ctx) || !c.held.has(h):
 	case err != nil:
 		// Its reason stays: what was wrong with the message, not with the dead letter.
 		h.next = time.Now().Add(h.pause.NextBackOff())
@@ -127,7 +127,7 @@ func (c *Consumer) setAside(ctx context.Context, h *held) {
 	default:
 		c.log.Error("message set aside as a dead letter", "topic", h.message.Topic, "partition", h.message.Partition,
 			"offset", h.message.Offset, "error", reason)
-		c.goOn(ctx, h, false)
+		c.releaseFollowers(ctx, h, false)
 	}
 }
 
@@ -136,16 +136,16 @@ func (c *Consumer) resumed(m inbox.Delivery) inbox.Delivery {
 	return m
 }
 
-// goOn processes what a message has held up. When the message was applied, whatever was in the way of
-// others is probably gone as well.
-func (c *Consumer) goOn(ctx context.Context, h *held, applied bool) {
+// releaseFollowers processes what a message has held up. When the message was applied, what was in
+// the way of others is probably gone as well.
+func (c *Consumer) releaseFollowers(ctx context.Context, h *held, applied bool) {
 	messages := h.followers
 	c.held.remove(h)
 	if applied {
 		messages = append(messages, c.held.takeWaiting()...)
-		slices.SortFunc(messages, byPlace)
+		slices.SortFunc(messages, byPosition)
 	}
-	for len(messages) > 0 && c.goesOn(ctx) {
+	for len(messages) > 0 && c.canContinue(ctx) {
 		n := min(len(messages), c.options.BatchSize)
 		c.pending = append(c.pending, messages[n:])
 		c.process(ctx, messages[:n], true)

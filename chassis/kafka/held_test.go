@@ -27,7 +27,7 @@ var (
 
 func classify(err error) fault.Fault {
 	switch {
-	case errors.Is(err, errAway):
+	case errors.Is(err, errUnavailable):
 		return fault.Fault{Kind: fault.Outage, Reason: "database_unavailable"}
 	case errors.Is(err, errLocked):
 		return fault.Fault{Kind: fault.Statement, Reason: "lock", Code: "55P03", Alike: "lock"}
@@ -82,8 +82,8 @@ func counted(key string, n int) (values []string) {
 	return values
 }
 
-// A lock on one row holds the messages that need the row, and those of the same keys behind them. The
-// partition's other keys go on, and nothing is committed beyond what waits.
+// A lock on one row holds the messages that need the row, and those of the same keys behind them.
+// The partition's other keys go on, and nothing is committed beyond what waits.
 func TestConsumer_AMessageThatHasToWaitHoldsItsOwnKeyOnly(t *testing.T) {
 	t.Parallel()
 	b := kafkatest.Start(t)
@@ -240,17 +240,17 @@ func TestConsumer_WhatIsHeldMovesWithItsPartition(t *testing.T) {
 	require.Empty(t, first.applied)
 }
 
-func TestConsumer_AnAttemptThatFindsOutWhoWaitsIsHasty(t *testing.T) {
+func TestConsumer_AnAttemptThatFindsOutWhoWaitsFailsFast(t *testing.T) {
 	t.Parallel()
 	b := kafkatest.Start(t)
 	b.CreateTopics(t, 1, "topic")
-	type hasty struct{}
+	type failFast struct{}
 	var mu sync.Mutex
 	var long, short int
 	handler := process(func(ctx context.Context, batch []inbox.Delivery) error {
 		mu.Lock()
 		defer mu.Unlock()
-		if ctx.Value(hasty{}) == nil {
+		if ctx.Value(failFast{}) == nil {
 			long++
 		} else {
 			short++
@@ -267,13 +267,13 @@ func TestConsumer_AnAttemptThatFindsOutWhoWaitsIsHasty(t *testing.T) {
 	})
 	sequences(t, b, 1, "a", "b", "c", "d", "e", "f", "g", "h")
 	start(t, b.Addr(), handler, func(o *kafka.ConsumerOptions) {
-		o.Hasty = func(ctx context.Context) context.Context { return context.WithValue(ctx, hasty{}, true) }
+		o.FailFast = func(ctx context.Context) context.Context { return context.WithValue(ctx, failFast{}, true) }
 	})
 	require.Eventually(t, func() bool {
 		mu.Lock()
 		defer mu.Unlock()
 		return short >= 7 && long >= 2 // a held message is given its time now and then
-	}, patience, 10*time.Millisecond)
+	}, waitTimeout, 10*time.Millisecond)
 }
 
 type process func(context.Context, []inbox.Delivery) error

@@ -24,9 +24,9 @@ func ReadLogs(lines <-chan kafka.LogEvent, log *slog.Logger) *Logs {
 // Wait returns when the client is closed and its last line is passed on.
 func (l *Logs) Wait() { l.wg.Wait() }
 
-// pass logs a line at its level, which is one of syslog's. Brokers that come and go are librdkafka's
-// errors (3) and our debug lines: what follows from them is reported once, by whoever waits for the
-// broker.
+// pass logs a line at its level, which is one of syslog's. Brokers that come and go are
+// librdkafka's errors (3) and our debug lines: what follows from them is reported once, by what
+// waits for the broker.
 func pass(log *slog.Logger, line kafka.LogEvent) {
 	record := log.Debug
 	if line.Level <= 2 {

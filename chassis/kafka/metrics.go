@@ -130,7 +130,7 @@ func (c *statusCollector) Collect(to chan<- prometheus.Metric) {
 	c.collectLag(gauge)
 }
 
-// collectLag uses what the last fetch told of a partition's end; before the first message of a
+// collectLag uses what the last fetch said about a partition's end; before the first message of a
 // partition was applied there is nothing to compare it with.
 func (c *statusCollector) collectLag(gauge func(*prometheus.Desc, float64, ...string)) {
 	if c.status.over {

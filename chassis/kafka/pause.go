@@ -8,8 +8,8 @@ import (
 	"waybill.example/sdk/inbox"
 )
 
-// A partition is paused for one of three reasons: nothing can be done at the moment (waiting), where
-// to start is not known (unplaced), or too many of its messages are held (full).
+// A partition is paused for one of three reasons: nothing can be done at the moment (waiting),
+// where to start is not known (unpositioned), or too many of its messages are held (full).
 
 func (c *Consumer) pauseAll() {
 	assigned, err := c.client.Assignment()
@@ -33,7 +33,7 @@ func (c *Consumer) resumeAll() {
 // resume goes on reading those of the partitions that no reason is left to pause.
 func (c *Consumer) resume(partitions []kafka.TopicPartition) {
 	partitions = slices.DeleteFunc(slices.Clone(partitions), func(p kafka.TopicPartition) bool {
-		return c.waiting || c.unplaced[toPartition(p)] || c.full[toPartition(p)]
+		return c.outage || c.unpositioned[toPartition(p)] || c.full[toPartition(p)]
 	})
 	if len(partitions) == 0 {
 		return
@@ -44,9 +44,9 @@ func (c *Consumer) resume(partitions []kafka.TopicPartition) {
 }
 
 const (
-	// maxHeld bounds the messages of a partition that wait in memory, and maxAhead how many offsets may
-	// be applied ahead of the first of them: after a restart they are read again, and the inbox has to
-	// know them all.
+	// maxHeld bounds the messages of a partition that wait in memory, and maxAhead how many offsets
+	// may be applied ahead of the first of them: after a restart they are read again, and the inbox
+	// has to know them all.
 	maxHeld  = 1000
 	maxAhead = 100_000
 )

@@ -18,7 +18,8 @@ type Positions interface {
 	Read(ctx context.Context, partitions []inbox.Partition) (map[inbox.Partition]int64, error)
 	// Written is the position of a partition that is in the database for certain.
 	Written(partition inbox.Partition) (next int64, ok bool)
-	// Defer lets positions lag behind the effects for the interval, until a batch or Flush writes them.
+	// Defer lets positions lag behind the effects for the interval, until a batch or Flush writes
+	// them.
 	Defer(interval time.Duration)
 	// Flush writes those that lag.
 	Flush(ctx context.Context) error
@@ -32,19 +33,20 @@ const (
 	positionsTimeout = 3 * time.Second
 	// positionsRetry is how long a partition waits before its position is looked for again.
 	positionsRetry = time.Second
-	// positionsLag is for how long positions may lag behind the effects. They are written with the first
-	// batch after that, when the consumer is idle, and when it gives partitions up.
+	// positionsLag is for how long positions may lag behind the effects. They are written with the
+	// first batch after that, when the consumer is idle, and when it gives partitions up.
 	positionsLag = 250 * time.Millisecond
 )
 
-// startingPoints returns from where partitions that were assigned are to be read: the smaller of the
-// offset that the group has committed to Kafka and the position that the service keeps with its
-// effects. A database that was restored, or failed over to a standby that lacked the last second, is
-// behind Kafka: what it lost is read again. One that knows no position of a partition has no effect of
-// its messages either (it was restored to a moment before the first of them), and the partition is read
-// from its beginning. A database that is ahead (the process died between the two commits) reads its last
-// messages twice, and the inbox knows them. A partition of which Kafka knows no committed offset is read
-// from its beginning, whatever the database says: its topic may be a new one under an old name.
+// startingPoints returns from where partitions that were assigned are to be read: the smaller of
+// the offset that the group has committed to Kafka and the position that the service keeps with its
+// effects. A database that was restored, or failed over to a standby that lacked the last second,
+// is behind Kafka: what it lost is read again. One that knows no position of a partition has no
+// effect of its messages either (it was restored to a moment before the first of them), and the
+// partition is read from its beginning. A database that is ahead (the process died between the two
+// commits) reads its last messages twice, and the inbox knows them. A partition of which Kafka
+// knows no committed offset is read from its beginning, whatever the database says: its topic may
+// be a new one under an old name.
 func (c *Consumer) startingPoints(ctx context.Context, partitions []kafka.TopicPartition) ([]kafka.TopicPartition, error) {
 	ctx, cancel := context.WithTimeout(ctx, positionsTimeout)
 	defer cancel()
@@ -72,10 +74,10 @@ func (c *Consumer) startingPoints(ctx context.Context, partitions []kafka.TopicP
 	return committed, nil
 }
 
-// takeOn starts to read partitions that were assigned. Those whose starting point cannot be learned
-// now are taken on paused, and [Consumer.place] looks again: they are never read from a place that
-// may be wrong.
-func (c *Consumer) takeOn(ctx context.Context, client *kafka.Consumer, partitions []kafka.TopicPartition) error {
+// assign starts to read partitions that were assigned. Those whose starting point cannot be learned
+// now are assigned paused, and [Consumer.startUnpositioned] looks again: they are never read from a
+// place that may be wrong.
+func (c *Consumer) assign(ctx context.Context, client *kafka.Consumer, partitions []kafka.TopicPartition) error {
 	if c.options.Positions == nil {
 		return client.IncrementalAssign(partitions)
 	}
@@ -85,24 +87,24 @@ func (c *Consumer) takeOn(ctx context.Context, client *kafka.Consumer, partition
 	}
 	c.log.Warn("partitions wait to be read: where to start is not known", "partitions", names(partitions), "error", err)
 	for _, p := range partitions {
-		c.unplaced[toPartition(p)] = true
+		c.unpositioned[toPartition(p)] = true
 	}
-	c.placeAt, c.placeErr = time.Now().Add(positionsRetry), err
+	c.positionAt, c.positionErr = time.Now().Add(positionsRetry), err
 	if err := client.IncrementalAssign(partitions); err != nil {
 		return err
 	}
 	return client.Pause(partitions)
 }
 
-// place looks again for the starting points of partitions that wait for them, and starts to read
-// them. It is called outside of rebalances, by the goroutine that polls.
-func (c *Consumer) place(ctx context.Context) {
-	if len(c.unplaced) == 0 || time.Now().Before(c.placeAt) {
+// startUnpositioned looks again for the starting points of partitions that wait for them, and
+// starts to read them. It is called outside of rebalances, by the goroutine that polls.
+func (c *Consumer) startUnpositioned(ctx context.Context) {
+	if len(c.unpositioned) == 0 || time.Now().Before(c.positionAt) {
 		return
 	}
-	defer func() { c.placeAt = time.Now().Add(positionsRetry) }()
-	waiting := make([]kafka.TopicPartition, 0, len(c.unplaced))
-	for p := range c.unplaced {
+	defer func() { c.positionAt = time.Now().Add(positionsRetry) }()
+	waiting := make([]kafka.TopicPartition, 0, len(c.unpositioned))
+	for p := range c.unpositioned {
 		waiting = append(waiting, kafka.TopicPartition{Topic: &p.Topic, Partition: p.Partition})
 	}
 	starts, err := c.startingPoints(ctx, waiting)
@@ -110,18 +112,19 @@ func (c *Consumer) place(ctx context.Context) {
 		err = c.moveTo(starts)
 	}
 	if err != nil {
-		c.placeErr = err
+		c.positionErr = err
 		c.log.Debug("partitions still wait to be read", "partitions", names(waiting), "error", err)
 		return
 	}
-	clear(c.unplaced)
+	clear(c.unpositioned)
 	c.log.Info("partitions are read", "partitions", names(waiting))
-	if !c.waiting {
+	if !c.outage {
 		c.resume(waiting)
 	}
 }
 
-// rewind drops everything that was read and has all partitions read again from the service's positions.
+// rewind drops everything that was read and has all partitions read again from the service's
+// positions.
 func (c *Consumer) rewind(reason error) {
 	c.log.Warn("the database went back; reading again from its positions", "error", reason)
 	assigned, err := c.client.Assignment()
@@ -133,9 +136,9 @@ func (c *Consumer) rewind(reason error) {
 	}
 	for _, p := range assigned {
 		c.drop(toPartition(p))
-		c.unplaced[toPartition(p)] = true
+		c.unpositioned[toPartition(p)] = true
 	}
-	c.placeAt, c.placeErr = time.Time{}, reason
+	c.positionAt, c.positionErr = time.Time{}, reason
 }
 
 // moveTo has paused partitions read from other offsets once they are resumed.
@@ -157,8 +160,8 @@ func (c *Consumer) moveTo(starts []kafka.TopicPartition) error {
 	return nil
 }
 
-// flush writes positions that lag, where there is no batch to write them along with. What it could not
-// write is read again, and the inbox recognises it.
+// flush writes positions that lag, where there is no batch to write them along with. What it could
+// not write is read again, and the inbox recognises it.
 func (c *Consumer) flush(ctx context.Context) error {
 	if c.options.Positions == nil {
 		return nil
@@ -174,9 +177,9 @@ func (c *Consumer) flush(ctx context.Context) error {
 	return nil
 }
 
-// storeOffsets marks offsets for Kafka, as far as the service's positions have come: Kafka's are then
-// never ahead of them unless the database goes back. librdkafka commits the marks every second, and when
-// the partitions are given up.
+// storeOffsets marks offsets for Kafka, as far as the service's positions have come: Kafka's are
+// then never ahead of them unless the database goes back. librdkafka commits the marks every
+// second, and when the partitions are given up.
 func (c *Consumer) storeOffsets() {
 	if len(c.unstored) == 0 {
 		return

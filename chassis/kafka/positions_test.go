@@ -103,8 +103,8 @@ func TestConsumer_APartitionWithoutACommittedOffsetIsReadFromItsBeginning(t *tes
 	require.Equal(t, want, l.distinct())
 }
 
-// Reading from Kafka's offset while the database does not answer would skip what a restored database
-// has lost.
+// Reading from Kafka's offset while the database does not answer would skip what a restored
+// database has lost.
 func TestConsumer_PartitionsWaitUntilThePositionsAreKnown(t *testing.T) {
 	t.Parallel()
 	b := kafkatest.Start(t, "topic")
@@ -121,7 +121,7 @@ func TestConsumer_PartitionsWaitUntilThePositionsAreKnown(t *testing.T) {
 			default:
 			}
 			if away.Load() {
-				return nil, errAway
+				return nil, errUnavailable
 			}
 			known := make(positions)
 			for _, p := range partitions {
@@ -134,7 +134,7 @@ func TestConsumer_PartitionsWaitUntilThePositionsAreKnown(t *testing.T) {
 	for range 3 { // in the rebalance, and twice after it
 		select {
 		case <-asked:
-		case <-time.After(patience):
+		case <-time.After(waitTimeout):
 			require.Fail(t, "the positions are not asked for again")
 		}
 	}
@@ -149,8 +149,8 @@ func TestConsumer_PartitionsWaitUntilThePositionsAreKnown(t *testing.T) {
 	}
 }
 
-// The database is failed over to a standby that lacks what was applied last, and nobody restarts the
-// consumer.
+// The database is failed over to a standby that lacks what was applied last, and nobody restarts
+// the consumer.
 func TestConsumer_ReadsAgainWhatADatabaseLostThatWentBack(t *testing.T) {
 	t.Parallel()
 	b := kafkatest.Start(t, "topic")
@@ -177,7 +177,7 @@ func TestConsumer_ReadsAgainWhatADatabaseLostThatWentBack(t *testing.T) {
 			committed += offset
 		}
 		return committed == 300
-	}, patience, 10*time.Millisecond)
+	}, waitTimeout, 10*time.Millisecond)
 	back.Store(true)
 	l.set(func(l *ledger) {
 		l.applied, l.messages = nil, nil

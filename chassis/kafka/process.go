@@ -18,24 +18,24 @@ import (
 const (
 	// conflictRetries is how often a batch that met another transaction is tried again at once.
 	conflictRetries = 2
-	// pollEvery is how long batches are taken apart without a call to Poll, which a consumer owes its
-	// group every max.poll.interval.ms.
+	// pollEvery is how long batches are taken apart without a call to Poll, which a consumer owes
+	// its group every max.poll.interval.ms.
 	pollEvery = time.Second
 	// The pause between attempts, of a batch during an outage as of a message that is held.
-	firstPause, longestPause = 50 * time.Millisecond, 3 * time.Second
+	firstBackoff, longestBackoff = 50 * time.Millisecond, 3 * time.Second
 )
 
-// process applies the batch, or holds those of its messages that cannot be applied now. A batch that
-// fails for anything but an outage is halved until the messages at fault stand alone: a batch of 500
-// with one of them takes some twenty attempts, and nobody else waits longer.
-func (c *Consumer) process(ctx context.Context, batch []inbox.Delivery, hasty bool) {
+// process applies the batch, or holds those of its messages that cannot be applied now. A batch
+// that fails for anything but an outage is halved until the messages at fault stand alone: a batch
+// of 500 with one of them takes some twenty attempts, and nobody else waits longer.
+func (c *Consumer) process(ctx context.Context, batch []inbox.Delivery, failFast bool) {
 	c.keepPolling()
-	batch = c.withhold(c.owned(batch))
+	batch = c.withhold(c.stillAssigned(batch))
 	if len(batch) == 0 {
 		return
 	}
-	err := c.apply(ctx, batch, hasty, c.handOver)
-	if err == nil || !c.goesOn(ctx) {
+	err := c.withRetry(ctx, batch, failFast, c.dispatch)
+	if err == nil || !c.canContinue(ctx) {
 		return
 	}
 	if len(batch) == 1 {
@@ -49,27 +49,27 @@ func (c *Consumer) process(ctx context.Context, batch []inbox.Delivery, hasty bo
 	c.pending = append(c.pending, batch[half:])
 	c.process(ctx, batch[:half], true)
 	c.pending = c.pending[:len(c.pending)-1]
-	if c.goesOn(ctx) {
+	if c.canContinue(ctx) {
 		c.process(ctx, batch[half:], true)
 	}
 }
 
-// apply does something with the batch until it succeeds, and then stores the batch's offsets. An
-// outage is waited out, however long it takes, and a conflict tried again at once; any other error is
-// returned. It returns nil as well when nothing of the batch is ours any more, and some error when ctx
-// ends.
-func (c *Consumer) apply(ctx context.Context, batch []inbox.Delivery, hasty bool, do func(context.Context, []inbox.Delivery) error) error {
-	pause := newPause()
+// withRetry does something with the batch until it succeeds, and then stores the batch's offsets.
+// An outage is waited out, however long it takes, and a conflict tried again at once; any other
+// error is returned. It returns nil as well when nothing of the batch is ours any more, and some
+// error when ctx ends.
+func (c *Consumer) withRetry(ctx context.Context, batch []inbox.Delivery, failFast bool, do func(context.Context, []inbox.Delivery) error) error {
+	pause := newBackoff()
 	for conflicts := 0; ; {
-		if batch = c.owned(batch); len(batch) == 0 {
+		if batch = c.stillAssigned(batch); len(batch) == 0 {
 			return nil
 		}
-		err := c.attempt(ctx, batch, hasty, do)
+		err := c.attempt(ctx, batch, failFast, do)
 		if err == nil {
 			c.done(batch)
 			return nil
 		}
-		if !c.goesOn(ctx) {
+		if !c.canContinue(ctx) {
 			return err
 		}
 		if c.options.Positions != nil && inbox.Rewound(err) {
@@ -91,9 +91,9 @@ func (c *Consumer) apply(ctx context.Context, batch []inbox.Delivery, hasty bool
 	}
 }
 
-func newPause() *backoff.ExponentialBackOff {
+func newBackoff() *backoff.ExponentialBackOff {
 	pause := backoff.NewExponentialBackOff()
-	pause.InitialInterval, pause.MaxInterval = firstPause, longestPause
+	pause.InitialInterval, pause.MaxInterval = firstBackoff, longestBackoff
 	return pause
 }
 
@@ -106,16 +106,16 @@ func (c *Consumer) classify(err error) fault.Fault {
 
 // attempt tries once, for a bounded time. A panic of the handler is an error like another: it is
 // probably about one message, and the process has others to apply.
-func (c *Consumer) attempt(ctx context.Context, batch []inbox.Delivery, hasty bool, do func(context.Context, []inbox.Delivery) error) (err error) {
+func (c *Consumer) attempt(ctx context.Context, batch []inbox.Delivery, failFast bool, do func(context.Context, []inbox.Delivery) error) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
-	if hasty && c.options.Hasty != nil {
-		ctx = c.options.Hasty(ctx)
+	if failFast && c.options.FailFast != nil {
+		ctx = c.options.FailFast(ctx)
 	}
 	c.status.attempt(time.Now())
 	defer c.status.attempt(time.Time{})
-	if !hasty {
-		c.waited = time.Now()
+	if !failFast {
+		c.lastPatient = time.Now()
 		defer c.watchLocks(ctx)()
 	}
 	defer func() {
@@ -156,8 +156,8 @@ func (c *Consumer) watchLocks(ctx context.Context) (stop func()) {
 	}
 }
 
-// handOver gives the batch to the handler.
-func (c *Consumer) handOver(ctx context.Context, batch []inbox.Delivery) error {
+// dispatch gives the batch to the handler.
+func (c *Consumer) dispatch(ctx context.Context, batch []inbox.Delivery) error {
 	next := c.nextOffsets(batch)
 	messages := slices.Clone(batch)
 	for i, m := range messages {
@@ -193,12 +193,12 @@ func (c *Consumer) nextOffsets(batch []inbox.Delivery) map[inbox.Partition]int64
 	if len(c.pending) == 0 && c.held.empty() {
 		return next
 	}
-	inBatch := make(map[place]bool, len(batch))
+	inBatch := make(map[position]bool, len(batch))
 	for _, m := range batch {
-		inBatch[placeOf(m)] = true
+		inBatch[positionOf(m)] = true
 	}
 	lower := func(m inbox.Delivery) {
-		if offset, concerned := next[partitionOf(m)]; concerned && m.Offset < offset && !inBatch[placeOf(m)] {
+		if offset, concerned := next[partitionOf(m)]; concerned && m.Offset < offset && !inBatch[positionOf(m)] {
 			next[partitionOf(m)] = m.Offset
 		}
 	}
@@ -217,7 +217,7 @@ func (c *Consumer) keepPolling() {
 		return
 	}
 	if event := c.poll(0); event != nil {
-		c.take(event)
+		c.handleEvent(event)
 	}
 	c.report()
 }
@@ -225,20 +225,20 @@ func (c *Consumer) keepPolling() {
 // wait lets some time pass without leaving the group: the consumer has to poll, or its partitions
 // are given to another; but the partitions are paused, so nothing new comes in.
 func (c *Consumer) wait(ctx context.Context, delay time.Duration) {
-	c.waiting = true
+	c.outage = true
 	c.pauseAll()
 	defer func() {
-		c.waiting = false
+		c.outage = false
 		c.resumeAll()
 	}()
 	const step = 50 * time.Millisecond
-	for until := time.Now().Add(delay); c.goesOn(ctx); {
+	for until := time.Now().Add(delay); c.canContinue(ctx); {
 		left := time.Until(until)
 		if left <= 0 {
 			return
 		}
 		if event := c.poll(min(left, step)); event != nil {
-			c.take(event)
+			c.handleEvent(event)
 		}
 	}
 }

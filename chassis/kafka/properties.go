@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// promised are the settings of librdkafka that a promise rests on, each with the values that keep it
-// (none: it is set by the code alone) and what another one would break.
+// promised are the settings of librdkafka that a promise rests on, each with the values that keep
+// it (none: it is set by the code alone) and what another one would break.
 var promised = map[string]struct {
 	values []string
 	breaks string
@@ -19,8 +19,8 @@ var promised = map[string]struct {
 	"enable.gapless.guarantee":              {nil, "without it messages are published behind one of their key that failed"},
 	"max.in.flight":                         {nil, "with more than one request under way a message that failed is overtaken by later ones of its key"},
 	"max.in.flight.requests.per.connection": {nil, "with more than one request under way a message that failed is overtaken by later ones of its key"},
-	"message.timeout.ms":                    {nil, "a message that is given up for time leaves a gap in the order of its key"},
-	"delivery.timeout.ms":                   {nil, "a message that is given up for time leaves a gap in the order of its key"},
+	"message.timeout.ms":                    {nil, "a message that expires leaves a gap in the order of its key"},
+	"delivery.timeout.ms":                   {nil, "a message that expires leaves a gap in the order of its key"},
 	"message.send.max.retries":              {nil, "a message that is given up leaves a gap in the order of its key"},
 	"retries":                               {nil, "a message that is given up leaves a gap in the order of its key"},
 	"transactional.id":                      {nil, "nothing here writes in Kafka transactions"},
@@ -30,33 +30,33 @@ var promised = map[string]struct {
 	"enable.auto.commit":                    {[]string{"true"}, "no offset would be committed, and every restart read everything again"},
 	"auto.commit.enable":                    {[]string{"true"}, "no offset would be committed, and every restart read everything again"},
 	"auto.offset.reset":                     {[]string{"earliest", "smallest", "beginning"}, "messages of a new partition that came before the consumer would be lost"},
-	"partition.assignment.strategy":         {[]string{"cooperative-sticky"}, "the consumer takes on and gives up single partitions"},
+	"partition.assignment.strategy":         {[]string{"cooperative-sticky"}, "the consumer assigns and revokes single partitions"},
 	"group.protocol":                        {[]string{"classic"}, "the consumer has not been tested with another"},
-	"group.id":                              {nil, "the inbox and the positions are kept under the consumer group's name"},
+	"group.id":                              {nil, "the inbox and the positions are stored under the consumer group's name"},
 }
 
-// broken returns a fault for each property that a promise does not survive.
-func broken(properties []string) []error {
-	var faults []error
+// validateProperties returns an error for each property that breaks a promise.
+func validateProperties(properties []string) []error {
+	var problems []error
 	for _, p := range properties {
 		name, value, ok := strings.Cut(p, "=")
 		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
 		if !ok || name == "" {
-			faults = append(faults, errors.New("KAFKA_PROPERTIES must be name=value, separated by commas"))
+			problems = append(problems, errors.New("KAFKA_PROPERTIES must be name=value, separated by commas"))
 			continue
 		}
 		if strings.HasPrefix(name, "go.") {
-			faults = append(faults, fmt.Errorf("KAFKA_PROPERTIES: %s is not a setting of librdkafka and cannot be changed", name))
+			problems = append(problems, fmt.Errorf("KAFKA_PROPERTIES: %s is not a setting of librdkafka and cannot be changed", name))
 			continue
 		}
 		promise, ok := promised[name]
 		switch {
 		case !ok || slices.Contains(promise.values, strings.ToLower(value)):
 		case len(promise.values) == 0:
-			faults = append(faults, fmt.Errorf("KAFKA_PROPERTIES: %s cannot be changed: %s", name, promise.breaks))
+			problems = append(problems, fmt.Errorf("KAFKA_PROPERTIES: %s cannot be changed: %s", name, promise.breaks))
 		default:
-			faults = append(faults, fmt.Errorf("KAFKA_PROPERTIES: %s must stay %s: %s", name, promise.values[0], promise.breaks))
+			problems = append(problems, fmt.Errorf("KAFKA_PROPERTIES: %s must stay %s: %s", name, promise.values[0], promise.breaks))
 		}
 	}
-	return faults
+	return problems
 }

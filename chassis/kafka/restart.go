@@ -6,10 +6,11 @@ import (
 	"waybill.example/sdk/inbox"
 )
 
-// restart is what has been received since the offsets of a partition went back, which they do when its
-// topic was deleted and made again. Offsets from before and after mean nothing to each other, so they
-// are not handed over in one batch, and nothing of the old ones must be left when the new ones come:
-// committed or kept as a position, one of them would skip the beginning of the new topic.
+// restart is what has been received since the offsets of a partition went back, which they do when
+// its topic was deleted and made again. Offsets from before and after mean nothing to each other,
+// so they are not dispatched in one batch, and nothing of the old ones must be left when the new
+// ones come: committed or stored as a position, one of them would skip the beginning of the new
+// topic.
 type restart struct {
 	partitions map[inbox.Partition]bool
 	messages   []inbox.Delivery
@@ -37,12 +38,13 @@ func (c *Consumer) receive(m inbox.Delivery) {
 		c.restart.messages = append(c.restart.messages, m)
 		return
 	}
-	c.arrived = append(c.arrived, m)
+	c.buffered = append(c.buffered, m)
 }
 
-// beginAgain forgets the old offsets, now that the messages that had them are handed over. Those of
-// them that are held are gone from Kafka as well; who lost the topic has to send them again.
-func (c *Consumer) beginAgain() {
+// restartPartitions forgets the old offsets, now that the messages that had them are dispatched.
+// Those of them that are held are gone from Kafka as well; whose topic it was has to send them
+// again.
+func (c *Consumer) restartPartitions() {
 	for p := range c.restart.partitions {
 		if n := c.held.count[p]; n > 0 {
 			c.log.Error("messages that waited are dropped, since their topic was re-created", "partition", p.String(), "messages", n)
@@ -50,6 +52,6 @@ func (c *Consumer) beginAgain() {
 		c.held.drop(p)
 		delete(c.applied, p)
 	}
-	c.arrived = append(c.arrived, c.restart.messages...)
+	c.buffered = append(c.buffered, c.restart.messages...)
 	c.restart = restart{}
 }

@@ -11,8 +11,8 @@ import (
 	"waybill.example/devstack/kafkatest"
 )
 
-// The topic is deleted and made again under a running consumer. An offset of the old one that was kept
-// would have the consumer skip the beginning of the new one after its next start.
+// The topic is deleted and made again under a running consumer. An offset of the old one that was
+// stored would have the consumer skip the beginning of the new one after its next start.
 func TestConsumer_FollowsAPartitionThatBeginsAgain(t *testing.T) {
 	t.Parallel()
 	b := kafkatest.Start(t)

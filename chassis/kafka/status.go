@@ -29,20 +29,20 @@ type blockage struct {
 // episode is a blockage while it lasts.
 type episode struct {
 	blockage
-	since time.Time
-	told  bool
+	since  time.Time
+	logged bool
 }
 
 const (
-	// blockedAfter is how long something may be in the way before it is worth a word: a conflict or a
-	// restart of the database is over sooner.
+	// blockedAfter is how long something may be in the way before it is worth a word: a conflict or
+	// a restart of the database is over sooner.
 	blockedAfter = time.Second
 	// idleAfter is how long a member may wait for its group to be formed.
 	idleAfter = 30 * time.Second
 )
 
-// status is what others may know about a consumer. Its own goroutine writes it; readiness and metrics
-// read it.
+// status is what others may know about a consumer. Its own goroutine writes it; readiness and
+// metrics read it.
 type status struct {
 	log *slog.Logger
 
@@ -132,8 +132,8 @@ func (s *status) update(now []blockage) {
 			s.episodes[b.Reason] = e
 		}
 		e.blockage = b
-		if !e.told && time.Since(e.since) >= blockedAfter {
-			e.told = true
+		if !e.logged && time.Since(e.since) >= blockedAfter {
+			e.logged = true
 			s.log.Error("consumer is blocked", "reason", b.Reason, "messages", b.Messages, "first", b.Where,
 				"blocked_by", strings.Join(s.blockersOf(b.Reason), "; "), "error", b.Err)
 		}
@@ -142,7 +142,7 @@ func (s *status) update(now []blockage) {
 		if current[reason] {
 			continue
 		}
-		if e.told {
+		if e.logged {
 			s.log.Error("consumer is no longer blocked", "reason", reason, "seconds", int(time.Since(e.since).Seconds()))
 		}
 		delete(s.episodes, reason)
@@ -235,9 +235,9 @@ func (s *status) statistics(text string) {
 // report says what is held, and why, and what else is in the way.
 func (c *Consumer) report(more ...blockage) {
 	c.limit()
-	if len(c.unplaced) > 0 {
-		b := blockage{Reason: "positions_unknown", Err: c.placeErr}
-		if f := c.classify(c.placeErr); f.Kind != fault.Message {
+	if len(c.unpositioned) > 0 {
+		b := blockage{Reason: "positions_unknown", Err: c.positionErr}
+		if f := c.classify(c.positionErr); f.Kind != fault.Message {
 			b.Reason, b.Code = f.Reason, f.Code
 		}
 		more = append(more, b)

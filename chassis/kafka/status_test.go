@@ -87,7 +87,7 @@ func hasLabel(m *dto.Metric, value string) bool {
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	require.Eventually(t, ok, patience, 10*time.Millisecond, what)
+	require.Eventually(t, ok, waitTimeout, 10*time.Millisecond, what)
 }
 
 func TestConsumer_SaysWhatItWaitsForAndWhenThatIsOver(t *testing.T) {
@@ -145,12 +145,12 @@ func TestConsumer_AnOutageIsOneLineAndNotReady(t *testing.T) {
 	t.Parallel()
 	b := kafkatest.Start(t, "topic")
 	l := newLedger()
-	l.away = true
+	l.unavailable = true
 	sequences(t, b, 3, "a", "b", "c")
 	w := watch(t, plaintext(b.Addr()), l, func(*kafka.ConsumerOptions) {})
 	eventually(t, "not ready", func() bool { return w.Ready(t.Context()) != nil && w.log.count("consumer is blocked") == 1 })
 	require.Contains(t, w.Ready(t.Context()).Error(), "database_unavailable")
-	l.set(func(l *ledger) { l.away = false })
+	l.set(func(l *ledger) { l.unavailable = false })
 	eventually(t, "ready again", func() bool { return w.Ready(t.Context()) == nil })
 	require.Equal(t, 1, w.log.count("consumer is blocked"))
 }
@@ -167,7 +167,7 @@ func TestConsumer_ThatWasFencedEndsAndSaysWhy(t *testing.T) {
 	select {
 	case err := <-first.ended:
 		require.ErrorContains(t, err, "another process has the same group.instance.id")
-	case <-time.After(patience):
+	case <-time.After(waitTimeout):
 		require.Fail(t, "the fenced consumer goes on")
 	}
 	require.ErrorContains(t, first.Ready(t.Context()), "the consumer has ended")

@@ -61,7 +61,8 @@ func Blockers(ctx context.Context, pool *pgxpool.Pool) ([]Blocker, error) {
 	return blockers, nil
 }
 
-// NameBlockers is [Blockers] for people: a line per session, without its statement, which may hold data.
+// NameBlockers is [Blockers] for people: a line per session, without its statement, which may hold
+// data.
 func NameBlockers(pool *pgxpool.Pool) func(context.Context) ([]string, error) {
 	return func(ctx context.Context) ([]string, error) {
 		blockers, err := Blockers(ctx, pool)

@@ -14,8 +14,8 @@ import (
 	"waybill.example/migrations"
 )
 
-// A new system's first batch makes the plans that the next thousand use: one that reads a small table
-// as a whole still does so when the table is large.
+// A new system's first batch makes the plans that the next thousand use: one that reads a small
+// table as a whole still does so when the table is large.
 func TestAServiceFindsItsRowsByIndexHoweverSmallTheTableWas(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t, migrations.Outbox)

@@ -19,11 +19,11 @@ import (
 // sooner; what is left is a row that is not as the message's handler supposes, each time.
 const conflictAttempts = 8
 
-// Classify says whose fault an error is. Only SQLSTATE classes 22 (data exception) and 23 (integrity
-// constraint violation), and errors that are not the database's at all, count against the message that
-// was being worked on. Everything else is the infrastructure's, whatever its code: a grant, a
-// password, a schema, a trigger that was added, a lock. The classes are those of PostgreSQL's
-// appendix A, "PostgreSQL Error Codes".
+// Classify says whose fault an error is. Only SQLSTATE classes 22 (data exception) and 23
+// (integrity constraint violation), and errors that are not the database's at all, count against
+// the message that was being worked on. Everything else is the infrastructure's, with any code:
+// a grant, a password, a schema, a trigger that was added, a lock. The classes are those of
+// PostgreSQL's appendix A, "PostgreSQL Error Codes".
 func Classify(err error) fault.Fault {
 	pgErr, isPg := errors.AsType[*pgconn.PgError](err)
 	_, isConnect := errors.AsType[*pgconn.ConnectError](err)
@@ -92,7 +92,8 @@ func byClass(f *fault.Fault, e *pgconn.PgError) {
 	}
 }
 
-// lostConnection recognises what pgx and the network say when there is no session, or none any more.
+// lostConnection recognises what pgx and the network say when there is no session, or none any
+// more.
 func lostConnection(err error) bool {
 	var (
 		netErr    net.Error

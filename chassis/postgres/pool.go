@@ -30,11 +30,11 @@ const connectTimeout = 2 * time.Second
 var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 2 * time.Second, Interval: 2 * time.Second, Count: 4}
 
 // Open returns a pool. It does not connect: use [AwaitSchema] to wait for the database. name
-// becomes the application_name by which the sessions can be told apart in pg_stat_activity.
+// becomes the application_name by which the sessions can be distinguished in pg_stat_activity.
 //
-// Each session has bounds for statements, locks and idle transactions, waits for its commits to be on
-// disk, finds rows by an index wherever there is one, and is thrown away once it answers that it cannot
-// do what a service needs (see retire).
+// Each session has bounds for statements, locks and idle transactions, waits for its commits to be
+// on disk, finds rows by an index wherever there is one, and is thrown away once it answers that it
+// cannot do what a service needs (see retire).
 func Open(ctx context.Context, c Config, name string) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(string(c.URL))
 	if err != nil {
@@ -65,9 +65,9 @@ func Open(ctx context.Context, c Config, name string) (*pgxpool.Pool, error) {
 const readOnly = "25006"
 
 // retire closes sessions that answered what no later statement of them can fix: they are over
-// (FATAL), or the server is in a state that a new session may not find. A read-only session tells of
-// the others of the pool, which were opened before the same failover: all of them go, or each would
-// fail one request first.
+// (FATAL), or the server is in a state that a new session may not find. A read-only session says
+// the same of the others of the pool, which were opened before the same failover: all of them go,
+// or each would fail one request first.
 func retire(pool *atomic.Pointer[pgxpool.Pool]) pgconn.PgErrorHandler {
 	return func(_ *pgconn.PgConn, e *pgconn.PgError) (keep bool) {
 		if strings.EqualFold(e.Severity, "FATAL") || strings.EqualFold(e.Severity, "PANIC") {
@@ -85,8 +85,8 @@ func retire(pool *atomic.Pointer[pgxpool.Pool]) pgconn.PgErrorHandler {
 	}
 }
 
-// Check reports whether the database answers, and takes writes; for a readiness page. A session that
-// finds it read-only is not used again: after a failover the next one may find a primary.
+// Check reports whether the database answers, and takes writes; for a readiness page. A session
+// that finds it read-only is not used again: after a failover the next one may find a primary.
 func Check(pool *pgxpool.Pool) func(context.Context) error {
 	return func(ctx context.Context) error {
 		conn, err := pool.Acquire(ctx)

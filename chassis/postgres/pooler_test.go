@@ -23,6 +23,6 @@ func TestOpen_SessionsAreTheSameThroughPgBouncer(t *testing.T) {
 	} {
 		require.Equal(t, want, show(t, pool, setting), setting)
 	}
-	_, err = pool.Exec(postgres.Hasty(t.Context()), "select 1")
+	_, err = pool.Exec(postgres.FailFast(t.Context()), "select 1")
 	require.NoError(t, err)
 }

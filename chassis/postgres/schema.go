@@ -29,7 +29,7 @@ type SchemaError struct {
 	Found    int64 // 0: not installed
 }
 
-// Error implements error: what is missing, then the command that mends it.
+// Error implements error: what is missing, then the command that installs it.
 func (e *SchemaError) Error() string {
 	found := fmt.Sprintf("is at version %d", e.Found)
 	if e.Found == 0 {
@@ -59,8 +59,9 @@ func AwaitSchema(ctx context.Context, pool *pgxpool.Pool, log *slog.Logger, need
 	}
 }
 
-// worthWaiting is narrower than [Unavailable]: what a process that starts cannot do, for its password or
-// its grants, is more likely a wrong setting than an outage, and is better said at once.
+// worthWaiting is narrower than [Unavailable]: what a process that starts cannot do, for its
+// password or its grants, is more likely a wrong setting than an outage, and is better said at
+// once.
 func worthWaiting(err error) bool {
 	f := Classify(err)
 	class := f.Code[:min(2, len(f.Code))]
@@ -82,7 +83,8 @@ func requireSchema(ctx context.Context, pool *pgxpool.Pool, needed []Schema) err
 
 const undefinedTable = "42P01"
 
-// version reads goose's table of a set. A row says that a version was applied or, later, taken back.
+// version reads goose's table of a set. A row says that a version was applied or, later, taken
+// back.
 func version(ctx context.Context, pool *pgxpool.Pool, set string) (int64, error) {
 	table := pgx.Identifier{"goose_" + set}.Sanitize()
 	sql := `

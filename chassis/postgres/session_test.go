@@ -66,8 +66,8 @@ func TestOpen_ASessionsPromisesDoNotDependOnTheDatabasesSettings(t *testing.T) {
 	require.Equal(t, "remote_apply", show(t, open(t, db), "synchronous_commit"), "a stronger promise stays")
 }
 
-// A process that was paused, or whose machine vanished, in the middle of a transaction holds its locks
-// for seconds, not for hours.
+// A process that was paused, or whose machine vanished, in the middle of a transaction holds its
+// locks for seconds, not for hours.
 func TestOpen_ATransactionThatIsLeftOpenIsEndedByTheServer(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
@@ -111,7 +111,7 @@ func TestHasty_GivesUpOnALockAtOnce(t *testing.T) {
 		return time.Since(began)
 	}
 	for range 2 {
-		require.Less(t, attempt(postgres.Hasty(t.Context())), time.Second)
+		require.Less(t, attempt(postgres.FailFast(t.Context())), time.Second)
 		require.GreaterOrEqual(t, attempt(t.Context()), postgres.LockTimeout)
 	}
 }
@@ -155,8 +155,8 @@ func TestBlockers_NamesWhoHoldsWhatOurSessionsWaitFor(t *testing.T) {
 	require.Error(t, <-waited)
 }
 
-// After a failover the sessions of the old primary, and those opened while the database was read-only,
-// answer 25006 to every write. They must not stay in the pool.
+// After a failover the sessions of the old primary, and those opened while the database was
+// read-only, answer 25006 to every write. They must not stay in the pool.
 func TestOpen_AReadOnlySessionIsThrownAway(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)

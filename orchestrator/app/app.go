@@ -95,7 +95,7 @@ func (a *parts) run(ctx context.Context, c Config, sagas Sagas, reg *prometheus.
 	}
 	a.consumer, err = kafka.NewConsumer(c.Kafka, kafka.ConsumerOptions{
 		Group: group, ClientID: telemetry.Name(group), Topics: sagas.Topics, BatchSize: c.BatchSize,
-		Classify: chassispg.Classify, Hasty: chassispg.Hasty, Blockers: chassispg.NameBlockers(a.pool),
+		Classify: chassispg.Classify, FailFast: chassispg.FailFast, Blockers: chassispg.NameBlockers(a.pool),
 		Positions: a.runner.Positions(),
 	}, a.runner, a.log, reg)
 	return err

@@ -77,7 +77,7 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (_ *service.App, err
 	metrics := telemetry.Metrics()
 	replies, err := kafka.NewConsumer(cfg.Kafka, kafka.ConsumerOptions{
 		Group: group, ClientID: telemetry.Name(group), Topics: topics,
-		Classify: chassispg.Classify, Hasty: chassispg.Hasty, Blockers: chassispg.NameBlockers(pool),
+		Classify: chassispg.Classify, FailFast: chassispg.FailFast, Blockers: chassispg.NameBlockers(pool),
 		Positions: sagas.Positions(),
 	}, sagas, log, metrics)
 	if err != nil {

@@ -30,9 +30,9 @@ func (e Entry) digest() int64 {
 // Accept records messages as handled by a consumer, inside the transaction that applies their
 // effects, in one round trip. It returns the indexes of the entries that are new, in their order;
 // the others have been handled before, or stand earlier in the same call. A concurrent transaction
-// that holds the same message is waited for: Accept tells the truth also then.
+// that holds the same message is waited for: what Accept returns is right also then.
 //
-// Accept does not tell a message that comes again from another one under the same id; [Processor]
+// Accept does not distinguish a message that comes again from another one under its id; [Processor]
 // does.
 func Accept(ctx context.Context, tx pgx.Tx, consumer string, entries []Entry) ([]int, error) {
 	if len(entries) == 0 {
@@ -76,8 +76,8 @@ func accept(consumer string, entries []Entry) *acceptance {
 	return a
 }
 
-// queue adds the insert to a batch. It fails where the inbox does not have the witness, a message of an
-// earlier batch (see [Positions]); uuid.Nil asks for none.
+// queue adds the insert to a batch. It fails where the inbox does not have the witness, a message
+// of an earlier batch (see [Positions]); uuid.Nil asks for none.
 func (a *acceptance) queue(batch *pgx.Batch, witness uuid.UUID) {
 	sql, args := a.statement(witness)
 	batch.Queue(sql, args...).Query(func(rows pgx.Rows) error {

@@ -50,8 +50,8 @@ const (
 	headerTime   = "ce_time"
 )
 
-// What a dead letter may hold. All together it stays below a Kafka client's usual limit of 1,000,000
-// bytes for one message, with room for what the relay and the protocol add.
+// What a dead letter may hold. All together it stays below a Kafka client's usual limit of
+// 1,000,000 bytes for one message, with room for what the relay and the protocol add.
 const (
 	maxLetterPayload = 900_000 // bytes
 	maxLetterHeaders = 32_000  // bytes of names and values
@@ -75,9 +75,9 @@ func DeadLetterTopic(topic string) string {
 }
 
 // DeadLetter returns the outbox message that sets a delivery aside in [DeadLetterTopic]: the same
-// key, value, id and headers, and headers that say where it stood, which consumer could not apply it
-// and why. It can be stored and sent whatever the delivery holds: what is too long, or is not text
-// where it has to be, is cut or left out, and headers say so.
+// key, value, id and headers, and headers that say where it stood, which consumer could not apply
+// it and why. It can be stored and sent whatever the delivery holds: what is too long, or is not
+// text where it has to be, is cut or left out, and headers say so.
 func DeadLetter(d Delivery, consumer string, reason error) outbox.Message {
 	letter := bareLetter(d, consumer, reason)
 	if id, err := uuid.Parse(d.Header(headerID)); err == nil {

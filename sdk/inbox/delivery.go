@@ -23,8 +23,8 @@ type Delivery struct {
 	Headers   []Header
 	Time      time.Time // the timestamp that Kafka has for it
 	// Resume is the offset from which the partition has to be read again once the batch that this
-	// delivery is part of is durable. It may be lower than Offset+1, while an earlier message of the
-	// partition waits; 0 stands for Offset+1.
+	// delivery is part of is durable. It may be lower than Offset+1, while an earlier message of
+	// the partition waits; 0 stands for Offset+1.
 	Resume int64
 }
 
@@ -40,8 +40,8 @@ func (d Delivery) Header(name string) string {
 
 // PositionID is an id for a message that has none of its own which can be trusted: a version 8 UUID
 // (RFC 9562) of where it stood, when Kafka got it and what it said. A second delivery from the same
-// place has the same; another message at that place, in a topic that was deleted and made again, has
-// another.
+// place has the same; another message at that place, in a topic that was deleted and made again,
+// has another.
 func (d Delivery) PositionID() uuid.UUID {
 	place := binary.BigEndian.AppendUint32(nil, uint32(d.Partition))
 	place = binary.BigEndian.AppendUint64(place, uint64(d.Offset))

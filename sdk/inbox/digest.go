@@ -5,7 +5,7 @@ import (
 	"encoding/binary"
 )
 
-// digestOf hashes parts so that no two lists of parts are taken for one another.
+// digestOf hashes parts so that no two lists of parts are confused.
 func digestOf(parts ...[]byte) [sha256.Size]byte {
 	n := 0
 	for _, part := range parts {

@@ -13,8 +13,9 @@ import (
 	"waybill.example/sdk/outbox"
 )
 
-// A consumer of payments. It reads and locks the accounts of a whole batch in the statement that begins
-// the transaction, decides in memory, and writes with the commit: two round trips, however many messages.
+// A consumer of payments. It reads and locks the accounts of a whole batch in the statement that
+// begins the transaction, decides in memory, and writes with the commit: two round trips, however
+// many messages.
 func ExampleProcessor() {
 	type payment struct{ account, cents int64 }
 	type accounts map[int64]int64 // the balance of each

@@ -9,8 +9,8 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Flush writes the positions that lag, in a transaction of its own, if there are any. An error that [Rewound] recognises
-// says that the database went back; after any other it may be tried again.
+// Flush writes the positions that lag, in a transaction of its own, if there are any. An error that
+// [Rewound] recognises says that the database went back; after any other it may be tried again.
 func (p *Positions) Flush(ctx context.Context) error {
 	c := p.flushing()
 	defer p.ended(c)
@@ -41,8 +41,8 @@ func (p *Positions) flushing() (c positionChange) {
 	return c
 }
 
-// flushed notes what Flush has written. The positions themselves are the witness now: the next batch
-// moves them, and fails where they have gone back.
+// flushed notes what Flush has written. The positions themselves are the witness now: the next
+// batch moves them, and fails where they have gone back.
 func (p *Positions) flushed(c positionChange) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -57,8 +57,8 @@ func (p *Positions) flushed(c positionChange) {
 	p.moved = time.Time{}
 }
 
-// Written returns the position of a partition that is in the database for certain, and whether there is
-// one.
+// Written returns the position of a partition that is in the database for certain, and whether
+// there is one.
 func (p *Positions) Written(partition Partition) (next int64, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -69,7 +69,8 @@ func (p *Positions) Written(partition Partition) (next int64, ok bool) {
 	return known.written, true
 }
 
-// Forget drops what is known of partitions that were given up: another process writes their positions.
+// Forget drops what is known of partitions that were given up: another process writes their
+// positions.
 func (p *Positions) Forget(partitions ...Partition) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

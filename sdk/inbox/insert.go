@@ -29,10 +29,12 @@ from unnest($3::uuid[], $4::text[], $5::int[], $6::bigint[], $7::bigint[])
 where $2::uuid is null or case when exists (select from inbox where consumer = $1 and event_id = $2) then true
       else inbox_expect_positions(0, 1) is null end` + acceptedSQL
 
-// listed is up to how many rows a list of values costs less than arrays do: by 8 to 13 µs of Postgres.
+// listed is up to how many rows a list of values costs less than arrays do: by 8 to 13 µs of
+// Postgres.
 const listed = 4
 
-// listSQL is the statements for lists of values, by the number of rows and whether there is a witness.
+// listSQL is the statements for lists of values, by the number of rows and whether there is a
+// witness.
 var listSQL = func() (sql [listed + 1][2]string) {
 	for n := 1; n <= listed; n++ {
 		sql[n] = [2]string{list(n, false), list(n, true)}

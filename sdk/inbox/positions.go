@@ -33,11 +33,11 @@ func (p Partition) String() string { return fmt.Sprintf("%s/%d", p.Topic, p.Part
 // fails with an error that [Rewound] recognises, until the consumer has asked for its positions
 // again and reads from there.
 //
-// Positions are written in the transaction of each batch, or, after [Positions.Defer], at intervals: a
-// position that lags behind the effects has messages read again, and none lost.
+// Positions are written in the transaction of each batch, or, after [Positions.Defer], at
+// intervals: a position that lags behind the effects has messages read again, and none lost.
 //
-// One Positions belongs to one consumer process; its [Processor] and the code that assigns partitions
-// share it. It is safe for concurrent use.
+// One Positions belongs to one consumer process; its [Processor] and the code that assigns
+// partitions share it. It is safe for concurrent use.
 type Positions struct {
 	consumer string
 	db       *pgxpool.Pool
@@ -52,15 +52,16 @@ type Positions struct {
 
 // progress is what this process knows of one partition.
 type progress struct {
-	// written is what it has last seen in the table, by reading or by a commit of its own. The table may
-	// be ahead of it (a commit whose answer was lost), but never behind.
+	// written is what it has last seen in the table, by reading or by a commit of its own. The
+	// table may be ahead of it (a commit whose answer was lost), but never behind.
 	written int64
 	stored  bool // whether the table has a row
 	// latest is where the last batch left the partition, where that is not written yet.
 	latest  position
 	lagging bool
-	// witness is a message of a batch that was committed after latest was set, or with it: while the inbox
-	// has it, the database has not gone back behind latest. It is uuid.Nil where written says as much.
+	// witness is a message of a batch that was committed after latest was set, or with it: while
+	// the inbox has it, the database has not gone back behind latest. It is uuid.Nil where written
+	// says as much.
 	witness uuid.UUID
 	commit  int64 // the batch of the witness, counted from 1
 }
@@ -70,9 +71,9 @@ func NewPositions(db *pgxpool.Pool, consumer string) *Positions {
 	return &Positions{consumer: consumer, db: db, partitions: make(map[Partition]*progress)}
 }
 
-// Defer lets positions lag behind the effects for the interval, which saves most of what they cost. The
-// caller then has to call [Positions.Flush] when no messages come, and [Positions.Forget] when partitions
-// are given up.
+// Defer lets positions lag behind the effects for the interval, which saves most of what they cost.
+// The caller then has to call [Positions.Flush] when no messages come, and [Positions.Forget] when
+// partitions are given up.
 func (p *Positions) Defer(interval time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -121,7 +122,8 @@ func (p *Positions) Read(ctx context.Context, partitions []Partition) (map[Parti
 const codeRewound = "WB001"
 
 // Rewound reports whether err says that the database has an earlier position than this process has
-// written: it was restored or failed over. The consumer has to ask for its positions and read again.
+// written: it was restored or failed over. The consumer has to ask for its positions and read
+// again.
 func Rewound(err error) bool {
 	pgErr, ok := errors.AsType[*pgconn.PgError](err)
 	return ok && pgErr.Code == codeRewound
@@ -181,8 +183,8 @@ set next_offset = excluded.next_offset, read_until = excluded.read_until, update
 // A position that this process has written must not have gone back since: then fewer are moved than
 // were to be, and the statement fails. It may go back now: a topic that was deleted and made again
 // begins at 0. But what another process has written meanwhile is not taken back: a process that was
-// frozen and lost its partitions commits its last batch late, and deadlines wait until all before the
-// position has been read.
+// frozen and lost its partitions commits its last batch late, and deadlines wait until all before
+// the position has been read.
 const moveSQL = `
 with moved as (
     update consumer_positions as p
@@ -204,9 +206,9 @@ type positionChange struct {
 	turn         bool        // no other transaction moves positions until this one has ended
 }
 
-// change decides which positions are written along with a batch: at intervals, those of its partitions and
-// all others that lag; and those that have no row yet. A nil Positions knows no row, and none of its
-// positions lags. [Positions.ended] has to be called.
+// change decides which positions are written along with a batch: at intervals, those of its
+// partitions and all others that lag; and those that have no row yet. A nil Positions knows no row,
+// and none of its positions lags. [Positions.ended] has to be called.
 func (p *Positions) change(after []position, now time.Time) (c positionChange) {
 	if p == nil {
 		for _, a := range after {
@@ -230,8 +232,8 @@ func (p *Positions) change(after []position, now time.Time) (c positionChange) {
 	return c
 }
 
-// takeTurn says whether it is time to move positions. One transaction does it at a time: a later one of the
-// same process would look like another process that is ahead.
+// takeTurn says whether it is time to move positions. One transaction does it at a time: a later
+// one of the same process would look like another process that is ahead.
 func (p *Positions) takeTurn(c *positionChange, now time.Time) bool {
 	if p.moving || now.Sub(p.moved) < p.interval {
 		return false
@@ -250,8 +252,8 @@ func (p *Positions) ended(c positionChange) {
 	p.moving = false
 }
 
-// withLagging adds the positions that lag, of other partitions, in an order that keeps two transactions from
-// deadlocking.
+// withLagging adds the positions that lag, of other partitions, in an order that keeps two
+// transactions from deadlocking.
 func (p *Positions) withLagging(after []position) []position {
 	all := slices.Clone(after)
 	for partition, known := range p.partitions {
@@ -334,8 +336,8 @@ func (c *positionColumns) add(p position, written int64) {
 	c.until = append(c.until, until)
 }
 
-// committed remembers what is in the database now. witness is a message of the batch that the inbox has
-// recorded; uuid.Nil where it has recorded none.
+// committed remembers what is in the database now. witness is a message of the batch that the inbox
+// has recorded; uuid.Nil where it has recorded none.
 func (p *Positions) committed(c positionChange, witness uuid.UUID, now time.Time) {
 	if p == nil {
 		return
@@ -363,8 +365,8 @@ func (p *Positions) committed(c positionChange, witness uuid.UUID, now time.Time
 		known := p.of(a.Partition)
 		known.witness, known.commit = witness, p.commits
 	}
-	// What was committed before this batch began comes before it in the database's log: where the batch is,
-	// it is. A batch that was committed meanwhile needs its own witness.
+	// What was committed before this batch began comes before it in the database's log: where the
+	// batch is, it is. A batch that was committed meanwhile needs its own witness.
 	for _, known := range p.partitions {
 		if known.witness != uuid.Nil && known.commit <= c.began {
 			known.witness, known.commit = witness, p.commits

@@ -31,10 +31,10 @@ type Received[M any] struct {
 // Tx is the transaction that applies a batch. The [Processor] ends it.
 type Tx struct {
 	pgx.Tx
-	// Last takes statements that are sent along with the caused messages and the commit, in one round
-	// trip. The first that fails takes the whole batch back; what else they return is seen by their
-	// callbacks only after the commit, so a statement that must find the world as expected has to fail
-	// by itself where it does not.
+	// Last takes statements that are sent along with the caused messages and the commit, in one
+	// round trip. The first that fails takes the whole batch back; what else they return is seen by
+	// their callbacks only after the commit, so a statement that relies on a precondition
+	// has to verify it, and fail.
 	Last pgx.Batch
 	// Now is when the transaction began, by the database's clock: what now() is in its statements.
 	Now time.Time
@@ -44,8 +44,8 @@ type Tx struct {
 }
 
 // Reject makes the message with the given index in Apply's batch a dead letter: it can never take
-// effect, and the others do. Apply must leave no effect of it. A message that is set aside so is not
-// recorded as handled, so it takes effect when it is sent again after the reason is gone.
+// effect, and the others do. Apply must leave no effect of it. A message that is set deadLetters so
+// is not recorded as handled, so it takes effect when it is sent again after the reason is gone.
 func (t *Tx) Reject(index int, reason error) {
 	if t.refused == nil {
 		t.refused = make(map[int]error)
@@ -53,8 +53,9 @@ func (t *Tx) Reject(index int, reason error) {
 	t.refused[index] = reason
 }
 
-// AfterCommit has f called once the batch is durable, and not where it is rolled back: for metrics and
-// log lines, which must not speak of what did not happen. A process that dies in between skips it.
+// AfterCommit has f called once the batch is durable, and not where it is rolled back: for metrics
+// and log lines, which must not speak of what did not happen. A process that dies in between skips
+// it.
 func (t *Tx) AfterCommit(f func()) { t.committed = append(t.committed, f) }
 
 // Processor applies batches of messages of type M, each batch in one transaction: it records the
@@ -69,38 +70,38 @@ func (t *Tx) AfterCommit(f func()) { t.committed = append(t.committed, f) }
 // The batch's place in Kafka is stored in the same transaction, too: see [Positions].
 //
 // A batch takes two round trips to the database, and those that Apply makes: one for the inbox and
-// what Load asks for, and one for [Tx.Last], the outbox and the commit. A consumer that reads in Load
-// and writes in Tx.Last needs no others. A batch with messages that were handled before takes one
-// more, and one with messages that Apply refuses.
+// what Load asks for, and one for [Tx.Last], the outbox and the commit. A consumer that reads in
+// Load and writes in Tx.Last needs no others. A batch with messages that were handled before takes
+// one more, and one with messages that Apply refuses.
 type Processor[M, S any] struct {
 	// Consumer is the name under which messages are recorded: the consumer group.
 	Consumer string
 	DB       *pgxpool.Pool
-	// Positions, if set, is shared with the code that assigns partitions. Positions are stored without it,
-	// too, but then a database that goes back while the consumer runs is not noticed.
+	// Positions, if set, is shared with the code that assigns partitions. Positions are stored
+	// without it, too, but then a database that goes back while the consumer runs is not noticed.
 	Positions *Positions
 	// Decode parses a delivery and returns the id that identifies the message, wherever and
 	// however often it stands. An error that wraps ErrSkip leaves the message alone, any other
 	// sends it to the dead letter topic.
 	Decode func(Delivery) (uuid.UUID, M, error)
-	// Content, if set, returns what of a message's value must be the same whenever it comes under one
-	// id. Not set stands for all of it.
+	// Content, if set, returns what of a message's value must be the same whenever it comes under
+	// one id. Not set stands for all of it.
 	Content func(Delivery) []byte
-	// Load, if set, queues what has to be read (and locked) for these messages, some of which may turn
-	// out to have been handled before, and returns what the callbacks of the queued statements fill in.
-	// It is complete when Apply gets it.
+	// Load, if set, queues what has to be read (and locked) for these messages, some of which may
+	// turn out to have been handled before, and returns what the callbacks of the queued statements
+	// fill in. It is complete when Apply gets it.
 	Load func(reads *pgx.Batch, batch []Received[M]) *S
 	// Apply makes the effects of new messages, in their order, inside tx, and returns the messages
-	// that they cause. loaded is what Load returned for this attempt, nil without Load. Apply is not
-	// called where no message is new. An error rolls the whole batch back.
+	// that they cause. loaded is what Load returned for this attempt, nil without Load. Apply is
+	// not called where no message is new. An error rolls the whole batch back.
 	Apply func(ctx context.Context, tx *Tx, loaded *S, batch []Received[M]) ([]outbox.Message, error)
 	// Observe, if set, is called after each commit with what became of the batch's messages: for
 	// metrics, of which this package knows no kind.
 	Observe func(Outcome)
 	// Health, if set, is notified of messages that were dropped.
 	Health *Health
-	// Log, if set, names each message that Process has set aside, after the commit, and each that
-	// Reject could not.
+	// Log, if set, names each message that Process has set deadLetters, after the commit, and each
+	// that Reject could not.
 	Log *slog.Logger
 }
 
@@ -109,12 +110,13 @@ type Outcome struct {
 	Applied      int // new, and applied
 	Duplicates   int // handled before
 	Skipped      int // not addressed to this consumer
-	DeadLettered int // unusable, set aside
-	Conflicts    int // another message has their event id; set aside
-	Dropped      int // could not even be set aside, and are in Kafka only
+	DeadLettered int // unusable, set deadLetters
+	Conflicts    int // another message has their event id; set deadLetters
+	Dropped      int // could not even be set deadLetters, and are in Kafka only
 }
 
-// Outcomes returns the counts by name, as the label of a metric has them, those that are 0 included.
+// Outcomes returns the counts by name, as the label of a metric has them, those that are 0
+// included.
 func (o Outcome) Outcomes() iter.Seq2[string, int] {
 	return func(yield func(string, int) bool) {
 		_ = yield("applied", o.Applied) && yield("duplicate", o.Duplicates) && yield("skipped", o.Skipped) &&
@@ -123,24 +125,24 @@ func (o Outcome) Outcomes() iter.Seq2[string, int] {
 }
 
 // Process applies one batch. When it returns nil the batch is durable, and its offsets may be
-// committed; after an error nothing of it has happened, unless the connection broke during the commit:
-// in either case it may be tried again.
+// committed; after an error nothing of it has happened, unless the connection broke during the
+// commit: in either case it may be tried again.
 func (p *Processor[M, S]) Process(ctx context.Context, batch []Delivery) error {
-	w := &work[M, S]{Processor: p, batch: p.decode(batch), positions: positionsAfter(batch, time.Now()), letter: wholeLetter}
-	w.outcome.Skipped = len(batch) - len(w.batch)
+	a := &attempt[M, S]{Processor: p, batch: p.decode(batch), positions: positionsAfter(batch, time.Now()), letter: wholeLetter}
+	a.outcome.Skipped = len(batch) - len(a.batch)
 	if len(batch) == 0 {
 		return nil
 	}
-	if err := w.run(ctx); err != nil {
+	if err := a.run(ctx); err != nil {
 		return fmt.Errorf("process %d messages as %s: %w", len(batch), p.Consumer, err)
 	}
 	if p.Log != nil {
-		for _, d := range w.aside {
-			p.Log.ErrorContext(ctx, "message set aside as a dead letter", logged(d.Delivery, d.EventID, d.reason)...)
+		for _, d := range a.deadLetters {
+			p.Log.ErrorContext(ctx, "message set deadLetters as a dead letter", logged(d.Delivery, d.EventID, d.reason)...)
 		}
 	}
-	p.observe(w.outcome)
-	for _, f := range w.committed {
+	p.observe(a.outcome)
+	for _, f := range a.committed {
 		f()
 	}
 	return nil
@@ -183,8 +185,8 @@ func (p *Processor[M, S]) decode(batch []Delivery) []decoded[M] {
 
 var errRolledBack = errors.New("the database rolled back")
 
-// commit sends what is left to do and the commit. A statement that fails keeps those behind it from being carried out,
-// the commit among them.
+// commit sends what is left to do and the commit. A statement that fails keeps those behind it from
+// being carried out, the commit among them.
 func (t *Tx) commit(ctx context.Context) error {
 	t.Last.Queue("commit").Exec(func(tag pgconn.CommandTag) error {
 		if tag.String() != "COMMIT" {

@@ -17,15 +17,16 @@ import (
 //
 // Where the database refuses the dead letter for what is in it, a bare one is written that says no
 // more than where the message is in Kafka. Where it refuses that, too, the message is recorded as
-// dropped: it is counted, logged, and goes without a letter, so that it does not hold up the others.
+// dropped: it is counted, logged, and goes without a letter, so that it does not hold up the
+// others.
 func (p *Processor[M, S]) Reject(ctx context.Context, d Delivery, reason error) error {
 	var refusals []error
 	for _, letter := range []letterForm{wholeLetter, shortLetter, noLetter} {
-		w := &work[M, S]{Processor: p, batch: []decoded[M]{{Received[M]{EventID: d.PositionID(), Delivery: d}, reason}}, letter: letter}
-		w.positions = positionsAfter([]Delivery{d}, time.Now())
-		err := w.run(ctx)
+		a := &attempt[M, S]{Processor: p, batch: []decoded[M]{{Received[M]{EventID: d.PositionID(), Delivery: d}, reason}}, letter: letter}
+		a.positions = positionsAfter([]Delivery{d}, time.Now())
+		err := a.run(ctx)
 		if err == nil {
-			p.rejected(ctx, w, append(refusals, reason))
+			p.rejected(ctx, a, append(refusals, reason))
 			return nil
 		}
 		refusals = append(refusals, err)
@@ -36,15 +37,15 @@ func (p *Processor[M, S]) Reject(ctx context.Context, d Delivery, reason error) 
 	return fmt.Errorf("set %s/%d/%d aside as %s: %w", d.Topic, d.Partition, d.Offset, p.Consumer, errors.Join(refusals...))
 }
 
-func (p *Processor[M, S]) rejected(ctx context.Context, w *work[M, S], reasons []error) {
-	if w.outcome.DeadLettered > 0 && len(w.out) == 0 {
-		w.outcome.Dropped, w.outcome.DeadLettered = w.outcome.DeadLettered, 0
+func (p *Processor[M, S]) rejected(ctx context.Context, a *attempt[M, S], reasons []error) {
+	if a.outcome.DeadLettered > 0 && len(a.out) == 0 {
+		a.outcome.Dropped, a.outcome.DeadLettered = a.outcome.DeadLettered, 0
 		p.Health.drop()
-		if d := w.batch[0]; p.Log != nil {
+		if d := a.batch[0]; p.Log != nil {
 			p.Log.ErrorContext(ctx, "message dropped: it could not even be set aside", logged(d.Delivery, d.EventID, errors.Join(reasons...))...)
 		}
 	}
-	p.observe(w.outcome)
+	p.observe(a.outcome)
 }
 
 func shortLetter(d Delivery, consumer string, reason error) []outbox.Message {

@@ -1,6 +1,6 @@
 // Package outbox writes messages into a transactional outbox: a row in the sender's own database,
-// in the transaction that makes the change which the message tells of. Either both are committed or
-// neither is, so no message is lost and none tells of a change that never happened. A relay, a
+// in the transaction that makes the change which the message reports. Either both are committed or
+// neither is, so no message is lost and none reports a change that never happened. A relay, a
 // process of its own, carries committed rows to Kafka in order.
 //
 // [Append] works on any [pgx.Tx]. The table comes from the migration set "outbox"; it can be

@@ -20,8 +20,8 @@ const SchemaVersion = 2
 const (
 	// MaxTopicBytes is the longest name that Kafka takes for a topic.
 	MaxTopicBytes = 249
-	// MaxKeyBytes is the longest key: rows are indexed by key, and an entry of an index has to fit on a
-	// third of a page.
+	// MaxKeyBytes is the longest key: rows are indexed by key, and an entry of an index has to fit
+	// on a third of a page.
 	MaxKeyBytes = 2048
 )
 
@@ -30,12 +30,12 @@ type Message struct {
 	// EventID identifies the message to its consumers. The zero value stands for a fresh
 	// version 7 UUID.
 	EventID uuid.UUID
-	// Topic is the Kafka topic to send to: at most [MaxTopicBytes] letters, digits, dots, underscores and
-	// hyphens. It must exist when the relay gets there.
+	// Topic is the Kafka topic to send to: at most [MaxTopicBytes] letters, digits, dots,
+	// underscores and hyphens. It must exist when the relay gets there.
 	Topic string
 	// Key orders messages: those of one key reach Kafka in the order in which their
-	// transactions made them visible. It is text of at most [MaxKeyBytes]. The empty key is stored as
-	// null: no order, any partition.
+	// transactions made them visible. It is text of at most [MaxKeyBytes]. The empty key is stored
+	// as null: no order, any partition.
 	Key string
 	// Type is what consumers dispatch on; it becomes the header ce_type.
 	Type string
@@ -55,7 +55,7 @@ var (
 	errTypeText  = errors.New("the type is not UTF-8, or has a NUL in it")
 )
 
-// The ids are drawn in the order of the arrays, because unnest keeps it.
+// The ids are allocated in the order of the arrays, because unnest keeps it.
 const appendSQL = `
 insert into outbox (event_id, topic, key, type, payload, headers)
 select event_id, topic, nullif(key, ''), type, payload, headers::jsonb
@@ -68,8 +68,8 @@ from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::tex
 // entity's row) before calling Append.
 //
 // Append returns an error for a message that could never be sent (no type, or a topic or key that
-// cannot be one), before it touches the database; like every failed statement, an error of the database leaves tx aborted. It does nothing where
-// there are no messages.
+// cannot be one), before it touches the database; like every failed statement, an error of the
+// database leaves tx aborted. It does nothing where there are no messages.
 func Append(ctx context.Context, tx pgx.Tx, messages ...Message) error {
 	if len(messages) == 0 {
 		return nil
@@ -84,9 +84,10 @@ func Append(ctx context.Context, tx pgx.Tx, messages ...Message) error {
 	return nil
 }
 
-// Queue is [Append] for callers who send several statements in one round trip: it adds the statement
-// to a batch. Sent on a transaction, the batch is part of it; sent on a connection or a pool, it is a
-// transaction of its own, all of it or nothing, as long as it contains no begin or commit.
+// Queue is [Append] for callers who send several statements in one round trip: it adds the
+// statement to a batch. Sent on a transaction, the batch is part of it; sent on a connection or a
+// pool, it is a transaction of its own, all of it or nothing, as long as it contains no begin or
+// commit.
 func Queue(batch *pgx.Batch, messages ...Message) error {
 	if len(messages) == 0 {
 		return nil
@@ -99,7 +100,7 @@ func Queue(batch *pgx.Batch, messages ...Message) error {
 	return nil
 }
 
-// columns turns messages into one array a column, the shape that unnest takes.
+// columns turns messages into one array per column, the shape that unnest takes.
 func columns(messages []Message) ([]any, error) {
 	n := len(messages)
 	// [16]byte and FlatArray: pgx encodes them as they are, without reflection or a way over text.
@@ -113,7 +114,7 @@ func columns(messages []Message) ([]any, error) {
 		if m.EventID == uuid.Nil {
 			id, err := uuid.NewV7()
 			if err != nil {
-				return nil, fmt.Errorf("draw an event id: %w", err)
+				return nil, fmt.Errorf("make an event id: %w", err)
 			}
 			ids[i] = id
 		}

@@ -68,9 +68,9 @@ func TestPositions_DeferredAreWrittenWithABatchAfterTheInterval(t *testing.T) {
 	require.Equal(t, map[inbox.Partition]int64{part: 3, {Topic: "t", Partition: 0}: 72}, stored(t, e.pool))
 }
 
-// The database loses the last batch only: it fails over to a standby that lacked the last milliseconds. No
-// position shows it, since the batch had not moved one. Without a witness, the next write would move the
-// position past a message whose effect is lost.
+// The database loses the last batch only: it fails over to a standby that lacked the last
+// milliseconds. No position shows it, since the batch had not moved one. Without a witness, the
+// next write would move the position past a message whose effect is lost.
 func TestPositions_ADatabaseThatLostOneBatchIsNoticedThoughPositionsLag(t *testing.T) {
 	t.Parallel()
 	for name, next := range map[string]func(context.Context, *inbox.Processor[string, int64]) error{
@@ -120,8 +120,8 @@ func TestPositions_ADatabaseThatLostOneBatchIsNoticedThoughPositionsLag(t *testi
 	}
 }
 
-// A message that Apply refuses is not recorded under its own id, and a batch of nothing else is a witness
-// all the same.
+// A message that Apply refuses is not recorded under its own id, and a batch of nothing else is a
+// witness all the same.
 func TestPositions_ABatchThatApplyRefusedAltogetherIsAWitness(t *testing.T) {
 	t.Parallel()
 	e, p := deferred(t)
@@ -147,8 +147,8 @@ func TestPositions_OfAPartitionThatWasGivenUpAreNotWritten(t *testing.T) {
 	require.Equal(t, map[inbox.Partition]int64{part: 2}, stored(t, e.pool))
 }
 
-// Consumers of a process share their positions. Wherever the log is cut, each partition's own last batch is
-// what says whether it is still there.
+// Consumers of a process share their positions. Wherever the log is cut, each partition's own last
+// batch is what says whether it is still there.
 func TestPositions_DeferredHoldForConcurrentConsumers(t *testing.T) {
 	t.Parallel()
 	e, p := deferred(t)

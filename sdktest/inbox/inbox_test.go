@@ -174,8 +174,8 @@ func TestAFailedBatchLeavesNothingAndMayBeTriedAgain(t *testing.T) {
 	require.Equal(t, 1, e.count(t, `select count(*) from effect`))
 }
 
-// What Load reads is there when Apply decides, and what Apply leaves for the last round trip happens with the commit, or
-// nothing does.
+// What Load reads is there when Apply decides, and what Apply leaves for the last round trip
+// happens with the commit, or nothing does.
 func TestWritesTravelWithTheCommitAndTakeTheBatchBackWhereTheyFail(t *testing.T) {
 	t.Parallel()
 	e := newEffects(t, pgtest.New(t, migrations.Outbox).Pool)
@@ -206,8 +206,8 @@ func TestWritesTravelWithTheCommitAndTakeTheBatchBackWhereTheyFail(t *testing.T)
 	require.Equal(t, 2, e.count(t, `select count(*) from outbox`))
 }
 
-// A batch that fails after Apply and is tried again decides on what was read for the second attempt, and
-// says only once what it did.
+// A batch that fails after Apply and is tried again decides on what was read for the second
+// attempt, and says only once what it did.
 func TestProcessor_WhatLoadReadBelongsToTheAttemptAndOnlyACommitIsReported(t *testing.T) {
 	t.Parallel()
 	e := newEffects(t, pgtest.New(t, migrations.Outbox).Pool)
@@ -276,7 +276,7 @@ func TestAnUnusableMessageIsSetAsideOnceWithItsReason(t *testing.T) {
 }
 
 // A broken copy of a message claims the id of the real one. Were it recorded under that id, the
-// real one would be taken for a duplicate and lost.
+// real one would count as a duplicate and lost.
 func TestABrokenCopyDoesNotHideTheRealMessage(t *testing.T) {
 	t.Parallel()
 	e := newEffects(t, pgtest.New(t, migrations.Outbox).Pool)

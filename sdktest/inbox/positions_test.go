@@ -23,8 +23,8 @@ func stored(t *testing.T, pool *pgxpool.Pool) map[inbox.Partition]int64 {
 	return found
 }
 
-// What a database has of a batch and how far the consumer had read are the same moment, whatever moment
-// the database is taken back to.
+// What a database has of a batch and how far the consumer had read are the same moment, whatever
+// moment the database is taken back to.
 func TestPositions_AreStoredWithTheEffectsOrNotAtAll(t *testing.T) {
 	t.Parallel()
 	e := newEffects(t, pgtest.New(t, migrations.Outbox).Pool)
@@ -120,8 +120,8 @@ func TestPositions_FollowATopicThatBeginsAgain(t *testing.T) {
 	}
 }
 
-// A process that was frozen is considered dead, and another reads its partitions. When it goes on, the
-// batch that it had in hand must not put the position back to where it was.
+// A process that was frozen is considered dead, and another reads its partitions. When it goes on,
+// the batch that it had in hand must not put the position back to where it was.
 func TestPositions_OfAnotherProcessAreNotTakenBack(t *testing.T) {
 	t.Parallel()
 	e := newEffects(t, pgtest.New(t, migrations.Outbox).Pool)

@@ -153,8 +153,9 @@ func TestProcessor_ContentSaysWhatMakesAMessageTheSame(t *testing.T) {
 	require.Equal(t, 1, e.count(t, `select count(*) from outbox where topic = 't.dlq'`))
 }
 
-// A dead letter that the database refuses for what is in it is written without what may be at fault;
-// where even that is refused, the message is counted as dropped. It never holds up the others.
+// A dead letter that the database refuses for what is in it is written without what may be at
+// fault; where even that is refused, the message is counted as dropped. It never holds up the
+// others.
 func TestProcessor_RejectHasAFallbackAndAnotherOne(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {

@@ -43,7 +43,7 @@ func wire(ctx context.Context, app *service.App, cfg Config, log *slog.Logger) e
 		ClientID:  telemetry.Name("inventory"),
 		Topics:    []string{contracts.TopicInventoryCommands},
 		Classify:  chassispg.Classify,
-		Hasty:     chassispg.Hasty,
+		FailFast:  chassispg.FailFast,
 		Blockers:  chassispg.NameBlockers(pool),
 		Positions: handler.Positions,
 	}, handler, log, metrics)

@@ -44,7 +44,7 @@ func wire(ctx context.Context, app *service.App, cfg Config, log *slog.Logger) e
 		ClientID:  telemetry.Name("orders"),
 		Topics:    []string{contracts.TopicOrderCommands},
 		Classify:  chassispg.Classify,
-		Hasty:     chassispg.Hasty,
+		FailFast:  chassispg.FailFast,
 		Blockers:  chassispg.NameBlockers(pool),
 		Positions: handler.Positions,
 	}, handler, log, metrics)

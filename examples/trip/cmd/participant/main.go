@@ -86,7 +86,7 @@ func wire(ctx context.Context, c settings, does business, db *pgxpool.Pool, log 
 	}
 	consumer, err := kafka.NewConsumer(c.Kafka, kafka.ConsumerOptions{
 		Group: c.Name, ClientID: telemetry.Name(c.Name), Topics: []string{does.commands},
-		Classify: postgres.Classify, Hasty: postgres.Hasty, Positions: handler.Positions(),
+		Classify: postgres.Classify, FailFast: postgres.FailFast, Positions: handler.Positions(),
 	}, handler, log, metrics)
 	if err != nil {
 		return nil, err

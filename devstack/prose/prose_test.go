@@ -18,8 +18,12 @@ import (
 // unclean are the folders and files that have not been read yet. Take a line out when what it names
 // is clean; nothing is ever added.
 var unclean = []string{
-	"chassis/", "devstack/", "docs/sagas.md", "drills/", "examples/", "inventory/", "migrations/",
-	"orchestrator/", "orders/", "sdk/", "sdktest/",
+	"chassis/admin/", "chassis/config/", "chassis/fault/", "chassis/httpserver/",
+	"chassis/lifecycle/", "chassis/plaintext/", "chassis/service/", "chassis/shell/", "chassis/sweep/",
+	"chassis/telemetry/", "chassis/terminal/",
+	"devstack/", "docs/sagas.md", "drills/", "examples/", "inventory/", "migrations/",
+	"orchestrator/", "orders/", "sdk/cloudevents/", "sdk/participant/", "sdk/saga/",
+	"sdktest/participant/", "sdktest/saga/",
 }
 
 // history is left as it was written, and this package quotes.

@@ -1,4 +1,5 @@
-// Package tracecontext passes a W3C traceparent on, from the message or request that was received to
+// Package tracecontext passes a W3C traceparent on, from the message or request that was received
+// to
 // the messages that it causes, so that they belong to one trace (https://www.w3.org/TR/trace-context/).
 // It takes no part in the trace: it starts no span and changes no flag.
 package tracecontext
@@ -6,16 +7,16 @@ package tracecontext
 // Header is the name of the header, in HTTP and in Kafka.
 const Header = "traceparent"
 
-// length is that of version 00: 2 hex digits of version, 32 of trace id, 16 of parent id and 2 of flags,
-// with a hyphen between each two. Later versions begin alike.
+// length is that of version 00: 2 hex digits of version, 32 of trace id, 16 of parent id and 2 of
+// flags, with a hyphen between each two. Later versions begin alike.
 const length = 55
 
 // maxLength bounds what a later version may have behind that; it is passed on with every message.
 const maxLength = 128
 
 // Parse returns a received traceparent, or "" where it is malformed, so that nothing else is passed
-// on: the version must not be ff, the ids must not be all zeros, and only versions after 00 may have
-// more fields.
+// on: the version must not be ff, the ids must not be all zeros, and only versions after 00 may
+// have more fields.
 func Parse(received string) string {
 	if len(received) < length || len(received) > maxLength {
 		return ""
@@ -33,8 +34,8 @@ func Parse(received string) string {
 	return received
 }
 
-// Set adds a traceparent that [Parse] returned to the headers of a message, and returns them. "" adds
-// nothing; headers may be nil.
+// Set adds a traceparent that [Parse] returned to the headers of a message, and returns them. ""
+// adds nothing; headers may be nil.
 func Set(headers map[string]string, traceparent string) map[string]string {
 	if traceparent == "" {
 		return headers

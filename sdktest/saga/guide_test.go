@@ -17,8 +17,8 @@ func TestTheGuideShowsCodeThatCompiles(t *testing.T) {
 	require.NoError(t, err)
 	var code strings.Builder
 	for _, file := range []string{
-		"../../sdk/saga/example_test.go", "../../sdk/saga/participant_example_test.go", "order_test.go",
-		"../../sdk/saga/runner/example_test.go", "../../sdk/saga/sagasim/example_test.go",
+		"../../sdk/saga/example_test.go", "../../sdk/saga/participant_example_test.go", "../../sdk/saga/language_example_test.go",
+		"../../sdk/saga/runner/example_test.go", "../../sdk/saga/sagasim/example_test.go", "../../sdk/saga/sagatest/sagatest_test.go",
 	} {
 		content, err := os.ReadFile(file)
 		require.NoError(t, err)
@@ -51,6 +51,21 @@ var lines = map[string][]string{
 	"a success after all that":                   {"TestALateReservationIsReleasedExactlyOnce"},
 	"a reply to an earlier attempt":              {"TestAReplyToAnEarlierAttemptCountsWhileTheStepWaits"},
 	"a reply to a command of another saga":       {"TestRepliesThatDoNotFitAreRecordedAndNotApplied"},
+	"a step whose condition does not hold":       {"TestIf_AStepThatIsNotNeededIsSkippedAndNeverUndone", "TestIf_AStageOfWhichNothingIsNeededIsPassed", "TestForce_TheCompletedEndAsksConditionsAndAwaitsNothing"},
+	"the turn of a step that is only told":       {"TestTell_IsSentOnceAndNotWaitedFor"},
+	"an event that a step awaits":                {"TestAwait_AnEventEndsTheWaitWhateverCausedIt"},
+	"an event before the step's turn":            {"TestAwait_AnEventThatComesBeforeItsTurnCounts", "TestAwait_ARefusalBeforeItsTurnUndoesTheSagaAtOnce"},
+	"an event again":                             {"TestAwait_AnEventAgainOrAfterTheEndIsStale"},
+	"an event that does not come":                {"TestAwait_AnEventThatDoesNotComeIsGivenUpAndNotUndone"},
+	"an event after the saga has turned back":    {"TestAwait_AnEventAfterTheSagaTurnedBackIsUndoneOnce"},
+	"an event for several sagas":                 {"TestRoute_AnEventIsForEverySagaThatAwaitsIt", "TestDeliverEvent_AppliesAnEventOnceToEverySagaThatAwaitsIt"},
+	"an event under a key without a saga":        {"TestAwait_BeforeTheSagaHasBegunItIsForNobody", "TestProcess_AnEventThatOvertakesItsSagaIsADeadLetter"},
+	"an event over HTTP":                         {"TestAPI_AnEventOverHTTPIsAppliedOnce", "TestDeliverEvent_AppliesAnEventOnceToEverySagaThatAwaitsIt"},
+	"the time that a step lets pass":             {"TestAfter_TimePassesUnlessTheSagaTurnsBack"},
+	"the deadline of the whole saga":             {"TestWithin_ASagaThatHasNotCompletedInItsTimeIsUndone"},
+	"a retry of a step that awaits":              {"TestIntervene_WhatNobodyWasAskedForCannotBeRetried"},
+	"a forced completion of a saga that awaits":  {"TestForce_TheCompletedEndAsksConditionsAndAwaitsNothing"},
+	"data that changes":                          {"TestAttribute_FollowsTheData", "TestList_ByAttributesThatFollowTheDataAndGoWithTheSaga"},
 	"a reply for a saga that does not exist":     {"TestProcess_AReplyForASagaThatDoesNotExistIsCounted"},
 	"a cancellation while it runs":               {"TestACancellationWhilePendingWaitsForTheReplyThenUndoesWhatWasDone"},
 	"a cancellation again":                       {"TestACancellationWhilePendingWaitsForTheReplyThenUndoesWhatWasDone", "TestCancel_AfterTheWindowIsRefusedOnce"},
@@ -65,7 +80,7 @@ var lines = map[string][]string{
 	"a deadline whose command is still":          {"TestApplyDue_ACommandThatHasNotLeftTheOutboxUsesUpNothing"},
 	"a deadline that cannot be acted on":         {"TestApplyDue_ADeadlineThatCannotBeActedOnShowsAsTrouble"},
 	"deadlines that passed in an outage":         {"TestLoop_WhatPassedInAnOutageIsSpreadAndBounded", "TestADeadlineWaitsForTheRepliesThatHaveCome", "TestApplyDue_WaitsUntilThePartitionHasBeenRead"},
-	"the orchestrator's database is put back":    {"TestApply_AnUndoThatARestoreHasForgottenTurnsTheSagaBack"},
+	"the orchestrator's database is put back":    {"TestApply_AnUndoThatARestoreHasForgottenTurnsTheSagaBack", "TestApply_ASuccessOfACommandThatARestoreHasForgottenIsUndone"},
 	"an unreadable message":                      {"TestWhatCannotBeReadIsADeadLetterAndWhatIsUnknownIsSkipped"},
 	"a command topic that does not exist":        {"TestApplyDue_ACommandThatHasNotLeftTheOutboxUsesUpNothing", "TestWhatStandsInTheWayIsNamed"},
 }

@@ -176,6 +176,10 @@ func (s *Saga) SkipToDeadline() Outcome {
 // State is the saga as it is now.
 func (s *Saga) State() saga.State { return s.state }
 
+// Restore puts the saga back to an earlier state, as a restored database does: what was sent since stays
+// sent.
+func (s *Saga) Restore(earlier saga.State) { s.state = earlier }
+
 // Now is the time in the test.
 func (s *Saga) Now() time.Time { return s.now }
 

@@ -124,3 +124,14 @@ func TestList_ByAttributesThatFollowTheDataAndGoWithTheSaga(t *testing.T) {
 	require.NoError(t, db.Pool.QueryRow(t.Context(), "select count(*) from saga_attributes where saga_id = '1'").Scan(&left))
 	require.Zero(t, left)
 }
+
+// An event can be read before the message that begins its saga: they come on different topics.
+func TestProcess_AnEventThatOvertakesItsSagaIsADeadLetter(t *testing.T) {
+	t.Parallel()
+	s := newSagas(t, newDB(t), leaves(t, "leave", "LeaveAsked"))
+	out := apply(t, s, start, happened("LeaveApproved", "1", uuid.Nil))
+	require.Len(t, out, 1)
+	require.Equal(t, "t.dlq", out[0].Topic)
+	require.ErrorIs(t, s.rejected[0], saga.ErrUnknownSaga)
+	require.Empty(t, s.unknown)
+}

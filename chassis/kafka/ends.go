@@ -9,9 +9,6 @@ import (
 	"waybill.example/sdk/inbox"
 )
 
-// Span is where the messages of a partition stand: from First on, all before End.
-type Span struct{ First, End int64 }
-
 // Ends asks brokers where the messages of topics stand. It has connections of its own: on those of
 // a consumer, an answer waits behind a fetch that waits for messages.
 type Ends struct {
@@ -36,7 +33,7 @@ func (e *Ends) Close() { e.client.Close() }
 
 // Ask returns where the messages of all partitions stand now. It takes no longer than ctx's
 // deadline, or a second for each topic.
-func (e *Ends) Ask(ctx context.Context) (map[inbox.Partition]Span, error) {
+func (e *Ends) Ask(ctx context.Context) (map[inbox.Partition]inbox.Span, error) {
 	first, last := map[kafka.TopicPartition]kafka.OffsetSpec{}, map[kafka.TopicPartition]kafka.OffsetSpec{}
 	for _, topic := range e.topics {
 		metadata, err := e.client.GetMetadata(&topic, false, milliseconds(ctx))
@@ -51,10 +48,10 @@ func (e *Ends) Ask(ctx context.Context) (map[inbox.Partition]Span, error) {
 			first[one], last[one] = kafka.EarliestOffsetSpec, kafka.LatestOffsetSpec
 		}
 	}
-	spans := make(map[inbox.Partition]Span, len(last))
-	err := e.list(ctx, last, func(p inbox.Partition, offset int64) { spans[p] = Span{End: offset} })
+	spans := make(map[inbox.Partition]inbox.Span, len(last))
+	err := e.list(ctx, last, func(p inbox.Partition, offset int64) { spans[p] = inbox.Span{End: offset} })
 	if err == nil {
-		err = e.list(ctx, first, func(p inbox.Partition, offset int64) { spans[p] = Span{offset, spans[p].End} })
+		err = e.list(ctx, first, func(p inbox.Partition, offset int64) { spans[p] = inbox.Span{First: offset, End: spans[p].End} })
 	}
 	return spans, err
 }

@@ -134,8 +134,8 @@ func TestDeadlinesAreListedMovedAndRevoked(t *testing.T) {
 	require.Equal(t, http.StatusConflict, status, body)
 }
 
-// The holder of a token must not be able to write a line into the timeline that somebody else seems to
-// have caused, or anything that acts on the terminal of a reader.
+// The holder of a token must not be able to write a line into the timeline that another operator
+// seems to have caused, or anything that acts on the terminal of a reader.
 func TestAReasonIsOneLineOfPlainText(t *testing.T) {
 	t.Parallel()
 	s := startSystem(t, withToken)
@@ -153,8 +153,8 @@ func TestAReasonIsOneLineOfPlainText(t *testing.T) {
 	require.Equal(t, http.StatusUnprocessableEntity, status, body)
 }
 
-// A reply that names no command was sent by somebody who has not seen one; an event of Inventory on
-// Orders' topic by somebody who may not write Inventory's.
+// A reply that names no command was sent by a service that has not seen one; an event of Inventory
+// on Orders' topic by one that may not write Inventory's.
 func TestAReplyIsBelievedOnItsTopicAndWithItsCause(t *testing.T) {
 	t.Parallel()
 	s := startSystem(t, nil)
@@ -187,7 +187,7 @@ func (s *system) follow(path, last string) (int, <-chan event) {
 	if last != "" {
 		request.Header.Set("Last-Event-ID", last)
 	}
-	response, err := http.DefaultClient.Do(request) //nolint:bodyclose // whoever reads the events does
+	response, err := http.DefaultClient.Do(request) //nolint:bodyclose // the reader of the events does
 	require.NoError(s.t, err)
 	events := make(chan event, 100)
 	go func() {
@@ -229,8 +229,8 @@ func (s *system) events(path string) <-chan string {
 	return names
 }
 
-// A client that is cut off goes on where it was, and one that has seen the end is told to stop: an EventSource
-// connects again until it is answered 204.
+// A client that is cut off goes on where it was, and one that has seen the end is answered so that
+// it stops: an EventSource connects again until it is answered 204.
 func TestStream_GoesOnAfterTheLastEventAndEndsForGood(t *testing.T) {
 	t.Parallel()
 	s := startSystem(t, withToken)
@@ -300,7 +300,8 @@ func TestInterventions_ActOnWhatWasSeen(t *testing.T) {
 	require.Equal(t, http.StatusConflict, status, "an ended saga is not forced")
 }
 
-// The client's fault is no fault of the orchestrator: nothing of this is a 500 or an error in the log.
+// The client's fault is no fault of the orchestrator: nothing of this is a 500 or an error in the
+// log.
 func TestAPI_WhatCannotBeTextIsTheClientsFault(t *testing.T) {
 	t.Parallel()
 	s := startSystem(t, withToken)

@@ -24,7 +24,6 @@ import (
 	"waybill.example/chassis/telemetry"
 	"waybill.example/orchestrator/httpapi"
 	"waybill.example/orchestrator/internal/explain/collect"
-	"waybill.example/sdk/inbox"
 	"waybill.example/sdk/outbox"
 	"waybill.example/sdk/saga/runner"
 	"waybill.example/sdk/saga/runner/inspect"
@@ -33,8 +32,8 @@ import (
 
 // parts are what an orchestrator is made of.
 type parts struct {
-	pool     *pgxpool.Pool // of the work
-	people   *pgxpool.Pool // of requests
+	pool     *pgxpool.Pool // of messages and deadlines
+	requests *pgxpool.Pool // of the HTTP API
 	server   *httpserver.Server
 	consumer *kafka.Consumer
 	ends     *kafka.Ends
@@ -44,22 +43,22 @@ type parts struct {
 	closeStreams func()
 }
 
-// New builds an orchestrator that runs sagas. It waits for a database that is unavailable, until ctx
-// ends, and never for the broker.
+// New builds an orchestrator that runs sagas. It waits for a database that is unavailable, until
+// ctx ends, and never for the broker.
 func New(ctx context.Context, c Config, sagas Sagas, log *slog.Logger) (_ *service.App, err error) {
 	a := &parts{log: log}
 	if a.pool, err = chassispg.Open(ctx, c.Postgres, "orchestrator"); err != nil {
 		return nil, err
 	}
-	// However many requests there are, the work has connections of its own.
-	if a.people, err = chassispg.Open(ctx, c.Postgres, "orchestrator-api"); err != nil {
+	// However many requests there are, messages and deadlines have connections of their own.
+	if a.requests, err = chassispg.Open(ctx, c.Postgres, "orchestrator-api"); err != nil {
 		a.pool.Close()
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
 			a.pool.Close()
-			a.people.Close()
+			a.requests.Close()
 		}
 	}()
 	if err := chassispg.AwaitSchema(ctx, a.pool, log,
@@ -87,8 +86,8 @@ func (a *parts) run(ctx context.Context, c Config, sagas Sagas, reg *prometheus.
 	observer := newMetrics(reg).observer()
 	observer.Messages = telemetry.Inbox(reg, group)
 	if a.runner, err = runner.New(ctx, runner.Config{
-		DB: a.pool, OperatorDB: a.people, Consumer: group, Definitions: sagas.Definitions,
-		Codec: sagas.Codec, Content: sagas.Content, Ends: a.endsOfTopics,
+		DB: a.pool, OperatorDB: a.requests, Consumer: group, Definitions: sagas.Definitions,
+		Codec: sagas.Codec, Content: sagas.Content, Ends: a.ends.Ask,
 		DeadlineRate: c.DeadlineRate, Retention: c.Retention, Observer: observer, Log: a.log,
 	}); err != nil {
 		return err
@@ -99,15 +98,6 @@ func (a *parts) run(ctx context.Context, c Config, sagas Sagas, reg *prometheus.
 		Positions: a.runner.Positions(),
 	}, a.runner, a.log, reg)
 	return err
-}
-
-func (a *parts) endsOfTopics(ctx context.Context) (map[inbox.Partition]runner.Span, error) {
-	ends, err := a.ends.Ask(ctx)
-	spans := make(map[inbox.Partition]runner.Span, len(ends))
-	for partition, span := range ends {
-		spans[partition] = runner.Span(span)
-	}
-	return spans, err
 }
 
 // serve prepares the HTTP side.
@@ -135,7 +125,7 @@ func (a *parts) serve(c Config, reg *prometheus.Registry) error {
 	closing := make(chan struct{})
 	a.closeStreams = func() { close(closing) }
 	tokens = tokens.Observed(a.log, reg)
-	sagas := inspect.New(a.people, a.runner.Registry())
+	sagas := inspect.New(a.requests, a.runner.Registry())
 	api := &httpapi.API{
 		Sagas: sagas, Runner: a.runner, Log: a.log, Tokens: tokens, Closing: closing,
 		Explainer: &collect.Collector{
@@ -155,7 +145,7 @@ func (a *parts) serve(c Config, reg *prometheus.Registry) error {
 func (a *parts) app() *service.App {
 	app := service.NewApp(a.log)
 	app.OnStop("postgres pool", a.pool.Close)
-	app.OnStop("postgres pool of the API", a.people.Close)
+	app.OnStop("postgres pool of the API", a.requests.Close)
 	app.OnStop("ends of topics", a.ends.Close)
 	app.Add("saga runner", a.runner.Run)
 	app.Add("consumer", a.consumer.Run)

@@ -35,8 +35,8 @@ func TestMain(m *testing.M) {
 	pgtest.Main(m, goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"), goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop"))
 }
 
-// system is an orchestrator that runs, its database and its broker. There is
-// no relay: the test reads the commands from the outbox.
+// system is an orchestrator that runs, its database and its broker. There is no relay: the test
+// reads the commands from the outbox.
 type system struct {
 	t      *testing.T
 	db     *pgtest.Database
@@ -51,8 +51,8 @@ func newDatabase(t *testing.T) *pgtest.Database {
 	return pgtest.New(t, migrations.Outbox, migrations.Orchestrator)
 }
 
-// publishes has the outbox count as published, now and later: without a relay
-// no deadline would come.
+// publishes has the outbox count as published, now and later: without a relay no deadline would
+// come.
 func (s *system) publishes() {
 	_, err := s.db.Pool.Exec(s.t.Context(), "update outbox_cursor set published = '{[1,1000000000)}'")
 	require.NoError(s.t, err)
@@ -216,8 +216,8 @@ func TestAnOrderIsCarriedToItsEndAndEveryStepIsShown(t *testing.T) {
 	require.Equal(t, http.StatusOK, s.get("/readyz", nil))
 }
 
-// A message that is delivered twice, before and after a restart, has its
-// effect once: one command leaves for each step.
+// A message that is delivered twice, before and after a restart, has its effect once: one command
+// leaves for each step.
 func TestADuplicateOfEachMessageChangesNothing(t *testing.T) {
 	t.Parallel()
 	s := startSystem(t, nil)

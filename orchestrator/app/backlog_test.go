@@ -32,8 +32,8 @@ func (s *system) metric(name string) float64 {
 	return 0
 }
 
-// The reply has come before the deadline, and waits to be read: the deadline waits
-// for it, however long that takes.
+// The reply has come before the deadline, and waits to be read: the deadline waits for it, however
+// long that takes.
 func TestADeadlineWaitsForTheRepliesThatHaveCome(t *testing.T) {
 	t.Parallel()
 	s := startSystem(t, func(c *settings) { c.Timing.ReserveWithin, c.Timing.ReserveAttempts = 500*time.Millisecond, 1 })
@@ -52,11 +52,11 @@ func TestADeadlineWaitsForTheRepliesThatHaveCome(t *testing.T) {
 	s.command(1, contracts.TypeConfirmOrder, 1)
 	var released int
 	require.NoError(t, s.db.Pool.QueryRow(t.Context(), "select count(*) from outbox where type = 'ReleaseInventory'").Scan(&released))
-	require.Zero(t, released, "nobody was silent")
+	require.Zero(t, released, "no participant was silent")
 }
 
-// Two things that go by one id, as after a restore that hands out ids again: the
-// second is set aside and counted, and the saga of the first goes on.
+// Two things that go by one id, as after a restore that hands out ids again: the second is set
+// aside and counted, and the saga of the first goes on.
 func TestAStartByAnotherMessageIsACountedDeadLetter(t *testing.T) {
 	t.Parallel()
 	s := startSystem(t, nil)

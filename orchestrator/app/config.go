@@ -25,16 +25,17 @@ type Config struct {
 	DeadlineRate int `env:"DEADLINE_RATE" envDefault:"500"`
 	// Retention is how long a saga is kept after it ended.
 	Retention time.Duration `env:"SAGA_RETENTION" envDefault:"720h"`
-	// OrdersURL, InventoryURL and RelayURL are where explain asks what the orchestrator's own database does not say; one
-	// that is empty is not asked. RelayToken is one of the relay's RELAY_READ_TOKENS, which it wants outside of loopback.
+	// OrdersURL, InventoryURL and RelayURL are where explain asks what the orchestrator's own
+	// database does not say; one that is empty is not asked. RelayToken is one of the relay's
+	// RELAY_READ_TOKENS, which it wants outside of loopback.
 	OrdersURL    string        `env:"ORDERS_URL"`
 	InventoryURL string        `env:"INVENTORY_URL"`
 	RelayURL     string        `env:"RELAY_URL"`
 	RelayToken   config.Secret `env:"RELAY_READ_TOKEN"`
-	// AdminTokens are name=token pairs of those who may intervene; none: nobody may.
+	// AdminTokens are name=token pairs of those who may intervene; none: interventions are off.
 	AdminTokens config.Secrets `env:"ORCHESTRATOR_ADMIN_TOKENS"`
-	// ReadTokens are name=token pairs of those who may read what a saga carries, besides, where others
-	// than this machine can reach the API.
+	// ReadTokens are name=token pairs of those who may read what a saga carries, besides, where
+	// others than this machine can reach the API.
 	ReadTokens config.Secrets `env:"ORCHESTRATOR_READ_TOKENS"`
 }
 

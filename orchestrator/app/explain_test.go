@@ -20,8 +20,8 @@ type explanation struct {
 	Sources        []struct{ Name, Error string }
 }
 
-// A service that does not answer is a fact of the report, and keeps nobody waiting for long: what the orchestrator itself
-// knows is said.
+// A service that does not answer is a fact of the report, and delays the answer only briefly: what
+// the orchestrator itself knows is said.
 func TestExplain_NamesTheServicesThatDoNotAnswer(t *testing.T) {
 	t.Parallel()
 	frozen, err := net.Listen("tcp", "127.0.0.1:0") // takes connections, and answers nothing

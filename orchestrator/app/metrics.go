@@ -82,7 +82,7 @@ func (m *metrics) observer() runner.Observer {
 	}
 }
 
-// gauge counts the open sagas anew.
+// gauge sets the gauges of open sagas.
 func (m *metrics) gauge(open []store.OpenStats) {
 	m.open.Reset()
 	m.stuck.Reset()

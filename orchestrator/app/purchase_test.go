@@ -26,8 +26,8 @@ import (
 	"waybill.example/sdk/saga"
 )
 
-// The second saga: three participants, two of them at once, on topics of its
-// own. Nothing here is known to the engine or to the service.
+// The second saga: three participants, two of them at once, on topics of its own. Nothing here is
+// known to the engine or to the service.
 const (
 	purchases        = "purchases.v1"
 	purchaseCommands = "purchase.commands.v1"
@@ -79,8 +79,8 @@ func readPurchase(d inbox.Delivery) (uuid.UUID, saga.Message, error) {
 	return id, saga.Message{ID: id, Type: d.Header("ce_type"), Key: string(d.Key), CausationID: cause, Data: d.Value}, nil
 }
 
-// participant carries out one command and its undo, in a database of its own.
-// What it does about an item is in the item's name: "payment-refused lamp".
+// participant carries out one command and its undo, in a database of its own. What it does about an
+// item is in the item's name: "payment-refused lamp".
 type participant struct {
 	name, does, undoes string
 	db                 *pgtest.Database
@@ -97,7 +97,7 @@ func (p *participant) apply(ctx context.Context, tx *inbox.Tx, _ *struct{}, batc
 			return nil, err
 		}
 		if answer == "" || strings.Contains(string(m.Data), p.name+"-silent") && m.Type == p.does {
-			continue // it was done, perhaps, and nobody was told
+			continue // it was done, perhaps, and not answered
 		}
 		reply, err := purchaseMessage(purchases, uuid.New(), m.Type+answer, m.Key, m.ID, map[string]string{"reason": p.name + " refused"})
 		if err != nil {
@@ -108,8 +108,8 @@ func (p *participant) apply(ctx context.Context, tx *inbox.Tx, _ *struct{}, batc
 	return out, nil
 }
 
-// carryOut makes the effect once per purchase, however often it is asked, and
-// remembers an undo that came first.
+// carryOut makes the effect once per purchase, however often it is asked, and remembers an undo
+// that came first.
 func (p *participant) carryOut(ctx context.Context, tx pgx.Tx, m saga.Message) (answer string, err error) {
 	switch {
 	case m.Type == p.undoes:
@@ -167,8 +167,8 @@ func (s *system) relay(ctx context.Context, db *pgtest.Database) {
 	}
 }
 
-// Every participant can agree, refuse and be silent; whatever happens, a
-// purchase is either delivered with all three effects, or refunded with none.
+// Every participant can agree, refuse and be silent; whatever happens, a purchase is either
+// delivered with all three effects, or refunded with none.
 func TestASagaOfThreeParticipantsRunsOnTheSameEngine(t *testing.T) {
 	t.Parallel()
 	cases := map[string]struct{ item, state, reason string }{

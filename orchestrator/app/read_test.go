@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// What a saga carries is somebody's data. Who reaches the API from elsewhere shows a token to read it; the
-// list of sagas stays open.
+// What a saga carries is the data of customers. Who reaches the API from elsewhere shows a token to
+// read it; the list of sagas stays open.
 func TestSagas_NeedATokenOutsideLoopback(t *testing.T) {
 	t.Parallel()
 	const reader = "a-token-to-read-with"

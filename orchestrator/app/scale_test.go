@@ -20,8 +20,8 @@ import (
 	"waybill.example/orchestrator/app"
 )
 
-// participants stands in for the relay, Orders and Inventory: it answers every
-// command in the outbox until ctx ends.
+// participants stands in for the relay, Orders and Inventory: it answers every command in the
+// outbox until ctx ends.
 func (s *system) participants(ctx context.Context) (wait func()) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -75,8 +75,8 @@ func reply(messageType string, id uuid.UUID, payload []byte) kafkatest.Record {
 	return kafkatest.Record{Topic: r.Topic, Key: []byte(r.Key), Value: r.Payload, Headers: r.Headers}
 }
 
-// Orchestrators come and go while sagas run: every saga ends, and each step
-// sends its command exactly once.
+// Orchestrators come and go while sagas run: every saga ends, and each step sends its command
+// exactly once.
 func TestOrchestratorsShareTheWorkAndReplaceEachOther(t *testing.T) {
 	t.Parallel()
 	const orders = 300
@@ -114,8 +114,8 @@ func TestOrchestratorsShareTheWorkAndReplaceEachOther(t *testing.T) {
 	require.Zero(t, twice)
 }
 
-// The test binary is an orchestrator too: started with this variable it is a
-// process that can be killed.
+// The test binary is an orchestrator too: started with this variable it is a process that can be
+// killed.
 const asProcess = "ORCHESTRATOR_TEST_PROCESS"
 
 func process() {
@@ -147,9 +147,8 @@ func kill(cmd *exec.Cmd) {
 	_ = cmd.Wait()
 }
 
-// Orchestrators are killed at any moment, also between the commit in Postgres
-// and the commit of the offsets, and replaced: every saga ends, and each step
-// sends its command exactly once.
+// Orchestrators are killed at any moment, also between the commit in Postgres and the commit of the
+// offsets, and replaced: every saga ends, and each step sends its command exactly once.
 func TestOrchestratorsThatAreKilledLoseNothingAndRepeatNothing(t *testing.T) {
 	t.Parallel()
 	const orders = 400

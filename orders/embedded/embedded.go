@@ -26,7 +26,6 @@ import (
 	"waybill.example/orders/internal/batch"
 	"waybill.example/orders/internal/httpapi"
 	"waybill.example/orders/internal/postgres"
-	"waybill.example/sdk/inbox"
 	"waybill.example/sdk/outbox"
 	"waybill.example/sdk/saga/runner"
 	"waybill.example/sdk/saga/runner/store"
@@ -119,14 +118,6 @@ func newRunner(ctx context.Context, cfg Config, pool *pgxpool.Pool, ends *kafka.
 			string(contracts.TypeCancelOrder):  cancel,
 			string(contracts.TypeRefuseCancel): refuse,
 		},
-		Ends: func(ctx context.Context) (map[inbox.Partition]runner.Span, error) {
-			found, err := ends.Ask(ctx)
-			spans := make(map[inbox.Partition]runner.Span, len(found))
-			for partition, span := range found {
-				spans[partition] = runner.Span(span)
-			}
-			return spans, err
-		},
-		Log: log,
+		Ends: ends.Ask, Log: log,
 	})
 }

@@ -24,6 +24,9 @@ type Partition struct {
 
 func (p Partition) String() string { return fmt.Sprintf("%s/%d", p.Topic, p.Partition) }
 
+// Span is where the messages of a partition are: from offset First on, all before End.
+type Span struct{ First, End int64 }
+
 // Positions is how far a consumer has come in each partition, stored in the database that has the
 // effects. Kafka's committed offsets can be ahead of a database that was restored or failed over to
 // an earlier moment. A consumer that starts to read at the smaller of the two reads again what the

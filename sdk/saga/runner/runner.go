@@ -39,7 +39,7 @@ type Config struct {
 	// deadline is acted on only when the replies that had come by then have been read: after an
 	// outage no saga is undone while its reply waits to be read. Nil: deadlines do not wait for
 	// that, and a reply that was late is compensated.
-	Ends func(context.Context) (map[inbox.Partition]Span, error)
+	Ends func(context.Context) (map[inbox.Partition]inbox.Span, error)
 	// DeadlineRate bounds how many deadlines are acted on per second, so that those which passed
 	// during an outage are not all acted on at once; 0 is 500.
 	DeadlineRate int

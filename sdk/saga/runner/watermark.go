@@ -12,9 +12,6 @@ import (
 	"waybill.example/sdk/saga/runner/store"
 )
 
-// Span is where the messages of a partition are: from offset First on, all before End.
-type Span struct{ First, End int64 }
-
 // watermark is up to when the replies that came have been read.
 //
 // A deadline says that no reply came. That cannot be said while replies that did come wait to be
@@ -29,7 +26,7 @@ type Span struct{ First, End int64 }
 //
 // One goroutine uses it.
 type watermark struct {
-	ends      func(context.Context) (map[inbox.Partition]Span, error)
+	ends      func(context.Context) (map[inbox.Partition]inbox.Span, error)
 	positions func(context.Context) (map[inbox.Partition]int64, error)
 	now       func() time.Time
 	log       *slog.Logger
@@ -100,7 +97,7 @@ func (w *watermark) ask(ctx context.Context) error {
 
 // note takes in where a partition ended at a time, and how far it is read now. An end that has not
 // been passed stays the one to pass: under load there is always a newer one ahead.
-func (r *readPartition) note(at time.Time, span Span, position int64) {
+func (r *readPartition) note(at time.Time, span inbox.Span, position int64) {
 	read := func(end int64) bool { return position >= end || end <= span.First }
 	switch {
 	case read(span.End):

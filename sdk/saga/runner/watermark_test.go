@@ -14,7 +14,7 @@ import (
 
 // topics is the topics of a broker and how far they have been read.
 type topics struct {
-	spans map[inbox.Partition]Span
+	spans map[inbox.Partition]inbox.Span
 	read  map[inbox.Partition]int64
 	down  error
 	at    time.Time
@@ -22,7 +22,7 @@ type topics struct {
 
 func (b *topics) watermark() *watermark {
 	return &watermark{
-		ends:      func(context.Context) (map[inbox.Partition]Span, error) { return b.spans, b.down },
+		ends:      func(context.Context) (map[inbox.Partition]inbox.Span, error) { return b.spans, b.down },
 		positions: func(context.Context) (map[inbox.Partition]int64, error) { return b.read, nil },
 		now:       func() time.Time { return b.at },
 		log:       slog.New(slog.DiscardHandler),
@@ -47,7 +47,7 @@ func TestWatermark_NothingIsReadWhileNothingIsKnown(t *testing.T) {
 	b := &topics{down: errors.New("no broker answers"), at: noon}
 	w := b.watermark()
 	requireAll(t, w.advance(t.Context()), time.Time{}, "the broker is down")
-	b.down, b.spans = nil, map[inbox.Partition]Span{at("a", 0): {}}
+	b.down, b.spans = nil, map[inbox.Partition]inbox.Span{at("a", 0): {}}
 	requireAll(t, w.advance(t.Context()), noon, "an empty partition has been read")
 	b.at, b.down = noon.Add(time.Hour), errors.New("no broker answers")
 	requireAll(t, w.advance(t.Context()), noon, "what has come since is not known")
@@ -57,12 +57,12 @@ func TestWatermark_NothingIsReadWhileNothingIsKnown(t *testing.T) {
 // been passed.
 func TestWatermark_FollowsAReaderThatIsAlwaysBehind(t *testing.T) {
 	t.Parallel()
-	b := &topics{at: noon, spans: map[inbox.Partition]Span{}, read: map[inbox.Partition]int64{}}
+	b := &topics{at: noon, spans: map[inbox.Partition]inbox.Span{}, read: map[inbox.Partition]int64{}}
 	w := b.watermark()
 	var read store.Read
 	for second := range int64(120) {
 		b.at = noon.Add(time.Duration(second) * time.Second)
-		b.spans[at("a", 0)] = Span{End: 100 * (second + 1)}
+		b.spans[at("a", 0)] = inbox.Span{End: 100 * (second + 1)}
 		b.read[at("a", 0)] = 100*(second+1) - 1000 // ten seconds behind
 		read = w.advance(t.Context())
 	}
@@ -79,7 +79,7 @@ func TestWatermark_IsOfEachPartition(t *testing.T) {
 	t.Parallel()
 	b := &topics{
 		at: noon,
-		spans: map[inbox.Partition]Span{
+		spans: map[inbox.Partition]inbox.Span{
 			at("a", 0): {First: 5, End: 10}, at("a", 1): {End: 10}, at("b", 0): {End: 3}, at("b", 1): {End: 3},
 		},
 		read: map[inbox.Partition]int64{at("a", 0): 10, at("b", 0): 3, at("a", 1): 9, at("b", 1): 3},
@@ -91,7 +91,7 @@ func TestWatermark_IsOfEachPartition(t *testing.T) {
 	}
 
 	// With another number of partitions in each, it is not known which belong together.
-	b.spans[at("b", 2)] = Span{}
+	b.spans[at("b", 2)] = inbox.Span{}
 	read = b.watermark().advance(t.Context())
 	requireAll(t, read, time.Time{}, "the slowest has not been read")
 	if len(read.Partitions) > 0 {
@@ -101,6 +101,6 @@ func TestWatermark_IsOfEachPartition(t *testing.T) {
 
 func TestWatermark_WhatRetentionRemovedNeedNotBeRead(t *testing.T) {
 	t.Parallel()
-	b := &topics{at: noon, spans: map[inbox.Partition]Span{at("a", 0): {First: 7, End: 7}}}
+	b := &topics{at: noon, spans: map[inbox.Partition]inbox.Span{at("a", 0): {First: 7, End: 7}}}
 	requireAll(t, b.watermark().advance(t.Context()), noon, "nothing is left to read")
 }

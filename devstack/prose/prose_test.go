@@ -39,7 +39,7 @@ func TestProse_TheRepositoryUsesTheWordsOfTheField(t *testing.T) {
 	workspace, err := stack.Workspace(".")
 	require.NoError(t, err)
 	found, files := 0, 0
-	walk(t, workspace, func(name string, text []byte) {
+	walk(t, workspace, skipped, func(name string, text []byte) {
 		files++
 		for _, f := range Check(name, text) {
 			found++
@@ -52,7 +52,7 @@ func TestProse_TheRepositoryUsesTheWordsOfTheField(t *testing.T) {
 	}
 }
 
-func walk(t *testing.T, workspace string, check func(name string, text []byte)) {
+func walk(t *testing.T, workspace string, skipped func(name string) bool, check func(name string, text []byte)) {
 	t.Helper()
 	err := filepath.WalkDir(workspace, func(file string, entry fs.DirEntry, err error) error {
 		if err != nil {
@@ -93,24 +93,17 @@ func skipped(name string) bool {
 	return slices.ContainsFunc(unclean, under) && (asked == "" || !under(asked) && !strings.HasPrefix(asked, name))
 }
 
-var link = regexp.MustCompile(`\]\(([^)#\s]+)(?:#[^)]*)?\)`)
+var (
+	link      = regexp.MustCompile(`\]\(([^)#\s]+)(?:#[^)]*)?\)`)
+	namedTest = regexp.MustCompile("`((?:Test|Fuzz)[A-Z]\\w+)`")
+	aTest     = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
+)
 
 func TestPages_LinksLeadToFilesThatExist(t *testing.T) {
 	t.Parallel()
-	workspace, err := stack.Workspace(".")
-	require.NoError(t, err)
-	pages, err := filepath.Glob(filepath.Join(workspace, "docs", "*", "*.md"))
-	require.NoError(t, err)
-	for _, pattern := range []string{"*.md", "*/*.md", "examples/*/*.md"} {
-		more, err := filepath.Glob(filepath.Join(workspace, pattern))
-		require.NoError(t, err)
-		pages = append(pages, more...)
-	}
 	links := 0
-	for _, page := range pages {
-		text, err := os.ReadFile(page)
-		require.NoError(t, err)
-		for _, match := range link.FindAllStringSubmatch(string(text), -1) {
+	for page, text := range pages(t, "*.md", "*/*.md", "docs/*/*.md", "examples/*/*.md") {
+		for _, match := range link.FindAllStringSubmatch(text, -1) {
 			if strings.Contains(match[1], ":") {
 				continue // somewhere else
 			}
@@ -121,6 +114,52 @@ func TestPages_LinksLeadToFilesThatExist(t *testing.T) {
 		}
 	}
 	require.Greater(t, links, 50)
+}
+
+// A page that says where a promise is tested must not name a test that was renamed. Decisions are
+// history, and are not held to it.
+func TestPages_NameTestsThatExist(t *testing.T) {
+	t.Parallel()
+	workspace, err := stack.Workspace(".")
+	require.NoError(t, err)
+	exists, named := map[string]bool{}, 0
+	walk(t, workspace, func(string) bool { return false }, func(name string, text []byte) {
+		if strings.HasSuffix(name, "_test.go") {
+			for _, match := range aTest.FindAllSubmatch(text, -1) {
+				exists[string(match[1])] = true
+			}
+		}
+	})
+	for page, text := range pages(t, "*.md", "*/*.md", "examples/*/*.md") {
+		if filepath.Base(page) == "CHANGELOG.md" {
+			continue
+		}
+		for _, match := range namedTest.FindAllStringSubmatch(text, -1) {
+			named++
+			if !exists[match[1]] {
+				t.Errorf("%s names %s, which does not exist", page, match[1])
+			}
+		}
+	}
+	require.Greater(t, named, 20)
+}
+
+// pages returns the pages of the repository that patterns name, by path.
+func pages(t *testing.T, patterns ...string) map[string]string {
+	t.Helper()
+	workspace, err := stack.Workspace(".")
+	require.NoError(t, err)
+	found := map[string]string{}
+	for _, pattern := range patterns {
+		paths, err := filepath.Glob(filepath.Join(workspace, pattern))
+		require.NoError(t, err)
+		for _, page := range paths {
+			text, err := os.ReadFile(page)
+			require.NoError(t, err)
+			found[page] = string(text)
+		}
+	}
+	return found
 }
 
 func TestCheck_FindsWhatTheListNames(t *testing.T) {

@@ -89,8 +89,8 @@ func java(t *testing.T, db *pgxpool.Config) *exec.Cmd {
 	return cmd
 }
 
-// A participant in another language keeps the same promises as the kit, over a real broker: once per saga, the same
-// answer again, refusals that leave nothing behind, an undo that comes first.
+// A participant in another language keeps the same promises as the kit, over a real broker: once
+// per saga, the same answer again, refusals that leave nothing behind, an undo that comes first.
 func TestParticipants_InOtherLanguagesKeepThePromises(t *testing.T) {
 	t.Parallel()
 	for _, l := range languages() {
@@ -137,7 +137,8 @@ func TestParticipants_InOtherLanguagesKeepThePromises(t *testing.T) {
 	}
 }
 
-// They have the messages of the trip's saga, so that they can take the place of its car and its bank.
+// They have the messages of the trip's saga, so that they can take the place of its car and its
+// bank.
 func TestParticipants_FitTheTrip(t *testing.T) {
 	t.Parallel()
 	definition, err := os.ReadFile("trip/saga.go")
@@ -220,8 +221,8 @@ func (s *saga) count(sql string) (n int) {
 	return n
 }
 
-// sameEvents requires that answers of one type to one saga are one event with one body, under the id that the kit in Go
-// would give them.
+// sameEvents requires that answers of one type to one saga are one event with one body, under the
+// id that the kit in Go would give them.
 func (s *saga) sameEvents() {
 	s.t.Helper()
 	type event struct {

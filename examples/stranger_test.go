@@ -31,8 +31,8 @@ const (
 	published = "v0.1.0"
 )
 
-// Somebody outside of this repository gets the modules from a module proxy, and builds and runs the example against
-// them: without go.work, without a replace.
+// Somebody outside of this repository gets the modules from a module proxy, and builds and runs the
+// example against them: without go.work, without a replace.
 func TestTrip_RunsOutsideOfTheTreeAgainstThePublishedModules(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -81,8 +81,9 @@ func tracked(t *testing.T) map[string][]byte {
 	return tree
 }
 
-// publish packs the modules as a module proxy does and puts them into a folder as it serves them. The version is made
-// from the content, so that what is in the module cache under it is never something else.
+// publish packs the modules as a module proxy does and puts them into a folder as it serves them.
+// The version is made from the content, so that what is in the module cache under it is never
+// something else.
 func publish(t *testing.T, proxy string, tree map[string][]byte) (version string) {
 	t.Helper()
 	sum := sha256.New()
@@ -153,7 +154,8 @@ func forget(t *testing.T, version string) {
 	}
 }
 
-// Who imports the sdk gets pgx, uuid and what those need; nothing of ours besides it, and nothing for tests.
+// Who imports the sdk gets pgx, uuid and what those need; nothing of ours besides it, and nothing
+// for tests.
 func TestSDK_RequiresPgxAndUUIDOnly(t *testing.T) {
 	t.Parallel()
 	graph := goCommand{t, filepath.Join("..", "sdk"), []string{"GOWORK=off", "GOFLAGS=-mod=mod"}}.run("mod", "graph")
@@ -183,7 +185,8 @@ func name(module string) string {
 	return path
 }
 
-// A replace has no effect in a module that is required by another: what works here would not work for others.
+// A replace has no effect in a module that is required by another: what works here would not work
+// for others.
 func TestModules_HaveNoReplace(t *testing.T) {
 	t.Parallel()
 	modules := 0

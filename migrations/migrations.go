@@ -1,10 +1,10 @@
 // Package migrations holds the schema of each of Waybill's databases as goose SQL files, embedded,
 // and applies them.
 //
-// The files come in sets. The set "outbox" (outbox, inbox, the relay's cursor) stands alone and goes
-// into any database whose service sends or receives messages, and "participant" besides it where the
-// service carries out commands of sagas with the participant kit; "orders", "inventory" and
-// "orchestrator" hold one service's tables each. A database takes several sets: each set is
+// The files come in sets. The set "outbox" (outbox, inbox, the relay's cursor) stands alone and
+// goes into any database whose service sends or receives messages, and "participant" besides it
+// where the service carries out commands of sagas with the participant kit; "orders", "inventory"
+// and "orchestrator" hold one service's tables each. A database takes several sets: each set is
 // versioned by a table of its own, goose_<set>.
 //
 // The command migrate, in cmd/migrate, is this package on the command line.

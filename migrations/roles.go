@@ -16,8 +16,8 @@ var roles embed.FS
 // Role names what a login does in a database: a file of grants in the folder roles.
 type Role string
 
-// The roles. Writer, Consumer, Relay and Reader are of the set "outbox"; the others are of the set of
-// that name, and for services that are Writer and Consumer as well.
+// The roles. Writer, Consumer, Relay and Reader are of the set "outbox"; the others are of the set
+// of that name, and for services that are Writer and Consumer as well.
 const (
 	Writer           Role = "writer"
 	Consumer         Role = "consumer"
@@ -37,8 +37,8 @@ func Roles() []Role {
 // ErrUnknownRole is wrapped by the error for a role that does not exist.
 var ErrUnknownRole = errors.New("unknown role")
 
-// Grants returns the SQL that gives a login what it needs for the roles, and keeps everybody else from
-// connecting. The database's owner runs it, after the migrations and again after each upgrade.
+// Grants returns the SQL that gives a login what it needs for the roles, and keeps everybody else
+// from connecting. The database's owner runs it, after the migrations and again after each upgrade.
 func Grants(login string, of ...Role) (string, error) {
 	var sql strings.Builder
 	for _, role := range append([]Role{"connect"}, of...) {
@@ -60,8 +60,8 @@ func ApplyGrants(ctx context.Context, databaseURL, login string, of ...Role) err
 	return execute(ctx, databaseURL, sql, login, of)
 }
 
-// Grant makes the login, if it is not there, gives it the password, and runs [Grants]. The URL is of
-// somebody who may create roles.
+// Grant makes the login, if it is not there, gives it the password, and runs [Grants]. The URL is
+// of somebody who may create roles.
 func Grant(ctx context.Context, databaseURL, login, password string, of ...Role) error {
 	grants, err := Grants(login, of...)
 	if err != nil {

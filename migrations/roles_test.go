@@ -128,8 +128,8 @@ func TestAudit_IsNotTakenBack(t *testing.T) {
 	require.Equal(t, user, role)
 }
 
-// Neither the orchestrator's login nor the owner takes back what happened to a saga; retention forgets
-// sagas that have ended, histories included.
+// Neither the orchestrator's login nor the owner takes back what happened to a saga; retention
+// forgets sagas that have ended, histories included.
 func TestSagaTransitions_AreNotTakenBack(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t, migrations.Outbox, migrations.Orchestrator)
@@ -166,8 +166,8 @@ delete from sagas s using old where s.id = old.id and s.definition = old.definit
 	require.Equal(t, []string{"open"}, left)
 }
 
-// A principal that may create in the schema plants an operator that fits better than Postgres' own. It must not
-// run when somebody else inserts.
+// A principal that may create in the schema plants an operator that fits better than Postgres' own.
+// It must not run when somebody else inserts.
 func TestOutbox_ATriggerAndACheckLookNothingUpInTheSchema(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t, migrations.Outbox)
@@ -197,7 +197,8 @@ func ExampleGrants() {
 	// Output: grant select, update on outbox_cursor to "orders_relay";
 }
 
-// A table that a later migration adds is one that its service reads and writes, and that readers see.
+// A table that a later migration adds is one that its service reads and writes, and that readers
+// see.
 func TestRoles_KnowEveryTable(t *testing.T) {
 	t.Parallel()
 	const withoutSQL = `

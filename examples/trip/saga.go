@@ -1,8 +1,8 @@
-// Package trip is a saga of a travel agency: a hotel and a flight are booked at the same time, then a
-// car if one is wanted, and then it is paid. Whatever cannot be had takes back all that was.
+// Package trip is a saga of a travel agency: a hotel and a flight are booked at the same time, then
+// a car if one is wanted, and then it is paid. Whatever cannot be had takes back all that was.
 //
-// It is written as somebody outside of Waybill's repository would write it: a module of its own, that
-// imports public packages only. See README.md.
+// It is written as somebody outside of Waybill's repository would write it: a module of its own,
+// that imports public packages only. See README.md.
 package trip
 
 import (
@@ -11,7 +11,8 @@ import (
 	"waybill.example/sdk/saga"
 )
 
-// Trip is what a traveller asks for, what the event TripRequested says, and what the saga remembers.
+// Trip is what a traveller asks for, what the event TripRequested says, and what the saga
+// remembers.
 type Trip struct {
 	Traveller string `json:"traveller"`
 	City      string `json:"city"`

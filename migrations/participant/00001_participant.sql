@@ -1,5 +1,6 @@
--- What a participant has done for sagas, so that a command is carried out once per saga and step however often and in
--- whatever order it and its undo arrive; and the same contract as functions, for participants in any language.
+-- What a participant has done for sagas, so that a command is carried out once per saga and step
+-- however often and in whatever order it and its undo arrive; and the same contract as functions,
+-- for participants in any language.
 --
 -- Needs the set "outbox" in the same database. Answers go through its table outbox.
 --
@@ -17,12 +18,13 @@
 -- command {"id": ce_id, "type": ce_type, "key": the Kafka key, "saga": the header waybill-saga, "traceparent": ...}: what
 --         was received. saga and traceparent may be left out.
 --
--- An error of these functions is raised like any other: roll back, and handle the command again later if it is a
--- serialization failure (40001), a deadlock (40P01) or a connection's error.
+-- An error of these functions is raised like any other: roll back, and handle the command again
+-- later if it is a serialization failure (40001), a deadlock (40P01) or a connection's error.
 
 -- +goose Up
 
--- One row for each step of a saga that asked for something here, or asked for its undo before it asked.
+-- One row for each step of a saga that asked for something here, or asked for its undo before it
+-- asked.
 create table participant_steps (
     saga       text        collate "C" not null,
     step       text        collate "C" not null,
@@ -57,8 +59,8 @@ comment on column participant_steps.step is 'The type of the command that carrie
 comment on column participant_steps.state is
     'DONE and REFUSED say what became of the command. UNDONE: taken back, or asked to be before it was done. Final.';
 
--- The id of the event that says what became of a step: a function of the saga, the step and the event's type
--- (cloudevents.EventID in Go; a version 8 UUID, RFC 9562).
+-- The id of the event that says what became of a step: a function of the saga, the step and the
+-- event's type (cloudevents.EventID in Go; a version 8 UUID, RFC 9562).
 -- +goose StatementBegin
 create function participant_event_id(saga text, step text, type text) returns uuid
 language plpgsql immutable strict parallel safe set search_path = pg_catalog, pg_temp as $$
@@ -83,8 +85,9 @@ language sql immutable parallel safe set search_path = pg_catalog, pg_temp as $$
     select coalesce(nullif(command ->> 'saga', '') || '/', '') || (command ->> 'key')
 $$;
 
--- Appends an answer to the outbox. One that is sent for the first time has the command as its cause; one that is sent
--- again is the same event, and names the command that asked again in a header of its own.
+-- Appends an answer to the outbox. One that is sent for the first time has the command as its
+-- cause; one that is sent again is the same event, and names the command that asked again in a
+-- header of its own.
 create function participant_answer(step jsonb, command jsonb, answer text, payload bytea, again boolean) returns void
 language plpgsql set search_path from current as $$
 begin
@@ -122,8 +125,9 @@ begin
 end
 $$;
 
--- Stores and sends an answer that was not there before, if the step still is in the state that it was in when that was
--- decided (was; null: there was no row). A step that was not known then and is now was decided by another transaction.
+-- Stores and sends an answer that was not there before, if the step still is in the state that it
+-- was in when that was decided (was; null: there was no row). A step that was not known then and is
+-- now was decided by another transaction.
 create function participant_record(step jsonb, command jsonb, was text, becomes text, answer text, payload bytea) returns void
 language plpgsql set search_path from current as $$
 declare
@@ -155,10 +159,12 @@ begin
 end
 $$;
 
--- Says what is to be done for a command: 'do' it, 'undo' it, or nothing, because it was 'answered' from what is known.
+-- Says what is to be done for a command: 'do' it, 'undo' it, or nothing, because it was 'answered'
+-- from what is known.
 --
--- A row that exists is locked until the transaction ends. Where there is none, two transactions can both be told to go
--- ahead; the second to finish gets a serialization failure, is rolled back, and finds what the first did when it tries again.
+-- A row that exists is locked until the transaction ends. Where there is none, two transactions can
+-- both get 'do', or 'do' and an undo that is recorded; the second to insert the row gets a
+-- serialization failure, is rolled back, and finds what the first did when it tries again.
 create function participant_begin(step jsonb, command jsonb) returns text
 language plpgsql set search_path from current as $$
 declare
@@ -186,7 +192,8 @@ begin
 end
 $$;
 
--- Records that the command was carried out, or the step taken back, and answers so. reply is the body of the answer, JSON.
+-- Records that the command was carried out, or the step taken back, and answers so. reply is the
+-- body of the answer, JSON.
 create function participant_finish(step jsonb, command jsonb, reply text default '{}') returns void
 language plpgsql set search_path from current as $$
 begin
@@ -198,8 +205,9 @@ begin
 end
 $$;
 
--- Records that the command cannot be carried out, and answers with the reason: {"reason": "sold out"}. What was done for the
--- command before has to be rolled back, to a savepoint. An undo cannot be refused.
+-- Records that the command cannot be carried out, and answers with the reason: {"reason": "sold
+-- out"}. What was done for the command before has to be rolled back, to a savepoint. An undo cannot
+-- be refused.
 create function participant_refuse(step jsonb, command jsonb, reason text) returns void
 language plpgsql set search_path from current as $$
 begin

@@ -1,10 +1,10 @@
 // Package cloudevents is how the messages of a saga look on Kafka unless a service says otherwise:
 // CloudEvents 1.0 in binary content mode (the Kafka protocol binding), with a JSON body. The
-// participant kit and the saga runner both use it, so a command that the runner sends can be read by
-// the kit, and the reply by the runner.
+// participant kit and the saga runner both use it, so a command that the runner sends can be read
+// by the kit, and the reply by the runner.
 //
-// The key of a message is the saga's id. The body is the data and nothing else; what is said about it
-// is in headers:
+// The key of a message is the saga's id. The body is the data and nothing else; what is said about
+// it is in headers:
 //
 //	ce_id                 what identifies the message, a UUID
 //	ce_type               what it says: ReserveRoom, RoomReserved
@@ -13,15 +13,15 @@
 //	waybill-saga          of a command: the name of the saga's definition
 //	traceparent           W3C Trace Context
 //
-// The relay writes ce_id and ce_type from the outbox row, and ce_specversion, ce_source, ce_time and
-// content-type besides.
+// The relay writes ce_id and ce_type from the outbox row, and ce_specversion, ce_source, ce_time
+// and content-type besides.
 //
 // # Identity
 //
-// An event's identity is what happened: [EventID] makes it from the parts that say what that was, so
-// that it is the same however often the event is sent. An event that answers a second command is sent
-// again under its one id with its one body. For the saga that asked, the two answers are two messages:
-// [Read] returns such a message under [ReplyID].
+// An event's identity is what happened: [EventID] makes it from the parts that say what that was,
+// so that it is the same however often the event is sent. An event that answers a second command is
+// sent again under its one id with its one body. For the saga that asked, the two answers are two
+// messages: [Read] returns such a message under [ReplyID].
 package cloudevents
 
 import (
@@ -113,8 +113,8 @@ func Read(d inbox.Delivery) (Message, error) {
 	return m, nil
 }
 
-// messageID is the id in the headers. CloudEvents only asks for a string that is unique within its source,
-// so one that is not a UUID is made into one together with the source.
+// messageID is the id in the headers. CloudEvents only asks for a string that is unique within its
+// source, so one that is not a UUID is made into one together with the source.
 func messageID(d inbox.Delivery) (uuid.UUID, error) {
 	name := d.Header(HeaderID)
 	if name == "" {

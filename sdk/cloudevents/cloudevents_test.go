@@ -43,7 +43,8 @@ func TestRead_ReturnsWhatTheHeadersSay(t *testing.T) {
 	}
 }
 
-// The same event in answer to two commands is one event for a subscriber, and two replies for the saga.
+// The same event in answer to two commands is one event for a subscriber, and two replies for the
+// saga.
 func TestRead_AReplyThatIsSentAgainIsAnotherMessageForTheSagaThatAsked(t *testing.T) {
 	t.Parallel()
 	first, err := cloudevents.Read(delivery("", "ce_id", event.String(), "ce_type", "T", "ce_causationid", command.String()))

@@ -9,9 +9,9 @@ import (
 	"waybill.example/sdk/tracecontext"
 )
 
-// EventID is the id of something that happened: a function of the parts that say what it was. It is a
-// version 8 UUID (RFC 9562, section 5.8) of their SHA-256; each part is preceded by its length, so that
-// no two lists of parts are taken for one another.
+// EventID is the id of something that happened: a function of the parts that say what it was. It is
+// a version 8 UUID (RFC 9562, section 5.8) of their SHA-256; each part is preceded by its length,
+// so that no two lists of parts have the same name.
 //
 // The function participant_event_id of the migration set "participant" is the same in SQL.
 func EventID(parts ...string) uuid.UUID {
@@ -26,16 +26,16 @@ func EventID(parts ...string) uuid.UUID {
 	return id
 }
 
-// ReplyID is the id, for the sender of a command, of an event as the answer to that command: the event
-// is the same whichever command it answers ([HeaderInReplyTo]), and the answers are not. It is a
-// version 8 UUID.
+// ReplyID is the id, for the sender of a command, of an event as the answer to that command: the
+// event is the same whichever command it answers ([HeaderInReplyTo]), and the answers are not. It
+// is a version 8 UUID.
 func ReplyID(event, command uuid.UUID) uuid.UUID {
 	return uuid.NewHash(sha256.New(), event, command[:], 8)
 }
 
-// ReplyHeaders are the headers of an event that answers a command. The answer that says something new
-// names the command as its cause. One that is sent again is the same event, which has the first command
-// as its cause: it names the command that asked again beside it.
+// ReplyHeaders are the headers of an event that answers a command. The answer that says something
+// new names the command as its cause. One that is sent again is the same event, which has the first
+// command as its cause: it names the command that asked again beside it.
 func ReplyHeaders(command uuid.UUID, again bool, traceParent string) map[string]string {
 	name := HeaderCausationID
 	if again {

@@ -41,8 +41,8 @@ func (c Codec) withDefaults() Codec {
 	return c
 }
 
-// errUnguarded says that a handler has refused and was not in a savepoint: what it did before is still
-// there, so the batch is rolled back and begins again.
+// errUnguarded says that a handler has refused and was not in a savepoint: what it did before is
+// still there, so the batch is rolled back and begins again.
 var errUnguarded = errors.New("a handler refused outside of a savepoint")
 
 // errNoRefusal is wrapped for a command that was refused and has no answer that says so.

@@ -27,8 +27,8 @@ type Config struct {
 	DB *pgxpool.Pool
 	// Topic is where answers go.
 	Topic string
-	// Codec reads commands and writes the bodies of answers. The zero value is CloudEvents with a JSON
-	// body, as the package cloudevents describes.
+	// Codec reads commands and writes the bodies of answers. The zero value is CloudEvents with a
+	// JSON body, as the package cloudevents describes.
 	Codec Codec
 	// Observe and Log are those of an [inbox.Processor]; both may be nil.
 	Observe func(inbox.Outcome)
@@ -40,14 +40,15 @@ type Codec struct {
 	// Read returns what a delivery says; the body in Data must be JSON. An error that wraps
 	// [inbox.ErrSkip] leaves the message alone, any other makes it a dead letter.
 	Read func(inbox.Delivery) (cloudevents.Message, error)
-	// Write encodes the body of an answer: what a handler returned, or {"reason": ...}. The same answer
-	// is encoded once and sent again as it was stored.
+	// Write encodes the body of an answer: what a handler returned, or {"reason": ...}. The same
+	// answer is encoded once and sent again as it was stored.
 	Write func(Answer) ([]byte, error)
 }
 
 // Participant carries out the commands of sagas. It is safe for concurrent use if its handlers are.
 type Participant struct {
-	// Both share positions and health. They differ in one thing: guarded runs each handler in a savepoint.
+	// Both share positions and health. They differ in one thing: guarded runs each handler in a
+	// savepoint.
 	unguarded, guarded inbox.Processor[*command, records]
 	// refuses says that the last guarded batch had a refusal: the next one starts guarded.
 	refuses atomic.Bool
@@ -68,8 +69,8 @@ func (r registered) handler() Handler {
 	return r.step.Do
 }
 
-// New returns a participant that handles the commands of the steps; others it leaves alone. The error
-// joins everything that is wrong with the configuration.
+// New returns a participant that handles the commands of the steps; others it leaves alone. The
+// error joins everything that is wrong with the configuration.
 func New(c Config, steps ...Step) (*Participant, error) {
 	if err := check(c, steps); err != nil {
 		return nil, fmt.Errorf("participant %q: %w", c.Consumer, err)
@@ -109,8 +110,9 @@ func (p *Participant) Positions() *inbox.Positions { return p.guarded.Positions 
 // Health says whether commands had to be dropped.
 func (p *Participant) Health() *inbox.Health { return p.guarded.Health }
 
-// Process carries out a batch of commands in one transaction. When it returns nil the batch is durable,
-// and its offsets may be committed; after an error nothing of it has happened, and it may be tried again.
+// Process carries out a batch of commands in one transaction. When it returns nil the batch is
+// durable, and its offsets may be committed; after an error nothing of it has happened, and it may
+// be tried again.
 func (p *Participant) Process(ctx context.Context, batch []inbox.Delivery) error {
 	if p.refuses.Load() {
 		return p.guarded.Process(ctx, batch)
@@ -122,8 +124,8 @@ func (p *Participant) Process(ctx context.Context, batch []inbox.Delivery) error
 	return err
 }
 
-// Reject sets aside as a dead letter one delivery that Process refuses again and again although nothing
-// is wrong with the database.
+// Reject sets aside as a dead letter one delivery that Process refuses again and again although
+// nothing is wrong with the database.
 func (p *Participant) Reject(ctx context.Context, d inbox.Delivery, reason error) error {
 	return p.guarded.Reject(ctx, d, reason)
 }

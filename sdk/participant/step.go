@@ -10,18 +10,19 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Step is one thing that a participant does for sagas: a command, and the undo that takes it back. The
-// other fields are the types of the answers, as the saga's definition has them.
+// Step is one thing that a participant does for sagas: a command, and the undo that takes it back.
+// The other fields are the types of the answers, as the saga's definition has them.
 type Step struct {
 	// Do carries the step out. The type of its command names the step in the database: it must not
 	// change while sagas run.
 	Do Handler
 	// Done says that it was carried out; its body is what the handler returned.
 	Done string
-	// Refused says that it cannot be, and that nothing was done; its body is {"reason": "..."}. It may
-	// be empty where Do refuses nothing and there is no Undo.
+	// Refused says that it cannot be, and that nothing was done; its body is {"reason": "..."}. It
+	// may be empty where Do refuses nothing and there is no Undo.
 	Refused string
-	// Undo takes the step back; it is called only for what was done. The zero Handler: there is no undo.
+	// Undo takes the step back; it is called only for what was done. The zero Handler: there is no
+	// undo.
 	Undo Handler
 	// Undone says that it was taken back, or was never done; its body is {}.
 	Undone string
@@ -31,8 +32,8 @@ type Step struct {
 
 // Command is a command with a body of type C.
 type Command[C any] struct {
-	// Saga identifies the saga: the name of its definition and its id ("trip/17"), or the id alone where
-	// the command does not name the definition.
+	// Saga identifies the saga: the name of its definition and its id ("trip/17"), or the id alone
+	// where the command does not name the definition.
 	Saga string
 	// Key is the saga's id, the key of its messages.
 	Key string
@@ -56,12 +57,12 @@ type Handler struct {
 // call carries a command out and returns the body of the answer.
 type call func(ctx context.Context, tx pgx.Tx, c Command[struct{}]) (any, error)
 
-// Handle has f carry out the commands of a type, and returns the Handler for [Step].Do. f gets the body
-// decoded from JSON, and what it returns is encoded to JSON as the body of the answer. What it does in tx
-// is committed with the answer. It must not end tx.
+// Handle has f carry out the commands of a type, and returns the Handler for [Step].Do. f gets the
+// body decoded from JSON, and what it returns is encoded to JSON as the body of the answer. What it
+// does in tx is committed with the answer. It must not end tx.
 //
-// f returns [Refuse] for what cannot be done for business reasons. Any other error means that it could
-// not be found out now: nothing is answered, and the command is delivered again.
+// f returns [Refuse] for what cannot be done for business reasons. Any other error means that it
+// could not be found out now: nothing is answered, and the command is delivered again.
 func Handle[C, R any](command string, f func(ctx context.Context, tx pgx.Tx, c Command[C]) (R, error)) Handler {
 	return Handler{command, func(body json.RawMessage) (call, error) {
 		decoded, err := decode[C](command, body)
@@ -71,9 +72,9 @@ func Handle[C, R any](command string, f func(ctx context.Context, tx pgx.Tx, c C
 	}}
 }
 
-// HandleUndo has f take back what was done for a step, and returns the Handler for [Step].Undo. It is
-// [Handle] without a reply. An undo cannot be refused: one that returns [Refuse] becomes a dead letter,
-// and the saga shows as one whose compensation is stuck.
+// HandleUndo has f take back what was done for a step, and returns the Handler for [Step].Undo. It
+// is [Handle] without a reply. An undo cannot be refused: one that returns [Refuse] becomes a dead
+// letter, and the saga shows as one whose compensation is stuck.
 func HandleUndo[C any](command string, f func(ctx context.Context, tx pgx.Tx, c Command[C]) error) Handler {
 	return Handle(command, func(ctx context.Context, tx pgx.Tx, c Command[C]) (struct{}, error) {
 		return struct{}{}, f(ctx, tx, c)
@@ -95,7 +96,8 @@ func with[C any](c Command[struct{}], body C) Command[C] {
 	return Command[C]{Saga: c.Saga, Key: c.Key, ID: c.ID, Type: c.Type, Reply: c.Reply, Body: body}
 }
 
-// Refusal is the error of a command that cannot be carried out for reasons of the business. See [Refuse].
+// Refusal is the error of a command that cannot be carried out for reasons of the business. See
+// [Refuse].
 type Refusal struct {
 	// Reason is sent to the saga, and shown to people.
 	Reason string
@@ -103,8 +105,8 @@ type Refusal struct {
 
 func (r *Refusal) Error() string { return "refused: " + r.Reason }
 
-// Refuse returns the error with which a handler refuses a command: there is no such room, the card is
-// declined. It may be wrapped.
+// Refuse returns the error with which a handler refuses a command: there is no such room, the card
+// is declined. It may be wrapped.
 func Refuse(reason string) error { return &Refusal{reason} }
 
 // Refusef is [Refuse] with a formatted reason.

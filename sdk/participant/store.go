@@ -29,9 +29,9 @@ type records struct {
 func (r *records) get(k key) record        { return r.now[k] }
 func (r *records) set(k key, after record) { r.now[k] = after }
 
-// The arguments are in the order of the primary key, and so are the locks, so that two batches do not
-// deadlock: a subquery that locks is not flattened, so the plan is a loop over the arguments with a probe of
-// the index for each, however large the table is. Nearly all find nothing.
+// The arguments are in the order of the primary key, and so are the locks, so that two batches do
+// not deadlock: a subquery that locks is not flattened, so the plan is a loop over the arguments
+// with a probe of the index for each, however large the table is. Nearly all find nothing.
 const loadSQL = `
 select s.*
 from unnest($1::text[], $2::text[]) as n (saga, step), lateral (
@@ -65,7 +65,8 @@ func load(reads *pgx.Batch, batch []inbox.Received[*command]) *records {
 	return r
 }
 
-// A row that is there already was decided by another transaction in the meantime: see the package comment.
+// A row that is there already was decided by another transaction in the meantime: see the package
+// comment.
 const addSQL = `
 with added as (
     insert into participant_steps (saga, step, state, reply_type, reply, undo_type, undo_reply, undone_at)
@@ -126,9 +127,10 @@ const forgetSQL = `
 delete from participant_steps where ctid = any (array(
     select ctid from participant_steps where decided_at < $1 order by decided_at limit $2 for update skip locked))`
 
-// Forget deletes at most limit rows of steps that were first decided before a time, and returns how many
-// there were. A saga that asks for such a step after that is carried out again: keep rows for longer than
-// the longest saga takes, its window for cancellations and the retention of the command topic included.
+// Forget deletes at most limit rows of steps that were first decided before a time, and returns how
+// many there were. A saga that asks for such a step after that is carried out again: keep rows for
+// longer than the longest saga takes, its window for cancellations and the retention of the command
+// topic included.
 func Forget(ctx context.Context, db *pgxpool.Pool, before time.Time, limit int) (int, error) {
 	tag, err := db.Exec(ctx, forgetSQL, before, limit)
 	if err != nil {

@@ -15,7 +15,8 @@ import (
 	"waybill.example/sdk/participant"
 )
 
-// What a command costs with the kit, and without: the same effect on a bare inbox.Processor, which is not once per saga.
+// What a command costs with the kit, and without: the same effect on a bare inbox.Processor, which
+// is not once per saga.
 //
 //	go test -run - -bench Commands ./sdktest/participant/
 func BenchmarkCommands(b *testing.B) {

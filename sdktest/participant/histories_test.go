@@ -30,8 +30,8 @@ func (r received) kind() string {
 	return "ReserveRoom"
 }
 
-// histories draws what one saga sends, in the order in which it comes: commands and undos, repeated as new
-// messages, and delivered more than once.
+// histories draws what one saga sends, in the order in which it comes: commands and undos, repeated
+// as new messages, and delivered more than once.
 func histories(t *rapid.T) []received {
 	history := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) received {
 		return received{undoing: rapid.Bool().Draw(t, "undoing"), full: rapid.Bool().Draw(t, "full")}
@@ -46,8 +46,9 @@ func histories(t *rapid.T) []received {
 	return history
 }
 
-// In whatever order commands and undos come, the room is reserved at most once and released at most once, if it
-// was reserved; each of the three answers is one event, always the same; each command gets one that fits.
+// In whatever order commands and undos come, the room is reserved at most once and released at most
+// once, if it was reserved; each of the three answers is one event, always the same; each command
+// gets one that fits.
 //
 // The functions in SQL and the kit are run through the same histories and do the same.
 func TestParticipant_AnyHistoryHasOneEffectAndOneAnswer(t *testing.T) {

@@ -15,7 +15,8 @@ import (
 	"waybill.example/sdk/participant"
 )
 
-// A saga that has no reply asks again with a new message: the same event is its answer, whatever else is in the batch.
+// A saga that has no reply asks again with a new message: the same event is its answer, whatever
+// else is in the batch.
 func TestParticipant_TheSameAnswerAgainUnderTheSameID(t *testing.T) {
 	t.Parallel()
 	db := newDatabase(t)
@@ -44,7 +45,8 @@ func TestParticipant_AnUndoThatComesFirstRefusesTheCommand(t *testing.T) {
 	require.Empty(t, effects(t, db.Pool, "17"))
 }
 
-// A handler may find out by a statement that fails. What it did is gone, and the rest of the batch is not.
+// A handler may find out by a statement that fails. What it did is gone, and the rest of the batch
+// is not.
 func TestParticipant_ARefusalLeavesNothingBehindAlsoAfterAFailedStatement(t *testing.T) {
 	t.Parallel()
 	db := newDatabase(t)
@@ -125,8 +127,8 @@ func TestParticipant_WhatIsNotACommandIsLeftAloneOrSetAside(t *testing.T) {
 	require.ElementsMatch(t, []string{"ReserveRoom", "ReleaseRoom"}, p.Commands())
 }
 
-// Both find no row. The one that commits first wins; the other has no effect, and finds it when it tries again. The
-// command and its undo must never both believe to be the first.
+// Both find no row. The one that commits first wins; the other has no effect, and finds it when it
+// tries again. The command and its undo must never both believe to be the first.
 func TestParticipant_ACommandAndItsUndoAtTheSameTime(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -219,8 +221,9 @@ func requireOneWaits(t *testing.T, pool *pgxpool.Pool) {
 	}, 20*time.Second, 5*time.Millisecond)
 }
 
-// Transactions that lock rows in the same order cannot deadlock. While somebody holds the row in the middle, a batch that
-// names three sagas backwards has the first one and waits, and the last is free: rows that are there, and new ones.
+// Transactions that lock rows in the same order cannot deadlock. While somebody holds the row in
+// the middle, a batch that names three sagas backwards has the first one and waits, and the last is
+// free: rows that are there, and new ones.
 func TestParticipant_RowsAreLockedInTheOrderOfTheirKeys(t *testing.T) {
 	t.Parallel()
 	const row = `insert into participant_steps (saga, step, state, reply_type, reply) values ('trip/' || $1::text, 'ReserveRoom', 'DONE', 'T', '{}')`
@@ -270,8 +273,8 @@ func TestParticipant_RowsAreLockedInTheOrderOfTheirKeys(t *testing.T) {
 	}
 }
 
-// Two instances have the same sagas in opposite orders, some of them known and some new. They may be told that another was
-// faster; they do not deadlock, and in the end each saga was served once.
+// Two instances have the same sagas in opposite orders, some of them known and some new. They may
+// fail because the other was faster; they do not deadlock, and each saga is served once.
 func TestParticipant_TwoInstancesWithTheSameSagasDoNotDeadlock(t *testing.T) {
 	t.Parallel()
 	db := newDatabase(t)

@@ -1,6 +1,6 @@
 // Command demo books three trips on a system of its own: a Postgres, a broker, the relay, the
-// orchestrator and four participants, all on this machine and gone at the end. It prints what became of
-// each trip, step by step, and fails if that is not what it should be.
+// orchestrator and four participants, all on this machine and gone at the end. It prints what
+// became of each trip, step by step, and fails if that is not what it should be.
 //
 //	go run ./cmd/demo
 package main

@@ -156,7 +156,8 @@ func (s *system) process(name, program string, env ...string) error {
 	return nil
 }
 
-// stop ends everything that was started, and says what the programs wrote last where something failed.
+// stop ends everything that was started, and says what the programs wrote last where something
+// failed.
 func (s *system) stop(ctx context.Context, failure error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 	defer cancel()

@@ -1,5 +1,5 @@
-// Command orchestrator runs the saga of a trip. It is Waybill's orchestrator with another definition:
-// settings, HTTP API, metrics and health are the same (docs/sagas.md).
+// Command orchestrator runs the saga of a trip. It is Waybill's orchestrator with another
+// definition: settings, HTTP API, metrics and health are the same (docs/sagas.md).
 package main
 
 import (

@@ -1,5 +1,5 @@
-// Command participant runs one of the four participants: the one that PARTICIPANT names. They are one
-// program to save you three binaries; nothing but the name and the database distinguishes them.
+// Command participant runs one of the four participants: the one that PARTICIPANT names. They are
+// one program to save you three binaries; nothing but the name and the database distinguishes them.
 package main
 
 import (
@@ -40,7 +40,8 @@ func businesses() map[string]business {
 	}
 }
 
-// remembered is how long it is known what was done for a saga: for longer than a trip can be cancelled.
+// remembered is how long it is known what was done for a saga: for longer than a trip can be
+// cancelled.
 const remembered = 90 * 24 * time.Hour
 
 type settings struct {

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"waybill.example/sdk/saga"
+	"waybill.example/sdk/saga/sagatest"
 )
 
 // gift is a small definition in as many versions as a test needs.
@@ -120,7 +121,7 @@ func TestApply_WhatWasGivenIsUndoneWhereverItStands(t *testing.T) {
 	st := begin(t, d)
 	require.Equal(t, "CancelOrder", st.answers("Reserve", "Rejected"))
 
-	early := &story{t: t, def: d, now: time.Now(), sent: map[string][]saga.Command{}}
+	early := unbegun(t, d)
 	early.says("Cancel", uuid.Nil, `{}`)
 	require.Equal(t, "CancelOrder", early.says("Start", uuid.Nil, `{}`))
 }
@@ -130,8 +131,8 @@ func TestForce_IsRefusedOnceTheSagaHasEnded(t *testing.T) {
 	s := begin(t, orderSaga(t))
 	s.answers("ReserveInventory", "InventoryReserved")
 	s.answers("ConfirmOrder", "OrderConfirmed")
-	s.refuses(saga.Force{Operator: operator, End: "CANCELLED"}, saga.ErrEnded)
-	s.refuses(saga.Force{Operator: operator, End: "CONFIRMED"}, saga.ErrEnded)
+	s.Refuses(saga.Force{Operator: operator, End: "CANCELLED"}, saga.ErrEnded)
+	s.Refuses(saga.Force{Operator: operator, End: "CONFIRMED"}, saga.ErrEnded)
 	require.Equal(t, "ReleaseInventory", s.says("OrderCancelRequested", uuid.Nil, `{}`))
 }
 
@@ -144,14 +145,14 @@ func TestForce_ACancellationAfterItLosesNoCompensation(t *testing.T) {
 			t.Parallel()
 			s := begin(t, orderSaga(t))
 			require.Equal(t, "ConfirmOrder", s.input(saga.Force{Operator: operator, End: "CONFIRMED"}), "Orders is told of the end")
-			s.is("CONFIRMED")
+			s.Is("CONFIRMED")
 			if late {
 				s.answers("ReserveInventory", "InventoryReserved")
 			}
 			require.Equal(t, "ReleaseInventory CancelOrder", s.input(saga.Cancel{Operator: operator}))
 			s.answers("CancelOrder", "OrderCancelled")
 			s.answers("ReleaseInventory", "InventoryReleased")
-			s.is("CANCELLED")
+			s.Is("CANCELLED")
 			if !late {
 				require.Equal(t, "ReleaseInventory", s.answers("ReserveInventory", "InventoryReserved"))
 			}
@@ -164,13 +165,13 @@ func TestForce_TheCancelledEndUndoesWhatWasDoneOrMayHaveBeen(t *testing.T) {
 	s := begin(t, orderSaga(t))
 	s.answers("ReserveInventory", "InventoryReserved")
 	require.Equal(t, "ReleaseInventory CancelOrder", s.input(saga.Force{Operator: operator, End: "CANCELLED"}))
-	s.is("CANCELLED")
-	_, waits := s.state.Deadline()
+	s.Is("CANCELLED")
+	_, waits := s.State().Deadline()
 	require.False(t, waits)
 	s.answers("ReleaseInventory", "InventoryReleased")
 	s.answers("CancelOrder", "OrderCancelled")
-	s.is("CANCELLED")
-	require.Zero(t, s.state.Stale)
+	s.Is("CANCELLED")
+	require.Zero(t, s.State().Stale)
 	require.Empty(t, s.answers("ReserveInventory", "InventoryReserved"), "it was known to be done, and has been undone")
 }
 
@@ -178,18 +179,18 @@ func TestIntervention_IsRefusedWhenTheSagaHasMovedOn(t *testing.T) {
 	t.Parallel()
 	s := begin(t, orderSaga(t))
 	by := operator
-	by.Seen = s.state.Revision
+	by.Seen = s.State().Revision
 	s.answers("ReserveInventory", "InventoryReserved")
 	for _, in := range []saga.Input{
 		saga.Force{Operator: by, End: "CANCELLED"},
 		saga.Cancel{Operator: by},
 		saga.RetryNow{Operator: by},
-		saga.MoveDeadline{Operator: by, Step: "confirm", To: s.now},
+		saga.MoveDeadline{Operator: by, Step: "confirm", To: s.Now()},
 		saga.RevokeDeadline{Operator: by, Step: "confirm"},
 	} {
-		s.refuses(in, saga.ErrMoved)
+		s.Refuses(in, saga.ErrMoved)
 	}
-	by.Seen = s.state.Revision
+	by.Seen = s.State().Revision
 	require.Equal(t, "ConfirmOrder", s.input(saga.RetryNow{Operator: by}))
 }
 
@@ -198,10 +199,10 @@ func TestReply_AConfirmationThatIsContradictedEndsTheSaga(t *testing.T) {
 	s := begin(t, orderSaga(t))
 	s.answers("ReserveInventory", "InventoryReserved")
 	require.Equal(t, "ReleaseInventory", s.answers("ConfirmOrder", "OrderCancelled"))
-	require.Equal(t, saga.Replied, s.last.Transition.Kind)
+	require.Equal(t, saga.Replied, s.line().Kind)
 	require.Empty(t, s.answers("ReleaseInventory", "InventoryReleased"), "the order says itself that it is cancelled")
-	s.is("CANCELLED")
-	require.Equal(t, "none left", s.state.Reason)
+	s.Is("CANCELLED")
+	require.Equal(t, "none left", s.State().Reason)
 }
 
 func TestDeadline_ACommandThatMustBeAnsweredShowsAsStuckAfterItsAttempts(t *testing.T) {
@@ -210,20 +211,20 @@ func TestDeadline_ACommandThatMustBeAnsweredShowsAsStuckAfterItsAttempts(t *test
 	s.answers("ReserveInventory", "InventoryReserved")
 	for range 2 {
 		s.waits()
-		require.Empty(t, s.state.Trouble())
+		require.Empty(t, s.State().Trouble())
 	}
 	s.waits()
-	s.is("RUNNING")
-	require.NotEmpty(t, s.state.Trouble())
-	require.True(t, s.def.Waits(s.state)[0].Stuck)
+	s.Is("RUNNING")
+	require.NotEmpty(t, s.State().Trouble())
+	require.True(t, s.Waits()[0].Stuck)
 	s.answers("ConfirmOrder", "OrderConfirmed")
-	s.is("CONFIRMED")
-	require.Empty(t, s.state.Trouble())
+	s.Is("CONFIRMED")
+	require.Empty(t, s.State().Trouble())
 }
 
 func TestApply_ADefinitionThatChangedUnderItsVersionIsRefused(t *testing.T) {
 	t.Parallel()
-	old := begin(t, orderSaga(t)).state
+	old := begin(t, orderSaga(t)).State()
 	s := saga.Define[purchase]("order", 1)
 	s.StartOn("OrderCreated", saga.From(func(p purchase) purchase { return p }))
 	for _, n := range []string{"a", "b", "c", "d"} {
@@ -234,7 +235,7 @@ func TestApply_ADefinitionThatChangedUnderItsVersionIsRefused(t *testing.T) {
 	require.NotEqual(t, orderSaga(t).Fingerprint(), d.Fingerprint())
 	same := orderSaga(t)
 	require.Equal(t, same.Fingerprint(), orderSaga(t).Fingerprint())
-	for _, in := range []saga.Input{saga.Message{ID: uuid.New(), Type: "Doned", Key: "7", CausationID: uuid.New()}, saga.Due{}} {
+	for _, in := range []saga.Input{saga.Message{ID: uuid.New(), Type: "Doned", Key: sagatest.Key, CausationID: uuid.New()}, saga.Due{}} {
 		_, err = d.Apply(old, in, time.Now().Add(time.Hour))
 		require.ErrorIs(t, err, saga.ErrWrongDefinition)
 	}
@@ -261,11 +262,11 @@ func TestRegistry_AnEndedSagaWhoseVersionIsGoneStaysEnded(t *testing.T) {
 	s.answers("ReserveInventory", "InventoryReserved")
 	s.answers("ConfirmOrder", "OrderConfirmed")
 	empty := registry(t)
-	d := last2(t, empty, s.state, saga.Message{ID: uuid.New(), Type: "InventoryReserved", Key: "7"}, s.now)
+	d := last2(t, empty, s.State(), saga.Message{ID: uuid.New(), Type: "InventoryReserved", Key: sagatest.Key}, s.Now())
 	require.Equal(t, saga.Completed, d.State.Phase)
 	due, ok := d.State.Deadline()
-	require.True(t, ok && !due.After(s.now), "who knows the version looks at it at once")
-	d = last2(t, empty, d.State, saga.Due{}, s.now.Add(time.Minute))
+	require.True(t, ok && !due.After(s.Now()), "who knows the version looks at it at once")
+	d = last2(t, empty, d.State, saga.Due{}, s.Now().Add(time.Minute))
 	require.Equal(t, saga.Completed, d.State.Phase)
 	require.Len(t, d.Refused, 1, "what nobody can apply is set aside, not lost")
 	require.ErrorIs(t, d.Refused[0].Err, saga.ErrNotRegistered)
@@ -336,26 +337,22 @@ func TestRegistry_AStartByAnotherMessageIsAConflict(t *testing.T) {
 
 func TestCancel_AForgottenSagaIsNotMadeUp(t *testing.T) {
 	t.Parallel()
-	s := begin2(t, orderSaga(t))
+	s := unbegun(t, orderSaga(t))
 	require.Empty(t, s.says("OrderCancelRequested", uuid.Nil, `{"reason":"too late"}`))
-	s.is("AWAITING_START")
+	s.Is("AWAITING_START")
 	require.Empty(t, s.says("OrderCancelRequested", uuid.Nil, `{}`))
-	require.False(t, s.last.Changed(), "asking again writes nothing")
+	require.Empty(t, s.last.Transitions, "asking again writes nothing")
 	require.Equal(t, "RefuseCancel", s.waits())
 	require.Contains(t, s.last.Commands[0].Body, "nothing to cancel")
-	s.is("NOT_STARTED")
+	s.Is("NOT_STARTED")
 	for range 100 {
 		s.says("OrderCancelRequested", uuid.Nil, `{}`)
-		require.False(t, s.last.Changed())
+		require.Empty(t, s.last.Transitions)
 	}
 	require.Equal(t, "CancelOrder", s.says("OrderCreated", uuid.Nil, `{"item":"burger"}`), "the start was late, not missing")
 	s.answers("CancelOrder", "OrderCancelled")
-	s.is("CANCELLED")
-	require.Equal(t, "too late", s.state.Reason)
-}
-
-func begin2(t *testing.T, def *saga.Definition) *story {
-	return &story{t: t, def: def, now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), sent: map[string][]saga.Command{}}
+	s.Is("CANCELLED")
+	require.Equal(t, "too late", s.State().Reason)
 }
 
 func TestCancel_AfterTheWindowIsRefusedOnce(t *testing.T) {
@@ -363,15 +360,15 @@ func TestCancel_AfterTheWindowIsRefusedOnce(t *testing.T) {
 	s := begin(t, orderSaga(t))
 	s.answers("ReserveInventory", "InventoryReserved")
 	s.answers("ConfirmOrder", "OrderConfirmed")
-	asked := s.now
-	s.now = s.now.Add(time.Hour + 1)
+	asked := s.Now()
+	s.Delay(time.Hour + 1)
 	require.Equal(t, "RefuseCancel", s.says("OrderCancelRequested", uuid.Nil, `{}`))
 	for range 100 {
 		s.says("OrderCancelRequested", uuid.Nil, `{}`)
-		require.False(t, s.last.Changed())
+		require.Empty(t, s.last.Transitions)
 	}
-	s.is("CONFIRMED")
-	inTime := saga.Message{ID: uuid.New(), Type: "OrderCancelRequested", Key: "7", Data: []byte(`{}`), Time: asked.Add(time.Minute)}
+	s.Is("CONFIRMED")
+	inTime := saga.Message{ID: uuid.New(), Type: "OrderCancelRequested", Key: sagatest.Key, Data: []byte(`{}`), Time: asked.Add(time.Minute)}
 	require.Equal(t, "ReleaseInventory", s.input(inTime), "what was asked in time is granted, however long it waited to be read")
 }
 
@@ -384,9 +381,9 @@ func TestCompensation_AnUndoThatRanOutOfAttemptsNoLongerHoldsTheOthers(t *testin
 	s.waits()
 	require.Equal(t, "ReleaseInventory CancelOrder", s.waits())
 	s.answers("CancelOrder", "OrderCancelled")
-	s.is("COMPENSATION_STUCK")
+	s.Is("COMPENSATION_STUCK")
 	s.answers("ReleaseInventory", "InventoryReleased")
-	s.is("CANCELLED")
+	s.Is("CANCELLED")
 }
 
 func TestDeadline_TwoAtOnceAreTwoLinesOfHistory(t *testing.T) {
@@ -403,16 +400,16 @@ func TestDeadline_TwoAtOnceAreTwoLinesOfHistory(t *testing.T) {
 func TestDeadline_ACommandThatHasNotLeftUsesUpNothing(t *testing.T) {
 	t.Parallel()
 	s := begin(t, orderSaga(t))
-	unsent := s.sent["ReserveInventory"][0].ID
-	s.now = s.now.Add(time.Hour)
-	require.Equal(t, []uuid.UUID{unsent}, s.state.Overdue(s.now))
+	unsent := s.Commands("ReserveInventory")[0].ID
+	s.Delay(time.Hour)
+	require.Equal(t, []uuid.UUID{unsent}, s.State().Overdue(s.Now()))
 	s.input(saga.Due{Unsent: []uuid.UUID{unsent}})
-	require.False(t, s.last.Changed())
+	require.Empty(t, s.last.Transitions)
 	require.Empty(t, s.input(saga.Due{Restart: true}))
-	require.Equal(t, saga.Postponed, s.last.Transition.Kind)
-	due, _ := s.state.Deadline()
-	require.Equal(t, 10*time.Second, due.Sub(s.now))
-	require.Equal(t, 1, s.state.Steps[1].Attempt)
+	require.Equal(t, saga.Postponed, s.line().Kind)
+	due, _ := s.State().Deadline()
+	require.Equal(t, 10*time.Second, due.Sub(s.Now()))
+	require.Equal(t, 1, s.State().Steps[1].Attempt)
 	s.waits()
 	s.waits()
 	require.Equal(t, "ReleaseInventory CancelOrder", s.waits(), "all its attempts are left")
@@ -433,9 +430,9 @@ func TestText_IsCutOnceAndPlain(t *testing.T) {
 		}
 	}
 	s := begin(t, orderSaga(t))
-	s.says("InventoryRejected", s.sent["ReserveInventory"][0].ID, `{"reason":"`+strings.Repeat("x", 1200)+`"}`)
-	require.Len(t, []rune(s.state.Reason), saga.MaxTextRunes)
-	require.Equal(t, s.state.Reason, s.last.Transition.Note)
+	s.says("InventoryRejected", s.Commands("ReserveInventory")[0].ID, `{"reason":"`+strings.Repeat("x", 1200)+`"}`)
+	require.Len(t, []rune(s.State().Reason), saga.MaxTextRunes)
+	require.Equal(t, s.State().Reason, s.line().Note)
 }
 
 func TestBuild_WhatIsDoneWithTheBuilderAfterwardsChangesNothing(t *testing.T) {
@@ -490,10 +487,10 @@ func TestMoveDeadline_RefusesTimesOutsideSaneBounds(t *testing.T) {
 	s := begin(t, orderSaga(t))
 	for _, to := range []time.Time{
 		{},
-		time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC), time.Unix(0, 0), s.now.Add(-25 * time.Hour),
-		time.Date(9999, 12, 31, 23, 59, 59, 0, time.FixedZone("", -3600)), s.now.AddDate(11, 0, 0),
+		time.Date(0, 1, 1, 0, 0, 0, 0, time.UTC), time.Unix(0, 0), s.Now().Add(-25 * time.Hour),
+		time.Date(9999, 12, 31, 23, 59, 59, 0, time.FixedZone("", -3600)), s.Now().AddDate(11, 0, 0),
 	} {
-		s.refuses(saga.MoveDeadline{Operator: operator, Step: "reserve", To: to}, saga.ErrBadDeadline)
+		s.Refuses(saga.MoveDeadline{Operator: operator, Step: "reserve", To: to}, saga.ErrBadDeadline)
 	}
 }
 
@@ -504,5 +501,5 @@ func TestForce_TheCompletedEndRefusesACancellationThatWasAskedFor(t *testing.T) 
 	s := begin(t, orderSaga(t))
 	s.says("OrderCancelRequested", uuid.Nil, `{}`)
 	require.Equal(t, "ConfirmOrder RefuseCancel", s.input(saga.Force{Operator: operator, End: "CONFIRMED"}))
-	s.is("CONFIRMED")
+	s.Is("CONFIRMED")
 }

@@ -13,39 +13,39 @@ import (
 func TestApply_AnUndoThatARestoreHasForgottenTurnsTheSagaBack(t *testing.T) {
 	t.Parallel()
 	s := begin(t, orderSaga(t))
-	backup := s.state
-	reserve := s.sent["ReserveInventory"][0].ID
-	for s.sent["ReleaseInventory"] == nil {
+	backup := s.State()
+	reserve := s.Commands("ReserveInventory")[0].ID
+	for s.Commands("ReleaseInventory") == nil {
 		s.waits()
 	}
-	release := s.sent["ReleaseInventory"][0].ID
+	release := s.Commands("ReleaseInventory")[0].ID
 
-	s.state = backup
+	s.Restore(backup)
 	require.Equal(t, "ConfirmOrder", s.says("InventoryReserved", reserve, `{}`))
 	require.Empty(t, s.says("InventoryReleased", uuid.New(), `{}`), "another's")
-	s.is("RUNNING")
+	s.Is("RUNNING")
 	require.Empty(t, s.says("InventoryReleased", release, `{}`), "the confirmation is under way")
-	s.is("COMPENSATING")
+	s.Is("COMPENSATING")
 	require.Equal(t, "CancelOrder", s.answers("ConfirmOrder", "OrderConfirmed"))
 	s.answers("CancelOrder", "OrderCancelled")
-	s.is("CANCELLED")
-	require.Len(t, s.sent["ReleaseInventory"], 1, "it need not be released again")
-	require.Equal(t, "reserve had been undone before the saga's database was put back", s.state.Reason)
+	s.Is("CANCELLED")
+	require.Len(t, s.Commands("ReleaseInventory"), 1, "it need not be released again")
+	require.Equal(t, "reserve had been undone before the saga's database was put back", s.State().Reason)
 
 	// The answer to the undo comes first, and the success after it.
-	s.state, s.sent["CancelOrder"] = backup, nil
+	s.Restore(backup)
 	require.Equal(t, "CancelOrder", s.says("InventoryReleased", release, `{}`))
 	require.Equal(t, "ReleaseInventory", s.says("InventoryReserved", reserve, `{}`))
 	s.answers("CancelOrder", "OrderCancelled")
-	s.is("COMPENSATING")
+	s.Is("COMPENSATING")
 	s.answers("ReleaseInventory", "InventoryReleased")
-	s.is("CANCELLED")
+	s.Is("CANCELLED")
 
 	// A saga that had completed.
-	s.state = backup
+	s.Restore(backup)
 	s.says("InventoryReserved", reserve, `{}`)
 	s.answers("ConfirmOrder", "OrderConfirmed")
-	s.is("CONFIRMED")
+	s.Is("CONFIRMED")
 	require.Equal(t, "CancelOrder", s.says("InventoryReleased", release, `{}`))
 }
 
@@ -55,23 +55,23 @@ func TestApply_ASuccessOfACommandThatARestoreHasForgottenIsUndone(t *testing.T) 
 	t.Parallel()
 	s := begin(t, purchaseSaga(t))
 	s.answers("ReserveStock", "StockReserved")
-	backup := s.state
+	backup := s.State()
 	s.answers("AuthorisePayment", "PaymentAuthorised")
-	ship := s.sent["ShipParcel"][0].ID
+	ship := s.Commands("ShipParcel")[0].ID
 
-	s.state = backup
+	s.Restore(backup)
 	require.Empty(t, s.says("ParcelShipped", uuid.New(), `{}`), "another's")
 	require.Empty(t, s.says("ParcelShipped", ship, `{}`))
 	require.Equal(t, "RecallParcel", s.answers("AuthorisePayment", "PaymentDeclined"))
 
 	// The saga has turned back before the reply is read again.
-	s.state = backup
+	s.Restore(backup)
 	require.Equal(t, "ReleaseStock", s.answers("AuthorisePayment", "PaymentDeclined"))
 	require.Equal(t, "RecallParcel", s.says("ParcelShipped", ship, `{}`))
 
 	// It need not be asked again.
-	s.state = backup
+	s.Restore(backup)
 	s.says("ParcelShipped", ship, `{}`)
 	require.Empty(t, s.answers("AuthorisePayment", "PaymentAuthorised"))
-	s.is("DELIVERED")
+	s.Is("DELIVERED")
 }

@@ -12,27 +12,21 @@ import (
 var operator = saga.Operator{Actor: "ann", Reason: "the warehouse called"}
 
 // refuses applies an input that must be refused and change nothing.
-func (s *story) refuses(in saga.Input, want error) {
-	s.t.Helper()
-	_, err := s.def.Apply(s.state, in, s.now)
-	require.ErrorIs(s.t, err, want)
-}
-
 func TestRetryNowAsksAgainAtOnceWithAllItsAttempts(t *testing.T) {
 	t.Parallel()
 	s := begin(t, orderSaga(t))
 	s.waits()
 	s.waits()
 	require.Equal(t, "ReserveInventory", s.input(saga.RetryNow{Operator: operator}))
-	require.Equal(t, "ann", s.last.Transition.Cause.Actor)
-	require.Equal(t, operator.Reason, s.last.Transition.Note)
-	due, _ := s.state.Deadline()
-	require.Equal(t, 10*time.Second, due.Sub(s.now))
+	require.Equal(t, "ann", s.line().Cause.Actor)
+	require.Equal(t, operator.Reason, s.line().Note)
+	due, _ := s.State().Deadline()
+	require.Equal(t, 10*time.Second, due.Sub(s.Now()))
 	s.waits()
 	s.waits()
-	require.Len(t, s.sent["ReserveInventory"], 6)
+	require.Len(t, s.Commands("ReserveInventory"), 6)
 	require.Equal(t, "ReleaseInventory CancelOrder", s.waits())
-	s.refuses(saga.RetryNow{Operator: operator, Step: "confirm"}, saga.ErrNotWaiting)
+	s.Refuses(saga.RetryNow{Operator: operator, Step: "confirm"}, saga.ErrNotWaiting)
 }
 
 func TestRetryNowFreesAStuckCompensation(t *testing.T) {
@@ -41,12 +35,12 @@ func TestRetryNowFreesAStuckCompensation(t *testing.T) {
 	s.answers("ReserveInventory", "InventoryRejected")
 	s.waits()
 	s.waits()
-	s.is("COMPENSATION_STUCK")
+	s.Is("COMPENSATION_STUCK")
 	require.Equal(t, "CancelOrder", s.input(saga.RetryNow{Operator: operator, Step: "order"}))
-	s.is("COMPENSATING")
+	s.Is("COMPENSATING")
 	s.answers("CancelOrder", "OrderCancelled")
-	s.is("CANCELLED")
-	s.refuses(saga.RetryNow{Operator: operator}, saga.ErrEnded)
+	s.Is("CANCELLED")
+	s.Refuses(saga.RetryNow{Operator: operator}, saga.ErrEnded)
 }
 
 func TestAnOperatorCancelsARunningSagaAndAlsoOneLongCompleted(t *testing.T) {
@@ -54,23 +48,23 @@ func TestAnOperatorCancelsARunningSagaAndAlsoOneLongCompleted(t *testing.T) {
 	s := begin(t, orderSaga(t))
 	s.answers("ReserveInventory", "InventoryReserved")
 	s.answers("ConfirmOrder", "OrderConfirmed")
-	s.now = s.now.Add(1000 * time.Hour)
+	s.Delay(1000 * time.Hour)
 	require.Equal(t, "ReleaseInventory", s.input(saga.Cancel{Operator: operator}))
 	require.Empty(t, s.input(saga.Cancel{Operator: operator}), "twice is once")
-	require.Equal(t, operator.Reason, s.state.Reason)
+	require.Equal(t, operator.Reason, s.State().Reason)
 }
 
 func TestForceEndsASagaAndALateSuccessIsStillUndone(t *testing.T) {
 	t.Parallel()
 	s := begin(t, orderSaga(t))
-	s.refuses(saga.Force{Operator: operator, End: "DONE"}, saga.ErrUnknownEnd)
+	s.Refuses(saga.Force{Operator: operator, End: "DONE"}, saga.ErrUnknownEnd)
 	require.Equal(t, "ReleaseInventory CancelOrder", s.input(saga.Force{Operator: operator, End: "CANCELLED"}))
-	s.is("CANCELLED")
-	_, waits := s.state.Deadline()
+	s.Is("CANCELLED")
+	_, waits := s.State().Deadline()
 	require.False(t, waits)
 	require.Equal(t, "ReleaseInventory", s.answers("ReserveInventory", "InventoryReserved"))
 	s.answers("ReleaseInventory", "InventoryReleased")
-	s.is("CANCELLED")
+	s.Is("CANCELLED")
 }
 
 func TestForceCanCompleteASagaThatIsStuck(t *testing.T) {
@@ -78,22 +72,22 @@ func TestForceCanCompleteASagaThatIsStuck(t *testing.T) {
 	s := begin(t, orderSaga(t))
 	s.answers("ReserveInventory", "InventoryReserved")
 	s.input(saga.Force{Operator: operator, End: "CONFIRMED"})
-	s.is("CONFIRMED")
+	s.Is("CONFIRMED")
 	s.answers("ConfirmOrder", "OrderConfirmed")
-	require.Equal(t, saga.StaleReply, s.last.Transition.Kind)
+	require.Equal(t, saga.StaleReply, s.line().Kind)
 }
 
 func TestADeadlineCanBeMovedAndRevoked(t *testing.T) {
 	t.Parallel()
 	s := begin(t, orderSaga(t))
-	later := s.now.Add(time.Hour)
+	later := s.Now().Add(time.Hour)
 	require.Empty(t, s.input(saga.MoveDeadline{Operator: operator, Step: "reserve", To: later}))
-	due, _ := s.state.Deadline()
+	due, _ := s.State().Deadline()
 	require.Equal(t, later, due)
 	s.input(saga.RevokeDeadline{Operator: operator, Step: "reserve"})
-	_, waits := s.state.Deadline()
+	_, waits := s.State().Deadline()
 	require.False(t, waits)
 	require.Equal(t, "ConfirmOrder", s.answers("ReserveInventory", "InventoryReserved"))
-	s.refuses(saga.MoveDeadline{Operator: operator, Step: "reserve", To: later}, saga.ErrNotWaiting)
-	s.refuses(saga.RevokeDeadline{Operator: operator, Step: "reserve"}, saga.ErrNotWaiting)
+	s.Refuses(saga.MoveDeadline{Operator: operator, Step: "reserve", To: later}, saga.ErrNotWaiting)
+	s.Refuses(saga.RevokeDeadline{Operator: operator, Step: "reserve"}, saga.ErrNotWaiting)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"waybill.example/sdk/saga"
+	"waybill.example/sdk/saga/sagatest"
 )
 
 // purchase is what the tests' sagas carry.
@@ -50,86 +51,65 @@ func orderSaga(t testing.TB) *saga.Definition {
 	return def
 }
 
-// story drives one saga and remembers every command, so that a test reads as
-// what was said and what was sent.
+// story is a saga under test whose commands are written as one line.
 type story struct {
-	t     *testing.T
-	def   *saga.Definition
-	state saga.State
-	now   time.Time
-	sent  map[string][]saga.Command // by type
-	last  saga.Decision
+	*sagatest.Saga
+	last sagatest.Outcome
 }
 
 func begin(t *testing.T, def *saga.Definition) *story {
-	s := &story{t: t, def: def, now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), sent: map[string][]saga.Command{}}
+	t.Helper()
+	s := unbegun(t, def)
 	s.says(def.Describe().StartOn, uuid.Nil, `{"item":"burger"}`)
 	return s
 }
 
-func (s *story) input(in saga.Input) string {
-	s.t.Helper()
-	d, err := s.def.Apply(s.state, in, s.now)
-	require.NoError(s.t, err)
-	s.state, s.last = d.State, d
-	var types []string
-	for _, c := range d.Commands {
-		s.sent[c.Type] = append(s.sent[c.Type], c)
-		types = append(types, c.Type)
-	}
-	return strings.Join(types, " ")
+func unbegun(t *testing.T, def *saga.Definition) *story {
+	return &story{Saga: sagatest.New(t, def)}
 }
 
-// says delivers a message and returns the types of the commands it led to.
+// sends are the types of the commands that an input led to.
+func (s *story) sends(o sagatest.Outcome) string {
+	s.last = o
+	return strings.Join(o.Types(), " ")
+}
+
+func (s *story) input(in saga.Input) string { return s.sends(s.Input(in)) }
+
+// says delivers a message and returns the types of the commands that it led to.
 func (s *story) says(messageType string, cause uuid.UUID, data string) string {
-	s.t.Helper()
-	return s.input(saga.Message{ID: uuid.New(), Type: messageType, Key: "7", CausationID: cause, Data: []byte(data)})
+	return s.input(s.Message(messageType, cause, data))
 }
 
 // answers delivers a reply to the latest command of the given type.
 func (s *story) answers(command, reply string) string {
-	s.t.Helper()
-	return s.answersNth(len(s.sent[command]), command, reply)
+	return s.sends(s.Reply(command, reply, refusal{"none left"}))
 }
 
 func (s *story) answersNth(n int, command, reply string) string {
-	s.t.Helper()
-	require.GreaterOrEqual(s.t, len(s.sent[command]), n, "%s was not sent so often", command)
-	return s.says(reply, s.sent[command][n-1].ID, `{"reason":"none left"}`)
+	return s.sends(s.ReplyTo(s.Commands(command)[n-1], reply, refusal{"none left"}))
 }
 
 // waits lets the time of the next deadline come, and acts on all that is overdue.
-func (s *story) waits() string {
-	s.t.Helper()
-	due, ok := s.state.Deadline()
-	require.True(s.t, ok, "the saga waits for nothing")
-	s.now = due
-	var all []string
-	for {
-		sent, changed := s.input(saga.Due{}), s.last.Changed()
-		if sent != "" {
-			all = append(all, sent)
-		}
-		if due, ok = s.state.Deadline(); !changed || !ok || due.After(s.now) {
-			return strings.Join(all, " ")
-		}
-	}
-}
+func (s *story) waits() string { return s.sends(s.SkipToDeadline()) }
 
-func (s *story) is(state string) {
-	s.t.Helper()
-	require.Equal(s.t, state, s.def.StateName(s.state.Phase))
+// line is the last line of the history that the last input led to.
+func (s *story) line() saga.Transition {
+	if len(s.last.Transitions) == 0 {
+		return saga.Transition{}
+	}
+	return s.last.Transitions[len(s.last.Transitions)-1]
 }
 
 func TestAnOrderIsReservedThenConfirmed(t *testing.T) {
 	t.Parallel()
 	s := begin(t, orderSaga(t))
-	require.Len(t, s.sent["ReserveInventory"], 1)
+	require.Len(t, s.Commands("ReserveInventory"), 1)
 	require.Equal(t, "ConfirmOrder", s.answers("ReserveInventory", "InventoryReserved"))
-	s.is("RUNNING")
+	s.Is("RUNNING")
 	require.Empty(t, s.answers("ConfirmOrder", "OrderConfirmed"))
-	s.is("CONFIRMED")
-	_, waits := s.state.Deadline()
+	s.Is("CONFIRMED")
+	_, waits := s.State().Deadline()
 	require.False(t, waits)
 }
 
@@ -137,10 +117,10 @@ func TestARejectedOrderIsCancelledWithTheReasonAndNothingIsReleased(t *testing.T
 	t.Parallel()
 	s := begin(t, orderSaga(t))
 	require.Equal(t, "CancelOrder", s.answers("ReserveInventory", "InventoryRejected"))
-	s.is("COMPENSATING")
+	s.Is("COMPENSATING")
 	s.answers("CancelOrder", "OrderCancelled")
-	s.is("CANCELLED")
-	require.Equal(t, "none left", s.state.Reason)
+	s.Is("CANCELLED")
+	require.Equal(t, "none left", s.State().Reason)
 }
 
 // Attempt 1 is refused, but attempt 2 may find what somebody else gave back in
@@ -152,25 +132,25 @@ func TestARefusalAfterARepetitionIsUndoneAllTheSame(t *testing.T) {
 	require.Equal(t, "ReleaseInventory CancelOrder", s.answersNth(1, "ReserveInventory", "InventoryRejected"))
 	s.answers("CancelOrder", "OrderCancelled")
 	s.answers("ReleaseInventory", "InventoryReleased")
-	s.is("CANCELLED")
-	require.Equal(t, "none left", s.state.Reason)
+	s.Is("CANCELLED")
+	require.Equal(t, "none left", s.State().Reason)
 }
 
 func TestASilentInventoryIsAskedAgainWithGrowingPatienceThenGivenUp(t *testing.T) {
 	t.Parallel()
 	s := begin(t, orderSaga(t))
-	start := s.now
+	start := s.Now()
 	require.Equal(t, "ReserveInventory", s.waits())
-	require.Equal(t, 10*time.Second, s.now.Sub(start))
+	require.Equal(t, 10*time.Second, s.Now().Sub(start))
 	require.Equal(t, "ReserveInventory", s.waits())
-	require.Equal(t, 30*time.Second, s.now.Sub(start))
+	require.Equal(t, 30*time.Second, s.Now().Sub(start))
 	require.Equal(t, "ReleaseInventory CancelOrder", s.waits(), "the release is sent, but not waited for")
-	require.Equal(t, 70*time.Second, s.now.Sub(start))
+	require.Equal(t, 70*time.Second, s.Now().Sub(start))
 	s.answers("CancelOrder", "OrderCancelled")
-	s.is("COMPENSATING")
+	s.Is("COMPENSATING")
 	s.answers("ReleaseInventory", "InventoryReleased")
-	s.is("CANCELLED")
-	require.Equal(t, "inventory did not answer", s.state.Reason)
+	s.Is("CANCELLED")
+	require.Equal(t, "inventory did not answer", s.State().Reason)
 }
 
 func TestAReplyToAnEarlierAttemptCountsWhileTheStepWaits(t *testing.T) {
@@ -179,8 +159,8 @@ func TestAReplyToAnEarlierAttemptCountsWhileTheStepWaits(t *testing.T) {
 	s.waits()
 	require.Equal(t, "ConfirmOrder", s.answersNth(1, "ReserveInventory", "InventoryReserved"))
 	require.Empty(t, s.answersNth(2, "ReserveInventory", "InventoryReserved"))
-	require.Equal(t, saga.StaleReply, s.last.Transition.Kind)
-	require.Equal(t, 1, s.state.Stale)
+	require.Equal(t, saga.StaleReply, s.line().Kind)
+	require.Equal(t, 1, s.State().Stale)
 }
 
 // A success that comes after the saga gave the step up is taken back exactly
@@ -200,15 +180,15 @@ func TestALateReservationIsReleasedExactlyOnce(t *testing.T) {
 		s := gaveUp(t)
 		s.answers("ReleaseInventory", "InventoryReleased")
 		s.answers("CancelOrder", "OrderCancelled")
-		s.is("CANCELLED")
+		s.Is("CANCELLED")
 		require.Equal(t, "ReleaseInventory", s.answersNth(1, "ReserveInventory", "InventoryReserved"))
-		require.Equal(t, saga.LateSuccess, s.last.Transition.Kind)
-		s.is("COMPENSATING")
+		require.Equal(t, saga.LateSuccess, s.line().Kind)
+		s.Is("COMPENSATING")
 		require.Empty(t, s.answersNth(2, "ReserveInventory", "InventoryReserved"))
 		s.answers("ReleaseInventory", "InventoryReleased")
-		s.is("CANCELLED")
+		s.Is("CANCELLED")
 		require.Empty(t, s.answersNth(3, "ReserveInventory", "InventoryReserved"))
-		s.is("CANCELLED")
+		s.Is("CANCELLED")
 	})
 	t.Run("while the blind release is on its way", func(t *testing.T) {
 		t.Parallel()
@@ -216,9 +196,9 @@ func TestALateReservationIsReleasedExactlyOnce(t *testing.T) {
 		s.answers("CancelOrder", "OrderCancelled")
 		require.Equal(t, "ReleaseInventory", s.answersNth(1, "ReserveInventory", "InventoryReserved"))
 		s.answersNth(1, "ReleaseInventory", "InventoryReleased")
-		s.is("COMPENSATING") // the first release may have found nothing
+		s.Is("COMPENSATING") // the first release may have found nothing
 		s.answersNth(2, "ReleaseInventory", "InventoryReleased")
-		s.is("CANCELLED")
+		s.Is("CANCELLED")
 	})
 }
 
@@ -230,11 +210,11 @@ func TestACancellationWhilePendingWaitsForTheReplyThenUndoesWhatWasDone(t *testi
 	require.Equal(t, "ReleaseInventory", s.answers("ReserveInventory", "InventoryReserved"))
 	require.Equal(t, "CancelOrder", s.answers("ReleaseInventory", "InventoryReleased"))
 	s.answers("CancelOrder", "OrderCancelled")
-	s.is("CANCELLED")
-	require.Equal(t, "changed my mind", s.state.Reason)
+	s.Is("CANCELLED")
+	require.Equal(t, "changed my mind", s.State().Reason)
 	require.Empty(t, s.says("OrderCancelRequested", uuid.Nil, `{}`), "a cancelled order stays cancelled")
-	s.is("CANCELLED")
-	require.Len(t, s.sent["CancelOrder"], 1)
+	s.Is("CANCELLED")
+	require.Len(t, s.Commands("CancelOrder"), 1)
 }
 
 func TestACancellationWhileInventoryIsSilentAsksNoMore(t *testing.T) {
@@ -242,7 +222,7 @@ func TestACancellationWhileInventoryIsSilentAsksNoMore(t *testing.T) {
 	s := begin(t, orderSaga(t))
 	s.says("OrderCancelRequested", uuid.Nil, `{}`)
 	require.Equal(t, "ReleaseInventory CancelOrder", s.waits())
-	require.Len(t, s.sent["ReserveInventory"], 1)
+	require.Len(t, s.Commands("ReserveInventory"), 1)
 }
 
 func TestAConfirmedOrderIsCancelledWithinTheWindowOnly(t *testing.T) {
@@ -256,16 +236,16 @@ func TestAConfirmedOrderIsCancelledWithinTheWindowOnly(t *testing.T) {
 			s := begin(t, orderSaga(t))
 			s.answers("ReserveInventory", "InventoryReserved")
 			s.answers("ConfirmOrder", "OrderConfirmed")
-			s.now = s.now.Add(c.after)
+			s.Delay(c.after)
 			require.Equal(t, c.sends, s.says("OrderCancelRequested", uuid.Nil, `{}`))
 			if c.sends == "RefuseCancel" {
-				s.is("CONFIRMED")
-				require.Contains(t, s.last.Transition.Note, "refused")
+				s.Is("CONFIRMED")
+				require.Contains(t, s.line().Note, "refused")
 				return
 			}
 			require.Equal(t, "CancelOrder", s.answers("ReleaseInventory", "InventoryReleased"))
 			s.answers("CancelOrder", "OrderCancelled")
-			s.is("CANCELLED")
+			s.Is("CANCELLED")
 		})
 	}
 }
@@ -278,7 +258,7 @@ func TestAConfirmationIsNeverGivenUp(t *testing.T) {
 		require.Equal(t, "ConfirmOrder", s.waits())
 	}
 	s.answers("ConfirmOrder", "OrderConfirmed")
-	s.is("CONFIRMED")
+	s.Is("CONFIRMED")
 }
 
 func TestAnUndoThatIsNotAnsweredIsStuckInSightAndKeepsTrying(t *testing.T) {
@@ -286,29 +266,28 @@ func TestAnUndoThatIsNotAnsweredIsStuckInSightAndKeepsTrying(t *testing.T) {
 	s := begin(t, orderSaga(t))
 	s.answers("ReserveInventory", "InventoryRejected")
 	require.Equal(t, "CancelOrder", s.waits())
-	s.is("COMPENSATING")
+	s.Is("COMPENSATING")
 	require.Equal(t, "CancelOrder", s.waits())
-	s.is("COMPENSATION_STUCK")
+	s.Is("COMPENSATION_STUCK")
 	require.Equal(t, "CancelOrder", s.waits())
-	s.is("COMPENSATION_STUCK")
+	s.Is("COMPENSATION_STUCK")
 	s.answersNth(1, "CancelOrder", "OrderCancelled")
-	s.is("CANCELLED")
+	s.Is("CANCELLED")
 }
 
 func TestRepliesThatDoNotFitAreRecordedAndNotApplied(t *testing.T) {
 	t.Parallel()
 	s := begin(t, orderSaga(t))
-	s.says("InventoryReserved", uuid.New(), `{}`)                              // a command we never sent
-	s.says("OrderConfirmed", uuid.Nil, `{}`)                                   // a step whose turn has not come
-	s.says("InventoryReleased", uuid.Nil, `{}`)                                // an undo that was not asked for
-	s.input(saga.Message{ID: s.state.StartID, Type: "OrderCreated", Key: "7"}) // begun already
-	require.Equal(t, 4, s.state.Stale)
+	s.says("InventoryReserved", uuid.New(), `{}`)                                         // a command we never sent
+	s.says("OrderConfirmed", uuid.Nil, `{}`)                                              // a step whose turn has not come
+	s.says("InventoryReleased", uuid.Nil, `{}`)                                           // an undo that was not asked for
+	s.input(saga.Message{ID: s.State().StartID, Type: "OrderCreated", Key: sagatest.Key}) // begun already
+	require.Equal(t, 4, s.State().Stale)
 	s.answers("ReserveInventory", "InventoryReserved")
 	s.answers("ReserveInventory", "InventoryRejected") // contradicts what was said
-	require.Equal(t, 5, s.state.Stale)
-	s.is("RUNNING")
-	_, err := s.def.Apply(saga.State{}, saga.Message{Type: "InventoryReserved", Key: "8"}, s.now)
-	require.ErrorIs(t, err, saga.ErrUnknownSaga)
+	require.Equal(t, 5, s.State().Stale)
+	s.Is("RUNNING")
+	unbegun(t, orderSaga(t)).Refuses(saga.Message{Type: "InventoryReserved", Key: "8"}, saga.ErrUnknownSaga)
 }
 
 func TestRepliesWithoutACauseAreMatchedByTheStepThatWaits(t *testing.T) {
@@ -316,14 +295,14 @@ func TestRepliesWithoutACauseAreMatchedByTheStepThatWaits(t *testing.T) {
 	s := begin(t, orderSaga(t))
 	require.Equal(t, "ConfirmOrder", s.says("InventoryReserved", uuid.Nil, `{}`))
 	s.says("OrderConfirmed", uuid.Nil, `{}`)
-	s.is("CONFIRMED")
+	s.Is("CONFIRMED")
 }
 
 func TestTheSameInputGivesTheSameCommandIDs(t *testing.T) {
 	t.Parallel()
 	def := orderSaga(t)
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	m := saga.Message{ID: uuid.New(), Type: "OrderCreated", Key: "7", Data: []byte(`{}`)}
+	m := saga.Message{ID: uuid.New(), Type: "OrderCreated", Key: sagatest.Key, Data: []byte(`{}`)}
 	a, err := def.Apply(saga.State{}, m, now)
 	require.NoError(t, err)
 	b, err := def.Apply(saga.State{}, m, now)
@@ -338,14 +317,14 @@ func TestTheSameInputGivesTheSameCommandIDs(t *testing.T) {
 
 func TestACancellationThatOvertakesTheStartCancelsTheOrderOnceItBegins(t *testing.T) {
 	t.Parallel()
-	s := &story{t: t, def: orderSaga(t), now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), sent: map[string][]saga.Command{}}
+	s := unbegun(t, orderSaga(t))
 	require.Empty(t, s.says("OrderCancelRequested", uuid.Nil, `{"reason":"changed my mind"}`))
-	s.is("AWAITING_START")
+	s.Is("AWAITING_START")
 	require.Equal(t, "CancelOrder", s.says("OrderCreated", uuid.Nil, `{"item":"burger"}`))
-	s.is("COMPENSATING")
+	s.Is("COMPENSATING")
 	s.answers("CancelOrder", "OrderCancelled")
-	s.is("CANCELLED")
-	require.Equal(t, "changed my mind", s.state.Reason)
-	s.input(saga.Message{ID: s.state.StartID, Type: "OrderCreated", Key: "7"})
-	require.Equal(t, saga.StaleReply, s.last.Transition.Kind)
+	s.Is("CANCELLED")
+	require.Equal(t, "changed my mind", s.State().Reason)
+	s.input(saga.Message{ID: s.State().StartID, Type: "OrderCreated", Key: sagatest.Key})
+	require.Equal(t, saga.StaleReply, s.line().Kind)
 }

@@ -41,20 +41,20 @@ func TestStepsInParallelAreAskedAtOnceAndAllMustSucceed(t *testing.T) {
 	require.Empty(t, s.answers("AuthorisePayment", "PaymentAuthorised"))
 	require.Equal(t, "ShipParcel", s.answers("ReserveStock", "StockReserved"))
 	s.answers("ShipParcel", "ParcelShipped")
-	s.is("DELIVERED")
+	s.Is("DELIVERED")
 }
 
 func TestWhatWasDoneIsUndoneInReverseOrder(t *testing.T) {
 	t.Parallel()
 	s := begin(t, purchaseSaga(t))
-	s.says("PaymentAuthorised", s.sent["AuthorisePayment"][0].ID, `{"auth":"a-17"}`)
+	s.says("PaymentAuthorised", s.Commands("AuthorisePayment")[0].ID, `{"auth":"a-17"}`)
 	s.answers("ReserveStock", "StockReserved")
 	require.Equal(t, "VoidPayment", s.answers("ShipParcel", "ShippingRefused"))
-	require.Equal(t, "a-17", s.sent["VoidPayment"][0].Body, "what a reply brought is there for the undo")
+	require.Equal(t, "a-17", s.Commands("VoidPayment")[0].Body, "what a reply brought is there for the undo")
 	require.Equal(t, "ReleaseStock", s.answers("VoidPayment", "PaymentVoided"))
 	s.answers("ReleaseStock", "StockReleased")
-	s.is("REFUNDED")
-	require.Empty(t, s.sent["RecallParcel"], "what was refused is not undone")
+	s.Is("REFUNDED")
+	require.Empty(t, s.Commands("RecallParcel"), "what was refused is not undone")
 }
 
 func TestAFailureWaitsForTheStepBesideItBeforeUndoingIt(t *testing.T) {
@@ -67,13 +67,13 @@ func TestAFailureWaitsForTheStepBesideItBeforeUndoingIt(t *testing.T) {
 			t.Parallel()
 			s := begin(t, purchaseSaga(t))
 			require.Empty(t, s.answers("AuthorisePayment", "PaymentDeclined"))
-			s.is("COMPENSATING")
+			s.Is("COMPENSATING")
 			require.Equal(t, c.sends, s.answers("ReserveStock", c.reply))
 			if c.sends != "" {
 				s.answers("ReleaseStock", "StockReleased")
 			}
-			s.is("REFUNDED")
-			require.Equal(t, "none left", s.state.Reason, "the first failure is the reason")
+			s.Is("REFUNDED")
+			require.Equal(t, "none left", s.State().Reason, "the first failure is the reason")
 		})
 	}
 }
@@ -87,21 +87,21 @@ func TestEachParticipantCanBeSilent(t *testing.T) {
 		require.Equal(t, "AuthorisePayment", s.waits())
 		require.Equal(t, "VoidPayment ReleaseStock", s.waits(), "the silent bank is told, the warehouse not kept waiting")
 		s.answers("ReleaseStock", "StockReleased")
-		s.is("COMPENSATING")
+		s.Is("COMPENSATING")
 		s.answers("VoidPayment", "PaymentVoided")
-		s.is("REFUNDED")
-		require.Equal(t, "the bank did not answer", s.state.Reason)
+		s.Is("REFUNDED")
+		require.Equal(t, "the bank did not answer", s.State().Reason)
 	})
 	t.Run("both", func(t *testing.T) {
 		t.Parallel()
 		s := begin(t, purchaseSaga(t))
 		s.waits()
 		s.waits()
-		require.Len(t, s.sent["ReleaseStock"], 1)
-		require.Len(t, s.sent["VoidPayment"], 1)
+		require.Len(t, s.Commands("ReleaseStock"), 1)
+		require.Len(t, s.Commands("VoidPayment"), 1)
 		s.answers("VoidPayment", "PaymentVoided")
 		s.answers("ReleaseStock", "StockReleased")
-		s.is("REFUNDED")
+		s.Is("REFUNDED")
 	})
 	t.Run("the last", func(t *testing.T) {
 		t.Parallel()
@@ -118,7 +118,7 @@ func TestABusyParticipantIsAskedAgainAfterTheWait(t *testing.T) {
 	s := begin(t, purchaseSaga(t))
 	s.answers("ReserveStock", "StockReserved")
 	require.Empty(t, s.answers("AuthorisePayment", "PaymentBusy"))
-	s.is("RUNNING")
+	s.Is("RUNNING")
 	require.Equal(t, "AuthorisePayment", s.waits())
 	require.Equal(t, "ShipParcel", s.answers("AuthorisePayment", "PaymentAuthorised"))
 }
@@ -133,5 +133,5 @@ func TestACompletedSagaIsUndoneFromItsEnd(t *testing.T) {
 	require.Equal(t, "VoidPayment", s.answers("RecallParcel", "ParcelRecalled"))
 	require.Equal(t, "ReleaseStock", s.answers("VoidPayment", "PaymentVoided"))
 	s.answers("ReleaseStock", "StockReleased")
-	s.is("REFUNDED")
+	s.Is("REFUNDED")
 }

@@ -163,6 +163,9 @@ func (s *Saga) Skip(d time.Duration) Outcome {
 	}
 }
 
+// Delay lets time pass in which nobody acts on deadlines: they are overdue after it.
+func (s *Saga) Delay(d time.Duration) { s.now = s.now.Add(d) }
+
 // SkipToDeadline lets the time of the next deadline come, and what is overdue then act.
 func (s *Saga) SkipToDeadline() Outcome {
 	s.t.Helper()

@@ -15,7 +15,7 @@ type StatusCommand struct{ Where }
 
 // Run is kong's.
 func (c StatusCommand) Run(s *Session) error {
-	return listing(s, c.Where, "LEADER PUBLISHED-TO PENDING OLDEST STUCK PARKED HOLES PAUSED",
+	return listing(s, c.Where, "LEADER PUBLISHED-TO PENDING OLDEST STUCK PARKED GAPS PAUSED",
 		func(d *ops.Database) ([]ops.Overview, error) {
 			o, err := d.Overview(s.Context)
 			return []ops.Overview{o}, err

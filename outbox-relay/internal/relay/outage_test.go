@@ -94,6 +94,17 @@ func TestADatabaseThatGoesAwayAndReturnsIsWaitedFor(t *testing.T) {
 	s.drained(t)
 }
 
+// A schema that is older than the relay is an error before it leads, rather than in maintenance.
+func TestAnOldSchemaSaysWhichMigrationToRun(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.exec(t, `alter table outbox_cursor drop column retention_clock`)
+	r := s.relay(t, relay.Options{})
+	await(t, func() bool { return r.Status().Err != nil }, "an error")
+	require.ErrorIs(t, r.Status().Err, source.ErrNoSchema)
+	require.Zero(t, one[int64](t, s, `select epoch from outbox_cursor`))
+}
+
 func TestAMissingTableSaysWhichMigrationToRun(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)

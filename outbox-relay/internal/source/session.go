@@ -114,8 +114,14 @@ func (s *Session) prepare(ctx context.Context) error {
 			return s.explain(fmt.Errorf("prepare to read the outbox: %w", err))
 		}
 	}
+	// Of what the relay needs, the newest: without it publishing would go on, and maintenance fail.
+	if _, err := s.conn.Exec(ctx, newestSQL); err != nil {
+		return s.explain(fmt.Errorf("look at the outbox's schema: %w", err))
+	}
 	return nil
 }
+
+const newestSQL = `select retention_clock from public.outbox_cursor limit 0`
 
 // explain turns a missing table or column into ErrNoSchema and what to do about it.
 func (s *Session) explain(err error) error {

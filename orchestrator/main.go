@@ -1,5 +1,5 @@
-// Command orchestrator runs sagas: it reads what services report, decides what comes next, and keeps
-// each saga's state and history in Postgres.
+// Command orchestrator runs sagas: it reads what services report, decides what comes next, and
+// keeps each saga's state and history in Postgres.
 //
 //	orchestrator              run the service
 //	orchestrator saga list    look at sagas; see --help for the other verbs

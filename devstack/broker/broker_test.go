@@ -191,7 +191,8 @@ func TestAMemberThatDiedWhileItJoinedIsForgotten(t *testing.T) {
 	}
 	joining.Wait()
 
-	// The first sends no heartbeat and is dropped after its session: the group then consists of the dead.
+	// The first sends no heartbeat and is dropped after its session: the group then consists of the
+	// dead.
 	<-time.After(time.Second)
 	third := newMember(t, b)
 	require.Eventually(t, third.join, 10*time.Second, 10*time.Millisecond)
@@ -255,7 +256,8 @@ func TestBroker_SurvivesAnHTTPRequest(t *testing.T) {
 	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(500<<20))
 }
 
-// A topic whose min.insync.replicas is above the one replica that there is takes nothing, and others do.
+// A topic whose min.insync.replicas is above the one replica that there is takes nothing, and
+// others do.
 func TestBroker_ATopicWithTooFewReplicasTakesNothing(t *testing.T) {
 	t.Parallel()
 	b, err := broker.Open(t.Context(), broker.Config{Topics: []string{"scarce.v1", "other.v1"}})

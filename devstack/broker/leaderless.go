@@ -15,10 +15,11 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// LeaderlessPartitions is a setting of topics that only the embedded broker has: partitions, separated by commas, that have no
-// leader for as long as it is set, as where all replicas of a partition are down. Set it with IncrementalAlterConfigs.
-// Metadata names no leader for them (LEADER_NOT_AVAILABLE), and nothing is produced to them or fetched from them. A broker
-// that is opened again has forgotten it.
+// LeaderlessPartitions is a setting of topics that only the embedded broker has: partitions,
+// separated by commas, that have no leader for as long as it is set, as where all replicas of a
+// partition are down. Set it with IncrementalAlterConfigs. Metadata names no leader for them
+// (LEADER_NOT_AVAILABLE), and nothing is produced to them or fetched from them. A broker that is
+// opened again has forgotten it.
 const LeaderlessPartitions = "waybill.leaderless.partitions"
 
 // leaderless are the partitions that have no leader now.
@@ -97,7 +98,8 @@ func (l *leaderless) set(topic, value string) error {
 	return nil
 }
 
-// asked says whether it is the request by which the broker asks itself: no client wants both, and topics are not created by it.
+// asked says whether it is the request by which the broker asks itself: no client wants both, and
+// topics are not created by it.
 func asked(r *kmsg.MetadataRequest) bool {
 	return r.AllowAutoTopicCreation && r.IncludeTopicAuthorizedOperations
 }

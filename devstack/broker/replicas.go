@@ -9,14 +9,16 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// minInSync is a topic's setting: how many replicas have to have a record before it is acknowledged.
+// minInSync is a topic's setting: how many replicas have to have a record before it is
+// acknowledged.
 const minInSync = "min.insync.replicas"
 
-// honourMinInSync has the broker answer NOT_ENOUGH_REPLICAS to what is produced to a topic for as long as its
-// min.insync.replicas is set above 1, which is all the replicas that there are. kfake keeps the setting and goes by it no
-// more than an Apache Kafka does on a topic of one replica, so this is how to see what clients do while a topic has
-// too few replicas in sync: set it with IncrementalAlterConfigs (kafka-configs, rpk), and delete it or set it to 1
-// again. A broker that is opened again takes everything.
+// honourMinInSync has the broker answer NOT_ENOUGH_REPLICAS to what is produced to a topic for as
+// long as its min.insync.replicas is set above 1, which is all the replicas that there are. kfake
+// keeps the setting and goes by it no more than an Apache Kafka does on a topic of one replica, so
+// this is how to see what clients do while a topic has too few replicas in sync: set it with
+// IncrementalAlterConfigs (kafka-configs, rpk), and delete it or set it to 1 again. A broker that
+// is opened again takes everything.
 func (b *Broker) honourMinInSync() {
 	var mu sync.Mutex
 	refused := map[string]*kfake.FaultHandle{}

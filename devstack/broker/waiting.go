@@ -13,13 +13,14 @@ import (
 // waiting keeps members of consumer groups alive while they wait for the broker.
 //
 // A member that has asked to join, or to sync, sends no heartbeat until it is answered, and it is
-// answered when the last of the others has rejoined, or the leader has assigned. Apache Kafka does not
-// let its session end meanwhile. kfake does: it drops the member and never answers it, so the client
-// sits in its request for max.poll.interval.ms, and so do all who wait for it. Two consumers that were
-// killed within seconds of each other were enough to leave a group without partitions for minutes.
+// answered when the last of the others has rejoined, or the leader has assigned. Apache Kafka does
+// not let its session end meanwhile. kfake does: it drops the member and never answers it, so the
+// client sits in its request for max.poll.interval.ms, and so do all who wait for it. Two consumers
+// that were killed within seconds of each other were enough to leave a group without partitions for
+// minutes.
 //
-// So a member that waits is given a heartbeat twice per second, as long as its connection lives: a process
-// that is killed while it waits is dropped when its session is over.
+// So a member that waits is given a heartbeat twice per second, as long as its connection lives: a
+// process that is killed while it waits is dropped when its session is over.
 type waiting struct {
 	stop context.CancelFunc
 	done sync.WaitGroup
@@ -137,8 +138,8 @@ func (w *waiting) over(m *wait) {
 	delete(w.members, m)
 }
 
-// observer reads along one connection. Requests are looked at in the goroutine that reads, responses
-// in the one that writes.
+// observer reads along one connection. Requests are looked at in the goroutine that reads,
+// responses in the one that writes.
 type observer struct {
 	waiting *waiting
 	frame   []byte // of the request that is being read, as far as it is of interest
@@ -149,8 +150,8 @@ type observer struct {
 	waits *wait // kfake takes one request at a time from a connection
 }
 
-// interesting is the length of what has to be read of a request to know whether to read on: its size,
-// key, version and correlation id.
+// interesting is the length of what has to be read of a request to know whether to read on: its
+// size, key, version and correlation id.
 const interesting = 4 + 2 + 2 + 4
 
 func (o *observer) read(p []byte) {

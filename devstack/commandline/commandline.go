@@ -1,9 +1,10 @@
-// Package commandline holds tests' ends of a promise: every command that a page or a program proposes is one
-// that the real programs take.
+// Package commandline holds tests' ends of a promise: every command that a page or a program
+// proposes is one that the real programs take.
 //
-// Lines are run by a real shell, against the real programs, with databases and services that do not answer. A line
-// is good if it gets as far as finding that out: a verb that does not exist, a flag with another name, an argument too
-// many and a database that should have been named all fail before.
+// Lines are run by a real shell, against the real programs, with databases and services that do not
+// answer. A line is good if it gets as far as finding that out: a verb that does not exist, a flag
+// with another name, an argument too many and a database that should have been named all fail
+// before.
 package commandline
 
 import (

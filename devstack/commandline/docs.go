@@ -89,7 +89,8 @@ func in(page, text string) (lines []Line) {
 	return lines
 }
 
-// concrete puts something in the place of what a reader is to fill in, and makes a line of each alternative.
+// concrete puts something in the place of what a reader is to fill in, and makes a line of each
+// alternative.
 func concrete(code string) []string {
 	code = optional.ReplaceAllString(strings.TrimPrefix(code, "bin/"), "$1")
 	code = placeholders.Replace(code)

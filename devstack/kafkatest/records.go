@@ -164,9 +164,9 @@ func (b *Broker) Committed(t testing.TB, group, topic string) map[int32]int64 {
 
 func (b *Broker) client(t testing.TB, opts ...kgo.Opt) *kgo.Client {
 	t.Helper()
-	// A record that comes just as a fetch begins to wait may be answered at the end of the wait: it is
-	// not to be the client's five seconds. Close reads the id of a fetch session that a fetch may be
-	// writing (franz-go 1.22), so there are none.
+	// A record that comes just as a fetch begins to wait may be answered at the end of the wait: it
+	// is not to be the client's five seconds. Close reads the id of a fetch session that a fetch
+	// may be writing (franz-go 1.22), so there are none.
 	client, err := kgo.NewClient(append(opts, kgo.SeedBrokers(b.Addr()), kgo.FetchMaxWait(500*time.Millisecond),
 		kgo.DisableFetchSessions())...)
 	require.NoError(t, err)

@@ -15,9 +15,9 @@ import (
 	"waybill.example/devstack/loopback"
 )
 
-// PgBouncer runs a PgBouncer in front of the database until the test ends, with the defaults but for
-// the pool mode (session, transaction or statement), and returns the URL that leads through it. The
-// test is skipped where there is no pgbouncer.
+// PgBouncer runs a PgBouncer in front of the database until the test ends, with the defaults but
+// for the pool mode (session, transaction or statement), and returns the URL that leads through it.
+// The test is skipped where there is no pgbouncer.
 func (d *Database) PgBouncer(t *testing.T, mode string) string {
 	t.Helper()
 	program, err := exec.LookPath("pgbouncer")

@@ -35,7 +35,8 @@ type phrase struct {
 // per is what "a" stands for in "one row a message".
 const per = `an? (row|saga|message|database|transaction|batch|order|topic|key|partition|process|consumer|connection|core|request|commit|table|test|service)\b`
 
-// What there is so much of per something. Where one of it stands without a number, it may be a verb.
+// What there is so much of per something. Where one of it stands without a number, it may be a
+// verb.
 const (
 	units = `(µs|ms|ns|kB|MB|bytes|rows|messages|goroutines|commands|replies|sessions|connections|transactions|trips|entries|producers|statements)`
 	unit  = `(row|message|goroutine|command|reply|session|connection|transaction|trip|entry|producer|statement|source|request|lock|commit)`

@@ -11,9 +11,9 @@ import (
 	"waybill.example/chassis/lifecycle"
 )
 
-// Main is the main function of a command that works on a stack: it runs the verb of commands, a kong
-// grammar, that the arguments choose, and exits. SIGINT and SIGTERM end the verb's context; a second
-// signal ends the process, and with it everything that it has started.
+// Main is the main function of a command that works on a stack: it runs the verb of commands, a
+// kong grammar, that the arguments choose, and exits. SIGINT and SIGTERM end the verb's context; a
+// second signal ends the process, and with it everything that it has started.
 func Main(name, description string, commands any) {
 	ctx, stop := lifecycle.Signals()
 	err := Run(ctx, name, description, commands, os.Args[1:], os.Stdout, os.Stderr)

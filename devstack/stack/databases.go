@@ -51,8 +51,8 @@ func (p *plan) makeDatabases(ctx context.Context) error {
 
 const lockSQL = `select pg_try_advisory_lock(hashtext('waybill devstack'), hashtext($1))`
 
-// lockDatabases takes the databases for one stack, for as long as the connection lives: two stacks have two
-// brokers, and each relay would send half of the rows to its own.
+// lockDatabases takes the databases for one stack, for as long as the connection lives: two stacks
+// have two brokers, and each relay would send half of the rows to its own.
 func (p *plan) lockDatabases(ctx context.Context) (io.Closer, error) {
 	server, err := pgx.Connect(ctx, p.databaseURL("postgres"))
 	if err != nil {

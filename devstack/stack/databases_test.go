@@ -43,8 +43,8 @@ func tables(t *testing.T, url string) (names []string) {
 	return names
 }
 
-// "orders" is a likely name for a database of somebody else's. Nothing is installed beside their tables, and
-// nothing is left behind in the attempt.
+// "orders" is a likely name for a database of somebody else's. Nothing is installed beside their
+// tables, and nothing is left behind in the attempt.
 func TestPlan_ADatabaseOfSomebodyElsesIsRefusedWithTheWayOut(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Private(t)

@@ -7,9 +7,9 @@ import (
 	"waybill.example/migrations"
 )
 
-// On a server of its own a stack runs as it is meant to be run: each service logs in as a role that may do
-// its work in its own database and nothing else, and the relay as another one in each database. None of
-// them is the superuser that devstack itself and the drills are.
+// On a server of its own a stack runs as it is meant to be run: each service logs in as a role that
+// may do its work in its own database and nothing else, and the relay as another one in each
+// database. None of them is the superuser that devstack itself and the drills are.
 //
 // On somebody else's server no roles are made: those are of the whole server.
 const (

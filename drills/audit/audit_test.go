@@ -217,8 +217,8 @@ func setAside(w *world, order int64, topic, reason string) string {
 	return w.newest("orders")
 }
 
-// Every kind of violation is planted in one system, each on an order of its own. Each has to be named
-// by its check, about its subject, and nothing else may be.
+// Every kind of violation is planted in one system, each on an order of its own. Each has to be
+// named by its check, about its subject, and nothing else may be.
 func TestEachViolationIsNamedAndNothingElse(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -312,8 +312,8 @@ func TestAMessageThatComesAgainIsNoViolation(t *testing.T) {
 	require.Empty(t, pass(t, a).Findings(), "also when the audit has forgotten the row")
 }
 
-// Retention takes rows, messages and sagas away, each after a time of its own. What is left must not
-// look as if the rest had been lost.
+// Retention takes rows, messages and sagas away, each after a time of its own. What is left must
+// not look as if the rest had been lost.
 func TestWhatHasExpiredIsNotMissed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -377,8 +377,8 @@ func TestNewSaysWhatIsMissing(t *testing.T) {
 	require.NotContains(t, fmt.Sprint(err), "secret")
 }
 
-// A database that was taken back has forgotten keys: a request that was sent again across that moment may be two
-// orders, and one that was sent again after it may not.
+// A database that was taken back has forgotten keys: a request that was sent again across that
+// moment may be two orders, and one that was sent again after it may not.
 func TestAuditor_KnowsWhenKeysWereForgotten(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

@@ -21,21 +21,21 @@ type Config struct {
 	// Ledger is the file of the client's own record; "" leaves the check Accepted out.
 	Ledger string
 	Limits Limits
-	// Recent is how long rows are read again: one of a transaction that commits later than this after
-	// it drew its id is seen by a first pass only. 0 stands for a minute.
+	// Recent is how long rows are read again: one of a transaction that commits later than this
+	// after it drew its id is seen by a first pass only. 0 stands for a minute.
 	Recent time.Duration
 	// Expected reports whether a dead letter, by its key and the topic it is a dead letter of, is
 	// no cause for alarm. Nil expects none.
 	Expected func(key, topic string) bool
-	// Foreign reports whether a message that comes from no outbox row is no cause for alarm: a drill
-	// has put it there. Nil expects none.
+	// Foreign reports whether a message that comes from no outbox row is no cause for alarm: a
+	// drill has put it there. Nil expects none.
 	Foreign func(id uuid.UUID, key string) bool
-	// KeysLost is when Orders' database was taken back to an earlier moment, if it was: keys that were
-	// used in between are forgotten, and a request that was first sent before and sent again after it
-	// may be two orders.
+	// KeysLost is when Orders' database was taken back to an earlier moment, if it was: keys that
+	// were used in between are forgotten, and a request that was first sent before and sent again
+	// after it may be two orders.
 	KeysLost time.Time
-	// Unordered names, by database, the outbox id up to which order is not looked at: rows that were
-	// sent again because the topics were lost stand where the replay put them.
+	// Unordered names, by database, the outbox id up to which order is not looked at: rows that
+	// were sent again because the topics were lost stand where the replay put them.
 	Unordered map[string]int64
 }
 

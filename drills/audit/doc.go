@@ -4,9 +4,9 @@
 // It reads and never writes. Each check has a name, a promise in one sentence, and findings; each
 // finding proposes the exact command that would repair it, and leaves the decision to a person.
 //
-// An [Auditor] works in passes. The first looks at everything; each later one at what has come since
-// and at what was still open, so that it can run beside a live system (see [Watch]) at a cost that
-// follows the traffic and not the history.
+// An [Auditor] works in passes. The first looks at everything; each later one at what has come
+// since and at what was still open, so that it can run beside a live system (see [Watch]) at a cost
+// that follows the traffic and not the history.
 //
 // # What can be judged on a live system
 //

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Rows that are in the same place for the same reason have one cause, and are one finding: a topic that was
-// deleted is not 23 of them.
+// Rows that are in the same place for the same reason have one cause, and are one finding: a topic
+// that was deleted is not 23 of them.
 
 // origin is what rows of one cause have in common.
 type origin struct{ database, topic string }

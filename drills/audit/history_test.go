@@ -136,9 +136,10 @@ func (w *world) lost(db string) (all []contracts.Record) {
 	return all
 }
 
-// The promise of --watch: it says what an audit that begins now would say, whatever happened while it was
-// watching, and however much of it is forgotten. A row that is stuck, one that was discarded and a topic that was
-// made again each had it cry wolf without end; and it dropped a dead letter after one pass.
+// The promise of --watch: it says what an audit that begins now would say, whatever happened while
+// it was watching, and however much of it is forgotten. A row that is stuck, one that was discarded
+// and a topic that was made again each had it cry wolf without end; and it dropped a dead letter
+// after one pass.
 func TestAuditor_AWatchAndAnAuditThatBeginsNowAgree(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(4) {

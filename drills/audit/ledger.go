@@ -12,8 +12,8 @@ import (
 // claims are the orders that a client was promised and the audit has not found yet, by order id.
 type claims map[int64]load.Entry
 
-// requests is what the client's requests have led to. A request is known by its userId: no two of a run
-// have the same.
+// requests is what the client's requests have led to. A request is known by its userId: no two of a
+// run have the same.
 type requests struct {
 	keysLost time.Time
 	first    map[string]time.Time      // when it was first sent, by userId
@@ -28,8 +28,8 @@ func newRequests(keysLost time.Time) *requests {
 	return &requests{keysLost, map[string]time.Time{}, map[string]bool{}, map[int64]string{}, map[string]int64{}, map[string]bool{}, map[string]map[int64]bool{}}
 }
 
-// add takes what the ledger says. No two requests may have been answered with the same order, and no
-// request with two.
+// add takes what the ledger says. No two requests may have been answered with the same order, and
+// no request with two.
 func (q *requests) add(e load.Entry, c claims, r *results) {
 	if e.Key != "" && !q.keyed[e.UserID] {
 		q.keyed[e.UserID] = true

@@ -28,7 +28,8 @@ type row struct {
 	Stuck bool
 	// Reason: why a consumer has set it aside; of a dead letter.
 	Reason string
-	// InReplyTo is the command that an event answers which was there before; Nil where it answers none so.
+	// InReplyTo is the command that an event answers which was there before; Nil where it answers
+	// none so.
 	InReplyTo uuid.UUID
 }
 
@@ -96,8 +97,8 @@ func (l letter) handledBy() (consumer, bool) {
 // keyed is a key on a topic: what order is kept for.
 type keyed struct{ topic, key string }
 
-// address tells letters apart. A dead letter has the id of the message that it sets aside, so the id
-// alone does not.
+// address tells letters apart. A dead letter has the id of the message that it sets aside, so the
+// id alone does not.
 type address struct {
 	id    uuid.UUID
 	topic string
@@ -140,13 +141,14 @@ func (m *mail) post(rows []row, r *results) (added []row) {
 	return added
 }
 
-// same reports whether two rows are the same message: an event that is sent again in answer to a command that
-// was asked again has its id and its body.
+// same reports whether two rows are the same message: an event that is sent again in answer to a
+// command that was asked again has its id and its body.
 func (w row) same(other row) bool {
 	return w.Database == other.Database && w.Key == other.Key && w.Type == other.Type && w.Digest == other.Digest
 }
 
-// recall takes rows that were done with and forgotten, as what new rows of their key are compared with.
+// recall takes rows that were done with and forgotten, as what new rows of their key are compared
+// with.
 func (m *mail) recall(rows []row) {
 	for _, w := range rows {
 		at := address{w.EventID, w.Topic}
@@ -163,8 +165,8 @@ func (m *mail) recall(rows []row) {
 	}
 }
 
-// answering reports whether a row answers a message. The orchestrator's own effects are counted where
-// its sagas are read.
+// answering reports whether a row answers a message. The orchestrator's own effects are counted
+// where its sagas are read.
 func (m *mail) answering(w row) bool {
 	return w.Cause != uuid.Nil && !isDeadLetter(w.Topic) && w.Database != "orchestrator"
 }
@@ -190,8 +192,8 @@ func isDeadLetter(topic string) bool { return strings.HasSuffix(topic, ".dlq") }
 //
 // Order: an outbox id is drawn after the transaction has the lock that decides which of two writers
 // of a key is first (outbox.Append asks for that), so of two rows of a key the one with the higher
-// id is the later one, and its message must come later. A message that comes again, after a crash or
-// by a replay, says nothing about order: only its first occurrence does.
+// id is the later one, and its message must come later. A message that comes again, after a crash
+// or by a replay, says nothing about order: only its first occurrence does.
 func (m *mail) arrive(messages []message, r *results) (unknown []message) {
 	for _, msg := range messages {
 		l, known := m.letters[address{msg.EventID, msg.Topic}]
@@ -222,7 +224,8 @@ func (m *mail) arrive(messages []message, r *results) (unknown []message) {
 	return unknown
 }
 
-// missing finds the rows that are not on their topic and should be. since is when each topic begins.
+// missing finds the rows that are not on their topic and should be. since is when each topic
+// begins.
 func (m *mail) missing(now time.Time, since map[string]time.Time, limits Limits, r *results) (open int) {
 	lost, waiting := groups{}, groups{}
 	defer func() { lost.lost(r); waiting.waiting(r) }()
@@ -261,7 +264,8 @@ func (m *mail) unhandled(now time.Time, limits Limits, r *results) (open int) {
 	return open
 }
 
-// setAside reports whether the consumer could not apply the letter and has said so in a dead letter.
+// setAside reports whether the consumer could not apply the letter and has said so in a dead
+// letter.
 func (m *mail) setAside(l *letter) bool {
 	_, aside := m.letters[address{l.EventID, contracts.DeadLetterTopic(l.Topic)}]
 	return aside
@@ -276,7 +280,8 @@ func (l *letter) count() int64 {
 	return 1
 }
 
-// done reports whether nothing more can become of a letter. A dead letter is trouble for as long as it is there.
+// done reports whether nothing more can become of a letter. A dead letter is trouble for as long as
+// it is there.
 func (l letter) done() bool {
 	_, expected := l.handledBy()
 	return l.delivered && (l.handled || !expected) && !isDeadLetter(l.Topic)

@@ -56,8 +56,8 @@ type Limits struct {
 	Overdue time.Duration
 }
 
-// judge holds an order against the promises. It reports whether the order is done with: all is well,
-// and nothing about it is going to change, unless its client still cancels it.
+// judge holds an order against the promises. It reports whether the order is done with: all is
+// well, and nothing about it is going to change, unless its client still cancels it.
 func (r *results) judge(o order, limits Limits) (done bool) {
 	if o.still() < limits.Settle {
 		return false
@@ -97,8 +97,8 @@ func (r *results) judge(o order, limits Limits) (done bool) {
 	return true
 }
 
-// forced judges an order whose saga has ended without it: an operator has forced the saga, or somebody has
-// changed the order. Nothing is going to move it any more.
+// forced judges an order whose saga has ended without it: an operator has forced the saga, or
+// somebody has changed the order. Nothing is going to move it any more.
 func (r *results) forced(o order, subject string) {
 	r.find(Terminal, subject, repairForced(o.ID, o.Saga.State), "PENDING, and its saga has ended %s without it", o.Saga.State)
 	held := o.Reservation != nil && o.Reservation.State == reservedState

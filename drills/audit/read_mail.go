@@ -91,8 +91,9 @@ type sighting struct {
 	id int64
 }
 
-// advance leaves rows behind that need not be read again: those that were there for a while already, by
-// our own clock. Of them only the ones that are still waited for are asked for, by their ids.
+// advance leaves rows behind that need not be read again: those that were there for a while
+// already, by our own clock. Of them only the ones that are still waited for are asked for, by
+// their ids.
 func (a *Auditor) advance(name string, began time.Time, rows []row) {
 	highest := a.scanned[name]
 	for _, w := range rows {
@@ -106,8 +107,8 @@ func (a *Auditor) advance(name string, began time.Time, rows []row) {
 	a.seen[name] = seen
 }
 
-// reopen has the orders judged again that new messages are about, such as one that is cancelled after it was
-// confirmed.
+// reopen has the orders judged again that new messages are about, such as one that is cancelled
+// after it was confirmed.
 func (a *Auditor) reopen(rows []row) {
 	for _, w := range rows {
 		if id, err := strconv.ParseInt(w.Key, 10, 64); err == nil && id > 0 && id <= a.lastOrder {

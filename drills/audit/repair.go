@@ -127,24 +127,27 @@ func repairShowRow(w row) string {
 	return psql(repairLook(w), w.Database, fmt.Sprintf("select * from outbox where event_id = '%s'", w.EventID))
 }
 
-// repairStock trusts what is on the shelf and what is reserved of it, and corrects what was received.
+// repairStock trusts what is on the shelf and what is reserved of it, and corrects what was
+// received.
 func repairStock(s shelf) string {
 	look := psql("", "inventory", fmt.Sprintf("select encode(convert_to(sku, 'UTF8'), 'escape'), * from stock where received = %d and on_hand = %d", s.Received, s.OnHand))
 	return psql(look, "inventory", fmt.Sprintf("update stock set received = %d where sku = %s and on_hand = %d",
 		s.OnHand+s.Reserved, literal(s.SKU), s.OnHand))
 }
 
-// repairOverdue looks first: a saga that waits for something which is away is not helped by asking again.
+// repairOverdue looks first: a saga that waits for something which is away is not helped by asking
+// again.
 func repairOverdue(order int64) string {
 	return repairExplain(order) + " && " + command("", "orchestrator", "saga", "retry", number(order), "--reason", "overdue")
 }
 
 // repairDeadLetter gives the message back to its consumer, which must have been repaired first.
-// startConflict is in the reason of a dead letter whose saga another message has started (saga.ErrStartConflict).
+// startConflict is in the reason of a dead letter whose saga another message has started
+// (saga.ErrStartConflict).
 const startConflict = "the saga was started by another message"
 
-// repairDeadLetter sends the message again, now that what was wrong is repaired. An order whose id another
-// order's saga has (Orders was restored) can be ended together with that saga only.
+// repairDeadLetter sends the message again, now that what was wrong is repaired. An order whose id
+// another order's saga has (Orders was restored) can be ended together with that saga only.
 func repairDeadLetter(w row) string {
 	if strings.Contains(w.Reason, startConflict) {
 		return command(repairLook(w), "orchestrator", "saga", "cancel", w.Key, "--reason=the order id was given out twice; please order again")

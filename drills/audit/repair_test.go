@@ -37,9 +37,9 @@ func repairs(text string) map[string]int {
 	}
 }
 
-// A principal that may insert into one outbox must not get a command run by an operator who pastes what the audit
-// proposes: in a shell in which every command is a stub, the proposed one is the only one to run, and
-// gets as many words as were meant.
+// A principal that may insert into one outbox must not get a command run by an operator who pastes
+// what the audit proposes: in a shell in which every command is a stub, the proposed one is the
+// only one to run, and gets as many words as were meant.
 func FuzzRepairsRunOneCommand(f *testing.F) {
 	for _, text := range []string{
 		"x; touch owned #", "$(touch owned)", "`touch owned`", "a\ntouch owned\n", "'; touch owned; '", `"; touch owned; "`, `\'; touch owned; #`,

@@ -52,8 +52,8 @@ func (d databases) close() {
 	}
 }
 
-// age is an expression for how long ago something was. Anybody can write any timestamp: what is no time of ours
-// is as old as can be, and does not make the query fail.
+// age is an expression for how long ago something was. Anybody can write any timestamp: what is no
+// time of ours is as old as can be, and does not make the query fail.
 func age(at string) string {
 	return `case when ` + at + ` between clock_timestamp() - interval '100 years' and clock_timestamp() + interval '1 hour'
              then clock_timestamp() - ` + at + ` else interval '100 years' end`

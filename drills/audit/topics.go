@@ -52,7 +52,8 @@ func newClient(brokers []string) (*kgo.Client, error) {
 
 func (t *topics) close() { t.client.Close() }
 
-// restart has every topic read from its beginning, by a client that does not know the ids of those that are gone.
+// restart has every topic read from its beginning, by a client that does not know the ids of those
+// that are gone.
 func (t *topics) restart() error {
 	client, err := newClient(t.brokers)
 	if err != nil {

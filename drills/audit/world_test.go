@@ -103,7 +103,8 @@ func envelope(order int64, cause uuid.UUID) contracts.Envelope {
 // user is the userId of a request.
 func user(n int64) string { return fmt.Sprintf("u-%d", n) }
 
-// place places an order and carries it through the whole flow, to CONFIRMED or CANCELLED. It returns its id.
+// place places an order and carries it through the whole flow, to CONFIRMED or CANCELLED. It
+// returns its id.
 func (w *world) place(quantity int32, confirm bool) int64 {
 	w.t.Helper()
 	id := w.carry(quantity, confirm)

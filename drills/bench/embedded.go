@@ -37,12 +37,13 @@ func (embeddedCommand) Run(ctx context.Context) error {
 	return app.Run(ctx)
 }
 
-// embeddedRate is the rate at which latencies and costs of the two shapes are compared, in orders per
-// second.
+// embeddedRate is the rate at which latencies and costs of the two shapes are compared, in orders
+// per second.
 const embeddedRate = 300
 
-// embedded compares the two ways to run the order saga, in turns: by the orchestrator, and in Orders
-// itself. Both sides have a stack of their own, with the same database server and broker settings.
+// embedded compares the two ways to run the order saga, in turns: by the orchestrator, and in
+// Orders itself. Both sides have a stack of their own, with the same database server and broker
+// settings.
 func (b *bench) embedded(ctx context.Context) (err error) {
 	head, stop, err := b.embeddedSide(ctx)
 	if err != nil {

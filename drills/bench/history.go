@@ -10,12 +10,13 @@ import (
 	"waybill.example/devstack/stack"
 )
 
-// history is finished orders to be: count of them from the id first on, copies of the order template.
+// history is finished orders to be: count of them from the id first on, copies of the order
+// template.
 type history struct{ template, first, count int64 }
 
-// table says which rows of a table belong to the template, and which columns differ from copy to copy;
-// in both, $1 stands for the template and n for the copy. A column that is not named is copied, an
-// identity is drawn.
+// table says which rows of a table belong to the template, and which columns differ from copy to
+// copy; in both, $1 stands for the template and n for the copy. A column that is not named is
+// copied, an identity is drawn.
 type table struct {
 	name, rows string
 	columns    map[string]string
@@ -24,12 +25,12 @@ type table struct {
 const templateSQL = `
 select (select id from orders where status = 'CONFIRMED' order by id desc limit 1), max(id) from orders`
 
-// A version 7 UUID's time is what makes it sort; copies count up in its place, so that the indexes are
-// filled from the right as they are in life.
+// A version 7 UUID's time is what makes it sort; copies count up in its place, so that the indexes
+// are filled from the right as they are in life.
 const nextEventID = `(lpad(to_hex(1600000000000 + n), 12, '0') || substr(replace(event_id::text, '-', ''), 13))::uuid`
 
-// outboxTable and inboxTable hold every message that the template has sent and received. An inbox does
-// not say which order a message was about, so it is found by what the others have sent.
+// outboxTable and inboxTable hold every message that the template has sent and received. An inbox
+// does not say which order a message was about, so it is found by what the others have sent.
 func outboxTable() table {
 	return table{"outbox", "key = $1::text", map[string]string{"event_id": nextEventID, "key": "n::text"}}
 }
@@ -76,7 +77,8 @@ type column struct {
 // chunk is how many copies one transaction makes.
 const chunk = 100_000
 
-// fill makes the copies in one database, and leaves it as a database is that has had the time to tidy up.
+// fill makes the copies in one database, and leaves it as a database is that has had the time to
+// tidy up.
 func (h history) fill(ctx context.Context, url string, tables []table) error {
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {

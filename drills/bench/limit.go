@@ -25,8 +25,8 @@ select 'orders.v1', id::text, 'OrderCreated',
        convert_to(json_build_object('orderId', id, 'userId', $1::text, 'sku', $2::text, 'quantity', $3::int, 'time', created_at)::text, 'UTF8')
 from placed`
 
-// limit measures the order and its outbox row alone, one order a transaction, from a plain pgx loop: no
-// HTTP, no broker, nobody who reads what was written.
+// limit measures the order and its outbox row alone, one order a transaction, from a plain pgx
+// loop: no HTTP, no broker, nobody who reads what was written.
 func (b *bench) limit(ctx context.Context) error {
 	const connections = 32
 	length := b.Sustain / 6

@@ -1,5 +1,6 @@
-// Bench measures the whole of Waybill from outside, on a stack of its own with every process separate
-// and fsync on. It prints a line "name value unit" for each figure, and writes a report with plots.
+// Bench measures the whole of Waybill from outside, on a stack of its own with every process
+// separate and fsync on. It prints a line "name value unit" for each figure, and writes a report
+// with plots.
 //
 //	bench                      the whole of it, in about a quarter of an hour
 //	bench --quick              a taste of everything, in less than two minutes

@@ -19,8 +19,8 @@ import (
 // instances are how many there are of each service.
 var instances = []int{1, 2, 4}
 
-// scaling measures one, two and four instances of each service, on a fresh stack whose topics have four
-// partitions. On a machine with few cores they share what one had.
+// scaling measures one, two and four instances of each service, on a fresh stack whose topics have
+// four partitions. On a machine with few cores they share what one had.
 func (b *bench) scaling(ctx context.Context) (err error) {
 	if err := b.down(ctx); err != nil {
 		return err
@@ -52,7 +52,8 @@ func (b *bench) scaling(ctx context.Context) (err error) {
 	return nil
 }
 
-// another starts one more of each service. What has been started is ended by stop, also after an error.
+// another starts one more of each service. What has been started is ended by stop, also after an
+// error.
 func (b *bench) another(ctx context.Context, state stack.State, n int) (stop func(), err error) {
 	var started []*process.Process
 	stop = func() {

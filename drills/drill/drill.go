@@ -16,8 +16,8 @@ import (
 type Drill struct {
 	Name    string
 	Promise string
-	// For is how long the fault lasts unless the user says otherwise; Brief is how long in the short
-	// set that CI runs, and zero keeps the drill out of it.
+	// For is how long the fault lasts unless the user says otherwise; Brief is how long in the
+	// short set that CI runs, and zero keeps the drill out of it.
 	For, Brief time.Duration
 	// Within is the promise for the time between the end of the fault and the end of the last order
 	// that was taken before it; zero stands for 15 s.

@@ -41,9 +41,9 @@ var kafkaFlap = Drill{
 	},
 }
 
-// When a broker comes back empty, what was published and not yet handled is gone. The outboxes still
-// have it: they are replayed from the oldest order that has not ended. The drill replays everything,
-// so that it also shows that replaying what was handled long ago does no harm.
+// When a broker comes back empty, what was published and not yet handled is gone. The outboxes
+// still have it: they are replayed from the oldest order that has not ended. The drill replays
+// everything, so that it also shows that replaying what was handled long ago does no harm.
 var kafkaWiped = Drill{
 	Name:    "kafka-wiped",
 	Promise: "the broker comes back empty: the outboxes are replayed, and every order ends",

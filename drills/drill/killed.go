@@ -38,8 +38,8 @@ var consumersKilled = Drill{
 		names := []string{stack.Orders, stack.Inventory, stack.Orchestrator}
 		kills := 0
 		for until := time.Now().Add(d); time.Now().Before(until); kills++ {
-			// The two instances of a service in turns: the heir of a partition is killed before the session
-			// of the one that it inherited from is over.
+			// The two instances of a service in turns: the heir of a partition is killed before the
+			// session of the one that it inherited from is over.
 			name := names[kills/2%len(names)]
 			mark := s.Fault
 			if name == stack.Orders {
@@ -60,7 +60,8 @@ var consumersKilled = Drill{
 	},
 }
 
-// replace kills one of two instances of a service, the stack's own or the drill's, and starts another.
+// replace kills one of two instances of a service, the stack's own or the drill's, and starts
+// another.
 func (s *Stage) replace(ctx context.Context, name string, own bool) error {
 	old := s.addr(name)
 	if own {

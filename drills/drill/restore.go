@@ -175,8 +175,8 @@ func (s *Stage) connect(ctx context.Context, name, database string) (*pgx.Conn, 
 	return conn, nil
 }
 
-// expectLost tells the audit of the messages whose rows were lost: they are on the topics, and in no
-// outbox.
+// expectLost tells the audit of the messages whose rows were lost: they are on the topics, and in
+// no outbox.
 func (s *Stage) expectLost(ctx context.Context, name string) error {
 	conn, err := s.connect(ctx, name, lostOf(name))
 	if err != nil {
@@ -210,7 +210,8 @@ func (s *Stage) everyOrderHasItsSaga(ctx context.Context) (bool, error) {
 	return last != unknown && waiting == 0 && begun == 1, nil
 }
 
-// recoverOrders gives Orders what its sagas know of the orders that it has lost, before it is started.
+// recoverOrders gives Orders what its sagas know of the orders that it has lost, before it is
+// started.
 func (s *Stage) recoverOrders(ctx context.Context) error {
 	query, err := os.ReadFile(filepath.Join(s.workspace, "docs", "recover-orders.sql"))
 	if err != nil {

@@ -16,8 +16,8 @@ import (
 	"waybill.example/migrations"
 )
 
-// What the runbook has operators run after a restore of Orders gives each order back once, with the very
-// event that its saga began with, and ids go on above.
+// What the runbook has operators run after a restore of Orders gives each order back once, with the
+// very event that its saga began with, and ids go on above.
 func TestRecoverOrders_GivesEachLostOrderBackOnceWithItsEvent(t *testing.T) {
 	t.Parallel()
 	query, err := os.ReadFile("../../docs/recover-orders.sql")

@@ -56,8 +56,8 @@ const (
 	patience = 45 * time.Second
 )
 
-// The clients of a drill send every request that failed again with its key, and one in fifty that did
-// not: the audit counts the orders of each.
+// The clients of a drill send every request that failed again with its key, and one in fifty that
+// did not: the audit counts the orders of each.
 const (
 	retryFor    = 90 * time.Second
 	repeatEvery = 50

@@ -75,8 +75,8 @@ var rollingRestart = Drill{
 	},
 }
 
-// roll restarts both instances of a service, one after the other. An instance of Orders is taken out
-// of the balancer before it is stopped, as any orchestrator of containers does.
+// roll restarts both instances of a service, one after the other. An instance of Orders is taken
+// out of the balancer before it is stopped, as any orchestrator of containers does.
 func (s *Stage) roll(ctx context.Context, name string, pause time.Duration) error {
 	if name == stack.Orders {
 		s.balancer.remove(s.addr(name))

@@ -9,8 +9,8 @@ import (
 
 const (
 	residentMetric = "process_resident_memory_bytes"
-	// What the relay may take beyond what it has while all is well, however long the broker is down: each of its three
-	// databases keeps the few rows that it has read, and no more.
+	// What the relay may take beyond what it has while all is well, however long the broker is
+	// down: each of its three databases keeps the few rows that it has read, and no more.
 	trickleMemory = 64 << 20
 )
 

@@ -42,7 +42,8 @@ func (e Entry) Accepted() bool { return e.Status == statusAccepted }
 // First reports whether the request was sent for the first time.
 func (e Entry) First() bool { return e.Attempt <= 1 }
 
-// retryable reports whether it is unknown what became of the request, or may be different next time.
+// retryable reports whether it is unknown what became of the request, or may be different next
+// time.
 func (e Entry) retryable() bool { return e.Status == 0 || e.Status == 429 || e.Status >= 500 }
 
 // Latency counts from the moment the request was due.
@@ -118,8 +119,8 @@ func (l *Ledger) Close() error {
 	return nil
 }
 
-// ReadLedger returns the entries of a ledger in the order in which they were answered. The last line
-// may be half a line where a drill was killed; it is left out.
+// ReadLedger returns the entries of a ledger in the order in which they were answered. The last
+// line may be half a line where a drill was killed; it is left out.
 func ReadLedger(path string) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		file, err := os.Open(path)

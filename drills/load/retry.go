@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// How a client sends a request again: after a pause that grows to maxPause, less up to half of it, so
-// that those who failed together do not come back together.
+// How a client sends a request again: after a pause that grows to maxPause, less up to half of it,
+// so that those who failed together do not come back together.
 const (
 	firstPause = 200 * time.Millisecond
 	maxPause   = 2 * time.Second
@@ -14,8 +14,8 @@ const (
 	maxRetrying = 64
 )
 
-// mustRetry reports whether a request that was sent for the first time is sent again: every one that
-// failed, and a few of those that did not, as a client does whose answer was lost.
+// mustRetry reports whether a request that was sent for the first time is sent again: every one
+// that failed, and a few of those that did not, as a client does whose answer was lost.
 func (g *Generator) mustRetry(e Entry) bool {
 	if g.cfg.RetryFor == 0 {
 		return false

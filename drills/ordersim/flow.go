@@ -63,7 +63,8 @@ type Config struct {
 type Result struct {
 	sagasim.Result
 	Orders, Confirmed, Cancelled int
-	// LeftOut are orders that are not compared with their sagas: a restore has forgotten what no topic has.
+	// LeftOut are orders that are not compared with their sagas: a restore has forgotten what no
+	// topic has.
 	LeftOut int
 }
 
@@ -124,8 +125,8 @@ func (f *flow) build() {
 	f.orders.OnRestore(f.bumpIDs)
 }
 
-// bumpIDs is what the runbook says to do after a restore of Orders' database. Some forget it, and the
-// next orders have ids that others had.
+// bumpIDs is what the runbook says to do after a restore of Orders' database. Some forget it, and
+// the next orders have ids that others had.
 func (f *flow) bumpIDs() {
 	for range 3 {
 		f.w.Later(f.w.Within(time.Minute), f.place)
@@ -177,8 +178,8 @@ func (f *flow) place() {
 	}
 }
 
-// cancelByHand is an update of the table by a person, which nobody is told of. A saga that asks for the
-// confirmation learns it from the answer.
+// cancelByHand is an update of the table by a person, which nobody is told of. A saga that asks for
+// the confirmation learns it from the answer.
 func (f *flow) cancelByHand(id int64) {
 	if !f.orders.Up() {
 		return

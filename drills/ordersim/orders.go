@@ -128,7 +128,8 @@ type happened struct {
 	order int64
 }
 
-// answer makes what travels of the answer to a command, and checks that what happened once has one id.
+// answer makes what travels of the answer to a command, and checks that what happened once has one
+// id.
 func (f *flow) answer(event contracts.Message, command uuid.UUID, again bool) sagasim.Message {
 	out := f.event(event)
 	if f.w.Bug() == FreshEventID {

@@ -48,7 +48,8 @@ func TestRun_ThePromisesHoldWhateverGoesWrong(t *testing.T) {
 	require.False(t, found, "seed %d: %s\n%s", r.Seed, strings.Join(r.Violations, "\n"), concerning(r))
 }
 
-// Interventions, several orchestrators, changes of versions, retention and restores are among the faults.
+// Interventions, several orchestrators, changes of versions, retention and restores are among the
+// faults.
 func TestRun_EveryFaultIsInjectedAndEveryMoveIsMade(t *testing.T) {
 	t.Parallel()
 	var f sagasim.Faults

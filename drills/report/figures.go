@@ -14,7 +14,8 @@ type Figure struct {
 	Name  string
 	Value float64
 	Unit  string
-	// Target says what the figure should be, where something is promised: Value at least or at most.
+	// Target says what the figure should be, where something is promised: Value at least or at
+	// most.
 	Target *Target
 }
 

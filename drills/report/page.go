@@ -5,7 +5,8 @@ import (
 	"html/template"
 )
 
-// page is what every report shares: the frame and the style sheet. A report defines its title and its body.
+// page is what every report shares: the frame and the style sheet. A report defines its title and
+// its body.
 //
 //go:embed page.html
 var page string

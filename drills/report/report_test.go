@@ -64,7 +64,8 @@ func TestTheHTMLReportNeedsNothingElse(t *testing.T) {
 	require.NotContains(t, html, "<killed>")
 }
 
-// Each chart is well-formed, shades the fault where it was, and leaves a gap where nothing is known.
+// Each chart is well-formed, shades the fault where it was, and leaves a gap where nothing is
+// known.
 func TestTheChartsShadeTheFaultAndKeepGaps(t *testing.T) {
 	t.Parallel()
 	svgs := regexp.MustCompile(`(?s)<svg.*?</svg>`).FindAllString(render(t, outcome()), -1)
@@ -78,7 +79,8 @@ func TestTheChartsShadeTheFaultAndKeepGaps(t *testing.T) {
 			}
 			require.NoError(t, err)
 		}
-		// 2.75 s are 780 units wide from 56 on: the second from 1 s begins at 339.6 and is 283.6 wide.
+		// 2.75 s are 780 units wide from 56 on: the second from 1 s begins at 339.6 and is 283.6
+		// wide.
 		require.Contains(t, svg, `<rect class="fault" x="339.6" y="14" width="283.6"`)
 		require.NotContains(t, svg, "NaN")
 	}

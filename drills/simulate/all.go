@@ -26,8 +26,8 @@ type summary struct {
 	took                                        time.Duration
 }
 
-// all runs the seeds on all cores. It stops early at a broken promise, and then returns the lowest seed
-// that was seen to break one.
+// all runs the seeds on all cores. It stops early at a broken promise, and then returns the lowest
+// seed that was seen to break one.
 func all(ctx context.Context, o options, progress io.Writer) (total summary, failed uint64, broken bool) {
 	var (
 		mu   sync.Mutex

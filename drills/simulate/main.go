@@ -1,5 +1,5 @@
-// Simulate runs the order flow through a world that goes wrong, seed after seed, and stops at the first
-// broken promise with what led to it.
+// Simulate runs the order flow through a world that goes wrong, seed after seed, and stops at the
+// first broken promise with what led to it.
 package main
 
 import (

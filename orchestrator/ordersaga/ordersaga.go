@@ -153,8 +153,9 @@ func Message(m contracts.Message, payload []byte, trace string) saga.Message {
 }
 
 // Answering returns m as the reply to a command: an event that is sent again names the command that
-// asked for it again in a header (contracts.HeaderInReplyTo), while its id and its body stay as they
-// were. For the saga a reply to another command is another message, so it has an id made of both.
+// asked for it again in a header (contracts.HeaderInReplyTo), while its id and its body stay as
+// they were. For the saga a reply to another command is another message, so it has an id made of
+// both.
 func Answering(m saga.Message, inReplyTo string) saga.Message {
 	command, err := uuid.Parse(inReplyTo)
 	if err != nil || command == uuid.Nil || command == m.CausationID {

@@ -12,9 +12,9 @@ type AttributeValue interface {
 	~string | ~int | ~int64 | ~bool | time.Time
 }
 
-// Attribute declares a search attribute of the sagas of a definition: value derives it from the saga's
-// data. It is stored beside the saga, indexed, whenever the data changes, so that sagas can be listed
-// by it. A value that is empty, zero, false or the zero time is stored like any other.
+// Attribute declares a search attribute of the sagas of a definition: value derives it from the
+// saga's data. It is stored beside the saga, indexed, whenever the data changes, so that sagas can
+// be listed by it. A value that is empty, zero, false or the zero time is stored like any other.
 //
 // Attributes can change without a new version: sagas have those that were declared when their data
 // changed last.

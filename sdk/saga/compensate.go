@@ -15,14 +15,13 @@ func (a *application) startCompensation(reason string) {
 // compensate takes back what was done, the last step first, as far as it can
 // go without another reply.
 //
-// A step that is known to have been done is taken back before those ahead of
-// it are looked at. One that still waits for its reply is waited for, until
-// its deadline at most, because undoing what may yet be refused is a message
-// for nothing; an event or a time that was awaited is awaited no longer, and an event that comes all
-// the same is undone when it comes. One that was given up is different: its participant has been
-// silent for so long that the saga sends the undo and goes on; the saga does
-// not end before that undo is answered, but nobody else waits for it. The same
-// goes for an undo that has used up its attempts.
+// A step that is known to have been done is taken back before those ahead of it are looked at. One
+// that still waits for its reply is waited for, until its deadline at most, because undoing what
+// may yet be refused is a message for nothing; an event or a time that was awaited is awaited no
+// longer, and an event that comes all the same is undone when it comes. One that was given up is
+// different: its participant has been silent for so long that the saga sends the undo and goes on;
+// the saga does not end before that undo is answered, but nobody else waits for it. The same goes
+// for an undo that has used up its attempts.
 func (a *application) compensate() {
 	settled := true
 	for i := range slices.Backward(a.state.Steps) {

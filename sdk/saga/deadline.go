@@ -91,7 +91,8 @@ func waitsFor(st StepState) uuid.UUID {
 	return sent[len(sent)-1]
 }
 
-// Overdue are the commands whose answers are overdue at now. Events and times that are awaited have none.
+// Overdue are the commands whose answers are overdue at now. Events and times that are awaited have
+// none.
 func (s State) Overdue(now time.Time) []uuid.UUID {
 	var ids []uuid.UUID
 	for _, st := range s.Steps {

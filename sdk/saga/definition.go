@@ -55,7 +55,8 @@ func (d *Definition) MessageTypes() []string {
 	return types
 }
 
-// sagaDeadline is by when a saga must have completed after it began, and the saga's reason when it has not.
+// sagaDeadline is by when a saga must have completed after it began, and the saga's reason when it
+// has not.
 type sagaDeadline struct {
 	after  time.Duration
 	reason string

@@ -76,8 +76,8 @@ func (b *Builder[D]) Ends(completed, cancelled string) {
 func (b *Builder[D]) To(topic string) { b.def.topic = topic }
 
 // Within says how long a saga may take from its start to its completion. One that has not completed
-// by then is undone because of reason, as if it had been cancelled at that moment. Time that commands
-// wait in the outbox counts.
+// by then is undone because of reason, as if it had been cancelled at that moment. Time that
+// commands wait in the outbox counts.
 func (b *Builder[D]) Within(d time.Duration, reason string) {
 	b.def.within = &sagaDeadline{d, reason}
 }
@@ -207,8 +207,8 @@ func (t *Step[D]) Send(message string, build func(Call[D]) (any, error)) *Step[D
 	return t
 }
 
-// Tell is a command that is sent once and not waited for: the step is done as soon as it is sent. If
-// it has an Undo, that one is waited for.
+// Tell is a command that is sent once and not waited for: the step is done as soon as it is sent.
+// If it has an Undo, that one is waited for.
 func (t *Step[D]) Tell(message string, build func(Call[D]) (any, error)) *Step[D] {
 	t.does(tells)
 	t.s.command = &command{message: message, build: erase(build)}
@@ -247,8 +247,8 @@ func (t *Step[D]) After(d time.Duration) *Step[D] {
 	return t
 }
 
-// If says from the saga's data whether the step is carried out. It is asked once, when the step's turn
-// comes (of one that was already done, when the saga begins); a step that is not is skipped.
+// If says from the saga's data whether the step is carried out. It is asked once, when the step's
+// turn comes (of one that was already done, when the saga begins); a step that is not is skipped.
 func (t *Step[D]) If(needed func(D) bool) *Step[D] {
 	switch {
 	case needed == nil:
@@ -334,7 +334,8 @@ func (t *Step[D]) RetryForever(p RetryPolicy) *Step[D] {
 	return t
 }
 
-// askedOnly refuses a method that only a step that sends a command and waits for its reply can have.
+// askedOnly refuses a method that only a step that sends a command and waits for its reply can
+// have.
 func (t *Step[D]) askedOnly(method string) {
 	if t.s.action != asks && t.s.action != nothing {
 		t.fault(method + " is for a step that sends a command and waits for its reply")

@@ -7,10 +7,9 @@ import (
 	"strings"
 )
 
-// Fingerprint is the same for two definitions whose sagas can be told apart by
-// nothing that is stored: the same steps in the same stages with the same
-// messages. How long they wait, and why, what a condition asks and what attributes there are can change
-// without a new version.
+// Fingerprint is the same for two definitions whose sagas can be told apart by nothing that is
+// stored: the same steps in the same stages with the same messages. How long they wait, and why,
+// what a condition asks and what attributes there are can change without a new version.
 func (d *Definition) Fingerprint() string {
 	var b strings.Builder
 	line := func(parts ...string) { fmt.Fprintf(&b, "%q\n", parts) }

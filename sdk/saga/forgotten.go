@@ -6,13 +6,14 @@ import (
 	"github.com/google/uuid"
 )
 
-// forgotten applies the reply to an undo that the saga does not know of, and has sent all the same: the
-// database was put back to an earlier moment since. (The reply to a command that was forgotten counts as a
-// success before the step's turn: the participant has done it.) What led to the undo may come again or not (a
-// deadline does not), but the step has been undone, so the saga turns back. It says whether m is one.
+// forgotten applies the reply to an undo that the saga does not know of, and has sent all the same:
+// the database was put back to an earlier moment since. (The reply to a command that was forgotten
+// counts as a success before the step's turn: the participant has done it.) What led to the undo
+// may come again or not (a deadline does not), but the step has been undone, so the saga turns
+// back. It says whether m is one.
 //
-// An id of a command says whose it is: it is derived from the saga, the step and the attempt, but for
-// the time in its first six bytes. So no other saga's reply is mistaken for one.
+// An id of a command says whose it is: it is derived from the saga, the step and the attempt, but
+// for the time in its first six bytes. So no other saga's reply is mistaken for one.
 func (a *application) forgotten(m Message) bool {
 	if m.CausationID == uuid.Nil || a.state.Phase != Running && a.state.Phase != Completed {
 		return false

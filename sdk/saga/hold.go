@@ -150,7 +150,8 @@ func (r *Registry) resume(d *Definition, s State, in Input, now time.Time) ([]De
 	for _, m := range held {
 		more, err := apply(m)
 		if err != nil {
-			// It must not hold up what follows, nor be lost: it counts as handled since it was held.
+			// It must not hold up what follows, nor be lost: it counts as handled since it was
+			// held.
 			last := &decisions[len(decisions)-1]
 			last.Refused = append(last.Refused, Refusal{m, err})
 		}

@@ -13,8 +13,8 @@ type Input interface {
 	cause() Cause
 }
 
-// Message is something a participant said, or an event that a saga awaits. It must reach the engine once; an
-// inbox keyed by ID sees to that.
+// Message is something a participant said, or an event that a saga awaits. It must reach the engine
+// once; an inbox keyed by ID sees to that.
 type Message struct {
 	ID          uuid.UUID       `json:"id"`
 	Type        string          `json:"type"`
@@ -85,8 +85,9 @@ type MoveDeadline struct {
 	To   time.Time
 }
 
-// RevokeDeadline lets a step wait for its reply or event alone, or, where Step is empty, the saga take as
-// long as it takes. A step that lets time pass waits for nothing else: its deadline cannot be revoked.
+// RevokeDeadline lets a step wait for its reply or event alone, or, where Step is empty, the saga
+// take as long as it takes. A step that lets time pass waits for nothing else: its deadline cannot
+// be revoked.
 type RevokeDeadline struct {
 	Operator
 	Step string

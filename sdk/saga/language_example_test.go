@@ -15,8 +15,8 @@ type Trip struct {
 
 func tripCommand(c saga.Call[Trip]) (any, error) { return c.Data, nil }
 
-// TripSaga books a hotel and, if one is wanted, a car. A manager approves the trip, the traveller pays
-// elsewhere, and has an hour to think again. Then the tickets are issued and sent.
+// TripSaga books a hotel and, if one is wanted, a car. A manager approves the trip, the traveller
+// pays elsewhere, and has an hour to think again. Then the tickets are issued and sent.
 func TripSaga() (*saga.Definition, error) {
 	s := saga.Define[Trip]("trip", 1)
 	s.StartOn("TripPlanned", saga.From(func(t Trip) Trip { return t }))
@@ -73,8 +73,8 @@ func keepPayment(t *Trip, m saga.Message) (err error) {
 	return err
 }
 
-// Conditions, events and approvals from outside, times, a deadline for the whole saga, commands that are
-// sent and not waited for, and search attributes.
+// Conditions, events and approvals from outside, times, a deadline for the whole saga, commands
+// that are sent and not waited for, and search attributes.
 func Example_language() {
 	trip, err := TripSaga()
 	if err != nil {

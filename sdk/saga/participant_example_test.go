@@ -32,8 +32,8 @@ func Example_participant() {
 	_ = warehouse // its Process takes batches of any Kafka client; chassis/kafka has a consumer that calls it
 }
 
-// reserve changes the warehouse's own tables in the transaction that it is given, and returns the body of the
-// answer, or a refusal. What it did before it refuses is rolled back.
+// reserve changes the warehouse's own tables in the transaction that it is given, and returns the
+// body of the answer, or a refusal. What it did before it refuses is rolled back.
 func reserve(ctx context.Context, tx pgx.Tx, c participant.Command[reserveStock]) (stockReserved, error) {
 	var reply stockReserved
 	err := tx.QueryRow(ctx, `update stock set purchase = $1

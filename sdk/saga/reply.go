@@ -8,9 +8,9 @@ import (
 	"github.com/google/uuid"
 )
 
-// reply applies an answer of a participant, or an event that a step awaits. It counts only if it answers a
-// command of this saga and that step still waits for an answer; but a success
-// that comes after the saga has turned back is undone.
+// reply applies an answer of a participant, or an event that a step awaits. It counts only if it
+// answers a command of this saga and that step still waits for an answer; but a success that comes
+// after the saga has turned back is undone.
 func (a *application) reply(m Message) error {
 	i, undo, ok := a.answered(m)
 	if !ok && a.forgotten(m) {
@@ -54,9 +54,9 @@ func (a *application) undone(i int) {
 	}
 }
 
-// answered finds the step that awaits the event m, or whose command, or undo, m answers: the one that sent
-// the message named as the cause, or, where m names none, by its type, a step
-// that waits for it before one that does not.
+// answered finds the step that awaits the event m, or whose command, or undo, m answers: the one
+// that sent the message named as the cause, or, where m names none, by its type, a step that waits
+// for it before one that does not.
 func (a *application) answered(m Message) (i int, undo, ok bool) {
 	if i, ok := a.def.awaited[m.Type]; ok {
 		return i, false, true // whatever its cause is, it is none of the saga's commands

@@ -46,8 +46,8 @@ const (
 	// Assumed: the saga was forced to its completed end while it was not known
 	// whether the step is done. A cancellation undoes it.
 	Assumed StepStatus = "assumed"
-	// Skipped: the step's condition did not hold, or the saga turned back while it awaited an event or
-	// let time pass.
+	// Skipped: the step's condition did not hold, or the saga turned back while it awaited an event
+	// or let time pass.
 	Skipped StepStatus = "skipped"
 )
 
@@ -80,7 +80,8 @@ type State struct {
 	SuspendedFrom Phase // the phase it was in when its definition went missing
 	// StartBy is until when an AwaitingStart saga waits for the message that starts it.
 	StartBy time.Time
-	// CompleteBy is until when the saga must have completed; zero if there is no such time, or it has turned back.
+	// CompleteBy is until when the saga must have completed; zero if there is no such time, or it
+	// has turned back.
 	CompleteBy time.Time
 	// StartID is the message that began it; another one of its type is a conflict.
 	StartID uuid.UUID

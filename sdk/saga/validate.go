@@ -102,8 +102,8 @@ func (d *Definition) validateAttributes() []error {
 	return faults
 }
 
-// validateWithin refuses a deadline of the whole saga that a saga can miss of which each step is done
-// in its first attempt.
+// validateWithin refuses a deadline of the whole saga that a saga can miss of which each step is
+// done in its first attempt.
 func (d *Definition) validateWithin() []error {
 	if d.within == nil {
 		return nil

@@ -1,7 +1,7 @@
 // Package tracecontext passes a W3C traceparent on, from the message or request that was received
-// to
-// the messages that it causes, so that they belong to one trace (https://www.w3.org/TR/trace-context/).
-// It takes no part in the trace: it starts no span and changes no flag.
+// to the messages that it causes, so that they belong to one trace
+// (https://www.w3.org/TR/trace-context/). It takes no part in the trace: it starts no span and
+// changes no flag.
 package tracecontext
 
 // Header is the name of the header, in HTTP and in Kafka.

@@ -9,8 +9,8 @@ import (
 	"waybill.example/sdk/saga"
 )
 
-// A cancellation that comes first belongs to the newest version until the start comes, which may be that of
-// an older one. That the newest is rolled back meanwhile, or away, must not lose the start.
+// A cancellation that comes first belongs to the newest version until the start comes, which may be
+// that of an older one. That the newest is rolled back meanwhile, or away, must not lose the start.
 func TestRegistry_AStartThatIsHeldForAnEarlyCancellationIsNotLost(t *testing.T) {
 	t.Parallel()
 	cancelled := func(s *saga.Builder[purchase]) { s.CancelOn("GiftCancelled", time.Hour, nil) }

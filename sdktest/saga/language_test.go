@@ -23,8 +23,8 @@ func book(saga.Call[booking]) (any, error) { return struct{}{}, nil }
 func wantsCar(b booking) bool { return b.Car }
 
 // trip books a hotel and, if one is wanted, a car; waits for an approval and a payment that others
-// see to, and lets an hour pass in which the traveller can think again; then it issues the tickets, and
-// sends them.
+// see to, and lets an hour pass in which the traveller can think again; then it issues the tickets,
+// and sends them.
 func trip(t testing.TB) *saga.Definition {
 	t.Helper()
 	s := saga.Define[booking]("trip", 1)

@@ -50,8 +50,8 @@ func TestTo_IsInTheCommandsThatAreSent(t *testing.T) {
 	require.Equal(t, "hotel.commands.v1", d.Commands[0].Topic)
 }
 
-// Where a participant listens is not part of what a saga is: a topic can change, or come to be named,
-// without a new version.
+// Where a participant listens is not part of what a saga is: a topic can change, or come to be
+// named, without a new version.
 func TestFingerprint_DoesNotDependOnTopics(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, addressed(t, "", "").Fingerprint(), addressed(t, "trip.commands.v1", "hotel.commands.v1").Fingerprint())

@@ -13,7 +13,8 @@ import (
 	"waybill.example/sdk/saga/runner/inspect"
 )
 
-// A reason that came by Kafka, or that another operator gave, must not write a line of the timeline.
+// A reason that came by Kafka, or that another operator gave, must not write a line of the
+// timeline.
 func TestPrinter_PrintsAsManyLinesWhateverTheTextsSay(t *testing.T) {
 	t.Parallel()
 	shown := func(text string) string {

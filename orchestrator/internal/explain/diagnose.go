@@ -55,7 +55,8 @@ func (s Evidence) orderService() (Service, bool) {
 	return Service{}, false
 }
 
-// became is what the order's own service says became of it; empty while it is open, or where nobody knows.
+// became is what the order's own service says became of it; empty while it is open, or where nobody
+// knows.
 func (s Evidence) became() string {
 	service, _ := s.orderService()
 	for _, fact := range service.Facts {
@@ -66,7 +67,8 @@ func (s Evidence) became() string {
 	return ""
 }
 
-// notKept explains an order that was decided and whose saga is gone: sagas are kept for SAGA_RETENTION.
+// notKept explains an order that was decided and whose saga is gone: sagas are kept for
+// SAGA_RETENTION.
 func (s Evidence) notKept(e *Report) {
 	e.State = NotKept
 	e.Summary = "No saga is kept for it any more, or none was ever needed: the " + s.became() + "."
@@ -152,8 +154,8 @@ func (s Evidence) awaitingStart(e *Report) {
 	}
 }
 
-// ended explains an order that is still open although its saga has ended: an operator has forced the saga, and the
-// last command to the order is under way, or cannot be delivered.
+// ended explains an order that is still open although its saga has ended: an operator has forced
+// the saga, and the last command to the order is under way, or cannot be delivered.
 func (s Evidence) ended(e *Report) {
 	orders, known := s.orderService()
 	if !known || s.became() != "" || s.Saga.Phase == saga.NotStarted {

@@ -25,11 +25,13 @@ type Evidence struct {
 	Saga     *saga.State // nil: there is none
 	Registry *saga.Registry
 	History  []inspect.Line // of the saga
-	// Databases are what outboxes and inboxes know: the orchestrator's own first, then those that the relay serves.
+	// Databases are what outboxes and inboxes know: the orchestrator's own first, then those that
+	// the relay serves.
 	Databases []Database
 	Services  []Service
 	Relay     Relay
-	// Broker says what is wrong with it as the orchestrator sees it; empty: nothing, or it could not be asked.
+	// Broker says what is wrong with it as the orchestrator sees it; empty: nothing, or it could
+	// not be asked.
 	Broker string
 }
 
@@ -172,8 +174,8 @@ func (s Evidence) Sources() []SourceState {
 	return sources
 }
 
-// UnknownError says that nothing is known of an order by anybody who could be asked: not only that it has no saga. It is
-// a [store.ErrNotFound].
+// UnknownError says that nothing is known of an order by anybody who could be asked: not only that
+// it has no saga. It is a [store.ErrNotFound].
 type UnknownError struct{ Asked, Unreachable []string }
 
 // Unknown is the error for an order of which nothing is [Evidence.Known].

@@ -1,9 +1,9 @@
-// Package explain answers, for any order, why it is where it is: what its saga waits for, what stands in the way, what
-// will happen next and when; with one timeline over all services.
+// Package explain answers, for any order, why it is where it is: what its saga waits for, what
+// stands in the way, what will happen next and when; with one timeline over all services.
 //
-// It is pure: [Diagnose] turns [Evidence] into a [Report]. The package collect below it gathers the evidence: from the
-// orchestrator's own database, and over HTTP from Orders, Inventory and the relay. What could not be asked is named in
-// the report; nothing is guessed in its place.
+// It is pure: [Diagnose] turns [Evidence] into a [Report]. The package collect below it gathers the
+// evidence: from the orchestrator's own database, and over HTTP from Orders, Inventory and the
+// relay. What could not be asked is named in the report; nothing is guessed in its place.
 package explain
 
 import (

@@ -8,8 +8,8 @@ import (
 	"waybill.example/sdk/saga/runner/inspect"
 )
 
-// timeline merges what all sources know, by time. The clocks are those of the databases; where they differ, so do the
-// gaps.
+// timeline merges what all sources know, by time. The clocks are those of the databases; where they
+// differ, so do the gaps.
 func (s Evidence) timeline() []Event {
 	events := []Event{}
 	for _, service := range s.Services {

@@ -15,7 +15,8 @@ import (
 // SentLimit is how many messages of one order are looked at in each outbox: the newest.
 const SentLimit = 200
 
-// obstacle follows the last command of a wait through outbox, broker and inbox, and then its reply the same way back.
+// obstacle follows the last command of a wait through outbox, broker and inbox, and then its reply
+// the same way back.
 func (s Evidence) obstacle(w saga.Wait, e *Report) string {
 	own, _ := s.database(OwnDatabase)
 	i := slices.IndexFunc(own.Sent, func(m Message) bool { return m.EventID == w.CommandID })
@@ -28,8 +29,8 @@ func (s Evidence) obstacle(w saga.Wait, e *Report) string {
 	return s.whereIs(own, own.Sent[i], "", e)
 }
 
-// whereIs says how far a message of database d has come. Consumer is the service that should handle it; empty if that
-// is not known.
+// whereIs says how far a message of database d has come. Consumer is the service that should handle
+// it; empty if that is not known.
 func (s Evidence) whereIs(d Database, m Message, consumer string, e *Report) string {
 	what := fmt.Sprintf("%s is outbox row %d of %s", m.Type, m.ID, d.Name)
 	switch m.Status {
@@ -117,8 +118,8 @@ func (s Evidence) unknown(consumer string) string {
 	}
 }
 
-// addressee is the service that consumes a topic: by convention inventory.commands.v1 is inventory's, and events are for
-// the orchestrator. Empty where that is none that is known here.
+// addressee is the service that consumes a topic: by convention inventory.commands.v1 is
+// inventory's, and events are for the orchestrator. Empty where that is none that is known here.
 func (s Evidence) addressee(topic string) string {
 	name, rest, _ := strings.Cut(topic, ".")
 	if !strings.HasPrefix(rest, "commands") {
@@ -131,7 +132,8 @@ func (s Evidence) addressee(topic string) string {
 	return ""
 }
 
-// why says why a service has not handled a message: its sessions wait for a lock, it is unhealthy, or behind.
+// why says why a service has not handled a message: its sessions wait for a lock, it is unhealthy,
+// or behind.
 func (s Evidence) why(d Database, e *Report) string {
 	if len(d.Blocked) > 0 {
 		b := d.Blocked[0]
@@ -147,8 +149,8 @@ func (s Evidence) why(d Database, e *Report) string {
 	return "it is behind, or unavailable."
 }
 
-// heldBy finds the session in what a service says of its consumer: it has found it out itself, with rights in its
-// database that explain need not have.
+// heldBy finds the session in what a service says of its consumer: it has found it out itself, with
+// rights in its database that explain need not have.
 var heldBy = regexp.MustCompile(`held by pid ([0-9]+)`)
 
 // endSession proposes the last resort. The variable is for the shell to read; .waybill/env sets it.
@@ -199,8 +201,8 @@ func (s Evidence) deadLetter(m Message) (Message, Database, bool) {
 	return Message{}, Database{}, false
 }
 
-// afterDeadLetter says what to do about a message that was set aside: a reply comes again when its command does, and
-// a command can be given back once its consumer is repaired.
+// afterDeadLetter says what to do about a message that was set aside: a reply comes again when its
+// command does, and a command can be given back once its consumer is repaired.
 func (s Evidence) afterDeadLetter(letter Message, in Database, e *Report) string {
 	if in.Name == OwnDatabase {
 		e.advise("has it answered again", "orchestrator", "saga", "retry", "--reason=the reply could not be used", "--", s.ID)
@@ -214,7 +216,8 @@ func (s Evidence) afterDeadLetter(letter Message, in Database, e *Report) string
 
 func isDeadLetter(m Message) bool { return strings.HasSuffix(m.Topic, ".dlq") }
 
-// deliveryOf finds the inbox row of a message outside of the database it came from, and whose inbox that is.
+// deliveryOf finds the inbox row of a message outside of the database it came from, and whose inbox
+// that is.
 func (s Evidence) deliveryOf(id uuid.UUID, except string) (Delivery, string, bool) {
 	for _, d := range s.Databases {
 		if d.Name == except {
@@ -244,7 +247,8 @@ func (s Evidence) answer(id uuid.UUID, except string) (Message, Database, bool) 
 	return Message{}, Database{}, false
 }
 
-// deadLetters points at messages of this order that a consumer could not use, where that is not said yet.
+// deadLetters points at messages of this order that a consumer could not use, where that is not
+// said yet.
 func (s Evidence) deadLetters(e *Report) {
 	for _, d := range s.Databases {
 		for _, m := range d.Sent {

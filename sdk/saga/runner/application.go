@@ -65,7 +65,8 @@ func (a *application) message(m saga.Message, partition *int32, now time.Time) e
 		}
 	}
 	if len(outcomes) == 0 && a.registry.Awaits(m.Type) {
-		// It may have overtaken the start: set aside it can be delivered again, counted it would be lost.
+		// It may have overtaken the start: set aside it can be delivered again, counted it would be
+		// lost.
 		return fmt.Errorf("%w: no saga of the key %q has begun that awaits %s", saga.ErrUnknownSaga, m.Key, m.Type)
 	}
 	if len(outcomes) == 0 {

@@ -46,9 +46,9 @@ func (r *Runner) lag(d time.Duration) {
 }
 
 // ApplyDue acts on the deadlines of at most limit sagas that have passed and whose replies have
-// been read, in one transaction, and returns how many sagas it took. A saga whose deadline cannot be
-// acted on shows as one that needs an operator, and holds up no other. [Runner.Run] calls ApplyDue; it
-// is exported for tests with a clock of their own.
+// been read, in one transaction, and returns how many sagas it took. A saga whose deadline cannot
+// be acted on shows as one that needs an operator, and holds up no other. [Runner.Run] calls
+// ApplyDue; it is exported for tests with a clock of their own.
 func (r *Runner) ApplyDue(ctx context.Context, read store.Read, limit int) (int, error) {
 	taken, err := r.takeDue(ctx, read, limit, r.applyTogether)
 	if permanent(err) {

@@ -88,8 +88,9 @@ func (e *localError) Error() string {
 
 func (e *localError) Unwrap() error { return e.err }
 
-// permanent says whether an error is that of the commands at hand, and not of the database: one that a
-// local command returned, a data exception (SQLSTATE class 22) or a violated constraint (23).
+// permanent says whether an error is that of the commands at hand, and not of the database: one
+// that a local command returned, a data exception (SQLSTATE class 22) or a violated constraint
+// (23).
 func permanent(err error) bool {
 	if pgErr, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return strings.HasPrefix(pgErr.Code, "22") || strings.HasPrefix(pgErr.Code, "23")

@@ -19,7 +19,8 @@ type Message struct {
 	Body any
 	// InReplyTo is the command that a message answers which was sent before, in answer to another.
 	InReplyTo uuid.UUID
-	// Content is what must be the same whenever the message comes under its id; empty stands for Data.
+	// Content is what must be the same whenever the message comes under its id; empty stands for
+	// Data.
 	Content string
 	// digest is of type, key and content; the inbox tells messages of one id apart by it.
 	digest uint64
@@ -133,7 +134,8 @@ func (r *relay) wake() {
 	w.At(max(w.now+wait, r.paused), r.publish)
 }
 
-// publish can crash between the broker's acknowledgement and the note of it, and publishes again then.
+// publish can crash between the broker's acknowledgement and the note of it, and publishes again
+// then.
 func (r *relay) publish() {
 	r.busy = false
 	w, db := r.s.w, &r.s.store

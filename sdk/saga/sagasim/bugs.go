@@ -18,12 +18,14 @@ const (
 	NoBug Bug = ""
 	// OffsetFirst commits offsets before effects, so that a crash loses messages.
 	OffsetFirst Bug = "offset-first"
-	// OffsetsInKafkaOnly does not keep positions with the effects, so that a restore loses messages.
+	// OffsetsInKafkaOnly does not keep positions with the effects, so that a restore loses
+	// messages.
 	OffsetsInKafkaOnly Bug = "offsets-in-kafka-only"
 	// PositionGoesBack lets a process that was taken for dead put a position back that another has
 	// written.
 	PositionGoesBack Bug = "position-goes-back"
-	// RejectedIsHandled remembers a dead letter under its own id, so that redriving it does nothing.
+	// RejectedIsHandled remembers a dead letter under its own id, so that redriving it does
+	// nothing.
 	RejectedIsHandled Bug = "rejected-is-handled"
 	// NoRevisions lets two that decide about one saga at once overwrite one another.
 	NoRevisions Bug = "no-revisions"
@@ -51,7 +53,8 @@ const (
 	StuckIsInvisible Bug = "stuck-is-invisible"
 	// StuckHolds lets an undo that has used up its attempts hold up the undos of other steps.
 	StuckHolds Bug = "stuck-holds"
-	// EndedIsSuspended suspends a saga that has ended when a message comes for it and its version is not known.
+	// EndedIsSuspended suspends a saga that has ended when a message comes for it and its version
+	// is not known.
 	EndedIsSuspended Bug = "ended-is-suspended"
 	// EarlyEventIsStale ignores an event that comes before the turn of the step that awaits it.
 	EarlyEventIsStale Bug = "early-event-is-stale"

@@ -96,8 +96,8 @@ func (o *Orchestrator) observeRefusal(c change) {
 	}
 }
 
-// observeUndos checks that no step that is done waits with its undo for nobody: neither for one that was
-// given up, nor for one whose attempts are used up.
+// observeUndos checks that no step that is done waits with its undo for nobody: neither for one
+// that was given up, nor for one whose attempts are used up.
 func (o *Orchestrator) observeUndos(s saga.State) {
 	def, ok := o.coverage.find(s)
 	if !ok || s.Phase != saga.Compensating && s.Phase != saga.CompensationStuck {
@@ -125,8 +125,9 @@ func circling(st saga.StepState) bool {
 	return st.Status == saga.Waiting && st.Attempt-st.Budget > inCircles || st.Status == saga.Undoing && st.Undo-st.Budget > inCircles
 }
 
-// observeCommands checks that an id stands for one command of one saga, and each command has one id.
-// After a restore, or by another saga under the id of one that was forgotten, the same may be sent again.
+// observeCommands checks that an id stands for one command of one saga, and each command has one
+// id. After a restore, or by another saga under the id of one that was forgotten, the same may be
+// sent again.
 func (o *Orchestrator) observeCommands(ref saga.Ref, commands []saga.Command) {
 	again := o.Restored() || o.ledger.forgotten[ref]
 	for _, c := range commands {

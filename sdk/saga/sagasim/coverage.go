@@ -10,8 +10,8 @@ import (
 	"waybill.example/sdk/saga"
 )
 
-// Coverage counts how often each move of the definitions was made: from one phase to another, and of
-// each step from one status to another. It is safe to add to while nobody else does.
+// Coverage counts how often each move of the definitions was made: from one phase to another, and
+// of each step from one status to another. It is safe to add to while nobody else does.
 type Coverage struct {
 	described map[*saga.Definition]saga.Description
 	byVersion map[version]*saga.Definition
@@ -101,8 +101,8 @@ func (c *Coverage) Taken() []string {
 	return lines
 }
 
-// Missed lists the moves that the definitions allow and that were never made, of the versions of which a
-// saga ran.
+// Missed lists the moves that the definitions allow and that were never made, of the versions of
+// which a saga ran.
 func (c *Coverage) Missed() []string {
 	var missed []string
 	for _, v := range slices.SortedFunc(maps.Keys(c.byVersion), func(a, b version) int {

@@ -123,8 +123,9 @@ func (w *World) deploy() {
 	}
 }
 
-// repair is what operators do when the faults are over: dead letters are redriven, what a lossy broker
-// has lost is replayed (inboxes make that harmless), and deadlines that were revoked are looked after.
+// repair is what operators do when the faults are over: dead letters are redriven, what a lossy
+// broker has lost is replayed (inboxes make that harmless), and deadlines that were revoked are
+// looked after.
 func (w *World) repair() {
 	for _, s := range w.services {
 		s.Redrive()

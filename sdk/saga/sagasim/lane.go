@@ -120,7 +120,8 @@ func (l *lane) transaction(owner *instance, n int) {
 	})
 }
 
-// afterCommit is what follows a commit in the database: Kafka is told, unless the process dies first.
+// afterCommit is what follows a commit in the database: Kafka is told, unless the process dies
+// first.
 func (l *lane) afterCommit(owner *instance, after int) {
 	w := l.s.w
 	l.busy = false

@@ -22,9 +22,9 @@ const (
 )
 
 // Run simulates sagas of definitions, each release of which replaces the one before it while they
-// run. The participants are made from what the definitions say of them: each does what it is asked once
-// for a saga or refuses it for good, undoes also what it has not done yet, and answers the same again. Events
-// that the sagas await happen, or not, at any time.
+// run. The participants are made from what the definitions say of them: each does what it is asked
+// once for a saga or refuses it for good, undoes also what it has not done yet, and answers the
+// same again. Events that the sagas await happen, or not, at any time.
 func Run(c Config, sagas int, releases ...[]*saga.Definition) (Result, error) {
 	w := New(c)
 	m := &model{w: w, effects: map[effect]saga.StepStatus{}}
@@ -80,8 +80,8 @@ func (c Config) data(definition string, n int) json.RawMessage {
 	return c.Data(definition, n)
 }
 
-// happen puts on the agenda what sagas await without having asked for it: most of it happens, some of it
-// twice, some before its saga has begun, and some of it is refused.
+// happen puts on the agenda what sagas await without having asked for it: most of it happens, some
+// of it twice, some before its saga has begun, and some of it is refused.
 func (m *model) happen(participants *Service, start time.Duration, d saga.Description, key string) {
 	w := m.w
 	for _, stage := range d.Stages {
@@ -129,7 +129,8 @@ func checkStarts(o *Orchestrator, began map[saga.Ref][]uuid.UUID) {
 	}
 }
 
-// checkCancellations: who asked for a cancellation has it or is told why not, or a dead letter has it.
+// checkCancellations: who asked for a cancellation has it or is told why not, or a dead letter has
+// it.
 func checkCancellations(o *Orchestrator, asked map[saga.Ref][]uuid.UUID) {
 	for _, ref := range slices.SortedFunc(maps.Keys(asked), byRef) {
 		s, exists := o.Saga(ref)
@@ -140,8 +141,8 @@ func checkCancellations(o *Orchestrator, asked map[saga.Ref][]uuid.UUID) {
 	}
 }
 
-// Answering is what the engine is given of a reply that was sent before, in answer to another command:
-// it has an id made of both.
+// Answering is what the engine is given of a reply that was sent before, in answer to another
+// command: it has an id made of both.
 func Answering(m Message) saga.Message {
 	if m.InReplyTo == uuid.Nil || m.InReplyTo == m.CausationID {
 		return m.Message
@@ -265,8 +266,9 @@ func (m *model) check(o *Orchestrator, participants *Service) {
 				case s.Phase == saga.Cancelled && step.Undo != nil && step.AlreadyDone != "" && status != saga.Undone:
 					m.w.Violation("saga %s: cancelled, and %s was not undone", ref, step.Name)
 				case s.Phase == saga.Cancelled && step.Undo != nil && status == saga.Done && !o.ledger.unheard[ref.ID]:
-					// Where it is unheard, the saga may have forgotten that it sent the command, and the reply
-					// came before the start was read again: then nothing says that there is anything to undo.
+					// Where it is unheard, the saga may have forgotten that it sent the command,
+					// and the reply came before the start was read again: then nothing says that
+					// there is anything to undo.
 					m.w.Violation("saga %s: cancelled, and %s is still done", ref, step.Name)
 				}
 			}

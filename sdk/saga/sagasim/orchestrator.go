@@ -13,8 +13,8 @@ import (
 
 // Orchestration is what an orchestrator runs.
 type Orchestration struct {
-	// Releases are the sets of definitions that are deployed one after the other, each to one instance at
-	// a time. The first is there from the beginning.
+	// Releases are the sets of definitions that are deployed one after the other, each to one
+	// instance at a time. The first is there from the beginning.
 	Releases [][]*saga.Definition
 	// Topics are what it reads.
 	Topics []string
@@ -26,8 +26,8 @@ type Orchestration struct {
 	Decode func(Message) saga.Message
 	// Retention is how long a saga is kept after its end; 0 is for good.
 	Retention time.Duration
-	// Stuck, if set, says whether a saga that has not ended must not be expected to. That it shows as one
-	// that needs a person is expected all the same.
+	// Stuck, if set, says whether a saga that has not ended must not be expected to. That it shows
+	// as one that needs a person is expected all the same.
 	Stuck func(saga.State) bool
 }
 
@@ -99,8 +99,8 @@ func (o *Orchestrator) Forgotten(ref saga.Ref) bool { return o.ledger.forgotten[
 // Intervened says whether an operator changed the saga.
 func (o *Orchestrator) Intervened(ref saga.Ref) bool { return o.ledger.interventions[ref].changed }
 
-// Lost says what a restore of the orchestrator's database has forgotten of a saga that is not in any
-// topic: deadlines that it acted on, and interventions.
+// Lost says what a restore of the orchestrator's database has forgotten of a saga that is not in
+// any topic: deadlines that it acted on, and interventions.
 func (o *Orchestrator) Lost(ref saga.Ref) (deadlines, interventions bool) {
 	return o.ledger.lost[ref], o.ledger.interventions[ref].lost
 }
@@ -143,8 +143,8 @@ type transaction struct {
 	rejected  map[int]error
 }
 
-// decide loads the sagas of a batch and decides. What is decided is written a moment later, if nobody
-// was faster.
+// decide loads the sagas of a batch and decides. What is decided is written a moment later, if
+// nobody was faster.
 func (o *Orchestrator) decide(i *instance, batch []delivery) func() bool {
 	t := &transaction{
 		o: o, registry: o.registry(i), exist: map[string][]saga.State{}, revisions: map[saga.Ref]int{},
@@ -192,8 +192,8 @@ func (t *transaction) message(n int, d delivery) {
 	}
 }
 
-// applyAll lets the engine decide about a message for each saga that it is for. An error leaves nothing
-// behind.
+// applyAll lets the engine decide about a message for each saga that it is for. An error leaves
+// nothing behind.
 func (t *transaction) applyAll(refs []saga.Ref, m saga.Message) error {
 	before, changes, messages := slices.Clone(t.exist[m.Key]), len(t.changes), len(t.messages)
 	for _, ref := range refs {

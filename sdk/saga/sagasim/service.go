@@ -14,8 +14,8 @@ import (
 // Database is what a participant keeps and how it decides. Each call is a transaction, with the
 // inbox and the outbox around it.
 type Database interface {
-	// Handle applies a message that is new, and returns what it causes. An error sets the message aside
-	// as a dead letter; nothing of it has happened then.
+	// Handle applies a message that is new, and returns what it causes. An error sets the message
+	// aside as a dead letter; nothing of it has happened then.
 	Handle(m Message, now time.Time) ([]Message, error)
 	// Clone is a backup.
 	Clone() Database
@@ -104,7 +104,8 @@ func (s *Service) OnRestore(do func()) { s.onRestore = append(s.onRestore, do) }
 // Restored says whether the database was ever put back to an earlier moment.
 func (s *Service) Restored() bool { return s.restored > 0 }
 
-// SetAside says whether a message is a dead letter of the service that was not redriven, or came back.
+// SetAside says whether a message is a dead letter of the service that was not redriven, or came
+// back.
 func (s *Service) SetAside(id uuid.UUID) bool {
 	return slices.ContainsFunc(s.store.letters, func(l Letter) bool { return l.ID == id && !l.redriven })
 }
@@ -182,8 +183,8 @@ func (s *Service) reject(d delivery, reason error) {
 	s.store.letters = append(s.store.letters, Letter{Message: d.Message, Err: reason})
 }
 
-// Redrive sends the dead letters again, but for starts of sagas that others have: there is nothing that
-// could make them right.
+// Redrive sends the dead letters again, but for starts of sagas that others have: there is nothing
+// that could make them right.
 func (s *Service) Redrive() {
 	for i := range s.store.letters {
 		if l := &s.store.letters[i]; !l.redriven && !errors.Is(l.Err, saga.ErrStartConflict) {

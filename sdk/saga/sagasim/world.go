@@ -14,7 +14,8 @@ import (
 const (
 	// Busy is how long sagas are started.
 	Busy = 5 * time.Minute
-	// Faulty is how long things go wrong; then an operator repairs what is left, and the world is sound.
+	// Faulty is how long things go wrong; then an operator repairs what is left, and the world is
+	// sound.
 	Faulty = 30 * time.Minute
 	// MustEndBy is by when everything must have ended.
 	MustEndBy = 2 * time.Hour
@@ -30,8 +31,8 @@ type Config struct {
 	Trace bool
 	// Bug takes a safeguard out, to see that the simulation finds out; see [Bugs].
 	Bug Bug
-	// Data, if set, is the body of the message that starts the nth saga of [Run]: what the conditions of
-	// its steps decide by. If it is nil, the body is {}.
+	// Data, if set, is the body of the message that starts the nth saga of [Run]: what the
+	// conditions of its steps decide by. If it is nil, the body is {}.
 	Data func(definition string, n int) json.RawMessage
 }
 
@@ -52,8 +53,8 @@ type World struct {
 
 // mood is how bad a run is: each draws its own rates.
 type mood struct {
-	// ordered worlds have a broker that keeps its promises: nothing is lost, and messages of one key
-	// keep their order. The others have neither.
+	// ordered worlds have a broker that keeps its promises: nothing is lost, and messages of one
+	// key keep their order. The others have neither.
 	ordered                          bool
 	lose, duplicate, slow            float64
 	crash, stall, reject, delayRelay float64
@@ -79,8 +80,8 @@ func New(c Config) *World {
 	return w
 }
 
-// Run lets everything happen that is on the agenda, and what that leads to, and then checks what has
-// become of it.
+// Run lets everything happen that is on the agenda, and what that leads to, and then checks what
+// has become of it.
 func (w *World) Run() Result {
 	w.spoil()
 	for w.agenda.Len() > 0 && w.now <= MustEndBy {

@@ -182,8 +182,8 @@ func TestLocal_OneWithoutAReplyIsTriedAgainAtItsDeadline(t *testing.T) {
 	require.Equal(t, []any{saga.Completed, "CONFIRMED"}, []any{state, status})
 }
 
-// The local command of one saga fails whenever it is tried; that of another, whose deadline passed at
-// the same time, is carried out.
+// The local command of one saga fails whenever it is tried; that of another, whose deadline passed
+// at the same time, is carried out.
 func TestLocal_OneThatAlwaysFailsHoldsUpNoOtherDeadline(t *testing.T) {
 	t.Parallel()
 	db := newDB(t)

@@ -21,8 +21,8 @@ type nothing map[string]any
 
 func body(saga.Call[nothing]) (any, error) { return nil, nil }
 
-// trip books a hotel beside a flight, and then pays; what was asked for before is given back last, or,
-// with givenLast, stands behind the booking.
+// trip books a hotel beside a flight, and then pays; what was asked for before is given back last,
+// or, with givenLast, stands behind the booking.
 func trip(t testing.TB, version int, start string, givenLast bool) *saga.Definition {
 	t.Helper()
 	s := saga.Define[nothing]("trip", version)

@@ -1,11 +1,12 @@
-// Package baseline is what Waybill is measured against: the order flow as most teams write it first, on the same libraries.
+// Package baseline is what Waybill is measured against: the order flow as most teams write it
+// first, on the same libraries.
 //
-// The handler inserts the order and then publishes it to Kafka itself; a consumer takes one message,
-// changes its database, publishes the answer, commits the offset, and takes the next. It is a fair
-// rendering: statements are prepared, connections pooled, the producer does not linger, and there is
-// no orchestrator in between, so an order takes two messages where Waybill sends five. What it does
-// not have is any of Waybill's promises: a crash between the two writes loses an order for good, and a
-// message that comes twice takes effect twice.
+// The handler inserts the order and then publishes it to Kafka itself; a consumer takes one
+// message, changes its database, publishes the answer, commits the offset, and takes the next. It
+// is a fair rendering: statements are prepared, connections pooled, the producer does not linger,
+// and there is no orchestrator in between, so an order takes two messages where Waybill sends five.
+// What it does not have is any of Waybill's promises: a crash between the two writes loses an order
+// for good, and a message that comes twice takes effect twice.
 package baseline
 
 import (

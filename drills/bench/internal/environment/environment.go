@@ -1,5 +1,5 @@
-// Package environment is what the bench measures, seen from outside: processes whose CPU time and memory
-// can be read, and databases that can be asked how far behind they are.
+// Package environment is what the bench measures, seen from outside: processes whose CPU time and
+// memory can be read, and databases that can be asked how far behind they are.
 package environment
 
 import (
@@ -91,8 +91,8 @@ func (s *System) Orders() *pgxpool.Pool { return s.orders }
 // Outboxes are the names of the databases with outboxes, sorted.
 func (s *System) Outboxes() []string { return s.names }
 
-// The ids that were drawn last are looked at again and again, those of long ago are not: what it costs
-// to ask does not grow with the table.
+// The ids that were drawn last are looked at again and again, those of long ago are not: what it
+// costs to ask does not grow with the table.
 const pendingSQL = `select count(*), coalesce(min(id), 0) from orders where status = 'PENDING' and id >= $1`
 
 const lastOrderSQL = `select coalesce(max(id), 0) from orders`

@@ -1,6 +1,6 @@
-// Package paired compares two systems that are measured in turns. On a machine whose speed drifts, two
-// figures that were taken minutes apart say nothing of each other; their ratio does, if each was taken
-// right after the other, and the median of several such ratios if a turn was disturbed.
+// Package paired compares two systems that are measured in turns. On a machine whose speed drifts,
+// two figures that were taken minutes apart say nothing of each other; their ratio does, if each
+// was taken right after the other, and the median of several such ratios if a turn was disturbed.
 package paired
 
 import (
@@ -43,8 +43,8 @@ func (f *Figure) String() string {
 		f.Name, r.Median, r.Lowest, r.Highest, r.Turns, Median(f.Base), Median(f.Head), f.Unit)
 }
 
-// Median returns the middle one of the values, the mean of the middle two where their number is even,
-// and 0 of none.
+// Median returns the middle one of the values, the mean of the middle two where their number is
+// even, and 0 of none.
 func Median(values []float64) float64 {
 	if len(values) == 0 {
 		return 0

@@ -77,8 +77,8 @@ func stat(pid int) (Usage, error) {
 	}, nil
 }
 
-// children are those that the process's first thread forked, as Postgres' are. To look through all threads of
-// every process took more of the processor than the rest of a sample.
+// children are those that the process's first thread forked, as Postgres' are. To look through all
+// threads of every process took more of the processor than the rest of a sample.
 func children(pid int) []int {
 	var pids []int
 	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))

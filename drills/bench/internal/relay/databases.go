@@ -21,8 +21,8 @@ const (
 	tick = 10 * time.Millisecond
 )
 
-// measureDatabases has one relay lead 1, 10 and 100 databases, or as many as the flag says: until all are led, idle,
-// and with a row now and then in one of them.
+// measureDatabases has one relay lead 1, 10 and 100 databases, or as many as the flag says: until
+// all are led, idle, and with a row now and then in one of them.
 func measureDatabases(ctx context.Context, b *bench) error {
 	for _, n := range b.Databases {
 		if err := measureManyDatabases(ctx, b, n); err != nil {

@@ -17,8 +17,9 @@ func reach(brokers string) kafka.Config {
 	return kafka.Config{Brokers: []string{brokers}, SecurityProtocol: "PLAINTEXT"}
 }
 
-// Produce sends messages like the backlog's rows as fast as librdkafka takes them, and writes how many per second were
-// acknowledged: the limit for whatever sends them from a database. It runs as a process of its own.
+// Produce sends messages like the backlog's rows as fast as librdkafka takes them, and writes how
+// many per second were acknowledged: the limit for whatever sends them from a database. It runs as
+// a process of its own.
 func Produce(ctx context.Context, brokers string, rows int, out io.Writer) error {
 	producer, err := ckafka.NewProducer(reach(brokers).ProducerConfig("bench", ckafka.ConfigMap{
 		"go.delivery.report.fields":    "none",

@@ -1,6 +1,7 @@
-// Package relay measures the outbox relay by itself, against what it is made of: plain librdkafka, plain inserts, and the
-// loop that most people write first. The relay is the real program; Postgres, broker and producer are processes as well,
-// and all of them share this machine, so that the ratios mean something wherever it runs.
+// Package relay measures the outbox relay by itself, against what it is made of: plain librdkafka,
+// plain inserts, and the loop that most people write first. The relay is the real program;
+// Postgres, broker and producer are processes as well, and all of them share this machine, so that
+// the ratios mean something wherever it runs.
 package relay
 
 import (

@@ -1,6 +1,6 @@
-// Package revision runs the stack of any revision of this repository: it checks the revision out beside
-// the working tree, builds it there, and starts it as its own devstack does. The bench compares two
-// revisions with it.
+// Package revision runs the stack of any revision of this repository: it checks the revision out
+// beside the working tree, builds it there, and starts it as its own devstack does. The bench
+// compares two revisions with it.
 package revision
 
 import (
@@ -23,8 +23,8 @@ import (
 // startTimeout bounds the start of a stack, the build of its services included.
 const startTimeout = 10 * time.Minute
 
-// Checkout makes dir a work tree of the repository around workspace, at the revision, and returns the
-// commit's full name. A work tree that is there already moves to the revision, so that a second
+// Checkout makes dir a work tree of the repository around workspace, at the revision, and returns
+// the commit's full name. A work tree that is there already moves to the revision, so that a second
 // comparison builds little.
 func Checkout(ctx context.Context, workspace, rev, dir string) (commit string, err error) {
 	commit, err = git(ctx, workspace, "rev-parse", "--verify", "--quiet", rev+"^{commit}")
@@ -56,8 +56,8 @@ type Stack struct {
 	process *process.Process
 }
 
-// Start builds the devstack of a source tree and brings its stack up in dir, on free ports and without
-// the data of an earlier run. What it prints goes to log.
+// Start builds the devstack of a source tree and brings its stack up in dir, on free ports and
+// without the data of an earlier run. What it prints goes to log.
 func Start(ctx context.Context, tree, dir string, log io.Writer) (*Stack, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()

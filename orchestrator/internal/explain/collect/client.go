@@ -24,7 +24,8 @@ type client struct{ url, token string }
 // sender follows no redirect: the token is for the address that the settings name.
 var sender = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 
-// get decodes the JSON answer of a path into answer, which fits what status 200 and those of also come with.
+// get decodes the JSON answer of a path into answer, which fits what status 200 and those of also
+// come with.
 func (c client) get(ctx context.Context, path string, answer any, also ...int) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base()+path, nil)
 	if err != nil {

@@ -1,6 +1,7 @@
-// Package collect gathers the evidence for [explain.Diagnose]. The orchestrator's own database it reads itself; what
-// others know it asks them over HTTP: Orders for the order, Inventory for the reservation, each for its health, and the
-// relay for the messages in their outboxes and inboxes. It has no login of another service's database.
+// Package collect gathers the evidence for [explain.Diagnose]. The orchestrator's own database it
+// reads itself; what others know it asks them over HTTP: Orders for the order, Inventory for the
+// reservation, each for its health, and the relay for the messages in their outboxes and inboxes.
+// It has no login of another service's database.
 package collect
 
 import (
@@ -19,13 +20,15 @@ import (
 	"waybill.example/sdk/saga/runner/store"
 )
 
-// timeout bounds how long a service may take. All are asked in parallel, twice: for what was sent, and for who handled it.
+// timeout bounds how long a service may take. All are asked in parallel, twice: for what was sent,
+// and for who handled it.
 const timeout = 2 * time.Second
 
 // Collector asks everybody. It is safe for concurrent use.
 type Collector struct {
 	Sagas *inspect.Inspector
-	// OrdersURL, InventoryURL and RelayURL are where the services answer HTTP; one that is empty is not asked.
+	// OrdersURL, InventoryURL and RelayURL are where the services answer HTTP; one that is empty is
+	// not asked.
 	OrdersURL, InventoryURL, RelayURL string
 	// RelayToken is shown to the relay, if it is not empty: one of its RELAY_READ_TOKENS.
 	RelayToken string
@@ -33,8 +36,9 @@ type Collector struct {
 	Broker func(context.Context) error
 }
 
-// Explain finds out all that it can about an order. The error is [store.ErrNotFound] where nothing is known of it, or
-// that the orchestrator's own saga could not be read. A service that does not answer is a fact of the report.
+// Explain finds out all that it can about an order. The error is [store.ErrNotFound] where nothing
+// is known of it, or that the orchestrator's own saga could not be read. A service that does not
+// answer is a fact of the report.
 func (c *Collector) Explain(ctx context.Context, id string, now time.Time) (explain.Report, error) {
 	evidence := explain.Evidence{ID: id, Now: now.UTC(), Registry: c.Sagas.Registry()}
 	state, history, err := c.Sagas.Get(ctx, saga.Ref{ID: id})
@@ -131,8 +135,8 @@ func (c *Collector) handled(ctx context.Context, relay relayClient, e *explain.E
 	}
 }
 
-// events returns the ids by which inboxes may know the messages: the orchestrator knows a reply by an id that is made of
-// its own and of the command's, and replies finds the message's own.
+// events returns the ids by which inboxes may know the messages: the orchestrator knows a reply by
+// an id that is made of its own and of the command's, and replies finds the message's own.
 func events(e explain.Evidence) (ids []uuid.UUID, replies map[uuid.UUID]uuid.UUID) {
 	replies = map[uuid.UUID]uuid.UUID{}
 	for _, line := range e.History {

@@ -40,8 +40,8 @@ func frozen(t *testing.T) string {
 	return "http://" + listener.Addr().String()
 }
 
-// Stopped, frozen, unhealthy and healthy are four things, and a person does something else about each. None of them is
-// an error of explain, and each is known within its time.
+// Stopped, frozen, unhealthy and healthy are four things, and a person does something else about
+// each. None of them is an error of explain, and each is known within its time.
 func TestServices_SaysWhatIsWrongWithEach(t *testing.T) {
 	t.Parallel()
 	hangs := frozen(t)

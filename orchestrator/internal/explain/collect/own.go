@@ -28,7 +28,8 @@ select s.id, s.event_id, s.topic, s.type, s.created_at, s.status,
 select count(*)
   from (select from public.outbox o, public.outbox_cursor c
          where o.id < $1 and o.id > coalesce(upper(range_merge(c.published)), 0) limit 100000) as ahead`
-	// Sessions that wait for a lock, and who holds it. It sees of others' sessions what its role may.
+	// Sessions that wait for a lock, and who holds it. It sees of others' sessions what its role
+	// may.
 	ownBlockedSQL = `
 select a.application_name as waiter, clock_timestamp() - a.query_start as waits, b.pid as holder,
        coalesce(b.application_name, '') as app, coalesce(b.usename, '?') as user, coalesce(b.state, 'in a state that this role may not see') as state,
@@ -83,7 +84,8 @@ func scanMessage(r pgx.CollectableRow) (m explain.Message, err error) {
 	return m, err
 }
 
-// readHeaders takes from a message's headers what explain needs: which command it answers, and why it was set aside.
+// readHeaders takes from a message's headers what explain needs: which command it answers, and why
+// it was set aside.
 func readHeaders(m *explain.Message, headers map[string]string) {
 	m.Reason = headers[inbox.HeaderDeadLetterReason]
 	for _, name := range []string{contracts.HeaderCausationID, contracts.HeaderInReplyTo} {

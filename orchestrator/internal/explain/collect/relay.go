@@ -75,8 +75,8 @@ func (c relayClient) messages(ctx context.Context, key string) ([]explain.Databa
 	return all, nil
 }
 
-// problems returns what is wrong with databases and their way to the broker, by the name of the database. A relay that
-// does not answer says nothing: messages has said so.
+// problems returns what is wrong with databases and their way to the broker, by the name of the
+// database. A relay that does not answer says nothing: messages has said so.
 func (c relayClient) problems(ctx context.Context) map[string]string {
 	var list struct {
 		Sources []struct{ Database, Problem, BrokerProblem string }

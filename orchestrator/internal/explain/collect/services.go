@@ -57,7 +57,8 @@ func (s askedService) ask(ctx context.Context, id string) explain.Service {
 	return service
 }
 
-// health returns what a process says is wrong with it, whether it calls itself ready or not; empty: nothing.
+// health returns what a process says is wrong with it, whether it calls itself ready or not; empty:
+// nothing.
 func health(ctx context.Context, c client) (string, error) {
 	var ready struct{ Checks map[string]string }
 	if err := c.get(ctx, "/readyz", &ready, http.StatusServiceUnavailable); err != nil {

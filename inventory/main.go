@@ -1,7 +1,7 @@
 // Command inventory keeps stock and reserves it for orders.
 //
-// It applies the ReserveInventory and ReleaseInventory commands that the order saga sends it, each in
-// one transaction with its answer, and shows and sets stock over HTTP. It is configured by the
+// It applies the ReserveInventory and ReleaseInventory commands that the order saga sends it, each
+// in one transaction with its answer, and shows and sets stock over HTTP. It is configured by the
 // environment (see internal/app.Config) and stops in order on SIGINT or SIGTERM.
 package main
 

@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// seed is for a system that is new: the first order needs something to order. What has a stock keeps it.
+// seed is for a system that is new: the first order needs something to order. What has a stock
+// keeps it.
 type seed struct {
 	URL   string           `default:"http://127.0.0.1:8081" help:"Where Inventory listens."`
 	Stock map[string]int64 `arg:"" help:"What there is, as sku=number."`

@@ -13,7 +13,7 @@ import (
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
 // Each set is installed as its service's database has it: behind the outbox set, or alone.
-func TestEverySetGoesUpDownAndUpAgain(t *testing.T) {
+func TestUp_EverySetGoesUpDownAndUpAgain(t *testing.T) {
 	t.Parallel()
 	for _, set := range migrations.Sets() {
 		t.Run(string(set), func(t *testing.T) {
@@ -49,7 +49,7 @@ func TestEverySetGoesUpDownAndUpAgain(t *testing.T) {
 	}
 }
 
-func TestStatusTellsAppliedFromPending(t *testing.T) {
+func TestStatus_DistinguishesAppliedFromPending(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	pending, err := migrations.Status(t.Context(), db.URL, migrations.Outbox)
@@ -64,7 +64,7 @@ func TestStatusTellsAppliedFromPending(t *testing.T) {
 }
 
 // Several replicas of a service may be started with a migration step each.
-func TestProcessesThatMigrateAtOnceDoNotCollide(t *testing.T) {
+func TestUp_ProcessesThatMigrateAtOnceDoNotCollide(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t)
 	var wg sync.WaitGroup
@@ -78,14 +78,14 @@ func TestProcessesThatMigrateAtOnceDoNotCollide(t *testing.T) {
 	}
 }
 
-func TestAnUnknownSetIsRefusedByName(t *testing.T) {
+func TestUp_RefusesAnUnknownSetByName(t *testing.T) {
 	t.Parallel()
 	_, err := migrations.Up(t.Context(), "postgres://127.0.0.1:1/x", "shipping")
 	require.ErrorIs(t, err, migrations.ErrUnknownSet)
 	require.EqualError(t, err, `unknown migration set "shipping": the sets are outbox, participant, orders, inventory, orchestrator`)
 }
 
-func TestABadURLIsNotEchoed(t *testing.T) {
+func TestUp_DoesNotEchoABadURL(t *testing.T) {
 	t.Parallel()
 	_, err := migrations.Up(t.Context(), "postgres://u:hunter2@[bad", migrations.Outbox)
 	require.Error(t, err)

@@ -61,7 +61,7 @@ func ApplyGrants(ctx context.Context, databaseURL, login string, of ...Role) err
 }
 
 // Grant makes the login, if it is not there, gives it the password, and runs [Grants]. The URL is
-// of somebody who may create roles.
+// of a login that may create roles.
 func Grant(ctx context.Context, databaseURL, login, password string, of ...Role) error {
 	grants, err := Grants(login, of...)
 	if err != nil {

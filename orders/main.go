@@ -1,8 +1,8 @@
 // Command orders takes orders over HTTP and confirms or cancels them on command.
 //
 // It accepts an order together with an OrderCreated event in one transaction, shows orders, and
-// applies the ConfirmOrder and CancelOrder commands that the order saga sends it. It is configured by
-// the environment (see internal/app.Config) and stops in order on SIGINT or SIGTERM.
+// applies the ConfirmOrder and CancelOrder commands that the order saga sends it. It is configured
+// by the environment (see internal/app.Config) and stops in order on SIGINT or SIGTERM.
 package main
 
 import (

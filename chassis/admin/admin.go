@@ -1,4 +1,4 @@
-// Package admin lets operators change something over HTTP: whoever shows a bearer token (RFC 6750)
+// Package admin lets operators change something over HTTP: those who send a bearer token (RFC 6750)
 // that the service was given, and under the name that goes with it, so that an audit trail can say
 // who it was.
 package admin
@@ -21,8 +21,8 @@ import (
 	"waybill.example/chassis/terminal"
 )
 
-// Tokens are the tokens of a service, each with the name of its holder. The zero value has none, and
-// lets nobody in.
+// Tokens are the tokens of a service, each with the name of its holder. The zero value has none,
+// and lets nobody in.
 type Tokens struct {
 	setting string
 	named   []namedToken
@@ -35,13 +35,14 @@ type namedToken struct {
 	hash [sha256.Size]byte
 }
 
-// minToken is how many characters a token has at least. At the 8,500 guesses per second that one client
-// has been seen to make, 16 lower-case letters last longer than the universe has; 8 digits last 3 hours.
+// minToken is how many characters a token has at least. At the 8,500 guesses per second that one
+// client has been seen to make, 16 lower-case letters last longer than the universe has; 8 digits
+// last 3 hours.
 const minToken = 16
 
-// Parse reads name=token pairs, as they come from the environment variable called setting. None is no
-// error: then changes over HTTP are off. The error names every pair at fault by its place, since the
-// pair itself is a secret. A name or a token that is there twice is a fault: it would not say who it was.
+// Parse reads name=token pairs, as they come from the environment variable called setting. None is
+// no error: then changes over HTTP are off. The error names every invalid pair by its place, since
+// the pair itself is a secret. A duplicate name or token is invalid: it would not say who it was.
 func Parse(setting string, pairs []string) (Tokens, error) {
 	t := Tokens{setting: setting, guesses: newGuesses()}
 	var faults []error
@@ -117,14 +118,14 @@ func Guard(api huma.API, tokens Tokens) func(huma.Context, func(huma.Context)) {
 	}
 }
 
-// Actor is the name of whoever makes a guarded request; "" outside of one.
+// Actor is the name of the operator who makes a guarded request; "" outside of one.
 func Actor(ctx context.Context) string {
 	name, _ := ctx.Value(holderKey{}).(string)
 	return name
 }
 
-// Secure returns an operation that needs one of the tokens: it has the middleware of [Guard], and says
-// so in the API's document.
+// Secure returns an operation that needs one of the tokens: it has the middleware of [Guard], and
+// says so in the API's document.
 func Secure(api huma.API, tokens Tokens, op huma.Operation) huma.Operation {
 	const scheme = "token"
 	components := api.OpenAPI().Components

@@ -16,7 +16,7 @@ import (
 	"waybill.example/chassis/admin"
 )
 
-// serve answers with the name of whoever is let in.
+// serve answers with the name of the operator.
 func serve(t *testing.T, pairs ...string) humatest.TestAPI {
 	t.Helper()
 	tokens, err := admin.Parse("TEST_TOKENS", pairs)
@@ -30,7 +30,7 @@ func serve(t *testing.T, pairs ...string) humatest.TestAPI {
 	return api
 }
 
-func TestATokenIsKnownByItsName(t *testing.T) {
+func TestGuard_KnowsATokenByItsName(t *testing.T) {
 	t.Parallel()
 	api := serve(t, "ada=correct=horse-battery", " bob=battery-staple-horse")
 	for header, want := range map[string]string{
@@ -48,14 +48,14 @@ func TestATokenIsKnownByItsName(t *testing.T) {
 	}
 }
 
-func TestWithoutTokensChangesAreOff(t *testing.T) {
+func TestGuard_WithoutTokensChangesAreOff(t *testing.T) {
 	t.Parallel()
 	response := serve(t).Post("/change", "Authorization: Bearer correct=horse-battery")
 	require.Equal(t, http.StatusForbidden, response.Code)
 	require.Contains(t, response.Body.String(), "set TEST_TOKENS to name=token pairs")
 }
 
-func TestPairsThatAreNoTokensAreRefusedWithoutBeingShown(t *testing.T) {
+func TestParse_RefusesMalformedPairsWithoutShowingThem(t *testing.T) {
 	t.Parallel()
 	_, err := admin.Parse("TEST_TOKENS", []string{"ada=short", "justasecret", "=nameless-token"})
 	require.ErrorContains(t, err, "TEST_TOKENS: pair 1")

@@ -12,8 +12,8 @@ import (
 const (
 	guessBurst    = 20
 	guessInterval = time.Second
-	// maxGuessers bounds the addresses that are remembered. Those that come when all places are taken
-	// share one.
+	// maxGuessers bounds the addresses that are remembered. Those that come when all places are
+	// taken share one.
 	maxGuessers = 10_000
 )
 

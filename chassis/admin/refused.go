@@ -11,8 +11,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// Observed returns the tokens with refusals counted, and logged once per second at most: who guesses
-// tokens must not fill the log.
+// Observed returns the tokens with refusals counted, and logged once per second at most: who
+// guesses tokens must not fill the log.
 func (t Tokens) Observed(log *slog.Logger, reg prometheus.Registerer) Tokens {
 	t.refused = &refused{log: log, total: promauto.With(reg).NewCounter(prometheus.CounterOpts{
 		Name: "waybill_admin_refused_total",

@@ -1,5 +1,5 @@
 // Package config reads a service's settings from the environment into a struct, and reports every
-// fault in them at once.
+// problem with them at once.
 package config
 
 import (
@@ -15,43 +15,43 @@ import (
 )
 
 // Validator is implemented by a config struct, or by a struct inside one, whose values need a
-// closer look than their types give. It returns every fault.
+// closer look than their types give. It returns every problem.
 type Validator interface{ Validate() []error }
 
 // ErrInvalid is wrapped by every error of [Load].
 var ErrInvalid = errors.New("invalid configuration")
 
 // Load fills cfg, a pointer to a struct with env tags (see caarlos0/env), from the environment. A
-// field whose variable is unset and has no envDefault keeps its value. A [Secret] may be in a
-// file, which the variable with _FILE appended to its name names, as is usual in containers. The error lists
-// every fault, a line each.
+// field whose variable is unset and has no envDefault keeps its value. A [Secret] may be in a file,
+// which the variable with _FILE appended to its name names, as is usual in containers. The error
+// lists every problem, a line each.
 func Load(cfg any) error {
 	environment := env.ToMap(os.Environ())
-	faults := readFiles(reflect.ValueOf(cfg).Elem().Type(), environment)
+	problems := readFiles(reflect.ValueOf(cfg).Elem().Type(), environment)
 	if err := env.ParseWithOptions(cfg, env.Options{Environment: environment}); err != nil {
 		var many env.AggregateError
 		if !errors.As(err, &many) {
 			return fmt.Errorf("%w: %w", ErrInvalid, err)
 		}
-		faults = append(faults, many.Errors...)
+		problems = append(problems, many.Errors...)
 	}
-	faults = append(faults, validate(reflect.ValueOf(cfg).Elem())...)
-	if len(faults) == 0 {
+	problems = append(problems, validate(reflect.ValueOf(cfg).Elem())...)
+	if len(problems) == 0 {
 		return nil
 	}
-	lines := make([]string, len(faults))
-	for i, f := range faults {
-		lines[i] = "  " + f.Error()
+	lines := make([]string, len(problems))
+	for i, p := range problems {
+		lines[i] = "  " + p.Error()
 	}
 	return fmt.Errorf("%w:\n%s", ErrInvalid, strings.Join(lines, "\n"))
 }
 
 // readFiles puts what the files of secrets hold into the environment.
-func readFiles(t reflect.Type, environment map[string]string) (faults []error) {
+func readFiles(t reflect.Type, environment map[string]string) (problems []error) {
 	for field := range t.Fields() {
 		name, _, _ := strings.Cut(field.Tag.Get("env"), ",")
 		if name == "" && field.Type.Kind() == reflect.Struct {
-			faults = append(faults, readFiles(field.Type, environment)...)
+			problems = append(problems, readFiles(field.Type, environment)...)
 		}
 		path := environment[name+"_FILE"]
 		if !secret(field.Type) || path == "" {
@@ -60,34 +60,35 @@ func readFiles(t reflect.Type, environment map[string]string) (faults []error) {
 		text, err := os.ReadFile(path)
 		switch {
 		case err != nil:
-			faults = append(faults, fmt.Errorf("%s_FILE: %w", name, err))
+			problems = append(problems, fmt.Errorf("%s_FILE: %w", name, err))
 		case environment[name] != "":
-			faults = append(faults, fmt.Errorf("%s and %s_FILE are both set", name, name))
+			problems = append(problems, fmt.Errorf("%s and %s_FILE are both set", name, name))
 		default:
 			environment[name] = strings.TrimRight(string(text), "\r\n")
 		}
 	}
-	return faults
+	return problems
 }
 
 func validate(v reflect.Value) []error {
-	var faults []error
+	var problems []error
 	if validator, ok := reflect.TypeAssert[Validator](v); ok {
-		faults = append(faults, validator.Validate()...)
+		problems = append(problems, validator.Validate()...)
 	}
 	for i := range v.NumField() {
 		if f := v.Field(i); f.Kind() == reflect.Struct && v.Type().Field(i).IsExported() {
-			faults = append(faults, validate(f)...)
+			problems = append(problems, validate(f)...)
 		}
 	}
-	return faults
+	return problems
 }
 
-// Cautioner is implemented by a config struct, or by a struct inside one, whose values can be meant but
-// are not safe everywhere. It returns what an operator should know.
+// Cautioner is implemented by a config struct, or by a struct inside one, whose values can be meant
+// but are not safe everywhere. It returns what an operator should know.
 type Cautioner interface{ Cautions() []string }
 
-// Announce logs that a process starts with these settings, masked, and warns of those that are not safe.
+// Announce logs that a process starts with these settings, masked, and warns of those that are not
+// safe.
 func Announce(log *slog.Logger, cfg any) {
 	log.Info("starting", Masked(cfg)...)
 	for _, caution := range cautions(reflect.Indirect(reflect.ValueOf(cfg))) {
@@ -108,8 +109,8 @@ func cautions(v reflect.Value) []string {
 	return found
 }
 
-// Masked returns the settings as name=value pairs for the log, by the variables' names. A [Secret] is
-// shown as *** where it is set, and so is what precedes the @ of any URL.
+// Masked returns the settings as name=value pairs for the log, by the variables' names. A [Secret]
+// is shown as *** where it is set, and so is what precedes the @ of any URL.
 func Masked(cfg any) []any {
 	var out []any
 	walk(reflect.Indirect(reflect.ValueOf(cfg)), &out)

@@ -27,14 +27,14 @@ type settings struct {
 }
 
 func (s settings) Validate() []error {
-	var faults []error
+	var problems []error
 	if s.Size < 1 {
-		faults = append(faults, errors.New("TEST_SIZE must be positive"))
+		problems = append(problems, errors.New("TEST_SIZE must be positive"))
 	}
-	return faults
+	return problems
 }
 
-func TestLoadKeepsDefaultsThatTheServiceHasSet(t *testing.T) {
+func TestLoad_KeepsDefaultsThatTheServiceHasSet(t *testing.T) {
 	t.Setenv("TEST_URL", "x")
 	s := settings{Server: server{Addr: "127.0.0.1:8080"}}
 	require.NoError(t, config.Load(&s))
@@ -45,20 +45,21 @@ func TestLoadKeepsDefaultsThatTheServiceHasSet(t *testing.T) {
 	require.Equal(t, "127.0.0.1:9090", s.Server.Addr)
 }
 
-func TestLoadNamesEveryFaultAtOnce(t *testing.T) {
+func TestLoad_NamesEveryProblemAtOnce(t *testing.T) {
 	t.Setenv("TEST_SIZE", "-3")
 	err := config.Load(&settings{})
 	require.ErrorContains(t, err, "TEST_URL")
 	require.ErrorContains(t, err, "TEST_SIZE must be positive")
 }
 
-func TestMaskedHidesSecrets(t *testing.T) {
+func TestMasked_HidesSecrets(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, []any{"test_addr", "a", "test_url", "***", "test_size", "1"},
 		config.Masked(settings{Server: server{Addr: "a"}, URL: "postgres://u:p@h/d", Size: 1, state: "hidden"}))
 }
 
-// A secret stays one however a struct that holds it is printed, so that no log line has to take care.
+// A secret stays one however a struct that holds it is printed, so that no log line has to take
+// care.
 func TestSecret_IsNotShownHoweverItIsPrinted(t *testing.T) {
 	t.Parallel()
 	type login struct {

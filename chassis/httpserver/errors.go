@@ -15,19 +15,21 @@ type Answer struct {
 	Err    error // compared by [errors.Is]
 	Status int
 	Detail string // what the client can do about it; the error's own text if it is empty
-	// Location, if not empty, is the part of the request that is invalid, such as header.Idempotency-Key.
+	// Location, if not empty, is the part of the request that is invalid, such as
+	// header.Idempotency-Key.
 	Location string
 }
 
 // failed says which operation failed, and what a client can do about a 503.
 type failed struct{ operation, advice string }
 
-// Problem turns an error into an answer: the one place where that is done. The client learns what it
-// can do; what happened is for the log.
+// Problem turns an error into an answer: the one place where that is done. The client learns what
+// it can do; what happened is for the log.
 //
 //   - An error that is an answer already stays as it is.
 //   - An error of the domain is answered as Answers say.
-//   - The database cannot be asked, or the request took too long: 503 with Retry-After, and a warning.
+//   - The database is unavailable, or the request took too long: 503 with Retry-After, and a
+//     warning.
 //   - Anything else: 500, and an error in the log.
 func (ops Operations) Problem(ctx context.Context, operation string, err error) error {
 	return ops.problem(ctx, failed{operation, tryAgain}, err)

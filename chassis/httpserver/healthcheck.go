@@ -16,15 +16,15 @@ import (
 	"waybill.example/chassis/terminal"
 )
 
-// Healthcheck is the verb (see alecthomas/kong) with which a command asks its own running process how it
-// is: a container's health check needs no other program in the image.
+// Healthcheck is the verb (see alecthomas/kong) with which a command asks its own running process
+// how it is: a container's health check needs no other program in the image.
 type Healthcheck struct {
 	Endpoint string        `arg:"" optional:"" enum:"livez,readyz" default:"readyz" help:"What to ask: livez or readyz."`
 	Timeout  time.Duration `default:"2s" help:"How long to wait for an answer."`
 }
 
-// Look asks the process that listens where HTTP_ADDR says, or else where c says, and prints a line. It
-// returns an error unless the answer is 200.
+// Look asks the process that listens where HTTP_ADDR says, or else where c says, and prints a line.
+// It returns an error unless the answer is 200.
 func (h Healthcheck) Look(ctx context.Context, c Config, out io.Writer) error {
 	if err := config.Load(&c); err != nil {
 		return err
@@ -50,7 +50,8 @@ func (h Healthcheck) Look(ctx context.Context, c Config, out io.Writer) error {
 	return err
 }
 
-// ask goes to the address itself, by no proxy, under a name that is served whatever HTTP_HOSTS says.
+// ask goes to the address itself, by no proxy, under a name that is served whatever HTTP_HOSTS
+// says.
 func ask(ctx context.Context, url string) (int, []byte, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {

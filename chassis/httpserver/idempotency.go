@@ -23,7 +23,8 @@ func (Keyed) keyed() {}
 
 // IdempotencyConfig says how long idempotency keys are kept.
 type IdempotencyConfig struct {
-	// Retention is how long a client's Idempotency-Key is kept: for so long it may send a request again.
+	// Retention is how long a client's Idempotency-Key is kept: for so long it may send a request
+	// again.
 	Retention time.Duration `env:"IDEMPOTENCY_RETENTION"`
 }
 
@@ -49,7 +50,8 @@ func (c IdempotencyConfig) Sweeper(log *slog.Logger, forget func(ctx context.Con
 	})
 }
 
-// Resolve refuses a header that protects nothing although its client believes so: an empty one, and two.
+// Resolve refuses a header that protects nothing although its client believes so: an empty one, and
+// two.
 func (*Keyed) Resolve(ctx huma.Context) []error {
 	request, _ := humachi.Unwrap(ctx)
 	keys := request.Header["Idempotency-Key"]

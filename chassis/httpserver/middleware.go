@@ -38,7 +38,7 @@ func measured(reg prometheus.Registerer) func(http.Handler) http.Handler {
 	}
 }
 
-// method keeps what a client made up from becoming a label.
+// method keeps what a client invents from becoming a label.
 func method(m string) string {
 	switch m {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:

@@ -6,9 +6,9 @@ import (
 	"fmt"
 )
 
-// duplicateName returns an error if an object in the body, which is valid JSON, names a field twice.
-// It looks at brackets and strings only: every request with a body comes through here, and a third
-// reading of it by encoding/json costs as much as the first two.
+// duplicateName returns an error if an object in the body, which is valid JSON, names a field
+// twice. It looks at brackets and strings only: every request with a body comes through here, and a
+// third reading of it by encoding/json costs as much as the first two.
 func duplicateName(body []byte) error {
 	type level struct {
 		names map[string]bool // nil: an array
@@ -32,7 +32,7 @@ func duplicateName(body []byte) error {
 			if n := len(open); n > 0 && open[n-1].names != nil && !open[n-1].value {
 				name := unquoted(body[i:end])
 				if open[n-1].names[name] {
-					return fmt.Errorf("the field %q is there twice", name)
+					return fmt.Errorf("duplicate field %q", name)
 				}
 				open[n-1].names[name] = true
 			}

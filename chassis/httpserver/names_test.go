@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestAFieldThatIsThereTwiceIsFound(t *testing.T) {
+func TestDuplicateName_IsFound(t *testing.T) {
 	t.Parallel()
 	for body, twice := range map[string]bool{
 		`{}`: false, `[]`: false, `"a"`: false, `1`: false, `null`: false,

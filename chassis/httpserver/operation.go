@@ -22,12 +22,13 @@ type Operations struct {
 	Timeout time.Duration
 }
 
-// Handle adds an operation. Its query must hold no parameter that is not declared (a misspelt filter
-// would choose everything), its body at most [MaxBodyBytes]; do has the time of the operations, which
-// begins once the request is read; an error is answered by [Operations.Problem]. The answers that all
-// operations may give are added to the document.
+// Handle adds an operation. Its query must hold no parameter that is not declared (a misspelt
+// filter would choose everything), its body at most [MaxBodyBytes]; do has the time of the
+// operations, which begins once the request is read; an error is answered by [Operations.Problem].
+// The answers that all operations may give are added to the document.
 func Handle[I, O any](ops Operations, op huma.Operation, do func(context.Context, *I) (*O, error)) {
-	// A list of its own: huma appends to it, and an operation may be shared by every API of the process.
+	// A list of its own: huma appends to it, and an operation may be shared by every API of the
+	// process.
 	op.Errors = slices.Concat(op.Errors, []int{http.StatusServiceUnavailable})
 	if op.Method != http.MethodGet && op.Method != http.MethodDelete {
 		op.Errors = append(op.Errors, http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
@@ -49,8 +50,8 @@ func Handle[I, O any](ops Operations, op huma.Operation, do func(context.Context
 	})
 }
 
-// What to do about a 503. That a change has failed says nothing about its transaction: the answer to
-// its commit can be lost.
+// What to do about a 503. That a change has failed says nothing about its transaction: the answer
+// to its commit can be lost.
 const (
 	tryAgain  = "the database does not answer; try again"
 	sendAgain = "the database does not answer, and the request may have been carried out or not: send it again with the same Idempotency-Key"

@@ -91,8 +91,8 @@ func TestHandle_AnswersErrorsInOneWay(t *testing.T) {
 	}
 }
 
-// The commit of a change may have been what was not answered: what a client can do depends on whether
-// there is a key.
+// The commit of a change may have been what was not answered: what a client can do depends on
+// whether there is a key.
 func TestHandle_A503SaysWhatToDo(t *testing.T) {
 	t.Parallel()
 	api, _ := failing(t, &pgconn.ConnectError{})

@@ -9,8 +9,8 @@ import (
 )
 
 // sameOrigin refuses what a web page of another origin has a browser send, unless it only reads
-// (Sec-Fetch-Site, or Origin in older browsers). Tokens protect what operators change; this protects
-// what needs none, a cancellation for instance, from any page that its user has open.
+// (Sec-Fetch-Site, or Origin in older browsers). Tokens protect what operators change; this
+// protects what needs none, a cancellation for instance, from any page that its user has open.
 func sameOrigin(next http.Handler) http.Handler {
 	protection := http.NewCrossOriginProtection()
 	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -19,11 +19,11 @@ func sameOrigin(next http.Handler) http.Handler {
 	return protection.Handler(next)
 }
 
-// KnownHosts refuses requests that are meant for another host (421). On a loopback address they come
-// from a browser that was told so: a page of evil.example whose name resolves to 127.0.0.1 is of the
-// same origin as we are, and could read all answers (DNS rebinding). Allowed are localhost, loopback
-// addresses and hosts, names without a port; on an address that is not loopback all, unless there are
-// hosts.
+// KnownHosts refuses requests that are meant for another host (421). On a loopback address they
+// come from a browser that resolved a name so: a page of evil.example whose name is 127.0.0.1 is of
+// the same origin as we are, and could read all answers (DNS rebinding). Allowed are localhost,
+// loopback addresses and hosts, names without a port; on an address that is not loopback all,
+// unless there are hosts.
 func KnownHosts(listener net.Addr, hosts []string, next http.Handler) http.Handler {
 	local := false
 	if tcp, ok := listener.(*net.TCPAddr); ok {

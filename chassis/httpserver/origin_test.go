@@ -58,7 +58,8 @@ func send(t *testing.T, method, url, host string, headers map[string]string) int
 	return resp.StatusCode
 }
 
-// A page of another origin, open in the browser of a developer who runs this, sends what browsers send.
+// A page of another origin, open in the browser of a developer who runs this, sends what browsers
+// send.
 func TestServer_AnotherOriginChangesNothing(t *testing.T) {
 	t.Parallel()
 	addr := run(t, httpserver.Config{Addr: "127.0.0.1:0"}, nil)
@@ -80,8 +81,8 @@ func TestServer_AnotherOriginChangesNothing(t *testing.T) {
 	}
 }
 
-// A page of evil.example whose name resolves to 127.0.0.1 is of our own origin to a browser; the Host
-// header says so.
+// A page of evil.example whose name resolves to 127.0.0.1 is of our own origin to a browser; the
+// Host header says so.
 func TestServer_OnLoopbackOnlyItsOwnNamesAreServed(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer

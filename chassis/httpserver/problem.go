@@ -19,7 +19,8 @@ func WriteProblem(w http.ResponseWriter, status int, detail string) {
 	_ = json.NewEncoder(w).Encode(&huma.ErrorModel{Status: status, Title: http.StatusText(status), Detail: detail})
 }
 
-// Unavailable is the answer while something that the request needs is unavailable: 503 with Retry-After.
+// Unavailable is the answer while something that the request needs is unavailable: 503 with
+// Retry-After.
 func Unavailable(detail string) error {
 	return huma.ErrorWithHeaders(
 		huma.Error503ServiceUnavailable(detail),
@@ -30,8 +31,8 @@ func Unavailable(detail string) error {
 // A client learns what is wrong with its request; it does not get the request back, however it
 // was made.
 const (
-	maxFaults    = 100 // in one problem
-	maxFaultText = 300 // bytes of one message or location
+	maxErrors    = 100 // in one problem
+	maxErrorText = 300 // bytes of one message or location
 	maxEcho      = 100 // bytes of a value that is shown
 )
 
@@ -45,9 +46,9 @@ func bounded(_ huma.Context, _ string, body any) (any, error) {
 		problem.Errors = nil // what went wrong here is for the log
 		return problem, nil
 	}
-	problem.Errors = problem.Errors[:min(len(problem.Errors), maxFaults)]
+	problem.Errors = problem.Errors[:min(len(problem.Errors), maxErrors)]
 	for _, e := range problem.Errors {
-		e.Message, e.Location = cut(e.Message, maxFaultText), cut(e.Location, maxFaultText)
+		e.Message, e.Location = cut(e.Message, maxErrorText), cut(e.Location, maxErrorText)
 		switch value := e.Value.(type) {
 		case string:
 			if len(value) > maxEcho || e.Location == "body" {
@@ -69,8 +70,8 @@ func cut(text string, bytes int) string {
 	return strings.ToValidUTF8(text[:bytes], "") + "…"
 }
 
-// Invalid is the answer to a request of which one part, such as query.cursor, breaks a rule that its
-// schema cannot state: 422.
+// Invalid is the answer to a request of which one part, such as query.cursor, breaks a rule that
+// its schema cannot state: 422.
 func Invalid(location, message string) error {
 	return huma.Error422UnprocessableEntity("validation failed", &huma.ErrorDetail{Location: location, Message: message})
 }

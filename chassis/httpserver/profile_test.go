@@ -14,7 +14,7 @@ import (
 	"waybill.example/chassis/httpserver"
 )
 
-func TestProfilesAreServedOnlyWhereTheyWereAskedFor(t *testing.T) {
+func TestProfiles_AreServedOnlyWhereTheyWereAskedFor(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	s, err := httpserver.New(httpserver.Config{Addr: "127.0.0.1:0", PprofAddr: "127.0.0.1:0"}, httpserver.Options{

@@ -14,7 +14,7 @@ import (
 type Check struct {
 	Name string
 	// Required checks make the service not ready when they fail; the others are shown only: an
-	// order is accepted while Kafka is away.
+	// order is accepted while Kafka is down.
 	Required bool
 	// Run returns nil, or an error whose text may be shown to anybody.
 	Run func(context.Context) error

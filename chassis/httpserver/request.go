@@ -43,8 +43,8 @@ var strictJSON = huma.Format{
 	},
 }
 
-// requireJSON refuses a body that does not say it is JSON, also one that says nothing: browsers send
-// such requests across origins without asking first.
+// requireJSON refuses a body that does not say it is JSON, also one that says nothing: browsers
+// send such requests across origins without asking first.
 func requireJSON(api huma.API) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		request, _ := humachi.Unwrap(ctx)

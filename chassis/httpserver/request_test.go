@@ -49,7 +49,7 @@ func post(handler http.Handler, path, contentType, body string) *httptest.Respon
 	return w
 }
 
-func TestABodyIsReadInOneWayOnly(t *testing.T) {
+func TestStrictJSON_ReadsABodyInOneWayOnly(t *testing.T) {
 	t.Parallel()
 	handler := receive(t)
 	const good = `{"name":"n","weight":1}`
@@ -73,8 +73,8 @@ func TestABodyIsReadInOneWayOnly(t *testing.T) {
 		"a whole character":       {"application/json", `{"name":"\ud83d\ude00","weight":1}`, 204, ""},
 		"no escape at all":        {"application/json", `{"name":"\\ud800","weight":1}`, 204, ""},
 		"not UTF-8":               {"application/json", "{\"name\":\"\xff\",\"weight\":1}", 400, "not UTF-8"},
-		"a field twice":           {"application/json", `{"name":"n","weight":1,"name":"m"}`, 400, `\"name\" is there twice`},
-		"a field twice, deeper":   {"application/json", `{"name":[{"a":1,"a":2}],"weight":1}`, 400, `\"a\" is there twice`},
+		"a field twice":           {"application/json", `{"name":"n","weight":1,"name":"m"}`, 400, `duplicate field \"name\"`},
+		"a field twice, deeper":   {"application/json", `{"name":[{"a":1,"a":2}],"weight":1}`, 400, `duplicate field \"a\"`},
 		"a name as a value":       {"application/json", `{"name":"name","weight":1}`, 204, ""},
 		"one name at two levels":  {"application/json", `{"name":{"name":"n"},"weight":1}`, 422, "body.name"},
 		"a field in another case": {"application/json", `{"Name":"n","weight":1}`, 422, "body.Name"},
@@ -90,7 +90,7 @@ func TestABodyIsReadInOneWayOnly(t *testing.T) {
 	}
 }
 
-func TestAProblemDoesNotQuoteTheRequest(t *testing.T) {
+func TestProblem_DoesNotQuoteTheRequest(t *testing.T) {
 	t.Parallel()
 	handler := receive(t)
 	long := strings.Repeat("long", 10_000)
@@ -121,7 +121,7 @@ func TestAProblemDoesNotQuoteTheRequest(t *testing.T) {
 	require.Equal(t, 100, strings.Count(w.Body.String(), `"location"`))
 }
 
-func TestAnUnexpectedErrorIsNotShown(t *testing.T) {
+func TestProblem_DoesNotShowAnUnexpectedError(t *testing.T) {
 	t.Parallel()
 	w := post(receive(t), "/broken", "", "")
 	require.Equal(t, http.StatusInternalServerError, w.Code)

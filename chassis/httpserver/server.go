@@ -26,8 +26,8 @@ type Config struct {
 	// PprofAddr is where Go's profiles are served. They tell much about a process and cost it time:
 	// by default they are nowhere.
 	PprofAddr string `env:"PPROF_ADDR"`
-	// Hosts are the names (without ports) that requests may be meant for, besides localhost. None: on a
-	// loopback address localhost only, elsewhere any.
+	// Hosts are the names (without ports) that requests may be meant for, besides localhost. None:
+	// on a loopback address localhost only, elsewhere any.
 	Hosts []string `env:"HTTP_HOSTS"`
 	// MaxConnections is how many clients may be connected; more wait.
 	MaxConnections int `env:"HTTP_MAX_CONNECTIONS" envDefault:"4096"`

@@ -59,7 +59,7 @@ func get(t *testing.T, url string) (int, http.Header, string) {
 	return resp.StatusCode, resp.Header, string(body)
 }
 
-func TestReadyzFailsOnlyForWhatIsRequired(t *testing.T) {
+func TestReadyz_FailsOnlyForWhatIsRequired(t *testing.T) {
 	t.Parallel()
 	var database atomic.Bool
 	database.Store(true)
@@ -83,12 +83,12 @@ func TestReadyzFailsOnlyForWhatIsRequired(t *testing.T) {
 	require.JSONEq(t, `{"status":"not ready","checks":{"postgres":"the database does not answer","kafka":"no broker answers"}}`, body)
 }
 
-func TestEveryErrorIsAProblem(t *testing.T) {
+func TestServer_EveryErrorIsAProblem(t *testing.T) {
 	t.Parallel()
 	url, _ := serve(t, nil, func(s *httpserver.Server) {
 		s.Router.Get("/panics", func(http.ResponseWriter, *http.Request) { panic("secret detail") })
 		huma.Get(s.API, "/away", func(context.Context, *struct{}) (*struct{}, error) {
-			return nil, httpserver.Unavailable("the database is away")
+			return nil, httpserver.Unavailable("the database is down")
 		})
 	})
 	for path, want := range map[string]int{"/nowhere": 404, "/panics": 500, "/away": 503} {
@@ -110,7 +110,7 @@ func TestEveryErrorIsAProblem(t *testing.T) {
 	require.Equal(t, http.StatusMethodNotAllowed, resp.StatusCode)
 }
 
-func TestARequestUnderWayIsFinishedAtShutdown(t *testing.T) {
+func TestServer_FinishesARequestInFlightAtShutdown(t *testing.T) {
 	t.Parallel()
 	entered, leave := make(chan struct{}), make(chan struct{})
 	url, stop := serve(t, nil, func(s *httpserver.Server) {
@@ -139,7 +139,7 @@ func TestARequestUnderWayIsFinishedAtShutdown(t *testing.T) {
 	<-stopped
 }
 
-func TestAPortInUseIsFoundAtOnceAndNamed(t *testing.T) {
+func TestNew_NamesAPortInUse(t *testing.T) {
 	t.Parallel()
 	url, _ := serve(t, nil, nil)
 	addr := strings.TrimPrefix(url, "http://")
@@ -148,7 +148,7 @@ func TestAPortInUseIsFoundAtOnceAndNamed(t *testing.T) {
 	require.ErrorContains(t, err, "HTTP_ADDR")
 }
 
-func TestMetricsCountByRouteNotByPath(t *testing.T) {
+func TestMetrics_CountByRouteNotByPath(t *testing.T) {
 	t.Parallel()
 	url, _ := serve(t, nil, func(s *httpserver.Server) {
 		s.Router.Get("/things/{id}", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })

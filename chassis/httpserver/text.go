@@ -28,8 +28,8 @@ func (t Text) Resolve(_ huma.Context, at *huma.PathBuffer) []error {
 	return PlainText(at, string(t))
 }
 
-// PlainText returns the fault of a field that holds more than plain text. What the pattern of [Text]'s
-// schema finds is not reported twice.
+// PlainText returns the problem of a field that holds more than plain text. What the pattern of
+// [Text]'s schema finds is not reported twice.
 func PlainText(at *huma.PathBuffer, text string) []error {
 	if terminal.Plain(text) || strings.ContainsFunc(text, unicode.IsControl) {
 		return nil

@@ -37,7 +37,7 @@ func (d *diary) part(name string, drain time.Duration) func(context.Context) err
 	}
 }
 
-func TestPartsStopOneAfterTheOtherLastFirst(t *testing.T) {
+func TestGroup_StopsPartsOneAfterTheOtherLastFirst(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var d diary
@@ -52,7 +52,7 @@ func TestPartsStopOneAfterTheOtherLastFirst(t *testing.T) {
 	})
 }
 
-func TestAPartThatFailsStopsTheOthersAndIsNamed(t *testing.T) {
+func TestGroup_APartThatFailsStopsTheOthersAndIsNamed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var d diary
@@ -67,7 +67,7 @@ func TestAPartThatFailsStopsTheOthersAndIsNamed(t *testing.T) {
 	})
 }
 
-func TestAPartThatHangsIsNamedAndLeftBehind(t *testing.T) {
+func TestGroup_APartThatHangsIsNamedAndLeftBehind(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var d diary
@@ -80,7 +80,7 @@ func TestAPartThatHangsIsNamedAndLeftBehind(t *testing.T) {
 	})
 }
 
-func TestCloserReleasesAtTheEnd(t *testing.T) {
+func TestCloser_ReleasesAtTheEnd(t *testing.T) {
 	t.Parallel()
 	var order []string
 	var g lifecycle.Group

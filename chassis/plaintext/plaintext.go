@@ -8,10 +8,10 @@ import (
 	"unicode"
 )
 
-// Control reports whether r acts on the terminal, the log or the page that it is shown on: a control
-// character (newlines and tabs are some), a bidirectional or other invisible format character, or a
-// line separator. The joiners (U+200C, U+200D) are format characters as well, but words of some
-// languages need them.
+// Control reports whether r acts on the terminal, the log or the page that it is shown on: a
+// control character (newlines and tabs are some), a bidirectional or other invisible format
+// character, or a line separator. The joiners (U+200C, U+200D) are format characters as well, but
+// words of some languages need them.
 func Control(r rune) bool {
 	switch {
 	case r < 0x20, r >= 0x7f && r < 0xa0, r == '\u2028', r == '\u2029':
@@ -22,9 +22,9 @@ func Control(r rune) bool {
 	return unicode.Is(unicode.Cf, r)
 }
 
-// LoneSurrogate reports whether JSON escapes half of a character: \ud83d without \ude00, or the like,
-// after it. encoding/json reads it as U+FFFD without an error, and two different texts become one
-// (RFC 7493, section 2.1).
+// LoneSurrogate reports whether JSON escapes half of a character: \ud83d without \ude00, or the
+// like, after it. encoding/json reads it as U+FFFD without an error, and two different texts become
+// one (RFC 7493, section 2.1).
 func LoneSurrogate(json []byte) bool {
 	if !bytes.Contains(json, []byte(`\u`)) {
 		return false

@@ -67,7 +67,7 @@ func TestADatabaseThatIsAwayIsUnavailableNotBroken(t *testing.T) {
 	require.EqualError(t, postgres.Check(pool)(t.Context()), "the database does not answer")
 }
 
-func TestABadURLIsNotEchoed(t *testing.T) {
+func TestOpen_DoesNotEchoABadURL(t *testing.T) {
 	t.Parallel()
 	_, err := postgres.Open(t.Context(), postgres.Config{URL: "postgres://u:hunter2@[bad"}, "test")
 	require.ErrorContains(t, err, "DATABASE_URL")

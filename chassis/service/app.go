@@ -40,8 +40,8 @@ func Wire(log *slog.Logger, wire func(*App) error) (*App, error) {
 }
 
 // Add appends a part: run works until its context ends, drains and returns nil. Parts stop in the
-// reverse order, so a part is added after those that it relies on. A part that returns earlier stops
-// the service.
+// reverse order, so a part is added after those that it relies on. A part that returns earlier
+// stops the service.
 func (a *App) Add(name string, run func(context.Context) error) { a.parts.Add(name, run) }
 
 // OnStop appends something to release at the end, such as a connection pool.
@@ -60,6 +60,6 @@ func (a *App) Serve(server *httpserver.Server) {
 // Addr is where the service answers HTTP, host:port.
 func (a *App) Addr() string { return a.server.Addr() }
 
-// Run runs the parts until ctx ends or one of them does, then stops them in reverse order. It returns
-// their errors, and names the part that does not stop within [ShutdownTimeout].
+// Run runs the parts until ctx ends or one of them does, then stops them in reverse order. It
+// returns their errors, and names the part that does not stop within [ShutdownTimeout].
 func (a *App) Run(ctx context.Context) error { return a.parts.Run(ctx, a.log, ShutdownTimeout) }

@@ -14,7 +14,7 @@ var ballast []byte
 // allocates a hundred per second under load, so that is every tenth of a second, and each time the
 // stacks of waiting connections shrink, and grow again with the next request. GOGC=400 would help,
 // and would let a service with a backlog in memory (the relay while its broker is down) use five
-// times of it. A minimum heap size is what is wanted (golang/go#23044), and gopls keeps a ballast for
-// the same reason (golang.org/x/tools, CL 608796). GOGC and GOMEMLIMIT work as before; GC_BALLAST=false
-// turns it off.
+// times of it. A minimum heap size is what is wanted (golang/go#23044), and gopls keeps a ballast
+// for the same reason (golang.org/x/tools, CL 608796). GOGC and GOMEMLIMIT work as before;
+// GC_BALLAST=false turns it off.
 func keepBallast() { ballast = make([]byte, ballastBytes) }

@@ -17,7 +17,8 @@ type Config struct {
 // the Config that embeds this one.
 func (c Config) Common() Config { return c }
 
-// ListenOn returns the defaults of a service that answers HTTP on addr unless HTTP_ADDR says otherwise.
+// ListenOn returns the defaults of a service that answers HTTP on addr unless HTTP_ADDR says
+// otherwise.
 func ListenOn(addr string) Config { return Config{HTTP: httpserver.Config{Addr: addr}} }
 
 // Settings is a service's Config, which embeds [Config].

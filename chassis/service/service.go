@@ -1,9 +1,10 @@
-// Package service is the main function of every service: it reads the command line and the settings,
-// builds the App, runs it until a signal arrives, and stops it in order.
+// Package service is the main function of every service: it reads the command line and the
+// settings, builds the App, runs it until a signal arrives, and stops it in order.
 //
 // A service's main is one call of [Main], with the name, the default settings and the function that
 // wires the App. Without a verb the process runs the service; healthcheck asks the running one, for
-// containers; --version says what was built. A service with verbs of its own adds them as kong options.
+// containers; --version says what was built. A service with verbs of its own adds them as kong
+// options.
 //
 // # Signals
 //
@@ -41,10 +42,10 @@ const (
 	exitInvalid = 2
 )
 
-// Main is all of a service's main: it runs the verb that was chosen and exits. build wires the service
-// from its settings; it may wait for a database until its context ends. The options can add verbs
-// ([kong.Embed]), whose Run methods may take the process's [context.Context], an [io.Writer] for their
-// output, a [Cleanup], and what other options bind.
+// Main is all of a service's main: it runs the verb that was chosen and exits. build wires the
+// service from its settings; it may wait for a database until its context ends. The options can add
+// verbs ([kong.Embed]), whose Run methods may take the process's [context.Context], an [io.Writer]
+// for their output, a [Cleanup], and what other options bind.
 func Main[C Settings](name, description string, defaults C, build func(context.Context, C, *slog.Logger) (*App, error), options ...kong.Option) {
 	os.Exit(run(name, description, defaults, build, options...))
 }

@@ -23,8 +23,8 @@ import (
 	"waybill.example/chassis/httpserver"
 )
 
-// The test binary is a service too: started with this variable it runs Main, as a process that can be
-// sent signals.
+// The test binary is a service too: started with this variable it runs Main, as a process that can
+// be sent signals.
 const asService = "SERVICE_TEST_PROCESS"
 
 func TestMain(m *testing.M) {

@@ -13,8 +13,8 @@ import (
 	"waybill.example/chassis/terminal"
 )
 
-// What a row or a message says must neither act on the terminal that the log is read on, nor hide what
-// comes after it on its line.
+// What a row or a message says must neither act on the terminal that the log is read on, nor hide
+// what comes after it on its line.
 func TestLogger_ShowsHostileTextAndAllThatFollows(t *testing.T) {
 	t.Parallel()
 	for _, hostile := range []string{"a\x1b]0;owned\a", "a\x1b[2K", "a\xffb", "a\ufffdb", "a\nforged line", "a\u202eb", "a\u009b2J"} {

@@ -22,7 +22,7 @@ type Config struct {
 	LogFormat string `env:"LOG_FORMAT" envDefault:"text"`
 }
 
-// Validate returns every fault of the settings.
+// Validate returns every problem of the settings.
 func (c Config) Validate() []error {
 	if c.LogFormat != "text" && c.LogFormat != "json" {
 		return []error{fmt.Errorf("LOG_FORMAT must be text or json, not %q", c.LogFormat)}
@@ -40,7 +40,8 @@ func Logger(c Config, service string, w io.Writer) *slog.Logger {
 		Level:      c.LogLevel,
 		TimeFormat: "15:04:05.000",
 		NoColor:    !isTerminal(w),
-		// Tint passes escape sequences on where it colours, and elsewhere cuts what it takes for one.
+		// Tint passes escape sequences on where it colours, and elsewhere cuts what it takes for
+		// one.
 		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 			switch v := a.Value.Any().(type) {
 			case string:
@@ -53,7 +54,8 @@ func Logger(c Config, service string, w io.Writer) *slog.Logger {
 	}))
 }
 
-// plain returns the attribute with text that neither steers a terminal nor hides what comes after it.
+// plain returns the attribute with text that neither steers a terminal nor hides what comes after
+// it.
 func plain(a slog.Attr, text string) slog.Attr {
 	clean := strings.ReplaceAll(terminal.Clean(text), "\uFFFD", `\ufffd`)
 	if clean != text {

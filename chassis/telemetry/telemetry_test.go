@@ -12,7 +12,7 @@ import (
 	"waybill.example/chassis/telemetry"
 )
 
-func TestJSONLogsNameTheService(t *testing.T) {
+func TestLogger_JSONNamesTheService(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	telemetry.Logger(telemetry.Config{LogFormat: "json"}, "orders", &out).Info("order accepted", "order_id", 17)
@@ -22,7 +22,7 @@ func TestJSONLogsNameTheService(t *testing.T) {
 	require.InDelta(t, 17, line["order_id"], 0)
 }
 
-func TestTextLogsHaveNoColourOutsideATerminal(t *testing.T) {
+func TestLogger_TextHasNoColourOutsideATerminal(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	log := telemetry.Logger(telemetry.Config{LogFormat: "text", LogLevel: slog.LevelInfo}, "orders", &out)
@@ -33,13 +33,13 @@ func TestTextLogsHaveNoColourOutsideATerminal(t *testing.T) {
 	require.NotContains(t, out.String(), "\x1b")
 }
 
-func TestAnUnknownLogFormatIsAFault(t *testing.T) {
+func TestConfig_AnUnknownLogFormatIsInvalid(t *testing.T) {
 	t.Parallel()
 	require.Len(t, telemetry.Config{LogFormat: "xml"}.Validate(), 1)
 	require.Empty(t, telemetry.Config{LogFormat: "json"}.Validate())
 }
 
-func TestMetricsHaveTheProcess(t *testing.T) {
+func TestMetrics_HaveTheProcess(t *testing.T) {
 	t.Parallel()
 	families, err := telemetry.Metrics().Gather()
 	require.NoError(t, err)

@@ -31,7 +31,8 @@ type Change struct {
 	IfMatch string
 	// IfNew has the change made only where the sku is new.
 	IfNew bool
-	// Key, if not empty, identifies the request: however often it is made, it changes the stock once.
+	// Key, if not empty, identifies the request: however often it is made, it changes the stock
+	// once.
 	Key string
 }
 
@@ -56,7 +57,8 @@ func (c Change) Digest() (sum [sha256.Size]byte) {
 	return sum
 }
 
-// Apply returns what is on hand after the change of a level; nil stands for a sku that is not there.
+// Apply returns what is on hand after the change of a level; nil stands for a sku that is not
+// there.
 func (c Change) Apply(now *Level) (onHand int64, err error) {
 	switch {
 	case c.IfNew && now != nil:

@@ -17,7 +17,7 @@ const (
 	Release Action = "release"
 )
 
-// Command asks to set items aside for an order, or to give back what the order has, if anything.
+// Command asks to reserve items for an order, or to release what the order has, if anything.
 type Command struct {
 	Action   Action
 	OrderID  int64
@@ -60,8 +60,8 @@ type Known struct {
 	Reservations []Reservation
 }
 
-// Since returns a function that says when the reservation of a reply's order came to be as it is: now,
-// if one of the commands that are decided at that time made it so.
+// Since returns a function that says when the reservation of a reply's order came to be as it is:
+// now, if one of the commands that are decided at that time made it so.
 func (k *Known) Since(now time.Time) func(r Reply, order int64) time.Time {
 	since := make(map[int64]time.Time, len(k.Reservations))
 	for _, r := range k.Reservations {
@@ -86,7 +86,7 @@ type Decision struct {
 // Move changes what is on hand of a sku.
 type Move struct {
 	SKU   string
-	Delta int64 // not 0; negative where items are set aside
+	Delta int64 // not 0; negative where items are reserved
 }
 
 // Decide applies the commands one after the other: first come, first served, and a small order may

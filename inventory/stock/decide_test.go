@@ -31,7 +31,7 @@ func say(replies []stock.Reply) []string {
 	return said
 }
 
-func TestDecide(t *testing.T) {
+func TestDecide_FirstComeFirstServed(t *testing.T) {
 	t.Parallel()
 	known := func(state stock.State, reason string) []stock.Reservation {
 		return []stock.Reservation{{OrderID: 1, SKU: "a", Quantity: 2, State: state, Reason: reason}}
@@ -111,7 +111,7 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-func TestDecideSaysWhatToWrite(t *testing.T) {
+func TestDecide_SaysWhatToSave(t *testing.T) {
 	t.Parallel()
 	got := stock.Decide(
 		stock.Known{OnHand: map[string]int64{"a": 5, "b": 5}, Reservations: []stock.Reservation{
@@ -134,7 +134,7 @@ func TestDecideSaysWhatToWrite(t *testing.T) {
 	}, got, cmpopts.IgnoreFields(stock.Decision{}, "Replies")))
 }
 
-func TestCheckSKU(t *testing.T) {
+func TestCheckSKU_SaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	long := make([]byte, stock.MaxSKUBytes)
 	for i := range long {

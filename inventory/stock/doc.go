@@ -1,5 +1,5 @@
-// Package stock decides what becomes of commands that ask for items or give them back: who gets
-// how much of what is on hand, and what each sender is told. It is pure: levels, reservations and
+// Package stock decides what becomes of commands that reserve items or release them: which order
+// gets how much of what is on hand, and what the answer is. It is pure: levels, reservations and
 // commands in, changes and replies out.
 //
 // An order has at most one reservation, and it is decided once:
@@ -8,9 +8,9 @@
 //	(none) ──reserve, otherwise───────> REJECTED
 //	(none) ──release──────────────────> RELEASED
 //
-// Whatever is asked again is answered as before, so a sender that heard nothing may ask again. A
-// release always succeeds. After it the order gets nothing any more, also if it gave back before it
-// asked: of two messages that overtook one another the earlier sent must not win.
+// A command that comes again is answered as before, so a sender without an answer may ask again. A
+// release always succeeds. After it the order gets nothing any more, also if the release overtook
+// the request: the message that was sent earlier must not win.
 //
 // For every sku, what was received = what is on hand + what RESERVED reservations hold.
 package stock

@@ -117,7 +117,7 @@ var anyCommand = rapid.Custom(func(t *rapid.T) stock.Command {
 
 // However commands are cut into batches, each is answered as if it had come alone, and after each
 // batch every item is either on hand or held by exactly one live reservation.
-func TestBatchesAnswerAsIfCommandsCameAloneAndConserveStock(t *testing.T) {
+func TestDecide_BatchesAnswerAsIfCommandsCameAloneAndConserveStock(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		received := map[string]int64{

@@ -42,7 +42,7 @@ const (
 // Reservation is what was decided for an order.
 type Reservation struct {
 	OrderID   int64
-	SKU       string // "" where items were given back before any were asked for
+	SKU       string // "" where the release came before the request
 	Quantity  int32
 	State     State
 	Reason    string // why it was rejected

@@ -1,4 +1,4 @@
--- What is on hand of each sku, and what orders have set aside of it.
+-- What is on hand of each sku, and what is reserved for orders.
 --
 -- Each transaction keeps, for every sku: received = on_hand + what live reservations hold. The check stock_conserved
 -- keeps half of it; the view stock_audit counts the reservations themselves.
@@ -42,8 +42,8 @@ create table reservations (
     constraint reservations_rejected_says_why check ((state = 'REJECTED') = (reason <> ''))
 );
 
-comment on column reservations.sku is 'What was asked for. Null: given back before it was asked for, so that a late request gets nothing.';
-comment on column reservations.state is 'RESERVED is live: its items are set aside. The other two are final.';
+comment on column reservations.sku is 'What was asked for. Null: released before it was asked for, so that a late request gets nothing.';
+comment on column reservations.state is 'RESERVED is live: its items are reserved. The other two are final.';
 
 -- Skus whose numbers do not add up: nothing, or something is broken. It reads all of both tables.
 create view stock_audit as

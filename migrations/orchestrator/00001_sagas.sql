@@ -10,9 +10,9 @@ create domain saga_version  as integer constraint sagas_version_positive  check 
 create domain saga_revision as integer constraint sagas_revision_positive check (value > 0);
 create domain saga_steps    as jsonb   constraint sagas_steps_list        check (jsonb_typeof(value) = 'array');
 
--- One row a saga. Every step of a saga updates its row, so indexes are few: the primary key, the
+-- One row per saga. Every step of a saga updates its row, so indexes are few: the primary key, the
 -- deadlines of the sagas that have not ended, the order of their beginnings (lists, retention), and a
--- partial one that is empty while nothing is in trouble.
+-- partial one that is empty while no saga needs an operator.
 create table sagas (
     id          text          collate "C" primary key,
     definition  text          not null,

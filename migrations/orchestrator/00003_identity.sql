@@ -27,7 +27,7 @@ alter table sagas
 update sagas set trouble = case phase when 'PARKED' then 'its definition is not registered' else 'an undo has used up its attempts' end
  where phase in ('COMPENSATION_STUCK', 'PARKED');
 
--- Empty while nothing is in trouble.
+-- Empty while no saga needs an operator.
 create index sagas_in_trouble on sagas (started_at, id) where trouble is not null;
 
 comment on column sagas.start_id is 'The message that began it: another one of its type is a conflict. Null: it began before this was kept, or not yet.';

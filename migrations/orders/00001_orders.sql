@@ -34,7 +34,7 @@ create table orders (
 create index orders_user_id on orders (user_id, id);
 create index orders_status on orders (status, id);
 
-comment on table orders is 'One row an order. Only ConfirmOrder and CancelOrder change one, and only its status and reason.';
+comment on table orders is 'One row per order. Only ConfirmOrder and CancelOrder change one, and only its status and reason.';
 comment on column orders.status is 'PENDING, then CONFIRMED or CANCELLED; a CONFIRMED order may yet be CANCELLED, and that is final.';
 comment on column orders.reason is 'Why the order was cancelled, in words that the client may see.';
 

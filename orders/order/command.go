@@ -10,7 +10,8 @@ const (
 	Refuse  Action = "refuse" // a client's request to cancel
 )
 
-// Command asks an order to become CONFIRMED, or CANCELLED for a reason, or to say why it will not be.
+// Command asks an order to become CONFIRMED, or CANCELLED for a reason, or to say why it will not
+// be.
 type Command struct {
 	OrderID int64
 	Action  Action
@@ -26,9 +27,9 @@ type State struct {
 	CancelRefused string
 }
 
-// transitions is every way on which an order can go. A CONFIRMED order can still be cancelled,
-// because the saga takes an order back when its client asks for that in time; CANCELLED is final,
-// because by then its items may be somebody else's.
+// transitions are all that there are. A CONFIRMED order can still be cancelled, because the saga
+// compensates an order when its client asks for that in time; CANCELLED is final, because by then
+// its items may be reserved for another order.
 var transitions = []struct {
 	from Status
 	on   Action
@@ -78,7 +79,7 @@ func (s State) Apply(c Command) (State, Outcome) {
 	return s, Contradicted
 }
 
-// refuse keeps the first refusal, which is all that a client is told.
+// refuse keeps the first refusal, which is the one that clients are shown.
 func (s State) refuse(reason string) (State, Outcome) {
 	switch {
 	case s.Status == Cancelled:
@@ -90,7 +91,7 @@ func (s State) refuse(reason string) (State, Outcome) {
 	return s, Changed
 }
 
-// Change is an order's way from one state to another.
+// Change takes an order from one state to another.
 type Change struct {
 	OrderID  int64
 	From, To State

@@ -16,7 +16,7 @@ var (
 	cancel    = order.Command{OrderID: 1, Action: order.Cancel, Reason: "second"}
 )
 
-func TestEveryCommandInEveryStateDoesWhatTheTableSays(t *testing.T) {
+func TestApply_EveryCommandInEveryStateDoesWhatTheTableSays(t *testing.T) {
 	t.Parallel()
 	refused := func(s order.State) order.State { s.CancelRefused = "too late"; return s }
 	refuse := order.Command{OrderID: 1, Action: order.Refuse, Reason: "too late"}
@@ -51,7 +51,7 @@ func TestEveryCommandInEveryStateDoesWhatTheTableSays(t *testing.T) {
 	}
 }
 
-func TestACommandGivenTwiceIsTheSameAsOnce(t *testing.T) {
+func TestApply_ACommandGivenTwiceIsTheSameAsOnce(t *testing.T) {
 	t.Parallel()
 	for _, state := range []order.State{pending, confirmed, cancelled} {
 		for _, command := range []order.Command{confirm, cancel} {

@@ -36,10 +36,10 @@ type Decision struct {
 	Changes []Change // one per order that is not as it was, by id
 }
 
-// Decide applies the commands one after the other. Every command but a refusal is answered with what
-// its order is now, whether it changed anything or not: a saga that missed the first answer, or that is
-// wrong about the order, learns the truth. Where nothing changed, that is the same event again. known
-// is not changed.
+// Decide applies the commands one after the other. Every command but a refusal is answered with
+// what its order is now, whether it changed anything or not: a saga that missed the first answer,
+// or that is wrong about the order, learns the truth. Where nothing changed, that is the same event
+// again. known is not changed.
 func Decide(known Known, commands []Command) Decision {
 	orders := maps.Clone(known.Orders)
 	d := Decision{Replies: make([]Reply, len(commands))}

@@ -10,8 +10,8 @@ import (
 	"waybill.example/orders/order"
 )
 
-// Commands of one batch see what those before them did; a command that changes nothing is answered with
-// the same event again.
+// Commands of one batch see what those before them did; a command that changes nothing is answered
+// with the same event again.
 func TestDecide_AppliesCommandsOneAfterTheOther(t *testing.T) {
 	t.Parallel()
 	long, now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), time.Date(2026, 1, 3, 3, 4, 5, 0, time.UTC)

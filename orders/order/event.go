@@ -6,9 +6,9 @@ import (
 	"waybill.example/contracts"
 )
 
-// Answer is the event that answers a command, whatever the command wanted: it says what its order is
-// now, and since when. A refusal to cancel is published once, at the time of the refusal; every other
-// refusal has no answer (nil).
+// Answer is the event that answers a command, whatever the command wanted: it says what its order
+// is now, and since when. A refusal to cancel is published once, at the time of the refusal; every
+// other refusal has no answer (nil).
 func Answer(c Command, now State, outcome Outcome, since, at time.Time) contracts.Message {
 	switch {
 	case c.Action == Refuse && outcome == Changed:

@@ -29,10 +29,10 @@ type Claim struct {
 	OrderID int64
 }
 
-// Place decides what becomes of requests, each of which has an id in case it is a new one. A key that
-// was claimed before is answered with its order, or refused for another request; of several requests
-// with one key, the first is the new one. It adds the new keys to claims. There are as many results as
-// requests, in their order; the placements are the new orders among them.
+// Place decides what becomes of requests, each of which has an id in case it is a new one. A key
+// that was claimed before is answered with its order, or refused for another request; of several
+// requests with one key, the first is the new one. It adds the new keys to claims. There are as
+// many results as requests, in their order; the placements are the new orders among them.
 func Place(requests []Request, ids []int64, claims map[RequestKey]Claim) (placed []Placed, placements []Placement) {
 	placed = make([]Placed, len(requests))
 	placements = make([]Placement, 0, len(requests))

@@ -13,8 +13,8 @@ var ErrKeyReused = errors.New("the idempotency key was used for another request"
 // Request is a request to place an order.
 type Request struct {
 	Draft
-	// Key, if not empty, identifies the request among those of its user: however often it is made, it
-	// places one order.
+	// Key, if not empty, identifies the request among those of its user: however often it is made,
+	// it places one order.
 	Key string
 	// TraceParent, if not empty, travels with the order's messages.
 	TraceParent string

@@ -188,7 +188,7 @@ func release(order int64) contracts.ReleaseInventory {
 	return contracts.ReleaseInventory{Envelope: contracts.NewEnvelope(order, uuid.Nil, time.Now())}
 }
 
-func TestCommandsAreAnsweredAndAnOrderlyStopCommitsThem(t *testing.T) {
+func TestInventory_CommandsAreAnsweredAndAnOrderlyStopCommitsThem(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
 	v := s.start()
@@ -225,7 +225,7 @@ func (c crashing) Process(ctx context.Context, batch []inbox.Delivery) error {
 
 // A consumer dies between its commit in the database and its commit of the offsets: the messages
 // come again, to the next one, and have had their effect already.
-func TestWhatWasAppliedBeforeACrashIsNotAppliedAgain(t *testing.T) {
+func TestInventory_WhatWasAppliedBeforeACrashIsNotAppliedAgain(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
 	store := postgres.NewStore(s.db.Pool)
@@ -259,7 +259,7 @@ func TestWhatWasAppliedBeforeACrashIsNotAppliedAgain(t *testing.T) {
 
 // Of the last items there are ten, and forty orders in three partitions want one each, from two
 // services at once: ten get one, each order is answered once, and nobody deadlocks.
-func TestTwoServicesShareTheLastItems(t *testing.T) {
+func TestInventory_TwoServicesShareTheLastItems(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
 	first, second := s.start(), s.start()
@@ -280,7 +280,7 @@ func TestTwoServicesShareTheLastItems(t *testing.T) {
 	require.Zero(t, broken)
 }
 
-func TestAPoisonedTopicFlowsOn(t *testing.T) {
+func TestInventory_APoisonedTopicFlowsOn(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
 	s.start().put("burger", 5)
@@ -298,7 +298,7 @@ func TestAPoisonedTopicFlowsOn(t *testing.T) {
 	require.Equal(t, []string{contracts.DeadLetterTopic(contracts.TopicInventoryCommands)}, topics)
 }
 
-func TestABrokerThatIsAwayIsWaitedFor(t *testing.T) {
+func TestInventory_WaitsForABrokerThatIsDown(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
 	s.broker.Stop()
@@ -312,9 +312,9 @@ func TestABrokerThatIsAwayIsWaitedFor(t *testing.T) {
 	require.Equal(t, map[string]int{"InventoryReserved": 1}, s.answers(1))
 }
 
-// While the database is away every request is answered within two seconds, and the commands wait;
-// when it is back they are applied, and none is set aside.
-func TestADatabaseThatIsAwayIsWaitedFor(t *testing.T) {
+// While the database is down every request is answered within two seconds, and the commands wait;
+// when it is back they are applied, and none becomes a dead letter.
+func TestInventory_WaitsForADatabaseThatIsDown(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Private(t)
 	s := &system{
@@ -358,7 +358,7 @@ func TestADatabaseThatIsAwayIsWaitedFor(t *testing.T) {
 	v.requireLevel("burger", 3, 2)
 }
 
-func TestAnOlderSchemaIsRefusedWithTheCommandToRun(t *testing.T) {
+func TestNew_RefusesAnOlderSchemaAndSaysWhatToRun(t *testing.T) {
 	t.Parallel()
 	s := &system{t: t, db: pgtest.New(t, migrations.Outbox), broker: kafkatest.Start(t)}
 	_, err := app.New(t.Context(), s.config(), slog.New(slog.DiscardHandler))

@@ -18,7 +18,8 @@ import (
 	"waybill.example/inventory/internal/app"
 )
 
-// connect opens a session of somebody else, in the service's database or, to close that one, in another.
+// connect opens a session of somebody else, in the service's database or, to close that one, in
+// another.
 func (s *system) connect(database string) *pgx.Conn {
 	s.t.Helper()
 	config, err := pgx.ParseConfig(s.db.URL)
@@ -65,8 +66,8 @@ func (s *system) reserveMany(from, to int64, sku string) {
 	s.send(commands...)
 }
 
-// The database refuses every login for a while, for whatever reason: messages wait, and HTTP clients
-// are told to come again.
+// The database refuses every login for a while, for whatever reason: messages wait, and HTTP
+// clients are told to come again.
 func TestInventory_WaitsWhileItsDatabaseRefusesLogins(t *testing.T) {
 	t.Parallel()
 	for name, refuse := range map[string]func(s *system, admin *pgx.Conn, database string, yes bool){
@@ -210,8 +211,8 @@ func TestInventory_DoesNotKeepReadOnlySessions(t *testing.T) {
 	s.awaitReady(v)
 }
 
-// Two processes have one group.instance.id: the first reads nothing any more, so it ends, and with an
-// error, for whoever is to start it again with a name of its own.
+// Two processes have one group.instance.id: the first reads nothing any more, so it ends, and with
+// an error, so that a supervisor starts it again and an operator gives it a name of its own.
 func TestInventory_EndsWhenAnotherProcessTakesItsPlaceInTheGroup(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)

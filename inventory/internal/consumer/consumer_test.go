@@ -133,7 +133,7 @@ func (b *bench) requireCount(metric, labels string, want int) {
 	require.Zero(b.t, want, "%s %s is not there", metric, labels)
 }
 
-func TestEachCommandIsAnsweredInItsTransaction(t *testing.T) {
+func TestHandler_EachCommandIsAnsweredInItsTransaction(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	command := reserve(1, "burger", 2)
@@ -158,7 +158,7 @@ func TestEachCommandIsAnsweredInItsTransaction(t *testing.T) {
 	require.Equal(t, command.EventID, got.Meta().CausationID)
 }
 
-func TestADuplicateOfEachMessageChangesNothing(t *testing.T) {
+func TestHandler_ADuplicateOfEachMessageChangesNothing(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	reserved, rejected, released := b.delivery(reserve(1, "burger", 2)), b.delivery(reserve(2, "pizza", 1)), b.delivery(release(1))
@@ -175,7 +175,7 @@ func TestADuplicateOfEachMessageChangesNothing(t *testing.T) {
 
 // A saga that heard nothing asks again, in a message of its own: it gets an answer of its own, and
 // the items are set aside once.
-func TestACommandThatIsRepeatedIsAnsweredAgain(t *testing.T) {
+func TestHandler_ACommandThatIsRepeatedIsAnsweredAgain(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.process(b.delivery(reserve(1, "burger", 2)))
@@ -198,7 +198,8 @@ select count(distinct (event_id, topic, key, type, payload)), count(headers ->> 
 	require.Equal(t, 4, again, "an event that is sent again names the command that asked for it")
 }
 
-// To a release of an order that was rejected, nothing happens, and all its answers are the same event.
+// To a release of an order that was rejected, nothing happens, and all its answers are the same
+// event.
 func TestHandler_AReleaseOfNothingIsAnsweredWithTheSameEventEachTime(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -212,7 +213,7 @@ func TestHandler_AReleaseOfNothingIsAnsweredWithTheSameEventEachTime(t *testing.
 	require.Equal(t, []int{7, 2}, []int{rows, events})
 }
 
-func TestAReleaseThatOvertookItsReserveWins(t *testing.T) {
+func TestHandler_AReleaseThatOvertookItsReserveWins(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	b.process(b.delivery(release(1)))
@@ -225,7 +226,7 @@ func TestAReleaseThatOvertookItsReserveWins(t *testing.T) {
 	}, b.answers())
 }
 
-func TestAMessageThatCannotBeReadIsSetAsideAndTheRestIsApplied(t *testing.T) {
+func TestHandler_AMalformedMessageIsDeadLetteredAndTheRestIsApplied(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ payload, reason string }{
 		"not JSON":       {"{", "unexpected end of JSON input"},
@@ -255,7 +256,7 @@ func TestAMessageThatCannotBeReadIsSetAsideAndTheRestIsApplied(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoCommandToInventoryIsSkippedAndCounted(t *testing.T) {
+func TestHandler_AnUnknownCommandIsSkippedAndCounted(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	unknown := b.raw(`{"eventId":"01976f2e-0000-7000-8000-000000000001","type":"CountInventory","time":"2026-11-23T10:04:05Z","orderId":1}`)
@@ -265,8 +266,9 @@ func TestWhatIsNoCommandToInventoryIsSkippedAndCounted(t *testing.T) {
 	require.Equal(t, 1, b.inbox())
 }
 
-// A principal that may write Inventory's commands may not speak for the orchestrator to Orders, nor for Inventory.
-func TestAMessageOfAnotherTopicIsNotBelieved(t *testing.T) {
+// A principal that may write Inventory's commands may not speak for the orchestrator to Orders, nor
+// for Inventory.
+func TestHandler_RefusesAMessageOfAnotherTopic(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	confirm := b.delivery(contracts.ConfirmOrder{Envelope: envelope(1)})
@@ -291,7 +293,7 @@ func (b broken) Save(batch *pgx.Batch, d stock.Decision, at time.Time) {
 	batch.Queue("select 1 / 0")
 }
 
-func TestARollbackLeavesNothingAndCountsNothing(t *testing.T) {
+func TestHandler_ARollbackLeavesNothingAndCountsNothing(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	reg := prometheus.NewRegistry()
@@ -316,7 +318,7 @@ func TestARollbackLeavesNothingAndCountsNothing(t *testing.T) {
 	require.Len(t, b.outbox(), 2)
 }
 
-func TestRejectSetsAMessageAsideOnce(t *testing.T) {
+func TestHandler_ARejectedMessageIsDeadLetteredOnce(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	d := b.delivery(reserve(1, "burger", 2))
@@ -328,7 +330,7 @@ func TestRejectSetsAMessageAsideOnce(t *testing.T) {
 	require.Equal(t, "it cannot be applied", letters[0].Headers[inbox.HeaderDeadLetterReason])
 }
 
-func TestATraceThatMakesNoSenseIsNotPassedOn(t *testing.T) {
+func TestHandler_DoesNotPassAMalformedTraceOn(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	for i, header := range []string{"", "00-xyz", "\x00", trace + "\xff", strings.Repeat("0", 100_000)} {

@@ -139,7 +139,7 @@ func (a *api) get(ctx context.Context, in *SKUPath) (*levelOutput, error) {
 // Reservation is what was decided for one order.
 type Reservation struct {
 	OrderID   int64     `json:"orderId"`
-	SKU       string    `json:"sku,omitempty" doc:"Absent where items were given back before any were asked for"`
+	SKU       string    `json:"sku,omitempty" doc:"Absent where the release came before the request"`
 	Quantity  int32     `json:"quantity,omitempty"`
 	State     string    `json:"state" enum:"RESERVED,REJECTED,RELEASED"`
 	Reason    string    `json:"reason,omitempty" doc:"Why it was rejected"`

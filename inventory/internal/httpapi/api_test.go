@@ -91,7 +91,7 @@ func (c *client) apply(commands ...stock.Command) {
 	require.NoError(c.t, c.db.Pool.SendBatch(c.t.Context(), &writes).Close())
 }
 
-func TestSetStockAndSeeIt(t *testing.T) {
+func TestSet_IsShown(t *testing.T) {
 	t.Parallel()
 	c := newClient(t)
 	want := map[string]any{"sku": "burger", "onHand": 5.0, "reserved": 0.0, "received": 5.0}
@@ -112,7 +112,7 @@ func TestSetStockAndSeeIt(t *testing.T) {
 	require.True(t, strings.HasSuffix(raw.UpdatedAt, "Z"), "%s is UTC", raw.UpdatedAt)
 }
 
-func TestAnySKUThatOrdersTakeCanBeStocked(t *testing.T) {
+func TestSet_TakesAnySKUThatOrdersTake(t *testing.T) {
 	t.Parallel()
 	c := newClient(t)
 	for _, sku := range []string{"a b", "50%", "a/b", "größe", "🍔", "..", "x?y=z#w", `"'\`, "%2F", strings.Repeat("x", 128)} {
@@ -122,7 +122,7 @@ func TestAnySKUThatOrdersTakeCanBeStocked(t *testing.T) {
 	}
 }
 
-func TestTheListHasEachSKUOnce(t *testing.T) {
+func TestList_HasEachSKUOnce(t *testing.T) {
 	t.Parallel()
 	c := newClient(t)
 	require.Equal(t, map[string]any{"stock": []any{}}, c.get(200, "GET", "/v1/stock", ""))
@@ -145,7 +145,7 @@ func TestTheListHasEachSKUOnce(t *testing.T) {
 	require.Equal(t, want, got)
 }
 
-func TestReservationsCanBeInspected(t *testing.T) {
+func TestReservation_IsShown(t *testing.T) {
 	t.Parallel()
 	c := newClient(t)
 	c.get(201, "PUT", "/v1/stock/burger", `{"onHand":5}`)
@@ -163,7 +163,7 @@ func TestReservationsCanBeInspected(t *testing.T) {
 	}
 }
 
-func TestBadInputIsNamed(t *testing.T) {
+func TestAPI_NamesBadInput(t *testing.T) {
 	t.Parallel()
 	c := newClient(t)
 	c.get(201, "PUT", "/v1/stock/burger", `{"onHand":5}`)
@@ -227,7 +227,7 @@ var errSQL = errors.New(`ERROR: relation "stock" does not exist (SQLSTATE 42P01)
 
 func (failing) Level(context.Context, string) (stock.Level, error) { return stock.Level{}, errSQL }
 
-func TestAnUnexpectedErrorIsForTheLogOnly(t *testing.T) {
+func TestAPI_AnUnexpectedErrorIsForTheLogOnly(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
 	c := &client{t: t, handler: serve(t, failing{}, slog.New(slog.NewTextHandler(&log, nil)))}

@@ -115,7 +115,7 @@ func TestChange_AKeyThatProtectsNothingIsRefused(t *testing.T) {
 	}
 }
 
-func TestQueryParametersThatDoNotExistAreRefused(t *testing.T) {
+func TestAPI_RefusesUnknownQueryParameters(t *testing.T) {
 	t.Parallel()
 	c := newClient(t)
 	for _, path := range []string{"/v1/stock?foo=1", "/v1/stock/rare?foo=1", "/v1/reservations/1?foo=1"} {

@@ -15,7 +15,7 @@ where order_id = any ($1::bigint[])
 order by order_id
 for no key update`
 
-// The skus that are asked for, and those that may be given back. The array is built first, so that
+// The skus that are asked for, and those that may be released. The array is built first, so that
 // stock is read through its primary key, however many skus there are:
 //
 //	LockRows
@@ -30,9 +30,10 @@ where sku = any ($1::text[] || array(
 order by sku
 for no key update`
 
-// Load queues the reads that [stock.Decide] needs for commands, and returns what they will have found when the batch has
-// been sent. The rows are locked until the transaction ends, in the order of their keys, and all reservations before all
-// stock, so that two transactions wait for one another but never in a ring.
+// Load queues the reads that [stock.Decide] needs for commands, and returns what they will have
+// found when the batch has been sent. The rows are locked until the transaction ends, in the order
+// of their keys, and all reservations before all stock, so that two transactions wait for one
+// another but never in a ring.
 func (*Store) Load(batch *pgx.Batch, commands []stock.Command) *stock.Known {
 	var orders, releases []int64
 	var skus []string
@@ -70,8 +71,8 @@ with moved as (
     returning 1)
 select inbox_expect(count(*), cardinality($1)) from moved`
 
-// A row that is there already was settled by another transaction in the meantime. That takes two consumers that hold
-// commands of one order, as they may for a moment when partitions move.
+// A row that exists was decided by another transaction in the meantime. That takes two
+// consumers that hold commands of one order, as they may for a moment when partitions move.
 const addSQL = `
 with added as (
     insert into reservations (order_id, sku, quantity, state, reason, created_at, updated_at)
@@ -90,9 +91,9 @@ with released as (
     returning 1)
 select inbox_expect(count(*), cardinality($1)) from released`
 
-// Save queues what was decided. Each statement fails with a serialization failure unless it hits as many rows as were
-// decided: another transaction was faster, and the next attempt will find what it did. at is when reservations changed:
-// the time of the events that say so.
+// Save queues what was decided. Each statement fails with a serialization failure unless it hits as
+// many rows as were decided: another transaction was faster, and the next attempt will find what it
+// did. at is when reservations changed: the time of the events that say so.
 func (*Store) Save(batch *pgx.Batch, d stock.Decision, at time.Time) {
 	if len(d.Moves) > 0 {
 		skus, deltas := make([]string, len(d.Moves)), make([]int64, len(d.Moves))

@@ -26,8 +26,8 @@ returning sku, on_hand, received, updated_at`
 	answerSQL = `update stock_requests set answer = $2 where key = $1`
 )
 
-// Change changes the level of a sku, once per key. What was received changes by the same number of items as
-// what is on hand. The errors are those of [stock.Change.Apply], and [stock.ErrKeyReused].
+// Change changes the level of a sku, once per key. What was received changes by the same number of
+// items as what is on hand. The errors are those of [stock.Change.Apply], and [stock.ErrKeyReused].
 func (s *Store) Change(ctx context.Context, c stock.Change) (stock.Changed, error) {
 	changed, err := s.change(ctx, c)
 	if errors.Is(err, errAdded) {
@@ -39,7 +39,8 @@ func (s *Store) Change(ctx context.Context, c stock.Change) (stock.Changed, erro
 	return changed, nil
 }
 
-// errAdded says that the sku was new when it was looked for, and was added by somebody else since.
+// errAdded says that the sku was new when it was looked for, and was added by another request
+// since.
 var errAdded = errors.New("another request has added it")
 
 func (s *Store) change(ctx context.Context, c stock.Change) (changed stock.Changed, err error) {
@@ -61,7 +62,8 @@ func (s *Store) change(ctx context.Context, c stock.Change) (changed stock.Chang
 	return changed, err
 }
 
-// claim claims the key of a request. known says that the same request came before, and answer what came of it.
+// claim claims the key of a request. known says that the same request came before, and answer what
+// came of it.
 func claim(ctx context.Context, tx pgx.Tx, c stock.Change) (known bool, answer stock.Changed, err error) {
 	digest := c.Digest()
 	tag, err := tx.Exec(ctx, claimSQL, c.Key, digest[:])
@@ -106,7 +108,8 @@ const forgetSQL = `
 delete from stock_requests where ctid = any(array(
     select ctid from stock_requests where created_at < now() - $1::interval order by created_at limit $2 for update skip locked))`
 
-// ForgetKeys removes at most limit of the keys that are older than an age, and returns how many it did.
+// ForgetKeys removes at most limit of the keys that are older than an age, and returns how many it
+// did.
 func (s *Store) ForgetKeys(ctx context.Context, age time.Duration, limit int) (int, error) {
 	tag, err := s.pool.Exec(ctx, forgetSQL, age, limit)
 	if err != nil {

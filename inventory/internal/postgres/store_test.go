@@ -81,7 +81,7 @@ func requireConserved(t *testing.T, pool *pgxpool.Pool) {
 	require.Empty(t, broken, "received is not on hand + reserved")
 }
 
-func TestReservationsOutliveTheirTransaction(t *testing.T) {
+func TestSave_ReservationsOutliveTheirTransaction(t *testing.T) {
 	t.Parallel()
 	s, pool := newStore(t)
 	set(t, s, "a", 5)
@@ -115,7 +115,7 @@ func TestReservationsOutliveTheirTransaction(t *testing.T) {
 	requireConserved(t, pool)
 }
 
-func TestNothingIsLeftOfATransactionThatIsRolledBack(t *testing.T) {
+func TestSave_NothingIsLeftOfATransactionThatIsRolledBack(t *testing.T) {
 	t.Parallel()
 	s, pool := newStore(t)
 	set(t, s, "a", 5)
@@ -132,7 +132,7 @@ func TestNothingIsLeftOfATransactionThatIsRolledBack(t *testing.T) {
 
 // Two transactions name the same skus in opposite orders: of each item there is one, and one order
 // has it.
-func TestTwoConsumersShareTheLastItems(t *testing.T) {
+func TestStore_TwoConsumersShareTheLastItems(t *testing.T) {
 	t.Parallel()
 	s, pool := newStore(t)
 	const skus = 20
@@ -161,9 +161,10 @@ func TestTwoConsumersShareTheLastItems(t *testing.T) {
 	requireConserved(t, pool)
 }
 
-// Transactions that lock rows in the same order cannot deadlock. While somebody holds the row in the
-// middle, a batch that names three rows backwards has the first one and waits, and the last is free.
-func TestRowsAreLockedInTheOrderOfTheirKeys(t *testing.T) {
+// Transactions that lock rows in the same order cannot deadlock. While somebody holds the row in
+// the middle, a batch that names three rows backwards has the first one and waits, and the last is
+// free.
+func TestLoad_LocksRowsInTheOrderOfTheirKeys(t *testing.T) {
 	t.Parallel()
 	backwards := map[string][]stock.Command{
 		"select sku from stock where sku = 'b'":                      {reserve(6, "c", 1), reserve(5, "b", 1), reserve(4, "a", 1)},
@@ -212,8 +213,8 @@ func requireOneWaits(t *testing.T, pool *pgxpool.Pool) {
 }
 
 // Two consumers hold messages of one order, as they may for a moment in a rebalance: the release
-// and the request each find no reservation. Whoever writes second must not believe it.
-func TestATransactionThatComesSecondToAnOrderIsToldToTryAgain(t *testing.T) {
+// and the request each find no reservation. The second to write must not rely on it.
+func TestSave_TheSecondTransactionOfAnOrderIsAConflict(t *testing.T) {
 	t.Parallel()
 	s, pool := newStore(t)
 	set(t, s, "a", 5)
@@ -241,7 +242,7 @@ func TestATransactionThatComesSecondToAnOrderIsToldToTryAgain(t *testing.T) {
 
 // Counts are set while orders come and go. In the end every item is accounted for, and what was
 // received is the last count and what is reserved.
-func TestSettingStockConservesItWhileOrdersComeAndGo(t *testing.T) {
+func TestChange_ConservesStockWhileOrdersComeAndGo(t *testing.T) {
 	t.Parallel()
 	s, pool := newStore(t)
 	set(t, s, "a", 1000)
@@ -294,7 +295,7 @@ func TestChange_ACountKeepsAccounts(t *testing.T) {
 	requireConserved(t, pool)
 }
 
-func TestLevelsPageInTheOrderOfBytes(t *testing.T) {
+func TestLevels_PageInTheOrderOfBytes(t *testing.T) {
 	t.Parallel()
 	s, _ := newStore(t)
 	want := []string{"B", "a", "a b", "b", "é", "🍔"}
@@ -317,7 +318,7 @@ func TestLevelsPageInTheOrderOfBytes(t *testing.T) {
 }
 
 // The schema itself refuses what no code of ours should write.
-func TestTheSchemaRefusesImpossibleRows(t *testing.T) {
+func TestSchema_RefusesImpossibleRows(t *testing.T) {
 	t.Parallel()
 	s, pool := newStore(t)
 	set(t, s, "a", 5)
@@ -336,7 +337,7 @@ func TestTheSchemaRefusesImpossibleRows(t *testing.T) {
 	}
 }
 
-func TestTheAuditNamesASkuThatDoesNotAddUp(t *testing.T) {
+func TestStockAudit_NamesASkuThatDoesNotAddUp(t *testing.T) {
 	t.Parallel()
 	s, pool := newStore(t)
 	set(t, s, "a", 5)

@@ -102,7 +102,7 @@ func (c *down) Run(ctx context.Context, out io.Writer) error {
 		fmt.Fprintf(out, "took back %s/%s in %s\n", s.Set, s.File, s.Took.Round(time.Millisecond))
 	}
 	if err == nil && len(steps) == 0 {
-		fmt.Fprintln(out, "nothing to take back: no migration is applied")
+		fmt.Fprintln(out, "nothing to roll back: no migration is applied")
 	}
 	return err
 }

@@ -74,8 +74,8 @@ func wire(ctx context.Context, app *service.App, cfg Config, log *slog.Logger) e
 // maxBatch bounds the orders of one transaction.
 const maxBatch = 500
 
-// NewPlacer returns what places orders: those that are placed while a transaction is in flight share
-// the next one.
+// NewPlacer returns what places orders: those that are placed while a transaction is in flight
+// share the next one.
 func NewPlacer(store *postgres.Store) httpapi.Place {
 	return batch.New(store.PlaceAll, batch.Options{Limit: maxBatch, CanSplit: postgres.NothingPlaced}).Do
 }

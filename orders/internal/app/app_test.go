@@ -118,7 +118,7 @@ func answers(t *testing.T, db *pgtest.Database) (n int) {
 	return n
 }
 
-func TestAnOrderIsPlacedAndThenDecidedByACommand(t *testing.T) {
+func TestOrders_AnOrderIsPlacedAndThenDecidedByACommand(t *testing.T) {
 	t.Parallel()
 	db, broker := pgtest.New(t, migrations.Outbox, migrations.Orders), kafkatest.Start(t, contracts.Topics()...)
 	s := start(t, db, broker.Addr())
@@ -148,7 +148,7 @@ func TestAnOrderIsPlacedAndThenDecidedByACommand(t *testing.T) {
 
 // Orders are accepted while no broker is there, at start-up or later, and commands are taken when
 // it is.
-func TestOrdersAreAcceptedWithoutABroker(t *testing.T) {
+func TestOrders_OrdersAreAcceptedWithoutABroker(t *testing.T) {
 	t.Parallel()
 	db, broker := pgtest.New(t, migrations.Outbox, migrations.Orders), kafkatest.Start(t, contracts.Topics()...)
 	broker.Stop()
@@ -172,7 +172,7 @@ func TestOrdersAreAcceptedWithoutABroker(t *testing.T) {
 
 // A service that ends after its transaction is committed and before its offset is leaves a message
 // that comes again: the next one must know it, change nothing and answer nothing.
-func TestACommandRedeliveredAfterALostOffsetCommitHasNoSecondEffect(t *testing.T) {
+func TestOrders_ACommandRedeliveredAfterALostOffsetCommitHasNoSecondEffect(t *testing.T) {
 	t.Parallel()
 	db, broker := pgtest.New(t, migrations.Outbox, migrations.Orders), kafkatest.Start(t, contracts.Topics()...)
 	lost := broker.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.OffsetCommit}, Err: kerr.GroupAuthorizationFailed, Count: -1})
@@ -195,7 +195,7 @@ func TestACommandRedeliveredAfterALostOffsetCommitHasNoSecondEffect(t *testing.T
 	require.Equal(t, 1, answers(t, db))
 }
 
-func TestItRefusesToStartOnAnOlderSchemaAndSaysWhatToRun(t *testing.T) {
+func TestNew_RefusesAnOlderSchemaAndSaysWhatToRun(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t, migrations.Outbox)
 	_, err := app.New(t.Context(), settings(db, "127.0.0.1:1"), slog.New(slog.DiscardHandler))
@@ -206,14 +206,14 @@ func TestItRefusesToStartOnAnOlderSchemaAndSaysWhatToRun(t *testing.T) {
 	require.NotContains(t, err.Error(), "postgres://")
 }
 
-func TestThisVersionNeedsTheLatestMigration(t *testing.T) {
+func TestSchemaVersion_IsTheLatestMigration(t *testing.T) {
 	t.Parallel()
 	latest, err := migrations.Latest(migrations.Orders)
 	require.NoError(t, err)
 	require.EqualValues(t, postgres.SchemaVersion, latest)
 }
 
-func TestItCanBeStoppedWhileItWaitsForTheDatabase(t *testing.T) {
+func TestNew_CanBeStoppedWhileItWaitsForTheDatabase(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	cfg := settings(&pgtest.Database{URL: "postgres://nobody@127.0.0.1:1/orders"}, "127.0.0.1:1")

@@ -1,10 +1,10 @@
 // Package batch lets concurrent requests share a transaction: group commit for callers.
 //
-// A commit waits for the disk, and a transaction costs its round trips, however many rows it has. So
-// one transaction is in flight at a time: the first request has one of its own at once, and the
-// requests that arrive in the meantime go together in the next. Alone, a request waits for no other;
-// under load, the cost of a transaction is divided by those that share it; and no request is answered
-// before its commit.
+// A commit waits for the disk, and a transaction costs its round trips, however many rows it has.
+// So one transaction is in flight at a time: the first request has one of its own at once, and the
+// requests that arrive in the meantime go together in the next. Alone, a request waits for no
+// other; under load, the cost of a transaction is divided by those that share it; and no request is
+// answered before its commit.
 package batch
 
 import (
@@ -20,13 +20,14 @@ import (
 type Options struct {
 	// Limit is the most requests of one batch.
 	Limit int
-	// CanSplit reports whether an error of a batch means that nothing was done, and that one request
-	// may be the cause: each is then retried by itself. An error that leaves it open whether the batch
-	// took effect must not be split, or its requests may be done twice.
+	// CanSplit reports whether an error of a batch means that nothing was done, and that one
+	// request may be the cause: each is then retried by itself. An error that leaves it open
+	// whether the batch took effect must not be split, or its requests may be done twice.
 	CanSplit func(error) bool
 }
 
-// Coalescer turns concurrent calls of Do into few calls of one function. It is safe for concurrent use.
+// Coalescer turns concurrent calls of Do into few calls of one function. It is safe for concurrent
+// use.
 type Coalescer[In, Out any] struct {
 	do      func(ctx context.Context, requests []In) ([]Out, error)
 	options Options
@@ -37,8 +38,8 @@ type Coalescer[In, Out any] struct {
 }
 
 // New returns a Coalescer of do. do carries out all requests or, where it returns an error, none of
-// them; it returns as many results as there are requests, in their order. It is called by one goroutine
-// at a time.
+// them; it returns as many results as there are requests, in their order. It is called by one
+// goroutine at a time.
 func New[In, Out any](do func(ctx context.Context, requests []In) ([]Out, error), options Options) *Coalescer[In, Out] {
 	return &Coalescer[In, Out]{do: do, options: options}
 }
@@ -60,9 +61,9 @@ var errNotBegun = fmt.Errorf("waited for most of its time and was not begun: %w"
 // Do has a request carried out, together with others, and returns its outcome.
 //
 // If ctx ends before the request was begun, nothing is done. From then on the caller waits for the
-// outcome: a batch ends with the earliest deadline of its callers, so no caller sees a timeout for a
-// request that succeeds a moment later. Only a caller whose context is cancelled, and who will not read
-// the answer, returns early.
+// outcome: a batch ends with the earliest deadline of its callers, so no caller sees a timeout for
+// a request that succeeds a moment later. Only a caller whose context is cancelled, and who will
+// not read the answer, returns early.
 func (c *Coalescer[In, Out]) Do(ctx context.Context, in In) (Out, error) {
 	r := &request[In, Out]{ctx: ctx, arrived: time.Now(), in: in, done: make(chan struct{})}
 	c.mu.Lock()
@@ -93,8 +94,8 @@ func (c *Coalescer[In, Out]) withdraw(r *request[In, Out]) bool {
 	return !r.begun
 }
 
-// work runs batches until no request waits. It ends soon after the last caller has returned, because a
-// batch has the deadline of its callers.
+// work runs batches until no request waits. It ends soon after the last caller has returned,
+// because a batch has the deadline of its callers.
 func (c *Coalescer[In, Out]) work() {
 	for {
 		batch, more := c.next()
@@ -105,8 +106,8 @@ func (c *Coalescer[In, Out]) work() {
 	}
 }
 
-// next takes the requests of the next batch. It refuses those that have waited for most of their time:
-// with their deadline, the batch would leave the others none. more is false where none waits.
+// next takes the requests of the next batch. It refuses those that have waited for most of their
+// time: with their deadline, the batch would leave the others none. more is false where none waits.
 func (c *Coalescer[In, Out]) next() (batch []*request[In, Out], more bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -178,8 +179,8 @@ func (c *Coalescer[In, Out]) call(batch []*request[In, Out]) (results []Out, err
 	return results, err
 }
 
-// sharedContext returns a context that outlives each caller who hangs up, because one client must not
-// cancel the requests of others. It ends at the earliest of the callers' deadlines.
+// sharedContext returns a context that outlives each caller who hangs up, because one client must
+// not cancel the requests of others. It ends at the earliest of the callers' deadlines.
 func sharedContext[In, Out any](batch []*request[In, Out]) (context.Context, context.CancelFunc) {
 	ctx := context.WithoutCancel(batch[0].ctx)
 	var earliest time.Time

@@ -120,8 +120,8 @@ func TestCoalescer_ARequestThatFailsHarmsNoOther(t *testing.T) {
 	})
 }
 
-// The outcome of a transaction whose commit was not answered is unknown: retried for each request, it
-// might take effect twice.
+// The outcome of a transaction whose commit was not answered is unknown: retried for each request,
+// it might take effect twice.
 func TestCoalescer_AnErrorThatCannotBeSplitIsNotRetried(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -206,9 +206,9 @@ func (o *outcomes) did(request int) bool {
 	return slices.Contains(o.done, request)
 }
 
-// The interleaving that made two orders out of one: A is alone in a transaction that stalls. B and C
-// share the next once A has timed out, and B's time is over before the stall is. B's answer must be its
-// outcome, however much longer C would wait.
+// The interleaving that made two orders out of one: A is alone in a transaction that stalls. B and
+// C share the next once A has timed out, and B's time is over before the stall is. B's answer must
+// be its outcome, however much longer C would wait.
 func TestCoalescer_TheAnswerIsTheOutcome(t *testing.T) {
 	t.Parallel()
 	const allowed = 1500 * time.Millisecond

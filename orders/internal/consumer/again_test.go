@@ -12,7 +12,7 @@ import (
 
 // A command that is delivered again, in the same batch or a later one, changes nothing and is
 // answered once: its first answer is in the outbox, and cannot get lost.
-func TestARedeliveredCommandHasNoSecondEffect(t *testing.T) {
+func TestHandler_ARedeliveredCommandHasNoSecondEffect(t *testing.T) {
 	t.Parallel()
 	for name, m := range map[string]contracts.Message{"confirm": confirm(pending), "cancel": cancel(pending, "why")} {
 		t.Run(name, func(t *testing.T) {
@@ -29,7 +29,7 @@ func TestARedeliveredCommandHasNoSecondEffect(t *testing.T) {
 }
 
 // The saga asks again with a new message when it has no answer: it gets one. That is the same event
-// again, byte for byte, for whoever else listens: it happened once.
+// again, byte for byte, for other subscribers: it happened once.
 func TestHandler_ACommandThatIsAskedAgainIsAnsweredWithTheSameEvent(t *testing.T) {
 	t.Parallel()
 	for name, command := range map[string]func() contracts.Message{
@@ -57,8 +57,8 @@ select count(*), count(distinct (event_id, topic, key, type, payload)), count(he
 	}
 }
 
-// An order that was taken back to an earlier moment, and is changed again by the same command, says so
-// under the same id: what happened once has one.
+// An order that was taken back to an earlier moment, and is changed again by the same command, says
+// so under the same id: what happened once has one.
 func TestHandler_WhatIsDoneAgainAfterARestoreHasTheSameEventID(t *testing.T) {
 	t.Parallel()
 	f := start(t)

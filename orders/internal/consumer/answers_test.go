@@ -14,7 +14,7 @@ import (
 	"waybill.example/sdk/inbox"
 )
 
-func TestEachCommandIsAnsweredWithWhatTheOrderIsNow(t *testing.T) {
+func TestHandler_EachCommandIsAnsweredWithWhatTheOrderIsNow(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		command contracts.Message
@@ -43,7 +43,7 @@ func TestEachCommandIsAnsweredWithWhatTheOrderIsNow(t *testing.T) {
 }
 
 // The commands of one batch act as if each had come alone.
-func TestCommandsForOneOrderInOneBatchActOneAfterTheOther(t *testing.T) {
+func TestHandler_CommandsForOneOrderInOneBatchActOneAfterTheOther(t *testing.T) {
 	t.Parallel()
 	confirmIt, cancelIt, again := confirm(pending), cancel(pending, "taken back"), confirm(pending)
 	tests := map[string]struct {
@@ -85,7 +85,7 @@ func TestCommandsForOneOrderInOneBatchActOneAfterTheOther(t *testing.T) {
 	}
 }
 
-func TestABatchTouchesTheOrdersItNamesAndNoOther(t *testing.T) {
+func TestHandler_ABatchTouchesTheOrdersItNamesAndNoOther(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	_, err := f.Pool.Exec(t.Context(), "insert into orders (user_id, sku, quantity) select 'u', 's', 1 from generate_series(1, 100)")
@@ -101,7 +101,7 @@ func TestABatchTouchesTheOrdersItNamesAndNoOther(t *testing.T) {
 	require.Len(t, f.answers(t), 50)
 }
 
-func TestAnEventTellsTheTimeAtWhichTheOrderChanged(t *testing.T) {
+func TestHandler_AnEventHasTheTimeAtWhichTheOrderChanged(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	f.process(t, f.deliver(t, confirm(pending)))
@@ -113,7 +113,7 @@ func TestAnEventTellsTheTimeAtWhichTheOrderChanged(t *testing.T) {
 	require.Contains(t, payload, `"time":"`+o.UpdatedAt.Format(time.RFC3339Nano)+`"`)
 }
 
-func TestAnAnswerStaysInTheTraceOfItsCommand(t *testing.T) {
+func TestHandler_AnAnswerStaysInTheTraceOfItsCommand(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	const trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -128,8 +128,9 @@ func TestAnAnswerStaysInTheTraceOfItsCommand(t *testing.T) {
 	require.Equal(t, []string{trace, ""}, traces)
 }
 
-// A client whose cancellation is not granted learns it from its order, and subscribers from one event; the status,
-// and when it changed, stay as they are. A cancellation that is carried out after all makes it void.
+// A client whose cancellation is not granted learns it from its order, and subscribers from one
+// event; the status, and when it changed, stay as they are. A cancellation that is carried out
+// after all makes it void.
 func TestHandler_ARefusalIsKeptWithTheOrderAndToldOnce(t *testing.T) {
 	t.Parallel()
 	f := start(t)

@@ -20,7 +20,8 @@ func (h *Handler) load(reads *pgx.Batch, received []command) *order.Known {
 }
 
 // apply carries the commands out, and answers them. A command for an order that does not exist can
-// never be applied, because a command follows from an order that was committed: it becomes a dead letter.
+// never be applied, because a command follows from an order that was committed: it becomes a dead
+// letter.
 func (h *Handler) apply(_ context.Context, tx *inbox.Tx, known *order.Known, received []command) ([]outbox.Message, error) {
 	decision := order.Decide(*known, messages(received))
 	out := make([]outbox.Message, 0, len(received))
@@ -50,8 +51,8 @@ func messages(received []command) []order.Command {
 	return commands
 }
 
-// answer turns the reply to a command into the message that carries it. A command that changed nothing
-// is answered with the event that its order had before.
+// answer turns the reply to a command into the message that carries it. A command that changed
+// nothing is answered with the event that its order had before.
 func answer(c command, reply order.Reply) (outbox.Message, error) {
 	record, err := contracts.Encode(reply.Event)
 	if err != nil {

@@ -1,6 +1,6 @@
 // Package consumer connects the commands that arrive from Kafka to the orders: it decodes them, has
-// package order decide and the store save, and turns the answers into messages for the outbox, all in
-// the transaction that records the commands as handled.
+// package order decide and the store save, and turns the answers into messages for the outbox, all
+// in the transaction that records the commands as handled.
 package consumer
 
 import (

@@ -22,7 +22,7 @@ import (
 )
 
 // What can never be applied is set aside with the reason; the rest of its batch goes through.
-func TestACommandThatCannotBeAppliedBecomesADeadLetter(t *testing.T) {
+func TestHandler_ACommandThatCannotBeAppliedBecomesADeadLetter(t *testing.T) {
 	t.Parallel()
 	valid := func(f *fixture, m contracts.Message) string { return string(f.deliver(t, m).Value) }
 	tests := map[string]struct {
@@ -65,8 +65,8 @@ returning key, payload, headers->>'waybill-dlq-reason', headers->>'waybill-dlq-o
 	}
 }
 
-// The runbook's way to give a message back: after the repair it is sent to its topic again, with its
-// own id. It takes effect then, once.
+// The runbook's way to give a message back: after the repair it is sent to its topic again, with
+// its own id. It takes effect then, once.
 func TestHandler_ACommandForAnUnknownOrderTakesEffectWhenItIsSentAgainAfterTheRepair(t *testing.T) {
 	t.Parallel()
 	f := start(t)
@@ -80,7 +80,7 @@ func TestHandler_ACommandForAnUnknownOrderTakesEffectWhenItIsSentAgainAfterTheRe
 	require.InDelta(t, 1, f.commands("changed"), 0)
 }
 
-func TestAMessageThatIsNoCommandForOrdersIsSkippedAndCounted(t *testing.T) {
+func TestHandler_AnUnknownCommandIsSkippedAndCounted(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	release := contracts.ReleaseInventory{Envelope: contracts.NewEnvelope(pending, uuid.New(), time.Now())}
@@ -113,7 +113,7 @@ func (f failing) Save(batch *pgx.Batch, decision order.Decision) {
 
 // After an error nothing of the batch has happened: no state, no answer, no inbox row, no count. So
 // the same batch can be tried again, and has its whole effect then.
-func TestABatchThatFailsLeavesNothingBehind(t *testing.T) {
+func TestHandler_ABatchThatFailsLeavesNothingBehind(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	batch := []inbox.Delivery{f.deliver(t, confirm(pending)), f.deliver(t, confirm(cancelled))}
@@ -128,7 +128,7 @@ func TestABatchThatFailsLeavesNothingBehind(t *testing.T) {
 	require.InDelta(t, 1, f.commands("contradicted"), 0)
 }
 
-func TestAMessageThatIsRejectedIsSetAsideOnce(t *testing.T) {
+func TestHandler_ARejectedMessageIsDeadLetteredOnce(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	d := f.deliver(t, confirm(pending))

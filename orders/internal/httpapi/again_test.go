@@ -44,7 +44,7 @@ func TestPlace_AKeyThatCameBeforeWithAnotherBodyIsA422(t *testing.T) {
 	require.Equal(t, 2, f.count(t, orders))
 }
 
-func TestAKeyThatIsNoneIsRefused(t *testing.T) {
+func TestKeyed_AMalformedKeyIsRefused(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	f.place(t, burger)

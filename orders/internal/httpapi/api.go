@@ -1,5 +1,5 @@
-// Package httpapi is the orders API over HTTP. Its operations are declared once: routes, validation,
-// errors and the OpenAPI document come from the same lines.
+// Package httpapi is the orders API over HTTP. Its operations are declared once: routes,
+// validation, errors and the OpenAPI document come from the same lines.
 package httpapi
 
 import (

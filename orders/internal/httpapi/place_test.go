@@ -19,7 +19,7 @@ const (
 	events = "select count(*) from outbox"
 )
 
-func TestPlaceAnswersWithTheIDAndWhereTheOrderIs(t *testing.T) {
+func TestPlace_AnswersWithTheIDAndWhereTheOrderIs(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	w := f.post("/v1/orders", burger)
@@ -31,7 +31,7 @@ func TestPlaceAnswersWithTheIDAndWhereTheOrderIs(t *testing.T) {
 		`{"id":1,"userId":"u1","sku":"burger","quantity":2,"note":"kafka test","status":"PENDING","createdAt":"`)
 }
 
-func TestPlaceTakesTheClientsTraceAlong(t *testing.T) {
+func TestPlace_TakesTheClientsTraceAlong(t *testing.T) {
 	t.Parallel()
 	const trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 	f := start(t)
@@ -46,7 +46,7 @@ func TestPlaceTakesTheClientsTraceAlong(t *testing.T) {
 	require.Equal(t, 2, f.count(t, events+` where headers = '{}'`))
 }
 
-func TestPlaceTakesEveryOrderWithinTheLimits(t *testing.T) {
+func TestPlace_TakesEveryOrderWithinTheLimits(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	for name, body := range map[string]string{
@@ -66,7 +66,7 @@ func TestPlaceTakesEveryOrderWithinTheLimits(t *testing.T) {
 	}
 }
 
-func TestPlaceRefusesBadInputAndNamesEveryFieldAtFault(t *testing.T) {
+func TestPlace_RefusesBadInputAndNamesEveryInvalidField(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", 129)
 	tests := map[string]struct {
@@ -136,7 +136,7 @@ func named(p problem, field string) bool {
 	return false
 }
 
-func TestPlaceRefusesABodyThatIsNotDeclaredAsJSON(t *testing.T) {
+func TestPlace_RefusesABodyThatIsNotDeclaredAsJSON(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	for _, contentType := range []string{"", "application/x-www-form-urlencoded", "text/plain", "application/xml", "multipart/form-data; boundary=x"} {
@@ -149,7 +149,7 @@ func TestPlaceRefusesABodyThatIsNotDeclaredAsJSON(t *testing.T) {
 
 // What the API accepts, the database and the contract accept too, and it comes back unchanged; what
 // it refuses is refused with 400 or 422, never with 500.
-func FuzzPlaceEitherStoresAnOrderOrRefusesIt(f *testing.F) {
+func FuzzPlace_EitherStoresAnOrderOrRefusesIt(f *testing.F) {
 	f.Add("u1", "burger", int64(2), "kafka test")
 	f.Add("", "\x00", int64(0), "\u0085")
 	f.Add(strings.Repeat("ü", 65), "\xff", int64(1)<<33, strings.Repeat("n", 1001))

@@ -31,7 +31,7 @@ func decode(t *testing.T, w *httptest.ResponseRecorder) (v map[string]any) {
 	return v
 }
 
-func TestAnIDThatIsNoNumberIsNotTheSameAsOneThatIsNotThere(t *testing.T) {
+func TestGet_AMalformedIDIsNotAnUnknownOne(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	for id, status := range map[string]int{
@@ -71,12 +71,12 @@ func (p page) ids() []int64 {
 	return ids
 }
 
-func TestAnEmptyListIsAListWithoutANext(t *testing.T) {
+func TestList_AnEmptyListHasNoNext(t *testing.T) {
 	t.Parallel()
 	require.JSONEq(t, `{"orders":[]}`, start(t).get("/v1/orders").Body.String())
 }
 
-func TestListShowsEachOrderOnceNewestFirstThoughOthersAreBeingPlaced(t *testing.T) {
+func TestList_ShowsEachOrderOnceNewestFirstThoughOthersAreBeingPlaced(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	var want []int64
@@ -98,7 +98,7 @@ func TestListShowsEachOrderOnceNewestFirstThoughOthersAreBeingPlaced(t *testing.
 	}
 }
 
-func TestListFiltersByStatusAndUser(t *testing.T) {
+func TestList_FiltersByStatusAndUser(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	for _, user := range []string{"a", "b", "a", "b", "a&b"} {
@@ -120,7 +120,7 @@ where id in (1, 2)`)
 	require.NotContains(t, decode(t, f.get("/v1/orders/1")), "reason")
 }
 
-func TestListHasAPageLengthOfFifty(t *testing.T) {
+func TestList_HasAPageLengthOfFifty(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	_, err := f.Pool.Exec(t.Context(), "insert into orders (user_id, sku, quantity) select 'u', 's', 1 from generate_series(1, 300)")
@@ -129,7 +129,7 @@ func TestListHasAPageLengthOfFifty(t *testing.T) {
 	require.Len(t, f.list(t, "?limit=200").Orders, 200)
 }
 
-func TestListRefusesWhatItDoesNotUnderstand(t *testing.T) {
+func TestList_RefusesWhatItDoesNotUnderstand(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	f.place(t, burger)
@@ -144,7 +144,7 @@ func TestListRefusesWhatItDoesNotUnderstand(t *testing.T) {
 	}
 }
 
-func TestCancelTellsTheSagaAndChangesNothingByItself(t *testing.T) {
+func TestCancel_AsksTheSagaAndChangesNothingByItself(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	f.place(t, burger)
@@ -159,7 +159,7 @@ func TestCancelTellsTheSagaAndChangesNothingByItself(t *testing.T) {
 	require.Contains(t, payload, `"orderId":1,"reason":"changed my mind"}`)
 }
 
-func TestCancelNeedsNoBodyAndNoContentType(t *testing.T) {
+func TestCancel_NeedsNoBodyAndNoContentType(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	f.place(t, burger)
@@ -174,7 +174,7 @@ func TestCancelNeedsNoBodyAndNoContentType(t *testing.T) {
 	requireProblem(t, 413, f.post("/v1/orders/1/cancel", `{"reason":"`+strings.Repeat("x", 64<<10)+`"}`))
 }
 
-func TestCancelLeavesACancelledOrderAlone(t *testing.T) {
+func TestCancel_LeavesACancelledOrderAlone(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	f.place(t, burger)
@@ -185,9 +185,9 @@ func TestCancelLeavesACancelledOrderAlone(t *testing.T) {
 	require.Equal(t, 1, f.count(t, events), "the OrderCreated alone")
 }
 
-// A database that is away is answered with 503 and Retry-After within two seconds, and a request that
-// failed leaves neither an order nor an event behind.
-func TestADatabaseThatIsAwayIsA503WithinTwoSeconds(t *testing.T) {
+// A database that is down is answered with 503 and Retry-After within two seconds, and a request
+// that failed leaves neither an order nor an event behind.
+func TestAPI_ADatabaseThatIsDownIsA503WithinTwoSeconds(t *testing.T) {
 	t.Parallel()
 	server := pgtest.Private(t)
 	f := on(t, server.New(t, migrations.Outbox, migrations.Orders))
@@ -212,7 +212,7 @@ func TestADatabaseThatIsAwayIsA503WithinTwoSeconds(t *testing.T) {
 }
 
 // A statement that hangs is given up in time too.
-func TestADatabaseThatHangsIsA503WithinTwoSeconds(t *testing.T) {
+func TestAPI_ADatabaseThatHangsIsA503WithinTwoSeconds(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	tx, err := f.Pool.Begin(t.Context())
@@ -226,7 +226,7 @@ func TestADatabaseThatHangsIsA503WithinTwoSeconds(t *testing.T) {
 	require.Zero(t, f.count(t, orders)+f.count(t, events))
 }
 
-func TestTheDocumentDescribesTheAPIWithExamplesThatWork(t *testing.T) {
+func TestDocument_DescribesTheAPIWithExamplesThatWork(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	w := f.get("/openapi.json")

@@ -14,8 +14,8 @@ select id, status, coalesce(reason, '') as reason, coalesce(cancel_refused, '') 
 from orders where id = any($1)
 order by id for no key update`
 
-// Load queues a read of what [order.Decide] needs for commands, and returns what it will have found once
-// the batch has been sent. The orders stay as they are until the transaction ends.
+// Load queues a read of what [order.Decide] needs for commands, and returns what it will have found
+// once the batch has been sent. The orders stay as they are until the transaction ends.
 func (*Store) Load(batch *pgx.Batch, commands []order.Command) *order.Known {
 	ids := make([]int64, len(commands))
 	for i, c := range commands {
@@ -38,7 +38,8 @@ func (*Store) Load(batch *pgx.Batch, commands []order.Command) *order.Known {
 	return known
 }
 
-// updated_at is when the status changed, and part of the event that says so: a refusal leaves it alone.
+// updated_at is when the status changed, and part of the event that says so: a refusal leaves it
+// alone.
 const changeSQL = `
 with changed as (
     update orders
@@ -49,8 +50,8 @@ with changed as (
     returning 1)
 select inbox_expect(count(*), cardinality($1)) from changed`
 
-// Save queues what was decided. It fails with a serialization failure if one of the orders is not in the
-// state that its change starts from.
+// Save queues what was decided. It fails with a serialization failure if one of the orders is not
+// in the state that its change starts from.
 func (*Store) Save(batch *pgx.Batch, decision order.Decision) {
 	changes := decision.Changes
 	if len(changes) == 0 {

@@ -18,8 +18,8 @@ const lockOneSQL = `select ` + columns + ` from orders where id = $1 for no key 
 const cancelRequestedSQL = `update orders set cancel_requested_at = now() where id = $1 returning cancel_requested_at`
 
 // RequestCancel tells the saga, by an OrderCancelRequested event, that a client wants an order
-// cancelled, and returns the order as it is. Nothing is written where the order is CANCELLED, or where
-// it was asked before. It returns [order.ErrNotFound] where there is no order of that id, and
+// cancelled, and returns the order as it is. Nothing is written where the order is CANCELLED, or
+// where it was asked before. It returns [order.ErrNotFound] where there is no order of that id, and
 // [order.ErrKeyReused] where the request's key came before with another request.
 func (s *Store) RequestCancel(ctx context.Context, c order.Cancellation) (order.Order, error) {
 	var found order.Order

@@ -15,12 +15,13 @@ import (
 	"waybill.example/sdk/tracecontext"
 )
 
-// maxClaims bounds how often keys are looked up again that another instance claimed in the meantime.
+// maxClaims bounds how often keys are looked up again that another instance claimed in the
+// meantime.
 const maxClaims = 3
 
-// PlaceAll stores orders and their OrderCreated events in one transaction, all or none, and returns what
-// became of each request, in their order: see [order.Place]. It takes two round trips: the ids are
-// allocated first, because the events contain them, and the rest goes together.
+// PlaceAll stores orders and their OrderCreated events in one transaction, all or none, and returns
+// what became of each request, in their order: see [order.Place]. It takes two round trips: the ids
+// are allocated first, because the events contain them, and the rest goes together.
 func (s *Store) PlaceAll(ctx context.Context, requests []order.Request) ([]order.Placed, error) {
 	for attempt := 1; ; attempt++ {
 		placed, err := s.placeAll(ctx, requests)
@@ -54,8 +55,8 @@ func (s *Store) placeAll(ctx context.Context, requests []order.Request) ([]order
 }
 
 // NothingPlaced reports whether an error of [Store.PlaceAll] means that no order was stored. Of a
-// transaction whose connection was lost it is unknown whether it was committed; any other error says
-// that it was rolled back.
+// transaction whose connection was lost it is unknown whether it was committed; any other error
+// says that it was rolled back.
 func NothingPlaced(err error) bool { return !chassispg.Down(err) }
 
 func insert(batch *pgx.Batch, placements []order.Placement, now time.Time) error {

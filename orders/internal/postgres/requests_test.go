@@ -27,8 +27,8 @@ func count(t *testing.T, db *pgtest.Database, what string) (n int) {
 	return n
 }
 
-// However often a request is made, however many at once and on however many instances: one order, one
-// event, one answer.
+// However often a request is made, however many at once and on however many instances: one order,
+// one event, one answer.
 func TestPlace_ARequestMadeManyTimesAtOnceIsOneOrder(t *testing.T) {
 	t.Parallel()
 	db, _ := start(t)
@@ -111,8 +111,8 @@ func TestPlace_WaitsForTheInstanceThatHasClaimedTheKey(t *testing.T) {
 	}
 }
 
-// Clients give up at any moment while the database stalls at others, and send the request again until
-// they have an answer: the promise of the 503.
+// Clients give up at any moment while the database stalls at others, and send the request again
+// until they have an answer: the promise of the 503.
 func TestPlace_AClientThatSendsAgainUntilItIsAnsweredHasOneOrder(t *testing.T) {
 	t.Parallel()
 	db, store := start(t)
@@ -210,8 +210,8 @@ func TestRequestCancel_AKeyIsOfOneRequest(t *testing.T) {
 	require.Equal(t, 1, count(t, db, "outbox where type = 'OrderCancelRequested'"))
 }
 
-// A session plans each statement once, most likely while the table is small: the plan has to be right for the
-// table that it becomes.
+// A session plans each statement once, most likely while the table is small: the plan has to be
+// right for the table that it becomes.
 func TestRequests_AreFoundByIndexHoweverManyThereAre(t *testing.T) {
 	t.Parallel()
 	db, _ := start(t)

@@ -1,5 +1,5 @@
-// Package postgres loads and saves orders. The event that says what happened to an order goes into the
-// outbox in the same transaction.
+// Package postgres loads and saves orders. The event that says what happened to an order goes into
+// the outbox in the same transaction.
 package postgres
 
 import (

@@ -64,7 +64,7 @@ func created(t *testing.T, db *pgtest.Database) []contracts.OrderCreated {
 	return events
 }
 
-func TestAnOrderAndItsEventSayTheSame(t *testing.T) {
+func TestPlace_AnOrderAndItsEventSayTheSame(t *testing.T) {
 	t.Parallel()
 	db, store := start(t)
 	draft := order.Draft{UserID: "u1", SKU: "burger", Quantity: 2, Note: "kafka test"}
@@ -89,7 +89,7 @@ func TestAnOrderAndItsEventSayTheSame(t *testing.T) {
 	require.ErrorIs(t, err, order.ErrNotFound)
 }
 
-func TestManyOrdersPlacedTogetherEachGetTheirOwnIDAndEvent(t *testing.T) {
+func TestPlaceAll_EachOrderGetsAnIDAndAnEventOfItsOwn(t *testing.T) {
 	t.Parallel()
 	db, store := start(t)
 	placements := make([]order.Request, 500)
@@ -110,7 +110,7 @@ func TestManyOrdersPlacedTogetherEachGetTheirOwnIDAndEvent(t *testing.T) {
 }
 
 // Neither half of what Place stores is ever there without the other.
-func TestAnOrderThatFailsLeavesNeitherOrderNorEvent(t *testing.T) {
+func TestPlace_AnOrderThatFailsLeavesNeitherOrderNorEvent(t *testing.T) {
 	t.Parallel()
 	good := order.Draft{UserID: "u", SKU: "s", Quantity: 1}
 	for name, sabotage := range map[string]string{
@@ -133,7 +133,7 @@ func TestAnOrderThatFailsLeavesNeitherOrderNorEvent(t *testing.T) {
 	}
 }
 
-func TestTheTableRefusesABadRow(t *testing.T) {
+func TestSchema_RefusesABadRow(t *testing.T) {
 	t.Parallel()
 	db, _ := start(t)
 	for name, values := range map[string]string{
@@ -160,7 +160,7 @@ func send(t *testing.T, tx pgx.Tx, queue func(*pgx.Batch)) error {
 	return tx.SendBatch(t.Context(), &b).Close()
 }
 
-func TestAChangeFromAStateThatTheOrderIsNotInIsAConflict(t *testing.T) {
+func TestSave_AChangeFromAnotherStateIsAConflict(t *testing.T) {
 	t.Parallel()
 	db, store := start(t)
 	for range 2 {
@@ -185,7 +185,7 @@ func TestAChangeFromAStateThatTheOrderIsNotInIsAConflict(t *testing.T) {
 
 // A client's request to cancel waits for a command that is being applied, and then sees what became
 // of the order: it never tells the saga of a request that came after the end.
-func TestARequestToCancelWaitsForACommandThatIsBeingApplied(t *testing.T) {
+func TestRequestCancel_WaitsForACommandThatIsBeingApplied(t *testing.T) {
 	t.Parallel()
 	db, store := start(t)
 	id, err := store.Place(t.Context(), order.Request{Draft: order.Draft{UserID: "u", SKU: "s", Quantity: 1}})
@@ -229,7 +229,7 @@ func awaitLockWaiter(t *testing.T, db *pgtest.Database) {
 
 // Each page of the list is a range of an index, whatever else is in the table, and even where the
 // planner believes that nearly every order is PENDING and a user's.
-func TestEveryListReadsOneIndexBackwards(t *testing.T) {
+func TestList_ReadsOneIndexBackwards(t *testing.T) {
 	t.Parallel()
 	db, store := start(t)
 	_, err := db.Pool.Exec(t.Context(), `

@@ -11,21 +11,21 @@ import (
 	"waybill.example/orders/order"
 )
 
-// Clients who order at the same time share transactions, and must not notice: each gets the id of its
-// own order.
-func TestClientsWhoOrderAtOnceEachGetTheirOwnOrder(t *testing.T) {
+// Clients who order at the same time share transactions, and must not notice: each gets the id of
+// its own order.
+func TestPlace_ClientsWhoOrderAtOnceEachGetTheirOwnOrder(t *testing.T) {
 	t.Parallel()
 	db, store := start(t)
 	const clients = 64
-	placeAtOnce(t, store, clients, nobody)
+	placeAtOnce(t, store, clients, none)
 	require.Len(t, created(t, db), clients)
 	var transactions int
 	require.NoError(t, db.Pool.QueryRow(t.Context(), "select count(distinct xmin::text) from orders").Scan(&transactions))
-	require.Less(t, transactions, clients, "nobody shared a transaction")
+	require.Less(t, transactions, clients, "no transaction was shared")
 }
 
-// One whose order the table refuses is the only one to hear of it.
-func TestAnOrderThatIsRefusedDoesNotTakeTheOthersOfItsTransactionAlong(t *testing.T) {
+// Only the client whose order the table refuses gets an error.
+func TestPlace_AnOrderThatIsRefusedHarmsNoOtherOfItsTransaction(t *testing.T) {
 	t.Parallel()
 	db, store := start(t)
 	const clients, refused = 64, 13
@@ -33,10 +33,10 @@ func TestAnOrderThatIsRefusedDoesNotTakeTheOthersOfItsTransactionAlong(t *testin
 	require.Len(t, created(t, db), clients-1)
 }
 
-const nobody = -1
+const none = -1
 
 // placeAtOnce has every client place an order, of which the table refuses one, and checks that each
-// was told of its own.
+// got the answer to its own.
 func placeAtOnce(t *testing.T, store *instance, clients, refused int) {
 	t.Helper()
 	ids, errs := make([]int64, clients), make([]error, clients)

@@ -37,7 +37,7 @@ func wholeLetter(d Delivery, consumer string, reason error) []outbox.Message {
 }
 
 func (a *attempt[M, S]) run(ctx context.Context) error {
-	a.change = a.Positions.change(a.positions, time.Now())
+	a.change = a.Positions.change(a.positions, len(a.batch) > 0, time.Now())
 	defer a.Positions.ended(a.change)
 	if len(a.batch) == 0 && len(a.change.written) == 0 {
 		a.Positions.committed(a.change, uuid.Nil, time.Now())

@@ -54,7 +54,7 @@ func (p *Positions) flushed(c positionChange) {
 		known.written, known.stored = a.next, true
 		known.lagging, known.witness = false, uuid.Nil
 	}
-	p.moved = time.Time{}
+	p.moved = time.Now()
 }
 
 // Written returns the position of a partition that is in the database for certain, and whether

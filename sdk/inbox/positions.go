@@ -210,9 +210,10 @@ type positionChange struct {
 }
 
 // change decides which positions are written along with a batch: at intervals, those of its
-// partitions and all others that lag; and those that have no row yet. A nil Positions knows no row,
+// partitions and all others that lag; those that have no row yet; and, where the batch has effects,
+// those whose row alone shows that the database has not gone back. A nil Positions knows no row,
 // and none of its positions lags. [Positions.ended] has to be called.
-func (p *Positions) change(after []position, now time.Time) (c positionChange) {
+func (p *Positions) change(after []position, effects bool, now time.Time) (c positionChange) {
 	if p == nil {
 		for _, a := range after {
 			c.write(a, nil)
@@ -227,7 +228,8 @@ func (p *Positions) change(after []position, now time.Time) (c positionChange) {
 		after = p.withLagging(after)
 	}
 	for _, a := range after {
-		if known := p.partitions[a.Partition]; moves || known == nil || !known.stored {
+		known := p.partitions[a.Partition]
+		if moves || known == nil || !known.stored || effects && known.witness == uuid.Nil {
 			c.write(a, known)
 		}
 	}

@@ -120,6 +120,26 @@ func TestPositions_ADatabaseThatLostOneBatchIsNoticedThoughPositionsLag(t *testi
 	}
 }
 
+// A partition that was assigned a moment ago has no batch yet that could be missing: its position
+// is what must still be there.
+func TestPositions_TheFirstBatchOfAPartitionThatWasAssignedChecksItsPosition(t *testing.T) {
+	t.Parallel()
+	e, p := deferred(t)
+	for offset := range int64(3) {
+		require.NoError(t, p.Process(t.Context(), one(offset)))
+	}
+	require.NoError(t, p.Positions.Flush(t.Context()))
+	other := delivery(70, "of a partition that it keeps")
+	other.Partition = 0
+	require.NoError(t, p.Process(t.Context(), []inbox.Delivery{other}), "writes positions, so that the next batch need not")
+	_, err := p.Positions.Read(t.Context(), []inbox.Partition{part})
+	require.NoError(t, err)
+	_, err = e.pool.Exec(t.Context(), "update consumer_positions set next_offset = 2 where partition = 2")
+	require.NoError(t, err)
+	err = p.Process(t.Context(), one(3))
+	require.True(t, inbox.Rewound(err), "%v", err)
+}
+
 // A message that Apply refuses is not recorded under its own id, and a batch of nothing else is a
 // witness all the same.
 func TestPositions_ABatchThatApplyRefusedAltogetherIsAWitness(t *testing.T) {

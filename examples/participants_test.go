@@ -2,7 +2,6 @@
 package examples_test
 
 import (
-	"context"
 	"errors"
 	"os"
 	"os/exec"
@@ -194,12 +193,10 @@ const trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 // answers awaits n rows in the outbox, and returns their types.
 func (s *saga) answers(n int) []string {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
-	defer cancel()
 	require.Eventually(s.t, func() bool {
 		var rows int
-		return s.db.QueryRow(ctx, `select count(*) from outbox`).Scan(&rows) == nil && rows >= n
-	}, time.Minute, 20*time.Millisecond)
+		return s.db.QueryRow(s.t.Context(), `select count(*) from outbox`).Scan(&rows) == nil && rows >= n
+	}, 3*time.Minute, 20*time.Millisecond)
 	return s.types(`true`)
 }
 

@@ -79,7 +79,7 @@ func TestIn_FindsCommandsInTextAndCode(t *testing.T) {
 
 var (
 	metric  = regexp.MustCompile(`waybill_[a-z0-9_]*[a-z0-9](\{([a-z_]+)="([^"]+)"\})?`)
-	literal = regexp.MustCompile(`"([A-Za-z0-9_]+)"`)
+	literal = regexp.MustCompile(`"([A-Za-z0-9_-]+)"`)
 )
 
 // An alert on a metric that does not exist never fires.

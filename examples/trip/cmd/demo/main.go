@@ -100,7 +100,7 @@ func (s *system) watch(ctx context.Context, ids []string) error {
 
 // await looks at a saga until it has ended.
 func (s *system) await(ctx context.Context, sagas *inspect.Inspector, id string) (saga.State, []inspect.Line, error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	look := time.NewTicker(50 * time.Millisecond)
 	defer look.Stop()

@@ -45,7 +45,7 @@ func (l listener) Accept() (net.Conn, error) {
 // A consumer that is killed while it waits for its group to be formed is still a
 // member of it. Kafka forms the group, hears no heartbeat from that member, and
 // drops it when its session is over. kfake starts a session only for a member
-// that it could answer; one whose connection it knows to be gone stays for ever,
+// that it could answer; one whose connection it knows to be gone stays forever,
 // and holds partitions that nobody reads. So it must not know until the group
 // has been formed, which takes a session's length.
 type conn struct {

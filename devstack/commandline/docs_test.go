@@ -32,7 +32,7 @@ func TestChecker_WhatTheProgramsDoNotTakeIsFound(t *testing.T) {
 	t.Parallel()
 	c := New(t)
 	for _, line := range []string{
-		"outbox-relay resume orchestrator", "outbox-relay replay --kee 17", "orchestrator saga mend 1", "make no-such-target",
+		"outbox-relay resume orchestrator", "outbox-relay replay --kee 17", "orchestrator saga fixx 1", "make no-such-target",
 		"go run ./drills run --fore 5m", "go run ./devstack kil broker", "migrate sideways --database x orders", "outbox-rely status",
 	} {
 		require.Error(t, c.Check(line), line)

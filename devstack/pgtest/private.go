@@ -16,7 +16,7 @@ import (
 )
 
 // dirPrefix begins the name of each server's directory; our pid follows, so
-// that what a killed test binary left behind can be told and removed.
+// that what a killed test binary left behind can be recognised and removed.
 const dirPrefix = "waybill-pgtest-"
 
 var removeLeftovers = sync.OnceFunc(func() {

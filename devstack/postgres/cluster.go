@@ -39,7 +39,7 @@ type Config struct {
 	Disposable bool
 	// MaxConnections is Postgres' max_connections; zero is 200.
 	MaxConnections int
-	// Progress is told what takes long; nil is silence.
+	// Progress shows what takes long; nil shows nothing.
 	Progress io.Writer
 	// Output gets the server's log; nil drops it.
 	Output io.Writer
@@ -84,7 +84,7 @@ func Prepare(ctx context.Context, cfg Config) (*Cluster, error) {
 	case errors.Is(err, os.ErrNotExist):
 		err = c.initdb(ctx)
 	case err == nil && number(string(made)) != in.Major:
-		err = fmt.Errorf("the data directory %s is Postgres %s's, but the programs in %s are Postgres %d's: remove it to start anew",
+		err = fmt.Errorf("the data directory %s is Postgres %s's, but the programs in %s are Postgres %d's: remove it to start again without data",
 			c.home, strings.TrimSpace(string(made)), in.Bin, in.Major)
 	}
 	if err != nil {

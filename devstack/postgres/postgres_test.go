@@ -103,7 +103,7 @@ func TestDataOfAnotherVersionIsNotTouched(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(data, "PG_VERSION"), []byte("9\n"), 0o600))
 	_, err := postgres.Prepare(t.Context(), postgres.Config{Dir: dir})
 	require.ErrorContains(t, err, "is Postgres 9's, but the programs in")
-	require.ErrorContains(t, err, "remove it to start anew")
+	require.ErrorContains(t, err, "remove it to start again without data")
 }
 
 // Root's home is closed to the user that the server runs as.

@@ -3,6 +3,6 @@
 // killed while the others go on.
 //
 // [Up] builds the programs, starts them in order, and returns when all are
-// ready. Whoever holds the [Stack] supervises it; other processes find it
+// ready. The process that holds the [Stack] supervises it; others find it
 // through its directory, where [Read] tells what runs and [Client] acts on it.
 package stack

@@ -166,9 +166,10 @@ func (s *Stack) broker(ctx context.Context, bin string, port int, advertise stri
 	return u, err
 }
 
-// Environ is what a service of a stack inherits: the environment, and half of the processors, unless GOMAXPROCS says
-// something else. Six processes live on this machine. With more, Go's runtime looks every 20 µs whether a client library that
-// waits in C has returned, for the sake of a processor that is idle only in its own eyes.
+// Environ is what a service of a stack inherits: the environment, and half of the processors,
+// unless GOMAXPROCS says something else. Six processes live on this machine. With more, Go's
+// runtime looks every 20 µs whether a client library that waits in C has returned, for the sake of
+// a processor that is idle only in its own eyes.
 func Environ() []string {
 	share := max(1, runtime.NumCPU()/2)
 	return append([]string{"GOMAXPROCS=" + strconv.Itoa(share)}, os.Environ()...)
@@ -217,7 +218,7 @@ func (p *plan) prepareServers(ctx context.Context, console *Console) error {
 		return err
 	}
 	if os.Getenv("KAFKA_SECURITY_PROTOCOL") != "" {
-		console.Say("leaving the topics to whoever runs the secured Kafka at %s", p.brokers)
+		console.Say("leaving the topics to the administrators of the secured Kafka at %s", p.brokers)
 		return nil
 	}
 	return broker.CreateTopics(ctx, p.brokers, contracts.DefaultPartitions, contracts.Topics()...)

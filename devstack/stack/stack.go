@@ -136,8 +136,8 @@ func (s *Stack) logConsole() *Console {
 	return nil
 }
 
-// ended says that a process ended by itself. It is not started again: whoever
-// killed it wants to see what happens, and whoever did not must know.
+// ended says that a process ended by itself. It is not started again: a user
+// who killed it wants to see what happens, and one who did not must know.
 func (s *Stack) ended(u *unit, p *process.Process) {
 	how := "exit status 0"
 	if err := p.Err(); err != nil {
@@ -148,7 +148,7 @@ func (s *Stack) ended(u *unit, p *process.Process) {
 	s.save()
 }
 
-// save writes stack.json anew.
+// save replaces stack.json.
 func (s *Stack) save() {
 	s.saving.Lock()
 	defer s.saving.Unlock()

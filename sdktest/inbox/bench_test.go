@@ -19,8 +19,9 @@ import (
 	"waybill.example/sdk/outbox"
 )
 
-// BenchmarkProcessor applies batches without effects: what is left is begin, inbox, positions and commit.
-// backend-µs/op is the processor time of the session that serves it, where the kernel says it.
+// BenchmarkProcessor applies batches without effects: what is left is begin, inbox, positions and
+// commit. backend-µs/op is the processor time of the session that serves it, where the kernel says
+// it.
 func BenchmarkProcessor(b *testing.B) {
 	for _, messages := range []int{1, 2, 20} {
 		for _, lag := range []time.Duration{0, 250 * time.Millisecond} {

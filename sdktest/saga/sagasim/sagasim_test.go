@@ -1,6 +1,7 @@
 package sagasim_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -97,10 +98,8 @@ func TestRun_AnybodysDefinitionKeepsThePromises(t *testing.T) {
 func TestRun_FindsEachPlantedBug(t *testing.T) {
 	t.Parallel()
 	for _, bug := range sagasim.Bugs() {
-		switch bug {
-		case sagasim.PositionGoesBack: // a coincidence that the order flow's simulation has
-			continue
-		case sagasim.EarlyEventIsStale, sagasim.UnknownEventIsSkipped: // trips await no events
+		// A coincidence that the order flow's simulation has; and trips await no events.
+		if slices.Contains([]sagasim.Bug{sagasim.PositionGoesBack, sagasim.EarlyEventIsStale, sagasim.UnknownEventIsSkipped}, bug) {
 			continue
 		}
 		t.Run(string(bug), func(t *testing.T) {

@@ -49,7 +49,7 @@ func startSecuredKafka(t *testing.T, principals ...string) *securedKafka {
 	}
 	command, err := kafka.Prepare(t.Context(), config)
 	require.NoError(t, err)
-	log := new(output)
+	log := new(process.Buffer)
 	command.Output = log
 	node, err := process.Start(command)
 	require.NoError(t, err)

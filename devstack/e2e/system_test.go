@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -38,25 +37,7 @@ var build = sync.OnceValues(func() (string, error) {
 type system struct {
 	dir        string
 	supervisor *process.Process
-	output     *output
-}
-
-// output is what the supervisor writes, which may be read while it does.
-type output struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
+	output     *process.Buffer
 }
 
 // newDir makes a state directory that goes with the test.
@@ -74,7 +55,7 @@ func launch(t *testing.T, dir string, env ...string) *system {
 	t.Helper()
 	bin, err := build()
 	require.NoError(t, err)
-	s := &system{dir: dir, output: new(output)}
+	s := &system{dir: dir, output: new(process.Buffer)}
 	s.supervisor, err = process.Start(process.Command{
 		Name:   "devstack",
 		Path:   filepath.Join(bin, "devstack"),

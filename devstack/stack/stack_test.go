@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -44,28 +43,10 @@ const (
 	sickly   = "echo cannot open the ledger; exit 7"
 )
 
-// output collects what a console shows.
-type output struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
-}
-
 // start runs a stack of scripts, in two stages.
-func start(t *testing.T, servers, services []*unit, dir string) (*Stack, *output, error) {
+func start(t *testing.T, servers, services []*unit, dir string) (*Stack, *process.Buffer, error) {
 	t.Helper()
-	shown := new(output)
+	shown := new(process.Buffer)
 	s := &Stack{
 		cfg:       Config{Dir: dir, Console: NewConsole(shown, false), ShowLogs: true},
 		stages:    [][]*unit{servers, services},
@@ -252,7 +233,7 @@ func TestLeftoversAreEndedAndStrangersAreNot(t *testing.T) {
 		{Name: "orders", Pid: leftover.Pid()}, {Name: "inventory", Pid: stranger.Pid()}, {Name: "broker", Pid: 1 << 30},
 	}}
 	require.NoError(t, state.write(dir))
-	shown := new(output)
+	shown := new(process.Buffer)
 	endLeftovers(dir, NewConsole(shown, false))
 	<-leftover.Done()
 	require.True(t, alive(stranger.Pid()))
@@ -277,7 +258,7 @@ func TestTakenPortIsNamed(t *testing.T) {
 
 func TestConsoleKeepsLinesWholeAndNamesTheirProcess(t *testing.T) {
 	t.Parallel()
-	shown := new(output)
+	shown := new(process.Buffer)
 	console := NewConsole(shown, false)
 	orders := console.writer("orders")
 	for _, part := range []string{"hel", "lo\nwor", "ld\n"} {

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"waybill.example/devstack/stack"
-	"waybill.example/drills/bench/internal/openloop"
+	"waybill.example/drills/load"
 	"waybill.example/drills/report"
 )
 
@@ -19,16 +19,19 @@ func (b *bench) backlog(ctx context.Context) error {
 	if err := b.stack.Act(ctx, stack.Stop, stack.Broker); err != nil {
 		return err
 	}
-	load := openloop.New(openloop.Config{Addrs: b.sys.Addrs, SKUs: skus, Rate: math.Inf(1), Count: b.Backlog, Workers: 128})
+	orders, err := load.New(ordering(load.Config{Rate: math.Inf(1), Count: b.Backlog, InFlight: 128}, b.sys))
+	if err != nil {
+		return err
+	}
 	began := time.Now()
-	load.Run(ctx)
+	orders.Run(ctx)
 	taken := time.Since(began)
-	b.say("%d orders taken without a broker; starting it", load.Accepted())
+	b.say("%d orders taken without a broker; starting it", orders.Accepted())
 	if err := b.stack.Act(ctx, stack.Start, stack.Broker); err != nil {
 		return err
 	}
 	began = time.Now()
-	t := &trial{load: load}
+	t := &trial{load: orders}
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for time.Since(began) < recovery {
@@ -36,7 +39,7 @@ func (b *bench) backlog(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		t.moments = append(t.moments, moment{Sample: sample, accepted: load.Accepted()})
+		t.moments = append(t.moments, moment{Sample: sample, accepted: orders.Accepted()})
 		if sample.Pending == 0 {
 			break
 		}
@@ -51,10 +54,10 @@ func (b *bench) backlog(ctx context.Context) error {
 		return err
 	}
 	section := b.report.Part("Backlog", "Orders taken while the broker is down, and the time from its return until the last of them has ended.")
-	section.Add("backlog_orders", float64(load.Accepted()), "orders", nil)
-	section.Add("backlog_taken_rate", float64(load.Accepted())/taken.Seconds(), "orders/s", nil)
+	section.Add("backlog_orders", float64(orders.Accepted()), "orders", nil)
+	section.Add("backlog_taken_rate", float64(orders.Accepted())/taken.Seconds(), "orders/s", nil)
 	section.Add("backlog_recovery", took.Seconds(), "s", report.Most(60))
-	section.Add("backlog_recovery_rate", float64(load.Accepted())/took.Seconds(), "sagas/s", nil)
+	section.Add("backlog_recovery_rate", float64(orders.Accepted())/took.Seconds(), "sagas/s", nil)
 	section.Plot(rates("Orders ended", t))
 	section.Plot(waiting(t))
 	return nil

@@ -15,7 +15,7 @@ import (
 	"waybill.example/devstack/stack"
 	"waybill.example/drills/bench/internal/baseline"
 	"waybill.example/drills/bench/internal/environment"
-	"waybill.example/drills/bench/internal/openloop"
+	"waybill.example/drills/load"
 	"waybill.example/drills/report"
 )
 
@@ -68,7 +68,7 @@ func (b *bench) baseline(ctx context.Context) (err error) {
 // takes one message at a time does less under pressure, not more, and would not recover in a search.
 func climb(ctx context.Context, sys *environment.System, step time.Duration) (rate float64, err error) {
 	for rate = 40; ; rate *= 1.3 {
-		t, err := try(ctx, sys, openloop.Config{Rate: rate}, step, nil)
+		t, err := try(ctx, sys, load.Config{Rate: rate}, step, nil)
 		if err != nil {
 			return 0, err
 		}
@@ -155,7 +155,7 @@ func (b *bench) startBaseline(ctx context.Context) (_ *environment.System, stop 
 	}
 	undo = append(undo, sys.Close)
 	// Both consumers are there once an order has gone all the way.
-	_, err = try(ctx, sys, openloop.Config{Rate: 20}, time.Second, nil)
+	_, err = try(ctx, sys, load.Config{Rate: 20}, time.Second, nil)
 	return sys, stop, err
 }
 

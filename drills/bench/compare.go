@@ -12,9 +12,9 @@ import (
 
 	"waybill.example/devstack/stack"
 	"waybill.example/drills/bench/internal/environment"
-	"waybill.example/drills/bench/internal/openloop"
 	"waybill.example/drills/bench/internal/paired"
 	"waybill.example/drills/bench/internal/revision"
+	"waybill.example/drills/load"
 )
 
 // compareCommand measures the working tree against another revision. Both stacks are up all the time,
@@ -175,7 +175,7 @@ func (s *side) atRate(ctx context.Context, rate float64, length time.Duration) (
 	if err != nil {
 		return nil, err
 	}
-	t, err := try(ctx, s.sys, openloop.Config{Rate: rate, Follow: followed}, length, nil)
+	t, err := try(ctx, s.sys, load.Config{Rate: rate, Follow: followed}, length, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -9,7 +9,7 @@ import (
 
 	"waybill.example/devstack/stack"
 	"waybill.example/drills/bench/internal/environment"
-	"waybill.example/drills/bench/internal/openloop"
+	"waybill.example/drills/load"
 	"waybill.example/drills/report"
 )
 
@@ -69,7 +69,7 @@ func (b *bench) snapshot(ctx context.Context) (s snapshot, err error) {
 func (b *bench) burst(ctx context.Context) (float64, error) {
 	count := max(1000, int64(1000*b.Search.Seconds()))
 	began := time.Now()
-	_, err := try(ctx, b.sys, openloop.Config{Rate: math.Inf(1), Count: count}, 0, nil)
+	_, err := try(ctx, b.sys, load.Config{Rate: math.Inf(1), Count: count}, 0, nil)
 	return float64(count) / time.Since(began).Seconds(), err
 }
 

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"waybill.example/drills/bench/internal/environment"
-	"waybill.example/drills/bench/internal/openloop"
+	"waybill.example/drills/load"
 	"waybill.example/drills/report"
 )
 
@@ -48,15 +48,15 @@ func (b *bench) latency(ctx context.Context) error {
 
 // followedTrial warms a system up at a rate, and then measures it.
 func (b *bench) followedTrial(ctx context.Context, sys *environment.System, rate float64) (*trial, error) {
-	if _, err := try(ctx, sys, openloop.Config{Rate: rate}, min(3*time.Second, b.Latency/3), nil); err != nil {
+	if _, err := try(ctx, sys, load.Config{Rate: rate}, min(3*time.Second, b.Latency/3), nil); err != nil {
 		return nil, err
 	}
-	return try(ctx, sys, openloop.Config{Rate: rate, Follow: followed}, b.Latency, nil)
+	return try(ctx, sys, load.Config{Rate: rate, Follow: followed}, b.Latency, nil)
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-func addQuantiles(section *report.Part, what, rate string, h *openloop.Histogram, p50, p99 *report.Target) {
+func addQuantiles(section *report.Part, what, rate string, h *load.Histogram, p50, p99 *report.Target) {
 	section.Add(what+"_p50_"+rate, milliseconds(h.Quantile(0.5)), "ms", p50)
 	section.Add(what+"_p99_"+rate, milliseconds(h.Quantile(0.99)), "ms", p99)
 	section.Add(what+"_p999_"+rate, milliseconds(h.Quantile(0.999)), "ms", nil)
@@ -68,7 +68,7 @@ var quantileMarks = []report.Mark{{At: 0, Label: "0"}, {At: nines(0.5), Label: "
 func nines(q float64) float64 { return -math.Log10(1 - q) }
 
 // quantiles plots a distribution.
-func quantiles(name string, h *openloop.Histogram) report.Line {
+func quantiles(name string, h *load.Histogram) report.Line {
 	line := report.Line{Name: name}
 	for x := 0.0; x <= 3.0001; x += 0.1 {
 		line.Points = append(line.Points, report.Point{X: x, Y: milliseconds(h.Quantile(1 - math.Pow(10, -x)))})

@@ -11,7 +11,7 @@ import (
 	"waybill.example/devstack/pgtest"
 	"waybill.example/devstack/stack"
 	"waybill.example/drills/bench/internal/environment"
-	"waybill.example/drills/bench/internal/openloop"
+	"waybill.example/drills/load"
 	"waybill.example/migrations"
 )
 
@@ -29,22 +29,26 @@ func TestAPartThatDoesNotExistIsRefusedWithThoseThatDo(t *testing.T) {
 }
 
 // seen makes a trial of so many orders a second, of which growing stay behind each second.
-func seen(rate, growing float64) *trial {
-	t := &trial{load: openloop.New(openloop.Config{Rate: rate})}
+func seen(t *testing.T, rate, growing float64) *trial {
+	t.Helper()
+	sys := &environment.System{Config: environment.Config{Addrs: []string{"127.0.0.1:1"}}}
+	generator, err := load.New(ordering(load.Config{Rate: rate}, sys))
+	require.NoError(t, err)
+	trial := &trial{load: generator}
 	for i := range 60 {
-		t.moments = append(t.moments, moment{
+		trial.moments = append(trial.moments, moment{
 			Sample:   environment.Sample{At: time.Unix(int64(i), 0), Pending: int64(100 + growing*float64(i))},
 			accepted: int64(rate * float64(i)),
 		})
 	}
-	return t
+	return trial
 }
 
 func TestATrialIsSteadyUnlessItsBacklogGrows(t *testing.T) {
 	t.Parallel()
-	require.True(t, seen(1000, 0).steady())
-	require.True(t, seen(1000, 5).steady(), "half a percent")
-	require.False(t, seen(1000, 50).steady())
+	require.True(t, seen(t, 1000, 0).steady())
+	require.True(t, seen(t, 1000, 5).steady(), "half a percent")
+	require.False(t, seen(t, 1000, 50).steady())
 	require.False(t, (&trial{}).steady(), "too short to tell")
 }
 

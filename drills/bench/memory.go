@@ -5,8 +5,8 @@ import (
 	"errors"
 
 	"waybill.example/devstack/stack"
-	"waybill.example/drills/bench/internal/openloop"
 	"waybill.example/drills/bench/internal/procstat"
+	"waybill.example/drills/load"
 	"waybill.example/drills/report"
 )
 
@@ -18,7 +18,7 @@ func (b *bench) memory(ctx context.Context) error {
 		return errors.New("this system does not tell how much memory a process has")
 	}
 	rate := max(200, b.sagaRate/2)
-	t, err := try(ctx, b.sys, openloop.Config{Rate: rate}, b.Memory, nil)
+	t, err := try(ctx, b.sys, load.Config{Rate: rate}, b.Memory, nil)
 	if err != nil {
 		return err
 	}

@@ -7,8 +7,8 @@ import (
 
 	"waybill.example/devstack/stack"
 	"waybill.example/drills/bench/internal/environment"
-	"waybill.example/drills/bench/internal/openloop"
 	"waybill.example/drills/bench/internal/procstat"
+	"waybill.example/drills/load"
 	"waybill.example/drills/report"
 )
 
@@ -37,7 +37,7 @@ func searched(ctx context.Context, sys *environment.System, length time.Duration
 	const start = 200
 	fast := true // until the first sign of too much
 	var was moment
-	return try(ctx, sys, openloop.Config{Rate: start}, length, func(l *openloop.Load, m moment) {
+	return try(ctx, sys, load.Config{Rate: start}, length, func(l *load.Generator, m moment) {
 		waiting := float64(m.Backlog() + int64(m.late))
 		ended := float64(m.confirmed()-was.confirmed()) / every.Seconds()
 		was = m
@@ -59,7 +59,7 @@ func (b *bench) sustained(ctx context.Context, sys *environment.System, rate flo
 	const tries = 6
 	for range tries {
 		b.say("trying %.0f orders/s for %s", rate, length)
-		t, err := try(ctx, sys, openloop.Config{Rate: rate}, length, nil)
+		t, err := try(ctx, sys, load.Config{Rate: rate}, length, nil)
 		if err != nil {
 			return nil, err
 		}

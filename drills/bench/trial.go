@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"waybill.example/drills/bench/internal/environment"
-	"waybill.example/drills/bench/internal/openloop"
+	"waybill.example/drills/load"
 )
 
 const (
@@ -29,7 +29,7 @@ func (m moment) confirmed() int64 { return m.accepted - m.Pending }
 
 // trial is a load on a system, and what was seen of both.
 type trial struct {
-	load    *openloop.Load
+	load    *load.Generator
 	moments []moment
 	before  environment.Usage
 	after   environment.Usage // when the last order had ended
@@ -38,9 +38,12 @@ type trial struct {
 
 // try makes a load for a time, waits until its orders have ended, and returns what was seen. steer, if
 // there is one, sees each moment and may change the rate.
-func try(ctx context.Context, sys *environment.System, cfg openloop.Config, length time.Duration, steer func(*openloop.Load, moment)) (*trial, error) {
-	cfg.Addrs, cfg.SKUs = sys.Addrs, skus
-	t := &trial{load: openloop.New(cfg), before: sys.Usage()}
+func try(ctx context.Context, sys *environment.System, cfg load.Config, length time.Duration, steer func(*load.Generator, moment)) (*trial, error) {
+	generator, err := load.New(ordering(cfg, sys))
+	if err != nil {
+		return nil, err
+	}
+	t := &trial{load: generator, before: sys.Usage()}
 	loading, stop := context.WithCancel(ctx)
 	if length > 0 {
 		loading, stop = context.WithTimeout(ctx, length)
@@ -52,15 +55,15 @@ func try(ctx context.Context, sys *environment.System, cfg openloop.Config, leng
 		defer close(done)
 		t.load.Run(loading)
 	}()
-	err := t.watch(ctx, sys, done, steer)
+	err = t.watch(ctx, sys, done, steer)
 	stop()
 	<-done
 	t.took = time.Since(began)
 	if err != nil {
 		return nil, err
 	}
-	if failed, why := t.load.Failed(); failed > 0 {
-		return nil, fmt.Errorf("%d orders were not taken; the first: %s", failed, why)
+	if totals := t.load.Totals(); totals.Failed > 0 {
+		return nil, fmt.Errorf("%d orders were not taken: %v", totals.Failed, totals.Failures)
 	}
 	settled, err := sys.Settle(ctx, patience)
 	if err != nil {
@@ -73,7 +76,23 @@ func try(ctx context.Context, sys *environment.System, cfg openloop.Config, leng
 	return t, nil
 }
 
-func (t *trial) watch(ctx context.Context, sys *environment.System, done <-chan struct{}, steer func(*openloop.Load, moment)) error {
+// ordering completes a load for a system: a few popular skus in turn, one item each, without keys.
+func ordering(cfg load.Config, sys *environment.System) load.Config {
+	for _, addr := range sys.Addrs {
+		cfg.URLs = append(cfg.URLs, "http://"+addr)
+	}
+	for _, sku := range skus {
+		cfg.Mix = append(cfg.Mix, load.Choice{Weight: 1, SKU: sku, Quantity: 1})
+	}
+	cfg.InTurn, cfg.NoKeys, cfg.Note = true, true, "bench"
+	cfg.Run, cfg.Users = "u", 10_000
+	if cfg.InFlight == 0 {
+		cfg.InFlight = 256
+	}
+	return cfg
+}
+
+func (t *trial) watch(ctx context.Context, sys *environment.System, done <-chan struct{}, steer func(*load.Generator, moment)) error {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {

@@ -18,7 +18,10 @@ import (
 	"waybill.example/drills/load"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// fasthttp looks for idle connections by a goroutine that ends within 10 s of the last one.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*HostClient).connsCleaner"))
+}
 
 var burgers = load.Mix{{Weight: 1, SKU: "burger", Quantity: 2}}
 

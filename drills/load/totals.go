@@ -4,8 +4,6 @@ import (
 	"maps"
 	"sync"
 	"time"
-
-	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
 // Totals is what became of the requests of a load when they were sent for the first time. Latencies count from when a request was due.
@@ -29,8 +27,9 @@ type Latency struct{ P50, P90, P99, P999, Max time.Duration }
 
 // tally counts what became of requests.
 type tally struct {
+	accepted *Histogram
+
 	mu             sync.Mutex
-	accepted       *hdrhistogram.Histogram // microseconds
 	failures       map[string]int64
 	failed         int64
 	refused        int64
@@ -39,19 +38,15 @@ type tally struct {
 	retriedOK, unanswered int64
 }
 
-// From a microsecond to ten minutes, to three digits.
-func newTally() tally {
-	return tally{accepted: hdrhistogram.New(1, (10 * time.Minute).Microseconds(), 3), failures: map[string]int64{}}
-}
+func newTally() tally { return tally{accepted: newHistogram(), failures: map[string]int64{}} }
 
 func (t *tally) add(e Entry) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	if e.Accepted() {
-		// A value out of bounds would be an answer after ten minutes; the timeout is shorter.
-		_ = t.accepted.RecordValue(max(1, e.Latency().Microseconds()))
+		t.accepted.Record(e.Latency())
 		return
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	t.failed++
 	t.failures[e.Error]++
 	if e.Status == 503 {
@@ -75,16 +70,13 @@ func (t *tally) retried(e Entry) {
 func (t *tally) totals() Totals {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	at := func(q float64) time.Duration {
-		return time.Duration(t.accepted.ValueAtQuantile(q)) * time.Microsecond
-	}
 	return Totals{
-		Accepted: t.accepted.TotalCount(), Failed: t.failed, Failures: maps.Clone(t.failures),
+		Accepted: t.accepted.Count(), Failed: t.failed, Failures: maps.Clone(t.failures),
 		Retried: t.retriedOK, Unanswered: t.unanswered,
 		Refused: t.refused, LongestRefusal: t.longestRefusal,
 		Latency: Latency{
-			P50: at(50), P90: at(90), P99: at(99), P999: at(99.9),
-			Max: time.Duration(t.accepted.Max()) * time.Microsecond,
+			P50: t.accepted.Quantile(0.5), P90: t.accepted.Quantile(0.9), P99: t.accepted.Quantile(0.99), P999: t.accepted.Quantile(0.999),
+			Max: t.accepted.Max(),
 		},
 	}
 }

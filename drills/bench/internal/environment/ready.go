@@ -3,8 +3,9 @@ package environment
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"time"
+
+	"waybill.example/devstack/stack"
 )
 
 // AwaitReady waits until the service on addr, host:port, says that it is ready: for 20 s at most.
@@ -14,15 +15,8 @@ func AwaitReady(ctx context.Context, addr string) error {
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
 	for {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/readyz", nil)
-		if err != nil {
-			return err
-		}
-		if response, err := http.DefaultClient.Do(request); err == nil {
-			response.Body.Close()
-			if response.StatusCode == http.StatusOK {
-				return nil
-			}
+		if stack.AskReady(ctx, addr) == nil {
+			return nil
 		}
 		select {
 		case <-ticker.C:

@@ -1,4 +1,4 @@
-package openloop
+package load
 
 import (
 	"sync"
@@ -38,4 +38,11 @@ func (h *Histogram) Count() int64 {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.counts.TotalCount()
+}
+
+// Max is the longest duration that was counted.
+func (h *Histogram) Max() time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return time.Duration(h.counts.Max()) * time.Microsecond
 }

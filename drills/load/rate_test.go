@@ -1,7 +1,6 @@
-package openloop_test
+package load_test
 
 import (
-	"context"
 	"fmt"
 	"math"
 	"net/http"
@@ -12,21 +11,18 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 
-	"waybill.example/drills/bench/internal/openloop"
+	"waybill.example/drills/load"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// shop takes orders and confirms each at the third look. As the services do on loopback, it answers
+// store takes orders and confirms each at the third look. As the services do on loopback, it answers
 // only requests that name it by an address.
-type shop struct {
+type store struct {
 	orders, looks atomic.Int64
 	stalled       atomic.Bool
 }
 
-func (s *shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !strings.HasPrefix(r.Host, "127.0.0.1:") {
 		http.Error(w, "not for "+r.Host, http.StatusMisdirectedRequest)
 		return
@@ -51,13 +47,21 @@ func open(t *testing.T, s http.Handler) []string {
 	t.Helper()
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
-	return []string{strings.TrimPrefix(server.URL, "http://")}
+	return []string{server.URL}
+}
+
+func generator(t *testing.T, cfg load.Config) *load.Generator {
+	t.Helper()
+	cfg.Run, cfg.Mix = "test", burgers
+	g, err := load.New(cfg)
+	require.NoError(t, err)
+	return g
 }
 
 func TestAsManyOrdersArePlacedAsWereAskedForAndEachIsAnswered(t *testing.T) {
 	t.Parallel()
-	s := &shop{}
-	l := openloop.New(openloop.Config{Addrs: open(t, s), Rate: math.Inf(1), Count: 500, Workers: 8})
+	s := &store{}
+	l := generator(t, load.Config{URLs: open(t, s), Rate: math.Inf(1), Count: 500, InFlight: 8})
 	l.Run(t.Context())
 	require.EqualValues(t, 500, l.Accepted())
 	require.EqualValues(t, 500, s.orders.Load())
@@ -67,8 +71,8 @@ func TestAsManyOrdersArePlacedAsWereAskedForAndEachIsAnswered(t *testing.T) {
 
 func TestOrdersAreFollowedUntilAClientSeesThemConfirmed(t *testing.T) {
 	t.Parallel()
-	s := &shop{}
-	l := openloop.New(openloop.Config{Addrs: open(t, s), Rate: 500, Count: 40, Follow: 250})
+	s := &store{}
+	l := generator(t, load.Config{URLs: open(t, s), Rate: 500, Count: 40, Follow: 250})
 	l.Run(t.Context())
 	require.EqualValues(t, 20, l.Confirm().Count(), "every second one")
 	require.GreaterOrEqual(t, s.looks.Load(), int64(60))
@@ -76,14 +80,11 @@ func TestOrdersAreFollowedUntilAClientSeesThemConfirmed(t *testing.T) {
 
 func TestARefusalIsCountedWithItsReason(t *testing.T) {
 	t.Parallel()
-	s := &shop{}
+	s := &store{}
 	s.stalled.Store(true)
-	l := openloop.New(openloop.Config{Addrs: open(t, s), Rate: math.Inf(1), Count: 3})
+	l := generator(t, load.Config{URLs: open(t, s), Rate: math.Inf(1), Count: 3})
 	l.Run(t.Context())
-	failed, why := l.Failed()
-	require.EqualValues(t, 3, failed)
-	require.Contains(t, why, "503")
-	require.Contains(t, why, "stalled")
+	require.Equal(t, map[string]int64{"answered 503": 3}, l.Totals().Failures)
 }
 
 // Somebody who stalls for a while gets the time of every request that was due meanwhile.
@@ -99,16 +100,7 @@ func TestAStallIsNotOmitted(t *testing.T) {
 		w.WriteHeader(http.StatusAccepted)
 		fmt.Fprint(w, `{"id":1}`)
 	})
-	l := openloop.New(openloop.Config{Addrs: open(t, handler), Rate: 1000, Count: 300, Workers: 2})
+	l := generator(t, load.Config{URLs: open(t, handler), Rate: 1000, Count: 300, InFlight: 2})
 	l.Run(t.Context())
 	require.Greater(t, l.Post().Quantile(0.5), stall/4, "most of them were due during the stall")
-}
-
-func TestTheRateHolds(t *testing.T) {
-	t.Parallel()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-	defer cancel()
-	l := openloop.New(openloop.Config{Addrs: open(t, &shop{}), Rate: 200})
-	l.Run(ctx)
-	require.InDelta(t, 200, l.Accepted(), 20)
 }

@@ -17,7 +17,7 @@ import (
 
 func TestASoundSystemPasses(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newFixture(t)
 	w.place(1, true)
 	w.place(2, false)
 	w.place(3, true)
@@ -33,7 +33,7 @@ func TestASoundSystemPasses(t *testing.T) {
 	}
 	require.Equal(t, map[audit.Check]int64{
 		audit.Accepted: 3, audit.Placed: 3, audit.Announced: 3, audit.Terminal: 3, audit.Reserved: 3, audit.Agreed: 3, audit.Stock: 1,
-		audit.Delivered: 15, audit.Handled: 15, audit.Once: 6, audit.Ordered: 3, audit.Origin: 0, audit.Trouble: 0,
+		audit.Delivered: 15, audit.Handled: 15, audit.Once: 6, audit.Ordered: 3, audit.Origin: 0, audit.Unhealthy: 0,
 	}, looked, "a check that looks at nothing proves nothing")
 }
 
@@ -55,7 +55,7 @@ const (
 // that what was open has come to its end.
 func TestALaterPassSeesWhatIsNewAndWhatWasMended(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newFixture(t)
 	w.cfg.Limits = audit.Limits{Settle: time.Minute, Overdue: 10 * time.Minute}
 	w.place(1, true)
 	a := w.auditor()
@@ -83,7 +83,7 @@ func TestALaterPassSeesWhatIsNewAndWhatWasMended(t *testing.T) {
 // A replay puts messages on the topics again; that is what it is for, and no cause for alarm.
 func TestAMessageThatComesAgainIsNoViolation(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newFixture(t)
 	w.place(1, true)
 	w.settle()
 	again := func() {
@@ -107,7 +107,7 @@ func TestAMessageThatComesAgainIsNoViolation(t *testing.T) {
 // not look as if the rest had been lost.
 func TestWhatHasExpiredIsNotMissed(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newFixture(t)
 	old := w.place(1, true)
 	const sure = 50 * time.Millisecond // clocks of two servers
 	<-time.After(sure)
@@ -128,7 +128,7 @@ func TestWhatHasExpiredIsNotMissed(t *testing.T) {
 
 func TestWhatIsExpectedIsNotReported(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newFixture(t)
 	w.place(1, true)
 	w.settle()
 	violations["a dead letter"].spoil(w, 1)
@@ -140,7 +140,7 @@ func TestWhatIsExpectedIsNotReported(t *testing.T) {
 
 func TestTopicsThatCameBackEmptyAreReadAnew(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newFixture(t)
 	w.place(1, true)
 	w.settle()
 	a := w.auditor()
@@ -178,7 +178,7 @@ func TestAuditor_KnowsWhenKeysWereForgotten(t *testing.T) {
 	}{"across the moment": {-time.Second, 0}, "before it": {time.Hour, 1}, "after it": {-2 * time.Hour, 1}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
+			w := newFixture(t)
 			w.cfg.KeysLost = time.Now().Add(c.lost)
 			id := w.carry(1, true)
 			other := w.carry(1, true)

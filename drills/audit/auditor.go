@@ -47,17 +47,17 @@ type Auditor struct {
 	databases databases
 	topics    *topics
 
-	results *results
-	mail    *mail
-	claims  claims
-	asked   *requests
-	read    int64 // lines of the ledger
+	results    *results
+	deliveries *deliveries
+	claims     claims
+	asked      *requests
+	read       int64 // lines of the ledger
 
 	lastOrder int64
 	open      map[int64]bool   // orders that are not done with
 	scanned   map[string]int64 // outbox ids that need not be read again
 	seen      map[string][]sighting
-	arrived   []message // read from the topics, and not yet compared
+	observed  []message // read from the topics, and not yet compared
 }
 
 // New connects to what is to be audited. Close it.
@@ -77,7 +77,7 @@ func New(ctx context.Context, cfg Config) (*Auditor, error) {
 	}
 	return &Auditor{
 		cfg: cfg, databases: dbs, topics: ts,
-		results: newResults(), mail: newMail(cfg.Unordered), claims: claims{}, asked: newRequests(cfg.KeysLost),
+		results: newResults(), deliveries: newDeliveries(cfg.Unordered), claims: claims{}, asked: newRequests(cfg.KeysLost),
 		open: map[int64]bool{}, scanned: map[string]int64{}, seen: map[string][]sighting{},
 	}, nil
 }
@@ -112,12 +112,12 @@ func (a *Auditor) Pass(ctx context.Context) (Report, error) {
 	if err := a.readTrouble(ctx); err != nil {
 		return Report{}, err
 	}
-	open := len(a.open) + a.mail.missing(began, a.topics.since, a.cfg.Limits, a.results) + a.mail.unhandled(began, a.cfg.Limits, a.results)
+	open := len(a.open) + a.deliveries.missing(began, a.topics.since, a.cfg.Limits, a.results) + a.deliveries.unhandled(began, a.cfg.Limits, a.results)
 	return Report{At: began, Took: time.Since(began), Checks: a.results.list(), Open: open}, nil
 }
 
 // Forget drops what is done with, so that an audit that goes on and on does not grow.
-func (a *Auditor) Forget() { a.mail.forget(a.scanned) }
+func (a *Auditor) Forget() { a.deliveries.forget(a.scanned) }
 
 func (a *Auditor) readLedger() error {
 	if a.cfg.Ledger == "" {
@@ -137,11 +137,11 @@ func (a *Auditor) readLedger() error {
 }
 
 func (a *Auditor) readStock(ctx context.Context) error {
-	shelves, err := a.databases.shelves(ctx)
+	stockLevels, err := a.databases.stockLevels(ctx)
 	if err != nil {
 		return err
 	}
-	a.results.shelves(shelves)
+	a.results.stockLevels(stockLevels)
 	return nil
 }
 
@@ -153,11 +153,11 @@ func (a *Auditor) readTrouble(ctx context.Context) error {
 		}
 		a.results.stuck(name, stuck)
 	}
-	sagas, err := a.databases.troubled(ctx)
+	sagas, err := a.databases.unhealthySagas(ctx)
 	if err != nil {
 		return err
 	}
-	a.results.troubled(sagas)
-	a.results.deadLetters(a.mail, a.cfg.Expected)
+	a.results.unhealthySagas(sagas)
+	a.results.deadLetters(a.deliveries, a.cfg.Expected)
 	return nil
 }

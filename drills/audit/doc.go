@@ -1,4 +1,4 @@
-// Package audit holds the databases, the topics and the client's own ledger against each other, and
+// Package audit cross-checks the databases, the topics and the client's own ledger, and
 // names everything that one of them says and another does not.
 //
 // It reads and never writes. Each check has a name, a promise in one sentence, and findings; each
@@ -15,5 +15,6 @@
 // while that is longer than the reading took: then all were read as they stood at one moment. What
 // is younger stays open, and is counted, until a later pass.
 //
-// The comparing functions (judge.go, mail.go) are pure; reading stands apart from them.
+// The comparing functions (order.go, deliveries.go, unhealthy.go) are pure; reading (read_*.go, sources.go, topics.go)
+// stands apart from them.
 package audit

@@ -24,7 +24,7 @@ const (
 	Once      Check = "once"
 	Ordered   Check = "ordered"
 	Origin    Check = "origin"
-	Trouble   Check = "trouble"
+	Unhealthy Check = "unhealthy"
 )
 
 // promises says in a sentence what each check holds the system to.
@@ -44,7 +44,7 @@ var promises = []struct {
 	{Once, "no message took effect twice"},
 	{Ordered, "the messages of a key stand on their topic in the order of their outbox rows"},
 	{Origin, "every message on the topics comes from an outbox row"},
-	{Trouble, "no stuck row, dead letter or stuck saga, but those that are expected"},
+	{Unhealthy, "no stuck row, dead letter or stuck saga, but those that are expected"},
 }
 
 // Checks returns every check, in the order of a report.

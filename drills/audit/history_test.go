@@ -20,7 +20,7 @@ import (
 )
 
 // recreate deletes a topic and makes it again, empty.
-func (w *world) recreate(topic string) {
+func (w *fixture) recreate(topic string) {
 	w.t.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(w.broker.Addr()))
 	require.NoError(w.t, err)
@@ -43,14 +43,14 @@ func (w *world) recreate(topic string) {
 
 var outboxes = []string{"orders", "inventory", "orchestrator"}
 
-func (w *world) stick(db, topic string) {
+func (w *fixture) stick(db, topic string) {
 	w.sql(db, `with r as (insert into outbox (event_id, topic, key, type, payload) values (gen_random_uuid(), $1, 'k', 'Foreign', '{}') returning id)
 		insert into outbox_stuck (outbox_id, key, topic, parked, error_code, error, attempts, next_attempt_at)
 		select id, 'k', $1, false, 'UNKNOWN_TOPIC', 'no such topic', 1, now() from r`, topic)
 }
 
 // step does one thing that happens in the life of a system.
-func (w *world) step(random *rand.Rand) (what string) {
+func (w *fixture) step(random *rand.Rand) (what string) {
 	db := outboxes[random.IntN(3)]
 	topic := contracts.Topics()[random.IntN(len(contracts.Topics()))]
 	switch random.IntN(13) {
@@ -108,12 +108,12 @@ func (w *world) step(random *rand.Rand) (what string) {
 var oddTimes = []string{"infinity", "-infinity", "294276-12-31", "0044-03-15 BC"}
 
 // date sets when outbox rows were written, as in a table that was filled before there was a check.
-func (w *world) date(db, at, where string) {
+func (w *fixture) date(db, at, where string) {
 	w.sql(db, "alter table outbox drop constraint if exists outbox_fits")
 	w.sql(db, fmt.Sprintf("update outbox set created_at = '%s' %s", at, where))
 }
 
-func (w *world) deadLetter(id uuid.UUID, key string) {
+func (w *fixture) deadLetter(id uuid.UUID, key string) {
 	w.t.Helper()
 	var row int64
 	require.NoError(w.t, w.dbs["orders"].Pool.QueryRow(w.t.Context(), `insert into outbox (event_id, topic, key, type, payload)
@@ -123,7 +123,7 @@ func (w *world) deadLetter(id uuid.UUID, key string) {
 }
 
 // lost returns every row of a database, to be published again.
-func (w *world) lost(db string) (all []contracts.Record) {
+func (w *fixture) lost(db string) (all []contracts.Record) {
 	w.t.Helper()
 	rows, err := w.dbs[db].Pool.Query(w.t.Context(), "select event_id, topic, coalesce(key, ''), type, payload from outbox where topic <> 'nosuch.v1' order by id")
 	require.NoError(w.t, err)
@@ -145,7 +145,7 @@ func TestAuditor_AWatchAndAnAuditThatBeginsNowAgree(t *testing.T) {
 	for seed := range uint64(4) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
+			w := newFixture(t)
 			w.cfg.Recent = time.Nanosecond // all is forgotten that can be
 			w.cfg.Limits = audit.Limits{Overdue: time.Hour}
 			random := rand.New(rand.NewPCG(seed, 0))
@@ -176,7 +176,7 @@ func TestAuditor_AWatchAndAnAuditThatBeginsNowAgree(t *testing.T) {
 func TestAuditor_AnOddTimestampDoesNotEndTheAudit(t *testing.T) {
 	t.Parallel()
 	for _, odd := range oddTimes {
-		w := newWorld(t)
+		w := newFixture(t)
 		w.place(1, true)
 		w.settle()
 		for db, set := range map[string]string{
@@ -196,7 +196,7 @@ func TestAuditor_AnOddTimestampDoesNotEndTheAudit(t *testing.T) {
 
 func TestAuditor_AForcedOrderIsJudged(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newFixture(t)
 	id := w.place(1, true)
 	w.sql("orders", "update orders set status = 'PENDING'")
 	w.sql("orchestrator", "update sagas set phase = 'CANCELLED', state = 'CANCELLED'")

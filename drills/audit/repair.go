@@ -127,9 +127,9 @@ func repairShowRow(w row) string {
 	return psql(repairLook(w), w.Database, fmt.Sprintf("select * from outbox where event_id = '%s'", w.EventID))
 }
 
-// repairStock trusts what is on the shelf and what is reserved of it, and corrects what was
+// repairStock trusts what is on hand and what is reserved, and corrects what was
 // received.
-func repairStock(s shelf) string {
+func repairStock(s stockLevel) string {
 	look := psql("", "inventory", fmt.Sprintf("select encode(convert_to(sku, 'UTF8'), 'escape'), * from stock where received = %d and on_hand = %d", s.Received, s.OnHand))
 	return psql(look, "inventory", fmt.Sprintf("update stock set received = %d where sku = %s and on_hand = %d",
 		s.OnHand+s.Reserved, literal(s.SKU), s.OnHand))

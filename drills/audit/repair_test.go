@@ -31,7 +31,7 @@ func repairs(text string) map[string]int {
 		repairStuck("orders", []int64{18}): 4,
 		repairShowRow(w):                   3,
 		repairLost(load.Entry{OrderID: 17, UserID: text, SKU: text, Quantity: 2}): 8,
-		repairStock(shelf{SKU: text, Received: 4, OnHand: 3}):                     3,
+		repairStock(stockLevel{SKU: text, Received: 4, OnHand: 3}):                3,
 		repairDeadLetter(w): -1, // the replay, or a look at the row
 		repairShowMessage(message{Topic: text, Offset: 3}): -1,
 	}

@@ -237,21 +237,21 @@ func (d databases) handled(ctx context.Context, c consumer, ids []uuid.UUID) ([]
 	return ids, nil
 }
 
-// shelf is one sku.
-type shelf struct {
+// stockLevel is one sku.
+type stockLevel struct {
 	SKU                        string
 	Received, OnHand, Reserved int64
 }
 
 // One statement sees one moment, so the numbers belong together.
-const shelvesSQL = `
+const stockLevelsSQL = `
 select sku, coalesce(s.received, 0) as received, coalesce(s.on_hand, 0) as on_hand, coalesce(r.reserved, 0) as reserved
   from public.stock s
   full join (select sku, sum(quantity)::bigint as reserved
                from public.reservations where state = 'RESERVED' group by sku) r using (sku)`
 
-func (d databases) shelves(ctx context.Context) ([]shelf, error) {
-	list, err := collect[shelf](ctx, d["inventory"], shelvesSQL)
+func (d databases) stockLevels(ctx context.Context) ([]stockLevel, error) {
+	list, err := collect[stockLevel](ctx, d["inventory"], stockLevelsSQL)
 	if err != nil {
 		return nil, fmt.Errorf("read the stock: %w", err)
 	}
@@ -284,16 +284,16 @@ func (d databases) stuck(ctx context.Context, name string) ([]stuckRow, error) {
 }
 
 // Those in trouble have an index of their own.
-var troubledSQL = `
+var unhealthySagasSQL = `
 select case when id ~ '^[0-9]{1,18}$' then id::bigint else 0 end as order_id, phase, state, reason,
        false as ended, ` + age("updated_at") + ` as still, 0::bigint as repeated
   from public.sagas where trouble is not null
  order by started_at limit 1000`
 
-func (d databases) troubled(ctx context.Context) ([]saga, error) {
-	list, err := collect[saga](ctx, d["orchestrator"], troubledSQL)
+func (d databases) unhealthySagas(ctx context.Context) ([]saga, error) {
+	list, err := collect[saga](ctx, d["orchestrator"], unhealthySagasSQL)
 	if err != nil {
-		return nil, fmt.Errorf("read the sagas in trouble: %w", err)
+		return nil, fmt.Errorf("read the unhealthy sagas: %w", err)
 	}
 	return list, nil
 }

@@ -18,33 +18,33 @@ import (
 
 type violation struct {
 	confirmed bool // the order that is spoilt
-	spoil     func(w *world, order int64) (subject string)
+	spoil     func(w *fixture, order int64) (subject string)
 	check     audit.Check
 	problem   string
 	repair    string
 }
 
-func aboutOrder(spoil func(w *world, order int64)) func(*world, int64) string {
-	return func(w *world, order int64) string {
+func aboutOrder(spoil func(w *fixture, order int64)) func(*fixture, int64) string {
+	return func(w *fixture, order int64) string {
 		spoil(w, order)
 		return fmt.Sprintf("order %d", order)
 	}
 }
 
-func (w *world) held(order int64, set string, onHand int) {
+func (w *fixture) held(order int64, set string, onHand int) {
 	w.t.Helper()
 	w.sql("inventory", "update reservations set "+set+" where order_id = $1", order)
 	w.sql("inventory", "update stock set on_hand = on_hand + $1 where sku = 'burger'", onHand)
 }
 
-func (w *world) newest(db string) string {
+func (w *fixture) newest(db string) string {
 	w.t.Helper()
 	var id int64
 	require.NoError(w.t, w.dbs[db].Pool.QueryRow(w.t.Context(), "select max(id) from outbox").Scan(&id))
 	return fmt.Sprintf("%s outbox row %d", db, id)
 }
 
-func (w *world) eventID(db string, messageType contracts.Type, order int64) (id uuid.UUID) {
+func (w *fixture) eventID(db string, messageType contracts.Type, order int64) (id uuid.UUID) {
 	w.t.Helper()
 	require.NoError(w.t, w.dbs[db].Pool.QueryRow(w.t.Context(), "select event_id from outbox where type = $1 and key = $2",
 		string(messageType), strconv.FormatInt(order, 10)).Scan(&id))
@@ -52,93 +52,93 @@ func (w *world) eventID(db string, messageType contracts.Type, order int64) (id 
 }
 
 var violations = map[string]violation{
-	"an accepted order is gone": {anyOrder, func(w *world, _ int64) string {
+	"an accepted order is gone": {anyOrder, func(w *fixture, _ int64) string {
 		w.claim(1000, 4711, 1)
 		return "order 4711"
 	}, audit.Accepted, "there is no such order", "curl -s -X POST localhost:8080/v1/orders"},
 	"an order id was given out twice": {
-		anyOrder, aboutOrder(func(w *world, id int64) { w.claim(1001, id, 1) }),
+		anyOrder, aboutOrder(func(w *fixture, id int64) { w.claim(1001, id, 1) }),
 		audit.Accepted, "and again to request 1001", "curl",
 	},
-	"a request that was sent again is two orders": {anyOrder, func(w *world, id int64) string {
+	"a request that was sent again is two orders": {anyOrder, func(w *fixture, id int64) string {
 		w.sql("orders", "update orders set user_id = $1 where id = $2", user(id), w.carry(1, true))
 		return "request of " + user(id)
 	}, audit.Placed, "there are the orders [", "/cancel"},
-	"a request that was sent again is answered with another order": {anyOrder, func(w *world, id int64) string {
+	"a request that was sent again is answered with another order": {anyOrder, func(w *fixture, id int64) string {
 		w.claim(id, id+100_000, 1)
 		return fmt.Sprintf("request %d", id)
 	}, audit.Placed, "sent again with its key it was answered with order", "/cancel"},
-	"an accepted order is not what was asked for": {anyOrder, aboutOrder(func(w *world, id int64) {
+	"an accepted order is not what was asked for": {anyOrder, aboutOrder(func(w *fixture, id int64) {
 		w.sql("orders", "update orders set user_id = 'v' where id = $1", id)
 	}), audit.Accepted, "for v", "curl -s localhost:8080/v1/orders/"},
-	"an order without its event": {anyOrder, func(w *world, _ int64) string {
+	"an order without its event": {anyOrder, func(w *fixture, _ int64) string {
 		var id int64
 		require.NoError(w.t, w.dbs["orders"].Pool.QueryRow(w.t.Context(),
 			"insert into orders (user_id, sku, quantity) values ('u', 'burger', 1) returning id").Scan(&id))
 		return fmt.Sprintf("order %d", id)
 	}, audit.Announced, "no OrderCreated", "curl"},
-	"an event without its order": {anyOrder, func(w *world, _ int64) string {
+	"an event without its order": {anyOrder, func(w *fixture, _ int64) string {
 		w.send("orders", contracts.OrderCreated{Envelope: envelope(777, uuid.Nil), UserID: "u", SKU: "burger", Quantity: 1}, "orchestrator", "orchestrator")
 		return "order 777"
 	}, audit.Announced, "it is not there", "curl"},
-	"an order that waits for ever": {confirmed, aboutOrder(func(w *world, id int64) {
+	"an order that waits for ever": {confirmed, aboutOrder(func(w *fixture, id int64) {
 		w.sql("orders", "update orders set status = 'PENDING' where id = $1", id)
 		w.sql("orchestrator", "update sagas set phase = 'RUNNING', state = 'RUNNING', deadline = now() where id = $1", fmt.Sprint(id))
 	}), audit.Terminal, "its saga is RUNNING", "orchestrator saga explain"},
-	"an order without a saga": {anyOrder, aboutOrder(func(w *world, id int64) {
+	"an order without a saga": {anyOrder, aboutOrder(func(w *fixture, id int64) {
 		w.sql("orchestrator", "delete from sagas where id = $1", fmt.Sprint(id))
 	}), audit.Terminal, "no saga was ever started", "outbox-relay replay"},
-	"a confirmed order without a reservation": {confirmed, aboutOrder(func(w *world, id int64) {
+	"a confirmed order without a reservation": {confirmed, aboutOrder(func(w *fixture, id int64) {
 		w.sql("inventory", "delete from reservations where order_id = $1", id)
 		w.held(id, "state = state", 1)
 	}), audit.Reserved, "never heard of it", "/cancel"},
-	"a confirmed order whose reservation was released": {confirmed, aboutOrder(func(w *world, id int64) {
+	"a confirmed order whose reservation was released": {confirmed, aboutOrder(func(w *fixture, id int64) {
 		w.held(id, "state = 'RELEASED'", 1)
 	}), audit.Reserved, "its reservation is RELEASED", "/cancel"},
-	"a confirmed order with other items reserved": {confirmed, aboutOrder(func(w *world, id int64) {
+	"a confirmed order with other items reserved": {confirmed, aboutOrder(func(w *fixture, id int64) {
 		w.held(id, "quantity = 5", -4)
 	}), audit.Reserved, "5 × \"burger\" are reserved", "/cancel"},
-	"a cancelled order that holds items": {cancelled, aboutOrder(func(w *world, id int64) {
+	"a cancelled order that holds items": {cancelled, aboutOrder(func(w *fixture, id int64) {
 		w.held(id, "state = 'RESERVED', reason = ''", -1)
 	}), audit.Reserved, "still reserved", `psql "$ORCHESTRATOR_DB" -c 'insert into outbox`},
-	"a reservation without an order": {anyOrder, func(w *world, _ int64) string {
+	"a reservation without an order": {anyOrder, func(w *fixture, _ int64) string {
 		w.sql("inventory", "insert into reservations (order_id, sku, quantity, state) values (999, 'burger', 7, 'RESERVED')")
 		w.held(0, "state = state", -7)
 		return "order 999"
 	}, audit.Reserved, "there is no such order", "ReleaseInventory"},
-	"a saga that thinks otherwise than its order": {confirmed, aboutOrder(func(w *world, id int64) {
+	"a saga that thinks otherwise than its order": {confirmed, aboutOrder(func(w *fixture, id int64) {
 		w.sql("orchestrator", "update sagas set phase = 'CANCELLED', state = 'CANCELLED' where id = $1", fmt.Sprint(id))
 	}), audit.Agreed, "its saga ended CANCELLED", "orchestrator saga explain"},
-	"stock that was made from nothing": {anyOrder, func(w *world, _ int64) string {
+	"stock that was made from nothing": {anyOrder, func(w *fixture, _ int64) string {
 		w.sql("inventory", "insert into stock (sku, on_hand, received) values ('ghost', 3, 4)")
 		return `sku "ghost"`
 	}, audit.Stock, "received 4, but on hand 3 + reserved 0 = 3", `-c 'update stock set received = 3 where sku = '\''ghost'\'' and on_hand = 3'`},
-	"a row that counts as published and is not on its topic": {anyOrder, func(w *world, id int64) string {
+	"a row that counts as published and is not on its topic": {anyOrder, func(w *fixture, id int64) string {
 		w.row("orchestrator", contracts.ConfirmOrder{Envelope: envelope(id, uuid.Nil)})
 		return w.newest("orchestrator")
 	}, audit.Delivered, "counts as published", "outbox-relay replay --database=orchestrator --from-id="},
-	"a row that was never published": {anyOrder, func(w *world, _ int64) string {
+	"a row that was never published": {anyOrder, func(w *fixture, _ int64) string {
 		w.sql("inventory", "insert into outbox (topic, key, type, payload) values ('inventory.v1', '1', 'InventoryReleased', '{}')")
 		return w.newest("inventory")
 	}, audit.Delivered, "waits to be published", "outbox-relay pending"},
-	"a message that nobody handled": {anyOrder, func(w *world, id int64) string {
+	"a message that nobody handled": {anyOrder, func(w *fixture, id int64) string {
 		w.publish(w.row("orders", contracts.OrderCancelRequested{Envelope: envelope(id, uuid.Nil)}))
 		return w.newest("orders")
 	}, audit.Handled, "orchestrator has not handled it", "outbox-relay replay --database=orders"},
-	"a command that was answered twice": {confirmed, func(w *world, id int64) string {
+	"a command that was answered twice": {confirmed, func(w *fixture, id int64) string {
 		command := w.eventID("orchestrator", contracts.TypeReserveInventory, id)
 		w.send("inventory", contracts.InventoryReserved{Envelope: envelope(id, command), Reserved: true}, "orchestrator", "orchestrator")
 		return w.newest("inventory")
 	}, audit.Once, "has answered", "psql"},
-	"a message that moved its saga twice": {anyOrder, aboutOrder(func(w *world, id int64) {
+	"a message that moved its saga twice": {anyOrder, aboutOrder(func(w *fixture, id int64) {
 		w.transition(id, 3, w.eventID("orders", contracts.TypeOrderCreated, id))
 	}), audit.Once, "moved its saga more than once", "orchestrator saga explain"},
-	"two rows of one event": {anyOrder, func(w *world, id int64) string {
+	"two rows of one event": {anyOrder, func(w *fixture, id int64) string {
 		w.sql("orders", "insert into outbox (event_id, topic, key, type, payload) select event_id, topic, key, type, payload || ' '::bytea from outbox where event_id = $1",
 			w.eventID("orders", contracts.TypeOrderCreated, id))
 		return w.newest("orders")
 	}, audit.Once, "has the event id of orders outbox row", "psql"},
-	"messages of a key in the wrong order": {anyOrder, func(w *world, id int64) string {
+	"messages of a key in the wrong order": {anyOrder, func(w *fixture, id int64) string {
 		first := w.row("orders", contracts.OrderCancelRequested{Envelope: envelope(id, uuid.Nil)})
 		second := w.row("orders", contracts.OrderCancelRequested{Envelope: envelope(id, uuid.Nil)})
 		w.publish(second, first)
@@ -147,34 +147,34 @@ var violations = map[string]violation{
 		}
 		return "orders.v1/"
 	}, audit.Ordered, "of orders came after row", "outbox-relay show"},
-	"a message from nowhere": {anyOrder, func(w *world, id int64) string {
+	"a message from nowhere": {anyOrder, func(w *fixture, id int64) string {
 		record, err := contracts.Encode(contracts.ConfirmOrder{Envelope: envelope(id, uuid.Nil)})
 		require.NoError(w.t, err)
 		w.publish(record)
 		return "orders.commands.v1/"
 	}, audit.Origin, "no outbox has such a row", "kcat"},
-	"a stuck row": {anyOrder, func(w *world, id int64) string {
+	"a stuck row": {anyOrder, func(w *fixture, id int64) string {
 		w.row("orders", contracts.OrderCancelRequested{Envelope: envelope(id, uuid.Nil)})
 		w.sql("orders", `insert into outbox_stuck (outbox_id, topic, parked, error, attempts, next_attempt_at)
 			select max(id), 'orders.v1', false, 'too large', 3, now() from outbox`)
 		return w.newest("orders")
-	}, audit.Trouble, "too large", "outbox-relay stuck retry --database=orders"},
-	"a dead letter": {anyOrder, deadLetter, audit.Trouble, "a dead letter", "--topic=orders.commands.v1 --yes"},
-	"an order id that was given out twice": {anyOrder, func(w *world, order int64) string {
+	}, audit.Unhealthy, "too large", "outbox-relay stuck retry --database=orders"},
+	"a dead letter": {anyOrder, deadLetter, audit.Unhealthy, "a dead letter", "--topic=orders.commands.v1 --yes"},
+	"an order id that was given out twice": {anyOrder, func(w *fixture, order int64) string {
 		return setAside(w, order, "orders.v1.dlq", "the saga was started by another message: 7")
-	}, audit.Trouble, "the saga was started by another message: 7", "orchestrator saga cancel"},
-	"a saga in trouble": {anyOrder, func(w *world, _ int64) string {
+	}, audit.Unhealthy, "the saga was started by another message: 7", "orchestrator saga cancel"},
+	"a saga in trouble": {anyOrder, func(w *fixture, _ int64) string {
 		w.sql("orchestrator", `insert into sagas (id, definition, version, phase, state, reason, revision, steps, data, deadline, started_at, updated_at, trouble)
 			values ('5555', 'order', 1, 'COMPENSATION_STUCK', 'COMPENSATION_STUCK', 'no answer', 3, '[]', '{}', now(), now(), now(), 'an undo has used up its attempts')`)
 		return "saga 5555"
-	}, audit.Trouble, "COMPENSATION_STUCK", "orchestrator saga explain 5555"},
+	}, audit.Unhealthy, "COMPENSATION_STUCK", "orchestrator saga explain 5555"},
 }
 
-func deadLetter(w *world, order int64) string {
+func deadLetter(w *fixture, order int64) string {
 	return setAside(w, order, "orders.commands.v1.dlq", "")
 }
 
-func setAside(w *world, order int64, topic, reason string) string {
+func setAside(w *fixture, order int64, topic, reason string) string {
 	id := uuid.New()
 	key := strconv.FormatInt(order, 10)
 	w.sql("orders", `insert into outbox (event_id, topic, key, type, payload, headers)
@@ -185,7 +185,7 @@ func setAside(w *world, order int64, topic, reason string) string {
 
 func TestEachViolationIsNamedAndNothingElse(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newFixture(t)
 	subjects := map[string]string{}
 	for name, v := range violations {
 		subjects[name] = v.spoil(w, w.place(1, v.confirmed))

@@ -17,7 +17,7 @@ import (
 // something cannot be read.
 func TestAWatcherTellsOfEachFindingOnceAndCountsIt(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newFixture(t)
 	w.place(1, true)
 	w.settle()
 	found := make(chan audit.Finding, 10)

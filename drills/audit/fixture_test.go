@@ -29,9 +29,9 @@ func TestMain(m *testing.M) {
 	pgtest.Main(m, goleak.IgnoreAnyFunction("github.com/twmb/franz-go/pkg/kgo.(*Client).reapConnectionsLoop"))
 }
 
-// world is a stack's databases, topics and ledger without the services: the tests write what those
+// fixture is a stack's databases, topics and ledger without the services: the tests write what those
 // would have written, and then spoil one thing.
-type world struct {
+type fixture struct {
 	t      *testing.T
 	dbs    map[string]*pgtest.Database
 	broker *kafkatest.Broker
@@ -39,9 +39,9 @@ type world struct {
 	cfg    audit.Config
 }
 
-func newWorld(t *testing.T) *world {
+func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	w := &world{t: t, broker: kafkatest.Start(t, contracts.Topics()...), ledger: filepath.Join(t.TempDir(), "ledger.jsonl")}
+	w := &fixture{t: t, broker: kafkatest.Start(t, contracts.Topics()...), ledger: filepath.Join(t.TempDir(), "ledger.jsonl")}
 	w.dbs = map[string]*pgtest.Database{
 		"orders":       pgtest.New(t, migrations.Outbox, migrations.Orders),
 		"inventory":    pgtest.New(t, migrations.Outbox, migrations.Inventory),
@@ -56,14 +56,14 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-func (w *world) sql(db, statement string, args ...any) {
+func (w *fixture) sql(db, statement string, args ...any) {
 	w.t.Helper()
 	_, err := w.dbs[db].Pool.Exec(w.t.Context(), statement, args...)
 	require.NoError(w.t, err)
 }
 
 // send writes an outbox row, publishes it and has its consumer handle it.
-func (w *world) send(db string, m contracts.Message, consumerDB, group string) uuid.UUID {
+func (w *fixture) send(db string, m contracts.Message, consumerDB, group string) uuid.UUID {
 	w.t.Helper()
 	record := w.row(db, m)
 	w.publish(record)
@@ -71,7 +71,7 @@ func (w *world) send(db string, m contracts.Message, consumerDB, group string) u
 	return record.EventID
 }
 
-func (w *world) row(db string, m contracts.Message) contracts.Record {
+func (w *fixture) row(db string, m contracts.Message) contracts.Record {
 	w.t.Helper()
 	record, err := contracts.Encode(m)
 	require.NoError(w.t, err)
@@ -87,7 +87,7 @@ func (w *world) row(db string, m contracts.Message) contracts.Record {
 	return record
 }
 
-func (w *world) publish(records ...contracts.Record) {
+func (w *fixture) publish(records ...contracts.Record) {
 	w.t.Helper()
 	for _, r := range records {
 		w.broker.Produce(w.t, kafkatest.Record{
@@ -105,7 +105,7 @@ func user(n int64) string { return fmt.Sprintf("u-%d", n) }
 
 // place places an order and carries it through the whole flow, to CONFIRMED or CANCELLED. It
 // returns its id.
-func (w *world) place(quantity int32, confirm bool) int64 {
+func (w *fixture) place(quantity int32, confirm bool) int64 {
 	w.t.Helper()
 	id := w.carry(quantity, confirm)
 	w.claim(id, id, quantity)
@@ -113,7 +113,7 @@ func (w *world) place(quantity int32, confirm bool) int64 {
 }
 
 // carry is place without the client.
-func (w *world) carry(quantity int32, confirm bool) int64 {
+func (w *fixture) carry(quantity int32, confirm bool) int64 {
 	w.t.Helper()
 	ctx := w.t.Context()
 	var id int64
@@ -149,14 +149,14 @@ func (w *world) carry(quantity int32, confirm bool) int64 {
 	return id
 }
 
-func (w *world) transition(order int64, seq int, cause uuid.UUID) {
+func (w *fixture) transition(order int64, seq int, cause uuid.UUID) {
 	w.t.Helper()
 	w.sql("orchestrator", `insert into saga_transitions (saga_id, definition, seq, at, kind, from_state, to_state, step, cause_id, cause_type, actor, note, commands)
 		values ($1, 'order', $2, now(), 'replied', '', '', '', $3, '', '', '', '[]')`, strconv.FormatInt(order, 10), seq, cause)
 }
 
 // forget has the topics lose the messages of a key, and all before them.
-func (w *world) forget(key string) {
+func (w *fixture) forget(key string) {
 	w.t.Helper()
 	client, err := kgo.NewClient(kgo.SeedBrokers(w.broker.Addr()))
 	require.NoError(w.t, err)
@@ -188,12 +188,12 @@ func (w *world) forget(key string) {
 }
 
 // claim writes what the client was answered into its ledger.
-func (w *world) claim(n, order int64, quantity int32) {
+func (w *fixture) claim(n, order int64, quantity int32) {
 	w.t.Helper()
 	w.enter(load.Entry{N: n, UserID: user(n), Key: user(n), SKU: "burger", Quantity: quantity, Done: time.Now(), Status: 202, OrderID: order})
 }
 
-func (w *world) enter(e load.Entry) {
+func (w *fixture) enter(e load.Entry) {
 	w.t.Helper()
 	line, err := json.Marshal(e)
 	require.NoError(w.t, err)
@@ -204,7 +204,7 @@ func (w *world) enter(e load.Entry) {
 	require.NoError(w.t, err)
 }
 
-func (w *world) auditor() *audit.Auditor {
+func (w *fixture) auditor() *audit.Auditor {
 	w.t.Helper()
 	a, err := audit.New(w.t.Context(), w.cfg)
 	require.NoError(w.t, err)
@@ -220,7 +220,7 @@ func pass(t *testing.T, a *audit.Auditor) audit.Report {
 }
 
 // settle makes everything look as if it had happened a while ago.
-func (w *world) settle() {
+func (w *fixture) settle() {
 	w.sql("orders", "update orders set updated_at = updated_at - interval '1 hour'")
 	w.sql("inventory", "update reservations set updated_at = updated_at - interval '1 hour'")
 	w.sql("orchestrator", "update sagas set updated_at = updated_at - interval '1 hour'")

@@ -57,8 +57,8 @@ func (m message) subject() string {
 	return fmt.Sprintf("%s/%d offset %d", m.Topic, m.Partition, m.Offset)
 }
 
-// letter is an outbox row and what became of it.
-type letter struct {
+// delivery is an outbox row and what became of it.
+type delivery struct {
 	row
 	delivered bool
 	handled   bool
@@ -88,8 +88,8 @@ var consumers = map[string]consumer{
 	}},
 }
 
-// handledBy returns who has to handle the letter.
-func (l letter) handledBy() (consumer, bool) {
+// handledBy returns who has to handle the delivery.
+func (l delivery) handledBy() (consumer, bool) {
 	c, ok := consumers[l.Topic]
 	return c, ok && slices.Contains(c.types, contracts.Type(l.Type))
 }
@@ -97,31 +97,31 @@ func (l letter) handledBy() (consumer, bool) {
 // keyed is a key on a topic: what order is kept for.
 type keyed struct{ topic, key string }
 
-// address tells letters apart. A dead letter has the id of the message that it sets aside, so the
+// messageKey tells deliveries apart. A dead letter has the id of the message that it sets aside, so the
 // id alone does not.
-type address struct {
+type messageKey struct {
 	id    uuid.UUID
 	topic string
 }
 
-// mail is what the audit remembers of rows and messages from pass to pass.
-type mail struct {
-	letters map[address]*letter // rows that are not done with
-	last    map[keyed]row       // the row whose message was the last to come, of each key
-	answers map[uuid.UUID]row   // by the message that was answered
+// deliveries is what the audit remembers of rows and messages from pass to pass.
+type deliveries struct {
+	deliveries map[messageKey]*delivery // rows that are not done with
+	last       map[keyed]row            // the row whose message was the last to come, of each key
+	answers    map[uuid.UUID]row        // by the message that was answered
 	// unordered holds rows up to which order cannot be told, by database: the topics on which they
 	// stood were lost, and they were sent again.
 	unordered map[string]int64
 }
 
-func newMail(unordered map[string]int64) *mail {
-	return &mail{letters: map[address]*letter{}, last: map[keyed]row{}, answers: map[uuid.UUID]row{}, unordered: unordered}
+func newDeliveries(unordered map[string]int64) *deliveries {
+	return &deliveries{deliveries: map[messageKey]*delivery{}, last: map[keyed]row{}, answers: map[uuid.UUID]row{}, unordered: unordered}
 }
 
-// post takes rows, and what is new about rows that are known. It returns those that are new.
-func (m *mail) post(rows []row, r *results) (added []row) {
+// record takes rows, and what is new about rows that are known. It returns those that are new.
+func (m *deliveries) record(rows []row, r *results) (added []row) {
 	for _, w := range rows {
-		known, again := m.letters[address{w.EventID, w.Topic}]
+		known, again := m.deliveries[messageKey{w.EventID, w.Topic}]
 		switch {
 		case again && known.Database == w.Database && known.ID == w.ID:
 			known.row = w
@@ -134,7 +134,7 @@ func (m *mail) post(rows []row, r *results) (added []row) {
 			r.keep(Once, w.subject(), repairShowRow(w), "has the event id of %s: %s", known.subject(), w.EventID)
 			continue
 		}
-		m.letters[address{w.EventID, w.Topic}] = &letter{row: w}
+		m.deliveries[messageKey{w.EventID, w.Topic}] = &delivery{row: w}
 		m.answer(w, r)
 		added = append(added, w)
 	}
@@ -149,13 +149,13 @@ func (w row) same(other row) bool {
 
 // recall takes rows that were done with and forgotten, as what new rows of their key are compared
 // with.
-func (m *mail) recall(rows []row) {
+func (m *deliveries) recall(rows []row) {
 	for _, w := range rows {
-		at := address{w.EventID, w.Topic}
-		if _, known := m.letters[at]; known {
+		at := messageKey{w.EventID, w.Topic}
+		if _, known := m.deliveries[at]; known {
 			continue
 		}
-		m.letters[at] = &letter{row: w, delivered: true, handled: true, counted: true}
+		m.deliveries[at] = &delivery{row: w, delivered: true, handled: true, counted: true}
 		if k := (keyed{w.Topic, w.Key}); m.last[k].ID < w.ID {
 			m.last[k] = w
 		}
@@ -167,13 +167,13 @@ func (m *mail) recall(rows []row) {
 
 // answering reports whether a row answers a message. The orchestrator's own effects are counted
 // where its sagas are read.
-func (m *mail) answering(w row) bool {
+func (m *deliveries) answering(w row) bool {
 	return w.Cause != uuid.Nil && !isDeadLetter(w.Topic) && w.Database != "orchestrator"
 }
 
 // answer remembers what was answered. Orders and Inventory answer each command once, whatever they
 // do about it.
-func (m *mail) answer(w row, r *results) {
+func (m *deliveries) answer(w row, r *results) {
 	if !m.answering(w) {
 		return
 	}
@@ -187,16 +187,16 @@ func (m *mail) answer(w row, r *results) {
 
 func isDeadLetter(topic string) bool { return strings.HasSuffix(topic, ".dlq") }
 
-// arrive marks rows as delivered, in the order in which their messages stand on each partition, and
+// observe marks rows as delivered, in the order in which their messages stand on each partition, and
 // returns the messages that belong to no known row.
 //
 // Order: an outbox id is drawn after the transaction has the lock that decides which of two writers
 // of a key is first (outbox.Append asks for that), so of two rows of a key the one with the higher
 // id is the later one, and its message must come later. A message that comes again, after a crash
 // or by a replay, says nothing about order: only its first occurrence does.
-func (m *mail) arrive(messages []message, r *results) (unknown []message) {
+func (m *deliveries) observe(messages []message, r *results) (unknown []message) {
 	for _, msg := range messages {
-		l, known := m.letters[address{msg.EventID, msg.Topic}]
+		l, known := m.deliveries[messageKey{msg.EventID, msg.Topic}]
 		if !known {
 			unknown = append(unknown, msg)
 			continue
@@ -226,10 +226,10 @@ func (m *mail) arrive(messages []message, r *results) (unknown []message) {
 
 // missing finds the rows that are not on their topic and should be. since is when each topic
 // begins.
-func (m *mail) missing(now time.Time, since map[string]time.Time, limits Limits, r *results) (open int) {
+func (m *deliveries) missing(now time.Time, since map[string]time.Time, limits Limits, r *results) (open int) {
 	lost, waiting := groups{}, groups{}
 	defer func() { lost.lost(r); waiting.waiting(r) }()
-	for _, l := range m.letters {
+	for _, l := range m.deliveries {
 		switch {
 		case l.delivered || l.Stuck: // a stuck row is trouble, and reported as such
 		case l.Published && now.Add(-l.Age).Before(since[l.Topic]): // the topic has forgotten it
@@ -245,10 +245,10 @@ func (m *mail) missing(now time.Time, since map[string]time.Time, limits Limits,
 }
 
 // unhandled finds the messages that no consumer has handled and should have.
-func (m *mail) unhandled(now time.Time, limits Limits, r *results) (open int) {
+func (m *deliveries) unhandled(now time.Time, limits Limits, r *results) (open int) {
 	late := groups{}
 	defer func() { late.unhandled(r) }()
-	for _, l := range m.letters {
+	for _, l := range m.deliveries {
 		_, expected := l.handledBy()
 		switch {
 		case !expected || !l.delivered:
@@ -264,15 +264,15 @@ func (m *mail) unhandled(now time.Time, limits Limits, r *results) (open int) {
 	return open
 }
 
-// setAside reports whether the consumer could not apply the letter and has said so in a dead
-// letter.
-func (m *mail) setAside(l *letter) bool {
-	_, aside := m.letters[address{l.EventID, contracts.DeadLetterTopic(l.Topic)}]
+// setAside reports whether the consumer could not apply the delivery and has said so in a dead
+// delivery.
+func (m *deliveries) setAside(l *delivery) bool {
+	_, aside := m.deliveries[messageKey{l.EventID, contracts.DeadLetterTopic(l.Topic)}]
 	return aside
 }
 
 // count is 1 the first time it is asked, and 0 from then on.
-func (l *letter) count() int64 {
+func (l *delivery) count() int64 {
 	if l.counted {
 		return 0
 	}
@@ -280,16 +280,16 @@ func (l *letter) count() int64 {
 	return 1
 }
 
-// done reports whether nothing more can become of a letter. A dead letter is trouble for as long as
+// done reports whether nothing more can become of a delivery. A dead letter is trouble for as long as
 // it is there.
-func (l letter) done() bool {
+func (l delivery) done() bool {
 	_, expected := l.handledBy()
 	return l.delivered && (l.handled || !expected) && !isDeadLetter(l.Topic)
 }
 
 // open returns the rows of a database that are still waited for.
-func (m *mail) open(database string) (ids []int64) {
-	for _, l := range m.letters {
+func (m *deliveries) open(database string) (ids []int64) {
+	for _, l := range m.deliveries {
 		if l.Database == database && !l.done() {
 			ids = append(ids, l.ID)
 		}
@@ -298,7 +298,7 @@ func (m *mail) open(database string) (ids []int64) {
 }
 
 // expire drops the rows that were asked for and are no longer there: retention has removed them.
-func (m *mail) expire(database string, asked []int64, rows []row) {
+func (m *deliveries) expire(database string, asked []int64, rows []row) {
 	there := make(map[int64]bool, len(rows))
 	for _, w := range rows {
 		there[w.ID] = true
@@ -307,27 +307,27 @@ func (m *mail) expire(database string, asked []int64, rows []row) {
 	for _, id := range asked {
 		gone[id] = !there[id]
 	}
-	for at, l := range m.letters {
+	for at, l := range m.deliveries {
 		if l.Database == database && gone[l.ID] {
-			delete(m.letters, at)
+			delete(m.deliveries, at)
 		}
 	}
 }
 
 // forget drops what is done with, of the rows that are not read again.
-func (m *mail) forget(scanned map[string]int64) {
-	for at, l := range m.letters {
+func (m *deliveries) forget(scanned map[string]int64) {
+	for at, l := range m.deliveries {
 		if l.done() && l.ID <= scanned[l.Database] {
-			delete(m.letters, at)
+			delete(m.deliveries, at)
 		}
 	}
 	for k, w := range m.last {
-		if _, kept := m.letters[address{w.EventID, w.Topic}]; !kept {
+		if _, kept := m.deliveries[messageKey{w.EventID, w.Topic}]; !kept {
 			delete(m.last, k)
 		}
 	}
 	for cause, w := range m.answers {
-		if _, kept := m.letters[address{w.EventID, w.Topic}]; !kept {
+		if _, kept := m.deliveries[messageKey{w.EventID, w.Topic}]; !kept {
 			delete(m.answers, cause)
 		}
 	}

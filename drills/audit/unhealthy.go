@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// shelves holds what Inventory counts against what its reservations add up to.
-func (r *results) shelves(shelves []shelf) {
-	r.looked[Stock] = int64(len(shelves))
-	for _, s := range shelves {
+// stockLevels holds what Inventory counts against what its reservations add up to.
+func (r *results) stockLevels(stockLevels []stockLevel) {
+	r.looked[Stock] = int64(len(stockLevels))
+	for _, s := range stockLevels {
 		if s.Received != s.OnHand+s.Reserved {
 			r.find(Stock, fmt.Sprintf("sku %q", s.SKU), repairStock(s), "received %d, but on hand %d + reserved %d = %d",
 				s.Received, s.OnHand, s.Reserved, s.OnHand+s.Reserved)
@@ -39,26 +39,26 @@ func (r *results) stuck(database string, rows []stuckRow) {
 		if len(rows) > 1 {
 			subject, attempts = fmt.Sprintf("%d outbox rows of %s for %s", len(rows), database, why.topic), ""
 		}
-		r.findMany(Trouble, len(rows), subject, repairStuck(database, ids),
+		r.findMany(Unhealthy, len(rows), subject, repairStuck(database, ids),
 			"stuck since %s%s, %d rows of the same key wait behind: %s", round(since), attempts, behind, rows[0].Error)
 	}
 }
 
-func (r *results) troubled(sagas []saga) {
+func (r *results) unhealthySagas(sagas []saga) {
 	for _, s := range sagas {
-		r.find(Trouble, fmt.Sprintf("saga %d", s.OrderID), repairOverdue(s.OrderID), "%s since %s: %s", s.Phase, round(s.Still), s.Reason)
+		r.find(Unhealthy, fmt.Sprintf("saga %d", s.OrderID), repairOverdue(s.OrderID), "%s since %s: %s", s.Phase, round(s.Still), s.Reason)
 	}
 }
 
 // deadLetters reports messages that a consumer has set aside.
-func (r *results) deadLetters(m *mail, expected func(key, topic string) bool) {
-	for _, l := range m.letters {
+func (r *results) deadLetters(m *deliveries, expected func(key, topic string) bool) {
+	for _, l := range m.deliveries {
 		if !isDeadLetter(l.Topic) {
 			continue
 		}
-		r.looked[Trouble] += l.count()
+		r.looked[Unhealthy] += l.count()
 		if expected == nil || !expected(l.Key, strings.TrimSuffix(l.Topic, ".dlq")) {
-			r.find(Trouble, l.subject(), repairDeadLetter(l.row), "a dead letter: %s with key %q on %s: %s", l.Type, l.Key, l.Topic, l.Reason)
+			r.find(Unhealthy, l.subject(), repairDeadLetter(l.row), "a dead letter: %s with key %q on %s: %s", l.Type, l.Key, l.Topic, l.Reason)
 		}
 	}
 }

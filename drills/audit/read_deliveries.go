@@ -25,7 +25,7 @@ func (a *Auditor) readMail(ctx context.Context, began time.Time) (created []int6
 	}
 	open, published := map[string][]int64{}, map[string]map[int64]bool{}
 	for _, name := range names {
-		open[name] = a.mail.open(name)
+		open[name] = a.deliveries.open(name)
 		if published[name], err = a.databases.published(ctx, name, a.scanned[name], open[name]); err != nil {
 			return nil, err
 		}
@@ -35,7 +35,7 @@ func (a *Auditor) readMail(ctx context.Context, began time.Time) (created []int6
 		return nil, err
 	}
 	// Rows are kept with the messages, so that a pass that fails here loses neither.
-	a.arrived = append(a.arrived, messages...)
+	a.observed = append(a.observed, messages...)
 	for _, name := range names {
 		rows, err := a.databases.rows(ctx, name, a.scanned[name], open[name], published[name])
 		if err != nil {
@@ -44,23 +44,23 @@ func (a *Auditor) readMail(ctx context.Context, began time.Time) (created []int6
 		if err := a.recall(ctx, name, rows); err != nil {
 			return nil, err
 		}
-		a.mail.expire(name, open[name], rows)
-		added := a.mail.post(rows, a.results)
+		a.deliveries.expire(name, open[name], rows)
+		added := a.deliveries.record(rows, a.results)
 		created = append(created, orderIDs(added)...)
 		a.reopen(added)
 		a.advance(name, began, rows)
 	}
-	unknown := a.mail.arrive(a.arrived, a.results)
-	a.arrived = nil
+	unknown := a.deliveries.observe(a.observed, a.results)
+	a.observed = nil
 	return created, a.identify(ctx, unknown)
 }
 
 // restart begins from nothing, as an audit that has just been started.
 func (a *Auditor) restart() error {
-	a.mail = newMail(a.cfg.Unordered)
+	a.deliveries = newDeliveries(a.cfg.Unordered)
 	clear(a.scanned)
 	clear(a.seen)
-	a.arrived = nil
+	a.observed = nil
 	return a.topics.restart()
 }
 
@@ -71,7 +71,7 @@ func (a *Auditor) recall(ctx context.Context, name string, rows []row) error {
 	}
 	keys := map[string]bool{}
 	for _, w := range rows {
-		if _, known := a.mail.letters[address{w.EventID, w.Topic}]; !known && w.Key != "" {
+		if _, known := a.deliveries.deliveries[messageKey{w.EventID, w.Topic}]; !known && w.Key != "" {
 			keys[w.Key] = true
 		}
 	}
@@ -80,7 +80,7 @@ func (a *Auditor) recall(ctx context.Context, name string, rows []row) error {
 		if err != nil {
 			return err
 		}
-		a.mail.recall(older)
+		a.deliveries.recall(older)
 	}
 	return nil
 }
@@ -167,10 +167,10 @@ const questionBatch = 5000
 func (a *Auditor) readHandled(ctx context.Context) error {
 	for topic, c := range consumers {
 		var waiting []uuid.UUID
-		letters := map[uuid.UUID]*letter{}
-		for _, l := range a.mail.letters {
+		deliveries := map[uuid.UUID]*delivery{}
+		for _, l := range a.deliveries.deliveries {
 			if _, expected := l.handledBy(); expected && l.Topic == topic && l.delivered && !l.handled {
-				waiting, letters[l.inboxID()] = append(waiting, l.inboxID()), l
+				waiting, deliveries[l.inboxID()] = append(waiting, l.inboxID()), l
 			}
 		}
 		for ids := range slices.Chunk(waiting, questionBatch) {
@@ -179,7 +179,7 @@ func (a *Auditor) readHandled(ctx context.Context) error {
 				return err
 			}
 			for _, id := range handled {
-				letters[id].handled = true
+				deliveries[id].handled = true
 			}
 		}
 	}

@@ -19,12 +19,21 @@ import (
 // meantime.
 const maxClaims = 3
 
+// Queue adds statements to the transaction that stores new orders; at is its time.
+type Queue func(batch *pgx.Batch, placements []order.Placement, at time.Time) error
+
 // PlaceAll stores orders and their OrderCreated events in one transaction, all or none, and returns
-// what became of each request, in their order: see [order.Place]. It takes two round trips: the ids
-// are allocated first, because the events contain them, and the rest goes together.
+// what became of each request, in their order: see [order.Place].
 func (s *Store) PlaceAll(ctx context.Context, requests []order.Request) ([]order.Placed, error) {
+	return s.PlaceAllWith(ctx, requests, queueEvents)
+}
+
+// PlaceAllWith stores orders as [Store.PlaceAll] does, with what queue adds instead of their
+// events. It takes two round trips: the ids are allocated first, because what is queued contains
+// them, and the rest goes together.
+func (s *Store) PlaceAllWith(ctx context.Context, requests []order.Request, queue Queue) ([]order.Placed, error) {
 	for attempt := 1; ; attempt++ {
-		placed, err := s.placeAll(ctx, requests)
+		placed, err := s.placeAll(ctx, requests, queue)
 		switch {
 		case err == nil:
 			return placed, nil
@@ -34,7 +43,7 @@ func (s *Store) PlaceAll(ctx context.Context, requests []order.Request) ([]order
 	}
 }
 
-func (s *Store) placeAll(ctx context.Context, requests []order.Request) ([]order.Placed, error) {
+func (s *Store) placeAll(ctx context.Context, requests []order.Request, queue Queue) ([]order.Placed, error) {
 	ids, now, claims, err := s.prepare(ctx, requests)
 	if err != nil {
 		return nil, err
@@ -45,7 +54,9 @@ func (s *Store) placeAll(ctx context.Context, requests []order.Request) ([]order
 	}
 	// Without begin and commit a batch is one transaction.
 	batch := &pgx.Batch{}
-	if err := insert(batch, placements, now); err != nil {
+	claim(batch, placements)
+	batch.Queue(insertSQL, append(columnsOf(placements), now)...)
+	if err := queue(batch, placements, now); err != nil {
 		return nil, err
 	}
 	if err := s.pool.SendBatch(ctx, batch).Close(); err != nil {
@@ -54,23 +65,22 @@ func (s *Store) placeAll(ctx context.Context, requests []order.Request) ([]order
 	return placed, nil
 }
 
+// queueEvents queues the events that start the orders' sagas.
+func queueEvents(batch *pgx.Batch, placements []order.Placement, at time.Time) error {
+	events := make([]outbox.Message, len(placements))
+	for i, p := range placements {
+		var err error
+		if events[i], err = message(p.Event(at), p.TraceParent); err != nil {
+			return err
+		}
+	}
+	return outbox.Queue(batch, events...)
+}
+
 // NothingPlaced reports whether an error of [Store.PlaceAll] means that no order was stored. Of a
 // transaction whose connection was lost it is unknown whether it was committed; any other error
 // says that it was rolled back.
 func NothingPlaced(err error) bool { return !chassispg.Down(err) }
-
-func insert(batch *pgx.Batch, placements []order.Placement, now time.Time) error {
-	events := make([]outbox.Message, len(placements))
-	for i, p := range placements {
-		var err error
-		if events[i], err = message(p.Event(now), p.TraceParent); err != nil {
-			return err
-		}
-	}
-	claim(batch, placements)
-	batch.Queue(insertSQL, append(columnsOf(placements), now)...)
-	return outbox.Queue(batch, events...)
-}
 
 // prepare allocates an id for each request, and reads which of their keys were claimed before.
 func (s *Store) prepare(ctx context.Context, requests []order.Request) (ids []int64, now time.Time, claims map[order.RequestKey]order.Claim, err error) {

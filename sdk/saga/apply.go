@@ -85,7 +85,7 @@ func (d *Definition) Apply(s State, in Input, now time.Time) (decision Decision,
 	return a.decision(s), nil
 }
 
-// intervention is an input that an operator made of what he saw.
+// intervention is an input that an operator made of what they saw.
 type intervention interface{ seen() int }
 
 func (a *application) apply(in Input) error {

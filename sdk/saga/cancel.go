@@ -6,13 +6,13 @@ import (
 )
 
 // startWithin is how long a cancellation that came first waits for the message
-// that starts its saga, before the one who asked is told that there is nothing
+// that starts its saga, before the client that asked is notified that there is nothing
 // to cancel. The message is honoured also after that.
 const startWithin = time.Minute
 
 // cancelEarly remembers a cancellation for which there is no saga. Either it
 // has overtaken the start, as an undo can overtake the deed, or the saga was
-// forgotten long ago: that cannot be told yet, so the saga is neither begun nor
+// forgotten long ago: that cannot be known yet, so the saga is neither begun nor
 // ended.
 func (a *application) cancelEarly(m Message) error {
 	reason, err := a.def.cancel.said(m)
@@ -53,7 +53,7 @@ func (a *application) beginCancelled(m Message) error {
 }
 
 // cancelRequested undoes the saga if it runs, or completed not too long ago.
-// Asking again changes nothing, and is not recorded: whoever asks a thousand
+// Asking again changes nothing, and is not recorded: a client that asks a thousand
 // times must not fill the timeline. When it was asked is the message's own
 // time, so that nobody loses the window by waiting in our queue.
 func (a *application) cancelRequested(m Message) error {

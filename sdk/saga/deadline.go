@@ -117,14 +117,14 @@ func (a *application) restart(i int) {
 }
 
 // replyOverdue sends the command of step i again, or gives the step up. A saga
-// that has turned back only wanted to know whether there is anything to undo,
+// that is being undone only wanted to know whether there is anything to undo,
 // so it asks no more. A step that cannot be given up becomes an alarm after its
 // attempts.
 func (a *application) replyOverdue(i int) {
 	step, st := a.def.steps[i], &a.state.Steps[i]
 	spent := st.Attempt-st.Budget >= step.wait.MaxAttempts
 	if a.state.Phase == Running && (step.forever || !spent) {
-		a.record(TimedOut, step.name, fmt.Sprintf("no reply to attempt %d; asked again", st.Attempt))
+		a.record(TimedOut, step.name, fmt.Sprintf("no reply to attempt %d; sent again", st.Attempt))
 		st.Stuck = step.forever && spent
 		a.send(i)
 		return
@@ -144,7 +144,7 @@ func (a *application) replyOverdue(i int) {
 // undos of the other steps wait for it no longer.
 func (a *application) undoOverdue(i int) {
 	step, st := a.def.steps[i], &a.state.Steps[i]
-	a.record(TimedOut, step.name, fmt.Sprintf("undo attempt %d was not answered; asked again", st.Undo))
+	a.record(TimedOut, step.name, fmt.Sprintf("undo attempt %d was not answered; sent again", st.Undo))
 	if st.Undo-st.Budget >= step.undo.wait.MaxAttempts {
 		st.Stuck = true
 	}

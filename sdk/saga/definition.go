@@ -92,7 +92,7 @@ const (
 	done            // it was done before the saga began
 	asks            // sends a command and waits for its reply
 	tells           // sends a command and waits for nothing
-	awaits          // waits for an event that nobody was asked for
+	awaits          // waits for an event that no command asked for
 	letsPass        // lets time pass
 )
 

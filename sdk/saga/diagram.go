@@ -28,7 +28,7 @@ type Does string
 const (
 	Asks         Does = "send"        // sends a command and waits for its reply
 	Tells        Does = "tell"        // sends a command and waits for nothing
-	Awaits       Does = "await"       // waits for an event that nobody was asked for
+	Awaits       Does = "await"       // waits for an event that no command asked for
 	LetsTimePass Does = "time"        // lets time pass
 	DoesNothing  Does = "alreadyDone" // it was done before the saga began
 )
@@ -150,7 +150,7 @@ func (s StepDescription) waitInWords() string {
 	case Asks:
 		words = fmt.Sprintf("%d × %s and longer, then given up", s.Attempts, s.Deadline)
 		if s.Attempts == 0 {
-			words = fmt.Sprintf("after %s asked again, until answered", s.Deadline)
+			words = fmt.Sprintf("after %s sent again, until answered", s.Deadline)
 		}
 	}
 	if s.Conditional {

@@ -1,17 +1,18 @@
 // Package saga is an engine for sagas: work that several services do together without a transaction
-// that spans them. Each step is a command to one service; when a step cannot be done, those before it are
-// undone, the last first.
+// that spans them. Each step is a command to one service; when a step cannot be done, those before
+// it are undone, the last first.
 //
-// A [Definition] is data, written with [Define] so that it reads from top to bottom like the business, and
-// checked as a whole by [Builder.Build]. The engine is one pure function, [Definition.Apply]:
+// A [Definition] is data, written with [Define] so that it reads from top to bottom like the
+// business, and checked as a whole by [Builder.Build]. The engine is one pure function,
+// [Definition.Apply]:
 //
 //	(definition, state, input, now) → (state', commands, transition)
 //
-// It has no clock, no random source and no I/O, so the same inputs always give the same outcome: it can be
-// property-tested and simulated, and two orchestrators that meet the same input write the same commands.
-// The caller stores the new state, the transition and the commands in one database transaction; the
-// package runner does that on Postgres. A [Registry] holds the definitions of an orchestrator, in several
-// versions, and finds the sagas that a message is for.
+// It has no clock, no random source and no I/O, so the same inputs always give the same outcome: it
+// can be property-tested and simulated, and two orchestrators that meet the same input write the
+// same commands. The caller stores the new state, the transition and the commands in one database
+// transaction; the package runner does that on Postgres. A [Registry] holds the definitions of an
+// orchestrator, in several versions, and finds the sagas that a message is for.
 //
 // # States
 //
@@ -29,13 +30,15 @@
 //	                                 ▼  │
 //	                       COMPENSATION_STUCK (an undo has used up its attempts; still trying)
 //
-// COMPLETED and CANCELLED go by the names that the definition gives them. A saga is SUSPENDED, from any
-// phase that has not ended and back to it, while no orchestrator knows its definition's version.
+// COMPLETED and CANCELLED go by the names that the definition gives them. A saga is SUSPENDED, from
+// any phase that has not ended and back to it, while no orchestrator knows its definition's
+// version.
 //
-// A step is idle, and when its turn comes it is skipped (its condition does not hold), done at once (it was
-// done before, or is only told), or waiting: for a reply, for an event that nobody was asked for, or for
-// time to pass. A wait ends as done, failed (it was refused: nothing was done) or given up (nobody knows).
-// On the way back what is done, and what may be, is undoing and then undone.
+// A step is idle, and when its turn comes it is skipped (its condition does not hold), done at once
+// (it was done before, or is only told), or waiting: for a reply, for an event that no command
+// asked for, or for time to pass. A wait ends as done, failed (it was refused: nothing was done) or
+// given up (nobody knows). On the way back what is done, and what may be, is undoing and then
+// undone.
 //
 // # Guarantees
 //
@@ -54,28 +57,28 @@
 //
 // # When something fails
 //
-// A participant that never answers is not waited for on the way back: the undo of its step is sent all the
-// same, unconfirmed, and a success that comes later is undone once more, once. An undo that is not answered
-// leaves the saga visibly in COMPENSATION_STUCK, where it keeps trying at its slowest pace; the undos of the
-// other steps do not wait for it. A step that must be answered ([Step.RetryForever]) goes on the same way
-// ([State.Trouble]).
+// A participant that never answers is not waited for on the way back: the undo of its step is sent
+// all the same, unconfirmed, and a success that comes later is undone once more, once. An undo that
+// is not answered leaves the saga visibly in COMPENSATION_STUCK, where it keeps trying at its
+// slowest pace; the undos of the other steps do not wait for it. A step that must be answered
+// ([Step.RetryForever]) goes on the same way ([State.Trouble]).
 //
-// An event that comes before its turn counts; one that comes after the saga turned back is undone, if its
-// step has an undo. One under a key without a saga is refused with [ErrUnknownSaga], so that it can be
-// delivered again.
+// An event that comes before its turn counts; one that comes after compensation has begun is
+// undone, if its step has an undo. One under a key without a saga is refused with [ErrUnknownSaga],
+// so that it can be delivered again.
 //
-// A message that a function of the definition refuses, or on which it panics, is an error of that message:
-// it changes nothing. So is a second start with another id ([ErrStartConflict]).
+// A message that a function of the definition refuses, or on which it panics, is an error of that
+// message: it changes nothing. So is a second start with another id ([ErrStartConflict]).
 //
-// If the database is put back to an earlier moment, the ids of commands still say whose they are: the
-// success of a command that the saga has forgotten counts, and the reply to an undo that it has forgotten
-// turns it back.
+// If the database is put back to an earlier moment, the ids of commands still say whose they are:
+// the success of a command that the saga has forgotten counts, and the reply to an undo that it has
+// forgotten turns it back.
 //
 // # What it asks of participants
 //
-// Carry out a command of one saga once however often it is sent (the key is the saga's id), answer each
-// command naming it in the reply's causation id, and accept an undo of what was never done. The package
-// participant does all of it.
+// Carry out a command of one saga once however often it is sent (the key is the saga's id), answer
+// each command naming it in the reply's causation id, and accept an undo of what was never done.
+// The package participant does all of it.
 //
 // # In the code
 //

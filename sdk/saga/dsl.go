@@ -53,7 +53,7 @@ func (b *Builder[D]) CancelOn(message string, window time.Duration, reason func(
 // RefuseCancel names the command that tells the one who asked that a
 // cancellation is not granted: the window is over, or there was nothing to
 // cancel. Its Call has the reason; Call.Data is empty where no saga ever began.
-// It is sent once a saga, and no reply is waited for. Without it only the
+// It is sent once per saga, and no reply is waited for. Without it only the
 // timeline knows.
 func (b *Builder[D]) RefuseCancel(message string, build func(Call[D]) (any, error)) {
 	if b.def.cancel == nil {

@@ -53,7 +53,7 @@ func (t *Step[D]) Tell(message string, build func(Call[D]) (any, error)) *Step[D
 // Await makes the step wait for an event that no command of the saga asked for: a payment that was
 // captured elsewhere, an approval. Its key is the saga's id. One that comes before the step's turn
 // counts. A [Step.Failure] is an event that says that it will not come; Within says until when to
-// wait. Its Undo is sent only if the event came, also if it comes after the saga turned back.
+// wait. Its Undo is sent only if the event came, also if it comes after compensation has begun.
 func (t *Step[D]) Await(message string) *Step[D] {
 	t.does(awaits)
 	return t.Success(message)

@@ -12,9 +12,9 @@ import (
 //
 // A saga whose version is not registered here may be known to another
 // orchestrator, in a deployment that replaces one by the other: what it is sent
-// is held, and it is due at once for whoever knows it. If nobody has taken it
+// is held, and it is due at once for an orchestrator that knows it. If nobody has taken it
 // when its deadline is given here ([Due]), nobody knows it: a saga that has not
-// ended is suspended and shown as such until somebody does; one that has ended
+// ended is suspended and shown as such until an orchestrator does; one that has ended
 // stays as it is, and what was held is refused. The next input at an
 // orchestrator that knows the version lets the saga go on, first with what was
 // held. So there can be several decisions, in order; the last has the final
@@ -112,7 +112,7 @@ func (r *Registry) withoutDefinition(s State, in Input, now time.Time) ([]Decisi
 }
 
 // unclaimed is what becomes of a saga that nobody who knows its version has
-// looked at. Its deadlines stay as they are: they come due for whoever does.
+// looked at. Its deadlines stay as they are: they come due for an orchestrator that does.
 func unclaimed(s State, unknown string, now time.Time) ([]Decision, error) {
 	next := s.clone()
 	switch {

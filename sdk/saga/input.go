@@ -23,7 +23,7 @@ type Message struct {
 	Data        json.RawMessage `json:"data,omitempty"` // the body, as JSON
 	// Time is when its sender made it; zero if that is not known.
 	Time time.Time `json:"time,omitzero"`
-	// Source says where it came from, for whoever sets it aside; the engine does
+	// Source says where it came from, for what sets it aside; the engine does
 	// not look at it.
 	Source string `json:"source,omitempty"`
 	// Trace is handed on to the commands that the message leads to, as it is: a
@@ -133,7 +133,7 @@ type Kind string
 const (
 	Started         Kind = "started"
 	Replied         Kind = "replied"          // a reply was applied
-	LateSuccess     Kind = "late_success"     // a success came after the saga had turned back; it is undone
+	LateSuccess     Kind = "late_success"     // a success came after compensation had begun; it is undone
 	StaleReply      Kind = "stale_reply"      // a reply was recorded and not applied
 	TimedOut        Kind = "timed_out"        // a deadline passed
 	TimePassed      Kind = "time_passed"      // a step that let time pass is done
@@ -168,7 +168,7 @@ type Decision struct {
 	// Attributes are all search attributes of the saga, by name; nil unless its data has changed.
 	Attributes map[string]string
 	// Refused are messages that had been held for the saga and that it cannot
-	// apply. They were accepted when they came, so whoever stores the decision
+	// apply. They were accepted when they came, so the caller that stores the decision
 	// sets them aside.
 	Refused []Refusal
 }

@@ -105,7 +105,7 @@ func (a *application) abandon(i int) {
 	}
 }
 
-// assume takes a step for done. If the saga is cancelled after all, it is undone.
+// assume considers a step done. If the saga is cancelled after all, it is undone.
 func (a *application) assume(i int) {
 	step, st := a.def.steps[i], &a.state.Steps[i]
 	switch {

@@ -10,7 +10,7 @@ import (
 
 // reply applies an answer of a participant, or an event that a step awaits. It counts only if it
 // answers a command of this saga and that step still waits for an answer; but a success that comes
-// after the saga has turned back is undone.
+// after compensation has begun is undone.
 func (a *application) reply(m Message) error {
 	i, undo, ok := a.answered(m)
 	if !ok && a.forgotten(m) {
@@ -122,7 +122,7 @@ func (a *application) succeeded(i int, r reply, m Message) error {
 		return nil
 	}
 	st.LateSuccess = true
-	a.record(LateSuccess, step.name, "came after the saga had turned back; undone")
+	a.record(LateSuccess, step.name, "came after compensation had begun; undone")
 	// An undo that is on its way may have run before the success it should undo:
 	// forget it, so that only the reply to the one sent now counts.
 	a.endWait(i, Done)
@@ -144,7 +144,7 @@ func (a *application) comesEarly(i int) bool {
 }
 
 // successIsLate says whether a success of step i tells of an effect that no
-// undo is sure to have taken back. That happens once a step at most: a
+// undo is sure to have taken back. That happens once per step at most: a
 // participant carries out the command of one saga once.
 func (a *application) successIsLate(i int) bool {
 	step, st := a.def.steps[i], a.state.Steps[i]

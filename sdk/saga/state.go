@@ -46,7 +46,7 @@ const (
 	// Assumed: the saga was forced to its completed end while it was not known
 	// whether the step is done. A cancellation undoes it.
 	Assumed StepStatus = "assumed"
-	// Skipped: the step's condition did not hold, or the saga turned back while it awaited an event
+	// Skipped: the step's condition did not hold, or compensation began while it awaited an event
 	// or let time pass.
 	Skipped StepStatus = "skipped"
 )
@@ -81,7 +81,7 @@ type State struct {
 	// StartBy is until when an AwaitingStart saga waits for the message that starts it.
 	StartBy time.Time
 	// CompleteBy is until when the saga must have completed; zero if there is no such time, or it
-	// has turned back.
+	// is being undone.
 	CompleteBy time.Time
 	// StartID is the message that began it; another one of its type is a conflict.
 	StartID uuid.UUID
@@ -126,7 +126,7 @@ func (s State) Deadline() (time.Time, bool) {
 	return earliest, !earliest.IsZero()
 }
 
-// Trouble says in words why a person should look at the saga; empty where nobody need.
+// Trouble says in words why a person should look at the saga; empty where none need.
 func (s State) Trouble() string {
 	switch s.Phase {
 	case Suspended:

@@ -11,7 +11,7 @@ import (
 // they are cut once, here, where they become the saga's.
 const MaxTextRunes = 1000
 
-// Text makes a text that somebody else wrote one that everybody can keep and
+// Text makes a text that others wrote one that can be kept and
 // show: valid UTF-8 on one line, without control characters, at most
 // [MaxTextRunes] long. A text that was cut ends in an ellipsis.
 func Text(s string) string {

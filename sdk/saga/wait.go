@@ -9,7 +9,7 @@ import (
 // Wait is one thing a saga waits for.
 type Wait struct {
 	Step      string    `json:"step"`
-	For       WaitFor   `json:"for" doc:"What would end it: the reply to a command, an event that nobody was asked for, time that passes, or the start" enum:"reply,event,time,start"`
+	For       WaitFor   `json:"for" doc:"What would end it: the reply to a command, an event that no command asked for, time that passes, or the start" enum:"reply,event,time,start"`
 	Undo      bool      `json:"undo,omitzero" doc:"True where the step is being taken back"`
 	Command   string    `json:"command,omitempty" doc:"The command that was sent last; absent where none was"`
 	CommandID uuid.UUID `json:"commandId,omitzero"`

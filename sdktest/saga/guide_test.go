@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -36,8 +37,11 @@ func TestTheGuideShowsCodeThatCompiles(t *testing.T) {
 	}
 }
 
-// squeeze makes indentation of no account.
-func squeeze(s string) string { return strings.Join(strings.Fields(s), " ") + " " }
+// squeeze makes indentation, and where comments are wrapped, of no account.
+func squeeze(s string) string {
+	words := slices.DeleteFunc(strings.Fields(s), func(word string) bool { return word == "//" })
+	return strings.Join(words, " ") + " "
+}
 
 // lines names the tests of each line of the guide's table, by how the line begins.
 var lines = map[string][]string{
@@ -57,7 +61,7 @@ var lines = map[string][]string{
 	"an event before the step's turn":            {"TestAwait_AnEventThatComesBeforeItsTurnCounts", "TestAwait_ARefusalBeforeItsTurnUndoesTheSagaAtOnce"},
 	"an event again":                             {"TestAwait_AnEventAgainOrAfterTheEndIsStale"},
 	"an event that does not come":                {"TestAwait_AnEventThatDoesNotComeIsGivenUpAndNotUndone"},
-	"an event after the saga has turned back":    {"TestAwait_AnEventAfterTheSagaTurnedBackIsUndoneOnce"},
+	"an event after compensation has begun":      {"TestAwait_AnEventAfterTheSagaTurnedBackIsUndoneOnce"},
 	"an event for several sagas":                 {"TestRoute_AnEventIsForEverySagaThatAwaitsIt", "TestDeliverEvent_AppliesAnEventOnceToEverySagaThatAwaitsIt"},
 	"an event under a key without a saga":        {"TestAwait_BeforeTheSagaHasBegunItIsForNobody", "TestProcess_AnEventThatOvertakesItsSagaIsADeadLetter"},
 	"an event over HTTP":                         {"TestAPI_AnEventOverHTTPIsAppliedOnce", "TestDeliverEvent_AppliesAnEventOnceToEverySagaThatAwaitsIt"},

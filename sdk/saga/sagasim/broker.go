@@ -71,7 +71,7 @@ func (w *World) topic(name string) *topic {
 	return t
 }
 
-// append is the broker: a message is in the log, and whoever reads it will see it.
+// append is the broker: a message is in the log, and every reader will see it.
 func (w *World) append(m Message) {
 	m.digested()
 	t, p := w.topic(m.Topic), partitionOf(m.Key)

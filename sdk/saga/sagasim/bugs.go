@@ -21,7 +21,7 @@ const (
 	// OffsetsInKafkaOnly does not keep positions with the effects, so that a restore loses
 	// messages.
 	OffsetsInKafkaOnly Bug = "offsets-in-kafka-only"
-	// PositionGoesBack lets a process that was taken for dead put a position back that another has
+	// PositionGoesBack lets a process that was considered dead put a position back that another has
 	// written.
 	PositionGoesBack Bug = "position-goes-back"
 	// RejectedIsHandled remembers a dead letter under its own id, so that redriving it does
@@ -60,7 +60,7 @@ const (
 	EarlyEventIsStale Bug = "early-event-is-stale"
 	// UnknownEventIsSkipped ignores an event whose saga has not begun.
 	UnknownEventIsSkipped Bug = "unknown-event-is-skipped"
-	// NullIsNotBegun takes a saga whose data is null for one that has not begun.
+	// NullIsNotBegun considers a saga whose data is null one that has not begun.
 	NullIsNotBegun Bug = "null-is-not-begun"
 )
 

@@ -88,7 +88,7 @@ func (o *Orchestrator) observe(c change) {
 func (o *Orchestrator) observeRefusal(c change) {
 	d := c.decision
 	if _, forced := c.input.(saga.Force); forced || !d.State.CancelRefused || c.before.CancelRefused {
-		return // whoever forces a saga to its completed end refuses what was asked before
+		return // forcing a saga to its completed end refuses what was asked before
 	}
 	same := slices.EqualFunc(c.before.Steps, d.State.Steps, func(a, b saga.StepState) bool { return a.Status == b.Status })
 	if !d.State.Phase.Ended() || !same || slices.ContainsFunc(d.Commands, func(c saga.Command) bool { return c.Step != "" }) {

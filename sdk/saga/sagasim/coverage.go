@@ -179,7 +179,7 @@ func expectedOf(step saga.StepDescription) moves {
 	return all
 }
 
-// forward are the moves while the saga goes forward, or turns back.
+// forward are the moves while the saga goes forward, or compensation begins.
 func forward(step saga.StepDescription) moves {
 	switch step.Does {
 	case saga.DoesNothing, saga.Tells:
@@ -203,7 +203,7 @@ func back(step saga.StepDescription) moves {
 	switch step.Does {
 	case saga.Asks:
 		return append(all, moves{{saga.Undoing, saga.Undoing}, {saga.Waiting, saga.Undoing}}...)
-	case saga.Awaits: // an event that comes after the saga has turned back
+	case saga.Awaits: // an event that comes after compensation has begun
 		return append(all, moves{{saga.Undoing, saga.Undoing}, {saga.Skipped, saga.Undoing}, {saga.GivenUp, saga.Undoing}}...)
 	case saga.Tells:
 		return append(all, moves{{saga.Undoing, saga.Undoing}}...)

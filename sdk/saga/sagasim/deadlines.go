@@ -27,7 +27,7 @@ func (o *Orchestrator) due(ref saga.Ref) {
 		return
 	}
 	if w.now < db.later[ref] {
-		return // somebody looked, and comes again
+		return // another instance has looked, and comes again
 	}
 	i, known := o.poller(s)
 	switch {

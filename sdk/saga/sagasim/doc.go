@@ -1,6 +1,6 @@
 // Package sagasim runs saga definitions through a world that goes wrong, in virtual time: messages
 // are lost, duplicated, delayed and overtaken; processes crash around every commit, stall and are
-// taken for dead; relays are paused; several orchestrators decide at once; releases are rolled out
+// considered dead; relays are paused; several orchestrators decide at once; releases are rolled out
 // and back; operators retry, cancel, force and move deadlines; dead letters are redriven; databases
 // are restored to an earlier moment; sagas that ended are forgotten. Then it checks what has become
 // of every saga.

@@ -77,8 +77,8 @@ func (l *lane) poll() {
 	l.transaction(owner, n)
 }
 
-// transaction reads n messages, and commits them a moment later, or much later: whoever stalls is
-// taken for dead, and may commit all the same.
+// transaction reads n messages, and commits them a moment later, or much later: a process that
+// stalls is considered dead, and may commit all the same.
 func (l *lane) transaction(owner *instance, n int) {
 	w, s := l.s.w, l.s
 	batch := make([]delivery, n)
@@ -120,8 +120,8 @@ func (l *lane) transaction(owner *instance, n int) {
 	})
 }
 
-// afterCommit is what follows a commit in the database: Kafka is told, unless the process dies
-// first.
+// afterCommit is what follows a commit in the database: the offset is committed to Kafka, unless
+// the process dies first.
 func (l *lane) afterCommit(owner *instance, after int) {
 	w := l.s.w
 	l.busy = false

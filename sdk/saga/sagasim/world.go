@@ -39,7 +39,7 @@ type Config struct {
 // World is one run: a clock, a broker, an orchestrator, and services with databases of their own.
 type World struct {
 	config Config
-	dice   *rand.Rand
+	random *rand.Rand
 	now    time.Duration
 	agenda agenda
 	result Result
@@ -62,20 +62,20 @@ type mood struct {
 
 // New returns a world in which nothing happens yet.
 func New(c Config) *World {
-	w := &World{config: c, dice: rand.New(rand.NewPCG(c.Seed, 0x7761796269_6c6c)), topics: map[string]*topic{}}
+	w := &World{config: c, random: rand.New(rand.NewPCG(c.Seed, 0x7761796269_6c6c)), topics: map[string]*topic{}}
 	w.result.Seed = c.Seed
 	w.mood = mood{
-		ordered: w.dice.IntN(2) == 0, duplicate: w.dice.Float64() * 0.3, slow: w.dice.Float64() * 0.3,
-		crash: w.dice.Float64() * 0.1, stall: w.dice.Float64() * 0.02, delayRelay: w.dice.Float64() * 0.5,
+		ordered: w.random.IntN(2) == 0, duplicate: w.random.Float64() * 0.3, slow: w.random.Float64() * 0.3,
+		crash: w.random.Float64() * 0.1, stall: w.random.Float64() * 0.02, delayRelay: w.random.Float64() * 0.5,
 	}
 	if !w.mood.ordered {
-		w.mood.lose = w.dice.Float64() * 0.3
+		w.mood.lose = w.random.Float64() * 0.3
 	}
-	if w.dice.IntN(4) == 0 {
-		w.mood.stall = w.dice.Float64() * 0.3
+	if w.random.IntN(4) == 0 {
+		w.mood.stall = w.random.Float64() * 0.3
 	}
-	if w.dice.IntN(3) == 0 {
-		w.mood.reject = w.dice.Float64() * 0.05
+	if w.random.IntN(3) == 0 {
+		w.mood.reject = w.random.Float64() * 0.05
 	}
 	return w
 }
@@ -118,19 +118,21 @@ func (w *World) Now() time.Duration { return w.now }
 func (w *World) Clock() time.Time { return Epoch.Add(w.now) }
 
 // Chance is true with probability p.
-func (w *World) Chance(p float64) bool { return w.dice.Float64() < p }
+func (w *World) Chance(p float64) bool { return w.random.Float64() < p }
 
 // Pick draws one of n.
-func (w *World) Pick(n int) int { return w.dice.IntN(n) }
+func (w *World) Pick(n int) int { return w.random.IntN(n) }
 
 // Within draws a time shorter than d.
-func (w *World) Within(d time.Duration) time.Duration { return time.Duration(w.dice.Int64N(int64(d))) }
+func (w *World) Within(d time.Duration) time.Duration {
+	return time.Duration(w.random.Int64N(int64(d)))
+}
 
 // ID draws a random id.
 func (w *World) ID() uuid.UUID {
 	var id uuid.UUID
 	for i := 0; i < len(id); i += 8 {
-		n := w.dice.Uint64()
+		n := w.random.Uint64()
 		for j := range 8 {
 			id[i+j] = byte(n >> (8 * j))
 		}
@@ -156,7 +158,7 @@ func (w *World) Violation(format string, args ...any) {
 func (w *World) Count(f Fault) { w.result.Faults[f]++ }
 
 // wrong is true with probability p while things go wrong.
-func (w *World) wrong(p float64) bool { return w.now < Faulty && w.dice.Float64() < p }
+func (w *World) wrong(p float64) bool { return w.now < Faulty && w.random.Float64() < p }
 
 // event is something that will happen.
 type event struct {

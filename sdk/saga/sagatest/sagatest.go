@@ -1,6 +1,6 @@
-// Package sagatest tests a saga definition without a database, a broker or a clock: a test says what
-// participants said, reads what the saga sent, skips time, and holds the whole sequence of commands,
-// compensations included, against what it should be.
+// Package sagatest tests a saga definition without a database, a broker or a clock: a test says
+// what participants said, reads what the saga sent, skips time, and holds the whole sequence of
+// commands, compensations included, against what it should be.
 //
 //	s := sagatest.Start(t, definition, Purchase{Item: "lamp"})
 //	s.Reply("ReserveStock", "StockReserved", nil).Sends("ShipParcel")
@@ -60,8 +60,9 @@ func New(t testing.TB, def *saga.Definition) *Saga {
 	return &Saga{t: t, def: def, now: began}
 }
 
-// Event delivers a message that answers no command: an event that the saga awaits, its cancellation,
-// its start. Its body is data as JSON; a json.RawMessage or a string is taken as it is, nil is {}.
+// Event delivers a message that answers no command: an event that the saga awaits, its
+// cancellation, its start. Its body is data as JSON; a json.RawMessage or a string is taken as it
+// is, nil is {}.
 func (s *Saga) Event(messageType string, data any) Outcome {
 	s.t.Helper()
 	return s.Input(s.Message(messageType, uuid.Nil, data))
@@ -179,8 +180,8 @@ func (s *Saga) SkipToDeadline() Outcome {
 // State is the saga as it is now.
 func (s *Saga) State() saga.State { return s.state }
 
-// Restore puts the saga back to an earlier state, as a restored database does: what was sent since stays
-// sent.
+// Restore puts the saga back to an earlier state, as a restored database does: what was sent since
+// stays sent.
 func (s *Saga) Restore(earlier saga.State) { s.state = earlier }
 
 // Now is the time in the test.

@@ -13,8 +13,8 @@ import (
 	"waybill.example/chassis/terminal"
 )
 
-// patience bounds how long an order may take to reach its end.
-const patience = 30 * time.Second
+// waitTimeout bounds how long an order may take to reach its end.
+const waitTimeout = 30 * time.Second
 
 // Addrs is where the services listen.
 type Addrs struct{ Orders, Inventory, Orchestrator string }
@@ -57,7 +57,7 @@ func Run(ctx context.Context, addrs Addrs, out io.Writer) error {
 }
 
 func (c client) fulfil(ctx context.Context, w wish, out io.Writer) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("it has not ended within %s", patience))
+	ctx, cancel := context.WithTimeoutCause(ctx, waitTimeout, fmt.Errorf("it has not ended within %s", waitTimeout))
 	defer cancel()
 	began := time.Now()
 	id, err := c.place(ctx, w)
@@ -76,10 +76,10 @@ func (c client) fulfil(ctx context.Context, w wish, out io.Writer) error {
 		terminal.Fprintf(out, ": %s", placed.Reason)
 	}
 	fmt.Fprintln(out)
-	told, err := await(ctx, func() (saga, error) { return c.saga(ctx, id) }, saga.ended)
-	printTimeline(out, told)
+	outcome, err := await(ctx, func() (saga, error) { return c.saga(ctx, id) }, saga.ended)
+	printTimeline(out, outcome)
 	if err != nil {
-		return fmt.Errorf("order %d is %s, but its saga is %s: %w", id, placed.Status, told.State, err)
+		return fmt.Errorf("order %d is %s, but its saga is %s: %w", id, placed.Status, outcome.State, err)
 	}
 	if placed.Status != w.end {
 		return fmt.Errorf("order %d is %s, not %s", id, placed.Status, w.end)
@@ -92,11 +92,11 @@ func (c client) fulfil(ctx context.Context, w wish, out io.Writer) error {
 func (c client) explain(ctx context.Context, id int64, out io.Writer) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 	defer cancel()
-	told, err := c.saga(ctx, id)
+	outcome, err := c.saga(ctx, id)
 	if err != nil {
 		return err
 	}
-	printTimeline(out, told)
+	printTimeline(out, outcome)
 	return nil
 }
 

@@ -61,7 +61,7 @@ func startSecuredKafka(t *testing.T, principals ...string) *securedKafka {
 	})
 	k := &securedKafka{config, loopback.Addr(port)}
 	admin := k.client(t, kafka.Admin)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 	defer cancel()
 	require.NoError(t, node.AwaitReady(ctx, admin.Ping))
 	require.Empty(t, createTopics(t, admin, contracts.Topics()...))
@@ -178,7 +178,7 @@ func (k *securedKafka) wholeStack(t *testing.T) {
 	garbage := &kgo.Record{Topic: contracts.TopicOrderCommands, Key: []byte("1"), Value: []byte("garbage")}
 	require.NoError(t, k.client(t, "relay").ProduceSync(t.Context(), garbage).FirstErr())
 	dead := k.client(t, "audit", kgo.ConsumeTopics(contracts.DeadLetterTopic(contracts.TopicOrderCommands)))
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 	defer cancel()
 	require.NotEmpty(t, dead.PollRecords(ctx, 1).Records(), "the dead letter arrives")
 
@@ -210,7 +210,7 @@ func (k *securedKafka) tryWrites(t *testing.T, name string, may rights) {
 	for _, topic := range contracts.Topics() {
 		records = append(records, &kgo.Record{Topic: topic, Value: []byte("tried by " + name)})
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 	defer cancel()
 	idempotent := k.client(t, name, kgo.RecordDeliveryTimeout(time.Minute))
 	for _, result := range idempotent.ProduceSync(ctx, records...) {

@@ -68,7 +68,7 @@ func (s *system) orderCreatedOnTheWire(t *testing.T) {
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	require.NoError(t, err)
 	defer consumer.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 	defer cancel()
 	for {
 		fetches := consumer.PollFetches(ctx)
@@ -164,7 +164,7 @@ func (s *system) interrupted(t *testing.T) {
 	require.NoError(t, s.supervisor.Signal(syscall.SIGINT))
 	select {
 	case <-s.supervisor.Done():
-	case <-time.After(patience):
+	case <-time.After(waitTimeout):
 		require.Fail(t, "the supervisor goes on")
 	}
 	require.NoError(t, s.supervisor.Err(), "exit status 0")

@@ -20,8 +20,8 @@ import (
 	"waybill.example/devstack/stack"
 )
 
-// patience bounds every wait. The machine may be busy with other tests.
-const patience = 2 * time.Minute
+// waitTimeout bounds every wait. The machine may be busy with other tests.
+const waitTimeout = 2 * time.Minute
 
 // build compiles the programs once for all tests.
 var build = sync.OnceValues(func() (string, error) {
@@ -77,7 +77,7 @@ func launch(t *testing.T, dir string, env ...string) *system {
 func start(t *testing.T, dir string) *system {
 	t.Helper()
 	s := launch(t, dir)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 	defer cancel()
 	require.NoError(t, s.supervisor.AwaitReady(ctx, func(context.Context) error {
 		if !strings.Contains(s.output.String(), "everything is ready") {
@@ -203,8 +203,8 @@ func call(t *testing.T, method, url, body string) (int, string, http.Header) {
 
 func await(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(patience); !condition(); {
-		require.True(t, time.Now().Before(deadline), "waited %s: %s", patience, what)
+	for deadline := time.Now().Add(waitTimeout); !condition(); {
+		require.True(t, time.Now().Before(deadline), "waited %s: %s", waitTimeout, what)
 		<-time.After(20 * time.Millisecond)
 	}
 }

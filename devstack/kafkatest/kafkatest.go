@@ -18,8 +18,8 @@ import (
 	"waybill.example/devstack/loopback"
 )
 
-// patience bounds every wait in this package.
-const patience = 30 * time.Second
+// waitTimeout bounds every wait in this package.
+const waitTimeout = 30 * time.Second
 
 // Broker is one test's own broker. Stop and Start must not be called at the
 // same time; all else may.
@@ -80,5 +80,5 @@ func (b *Broker) FailProduce(topic string, err *kerr.Error) *kfake.FaultHandle {
 }
 
 func waiting(t testing.TB) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(t.Context(), patience)
+	return context.WithTimeout(t.Context(), waitTimeout)
 }

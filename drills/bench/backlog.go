@@ -50,7 +50,7 @@ func (b *bench) backlog(ctx context.Context) error {
 		}
 	}
 	took := time.Since(began)
-	if _, err := b.sys.Settle(ctx, patience); err != nil {
+	if _, err := b.sys.AwaitQuiescence(ctx, waitTimeout); err != nil {
 		return err
 	}
 	section := b.report.Part("Backlog", "Orders taken while the broker is down, and the time from its return until the last of them has ended.")

@@ -12,8 +12,8 @@ import (
 const (
 	// every is how often a system is looked at during a trial.
 	every = 500 * time.Millisecond
-	// patience is how long the orders of a trial may take to end after it.
-	patience = 2 * time.Minute
+	// waitTimeout is how long the orders of a trial may take to end after it.
+	waitTimeout = 2 * time.Minute
 )
 
 // moment is a sample and how far the load had come by then.
@@ -65,12 +65,12 @@ func try(ctx context.Context, sys *environment.System, cfg load.Config, length t
 	if totals := t.load.Totals(); totals.Failed > 0 {
 		return nil, fmt.Errorf("%d orders were not taken: %v", totals.Failed, totals.Failures)
 	}
-	settled, err := sys.Settle(ctx, patience)
+	quiet, err := sys.AwaitQuiescence(ctx, waitTimeout)
 	if err != nil {
 		return nil, err
 	}
-	if !settled {
-		return nil, fmt.Errorf("orders are still PENDING %s after the last was placed", patience)
+	if !quiet {
+		return nil, fmt.Errorf("orders are still PENDING %s after the last was placed", waitTimeout)
 	}
 	t.after = sys.Usage()
 	return t, nil

@@ -11,7 +11,7 @@ var chaos = Drill{
 	Name:    "chaos",
 	Promise: "anything dies, freezes or stops at any moment, as a seed decides: nothing is lost, and nothing happens twice",
 	For:     60 * time.Second, Within: 30 * time.Second,
-	Break: func(ctx context.Context, s *Stage, d time.Duration) error {
+	Break: func(ctx context.Context, s *Environment, d time.Duration) error {
 		names := []string{stack.Broker, stack.Orders, stack.Inventory, stack.Orchestrator, stack.Relay, stack.Postgres}
 		ways := []struct {
 			word     string

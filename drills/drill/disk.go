@@ -18,7 +18,7 @@ var diskFull = Drill{
 	Promise: "first the broker's disk is full, then Postgres': what was accepted is kept, and all goes on when there is space again",
 	For:     12 * time.Second, Within: 30 * time.Second,
 	EmbeddedOnly: "Kafka rolls its files by itself, and would not meet the limit",
-	Break: func(ctx context.Context, s *Stage, d time.Duration) error {
+	Break: func(ctx context.Context, s *Environment, d time.Duration) error {
 		if !canLimitFiles {
 			return fmt.Errorf("the size of another process' files can be limited on Linux only")
 		}
@@ -36,7 +36,7 @@ var diskFull = Drill{
 
 // fill limits the files of a process for a while. A process that has ended by itself is started
 // again when there is space.
-func (s *Stage) fill(ctx context.Context, name string, d time.Duration) error {
+func (s *Environment) fill(ctx context.Context, name string, d time.Duration) error {
 	pid, err := s.pid(name)
 	if err != nil {
 		return err

@@ -2,7 +2,7 @@
 //
 // A [Drill] is a fault and a promise. [Run] gives it a fresh stack of its own, places orders at a
 // constant rate, lets the drill break things, waits until every order that was taken meanwhile has
-// come to its end, and then has the audit compare what the client was told with what the databases
+// come to its end, and then has the audit compare what the client was answered with what the databases
 // and the topics say. The [Outcome] passes only if nothing was lost, nothing happened twice, and no
 // POST failed that had no reason to.
 package drill
@@ -34,9 +34,9 @@ type Drill struct {
 	// further instances), and cannot be run on containers.
 	Processes bool
 	// Prepare, if set, is called when the stack is up and before the load begins.
-	Prepare func(ctx context.Context, s *Stage) error
+	Prepare func(ctx context.Context, s *Environment) error
 	// Break breaks the system for a while and returns when it has been put together again.
-	Break func(ctx context.Context, s *Stage, d time.Duration) error
+	Break func(ctx context.Context, s *Environment, d time.Duration) error
 }
 
 // Unfit says why the drill cannot be run on a real Kafka, or on containers; "" if it can.

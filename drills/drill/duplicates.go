@@ -19,7 +19,7 @@ var duplicates = Drill{
 	Name:    "duplicates",
 	Promise: "every message on every topic is sent again, shuffled and more than once: nothing happens twice",
 	For:     10 * time.Second, Brief: 4 * time.Second,
-	Break: func(ctx context.Context, s *Stage, d time.Duration) error {
+	Break: func(ctx context.Context, s *Environment, d time.Duration) error {
 		end := s.Fault("all messages sent again")
 		defer end()
 		sent := 0
@@ -49,7 +49,7 @@ const (
 )
 
 // everything reads all topics from their beginning.
-func (s *Stage) everything(ctx context.Context) ([]*kgo.Record, error) {
+func (s *Environment) everything(ctx context.Context) ([]*kgo.Record, error) {
 	client, err := s.kafka(kgo.ConsumeTopics(topics...), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	if err != nil {
 		return nil, err
@@ -69,7 +69,7 @@ func (s *Stage) everything(ctx context.Context) ([]*kgo.Record, error) {
 	return records, nil
 }
 
-func (s *Stage) produce(ctx context.Context, records []*kgo.Record) error {
+func (s *Environment) produce(ctx context.Context, records []*kgo.Record) error {
 	client, err := s.kafka()
 	if err != nil {
 		return err

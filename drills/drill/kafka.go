@@ -14,7 +14,7 @@ var kafkaDown = Drill{
 	Name:    "kafka-down",
 	Promise: "the broker dies: every order is still taken, and ends within 15 s of the broker's return",
 	For:     30 * time.Second, Brief: 10 * time.Second,
-	Break: func(ctx context.Context, s *Stage, d time.Duration) error {
+	Break: func(ctx context.Context, s *Environment, d time.Duration) error {
 		end := s.Fault("broker killed")
 		defer end()
 		return s.bounce(ctx, stack.Broker, d)
@@ -25,7 +25,7 @@ var kafkaFlap = Drill{
 	Name:    "kafka-flap",
 	Promise: "the broker comes and goes: nothing is lost in between, and nothing happens twice",
 	For:     20 * time.Second,
-	Break: func(ctx context.Context, s *Stage, d time.Duration) error {
+	Break: func(ctx context.Context, s *Environment, d time.Duration) error {
 		for until := time.Now().Add(d); time.Now().Before(until); {
 			end := s.Fault("broker killed")
 			err := s.bounce(ctx, stack.Broker, 2*time.Second)
@@ -49,7 +49,7 @@ var kafkaWiped = Drill{
 	Promise: "the broker comes back empty: the outboxes are replayed, and every order ends",
 	For:     8 * time.Second, Within: 30 * time.Second,
 	EmbeddedOnly: "its data directory is what gets wiped",
-	Break: func(ctx context.Context, s *Stage, d time.Duration) error {
+	Break: func(ctx context.Context, s *Environment, d time.Duration) error {
 		end := s.Fault("broker wiped")
 		defer end()
 		if err := s.Act(ctx, stack.Kill, stack.Broker); err != nil {
@@ -73,7 +73,7 @@ var kafkaWiped = Drill{
 }
 
 // orderUnknownSoFar exempts the rows that are there now from the check of order.
-func (s *Stage) orderUnknownSoFar(ctx context.Context) error {
+func (s *Environment) orderUnknownSoFar(ctx context.Context) error {
 	last := map[string]int64{}
 	for name, pool := range s.pools {
 		if last[name] = s.count(ctx, pool, `select coalesce(max(id), 0) from outbox`); last[name] == unknown {

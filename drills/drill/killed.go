@@ -15,7 +15,7 @@ var consumersKilled = Drill{
 	// Two sessions, since an heir may be killed as well, and the group's recovery.
 	Within:    20 * time.Second,
 	Processes: true,
-	Prepare: func(ctx context.Context, s *Stage) error {
+	Prepare: func(ctx context.Context, s *Environment) error {
 		addrs := []string{s.addr(stack.Orders)}
 		for _, name := range []string{stack.Orders, stack.Inventory, stack.Orchestrator} {
 			another, err := s.Spawn(ctx, name)
@@ -34,7 +34,7 @@ var consumersKilled = Drill{
 		s.balancer, s.urls = b, []string{b.url()}
 		return nil
 	},
-	Break: func(ctx context.Context, s *Stage, d time.Duration) error {
+	Break: func(ctx context.Context, s *Environment, d time.Duration) error {
 		names := []string{stack.Orders, stack.Inventory, stack.Orchestrator}
 		kills := 0
 		for until := time.Now().Add(d); time.Now().Before(until); kills++ {
@@ -62,7 +62,7 @@ var consumersKilled = Drill{
 
 // replace kills one of two instances of a service, the stack's own or the drill's, and starts
 // another.
-func (s *Stage) replace(ctx context.Context, name string, own bool) error {
+func (s *Environment) replace(ctx context.Context, name string, own bool) error {
 	old := s.addr(name)
 	if own {
 		if err := s.Act(ctx, stack.Kill, name); err != nil {

@@ -15,7 +15,7 @@ var loginsRefused = Drill{
 	Name:    "logins-refused",
 	Promise: "the databases refuse every login: POSTs are answered 503 within 2 s, no message is set aside, and every order ends once logins are allowed",
 	For:     8 * time.Second, Brief: 4 * time.Second,
-	Break: func(ctx context.Context, s *Stage, d time.Duration) error {
+	Break: func(ctx context.Context, s *Environment, d time.Duration) error {
 		admin, err := s.connect(ctx, stack.Orders, "postgres")
 		if err != nil {
 			return err
@@ -62,7 +62,7 @@ var lockHeld = Drill{
 	Name:    "lock-held",
 	Promise: "somebody holds the stock row of one sku: orders of other skus go on, /readyz names who it is, and the others end once it is released",
 	For:     10 * time.Second, Brief: 3 * time.Second,
-	Break: func(ctx context.Context, s *Stage, d time.Duration) error {
+	Break: func(ctx context.Context, s *Environment, d time.Duration) error {
 		holder, err := s.connect(ctx, stack.Inventory, stack.Inventory)
 		if err != nil {
 			return err
@@ -89,7 +89,7 @@ const othersWithin = 5 * time.Second
 
 // watchLock looks at what the lock does to orders that do not need the row, and whether its holder is
 // named.
-func (s *Stage) watchLock(ctx context.Context, began time.Time, d time.Duration, pid uint32) error {
+func (s *Environment) watchLock(ctx context.Context, began time.Time, d time.Duration, pid uint32) error {
 	const lateSQL = pendingSQL + ` and sku <> 'pizza' and created_at < $1`
 	name := fmt.Sprintf("pid %d (somebody)", pid)
 	named, late := false, int64(0)

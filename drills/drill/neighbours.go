@@ -35,7 +35,7 @@ var topicRefused = Drill{
 	Name:    "topic-refused",
 	Promise: "100,000 rows of as many keys are for a topic that does not exist: it is one stuck row, and when it is made they all go out within 30 s",
 	For:     10 * time.Second,
-	Break: func(ctx context.Context, s *Stage, d time.Duration) error {
+	Break: func(ctx context.Context, s *Environment, d time.Duration) error {
 		pool := s.pools[stack.Orders]
 		end := s.Fault("a topic is refused")
 		defer end()
@@ -71,11 +71,11 @@ var largePoison = Drill{
 	Promise:   "a row that its topic refuses is in a request of thousands, and a standby is present: it is found within 15 s, its neighbours go out, and the lead stays where it is",
 	For:       10 * time.Second,
 	Processes: true,
-	Prepare: func(ctx context.Context, s *Stage) error {
+	Prepare: func(ctx context.Context, s *Environment) error {
 		_, err := s.Spawn(ctx, stack.Relay)
 		return err
 	},
-	Break: func(ctx context.Context, s *Stage, d time.Duration) error {
+	Break: func(ctx context.Context, s *Environment, d time.Duration) error {
 		pool := s.pools[stack.Orders]
 		if err := s.createTopic(ctx, narrowTopic, 1, map[string]string{"max.message.bytes": strconv.Itoa(200_000)}); err != nil {
 			return err
@@ -106,7 +106,7 @@ var largePoison = Drill{
 }
 
 // forget takes what a drill wrote out of the outbox of Orders again.
-func (s *Stage) forget(ctx context.Context, topic string) error {
+func (s *Environment) forget(ctx context.Context, topic string) error {
 	for _, sql := range []string{`delete from outbox_stuck where topic = $1`, `delete from outbox where topic = $1`} {
 		if _, err := s.pools[stack.Orders].Exec(ctx, sql, topic); err != nil {
 			return fmt.Errorf("remove the rows of a drill: %w", err)
@@ -115,7 +115,7 @@ func (s *Stage) forget(ctx context.Context, topic string) error {
 	return nil
 }
 
-func (s *Stage) createTopic(ctx context.Context, name string, partitions int32, settings map[string]string) error {
+func (s *Environment) createTopic(ctx context.Context, name string, partitions int32, settings map[string]string) error {
 	client, err := s.kafka()
 	if err != nil {
 		return err

@@ -13,7 +13,7 @@ var slowNetwork = Drill{
 	Promise: "the network to the broker and to Postgres is slow and narrow: orders take longer, and none fails",
 	For:     15 * time.Second,
 	Proxied: true,
-	Break: func(ctx context.Context, s *Stage, d time.Duration) error {
+	Break: func(ctx context.Context, s *Environment, d time.Duration) error {
 		for _, bad := range []struct {
 			server string
 			label  string
@@ -43,7 +43,7 @@ var cutNetwork = Drill{
 	Promise: "connections to the broker and to Postgres are reset, and then go dead without a word: nothing is lost or doubled",
 	For:     16 * time.Second, Within: 30 * time.Second,
 	Proxied: true,
-	Break: func(ctx context.Context, s *Stage, d time.Duration) error {
+	Break: func(ctx context.Context, s *Environment, d time.Duration) error {
 		for _, bad := range []struct {
 			mark   func(string) func()
 			server string
@@ -76,7 +76,7 @@ var blackHole = []toxic{
 }
 
 // through makes the network to a server bad for a while.
-func (s *Stage) through(ctx context.Context, server string, d time.Duration, toxics ...toxic) error {
+func (s *Environment) through(ctx context.Context, server string, d time.Duration, toxics ...toxic) error {
 	p, ok := s.proxies[server]
 	if !ok {
 		return fmt.Errorf("there is no proxy in front of %s", server)

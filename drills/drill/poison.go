@@ -19,7 +19,7 @@ var poison = Drill{
 	Name:    "poison",
 	Promise: "messages that nobody can use are set aside with the reason, and hold nothing up",
 	For:     8 * time.Second, Brief: 3 * time.Second,
-	Break: func(ctx context.Context, s *Stage, d time.Duration) error {
+	Break: func(ctx context.Context, s *Environment, d time.Duration) error {
 		end := s.Fault("unusable messages on every topic")
 		defer end()
 		s.expectPoison()
@@ -45,7 +45,7 @@ var poison = Drill{
 
 // expectPoison tells the audit of what the drill sends. Messages with a key of the drill's own come
 // from no outbox; set aside as dead letters they are what is promised.
-func (s *Stage) expectPoison() {
+func (s *Environment) expectPoison() {
 	mine := func(key string) bool {
 		return strings.HasPrefix(key, "poison") || key == fmt.Sprint(ghost)
 	}
@@ -57,7 +57,7 @@ func (s *Stage) expectPoison() {
 }
 
 // longKey is longer than an entry of an index can be, and cannot be compressed.
-func (s *Stage) longKey() string {
+func (s *Environment) longKey() string {
 	key := []byte("poison-key-")
 	for len(key) < 8000 {
 		key = append(key, 'a'+byte(s.Random.IntN(26)))
@@ -66,7 +66,7 @@ func (s *Stage) longKey() string {
 }
 
 // poisonous makes one message of each kind for each topic.
-func (s *Stage) poisonous() ([]*kgo.Record, error) {
+func (s *Environment) poisonous() ([]*kgo.Record, error) {
 	bodies := map[string]string{
 		"poison-text":     "not JSON",
 		"poison-empty":    "",

@@ -14,7 +14,7 @@ var postgresRestart = Drill{
 	Promise: "Postgres is shut down in immediate mode and recovers: nothing committed is lost, a POST fails only while it is away",
 	For:     9 * time.Second, Brief: 3 * time.Second,
 	Processes: true,
-	Break: func(ctx context.Context, s *Stage, d time.Duration) error {
+	Break: func(ctx context.Context, s *Environment, d time.Duration) error {
 		for until := time.Now().Add(d); time.Now().Before(until); {
 			end := s.Outage("postgres restarted, immediate mode")
 			err := s.restartPostgres(ctx)
@@ -32,7 +32,7 @@ var postgresRestart = Drill{
 
 // restartPostgres ends the server with SIGQUIT: it drops everything, as in a crash, and recovers
 // from its log when it starts again.
-func (s *Stage) restartPostgres(ctx context.Context) error {
+func (s *Environment) restartPostgres(ctx context.Context) error {
 	pid, err := s.pid(stack.Postgres)
 	if err != nil {
 		return err
@@ -53,7 +53,7 @@ var postgresDown = Drill{
 	Name:    "postgres-down",
 	Promise: "Postgres is away: a POST is answered 503 within 2 s, and every order that was taken ends once it is back",
 	For:     12 * time.Second,
-	Break: func(ctx context.Context, s *Stage, d time.Duration) error {
+	Break: func(ctx context.Context, s *Environment, d time.Duration) error {
 		end := s.Outage("postgres down")
 		defer end()
 		if err := s.Act(ctx, stack.Stop, stack.Postgres); err != nil {

@@ -10,7 +10,7 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// proxy stands between the services and a server and can be told to be a bad network.
+// proxy stands between the services and a server and can be set to be a bad network.
 type proxy struct{ *toxiproxy.Proxy }
 
 // newProxy listens on a free port.

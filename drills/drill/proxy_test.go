@@ -38,11 +38,11 @@ func TestABlackHoleSwallowsAndHeals(t *testing.T) {
 	p, err := newProxy("echo", echo(t))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, p.Close()) })
-	roundTrip := func(patience time.Duration) error {
+	roundTrip := func(waitTimeout time.Duration) error {
 		c, err := net.Dial("tcp", p.Listen)
 		require.NoError(t, err)
 		defer c.Close()
-		require.NoError(t, c.SetDeadline(time.Now().Add(patience)))
+		require.NoError(t, c.SetDeadline(time.Now().Add(waitTimeout)))
 		_, err = c.Write([]byte("x"))
 		require.NoError(t, err)
 		_, err = io.ReadFull(c, make([]byte, 1))

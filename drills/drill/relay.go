@@ -13,7 +13,7 @@ var relayCrash = Drill{
 	Name:    "relay-crash",
 	Promise: "the relay dies again and again between the broker's ack and its cursor's update: nothing is lost or out of order",
 	For:     15 * time.Second, Brief: 6 * time.Second,
-	Break: func(ctx context.Context, s *Stage, d time.Duration) error {
+	Break: func(ctx context.Context, s *Environment, d time.Duration) error {
 		end := s.Fault("relay killed again and again")
 		defer end()
 		kills := 0
@@ -42,11 +42,11 @@ var relayFailover = Drill{
 	Promise:   "a standby relay leads within 2 s of the leader's death; nothing is lost or out of order",
 	For:       20 * time.Second,
 	Processes: true,
-	Prepare: func(ctx context.Context, s *Stage) error {
+	Prepare: func(ctx context.Context, s *Environment) error {
 		_, err := s.Spawn(ctx, stack.Relay)
 		return err
 	},
-	Break: func(ctx context.Context, s *Stage, d time.Duration) error {
+	Break: func(ctx context.Context, s *Environment, d time.Duration) error {
 		round := d / 4
 		for range 2 {
 			took, err := s.takeover(ctx, "leading relay killed", s.firstRelay, func() error { return s.Act(ctx, stack.Kill, stack.Relay) })
@@ -85,7 +85,7 @@ var relayFailover = Drill{
 
 // replaceSecondRelay stops the relay that the drill has started beside the stack's own, and starts
 // another in its place.
-func (s *Stage) replaceSecondRelay(ctx context.Context) error {
+func (s *Environment) replaceSecondRelay(ctx context.Context) error {
 	if err := s.instance(stack.Relay).Stop(ctx); err != nil {
 		return err
 	}
@@ -94,15 +94,15 @@ func (s *Stage) replaceSecondRelay(ctx context.Context) error {
 }
 
 // firstRelay and secondRelay return the process ids of the stack's relay and of the drill's own.
-func (s *Stage) firstRelay() (int, error)  { return s.pid(stack.Relay) }
-func (s *Stage) secondRelay() (int, error) { return s.instance(stack.Relay).Pid(), nil }
+func (s *Environment) firstRelay() (int, error)  { return s.pid(stack.Relay) }
+func (s *Environment) secondRelay() (int, error) { return s.instance(stack.Relay).Pid(), nil }
 
 // The leader's name ends in its process id.
 const ledSQL = `select count(*) from outbox_cursor where leader like '%-' || $1::text`
 
 // takeover does something to a relay and measures how long it takes until each database that it led
 // has another leader. On a busy machine the two may have shared the databases.
-func (s *Stage) takeover(ctx context.Context, label string, relay func() (int, error), do func() error) (time.Duration, error) {
+func (s *Environment) takeover(ctx context.Context, label string, relay func() (int, error), do func() error) (time.Duration, error) {
 	pid, err := relay()
 	if err != nil {
 		return 0, err

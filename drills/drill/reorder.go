@@ -18,7 +18,7 @@ var reorder = Drill{
 	Name:    "reorder",
 	Promise: "cancellations overtake the orders that they are for: both come to one end, and nothing is held for them",
 	For:     6 * time.Second,
-	Break: func(ctx context.Context, s *Stage, d time.Duration) error {
+	Break: func(ctx context.Context, s *Environment, d time.Duration) error {
 		end := s.Fault("relay away, its rows sent backwards by hand")
 		defer end()
 		if err := s.Act(ctx, stack.Kill, stack.Relay); err != nil {
@@ -54,7 +54,7 @@ var reorder = Drill{
 const pendingIDsSQL = `select id from orders where status = 'PENDING' order by id desc limit $1`
 
 // cancelPending asks to cancel orders that have not ended.
-func (s *Stage) cancelPending(ctx context.Context, n int) (int, error) {
+func (s *Environment) cancelPending(ctx context.Context, n int) (int, error) {
 	rows, err := s.pools["orders"].Query(ctx, pendingIDsSQL, n)
 	if err != nil {
 		return 0, fmt.Errorf("choose orders to cancel: %w", err)
@@ -78,7 +78,7 @@ select o.topic, coalesce(o.key, '') as key, o.payload, o.event_id, o.type, o.hea
  order by o.id`
 
 // waitingRows are the messages of the rows that wait for the relay.
-func (s *Stage) waitingRows(ctx context.Context) ([]*kgo.Record, error) {
+func (s *Environment) waitingRows(ctx context.Context) ([]*kgo.Record, error) {
 	type row struct {
 		Topic, Key, Type string
 		Payload          []byte

@@ -16,7 +16,7 @@ import (
 
 // replayEverything sends every row of every outbox again, with the relay's own command: these are
 // the steps of the runbook.
-func (s *Stage) replayEverything(ctx context.Context) error {
+func (s *Environment) replayEverything(ctx context.Context) error {
 	databases := s.stack.State().Databases
 	for _, name := range slices.Sorted(maps.Keys(databases)) {
 		out, err := s.relayCommand(ctx, "replay", "--database", name, "--from-id", "1", "--yes",
@@ -31,7 +31,7 @@ func (s *Stage) replayEverything(ctx context.Context) error {
 }
 
 // relayCommand runs a verb of the relay's command line.
-func (s *Stage) relayCommand(ctx context.Context, args ...string) (string, error) {
+func (s *Environment) relayCommand(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, filepath.Join(s.workspace, "bin", stack.Relay), args...)
 	cmd.Env = append(os.Environ(), "RELAY_DATABASES="+s.relayDatabases())
 	var failure bytes.Buffer
@@ -44,7 +44,7 @@ func (s *Stage) relayCommand(ctx context.Context, args ...string) (string, error
 }
 
 // relayDatabases is the relay's setting of that name.
-func (s *Stage) relayDatabases() string {
+func (s *Environment) relayDatabases() string {
 	var sources []string
 	for name, url := range s.stack.State().Databases {
 		sources = append(sources, name+"="+url)

@@ -42,7 +42,7 @@ var topicUnreplicated = Drill{
 	For:     15 * time.Second,
 	EmbeddedOnly: "a topic of one replica takes rows on any other broker, whatever its " +
 		"min.insync.replicas says",
-	Break: func(ctx context.Context, s *Stage, d time.Duration) error {
+	Break: func(ctx context.Context, s *Environment, d time.Duration) error {
 		return s.starve(ctx, d, "a topic takes nothing", "min.insync.replicas", "2", "1")
 	},
 }
@@ -53,13 +53,13 @@ var partitionLeaderless = Drill{
 	Promise:      "a partition of a topic has no leader: 60,000 rows wait, the relay says so, orders end within 5 s meanwhile, and all rows go out in order within 15 s of its return",
 	For:          15 * time.Second,
 	EmbeddedOnly: "the only node of another broker cannot lose a partition alone",
-	Break: func(ctx context.Context, s *Stage, d time.Duration) error {
+	Break: func(ctx context.Context, s *Environment, d time.Duration) error {
 		return s.starve(ctx, d, "a partition has no leader", broker.LeaderlessPartitions, "0", "")
 	},
 }
 
 // starve writes rows for a topic that a setting keeps from taking them, or some of them, and takes the setting back.
-func (s *Stage) starve(ctx context.Context, d time.Duration, fault, setting, broken, whole string) error {
+func (s *Environment) starve(ctx context.Context, d time.Duration, fault, setting, broken, whole string) error {
 	if err := s.createTopic(ctx, scarceTopic, scarcePartitions, nil); err != nil {
 		return err
 	}
@@ -94,7 +94,7 @@ func (s *Stage) starve(ctx context.Context, d time.Duration, fault, setting, bro
 }
 
 // fillScarce writes rows for the topic for a while, looks at how orders fare, and returns how many rows it wrote.
-func (s *Stage) fillScarce(ctx context.Context, d time.Duration) (rows int, err error) {
+func (s *Environment) fillScarce(ctx context.Context, d time.Duration) (rows int, err error) {
 	put := func(n int) error {
 		_, err := s.pools[stack.Orders].Exec(ctx, putScarceSQL, scarceTopic, rows+1, rows+n, scarceKeys)
 		rows += n
@@ -120,7 +120,7 @@ func (s *Stage) fillScarce(ctx context.Context, d time.Duration) (rows int, err 
 }
 
 // says holds that the relay's /readyz has a text.
-func (s *Stage) says(ctx context.Context, text string) {
+func (s *Environment) says(ctx context.Context, text string) {
 	_, answer, err := get(ctx, "http://"+s.addr(stack.Relay)+"/readyz")
 	switch {
 	case err != nil:
@@ -131,7 +131,7 @@ func (s *Stage) says(ctx context.Context, text string) {
 }
 
 // judgeScarce holds that every row is on its topic, and those of each key in order.
-func (s *Stage) judgeScarce(ctx context.Context, rows int) error {
+func (s *Environment) judgeScarce(ctx context.Context, rows int) error {
 	records, err := s.contents(ctx, scarceTopic)
 	if err != nil {
 		return err
@@ -161,7 +161,7 @@ func (s *Stage) judgeScarce(ctx context.Context, rows int) error {
 }
 
 // contents returns all records of a topic, those of each partition in their order.
-func (s *Stage) contents(ctx context.Context, topic string) (all []*kgo.Record, err error) {
+func (s *Environment) contents(ctx context.Context, topic string) (all []*kgo.Record, err error) {
 	client, err := s.kafka(kgo.ConsumeTopics(topic), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	if err != nil {
 		return nil, err
@@ -189,7 +189,7 @@ func (s *Stage) contents(ctx context.Context, topic string) (all []*kgo.Record, 
 }
 
 // setTopic sets one setting of a topic.
-func (s *Stage) setTopic(ctx context.Context, topic, name, value string) error {
+func (s *Environment) setTopic(ctx context.Context, topic, name, value string) error {
 	client, err := s.kafka()
 	if err != nil {
 		return err

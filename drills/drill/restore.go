@@ -24,7 +24,7 @@ var restoreInventory = Drill{
 	Promise: "Inventory's database is taken back to an earlier moment, under connected services: the commands since then are carried out again, and every order ends",
 	For:     5 * time.Second, Within: 30 * time.Second,
 	Processes: true,
-	Break: func(ctx context.Context, s *Stage, d time.Duration) error {
+	Break: func(ctx context.Context, s *Environment, d time.Duration) error {
 		return s.goBack(ctx, d, stack.Inventory)
 	},
 }
@@ -34,7 +34,7 @@ var restoreOrchestrator = Drill{
 	Promise: "the orchestrator's database is taken back to an earlier moment, under connected services: its sagas are begun again, and every order ends",
 	For:     5 * time.Second, Within: 30 * time.Second,
 	Processes: true,
-	Break: func(ctx context.Context, s *Stage, d time.Duration) error {
+	Break: func(ctx context.Context, s *Environment, d time.Duration) error {
 		return s.goBack(ctx, d, stack.Orchestrator)
 	},
 }
@@ -44,7 +44,7 @@ var failover = Drill{
 	Promise: "Inventory and the orchestrator fail over to standbys that lack the last second: nothing that Kafka holds is lost, and every order ends",
 	For:     time.Second, Within: 30 * time.Second,
 	Processes: true,
-	Break: func(ctx context.Context, s *Stage, d time.Duration) error {
+	Break: func(ctx context.Context, s *Environment, d time.Duration) error {
 		return s.goBack(ctx, d, stack.Inventory, stack.Orchestrator)
 	},
 }
@@ -55,7 +55,7 @@ var restoreOrders = Drill{
 	Promise: "Orders' database is taken back to an earlier moment: the orders since then are recovered from their sagas, no id is given out twice, and every order ends",
 	For:     5 * time.Second, Within: 30 * time.Second,
 	Processes: true,
-	Break: func(ctx context.Context, s *Stage, d time.Duration) error {
+	Break: func(ctx context.Context, s *Environment, d time.Duration) error {
 		if err := s.backUp(ctx, stack.Orders); err != nil {
 			return err
 		}
@@ -82,7 +82,7 @@ var restoreOrders = Drill{
 }
 
 // goBack takes databases back by d.
-func (s *Stage) goBack(ctx context.Context, d time.Duration, names ...string) error {
+func (s *Environment) goBack(ctx context.Context, d time.Duration, names ...string) error {
 	for _, name := range names {
 		if err := s.backUp(ctx, name); err != nil {
 			return err
@@ -106,7 +106,7 @@ func backupOf(name string) string { return name + "_backup" }
 func lostOf(name string) string   { return name + "_lost" }
 
 // backUp copies a database. That takes an instant without sessions.
-func (s *Stage) backUp(ctx context.Context, name string) error {
+func (s *Environment) backUp(ctx context.Context, name string) error {
 	// Consumers are refused for a moment, and requests may be, too.
 	end := s.Outage(name + " backed up")
 	defer end()
@@ -117,7 +117,7 @@ func (s *Stage) backUp(ctx context.Context, name string) error {
 }
 
 // putBack puts the copy in the place of a database, and has the audit know what was lost by it.
-func (s *Stage) putBack(ctx context.Context, name string) error {
+func (s *Environment) putBack(ctx context.Context, name string) error {
 	lost := lostOf(name)
 	if err := s.alone(ctx, name,
 		fmt.Sprintf("alter database %s rename to %s", name, lost),
@@ -134,7 +134,7 @@ func (s *Stage) putBack(ctx context.Context, name string) error {
 }
 
 // alone runs statements while no session is connected to a database.
-func (s *Stage) alone(ctx context.Context, name string, statements ...string) error {
+func (s *Environment) alone(ctx context.Context, name string, statements ...string) error {
 	admin, err := s.connect(ctx, name, "postgres")
 	if err != nil {
 		return err
@@ -162,7 +162,7 @@ func (s *Stage) alone(ctx context.Context, name string, statements ...string) er
 }
 
 // connect opens a connection to another database of the server that has the named one.
-func (s *Stage) connect(ctx context.Context, name, database string) (*pgx.Conn, error) {
+func (s *Environment) connect(ctx context.Context, name, database string) (*pgx.Conn, error) {
 	u, err := url.Parse(s.stack.State().Databases[name])
 	if err != nil {
 		return nil, fmt.Errorf("the URL of the database %s: %w", name, err)
@@ -177,7 +177,7 @@ func (s *Stage) connect(ctx context.Context, name, database string) (*pgx.Conn, 
 
 // expectLost tells the audit of the messages whose rows were lost: they are on the topics, and in
 // no outbox.
-func (s *Stage) expectLost(ctx context.Context, name string) error {
+func (s *Environment) expectLost(ctx context.Context, name string) error {
 	conn, err := s.connect(ctx, name, lostOf(name))
 	if err != nil {
 		return err
@@ -203,7 +203,7 @@ func (s *Stage) expectLost(ctx context.Context, name string) error {
 	return nil
 }
 
-func (s *Stage) everyOrderHasItsSaga(ctx context.Context) (bool, error) {
+func (s *Environment) everyOrderHasItsSaga(ctx context.Context) (bool, error) {
 	last := s.count(ctx, s.pools[stack.Orders], `select coalesce(max(id), 0) from orders`)
 	waiting := s.count(ctx, s.pools[stack.Orders], waitingSQL)
 	begun := s.count(ctx, s.pools[stack.Orchestrator], `select count(*) from sagas where id = $1::text`, strconv.FormatInt(last, 10))
@@ -212,7 +212,7 @@ func (s *Stage) everyOrderHasItsSaga(ctx context.Context) (bool, error) {
 
 // recoverOrders gives Orders what its sagas know of the orders that it has lost, before it is
 // started.
-func (s *Stage) recoverOrders(ctx context.Context) error {
+func (s *Environment) recoverOrders(ctx context.Context) error {
 	query, err := os.ReadFile(filepath.Join(s.workspace, "docs", "recover-orders.sql"))
 	if err != nil {
 		return fmt.Errorf("recover orders: %w", err)

@@ -22,7 +22,7 @@ type Options struct {
 	Seed           uint64
 	RealKafka      bool // an Apache Kafka in place of the embedded broker
 	Compose        bool // the containers of compose.yaml in place of the devstack's processes
-	// Show is told what happens, for a live view; it may be nil.
+	// Show is passed what happens, for a live view; it may be nil.
 	Show func(Progress)
 }
 
@@ -51,9 +51,9 @@ const (
 	warmUp = 4 * time.Second
 	// coolDown is how long the load goes on after recovery, to see that all is well again.
 	coolDown = 2 * time.Second
-	// patience bounds the wait for recovery beyond what the drill promises: by how much it is late
+	// waitTimeout bounds the wait for recovery beyond what the drill promises: by how much it is late
 	// is worth knowing, too.
-	patience = 45 * time.Second
+	waitTimeout = 45 * time.Second
 )
 
 // The clients of a drill send every request that failed again with its key, and one in fifty that
@@ -93,7 +93,7 @@ func Run(ctx context.Context, d Drill, o Options) (_ *Outcome, err error) {
 	if err != nil {
 		return nil, err
 	}
-	r.stage = s
+	r.environment = s
 	if d.Prepare != nil {
 		if err := d.Prepare(ctx, s); err != nil {
 			return nil, fmt.Errorf("prepare %s: %w", d.Name, err)
@@ -110,10 +110,10 @@ func Run(ctx context.Context, d Drill, o Options) (_ *Outcome, err error) {
 
 // runner is one run of one drill.
 type runner struct {
-	drill   Drill
-	options Options
-	out     *Outcome
-	stage   *Stage
+	drill       Drill
+	options     Options
+	out         *Outcome
+	environment *Environment
 
 	mu       sync.Mutex
 	progress Progress
@@ -127,8 +127,8 @@ func (r *runner) show(change func(*Progress)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	change(&r.progress)
-	if r.stage != nil {
-		r.progress.Faults = r.stage.Faults()
+	if r.environment != nil {
+		r.progress.Faults = r.environment.Faults()
 	}
 	if r.options.Show != nil {
 		r.options.Show(r.progress)
@@ -137,7 +137,7 @@ func (r *runner) show(change func(*Progress)) {
 
 // underLoad places orders while the drill breaks things and the system recovers.
 func (r *runner) underLoad(ctx context.Context) error {
-	s := r.stage
+	s := r.environment
 	ledger, err := load.CreateLedger(s.ledgerPath())
 	if err != nil {
 		return err
@@ -167,7 +167,7 @@ func (r *runner) underLoad(ctx context.Context) error {
 	stopLoad()
 	running.Wait()
 	if err == nil {
-		err = r.settle(ctx)
+		err = r.awaitQuiescence(ctx)
 	}
 	stopSampling()
 	<-sampled
@@ -175,7 +175,7 @@ func (r *runner) underLoad(ctx context.Context) error {
 }
 
 func (r *runner) breakAndRecover(ctx context.Context) error {
-	s := r.stage
+	s := r.environment
 	r.enter(Warming, warmUp)
 	if err := s.Wait(ctx, warmUp); err != nil {
 		return err
@@ -184,31 +184,31 @@ func (r *runner) breakAndRecover(ctx context.Context) error {
 	if err := r.drill.Break(ctx, s, r.options.For); err != nil {
 		return fmt.Errorf("%s: %w", r.drill.Name, err)
 	}
-	mended := time.Now()
+	repaired := time.Now()
 	r.enter(Recovering, r.drill.within())
-	if err := r.recover(ctx, mended); err != nil {
+	if err := r.recover(ctx, repaired); err != nil {
 		return err
 	}
 	return s.Wait(ctx, coolDown)
 }
 
 // recover waits until every order that was taken before the end of the fault has ended.
-func (r *runner) recover(ctx context.Context, mended time.Time) error {
-	s := r.stage
+func (r *runner) recover(ctx context.Context, repaired time.Time) error {
+	s := r.environment
 	pool := s.pools["orders"]
 	const lastSQL = `select coalesce(max(id), 0) from orders where created_at <= $1`
 	last := int64(unknown)
-	err := s.Until(ctx, patience, "the orders can be read", func(ctx context.Context) (bool, error) {
-		last = s.count(ctx, pool, lastSQL, mended)
+	err := s.Until(ctx, waitTimeout, "the orders can be read", func(ctx context.Context) (bool, error) {
+		last = s.count(ctx, pool, lastSQL, repaired)
 		return last != unknown, nil
 	})
 	if err != nil {
 		return err
 	}
-	err = s.Until(ctx, r.drill.within()+patience, "every order has ended", func(ctx context.Context) (bool, error) {
+	err = s.Until(ctx, r.drill.within()+waitTimeout, "every order has ended", func(ctx context.Context) (bool, error) {
 		return s.count(ctx, pool, pendingSQL+` and id <= $1`, last) == 0, nil
 	})
-	r.out.Recovery = time.Since(mended)
+	r.out.Recovery = time.Since(repaired)
 	if err != nil {
 		if ctx.Err() != nil {
 			return err
@@ -218,11 +218,11 @@ func (r *runner) recover(ctx context.Context, mended time.Time) error {
 	return nil
 }
 
-// settle waits until nothing moves any more. What does not come to rest is for the audit to name.
-func (r *runner) settle(ctx context.Context) error {
-	s := r.stage
+// awaitQuiescence waits until nothing moves any more. What does not come to rest is for the audit to name.
+func (r *runner) awaitQuiescence(ctx context.Context) error {
+	s := r.environment
 	const openSQL = `select count(*) from sagas where deadline is not null and deadline < 'infinity'`
-	err := s.Until(ctx, r.drill.within()+patience, "nothing moves", func(ctx context.Context) (bool, error) {
+	err := s.Until(ctx, r.drill.within()+waitTimeout, "nothing moves", func(ctx context.Context) (bool, error) {
 		if s.count(ctx, s.pools["orders"], pendingSQL) != 0 || s.count(ctx, s.pools["orchestrator"], openSQL) != 0 {
 			return false, nil
 		}
@@ -246,7 +246,7 @@ const (
 
 // conclude audits and judges.
 func (r *runner) conclude(ctx context.Context) error {
-	s := r.stage
+	s := r.environment
 	r.enter(Auditing, auditOverdue)
 	cfg := s.audit
 	cfg.Databases, cfg.Brokers, cfg.Ledger = s.stack.State().Databases, strings.Split(s.brokers(), ","), s.ledgerPath()
@@ -290,7 +290,7 @@ select count(*) filter (where status = 'CONFIRMED'), count(*) filter (where stat
   from orders`
 
 func (r *runner) countOrders(ctx context.Context) error {
-	row := r.stage.pools["orders"].QueryRow(ctx, countsSQL)
+	row := r.environment.pools["orders"].QueryRow(ctx, countsSQL)
 	if err := row.Scan(&r.out.Confirmed, &r.out.Cancelled, &r.out.Pending); err != nil {
 		return fmt.Errorf("count the orders: %w", err)
 	}

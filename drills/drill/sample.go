@@ -24,7 +24,7 @@ select count(*) from outbox
  where id >= (select coalesce(upper(published), 0) from outbox_cursor)`
 
 // sample looks at the system until ctx ends.
-func (s *Stage) sample(ctx context.Context, totals func() load.Totals, each func(Sample)) (all []Sample) {
+func (s *Environment) sample(ctx context.Context, totals func() load.Totals, each func(Sample)) (all []Sample) {
 	ticker := time.NewTicker(sampleEvery)
 	defer ticker.Stop()
 	for {
@@ -48,7 +48,7 @@ func (s *Stage) sample(ctx context.Context, totals func() load.Totals, each func
 }
 
 // count runs a query for one number, which is unknown when it does not come in time.
-func (s *Stage) count(ctx context.Context, pool *pgxpool.Pool, sql string, args ...any) int64 {
+func (s *Environment) count(ctx context.Context, pool *pgxpool.Pool, sql string, args ...any) int64 {
 	ctx, cancel := context.WithTimeout(ctx, sampleTime)
 	defer cancel()
 	var n int64

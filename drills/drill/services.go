@@ -12,7 +12,7 @@ var serviceCrash = Drill{
 	Name:    "service-crash",
 	Promise: "orders, inventory and orchestrator die at random moments: nothing is lost, and nothing happens twice",
 	For:     20 * time.Second, Brief: 8 * time.Second,
-	Break: func(ctx context.Context, s *Stage, d time.Duration) error {
+	Break: func(ctx context.Context, s *Environment, d time.Duration) error {
 		names := []string{stack.Orders, stack.Inventory, stack.Orchestrator}
 		kills := 0
 		for until := time.Now().Add(d); time.Now().Before(until); kills++ {
@@ -41,7 +41,7 @@ var rollingRestart = Drill{
 	Promise:   "every service is restarted under load, one instance of two at a time: no request fails",
 	For:       20 * time.Second,
 	Processes: true,
-	Prepare: func(ctx context.Context, s *Stage) error {
+	Prepare: func(ctx context.Context, s *Environment) error {
 		addrs := []string{s.addr(stack.Orders)}
 		for _, name := range []string{stack.Orders, stack.Inventory, stack.Orchestrator, stack.Relay} {
 			another, err := s.Spawn(ctx, name)
@@ -60,7 +60,7 @@ var rollingRestart = Drill{
 		s.balancer, s.urls = b, []string{b.url()}
 		return nil
 	},
-	Break: func(ctx context.Context, s *Stage, d time.Duration) error {
+	Break: func(ctx context.Context, s *Environment, d time.Duration) error {
 		names := []string{stack.Orders, stack.Inventory, stack.Orchestrator, stack.Relay}
 		pause := d / time.Duration(2*len(names)+2)
 		for _, name := range names {
@@ -77,7 +77,7 @@ var rollingRestart = Drill{
 
 // roll restarts both instances of a service, one after the other. An instance of Orders is taken
 // out of the balancer before it is stopped, as any orchestrator of containers does.
-func (s *Stage) roll(ctx context.Context, name string, pause time.Duration) error {
+func (s *Environment) roll(ctx context.Context, name string, pause time.Duration) error {
 	if name == stack.Orders {
 		s.balancer.remove(s.addr(name))
 	}
@@ -120,7 +120,7 @@ var inventorySilent = Drill{
 	Promise: "inventory is away past all deadlines, and its late answers are undone: no order keeps items that it did not get",
 	For:     15 * time.Second, Within: 20 * time.Second,
 	Env: impatient,
-	Break: func(ctx context.Context, s *Stage, d time.Duration) error {
+	Break: func(ctx context.Context, s *Environment, d time.Duration) error {
 		end := s.Fault("inventory frozen")
 		defer end()
 		if err := s.Act(ctx, stack.Freeze, stack.Inventory); err != nil {

@@ -15,10 +15,10 @@ import (
 	"waybill.example/devstack/stack"
 )
 
-// setUp brings a fresh stack up. It returns a stage also with an error, if there is something to
+// setUp brings a fresh stack up. It returns an environment also with an error, if there is something to
 // tear down.
-func (r *runner) setUp(ctx context.Context) (*Stage, error) {
-	s := &Stage{
+func (r *runner) setUp(ctx context.Context) (*Environment, error) {
+	s := &Environment{
 		Random:    rand.New(rand.NewPCG(r.options.Seed, 0)),
 		workspace: r.options.Workspace, dir: r.options.Dir,
 		pools: map[string]*pgxpool.Pool{}, proxies: map[string]*proxy{},
@@ -79,9 +79,9 @@ func (r *runner) up(ctx context.Context, cfg stack.Config, log io.Writer) (syste
 	return s, nil
 }
 
-func (s *Stage) ledgerPath() string { return filepath.Join(s.dir, "ledger.jsonl") }
+func (s *Environment) ledgerPath() string { return filepath.Join(s.dir, "ledger.jsonl") }
 
-func (s *Stage) tearDown(ctx context.Context) error {
+func (s *Environment) tearDown(ctx context.Context) error {
 	for _, pool := range s.pools {
 		pool.Close()
 	}

@@ -19,7 +19,7 @@ var trickle = Drill{
 	Promise:  "the broker is down while few rows come at a time: the relay takes at most 64 MiB more than before, and every order ends within 15 s of its return",
 	For:      30 * time.Second,
 	MostRate: 20,
-	Break: func(ctx context.Context, s *Stage, d time.Duration) error {
+	Break: func(ctx context.Context, s *Environment, d time.Duration) error {
 		relay := s.addr(stack.Relay)
 		before, err := metric(ctx, relay, residentMetric)
 		if err != nil {

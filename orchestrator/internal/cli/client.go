@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// patience is longer than the API watches an intervention.
-const patience = 20 * time.Second
+// requestTimeout is longer than the API watches an intervention.
+const requestTimeout = 20 * time.Second
 
 // show calls the API and prints the answer, as JSON or for people.
 func (s *Saga) show(t Terminal, method, path string, body, into any, human func(*printer)) error {
@@ -38,7 +38,7 @@ func (s *Saga) show(t Terminal, method, path string, body, into any, human func(
 }
 
 func (s *Saga) call(ctx context.Context, method, path string, body any) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	var content io.Reader
 	if body != nil {

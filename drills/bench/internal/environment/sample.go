@@ -55,12 +55,12 @@ func (s Sample) Backlog() int64 {
 	return all
 }
 
-// Settle waits until no order is PENDING and every outbox is empty, or patience is over, and says
+// AwaitQuiescence waits until no order is PENDING and every outbox is empty, or waitTimeout is over, and says
 // which.
-func (s *System) Settle(ctx context.Context, patience time.Duration) (settled bool, err error) {
+func (s *System) AwaitQuiescence(ctx context.Context, waitTimeout time.Duration) (quiet bool, err error) {
 	ticker := time.NewTicker(100 * time.Millisecond)
 	defer ticker.Stop()
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(waitTimeout); time.Now().Before(deadline); {
 		sample, err := s.Look(ctx)
 		if err != nil || sample.Backlog() == 0 {
 			return err == nil, err

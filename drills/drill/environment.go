@@ -21,8 +21,8 @@ import (
 	"waybill.example/drills/audit"
 )
 
-// Stage is a running stack that a drill may break. Its methods may be called from any goroutine.
-type Stage struct {
+// Environment is a running stack that a drill may break. Its methods may be called from any goroutine.
+type Environment struct {
 	// Random is seeded by the options of the run, so that a drill can be repeated. It is for the
 	// drill's own goroutine.
 	Random *rand.Rand
@@ -45,12 +45,12 @@ type Stage struct {
 }
 
 // Fault marks the time until the returned function is called as one in which something is broken.
-func (s *Stage) Fault(label string) (end func()) { return s.fault(label, false) }
+func (s *Environment) Fault(label string) (end func()) { return s.fault(label, false) }
 
 // Outage is a fault during which POSTs may fail: what they need is away.
-func (s *Stage) Outage(label string) (end func()) { return s.fault(label, true) }
+func (s *Environment) Outage(label string) (end func()) { return s.fault(label, true) }
 
-func (s *Stage) fault(label string, excuses bool) (end func()) {
+func (s *Environment) fault(label string, excuses bool) (end func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	i := len(s.faults)
@@ -63,28 +63,28 @@ func (s *Stage) fault(label string, excuses bool) (end func()) {
 }
 
 // Faults returns what has been broken so far.
-func (s *Stage) Faults() []Fault {
+func (s *Environment) Faults() []Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.faults)
 }
 
 // Measured notes something that the drill has measured.
-func (s *Stage) Measured(format string, args ...any) {
+func (s *Environment) Measured(format string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.measured = append(s.measured, fmt.Sprintf(format, args...))
 }
 
 // Failed notes a promise of the drill's own that was not kept.
-func (s *Stage) Failed(format string, args ...any) {
+func (s *Environment) Failed(format string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.failures = append(s.failures, fmt.Sprintf(format, args...))
 }
 
 // Act does something to a process of the stack.
-func (s *Stage) Act(ctx context.Context, action stack.Action, name string) error {
+func (s *Environment) Act(ctx context.Context, action stack.Action, name string) error {
 	if err := s.stack.Act(ctx, action, name); err != nil {
 		return fmt.Errorf("%s %s: %w", action, name, err)
 	}
@@ -92,7 +92,7 @@ func (s *Stage) Act(ctx context.Context, action stack.Action, name string) error
 }
 
 // bounce kills a process, leaves it dead for a while, and starts it again.
-func (s *Stage) bounce(ctx context.Context, name string, dead time.Duration) error {
+func (s *Environment) bounce(ctx context.Context, name string, dead time.Duration) error {
 	if err := s.Act(ctx, stack.Kill, name); err != nil {
 		return err
 	}
@@ -103,7 +103,7 @@ func (s *Stage) bounce(ctx context.Context, name string, dead time.Duration) err
 }
 
 // Wait lets time pass.
-func (s *Stage) Wait(ctx context.Context, d time.Duration) error {
+func (s *Environment) Wait(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
@@ -115,8 +115,8 @@ func (s *Stage) Wait(ctx context.Context, d time.Duration) error {
 }
 
 // Until asks again and again until something is so. It gives up after a while.
-func (s *Stage) Until(ctx context.Context, patience time.Duration, what string, so func(context.Context) (bool, error)) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+func (s *Environment) Until(ctx context.Context, waitTimeout time.Duration, what string, so func(context.Context) (bool, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, waitTimeout)
 	defer cancel()
 	for {
 		ok, err := so(ctx)
@@ -124,13 +124,13 @@ func (s *Stage) Until(ctx context.Context, patience time.Duration, what string, 
 			return nil
 		}
 		if s.Wait(ctx, 20*time.Millisecond) != nil {
-			return errors.Join(fmt.Errorf("waited %s until %s", patience, what), err)
+			return errors.Join(fmt.Errorf("waited %s until %s", waitTimeout, what), err)
 		}
 	}
 }
 
 // pid returns the process id of a part of the stack.
-func (s *Stage) pid(name string) (int, error) {
+func (s *Environment) pid(name string) (int, error) {
 	p, ok := s.stack.State().Process(name)
 	if !ok || p.Pid == 0 {
 		return 0, fmt.Errorf("%s does not run", name)
@@ -138,13 +138,13 @@ func (s *Stage) pid(name string) (int, error) {
 	return p.Pid, nil
 }
 
-func (s *Stage) addr(name string) string {
+func (s *Environment) addr(name string) string {
 	p, _ := s.stack.State().Process(name)
 	return p.Addr
 }
 
 // brokers is where the services find Kafka.
-func (s *Stage) brokers() string {
+func (s *Environment) brokers() string {
 	if p, ok := s.proxies[stack.Broker]; ok {
 		return p.Listen
 	}
@@ -152,7 +152,7 @@ func (s *Stage) brokers() string {
 }
 
 // kafka returns a client for the drill's own doings.
-func (s *Stage) kafka(opts ...kgo.Opt) (*kgo.Client, error) {
+func (s *Environment) kafka(opts ...kgo.Opt) (*kgo.Client, error) {
 	client, err := kgo.NewClient(append(opts, kgo.SeedBrokers(s.brokers()), kgo.ClientID("waybill-drill"))...)
 	if err != nil {
 		return nil, fmt.Errorf("open a Kafka client: %w", err)
@@ -161,7 +161,7 @@ func (s *Stage) kafka(opts ...kgo.Opt) (*kgo.Client, error) {
 }
 
 // instance returns the newest of the instances that the drill has started of a service.
-func (s *Stage) instance(name string) *Instance {
+func (s *Environment) instance(name string) *Instance {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, e := range slices.Backward(s.extra) {
@@ -181,7 +181,7 @@ type Instance struct {
 }
 
 // Spawn starts one more instance of a service, and returns when it is ready.
-func (s *Stage) Spawn(ctx context.Context, name string) (*Instance, error) {
+func (s *Environment) Spawn(ctx context.Context, name string) (*Instance, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("find a free port: %w", err)
@@ -217,7 +217,7 @@ func (s *Stage) Spawn(ctx context.Context, name string) (*Instance, error) {
 }
 
 // close ends what the drill has started beside the stack.
-func (s *Stage) close(ctx context.Context) error {
+func (s *Environment) close(ctx context.Context) error {
 	s.mu.Lock()
 	extras, closers := s.extra, s.closers
 	s.mu.Unlock()

@@ -159,7 +159,7 @@ func (s *system) relay(ctx context.Context, db *pgtest.Database) {
 		if err != nil {
 			return
 		}
-		s.broker.Produce(s.t, records...)
+		s.broker.Produce(s.t, records...) //nolint:contextcheck // bounded by the context of the test
 		select {
 		case <-ctx.Done():
 		case <-time.After(20 * time.Millisecond):

@@ -43,7 +43,7 @@ func (s *system) participants(ctx context.Context) (wait func()) {
 			if err != nil {
 				return
 			}
-			s.broker.Produce(s.t, replies...)
+			s.broker.Produce(s.t, replies...) //nolint:contextcheck // bounded by the context of the test
 			select {
 			case <-ctx.Done():
 			case <-time.After(20 * time.Millisecond):

@@ -1,7 +1,8 @@
-// Package postgres keeps stock and reservations in the tables of the migration set "inventory".
+// Package postgres loads and saves stock and reservations in the tables of the migration set
+// "inventory".
 //
-// [Store.Apply] is the hot path: a whole batch of commands in two round trips, however many there
-// are. The rest is what the HTTP API reads and sets.
+// [Store.Load] and [Store.Save] are the hot path: a whole batch of commands in two round trips,
+// however many there are. The rest is what the HTTP API reads and sets.
 package postgres
 
 import (

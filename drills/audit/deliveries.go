@@ -97,8 +97,8 @@ func (l delivery) handledBy() (consumer, bool) {
 // keyed is a key on a topic: what order is kept for.
 type keyed struct{ topic, key string }
 
-// messageKey tells deliveries apart. A dead letter has the id of the message that it sets aside, so the
-// id alone does not.
+// messageKey tells deliveries apart. A dead letter has the id of the message that it sets aside, so
+// the id alone does not.
 type messageKey struct {
 	id    uuid.UUID
 	topic string
@@ -109,7 +109,7 @@ type deliveries struct {
 	deliveries map[messageKey]*delivery // rows that are not done with
 	last       map[keyed]row            // the row whose message was the last to come, of each key
 	answers    map[uuid.UUID]row        // by the message that was answered
-	// unordered holds rows up to which order cannot be told, by database: the topics on which they
+	// unordered holds rows up to which order is unknown, by database: the topics on which they
 	// stood were lost, and they were sent again.
 	unordered map[string]int64
 }
@@ -129,7 +129,7 @@ func (m *deliveries) record(rows []row, r *results) (added []row) {
 		case again && isDeadLetter(w.Topic):
 			continue // two broken messages that claim the same id
 		case again && known.same(w):
-			continue // what happened once is told once, however often it is sent
+			continue // what happened once is recorded once, however often it is sent
 		case again:
 			r.keep(Once, w.subject(), repairShowRow(w), "has the event id of %s: %s", known.subject(), w.EventID)
 			continue
@@ -187,8 +187,8 @@ func (m *deliveries) answer(w row, r *results) {
 
 func isDeadLetter(topic string) bool { return strings.HasSuffix(topic, ".dlq") }
 
-// observe marks rows as delivered, in the order in which their messages stand on each partition, and
-// returns the messages that belong to no known row.
+// observe marks rows as delivered, in the order in which their messages stand on each partition,
+// and returns the messages that belong to no known row.
 //
 // Order: an outbox id is drawn after the transaction has the lock that decides which of two writers
 // of a key is first (outbox.Append asks for that), so of two rows of a key the one with the higher
@@ -280,8 +280,8 @@ func (l *delivery) count() int64 {
 	return 1
 }
 
-// done reports whether nothing more can become of a delivery. A dead letter is trouble for as long as
-// it is there.
+// done reports whether nothing more can become of a delivery. A dead letter is trouble for as long
+// as it is there.
 func (l delivery) done() bool {
 	_, expected := l.handledBy()
 	return l.delivered && (l.handled || !expected) && !isDeadLetter(l.Topic)

@@ -15,6 +15,6 @@
 // while that is longer than the reading took: then all were read as they stood at one moment. What
 // is younger stays open, and is counted, until a later pass.
 //
-// The comparing functions (order.go, deliveries.go, unhealthy.go) are pure; reading (read_*.go, sources.go, topics.go)
-// stands apart from them.
+// The comparing functions (order.go, deliveries.go, unhealthy.go) are pure; reading (read_*.go,
+// sources.go, topics.go) stands apart from them.
 package audit

@@ -73,7 +73,7 @@ type Finding struct {
 	Problem string `json:"problem"`
 	// Count is how many things it is about: those of one cause are one finding.
 	Count int `json:"count"`
-	// Repair is a command that mends it or shows more. It is proposed, never run.
+	// Repair is a command that repairs it or shows more. It is proposed, never run.
 	Repair string `json:"repair"`
 }
 
@@ -131,7 +131,8 @@ func (r *results) begin() {
 	}
 }
 
-// find reports what is wrong now: it is looked at again in the next pass, and may have been mended.
+// find reports what is wrong now: it is looked at again in the next pass, and may have been
+// repaired.
 func (r *results) find(c Check, subject, repair, problem string, args ...any) {
 	r.findMany(c, 1, subject, repair, problem, args...)
 }

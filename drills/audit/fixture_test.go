@@ -29,8 +29,8 @@ func TestMain(m *testing.M) {
 	pgtest.Main(m, goleak.IgnoreAnyFunction("github.com/twmb/franz-go/pkg/kgo.(*Client).reapConnectionsLoop"))
 }
 
-// fixture is a stack's databases, topics and ledger without the services: the tests write what those
-// would have written, and then spoil one thing.
+// fixture is a stack's databases, topics and ledger without the services: the tests write what
+// those would have written, and then spoil one thing.
 type fixture struct {
 	t      *testing.T
 	dbs    map[string]*pgtest.Database

@@ -67,7 +67,7 @@ func (r *results) judge(o order, limits Limits) (done bool) {
 		return true // so long ago that nothing else is kept of it
 	}
 	if o.Announced == 0 && !o.Expired {
-		r.find(Announced, subject, repairShow(o.ID), "there, and no OrderCreated tells of it")
+		r.find(Announced, subject, repairShow(o.ID), "there, and no OrderCreated reports it")
 		return false
 	}
 	if o.Saga != nil && o.Saga.Ended && o.Status == pending {

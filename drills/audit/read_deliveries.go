@@ -14,7 +14,7 @@ import (
 
 // readMail reads in the order that makes the comparison sound: what the relay counts as published
 // before the topics were read must be on them; and a message that is on them has had its row
-// committed before the rows are read. It returns the orders that an OrderCreated tells of.
+// committed before the rows are read. It returns the orders that an OrderCreated reports.
 func (a *Auditor) readMail(ctx context.Context, began time.Time) (created []int64, err error) {
 	wiped, err := a.topics.look(ctx)
 	if err == nil && wiped {
@@ -117,7 +117,7 @@ func (a *Auditor) reopen(rows []row) {
 	}
 }
 
-// orderIDs returns the orders that an OrderCreated tells of.
+// orderIDs returns the orders that an OrderCreated reports.
 func orderIDs(rows []row) (ids []int64) {
 	for _, w := range rows {
 		if w.Type == string(contracts.TypeOrderCreated) && w.Topic == contracts.TopicOrders {

@@ -36,7 +36,7 @@ func (a *Auditor) readOrders(ctx context.Context, created []int64) error {
 	}
 	for _, id := range created {
 		if _, there := orders[id]; !there {
-			a.results.keep(Announced, fmt.Sprintf("order %d", id), repairShow(id), "an OrderCreated tells of it, and it is not there")
+			a.results.keep(Announced, fmt.Sprintf("order %d", id), repairShow(id), "an OrderCreated reports it, and it is not there")
 		}
 	}
 	held := map[int64]bool{}

@@ -135,7 +135,7 @@ func repairStock(s stockLevel) string {
 		s.OnHand+s.Reserved, literal(s.SKU), s.OnHand))
 }
 
-// repairOverdue looks first: a saga that waits for something which is away is not helped by asking
+// repairOverdue looks first: a saga that waits for something which is down is not helped by asking
 // again.
 func repairOverdue(order int64) string {
 	return repairExplain(order) + " && " + command("", "orchestrator", "saga", "retry", number(order), "--reason", "overdue")

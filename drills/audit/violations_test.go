@@ -81,7 +81,7 @@ var violations = map[string]violation{
 		w.send("orders", contracts.OrderCreated{Envelope: envelope(777, uuid.Nil), UserID: "u", SKU: "burger", Quantity: 1}, "orchestrator", "orchestrator")
 		return "order 777"
 	}, audit.Announced, "it is not there", "curl"},
-	"an order that waits for ever": {confirmed, aboutOrder(func(w *fixture, id int64) {
+	"an order that waits forever": {confirmed, aboutOrder(func(w *fixture, id int64) {
 		w.sql("orders", "update orders set status = 'PENDING' where id = $1", id)
 		w.sql("orchestrator", "update sagas set phase = 'RUNNING', state = 'RUNNING', deadline = now() where id = $1", fmt.Sprint(id))
 	}), audit.Terminal, "its saga is RUNNING", "orchestrator saga explain"},

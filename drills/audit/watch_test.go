@@ -13,7 +13,7 @@ import (
 	"waybill.example/drills/audit"
 )
 
-// The watcher tells of a finding once, keeps counting it while it is there, and goes on while
+// The watcher reports a finding once, keeps counting it while it is there, and goes on while
 // something cannot be read.
 func TestAWatcherTellsOfEachFindingOnceAndCountsIt(t *testing.T) {
 	t.Parallel()
@@ -43,7 +43,7 @@ func TestAWatcherTellsOfEachFindingOnceAndCountsIt(t *testing.T) {
 	f := <-found
 	require.Equal(t, audit.Stock, f.Check)
 	next("complete")
-	require.Empty(t, found, "it is told once")
+	require.Empty(t, found, "it is reported once")
 	require.InDelta(t, 1, metric(t, reg, "waybill_audit_findings", "check", "stock"), 0)
 
 	w.sql("inventory", "update stock set on_hand = 4 where sku = 'ghost'")

@@ -13,8 +13,8 @@ import (
 // recovery bounds the wait for a backlog to end.
 const recovery = 10 * time.Minute
 
-// backlog takes orders while there is no broker, and measures how long they all take to end when it is
-// back.
+// backlog takes orders while there is no broker, and measures how long they all take to end when it
+// is back.
 func (b *bench) backlog(ctx context.Context) error {
 	if err := b.stack.Act(ctx, stack.Stop, stack.Broker); err != nil {
 		return err

@@ -64,8 +64,9 @@ func (b *bench) baseline(ctx context.Context) (err error) {
 	return nil
 }
 
-// climb finds the highest rate that holds by trying ever higher ones from the ground up. A system that
-// takes one message at a time does less under pressure, not more, and would not recover in a search.
+// climb finds the highest rate that holds by trying ever higher ones from the ground up. A system
+// that takes one message at a time does less under pressure, not more, and would not recover in a
+// search.
 func climb(ctx context.Context, sys *environment.System, step time.Duration) (rate float64, err error) {
 	for rate = 40; ; rate *= 1.3 {
 		t, err := try(ctx, sys, load.Config{Rate: rate}, step, nil)

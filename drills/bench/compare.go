@@ -17,9 +17,9 @@ import (
 	"waybill.example/drills/load"
 )
 
-// compareCommand measures the working tree against another revision. Both stacks are up all the time,
-// and get the same load in turns, one while the other idles, because a machine's speed may drift by a
-// factor of two between two runs of the whole bench.
+// compareCommand measures the working tree against another revision. Both stacks are up all the
+// time, and get the same load in turns, one while the other idles, because a machine's speed may
+// drift by a factor of two between two runs of the whole bench.
 type compareCommand struct {
 	Base  string        `required:"" help:"The revision to compare with."`
 	Rates []float64     `default:"50,500,1200" help:"Orders a second of the turns."`
@@ -96,8 +96,8 @@ func (s *side) close(ctx context.Context) error {
 	return s.stack.Close(context.WithoutCancel(ctx))
 }
 
-// measure takes the turns of each rate, then those of the highest rate, and prints each figure as soon
-// as it has all its turns.
+// measure takes the turns of each rate, then those of the highest rate, and prints each figure as
+// soon as it has all its turns.
 func (c *compareCommand) measure(ctx context.Context, base, head *side, out io.Writer) error {
 	for _, rate := range c.Rates {
 		suffix := fmt.Sprintf("_%.0f", rate)
@@ -132,8 +132,8 @@ func (c *compareCommand) turns(ctx context.Context, base, head *side, out io.Wri
 }
 
 // turns measures both sides n times, and returns the figures that both have. The side that begins
-// changes, so that neither always follows the other's load. A turn before the first warms both up and
-// does not count.
+// changes, so that neither always follows the other's load. A turn before the first warms both up
+// and does not count.
 func turns(ctx context.Context, n int, base, head *side, measure func(context.Context, *side) (figures, error)) (*paired.Table, error) {
 	var table paired.Table
 	for turn := range n + 1 {

@@ -65,7 +65,8 @@ func (b *bench) snapshot(ctx context.Context) (s snapshot, err error) {
 	return s, nil
 }
 
-// burst places as many orders as take some ten seconds, as fast as they are taken, and returns how many ended a second.
+// burst places as many orders as take some ten seconds, as fast as they are taken, and returns how
+// many ended a second.
 func (b *bench) burst(ctx context.Context) (float64, error) {
 	count := max(1000, int64(1000*b.Search.Seconds()))
 	began := time.Now()
@@ -73,8 +74,8 @@ func (b *bench) burst(ctx context.Context) (float64, error) {
 	return float64(count) / time.Since(began).Seconds(), err
 }
 
-// age fills the tables with orders that look like the one that the bench placed last. The relay stands
-// still meanwhile: it would take the new rows for a very long backlog.
+// age fills the tables with orders that look like the one that the bench placed last. The relay
+// stands still meanwhile: it would take the new rows for a very long backlog.
 func (b *bench) age(ctx context.Context) error {
 	if err := b.act(ctx, stack.Stop, stack.Relay); err != nil {
 		return err

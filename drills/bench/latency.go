@@ -11,8 +11,8 @@ import (
 	"waybill.example/drills/report"
 )
 
-// followed is how many orders a second are watched until a client sees them CONFIRMED. Each is looked
-// at a dozen times or more: with fifty a second, looking took most of a core.
+// followed is how many orders a second are watched until a client sees them CONFIRMED. Each is
+// looked at a dozen times or more: with fifty a second, looking took most of a core.
 const followed = 5
 
 // latency measures POST and confirmation at two fixed rates and at 70 % of the highest.

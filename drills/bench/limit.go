@@ -62,7 +62,7 @@ func (b *bench) limit(ctx context.Context) error {
 		return *err
 	}
 	b.orderTxLimit = float64(placed.Load()) / time.Since(began).Seconds()
-	section := b.report.Part("The limit", "The order and its outbox row alone: one statement, one transaction an order, 32 connections, nobody who reads them.")
+	section := b.report.Part("The limit", "The order and its outbox row alone: one statement, one transaction per order, 32 connections, nobody who reads them.")
 	section.Add("order_tx_limit", b.orderTxLimit, "orders/s", nil)
 	return nil
 }

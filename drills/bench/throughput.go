@@ -20,10 +20,10 @@ var processOrder = []string{
 
 var errNotSustained = errors.New("no rate was sustained")
 
-// search finds about the highest rate that a system keeps up with: it raises the rate while less waits
-// than comes in a second and a half, lowers it when more does (the more waits, the larger the batches,
-// so a system under pressure does more), and returns a little less than what ended a second in the
-// second half.
+// search finds about the highest rate that a system keeps up with: it raises the rate while less
+// waits than comes in a second and a half, lowers it when more does (the more waits, the larger the
+// batches, so a system under pressure does more), and returns a little less than what ended a
+// second in the second half.
 func search(ctx context.Context, sys *environment.System, length time.Duration) (float64, error) {
 	t, err := searched(ctx, sys, length)
 	if err != nil {
@@ -53,8 +53,8 @@ func searched(ctx context.Context, sys *environment.System, length time.Duration
 	})
 }
 
-// sustained tries a rate for a time, and a lower one if the backlog grew, until one holds. How many orders ended a
-// second under too many says how low.
+// sustained tries a rate for a time, and a lower one if the backlog grew, until one holds. How many
+// orders ended a second under too many says how low.
 func (b *bench) sustained(ctx context.Context, sys *environment.System, rate float64, length time.Duration) (*trial, error) {
 	const tries = 6
 	for range tries {

@@ -36,8 +36,8 @@ type trial struct {
 	took    time.Duration
 }
 
-// try makes a load for a time, waits until its orders have ended, and returns what was seen. steer, if
-// there is one, sees each moment and may change the rate.
+// try makes a load for a time, waits until its orders have ended, and returns what was seen. steer,
+// if there is one, sees each moment and may change the rate.
 func try(ctx context.Context, sys *environment.System, cfg load.Config, length time.Duration, steer func(*load.Generator, moment)) (*trial, error) {
 	generator, err := load.New(ordering(cfg, sys))
 	if err != nil {
@@ -123,9 +123,9 @@ func (t *trial) ended() float64 {
 	return float64(last.confirmed()-half.confirmed()) / last.At.Sub(half.At).Seconds()
 }
 
-// steady says whether the backlog did not grow, once the load was under way: whether on average as much
-// waited in the last third as in the one before, but for a hundredth of what was ordered meanwhile, and
-// what comes and goes within a tenth of a second.
+// steady says whether the backlog did not grow, once the load was under way: whether on average as
+// much waited in the last third as in the one before, but for a hundredth of what was ordered
+// meanwhile, and what comes and goes within a tenth of a second.
 func (t *trial) steady() bool {
 	third := len(t.moments) / 3
 	if third == 0 {

@@ -43,8 +43,8 @@ func limitFiles(pid int, size uint64) error {
 	return nil
 }
 
-// limit sets the soft limit of one process, which whoever owns the process may: Postgres does not
-// run as root, and prlimit(2) does not let a container's root at other users' processes.
+// limit sets the soft limit of one process, which the owner of the process may do: Postgres does
+// not run as root, and prlimit(2) does not let a container's root at other users' processes.
 func limit(pid int, size uint64) error {
 	info, err := os.Stat(fmt.Sprintf("/proc/%d", pid))
 	if errors.Is(err, fs.ErrNotExist) {

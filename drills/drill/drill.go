@@ -2,9 +2,9 @@
 //
 // A [Drill] is a fault and a promise. [Run] gives it a fresh stack of its own, places orders at a
 // constant rate, lets the drill break things, waits until every order that was taken meanwhile has
-// come to its end, and then has the audit compare what the client was answered with what the databases
-// and the topics say. The [Outcome] passes only if nothing was lost, nothing happened twice, and no
-// POST failed that had no reason to.
+// come to its end, and then has the audit compare what the client was answered with what the
+// databases and the topics say. The [Outcome] passes only if nothing was lost, nothing happened
+// twice, and no POST failed that had no reason to.
 package drill
 
 import (

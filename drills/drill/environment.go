@@ -21,7 +21,8 @@ import (
 	"waybill.example/drills/audit"
 )
 
-// Environment is a running stack that a drill may break. Its methods may be called from any goroutine.
+// Environment is a running stack that a drill may break. Its methods may be called from any
+// goroutine.
 type Environment struct {
 	// Random is seeded by the options of the run, so that a drill can be repeated. It is for the
 	// drill's own goroutine.
@@ -47,7 +48,7 @@ type Environment struct {
 // Fault marks the time until the returned function is called as one in which something is broken.
 func (s *Environment) Fault(label string) (end func()) { return s.fault(label, false) }
 
-// Outage is a fault during which POSTs may fail: what they need is away.
+// Outage is a fault during which POSTs may fail: what they need is down.
 func (s *Environment) Outage(label string) (end func()) { return s.fault(label, true) }
 
 func (s *Environment) fault(label string, excuses bool) (end func()) {

@@ -87,8 +87,8 @@ var lockHeld = Drill{
 // othersWithin is how soon an order has to end that does not need the row.
 const othersWithin = 5 * time.Second
 
-// watchLock looks at what the lock does to orders that do not need the row, and whether its holder is
-// named.
+// watchLock looks at what the lock does to orders that do not need the row, and whether its holder
+// is named.
 func (s *Environment) watchLock(ctx context.Context, began time.Time, d time.Duration, pid uint32) error {
 	const lateSQL = pendingSQL + ` and sku <> 'pizza' and created_at < $1`
 	name := fmt.Sprintf("pid %d (somebody)", pid)

@@ -14,7 +14,7 @@ import (
 type Fault struct {
 	Label    string    `json:"label"`
 	From, To time.Time // To is zero while it lasts
-	// Excuses: a POST may fail meanwhile, because what it needs is away.
+	// Excuses: a POST may fail meanwhile, because what it needs is down.
 	Excuses bool
 }
 
@@ -70,7 +70,7 @@ func (o *Outcome) Doubled() int { return o.Count(audit.Once) + o.Count(audit.Sto
 // LongestPost is the longest that a client waited for a 202.
 func (o *Outcome) LongestPost() time.Duration { return o.Totals.Latency.Max }
 
-// refusedWithin is how soon a client has to hear that the database is away.
+// refusedWithin is how soon a client has to hear that the database is down.
 const refusedWithin = 2 * time.Second
 
 // judge says what went against the promises.

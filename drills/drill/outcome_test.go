@@ -14,7 +14,7 @@ var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
 func at(seconds float64) time.Time { return noon.Add(time.Duration(seconds * float64(time.Second))) }
 
-// sound is the outcome of a drill in which Postgres was away from second 10 to second 20.
+// sound is the outcome of a drill in which Postgres was down from second 10 to second 20.
 func sound() *Outcome {
 	return &Outcome{
 		Totals:   load.Totals{Sent: 2, Accepted: 1, Failed: 1, LongestRefusal: time.Second},

@@ -11,7 +11,7 @@ import (
 
 var postgresRestart = Drill{
 	Name:    "postgres-restart",
-	Promise: "Postgres is shut down in immediate mode and recovers: nothing committed is lost, a POST fails only while it is away",
+	Promise: "Postgres is shut down in immediate mode and recovers: nothing committed is lost, a POST fails only while it is down",
 	For:     9 * time.Second, Brief: 3 * time.Second,
 	Processes: true,
 	Break: func(ctx context.Context, s *Environment, d time.Duration) error {
@@ -51,7 +51,7 @@ func (s *Environment) restartPostgres(ctx context.Context) error {
 
 var postgresDown = Drill{
 	Name:    "postgres-down",
-	Promise: "Postgres is away: a POST is answered 503 within 2 s, and every order that was taken ends once it is back",
+	Promise: "Postgres is down: a POST is answered 503 within 2 s, and every order that was taken ends once it is back",
 	For:     12 * time.Second,
 	Break: func(ctx context.Context, s *Environment, d time.Duration) error {
 		end := s.Outage("postgres down")

@@ -16,7 +16,8 @@ import (
 
 const (
 	scarceTopic = "drill-scarce.v1"
-	// More than the relay has in flight for all topics of a database together, and then some more four times a second.
+	// More than the relay has in flight for all topics of a database together, and then some more
+	// four times a second.
 	scarceRows, scarceMore = 60_000, 50
 	scarceKeys             = 100
 	scarcePartitions       = 3
@@ -47,7 +48,8 @@ var topicUnreplicated = Drill{
 	},
 }
 
-// A partition of which all replicas are down: nobody answers for it, and the others of its topic take their rows.
+// A partition of which all replicas are down: nobody answers for it, and the others of its topic
+// take their rows.
 var partitionLeaderless = Drill{
 	Name:         "partition-leaderless",
 	Promise:      "a partition of a topic has no leader: 60,000 rows wait, the relay says so, orders end within 5 s meanwhile, and all rows go out in order within 15 s of its return",
@@ -58,7 +60,8 @@ var partitionLeaderless = Drill{
 	},
 }
 
-// starve writes rows for a topic that a setting keeps from taking them, or some of them, and takes the setting back.
+// starve writes rows for a topic that a setting keeps from taking them, or some of them, and takes
+// the setting back.
 func (s *Environment) starve(ctx context.Context, d time.Duration, fault, setting, broken, whole string) error {
 	if err := s.createTopic(ctx, scarceTopic, scarcePartitions, nil); err != nil {
 		return err
@@ -93,7 +96,8 @@ func (s *Environment) starve(ctx context.Context, d time.Duration, fault, settin
 	return s.forget(ctx, scarceTopic)
 }
 
-// fillScarce writes rows for the topic for a while, looks at how orders fare, and returns how many rows it wrote.
+// fillScarce writes rows for the topic for a while, looks at how orders fare, and returns how many
+// rows it wrote.
 func (s *Environment) fillScarce(ctx context.Context, d time.Duration) (rows int, err error) {
 	put := func(n int) error {
 		_, err := s.pools[stack.Orders].Exec(ctx, putScarceSQL, scarceTopic, rows+1, rows+n, scarceKeys)

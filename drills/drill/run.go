@@ -51,8 +51,8 @@ const (
 	warmUp = 4 * time.Second
 	// coolDown is how long the load goes on after recovery, to see that all is well again.
 	coolDown = 2 * time.Second
-	// waitTimeout bounds the wait for recovery beyond what the drill promises: by how much it is late
-	// is worth knowing, too.
+	// waitTimeout bounds the wait for recovery beyond what the drill promises: by how much it is
+	// late is worth knowing, too.
 	waitTimeout = 45 * time.Second
 )
 
@@ -218,7 +218,8 @@ func (r *runner) recover(ctx context.Context, repaired time.Time) error {
 	return nil
 }
 
-// awaitQuiescence waits until nothing moves any more. What does not come to rest is for the audit to name.
+// awaitQuiescence waits until nothing moves any more. What does not come to rest is for the audit
+// to name.
 func (r *runner) awaitQuiescence(ctx context.Context) error {
 	s := r.environment
 	const openSQL = `select count(*) from sagas where deadline is not null and deadline < 'infinity'`

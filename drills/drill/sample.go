@@ -11,7 +11,7 @@ import (
 
 const (
 	sampleEvery = 250 * time.Millisecond
-	// A database that is away must not hold the next sample up.
+	// A database that is down must not hold the next sample up.
 	sampleTime = 200 * time.Millisecond
 	unknown    = -1
 )

@@ -117,7 +117,7 @@ var impatient = map[string][]string{
 
 var inventorySilent = Drill{
 	Name:    "inventory-silent",
-	Promise: "inventory is away past all deadlines, and its late answers are undone: no order keeps items that it did not get",
+	Promise: "inventory is down past all deadlines, and its late answers are undone: no order keeps items that it did not get",
 	For:     15 * time.Second, Within: 20 * time.Second,
 	Env: impatient,
 	Break: func(ctx context.Context, s *Environment, d time.Duration) error {

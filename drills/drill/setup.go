@@ -15,8 +15,8 @@ import (
 	"waybill.example/devstack/stack"
 )
 
-// setUp brings a fresh stack up. It returns an environment also with an error, if there is something to
-// tear down.
+// setUp brings a fresh stack up. It returns an environment also with an error, if there is
+// something to tear down.
 func (r *runner) setUp(ctx context.Context) (*Environment, error) {
 	s := &Environment{
 		Random:    rand.New(rand.NewPCG(r.options.Seed, 0)),

@@ -41,9 +41,9 @@ var trickle = Drill{
 				return err
 			}
 		}
-		s.Measured("the relay had %.0f MiB before, and %.0f MiB at most while the broker was away", before/(1<<20), most/(1<<20))
+		s.Measured("the relay had %.0f MiB before, and %.0f MiB at most while the broker was down", before/(1<<20), most/(1<<20))
 		if most-before > trickleMemory {
-			s.Failed("the relay took %.0f MiB more while the broker was away", (most-before)/(1<<20))
+			s.Failed("the relay took %.0f MiB more while the broker was down", (most-before)/(1<<20))
 		}
 		return s.Act(ctx, stack.Start, stack.Broker)
 	},

@@ -40,8 +40,8 @@ func newClient(cfg Config) (*client, error) {
 			Addr: u.Host, MaxConns: cfg.InFlight + followers + maxRetrying,
 			NoDefaultUserAgentHeader: true, DisablePathNormalizing: true,
 			Dial: func(addr string) (net.Conn, error) { return net.DialTimeout("tcp", addr, cfg.Timeout) },
-			// A request with a key may go out again on another connection where the server has closed the
-			// idle one that it was written to.
+			// A request with a key may go out again on another connection where the server has
+			// closed the idle one that it was written to.
 			RetryIfErr:                func(*fasthttp.Request, int, error) (bool, bool) { return false, !cfg.NoKeys },
 			MaxIdemponentCallAttempts: 10,
 		})
@@ -85,8 +85,8 @@ func (c *client) post(service int, order any, key string) (status int, id int64,
 	return status, id, nil
 }
 
-// acceptedID reads {"id":17}; 0 stands for anything else. As Orders writes it that takes a tenth of what
-// encoding/json does, which is a sixth of all that the generator does for a request.
+// acceptedID reads {"id":17}; 0 stands for anything else. As Orders writes it that takes a tenth of
+// what encoding/json does, which is a sixth of all that the generator does for a request.
 func acceptedID(body []byte) int64 {
 	if text, ok := bytes.CutPrefix(bytes.TrimSpace(body), []byte(`{"id":`)); ok {
 		if text, ok = bytes.CutSuffix(text, []byte("}")); ok {

@@ -7,12 +7,13 @@ import (
 const (
 	// followers bounds the orders that are watched at once.
 	followers = 64
-	// A watched order is looked at every other millisecond at first; one that takes longer is looked at
-	// less often, a tenth of its age apart, so that looking does not become the load. That is how exact
-	// its time is.
+	// A watched order is looked at every other millisecond at first; one that takes longer is
+	// looked at less often, a tenth of its age apart, so that looking does not become the load.
+	// That is how exact its time is.
 	minLookEvery = 2 * time.Millisecond
 	lookShare    = 10
-	// confirmTimeout is when a watcher gives an order up; its time is recorded as if it had come then.
+	// confirmTimeout is when a watcher gives an order up; its time is recorded as if it had come
+	// then.
 	confirmTimeout = 60 * time.Second
 )
 

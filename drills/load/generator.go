@@ -17,7 +17,8 @@ type Config struct {
 	URLs []string
 	// Path is where orders are posted to, and shown below; "" stands for /v1/orders.
 	Path string
-	// Rate is orders per second; see also [Generator.SetRate]. Infinite: each as soon as a sender is free.
+	// Rate is orders per second; see also [Generator.SetRate]. Infinite: each as soon as a sender
+	// is free.
 	Rate float64
 	// Count ends the load after so many orders; 0 leaves it to the context.
 	Count int64
@@ -25,8 +26,8 @@ type Config struct {
 	Run string
 	// Users has so many users order again and again; 0 stands for another one with each order.
 	Users int64
-	// Mix is what is ordered, drawn with Seed; InTurn takes its choices one after the other, whatever
-	// their weights.
+	// Mix is what is ordered, drawn with Seed; InTurn takes its choices one after the other,
+	// whatever their weights.
 	Mix    Mix
 	Seed   uint64
 	InTurn bool
@@ -38,8 +39,9 @@ type Config struct {
 	Timeout time.Duration
 	// NoKeys sends no Idempotency-Key: then nothing can be sent again.
 	NoKeys bool
-	// RetryFor is how long a request that failed is sent again, with the same Idempotency-Key, counted
-	// from when it was due; 0 sends none again. Retries are no part of the rate and of the latencies.
+	// RetryFor is how long a request that failed is sent again, with the same Idempotency-Key,
+	// counted from when it was due; 0 sends none again. Retries are no part of the rate and of the
+	// latencies.
 	RetryFor time.Duration
 	// RepeatEvery has one in so many of the accepted requests sent again all the same; 0 has none.
 	RepeatEvery int64
@@ -130,8 +132,8 @@ func (g *Generator) Late() int { return len(g.due) }
 // Accepted is how many orders have been answered 202 when they were sent for the first time.
 func (g *Generator) Accepted() int64 { return g.accepted.Load() }
 
-// Post is the time from due to the answer 202, and Confirm the time from due until a client sees the
-// order CONFIRMED, of those that are followed.
+// Post is the time from due to the answer 202, and Confirm the time from due until a client sees
+// the order CONFIRMED, of those that are followed.
 func (g *Generator) Post() *Histogram { return g.tally.accepted }
 
 // Confirm is described at Post.
@@ -144,9 +146,10 @@ func (g *Generator) Totals() Totals {
 	return t
 }
 
-// Run places orders until ctx ends or Count is reached, waits for the answers of those that were sent,
-// retries included, and for the orders that are followed, and returns what became of all. It leaves
-// nothing behind but a goroutine of fasthttp that looks for idle connections, and ends within 10 s.
+// Run places orders until ctx ends or Count is reached, waits for the answers of those that were
+// sent, retries included, and for the orders that are followed, and returns what became of all. It
+// leaves nothing behind but a goroutine of fasthttp that looks for idle connections, and ends
+// within 10 s.
 func (g *Generator) Run(ctx context.Context) Totals {
 	var senders, watchers sync.WaitGroup
 	for range g.cfg.InFlight {

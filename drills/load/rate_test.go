@@ -15,8 +15,8 @@ import (
 	"waybill.example/drills/load"
 )
 
-// store takes orders and confirms each at the third look. As the services do on loopback, it answers
-// only requests that name it by an address.
+// store takes orders and confirms each at the third look. As the services do on loopback, it
+// answers only requests that name it by an address.
 type store struct {
 	orders, looks atomic.Int64
 	stalled       atomic.Bool

@@ -6,12 +6,13 @@ import (
 	"time"
 )
 
-// Totals is what became of the requests of a load when they were sent for the first time. Latencies count from when a request was due.
+// Totals is what became of the requests of a load when they were sent for the first time. Latencies
+// count from when a request was due.
 type Totals struct {
 	Sent, InFlight   int64
 	Accepted, Failed int64
-	// Retried counts the failed requests that were accepted when they were sent again, and Unanswered
-	// those that never were, for as long as it was tried.
+	// Retried counts the failed requests that were accepted when they were sent again, and
+	// Unanswered those that never were, for as long as it was tried.
 	Retried, Unanswered int64
 	// Failures counts the failed requests by reason.
 	Failures map[string]int64

@@ -113,7 +113,7 @@ func (f *flow) checkReservation(id int64, row placed) {
 	}
 }
 
-// checkCancellation: who asked for a cancellation has it, or is told why not, or a dead letter has
+// checkCancellation: who asked for a cancellation has it, or knows why not, or a dead letter has
 // it.
 func (f *flow) checkCancellation(id int64, row placed) {
 	asked := row.requested != uuid.Nil

@@ -178,8 +178,8 @@ func (f *flow) place() {
 	}
 }
 
-// cancelByHand is an update of the table by a person, which nobody is told of. A saga that asks for
-// the confirmation learns it from the answer.
+// cancelByHand is an update of the table by a person, of which nobody is notified. A saga that asks
+// for the confirmation learns it from the answer.
 func (f *flow) cancelByHand(id int64) {
 	if !f.orders.Up() {
 		return

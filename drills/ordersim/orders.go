@@ -142,7 +142,7 @@ func (f *flow) answer(event contracts.Message, command uuid.UUID, again bool) sa
 	}
 	it := happened{out.Type, event.Meta().OrderID}
 	if id, ok := f.ids[it]; ok && id != out.ID {
-		f.w.Violation("order %d: %s is told under two ids, %s and %s", it.order, it.what, id, out.ID)
+		f.w.Violation("order %d: %s is reported under two ids, %s and %s", it.order, it.what, id, out.ID)
 	}
 	f.ids[it] = out.ID
 	return out

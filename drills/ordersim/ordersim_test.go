@@ -104,7 +104,7 @@ func TestRun_SeedsThatOnceFailedHold(t *testing.T) {
 	t.Parallel()
 	for _, seed := range []uint64{
 		838,  // a start that conflicts is redriven after the saga it conflicts with was forgotten
-		1285, // a process that was taken for dead puts a position back
+		1285, // a process that was considered dead puts a position back
 	} {
 		r := ordersim.Run(ordersim.Config{Config: sagasim.Config{Seed: seed}})
 		require.Empty(t, r.Violations, "seed %d", seed)

@@ -10,7 +10,7 @@ import (
 	"waybill.example/drills/drill"
 )
 
-// Live shows a drill while it runs: on a terminal in a few lines that are drawn anew, elsewhere a
+// Live shows a drill while it runs: on a terminal in a few lines that are drawn again, elsewhere a
 // line now and then. It may be shown progress from any goroutine.
 type Live struct {
 	to       io.Writer

@@ -23,7 +23,7 @@ const Name = "order"
 // Timing is what differs between a production system and a drill.
 type Timing struct {
 	// ReserveWithin is how long the first ReserveInventory waits for Inventory.
-	// Kafka keeps a command for a participant that is away or behind, so asking
+	// Kafka keeps a command for a participant that is down or behind, so asking
 	// again helps only against a lost message: the wait is long on purpose.
 	ReserveWithin time.Duration `env:"RESERVE_DEADLINE" envDefault:"15s"`
 	// ReserveAttempts is how often Inventory is asked before the order is cancelled.

@@ -44,13 +44,14 @@
 //
 // Given that each input reaches the engine at least once and is applied once (an inbox does that):
 //
-//   - Every saga ends. Each wait has a deadline and each deadline an action: send the command again, give
-//     the step up and compensate, or, where there is no going back, keep asking at a bounded pace. Build
-//     refuses a definition that has a wait without one.
-//   - A step is undone only if it was done or may have been done. What is known to have been done is
-//     undone in reverse order, each after the reply to the one before.
-//   - A reply counts only if it answers a command that this saga sent for a step that still waits for it,
-//     and an event only for the step that awaits it. Anything else is recorded as stale, and changes nothing.
+//   - Every saga ends. Each wait has a deadline and each deadline an action: send the command
+//     again, give the step up and compensate, or, where there is no going back, keep asking at a
+//     bounded pace. Build refuses a definition that has a wait without one.
+//   - A step is undone only if it was done or may have been done. What is known to have been done
+//     is undone in reverse order, each after the reply to the one before.
+//   - A reply counts only if it answers a command that this saga sent for a step that still waits
+//     for it, and an event only for the step that awaits it. Anything else is recorded as stale,
+//     and changes nothing.
 //   - Conditions are asked once. Their answers are in the state, as is all else that was decided.
 //   - A command has one id, derived from what it is, however often its input is applied.
 //   - A saga stays on the version that it began with.

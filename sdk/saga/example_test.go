@@ -23,7 +23,7 @@ type (
 	Authorised struct{ Authorisation string }
 )
 
-// command makes the body of a command. The engine has drawn its id; whoever
+// command makes the body of a command. The engine has drawn its id; what
 // puts it into the outbox uses that id, so that the reply can name it.
 func command(c saga.Call[Purchase]) (any, error) {
 	return map[string]any{"purchase": c.Saga, "item": c.Data.Item}, nil

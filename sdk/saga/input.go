@@ -70,8 +70,8 @@ type Cancel struct {
 // Force ends a saga that has not ended in one of its definition's two ends, at
 // once. It is for what was settled by hand: nothing is waited for any more. The
 // cancelled end sends the undo of all that was done or may have been, the
-// completed end the commands of the steps without an undo, so that whoever only
-// has to be told of the end is told.
+// completed end the commands of the steps without an undo, so that one who only
+// has to be notified of the end is notified.
 type Force struct {
 	Operator
 	End string

@@ -143,7 +143,7 @@ func (a *application) comesEarly(i int) bool {
 	return a.def.steps[i].action == awaits && a.state.Steps[i].Status == Idle && a.state.Phase == Running
 }
 
-// successIsLate says whether a success of step i tells of an effect that no
+// successIsLate says whether a success of step i reports an effect that no
 // undo is sure to have taken back. That happens once per step at most: a
 // participant carries out the command of one saga once.
 func (a *application) successIsLate(i int) bool {

@@ -144,7 +144,7 @@ func TestForce_ACancellationAfterItLosesNoCompensation(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := begin(t, orderSaga(t))
-			require.Equal(t, "ConfirmOrder", s.input(saga.Force{Operator: operator, End: "CONFIRMED"}), "Orders is told of the end")
+			require.Equal(t, "ConfirmOrder", s.input(saga.Force{Operator: operator, End: "CONFIRMED"}), "Orders is notified of the end")
 			s.Is("CONFIRMED")
 			if late {
 				s.answers("ReserveInventory", "InventoryReserved")
@@ -495,7 +495,7 @@ func TestMoveDeadline_RefusesTimesOutsideSaneBounds(t *testing.T) {
 }
 
 // The client asked to cancel, and an operator completes the saga all the same: the
-// client is told.
+// client learns of it.
 func TestForce_TheCompletedEndRefusesACancellationThatWasAskedFor(t *testing.T) {
 	t.Parallel()
 	s := begin(t, orderSaga(t))

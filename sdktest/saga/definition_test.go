@@ -70,10 +70,10 @@ func TestADefinitionThatCouldHangOrLeakIsRefusedNamingTheStep(t *testing.T) {
 			s.Step("pay").Await("Paid").Within(time.Hour, "late").NoUndo("x")
 			s.Step("again").Send("Pay", body).Success("Paid").Wait(thrice, "silent").NoUndo("x")
 		}, `step "again": "Paid" is awaited by step "pay"`},
-		"a command that is told and answered": {func(s *saga.Builder[purchase]) {
+		"a command of Tell that is answered": {func(s *saga.Builder[purchase]) {
 			s.Step("pay").Tell("Pay", body).Success("Paid").NoUndo("x")
 		}, `step "pay": waits for a reply to a command that it does not send, or only tells`},
-		"a command that is told, without compensation": {func(s *saga.Builder[purchase]) {
+		"a command of Tell without compensation": {func(s *saga.Builder[purchase]) {
 			s.Step("pay").Tell("Pay", body)
 		}, `step "pay": has no compensation`},
 		"two things in one step": {func(s *saga.Builder[purchase]) {
@@ -161,7 +161,7 @@ func TestARunningSagaStaysOnItsVersion(t *testing.T) {
 }
 
 // Golden files keep the diagrams readable: look at the difference, and write
-// them anew with UPDATE_GOLDEN=1.
+// them again with UPDATE_GOLDEN=1.
 func TestADefinitionPrintsItself(t *testing.T) {
 	t.Parallel()
 	for name, def := range map[string]*saga.Definition{"order": orderSaga(t), "purchase": purchaseSaga(t), "trip": trip(t)} {

@@ -7,9 +7,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The saga gives a reservation up and undoes it. Then its database is put back to before that, and what
-// was asked and answered since is read again: the late success first, now in time, and then the answer to
-// an undo that the saga has not sent.
+// The saga gives a reservation up and undoes it. Then its database is put back to before that, and
+// what was asked and answered since is read again: the late success first, now in time, and then
+// the answer to an undo that the saga has not sent.
 func TestApply_AnUndoThatARestoreHasForgottenTurnsTheSagaBack(t *testing.T) {
 	t.Parallel()
 	s := begin(t, orderSaga(t))
@@ -49,8 +49,8 @@ func TestApply_AnUndoThatARestoreHasForgottenTurnsTheSagaBack(t *testing.T) {
 	require.Equal(t, "CancelOrder", s.says("InventoryReleased", release, `{}`))
 }
 
-// The saga has asked a step, and its database is put back to before that: the reply still says that the
-// participant has done it.
+// The saga has asked a step, and its database is put back to before that: the reply still says that
+// the participant has done it.
 func TestApply_ASuccessOfACommandThatARestoreHasForgottenIsUndone(t *testing.T) {
 	t.Parallel()
 	s := begin(t, purchaseSaga(t))

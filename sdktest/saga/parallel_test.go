@@ -85,7 +85,7 @@ func TestEachParticipantCanBeSilent(t *testing.T) {
 		s := begin(t, purchaseSaga(t))
 		s.answers("ReserveStock", "StockReserved")
 		require.Equal(t, "AuthorisePayment", s.waits())
-		require.Equal(t, "VoidPayment ReleaseStock", s.waits(), "the silent bank is told, the warehouse not kept waiting")
+		require.Equal(t, "VoidPayment ReleaseStock", s.waits(), "the silent bank is notified, the warehouse not kept waiting")
 		s.answers("ReleaseStock", "StockReleased")
 		s.Is("COMPENSATING")
 		s.answers("VoidPayment", "PaymentVoided")

@@ -16,7 +16,7 @@ import (
 )
 
 // anyDefinition draws a definition of up to three stages with up to three steps each, of every kind
-// that there is: some are asked, some are told, some await an event or let time pass, some have a
+// that there is: some are asked, some only sent, some await an event or let time pass, some have a
 // condition, some no undo, and some insist on an answer.
 func anyDefinition(t *rapid.T) *saga.Definition {
 	s := saga.Define[purchase]("any", 1)

@@ -229,7 +229,7 @@ func next(now time.Time, w saga.Wait, phase saga.Phase, def *saga.Definition) st
 	}
 	at := "At " + clock(w.Until) + ", unless a reply comes first, "
 	if w.Until.Before(now) {
-		at = "Next, once deadlines are acted on again (they wait while the broker is away, or a backlog is read), "
+		at = "Next, once deadlines are acted on again (they wait while the broker is down, or a backlog is read), "
 	}
 	_, cancelled := def.Ends()
 	switch {

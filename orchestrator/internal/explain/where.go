@@ -40,7 +40,7 @@ func (s Evidence) whereIs(d Database, m Message, consumer string, e *Report) str
 		e.advise("", "outbox-relay", "stuck", "retry", "--database="+d.Name, id)
 		return fmt.Sprintf("%s, refused by the broker since %s (%d attempts): %s.", what, agoPtr(s.Now, m.StuckAt), m.Attempts, m.Error)
 	case "parked":
-		if m.Error != "" { // its topic waits, and no message is at fault
+		if m.Error != "" { // its topic waits, and no message is invalid
 			return fmt.Sprintf("%s, not published since %s: %s.", what, ago(s.Now, m.CreatedAt), m.Error)
 		}
 		e.advise("", "outbox-relay", "stuck", "list", "--database="+d.Name)

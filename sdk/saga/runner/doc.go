@@ -4,11 +4,11 @@
 //
 // A [Runner] is used in one of two ways. The definition is the same in both.
 //
-//   - Run it: a service of its own reads the topics that start sagas and those with the replies, and
-//     gives all of it to [Runner.Process]. The services that begin sagas know nothing of them.
-//   - Embed it: the service that begins a saga calls [Runner.Start] in the transaction that writes its
-//     own row, gives the replies to Process in its own consumer, and carries out the commands that are
-//     its own with [Local]. Fewer messages, fewer hops, one database.
+//   - Run it: a service of its own reads the topics that start sagas and those with the replies,
+//     and gives all of it to [Runner.Process]. The services that begin sagas know nothing of them.
+//   - Embed it: the service that begins a saga calls [Runner.Start] in the transaction that writes
+//     its own row, gives the replies to Process in its own consumer, and carries out the commands
+//     that are its own with [Local]. Fewer messages, fewer hops, one database.
 //
 // [Runner.Run] acts on deadlines and deletes old sagas, in either way.
 //
@@ -16,14 +16,15 @@
 //
 //   - A message takes effect once, however often it is delivered: its id is in the inbox from the
 //     transaction on that applies it.
-//   - A state, its transition and the commands that they lead to are written together or not at all.
-//     The relay publishes the commands.
-//   - Of two processes that decide about one saga at once, one wins; the other's transaction fails with
-//     a serialization failure and is tried again on what the first has left.
-//   - A deadline is acted on when it has passed by the database's clock, the command that it waits for
-//     has left the outbox and, with [Config.Ends], the replies that had come by then have been read.
-//   - Any number of processes may run the same sagas on one database. A saga whose definition is not
-//     registered in one of them is left to the others.
+//   - A state, its transition and the commands that they lead to are written together or not at
+//     all. The relay publishes the commands.
+//   - Of two processes that decide about one saga at once, one wins; the other's transaction fails
+//     with a serialization failure and is tried again on what the first has left.
+//   - A deadline is acted on when it has passed by the database's clock, the command that it waits
+//     for has left the outbox and, with [Config.Ends], the replies that had come by then have been
+//     read.
+//   - Any number of processes may run the same sagas on one database. A saga whose definition is
+//     not registered in one of them is left to the others.
 //
 // # When something fails
 //

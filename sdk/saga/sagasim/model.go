@@ -129,7 +129,7 @@ func checkStarts(o *Orchestrator, began map[saga.Ref][]uuid.UUID) {
 	}
 }
 
-// checkCancellations: who asked for a cancellation has it or is told why not, or a dead letter has
+// checkCancellations: who asked for a cancellation has it or knows why not, or a dead letter has
 // it.
 func checkCancellations(o *Orchestrator, asked map[saga.Ref][]uuid.UUID) {
 	for _, ref := range slices.SortedFunc(maps.Keys(asked), byRef) {

@@ -240,7 +240,7 @@ func (s store) clone() store {
 // outage takes all instances away for a while.
 func (s *Service) outage(length time.Duration) {
 	s.w.Count(Outages)
-	s.w.Tracef("%s is away for %s", s.name, length.Round(time.Second))
+	s.w.Tracef("%s is down for %s", s.name, length.Round(time.Second))
 	for _, i := range s.instances {
 		s.crash(i, length)
 	}

@@ -27,7 +27,7 @@ select (1000000000 + n)::text, 'order', 1, 'COMPLETED', 'CONFIRMED', 3,
        '{"orderId":1,"userId":"u1","sku":"burger","quantity":2}', t, t, t
 from (select n, now() - interval '1 day' + n * interval '10 ms' as t from generate_series(1, $1::int) as n) as s`
 
-// BenchmarkSagas carries sagas from start to end, 500 messages a transaction, inbox and outbox
+// BenchmarkSagas carries sagas from start to end, 500 messages per transaction, inbox and outbox
 // included, beside a table of sagas that have ended:
 //
 //	SAGA_HISTORY=1000000 go test -run - -bench Sagas ./sdktest/saga/store

@@ -12,7 +12,7 @@ import (
 )
 
 // What was held for a saga was recorded as handled when it came. If it becomes a dead letter after
-// all, it must not be taken for a duplicate of itself when it is sent again.
+// all, it must not be considered a duplicate of itself when it is sent again.
 func TestApplyDue_AHeldMessageThatIsSetAsideCanBeSentAgain(t *testing.T) {
 	t.Parallel()
 	db := newDB(t)

@@ -55,8 +55,8 @@ func (s Sample) Backlog() int64 {
 	return all
 }
 
-// AwaitQuiescence waits until no order is PENDING and every outbox is empty, or waitTimeout is over, and says
-// which.
+// AwaitQuiescence waits until no order is PENDING and every outbox is empty, or waitTimeout is
+// over, and says which.
 func (s *System) AwaitQuiescence(ctx context.Context, waitTimeout time.Duration) (quiet bool, err error) {
 	ticker := time.NewTicker(100 * time.Millisecond)
 	defer ticker.Stop()

@@ -107,7 +107,7 @@ func TestRelay_IsShownTheTokenAndNoOtherAddressIs(t *testing.T) {
 	require.Nil(t, elsewhere)
 }
 
-// However many messages an order has, the relay is asked for no more at a time than it takes.
+// However many messages per order has, the relay is asked for no more at a time than it takes.
 func TestRelay_IsAskedForManyDeliveriesInParts(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

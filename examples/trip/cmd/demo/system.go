@@ -173,7 +173,7 @@ func (s *system) stop(ctx context.Context, failure error) error {
 		s.broker.Close()
 	}
 	if s.postgres != nil {
-		failure = errors.Join(failure, s.postgres.Stop(), s.postgres.Remove())
+		failure = errors.Join(failure, s.postgres.Stop(), s.postgres.Remove()) //nolint:contextcheck // it stops within a time of its own
 	}
 	return errors.Join(failure, os.RemoveAll(s.dir))
 }

@@ -83,7 +83,7 @@ type loop struct {
 	advanced    time.Time     // when the cursor was last moved
 	advanceTook time.Duration // what that took
 	accountedAt time.Time     // when completed rows of incomplete batches were last accounted for
-	checked     time.Time     // when the term was last known not to be over
+	checked     time.Time     // when the term, pausing and replays were last asked about
 	verified    time.Time     // when the cursor was last compared with the id sequence
 
 	replays chan struct{} // has one element while there are replays to work on; maintenance takes it
@@ -292,7 +292,8 @@ func (l *loop) account(b *source.Batch) {
 
 // check makes sure from time to time that the lead is still ours, that nobody has paused the
 // source, and that the table has not been truncated under the cursor. It is also what shows a
-// standby that this process is not frozen.
+// standby that this process is not frozen. A cursor that moves says as much about the lead, and
+// nothing about replays and the table, so a busy source is checked as often as a quiet one.
 func (l *loop) check(ctx context.Context) error {
 	now := time.Now()
 	if now.Sub(l.checked) < l.options.Fallback {
@@ -302,6 +303,7 @@ func (l *loop) check(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	l.checked = now
 	l.confirmed(paused)
 	if replays {
 		wake(l.replays)
@@ -316,7 +318,6 @@ func (l *loop) check(ctx context.Context) error {
 const verifyEvery = 5 * time.Second
 
 func (l *loop) confirmed(paused bool) {
-	l.checked = time.Now()
 	if l.paused == paused {
 		return
 	}

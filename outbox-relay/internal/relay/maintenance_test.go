@@ -1,6 +1,8 @@
 package relay_test
 
 import (
+	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -79,6 +81,38 @@ func TestAReplaySendsTheSelectedRowsAgainInOrder(t *testing.T) {
 	require.Equal(t, firsts(before)["k2"][10:], firsts(copies)["k2"])
 	require.Equal(t, before[0].Headers["ce_source"], copies[0].Headers["ce_source"])
 	require.Len(t, s.broker.All(t, topic), 300, "nothing went to the old topic")
+}
+
+// The cursor moves all the time while there are rows, and each move shows that the lead is still
+// held; replays have to be looked for all the same.
+func TestReplay_StartsWhileRowsKeepComing(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.insertMany(t, 1, 10)
+	s.relay(t, relay.Options{})
+	s.drained(t)
+	d := s.ops(t)
+	ctx, stop := context.WithCancel(t.Context())
+	var writer sync.WaitGroup
+	writer.Go(func() {
+		every := time.NewTicker(5 * time.Millisecond)
+		defer every.Stop()
+		for ctx.Err() == nil {
+			s.insert(t, "k", "more")
+			<-every.C
+		}
+	})
+	defer writer.Wait()
+	defer stop()
+	await(t, func() bool { return one[int64](t, s, "select count(*) from outbox") > 100 }, "rows to keep coming")
+
+	job, err := d.StartReplay(t.Context(), operator, source.Selection{FromID: new(int64(1)), ToID: new(int64(10))}, nil, 1000)
+	require.NoError(t, err)
+	await(t, func() bool {
+		job, err = d.Job(t.Context(), job.ID)
+		return err == nil && job.State == "done"
+	}, "the replay to be done")
+	require.EqualValues(t, 10, job.Sent)
 }
 
 func TestAReplayKeepsItsRateAndCanBeCancelled(t *testing.T) {

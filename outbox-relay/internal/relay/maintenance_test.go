@@ -1,7 +1,6 @@
 package relay_test
 
 import (
-	"context"
 	"sync"
 	"testing"
 	"time"
@@ -92,18 +91,22 @@ func TestReplay_StartsWhileRowsKeepComing(t *testing.T) {
 	s.relay(t, relay.Options{})
 	s.drained(t)
 	d := s.ops(t)
-	ctx, stop := context.WithCancel(t.Context())
+	stop := make(chan struct{})
 	var writer sync.WaitGroup
 	writer.Go(func() {
 		every := time.NewTicker(5 * time.Millisecond)
 		defer every.Stop()
-		for ctx.Err() == nil {
-			s.insert(t, "k", "more")
-			<-every.C
+		for {
+			select {
+			case <-every.C:
+				s.insert(t, "k", "more")
+			case <-stop:
+				return
+			}
 		}
 	})
 	defer writer.Wait()
-	defer stop()
+	defer close(stop)
 	await(t, func() bool { return one[int64](t, s, "select count(*) from outbox") > 100 }, "rows to keep coming")
 
 	job, err := d.StartReplay(t.Context(), operator, source.Selection{FromID: new(int64(1)), ToID: new(int64(10))}, nil, 1000)

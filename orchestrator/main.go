@@ -15,7 +15,7 @@ import (
 
 	"waybill.example/chassis/service"
 	"waybill.example/orchestrator/app"
-	"waybill.example/orchestrator/internal/cli"
+	"waybill.example/orchestrator/cli"
 	"waybill.example/orchestrator/orderflow"
 	"waybill.example/orchestrator/ordersaga"
 )

@@ -9,8 +9,8 @@ import (
 	"github.com/alecthomas/kong"
 
 	"waybill.example/chassis/service"
+	"waybill.example/outbox-relay/cli"
 	"waybill.example/outbox-relay/internal/app"
-	"waybill.example/outbox-relay/internal/cli"
 )
 
 const description = "Publish the rows of outbox tables to Kafka, and look after them. " +

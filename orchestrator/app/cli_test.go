@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"waybill.example/contracts"
-	"waybill.example/orchestrator/internal/cli"
+	"waybill.example/orchestrator/cli"
 )
 
 // command runs `orchestrator saga …` against the system.

@@ -10,7 +10,7 @@ import (
 
 	"waybill.example/chassis/config"
 	"waybill.example/chassis/service"
-	"waybill.example/outbox-relay/internal/cli"
+	"waybill.example/outbox-relay/cli"
 	"waybill.example/outbox-relay/internal/ops"
 )
 

@@ -5,7 +5,7 @@
 # All commands are compiled together in one stage, which the five images share: the Kafka client is
 # C and takes most of the time, and is compiled once.
 
-FROM golang:1.26.7-bookworm AS build
+FROM golang:1.26.7-bookworm@sha256:6ef6e30f0ea5c384f6d111cf856e024e3086bbdcb1779da3f3b3fbba0aea53d2 AS build
 WORKDIR /src
 COPY . .
 RUN --mount=type=cache,target=/go/pkg/mod \
@@ -16,7 +16,7 @@ RUN --mount=type=cache,target=/go/pkg/mod \
 # The commands are linked against the C library of the build stage, so this is the same Debian.
 # The certificates are for a broker or a database behind TLS. Nothing here is for health checks: each
 # command asks itself (orders healthcheck).
-FROM debian:12.15-slim AS runtime
+FROM debian:12.15-slim@sha256:88200866dfff7ea7f5cbcb6ec7c8a701889efe6fe859fe64d6990e4b07ea4171 AS runtime
 # hadolint ignore=DL3008 -- Debian serves only the newest version of a package, so a pin would break.
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates \

@@ -41,9 +41,9 @@ func load(t *testing.T) *types.Project {
 
 func oneShot(s types.ServiceConfig) bool { return s.Restart == types.RestartPolicyNo }
 
-func TestEveryImageIsPinnedToAnExactVersion(t *testing.T) {
+func TestEveryImageIsPinnedToAnExactVersionAndDigest(t *testing.T) {
 	t.Parallel()
-	exact := regexp.MustCompile(`:v?\d+\.\d+(\.\d+)?(-[a-z]+)?$`)
+	exact := regexp.MustCompile(`:v?\d+\.\d+(\.\d+)?(-[a-z]+)?@sha256:[0-9a-f]{64}$`)
 	for name, s := range load(t).Services {
 		if s.Build == nil {
 			require.Regexp(t, exact, s.Image, name)

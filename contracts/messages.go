@@ -5,7 +5,7 @@ import "unicode/utf8"
 // Limits of the order's fields, the same in the HTTP API and in the messages.
 const (
 	MaxNameBytes = 128       // userId and sku
-	MaxQuantity  = 1_000_000 // items of one order
+	MaxQuantity  = 1_000_000 // of one line of an order
 )
 
 // Message is one of the structs of this package, and nothing else: the set is closed.

@@ -1,6 +1,7 @@
 package ordersim
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/google/uuid"
@@ -33,7 +34,9 @@ func (f *flow) check() {
 	inventory := f.inventory.DB().(*inventoryDB)
 	for id, r := range inventory.reservations {
 		if r.State == stock.Reserved {
-			held[r.SKU] += int64(r.Quantity)
+			for _, line := range r.Lines {
+				held[line.SKU] += int64(line.Quantity)
+			}
 			if _, exists := db.rows[id]; !exists && !f.orders.Restored() {
 				f.w.Violation("order %d: items are reserved for an order that does not exist", id)
 			}
@@ -107,10 +110,15 @@ func (f *flow) checkReservation(id int64, row placed) {
 	switch {
 	case row.Status == order.Cancelled && live:
 		f.w.Violation("order %d is CANCELLED, and its items are still reserved", id)
-	case row.Status == order.Confirmed && !live && (!f.inventory.Restored() || f.initial[r.SKU] >= 1000):
+	case row.Status == order.Confirmed && !live && (!f.inventory.Restored() || known && f.plenty(r.Lines)):
 		// A restored Inventory decides again, and where there is little, others may be first.
 		f.w.Violation("order %d is CONFIRMED, and no items are reserved", id)
 	}
+}
+
+// plenty reports whether there is enough for every order of a run.
+func (f *flow) plenty(lines []stock.Line) bool {
+	return !slices.ContainsFunc(lines, func(l stock.Line) bool { return f.initial[l.SKU] < 1000 })
 }
 
 // checkCancellation: who asked for a cancellation has it, or knows why not, or a dead letter has

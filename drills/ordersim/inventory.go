@@ -27,7 +27,7 @@ func (i *inventoryDB) Handle(m sagasim.Message, now time.Time) ([]sagasim.Messag
 	var command stock.Command
 	switch c := m.Body.(type) {
 	case contracts.ReserveInventory:
-		command = stock.Command{Action: stock.Reserve, OrderID: c.OrderID, SKU: c.SKU, Quantity: c.Quantity}
+		command = stock.Command{Action: stock.Reserve, OrderID: c.OrderID, Lines: []stock.Line{{SKU: c.SKU, Quantity: c.Quantity}}}
 	case contracts.ReleaseInventory:
 		command = stock.Command{Action: stock.Release, OrderID: c.OrderID}
 	default:
@@ -36,11 +36,9 @@ func (i *inventoryDB) Handle(m sagasim.Message, now time.Time) ([]sagasim.Messag
 	known := stock.Known{OnHand: map[string]int64{}}
 	if r, ok := i.reservations[command.OrderID]; ok && i.f.w.Bug() != ReservationIsForgotten {
 		known.Reservations = []stock.Reservation{r}
-		known.OnHand[r.SKU] = i.onHand[r.SKU]
+		i.look(known.OnHand, r.Lines)
 	}
-	if level, ok := i.onHand[command.SKU]; ok {
-		known.OnHand[command.SKU] = level
-	}
+	i.look(known.OnHand, command.Lines)
 	decision := stock.Decide(known, []stock.Command{command})
 	if command.Action == stock.Reserve || i.f.w.Bug() != ReleaseIsForgotten {
 		i.save(decision, now)
@@ -48,6 +46,15 @@ func (i *inventoryDB) Handle(m sagasim.Message, now time.Time) ([]sagasim.Messag
 	reply := decision.Replies[0]
 	event := reply.Event(command.OrderID, known.Since(now)(reply, command.OrderID))
 	return []sagasim.Message{i.f.answer(event, m.ID, reply.Outcome != stock.Decided)}, nil
+}
+
+// look adds what there is of the lines' skus.
+func (i *inventoryDB) look(found map[string]int64, lines []stock.Line) {
+	for _, line := range lines {
+		if level, ok := i.onHand[line.SKU]; ok {
+			found[line.SKU] = level
+		}
+	}
 }
 
 func (i *inventoryDB) save(d stock.Decision, now time.Time) {

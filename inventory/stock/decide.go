@@ -2,7 +2,6 @@ package stock
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -19,10 +18,11 @@ const (
 
 // Command asks to reserve items for an order, or to release what the order has, if anything.
 type Command struct {
-	Action   Action
-	OrderID  int64
-	SKU      string // of a Reserve
-	Quantity int32  // of a Reserve
+	Action  Action
+	OrderID int64
+	// Lines is what a Reserve asks for, one line per sku: all of them or none are reserved. See
+	// [CheckLines].
+	Lines []Line
 }
 
 // Reply is the answer to one command.
@@ -90,7 +90,8 @@ type Move struct {
 }
 
 // Decide applies the commands one after the other: first come, first served, and a small order may
-// still fit after a larger one was rejected. known is not changed.
+// still fit after a larger one was rejected. However many commands name a sku, there is one Move of
+// it. known is not changed.
 func Decide(known Known, commands []Command) Decision {
 	l := ledger{onHand: make(map[string]int64, len(known.OnHand)), orders: make(map[int64]Reservation, len(commands))}
 	maps.Copy(l.onHand, known.OnHand)
@@ -135,15 +136,13 @@ func (l *ledger) apply(c Command) Reply {
 	if r, settled := l.orders[c.OrderID]; settled {
 		return r.again(c)
 	}
-	r := Reservation{OrderID: c.OrderID, SKU: c.SKU, Quantity: c.Quantity, State: Reserved}
-	available, exists := l.onHand[c.SKU]
-	switch {
-	case !exists:
-		r.State, r.Reason = Rejected, fmt.Sprintf("unknown sku %q", c.SKU)
-	case available < int64(c.Quantity):
-		r.State, r.Reason = Rejected, fmt.Sprintf("insufficient stock: %d available, %d requested", available, c.Quantity)
-	default:
-		l.onHand[c.SKU] -= int64(c.Quantity)
+	r := Reservation{OrderID: c.OrderID, Lines: c.Lines, State: Reserved}
+	if short := shortages(l.onHand, c.Lines); len(short) > 0 {
+		r.State, r.Reason = Rejected, rejection(len(c.Lines), short)
+	} else {
+		for _, line := range c.Lines {
+			l.onHand[line.SKU] -= int64(line.Quantity)
+		}
 	}
 	l.orders[c.OrderID] = r
 	return Reply{r.State, r.Reason, Decided}
@@ -153,9 +152,9 @@ func (l *ledger) apply(c Command) Reply {
 func (r Reservation) again(c Command) Reply {
 	outcome := Repeated
 	switch {
-	case r.SKU == "":
+	case len(r.Lines) == 0:
 		return Reply{Rejected, reasonReleasedFirst, outcome}
-	case r.SKU != c.SKU || r.Quantity != c.Quantity:
+	case !sameLines(r.Lines, c.Lines):
 		outcome = Contradicted
 	}
 	if r.State == Released {
@@ -173,7 +172,9 @@ func (l *ledger) release(c Command) Reply {
 	case r.State != Reserved:
 		return Reply{Released, "", Repeated}
 	}
-	l.onHand[r.SKU] += int64(r.Quantity)
+	for _, line := range r.Lines {
+		l.onHand[line.SKU] += int64(line.Quantity)
+	}
 	r.State = Released
 	l.orders[c.OrderID] = r
 	return Reply{Released, "", Decided}

@@ -12,7 +12,11 @@ import (
 )
 
 func reserve(order int64, sku string, quantity int32) stock.Command {
-	return stock.Command{Action: stock.Reserve, OrderID: order, SKU: sku, Quantity: quantity}
+	return stock.Command{Action: stock.Reserve, OrderID: order, Lines: line(sku, quantity)}
+}
+
+func line(sku string, quantity int32) []stock.Line {
+	return []stock.Line{{SKU: sku, Quantity: quantity}}
 }
 
 func release(order int64) stock.Command {
@@ -34,7 +38,7 @@ func say(replies []stock.Reply) []string {
 func TestDecide_FirstComeFirstServed(t *testing.T) {
 	t.Parallel()
 	known := func(state stock.State, reason string) []stock.Reservation {
-		return []stock.Reservation{{OrderID: 1, SKU: "a", Quantity: 2, State: state, Reason: reason}}
+		return []stock.Reservation{{OrderID: 1, Lines: line("a", 2), State: state, Reason: reason}}
 	}
 	tests := map[string]struct {
 		onHand   map[string]int64
@@ -115,8 +119,8 @@ func TestDecide_SaysWhatToSave(t *testing.T) {
 	t.Parallel()
 	got := stock.Decide(
 		stock.Known{OnHand: map[string]int64{"a": 5, "b": 5}, Reservations: []stock.Reservation{
-			{OrderID: 9, SKU: "b", Quantity: 1, State: stock.Reserved},
-			{OrderID: 8, SKU: "a", Quantity: 1, State: stock.Reserved},
+			{OrderID: 9, Lines: line("b", 1), State: stock.Reserved},
+			{OrderID: 8, Lines: line("a", 1), State: stock.Reserved},
 		}},
 		[]stock.Command{
 			release(9), reserve(4, "b", 7), reserve(3, "a", 2), release(8), release(3), release(2), reserve(1, "b", 2),
@@ -125,10 +129,10 @@ func TestDecide_SaysWhatToSave(t *testing.T) {
 	require.Empty(t, cmp.Diff(stock.Decision{
 		Moves: []stock.Move{{SKU: "a", Delta: 1}, {SKU: "b", Delta: -1}},
 		Added: []stock.Reservation{
-			{OrderID: 1, SKU: "b", Quantity: 2, State: stock.Reserved},
+			{OrderID: 1, Lines: line("b", 2), State: stock.Reserved},
 			{OrderID: 2, State: stock.Released},
-			{OrderID: 3, SKU: "a", Quantity: 2, State: stock.Released},
-			{OrderID: 4, SKU: "b", Quantity: 7, State: stock.Rejected, Reason: "insufficient stock: 6 available, 7 requested"},
+			{OrderID: 3, Lines: line("a", 2), State: stock.Released},
+			{OrderID: 4, Lines: line("b", 7), State: stock.Rejected, Reason: "insufficient stock: 6 available, 7 requested"},
 		},
 		Released: []int64{8, 9},
 	}, got, cmpopts.IgnoreFields(stock.Decision{}, "Replies")))

@@ -4,9 +4,11 @@
 //
 // An order has at most one reservation, and it is decided once:
 //
-//	(none) ──reserve, enough on hand──> RESERVED ──release──> RELEASED
+//	(none) ──reserve, all on hand─────> RESERVED ──release──> RELEASED
 //	(none) ──reserve, otherwise───────> REJECTED
 //	(none) ──release──────────────────> RELEASED
+//
+// An order has one line per sku, and gets all of its lines or none of them.
 //
 // A command that comes again is answered as before, so a sender without an answer may ask again. A
 // release always succeeds. After it the order gets nothing any more, also if the release overtook

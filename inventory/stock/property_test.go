@@ -3,6 +3,7 @@ package stock_test
 import (
 	"fmt"
 	"maps"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -85,7 +86,7 @@ func (n *naive) decide(c stock.Command) (stock.State, string) {
 	switch {
 	case c.Action == stock.Release:
 		if holds {
-			n.left[asked.command.SKU] += int64(asked.command.Quantity)
+			n.take(asked.command.Lines, -1)
 		}
 		return stock.Released, ""
 	case asked == nil && released:
@@ -95,15 +96,37 @@ func (n *naive) decide(c stock.Command) (stock.State, string) {
 	case asked != nil:
 		return asked.state, asked.reason
 	}
-	left, exists := n.left[c.SKU]
-	if !exists {
-		return stock.Rejected, fmt.Sprintf("unknown sku %q", c.SKU)
+	if reason := n.missing(c.Lines); reason != "" {
+		return stock.Rejected, reason
 	}
-	if left < int64(c.Quantity) {
-		return stock.Rejected, fmt.Sprintf("insufficient stock: %d available, %d requested", left, c.Quantity)
-	}
-	n.left[c.SKU] -= int64(c.Quantity)
+	n.take(c.Lines, 1)
 	return stock.Reserved, ""
+}
+
+func (n *naive) take(lines []stock.Line, sign int64) {
+	for _, l := range lines {
+		n.left[l.SKU] -= sign * int64(l.Quantity)
+	}
+}
+
+// missing says what of an order cannot be had; "" if all can.
+func (n *naive) missing(lines []stock.Line) string {
+	var all []string
+	for _, l := range lines {
+		left, exists := n.left[l.SKU]
+		switch one := len(lines) == 1; {
+		case left >= int64(l.Quantity):
+		case one && !exists:
+			return fmt.Sprintf("unknown sku %q", l.SKU)
+		case one:
+			return fmt.Sprintf("insufficient stock: %d available, %d requested", left, l.Quantity)
+		case !exists:
+			all = append(all, fmt.Sprintf("unknown sku %q: %d requested", l.SKU, l.Quantity))
+		default:
+			all = append(all, fmt.Sprintf("insufficient stock of %q: %d available, %d requested", l.SKU, left, l.Quantity))
+		}
+	}
+	return strings.Join(all, "; ")
 }
 
 var anyCommand = rapid.Custom(func(t *rapid.T) stock.Command {
@@ -111,9 +134,15 @@ var anyCommand = rapid.Custom(func(t *rapid.T) stock.Command {
 	if rapid.IntRange(0, 2).Draw(t, "release") == 0 {
 		return release(order)
 	}
-	sku := rapid.SampledFrom([]string{"a", "b", "unknown"}).Draw(t, "sku")
-	return reserve(order, sku, rapid.Int32Range(1, 5).Draw(t, "quantity"))
+	return stock.Command{Action: stock.Reserve, OrderID: order, Lines: anyLines.Draw(t, "lines")}
 })
+
+var anyLines = rapid.SliceOfNDistinct(rapid.Custom(func(t *rapid.T) stock.Line {
+	return stock.Line{
+		SKU:      rapid.SampledFrom([]string{"a", "b", "c", "unknown", "unheard of"}).Draw(t, "sku"),
+		Quantity: rapid.Int32Range(1, 5).Draw(t, "quantity"),
+	}
+}), 1, 4, func(l stock.Line) string { return l.SKU })
 
 // However commands are cut into batches, each is answered as if it had come alone, and after each
 // batch every item is either on hand or held by exactly one live reservation.
@@ -123,6 +152,7 @@ func TestDecide_BatchesAnswerAsIfCommandsCameAloneAndConserveStock(t *testing.T)
 		received := map[string]int64{
 			"a": rapid.Int64Range(0, 12).Draw(t, "a"),
 			"b": rapid.Int64Range(0, 12).Draw(t, "b"),
+			"c": rapid.Int64Range(0, 12).Draw(t, "c"),
 		}
 		db := table{onHand: maps.Clone(received), orders: map[int64]stock.Reservation{}}
 		model := naive{left: maps.Clone(received)}
@@ -137,8 +167,11 @@ func TestDecide_BatchesAnswerAsIfCommandsCameAloneAndConserveStock(t *testing.T)
 			require.Empty(t, cmp.Diff(model.left, db.onHand))
 			held := map[string]int64{}
 			for _, r := range db.orders {
-				if r.State == stock.Reserved {
-					held[r.SKU] += int64(r.Quantity)
+				if r.State != stock.Reserved {
+					continue
+				}
+				for _, l := range r.Lines {
+					held[l.SKU] += int64(l.Quantity)
 				}
 			}
 			for sku := range received {

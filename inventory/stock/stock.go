@@ -1,12 +1,16 @@
 package stock
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"waybill.example/contracts"
 )
 
 // Limits of what the stock API takes.
@@ -39,11 +43,13 @@ const (
 	Released State = "RELEASED"
 )
 
-// Reservation is what was decided for an order.
+// Line is one line of an order: a sku, and how many of it.
+type Line = contracts.Line
+
+// Reservation is what was decided for an order: all of its lines, or none, are reserved.
 type Reservation struct {
 	OrderID   int64
-	SKU       string // "" where the release came before the request
-	Quantity  int32
+	Lines     []Line // one per sku; none where the release came before the request
 	State     State
 	Reason    string // why it was rejected
 	CreatedAt time.Time
@@ -70,4 +76,30 @@ func CheckSKU(sku string) error {
 		return errControlSKU
 	}
 	return nil
+}
+
+// CheckLines returns an error that names the first line that an order cannot have: a
+// *[contracts.FieldError].
+func CheckLines(lines []Line) error {
+	if err := contracts.CheckLines(lines); err != nil {
+		return err
+	}
+	for i, line := range lines {
+		if err := CheckSKU(line.SKU); err != nil {
+			return &contracts.FieldError{Field: fmt.Sprintf("items[%d].sku", i), Problem: err.Error()}
+		}
+	}
+	return nil
+}
+
+// sameLines reports whether two orders ask for the same, whatever the order of their lines.
+func sameLines(a, b []Line) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	if slices.Equal(a, b) {
+		return true
+	}
+	bySKU := func(a, b Line) int { return cmp.Compare(a.SKU, b.SKU) }
+	return slices.Equal(slices.SortedFunc(slices.Values(a), bySKU), slices.SortedFunc(slices.Values(b), bySKU))
 }

@@ -1,3 +1,3 @@
 -- The service Inventory, besides writer and consumer.
 grant select, insert, update, delete on stock, reservations, stock_requests to "ROLE";
-grant select on stock_audit, goose_inventory to "ROLE";
+grant select on stock_audit, reservation_lines, goose_inventory to "ROLE";

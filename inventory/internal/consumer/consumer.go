@@ -74,7 +74,7 @@ func (h *Handler) report(commands []command, replies []stock.Reply) {
 		h.metrics.commands.WithLabelValues(string(c.Action), string(r.State), string(r.Outcome)).Inc()
 		if r.Outcome == stock.Contradicted {
 			h.log.Warn("order asks for other items than at first and gets the first answer",
-				"order_id", c.OrderID, "sku", c.SKU, "quantity", c.Quantity, "event_id", commands[i].EventID)
+				"order_id", c.OrderID, "lines", c.Lines, "event_id", commands[i].EventID)
 		}
 	}
 }

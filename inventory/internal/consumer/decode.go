@@ -25,7 +25,8 @@ func decode(d inbox.Delivery) (uuid.UUID, stock.Command, error) {
 		if err := stock.CheckSKU(m.SKU); err != nil {
 			return uuid.Nil, stock.Command{}, fmt.Errorf("decode %s: %w", m.Type, &contracts.FieldError{Field: "sku", Problem: err.Error()})
 		}
-		return m.EventID, stock.Command{Action: stock.Reserve, OrderID: m.OrderID, SKU: m.SKU, Quantity: m.Quantity}, nil
+		lines := []stock.Line{{SKU: m.SKU, Quantity: m.Quantity}}
+		return m.EventID, stock.Command{Action: stock.Reserve, OrderID: m.OrderID, Lines: lines}, nil
 	case contracts.ReleaseInventory:
 		return m.EventID, stock.Command{Action: stock.Release, OrderID: m.OrderID}, nil
 	default:

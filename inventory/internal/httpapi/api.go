@@ -139,12 +139,33 @@ func (a *api) get(ctx context.Context, in *SKUPath) (*levelOutput, error) {
 // Reservation is what was decided for one order.
 type Reservation struct {
 	OrderID   int64     `json:"orderId"`
-	SKU       string    `json:"sku,omitempty" doc:"Absent where the release came before the request"`
+	SKU       string    `json:"sku,omitempty" doc:"Of an order of one line; absent, too, where the release came before the request"`
 	Quantity  int32     `json:"quantity,omitempty"`
+	Items     []Item    `json:"items,omitempty" nullable:"false" doc:"The lines of an order of several: all are reserved, or none"`
 	State     string    `json:"state" enum:"RESERVED,REJECTED,RELEASED"`
 	Reason    string    `json:"reason,omitempty" doc:"Why it was rejected"`
 	CreatedAt time.Time `json:"createdAt"`
 	UpdatedAt time.Time `json:"updatedAt"`
+}
+
+// Item is one line of an order.
+type Item struct {
+	SKU      string `json:"sku" example:"burger"`
+	Quantity int32  `json:"quantity" example:"2"`
+}
+
+func toReservation(r stock.Reservation) Reservation {
+	out := Reservation{
+		OrderID: r.OrderID, State: string(r.State), Reason: r.Reason, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
+	}
+	if len(r.Lines) == 1 {
+		out.SKU, out.Quantity = r.Lines[0].SKU, r.Lines[0].Quantity
+		return out
+	}
+	for _, line := range r.Lines {
+		out.Items = append(out.Items, Item{line.SKU, line.Quantity})
+	}
+	return out
 }
 
 var reservationOperation = huma.Operation{
@@ -167,8 +188,5 @@ func (a *api) reservation(ctx context.Context, in *reservationInput) (*reservati
 	if err != nil {
 		return nil, err
 	}
-	return &reservationOutput{Reservation{
-		OrderID: r.OrderID, SKU: r.SKU, Quantity: r.Quantity, State: string(r.State), Reason: r.Reason,
-		CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
-	}}, nil
+	return &reservationOutput{toReservation(r)}, nil
 }

@@ -100,7 +100,7 @@ func TestSet_IsShown(t *testing.T) {
 	}
 	require.Empty(t, cmp.Diff(want, c.get(200, "GET", "/v1/stock/burger", "")))
 
-	c.apply(stock.Command{Action: stock.Reserve, OrderID: 1, SKU: "burger", Quantity: 2})
+	c.apply(stock.Command{Action: stock.Reserve, OrderID: 1, Lines: []stock.Line{{SKU: "burger", Quantity: 2}}})
 	want = map[string]any{"sku": "burger", "onHand": 3.0, "reserved": 2.0, "received": 5.0}
 	require.Empty(t, cmp.Diff(want, c.get(200, "GET", "/v1/stock/burger", "")))
 	want = map[string]any{"sku": "burger", "onHand": 0.0, "reserved": 2.0, "received": 2.0}
@@ -150,14 +150,19 @@ func TestReservation_IsShown(t *testing.T) {
 	c := newClient(t)
 	c.get(201, "PUT", "/v1/stock/burger", `{"onHand":5}`)
 	c.apply(
-		stock.Command{Action: stock.Reserve, OrderID: 1, SKU: "burger", Quantity: 2},
-		stock.Command{Action: stock.Reserve, OrderID: 2, SKU: "pizza", Quantity: 1},
+		stock.Command{Action: stock.Reserve, OrderID: 1, Lines: []stock.Line{{SKU: "burger", Quantity: 2}}},
+		stock.Command{Action: stock.Reserve, OrderID: 2, Lines: []stock.Line{{SKU: "pizza", Quantity: 1}}},
 		stock.Command{Action: stock.Release, OrderID: 3},
+		stock.Command{Action: stock.Reserve, OrderID: 4, Lines: []stock.Line{{SKU: "burger", Quantity: 1}, {SKU: "pizza", Quantity: 2}}},
 	)
 	for path, want := range map[string]map[string]any{
 		"/v1/reservations/1": {"orderId": 1.0, "sku": "burger", "quantity": 2.0, "state": "RESERVED"},
 		"/v1/reservations/2": {"orderId": 2.0, "sku": "pizza", "quantity": 1.0, "state": "REJECTED", "reason": `unknown sku "pizza"`},
 		"/v1/reservations/3": {"orderId": 3.0, "state": "RELEASED"},
+		"/v1/reservations/4": {
+			"orderId": 4.0, "state": "REJECTED", "reason": `unknown sku "pizza": 2 requested`,
+			"items": []any{map[string]any{"sku": "burger", "quantity": 1.0}, map[string]any{"sku": "pizza", "quantity": 2.0}},
+		},
 	} {
 		require.Empty(t, cmp.Diff(want, c.get(200, "GET", path, "")))
 	}

@@ -39,7 +39,7 @@ func TestSet_ARetryWithItsKeyChangesNothing(t *testing.T) {
 	}
 	first := put()
 	require.Equal(t, http.StatusCreated, first.Code, first.Body)
-	c.apply(stock.Command{Action: stock.Reserve, OrderID: 1, SKU: "rare", Quantity: 3})
+	c.apply(stock.Command{Action: stock.Reserve, OrderID: 1, Lines: []stock.Line{{SKU: "rare", Quantity: 3}}})
 	again := put()
 	require.Equal(t, http.StatusCreated, again.Code, "the same answer")
 	require.Equal(t, first.Body.String(), again.Body.String())
@@ -67,7 +67,7 @@ func TestSet_IsDecidedAboutWhatWasSeen(t *testing.T) {
 	c.with("PUT", "/v1/stock/rare", `{"onHand":10}`)
 	seen := c.with("GET", "/v1/stock/rare", "").Header().Get("ETag")
 	require.NotEmpty(t, seen)
-	c.apply(stock.Command{Action: stock.Reserve, OrderID: 1, SKU: "rare", Quantity: 5})
+	c.apply(stock.Command{Action: stock.Reserve, OrderID: 1, Lines: []stock.Line{{SKU: "rare", Quantity: 5}}})
 	require.Equal(t, http.StatusPreconditionFailed, c.with("PUT", "/v1/stock/rare", `{"onHand":60}`, "If-Match", seen).Code)
 	require.Equal(t, http.StatusPreconditionFailed, c.with("PUT", "/v1/stock/rare", `{"onHand":60}`, "If-Match", `"nope"`).Code)
 	c.requireLevel(5, 10)

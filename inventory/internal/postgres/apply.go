@@ -9,7 +9,7 @@ import (
 )
 
 const lockReservationsSQL = `
-select order_id, coalesce(sku, '') as sku, coalesce(quantity, 0) as quantity, state, reason, created_at, updated_at
+select ` + reservationColumns + `
 from reservations
 where order_id = any ($1::bigint[])
 order by order_id
@@ -19,21 +19,23 @@ for no key update`
 // stock is read through its primary key, however many skus there are:
 //
 //	LockRows
-//	  InitPlan 1 -> Index Scan using reservations_pkey on reservations
+//	  InitPlan 1 -> Nested Loop
+//	    -> Index Scan using reservations_pkey on reservations r
+//	    -> Append of the row's own sku and of those in its items
 //	  -> Index Scan using stock_pkey on stock
 //	       Index Cond: (sku = ANY ($1 || $0))
 const lockStockSQL = `
 select sku, on_hand
 from stock
 where sku = any ($1::text[] || array(
-        select sku from reservations where order_id = any ($2::bigint[]) and state = 'RESERVED'))
+        select sku from reservation_lines where order_id = any ($2::bigint[]) and state = 'RESERVED'))
 order by sku
 for no key update`
 
 // Load queues the reads that [stock.Decide] needs for commands, and returns what they will have
 // found when the batch has been sent. The rows are locked until the transaction ends, in the order
-// of their keys, and all reservations before all stock, so that two transactions wait for one
-// another but never in a ring.
+// of their keys, whichever orders and lines name them, and all reservations before all stock, so
+// that two transactions wait for one another but never in a ring.
 func (*Store) Load(batch *pgx.Batch, commands []stock.Command) *stock.Known {
 	var orders, releases []int64
 	var skus []string
@@ -42,12 +44,14 @@ func (*Store) Load(batch *pgx.Batch, commands []stock.Command) *stock.Known {
 		if c.Action == stock.Release {
 			releases = append(releases, c.OrderID)
 		} else {
-			skus = append(skus, c.SKU)
+			for _, line := range c.Lines {
+				skus = append(skus, line.SKU)
+			}
 		}
 	}
 	found := &stock.Known{OnHand: make(map[string]int64)}
 	batch.Queue(lockReservationsSQL, orders).Query(func(rows pgx.Rows) (err error) {
-		found.Reservations, err = pgx.CollectRows(rows, pgx.RowToStructByName[stock.Reservation])
+		found.Reservations, err = pgx.CollectRows(rows, toReservation)
 		return err
 	})
 	batch.Queue(lockStockSQL, skus, releases).Query(func(rows pgx.Rows) error {
@@ -75,10 +79,10 @@ select inbox_expect(count(*), cardinality($1)) from moved`
 // consumers that hold commands of one order, as they may for a moment when partitions move.
 const addSQL = `
 with added as (
-    insert into reservations (order_id, sku, quantity, state, reason, created_at, updated_at)
-    select order_id, nullif(sku, ''), nullif(quantity, 0), state, reason, $6, $6
-    from unnest($1::bigint[], $2::text[], $3::int[], $4::text[], $5::text[])
-      as r (order_id, sku, quantity, state, reason)
+    insert into reservations (order_id, sku, quantity, items, state, reason, created_at, updated_at)
+    select order_id, nullif(sku, ''), nullif(quantity, 0), items::jsonb, state, reason, $7, $7
+    from unnest($1::bigint[], $2::text[], $3::int[], $4::text[], $5::text[], $6::text[])
+      as r (order_id, sku, quantity, items, state, reason)
     on conflict do nothing
     returning 1)
 select inbox_expect(count(*), cardinality($1)) from added`
@@ -93,7 +97,8 @@ select inbox_expect(count(*), cardinality($1)) from released`
 
 // Save queues what was decided. Each statement fails with a serialization failure unless it hits as
 // many rows as were decided: another transaction was faster, and the next attempt will find what it
-// did. at is when reservations changed: the time of the events that say so.
+// did. at is when reservations changed: the time of the events that say so. A sku is updated once,
+// however many lines of how many orders name it.
 func (*Store) Save(batch *pgx.Batch, d stock.Decision, at time.Time) {
 	if len(d.Moves) > 0 {
 		skus, deltas := make([]string, len(d.Moves)), make([]int64, len(d.Moves))
@@ -108,16 +113,4 @@ func (*Store) Save(batch *pgx.Batch, d stock.Decision, at time.Time) {
 	if len(d.Released) > 0 {
 		batch.Queue(releaseSQL, d.Released, at)
 	}
-}
-
-// columns turns reservations into one array a column, the shape that unnest takes.
-func columns(added []stock.Reservation) []any {
-	n := len(added)
-	orders, skus, quantities := make([]int64, n), make([]string, n), make([]int32, n)
-	states, reasons := make([]string, n), make([]string, n)
-	for i, r := range added {
-		orders[i], skus[i], quantities[i] = r.OrderID, r.SKU, r.Quantity
-		states[i], reasons[i] = string(r.State), r.Reason
-	}
-	return []any{orders, skus, quantities, states, reasons}
 }

@@ -17,7 +17,7 @@ import (
 )
 
 // SchemaVersion is the version of the migration set "inventory" that this package needs.
-const SchemaVersion = 2
+const SchemaVersion = 3
 
 // Store reads and writes one database. It is safe for concurrent use.
 type Store struct{ pool *pgxpool.Pool }
@@ -52,19 +52,6 @@ func (s *Store) Levels(ctx context.Context, after string, limit int) ([]stock.Le
 		return nil, fmt.Errorf("list stock: %w", err)
 	}
 	return levels, nil
-}
-
-const reservationSQL = `
-select order_id, coalesce(sku, '') as sku, coalesce(quantity, 0) as quantity, state, reason, created_at, updated_at
-from reservations where order_id = $1`
-
-// Reservation returns what was decided for an order, or [stock.ErrNotFound].
-func (s *Store) Reservation(ctx context.Context, orderID int64) (stock.Reservation, error) {
-	reservation, err := one[stock.Reservation](s.pool.Query(ctx, reservationSQL, orderID))
-	if err != nil {
-		return stock.Reservation{}, fmt.Errorf("read reservation of order %d: %w", orderID, err)
-	}
-	return reservation, nil
 }
 
 // one collects the single row of a query.

@@ -30,7 +30,11 @@ func newStore(t *testing.T) (*postgres.Store, *pgxpool.Pool) {
 }
 
 func reserve(order int64, sku string, quantity int32) stock.Command {
-	return stock.Command{Action: stock.Reserve, OrderID: order, SKU: sku, Quantity: quantity}
+	return reserveAll(order, stock.Line{SKU: sku, Quantity: quantity})
+}
+
+func reserveAll(order int64, lines ...stock.Line) stock.Command {
+	return stock.Command{Action: stock.Reserve, OrderID: order, Lines: lines}
 }
 
 func release(order int64) stock.Command { return stock.Command{Action: stock.Release, OrderID: order} }
@@ -96,10 +100,10 @@ func TestSave_ReservationsOutliveTheirTransaction(t *testing.T) {
 
 	for _, want := range []stock.Reservation{
 		{OrderID: 1, State: stock.Released},
-		{OrderID: 2, SKU: "a", Quantity: 1, State: stock.Rejected, Reason: "insufficient stock: 0 available, 1 requested"},
-		{OrderID: 3, SKU: "a", Quantity: 5, State: stock.Reserved},
-		{OrderID: 4, SKU: "b", Quantity: 2, State: stock.Rejected, Reason: "insufficient stock: 1 available, 2 requested"},
-		{OrderID: 5, SKU: "x", Quantity: 1, State: stock.Rejected, Reason: `unknown sku "x"`},
+		{OrderID: 2, Lines: []stock.Line{{SKU: "a", Quantity: 1}}, State: stock.Rejected, Reason: "insufficient stock: 0 available, 1 requested"},
+		{OrderID: 3, Lines: []stock.Line{{SKU: "a", Quantity: 5}}, State: stock.Reserved},
+		{OrderID: 4, Lines: []stock.Line{{SKU: "b", Quantity: 2}}, State: stock.Rejected, Reason: "insufficient stock: 1 available, 2 requested"},
+		{OrderID: 5, Lines: []stock.Line{{SKU: "x", Quantity: 1}}, State: stock.Rejected, Reason: `unknown sku "x"`},
 	} {
 		got, err := s.Reservation(t.Context(), want.OrderID)
 		require.NoError(t, err)
@@ -329,6 +333,8 @@ func TestSchema_RefusesImpossibleRows(t *testing.T) {
 		"reservations_state":             "insert into reservations (order_id, sku, quantity, state) values (1, 'a', 1, 'MAYBE')",
 		"reservations_of_something":      "insert into reservations (order_id, state) values (1, 'RESERVED')",
 		"reservations_rejected_says_why": "insert into reservations (order_id, sku, quantity, state) values (1, 'a', 1, 'REJECTED')",
+		"reservations_items_several":     `insert into reservations (order_id, items, state) values (1, '[{"sku":"a","quantity":1}]', 'RESERVED')`,
+		"reservations_items_lines":       `insert into reservations (order_id, items, state) values (1, '[{"sku":"a","quantity":1},{"sku":"b"}]', 'RESERVED')`,
 		"reservations_quantity_positive": "insert into reservations (order_id, sku, quantity, state) values (1, 'a', 0, 'RESERVED')",
 		"reservations_order_positive":    "insert into reservations (order_id, state) values (0, 'RELEASED')",
 	} {

@@ -2,7 +2,7 @@
 #
 #     docker build --target orders .
 #
-# All commands are compiled together in one stage, which the five images share: the Kafka client is
+# All commands are compiled together in one stage, which the six images share: the Kafka client is
 # C and takes most of the time, and is compiled once.
 
 FROM golang:1.26.7-bookworm@sha256:6ef6e30f0ea5c384f6d111cf856e024e3086bbdcb1779da3f3b3fbba0aea53d2 AS build
@@ -11,7 +11,7 @@ COPY . .
 RUN --mount=type=cache,target=/go/pkg/mod \
     --mount=type=cache,target=/root/.cache/go-build \
     go build -trimpath -ldflags=-s -o /out/ \
-      ./orders ./inventory ./orchestrator ./outbox-relay ./migrations/cmd/migrate
+      ./orders ./inventory ./orchestrator ./outbox-relay ./waybill ./migrations/cmd/migrate
 
 # The commands are linked against the C library of the build stage, so this is the same Debian.
 # The certificates are for a broker or a database behind TLS. Nothing here is for health checks: each
@@ -38,6 +38,10 @@ ENTRYPOINT ["orchestrator"]
 FROM runtime AS outbox-relay
 COPY --from=build /out/outbox-relay /usr/local/bin/
 ENTRYPOINT ["outbox-relay"]
+
+FROM runtime AS waybill
+COPY --from=build /out/waybill /usr/local/bin/
+ENTRYPOINT ["waybill"]
 
 FROM runtime AS migrate
 COPY --from=build /out/migrate /usr/local/bin/

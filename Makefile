@@ -3,7 +3,7 @@
 
 # Two modules, what others import (sdk) and everything else, and the example of a third.
 PACKAGES := ./... ./sdk/... ./examples/trip/...
-COMMANDS := ./orders ./inventory ./orchestrator ./outbox-relay ./migrations/cmd/migrate
+COMMANDS := ./orders ./inventory ./orchestrator ./outbox-relay ./waybill ./migrations/cmd/migrate
 
 # The tools have a module of their own (tools/go.mod), so that what they depend on never chooses
 # the version of what Waybill depends on. They are built once into bin/.

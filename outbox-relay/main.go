@@ -6,6 +6,9 @@
 package main
 
 import (
+	"context"
+	"io"
+
 	"github.com/alecthomas/kong"
 
 	"waybill.example/chassis/service"
@@ -18,5 +21,13 @@ const description = "Publish the rows of outbox tables to Kafka, and look after 
 
 func main() {
 	service.Main("outbox-relay", description, app.DefaultConfig(), app.New,
-		kong.Embed(&cli.Commands{}), kong.BindSingletonProvider(app.OpenSession))
+		kong.Embed(&cli.Commands{}), kong.BindSingletonProvider(session))
+}
+
+func session(ctx context.Context, out io.Writer, cleanup service.Cleanup) (*cli.Session, error) {
+	s, err := cli.Open(ctx, out)
+	if err == nil {
+		cleanup(s.Close)
+	}
+	return s, err
 }

@@ -77,6 +77,15 @@ func (h healthcheck) Run(ctx context.Context, out io.Writer) error {
 }
 
 func run[C Settings](name, description string, defaults C, build func(context.Context, C, *slog.Logger) (*App, error), options ...kong.Option) int {
+	grammar := verbs{
+		Run:         serve{func(ctx context.Context) error { return runService(ctx, name, defaults, build) }},
+		Healthcheck: healthcheck{defaults: defaults.Common().HTTP},
+	}
+	return runVerb(name, description, &grammar, options...)
+}
+
+// runVerb runs the verb of the grammar that the command line names, and returns the exit status.
+func runVerb(name, description string, grammar any, options ...kong.Option) int {
 	ctx, stop := lifecycle.Signals()
 	defer stop()
 	var releases []func()
@@ -85,11 +94,7 @@ func run[C Settings](name, description string, defaults C, build func(context.Co
 			release()
 		}
 	}()
-	grammar := verbs{
-		Run:         serve{func(ctx context.Context) error { return runService(ctx, name, defaults, build) }},
-		Healthcheck: healthcheck{defaults: defaults.Common().HTTP},
-	}
-	parser := kong.Must(&grammar, append(options,
+	parser := kong.Must(grammar, append(options,
 		kong.Name(name), kong.Description(description), kong.UsageOnError(), kong.Exit(exit),
 		kong.Vars{"version": name + " " + version() + " " + runtime.Version()},
 		kong.BindTo(ctx, (*context.Context)(nil)),

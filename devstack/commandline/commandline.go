@@ -23,7 +23,7 @@ import (
 )
 
 // programs are built, and found by their names.
-var programs = []string{"./outbox-relay", "./orchestrator", "./migrations/cmd/migrate", "./devstack", "./drills"}
+var programs = []string{"./outbox-relay", "./orchestrator", "./waybill", "./migrations/cmd/migrate", "./devstack", "./drills"}
 
 // Tools of others are not looked into.
 var tools = []string{"psql", "kcat", "curl", "rpk", "docker", "eval"}
@@ -65,12 +65,13 @@ func (c *Checker) env() []string {
 		"PATH=" + c.bin + ":/usr/bin:/bin", "HOME=" + os.Getenv("HOME"), stack.EnvParseOnly + "=1", "WORKSPACE=" + c.workspace,
 		"RELAY_DATABASES=orders=" + database("orders") + ",inventory=" + database("inventory") + ",orchestrator=" + database("orchestrator"),
 		"ORDERS_DB=" + database("orders"), "INVENTORY_DB=" + database("inventory"), "ORCHESTRATOR_DB=" + database("orchestrator"),
-		"DATABASE_URL=" + database("orders"), "ORCHESTRATOR_URL=http://" + nobody, "ORCHESTRATOR_TOKEN=a-token", "database=orders",
+		"DATABASE_URL=" + database("orders"), "ORDERS_URL=http://" + nobody, "INVENTORY_URL=http://" + nobody, "RELAY_URL=http://" + nobody,
+		"ORCHESTRATOR_URL=http://" + nobody, "ORCHESTRATOR_TOKEN=a-token", "database=orders",
 	}
 }
 
 // unanswered is what the programs say when they got as far as they can get.
-var unanswered = regexp.MustCompile(`(?i)connect|refused|no orchestrator answers|does not answer`)
+var unanswered = regexp.MustCompile(`(?i)connect|refused|no [a-z ]+ answers|does not answer`)
 
 // Check runs one line, and returns what is wrong with it.
 func (c *Checker) Check(line string) error {

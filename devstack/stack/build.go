@@ -14,7 +14,7 @@ import (
 // programs are the packages of the workspace that make up a stack.
 var programs = []string{
 	"./devstack", "./migrations/cmd/migrate",
-	"./orders", "./inventory", "./orchestrator", "./outbox-relay",
+	"./orders", "./inventory", "./orchestrator", "./outbox-relay", "./waybill",
 }
 
 // Workspace returns the directory with go.work, at or above dir.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"waybill.example/chassis/apiclient"
 	"waybill.example/orchestrator/httpapi"
 	"waybill.example/orchestrator/internal/explain"
 	"waybill.example/sdk/saga/runner/inspect"
@@ -20,11 +21,9 @@ import (
 
 // Saga is the command and its verbs.
 type Saga struct {
-	URL   string `help:"Where the orchestrator answers HTTP." env:"ORCHESTRATOR_URL" default:"http://127.0.0.1:8082"`
-	Token string `help:"The token to intervene with, and to look at a saga where the orchestrator is not of this machine." env:"ORCHESTRATOR_TOKEN"`
-	// Insecure is for a network that is safe by other means, a tunnel for instance.
-	Insecure bool `help:"Send the token over http:// to another machine than this."`
-	JSON     bool `help:"Print JSON, as the API gave it." name:"json"`
+	apiclient.Flags `embed:"" envprefix:"ORCHESTRATOR_" set:"service=the orchestrator" set:"url=http://127.0.0.1:8082"`
+
+	JSON bool `help:"Print JSON, as the API gave it." name:"json"`
 
 	ifMatch int // the revision that an intervention is for; 0 is any
 

@@ -10,6 +10,7 @@ import (
 	"waybill.example/chassis/httpserver"
 	"waybill.example/chassis/service"
 	"waybill.example/chassis/telemetry"
+	"waybill.example/outbox-relay/internal/databases"
 	"waybill.example/outbox-relay/internal/httpapi"
 	"waybill.example/outbox-relay/internal/publish"
 	"waybill.example/outbox-relay/internal/relay"
@@ -18,15 +19,15 @@ import (
 // New wires the relay: a Source per database, and the HTTP server. It listens, and connects to no
 // database and no broker yet.
 func New(_ context.Context, c Config, log *slog.Logger) (*service.App, error) {
-	pairs, _ := c.Databases.pairs()      // open reports the faults
-	databases, err := c.Databases.open() //nolint:contextcheck // it connects to none yet
+	pairs, _ := c.Databases.Entries() // open reports the faults
+	opened, err := c.Databases.Open() //nolint:contextcheck // it connects to none yet
 	if err != nil {
 		return nil, err
 	}
 	allowed, faults := c.topics()
 	logins, more := c.logins()
 	if err := errors.Join(append(faults, more...)...); err != nil {
-		closeAll(databases)
+		databases.Close(opened)
 		return nil, err
 	}
 	tokens, err := c.tokens()
@@ -52,23 +53,23 @@ func New(_ context.Context, c Config, log *slog.Logger) (*service.App, error) {
 	shared := publish.NewClients(c.Kafka, log)
 	var sources sources
 	for _, db := range pairs {
-		options.Topics = allowed[db.name]
+		options.Topics = allowed[db.Name]
 		brokers := c.Kafka
 		options.Clients = shared
-		if login, ok := logins[db.name]; ok {
+		if login, ok := logins[db.Name]; ok {
 			brokers, options.Clients = login.as(c.Kafka), nil // who shares a client shares its rights
 		}
-		sources = append(sources, relay.NewSource(db.name, db.url, telemetry.Name("outbox-relay"), brokers, options, metrics, log))
+		sources = append(sources, relay.NewSource(db.Name, db.URL, telemetry.Name("outbox-relay"), brokers, options, metrics, log))
 	}
 	server, err := httpserver.New(c.HTTP, httpserver.Options{
 		Title: "Outbox relay", Version: "1", Log: log, Metrics: registry, Checks: sources.checks(),
 	})
 	if err != nil {
-		closeAll(databases)
+		databases.Close(opened)
 		return nil, err
 	}
 	tokens = tokens.Observed(log, registry)
-	api := &httpapi.API{Databases: databases, Sources: sources.list, Tokens: tokens, Log: log}
+	api := &httpapi.API{Databases: opened, Sources: sources.list, Tokens: tokens, Log: log}
 	if !server.Local() {
 		readers = tokens.And(readers)
 		api.Readers = &readers
@@ -76,7 +77,7 @@ func New(_ context.Context, c Config, log *slog.Logger) (*service.App, error) {
 	api.Register(server.API)
 
 	app := service.NewApp(log)
-	app.OnStop("databases", func() { closeAll(databases) })
+	app.OnStop("databases", func() { databases.Close(opened) })
 	app.Add("sources", sources.run)
 	app.Serve(server)
 	return app, nil

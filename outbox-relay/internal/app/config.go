@@ -9,13 +9,14 @@ import (
 	"waybill.example/chassis/config"
 	"waybill.example/chassis/kafka"
 	"waybill.example/chassis/service"
+	"waybill.example/outbox-relay/internal/databases"
 )
 
 // Config is the relay's settings.
 type Config struct {
 	service.Config
 
-	Databases Databases
+	Databases databases.Setting
 	// Retention is how long published rows are kept; zero is forever.
 	Retention time.Duration `env:"RELAY_RETENTION" envDefault:"168h"`
 	// InboxRetention is how long messages are remembered as handled; zero is forever.

@@ -24,10 +24,10 @@ func (c Config) logins() (logins map[string]login, faults []error) {
 	if len(entries) == 0 {
 		return nil, nil
 	}
-	pairs, _ := c.Databases.pairs() // whose faults are its own
+	pairs, _ := c.Databases.Entries() // whose faults are its own
 	known := map[string]bool{}
 	for _, db := range pairs {
-		known[db.name] = true
+		known[db.Name] = true
 	}
 	logins = map[string]login{}
 	for i, entry := range entries {
@@ -46,8 +46,8 @@ func (c Config) logins() (logins map[string]login, faults []error) {
 		logins[name] = login{parts[2], parts[3]}
 	}
 	for _, db := range pairs {
-		if _, ok := logins[db.name]; !ok {
-			faults = append(faults, fmt.Errorf("RELAY_KAFKA_LOGINS has no login for %s", db.name))
+		if _, ok := logins[db.Name]; !ok {
+			faults = append(faults, fmt.Errorf("RELAY_KAFKA_LOGINS has no login for %s", db.Name))
 		}
 	}
 	return logins, append(faults, c.loginFaults()...)

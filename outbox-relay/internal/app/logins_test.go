@@ -7,12 +7,13 @@ import (
 
 	"waybill.example/chassis/config"
 	"waybill.example/chassis/kafka"
+	"waybill.example/outbox-relay/internal/databases"
 )
 
 func TestConfig_EachDatabaseHasAKafkaLoginOfItsOwn(t *testing.T) {
 	t.Parallel()
 	c := Config{
-		Databases:   Databases{List: "orders=postgres://a/orders,stock=postgres://a/stock"},
+		Databases:   databases.Setting{List: "orders=postgres://a/orders,stock=postgres://a/stock"},
 		KafkaLogins: "orders=relay-orders:a=b:c;\nstock=relay-stock:hunter2",
 		Kafka:       kafka.Config{SecurityProtocol: "sasl_ssl", SASLUsername: "relay", SASLPassword: "all"},
 	}
@@ -36,7 +37,7 @@ func TestConfig_LoginsThatWouldNotBeUsedAreRefusedWithoutShowingThem(t *testing.
 		"orders=a:hunter2,stock=b:hunter2,hunter2=hunter2:hunte": "entry 3 is for no database of RELAY_DATABASES",
 	} {
 		c := Config{
-			Databases:   Databases{List: "orders=postgres://a/orders,stock=postgres://a/stock"},
+			Databases:   databases.Setting{List: "orders=postgres://a/orders,stock=postgres://a/stock"},
 			KafkaLogins: config.Secret(list), Kafka: kafka.Config{SecurityProtocol: "SASL_SSL"},
 		}
 		_, faults := c.logins()
@@ -48,7 +49,7 @@ func TestConfig_LoginsThatWouldNotBeUsedAreRefusedWithoutShowingThem(t *testing.
 	}
 
 	c := Config{
-		Databases: Databases{List: "orders=postgres://a/orders"}, KafkaLogins: "orders=a:b",
+		Databases: databases.Setting{List: "orders=postgres://a/orders"}, KafkaLogins: "orders=a:b",
 		Kafka: kafka.Config{SecurityProtocol: "PLAINTEXT", Properties: []string{"sasl.username = other"}},
 	}
 	_, faults := c.logins()

@@ -23,10 +23,10 @@ func (c Config) topics() (allowed map[string]relay.Topics, faults []error) {
 	if len(entries) == 0 {
 		return nil, nil
 	}
-	pairs, _ := c.Databases.pairs() // whose faults are its own
+	pairs, _ := c.Databases.Entries() // whose faults are its own
 	var names []string
 	for _, db := range pairs {
-		names = append(names, db.name)
+		names = append(names, db.Name)
 	}
 	allowed = map[string]relay.Topics{}
 	for _, entry := range entries {

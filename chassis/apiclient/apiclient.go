@@ -1,0 +1,178 @@
+// Package apiclient is how commands ask the HTTP APIs of the services: one set of flags, one rule
+// about where a token may travel, and errors that an operator can act on.
+package apiclient
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// requestTimeout is longer than any API watches what comes of an intervention.
+const requestTimeout = 20 * time.Second
+
+// maxAnswer bounds what is read of an answer, in bytes.
+const maxAnswer = 64 << 20
+
+// Flags are how a command is told where a service is. Embed it with the prefix of the variables and
+// with the service's name and default address:
+//
+//	apiclient.Flags `embed:"" envprefix:"ORDERS_" set:"service=Orders" set:"url=http://127.0.0.1:8080"`
+type Flags struct {
+	URL   string `help:"Where ${service} answers HTTP." env:"URL" default:"${url}"`
+	Token string `help:"The token for what ${service} does or shows only to operators." env:"TOKEN"`
+	// Insecure is for a network that is safe by other means, a tunnel for instance.
+	Insecure bool `help:"Send the token over http:// to another machine than this."`
+}
+
+// Client returns a client of the service that the flags name. name is what errors call it, and
+// prefix that of its variables, such as ORDERS.
+func (f Flags) Client(name, prefix string) Client { return Client{f, name, prefix} }
+
+// Client calls one service. It is safe for concurrent use.
+type Client struct {
+	flags        Flags
+	name, prefix string
+}
+
+// Request is what is asked.
+type Request struct {
+	Method  string // GET if it is empty
+	Path    string // with its query
+	Body    any    // sent as JSON, unless it is nil
+	IfMatch string // an entity tag in quotes; sent unless it is empty
+}
+
+// Refusal is an answer with an error status: the service was there, and did not do it.
+type Refusal struct {
+	Status int
+	Type   string // of the problem (RFC 9457); may be empty
+	Detail string // one line for people
+}
+
+func (r *Refusal) Error() string { return r.Detail }
+
+// Unreachable is the error of a service that gave no answer.
+type Unreachable struct{ Name, URL, Setting string }
+
+func (u *Unreachable) Error() string {
+	return fmt.Sprintf("no %s answers at %s; start it, or set %s", u.Name, u.URL, u.Setting)
+}
+
+// Name is what errors call the service.
+func (c Client) Name() string { return c.name }
+
+// Get asks for path and decodes the answer into into.
+func (c Client) Get(ctx context.Context, path string, into any) error {
+	answer, err := c.Do(ctx, Request{Path: path})
+	if err != nil {
+		return err
+	}
+	return c.Decode(answer, into)
+}
+
+// Decode decodes an answer of the service.
+func (c Client) Decode(answer []byte, into any) error {
+	if err := json.Unmarshal(answer, into); err != nil {
+		return fmt.Errorf("%s does not answer like an %s: %w", c.flags.URL, c.name, err)
+	}
+	return nil
+}
+
+// Do sends one request and returns the body of the answer. The error is a [*Refusal] for an answer
+// with a status of 400 or more, and an [*Unreachable] where there was none.
+func (c Client) Do(ctx context.Context, r Request) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	request, err := c.request(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	response, err := sender.Do(request)
+	if err != nil {
+		return nil, &Unreachable{c.name, c.flags.URL, c.prefix + "_URL"}
+	}
+	defer response.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
+	if err != nil {
+		return nil, fmt.Errorf("read the answer of %s: %w", c.flags.URL, err)
+	}
+	if response.StatusCode >= http.StatusBadRequest {
+		return nil, c.refusal(response.StatusCode, answer)
+	}
+	return answer, nil
+}
+
+func (c Client) request(ctx context.Context, r Request) (*http.Request, error) {
+	var content io.Reader
+	if r.Body != nil {
+		encoded, err := json.Marshal(r.Body)
+		if err != nil {
+			return nil, fmt.Errorf("encode the request: %w", err)
+		}
+		content = bytes.NewReader(encoded)
+	}
+	request, err := http.NewRequestWithContext(ctx, r.Method, strings.TrimSuffix(c.flags.URL, "/")+r.Path, content)
+	if err != nil || request.URL.Host == "" {
+		return nil, fmt.Errorf("%q is no URL of an %s: set %s_URL", c.flags.URL, c.name, c.prefix)
+	}
+	if r.Body != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	if r.IfMatch != "" {
+		request.Header.Set("If-Match", r.IfMatch)
+	}
+	if c.flags.Token != "" {
+		if !c.flags.Insecure && exposed(request.URL) {
+			return nil, fmt.Errorf("the token would go to %s in the clear: use https://, or --insecure where the way there is safe", request.URL.Host)
+		}
+		request.Header.Set("Authorization", "Bearer "+c.flags.Token)
+	}
+	return request, nil
+}
+
+// sender follows no redirect: the token is for the host that the operator named.
+var sender = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+
+// exposed reports whether others can read what is sent to a URL: it leaves this machine without
+// TLS.
+func exposed(u *url.URL) bool {
+	if u.Scheme == "https" || u.Hostname() == "localhost" {
+		return false
+	}
+	ip, err := netip.ParseAddr(u.Hostname())
+	return err != nil || !ip.Unmap().IsLoopback()
+}
+
+// refusal turns a problem (RFC 9457) into one line.
+func (c Client) refusal(status int, answer []byte) error {
+	var problem struct {
+		Type, Detail string
+		Errors       []struct{ Message, Location string }
+	}
+	if json.Unmarshal(answer, &problem) != nil || problem.Detail == "" {
+		return &Refusal{Status: status, Detail: fmt.Sprintf("the %s answered %d %s", c.name, status, http.StatusText(status))}
+	}
+	parts := []string{problem.Detail}
+	for _, e := range problem.Errors {
+		parts = append(parts, e.Location+": "+e.Message)
+	}
+	if status == http.StatusUnauthorized {
+		parts = append(parts, "set --token or "+c.prefix+"_TOKEN")
+	}
+	return &Refusal{Status: status, Type: problem.Type, Detail: strings.Join(parts, "; ")}
+}
+
+// NotFound reports whether the service answered that it does not have what was asked for.
+func NotFound(err error) bool {
+	refusal, ok := errors.AsType[*Refusal](err)
+	return ok && refusal.Status == http.StatusNotFound
+}

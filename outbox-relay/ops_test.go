@@ -64,7 +64,7 @@ func TestTheCommandLineMendsAStuckRow(t *testing.T) {
 	require.Len(t, p.broker.All(t, topic), 3)
 
 	var audit map[string][]struct{ Actor, Action, Reason string }
-	require.NoError(t, json.Unmarshal([]byte(verb("audit", "--json")), &audit))
+	require.NoError(t, json.Unmarshal([]byte(verb("audit-log", "--json")), &audit))
 	require.Len(t, audit["orders"], 4)
 	require.Regexp(t, `^[^ ]+ for ada$`, audit["orders"][3].Actor, "who it was, and who that says they are")
 	require.Equal(t, "sent by mistake", audit["orders"][3].Reason)
@@ -257,7 +257,7 @@ func TestTheHTTPVerbsNeedATokenToChangeAnything(t *testing.T) {
 	status, body = post(t, discard, "battery-staple-horse", `{"reason":"test"}`)
 	require.Equal(t, http.StatusConflict, status, body)
 
-	_, body = get(t, base+"/orders/audit")
+	_, body = get(t, base+"/orders/audit-log")
 	require.Contains(t, body, `"actor":"bob"`)
 	status, body = post(t, base+"/orders/replays", "correct-horse-battery", `{"fromId":1}`)
 	require.Equal(t, http.StatusOK, status, body)

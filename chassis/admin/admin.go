@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -114,8 +115,23 @@ func Guard(api huma.API, tokens Tokens) func(huma.Context, func(huma.Context)) {
 			refuse(http.StatusUnauthorized, "send a token of "+tokens.setting+" as Authorization: Bearer …")
 			return
 		}
-		next(huma.WithValue(ctx, holderKey{}, name))
+		next(huma.WithValue(huma.WithValue(ctx, holderKey{}, name), clientKey{}, host(ctx.RemoteAddr())))
 	}
+}
+
+type clientKey struct{}
+
+// Client is the address that a guarded request came from, without the port; "" outside of one.
+func Client(ctx context.Context) string {
+	address, _ := ctx.Value(clientKey{}).(string)
+	return address
+}
+
+func host(address string) string {
+	if host, _, err := net.SplitHostPort(address); err == nil {
+		return host
+	}
+	return address
 }
 
 // Actor is the name of the operator who makes a guarded request; "" outside of one.

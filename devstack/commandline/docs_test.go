@@ -62,7 +62,7 @@ func TestIn_FindsCommandsInTextAndCode(t *testing.T) {
 	t.Parallel()
 	page := "Run `outbox-relay stuck list`, or `outbox-relay`.\n\n" +
 		"```\n$ FOO=1 bin/orchestrator saga show ID    what there is\nls\n```\n\n" +
-		"    outbox-relay stuck retry 812 | --all   # now\n    outbox-relay pending [--database orders]; outbox-relay audit\n" +
+		"    outbox-relay stuck retry 812 | --all   # now\n    outbox-relay pending [--database orders]; outbox-relay audit-log\n" +
 		"`migrate up|status --database URL SET…`\n"
 	var found []string
 	for _, line := range in("p", page) {
@@ -71,7 +71,7 @@ func TestIn_FindsCommandsInTextAndCode(t *testing.T) {
 	require.Equal(t, []string{
 		"outbox-relay stuck list", "orchestrator saga show 1",
 		"outbox-relay stuck retry 812", "outbox-relay stuck retry --all",
-		"outbox-relay pending --database orders", "outbox-relay audit",
+		"outbox-relay pending --database orders", "outbox-relay audit-log",
 		"migrate up --database postgres://nobody@127.0.0.1:1/orders outbox orders",
 		"migrate status --database postgres://nobody@127.0.0.1:1/orders outbox orders",
 	}, found)

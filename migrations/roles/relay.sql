@@ -5,6 +5,6 @@ grant select, delete on outbox to "ROLE";
 grant select on outbox_id_seq, outbox_status, outbox_gap_holders, goose_outbox to "ROLE";
 grant select, update on outbox_cursor to "ROLE";
 grant select, insert, update, delete on outbox_stuck, outbox_closed, outbox_replay to "ROLE";
-grant select, insert (actor, action, reason, details) on outbox_audit to "ROLE";
+grant select, insert (actor, client, action, object, reason, before, after, result) on audit_log to "ROLE";
 grant select, delete on inbox to "ROLE";
 grant select on consumer_positions to "ROLE";

@@ -17,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"waybill.example/chassis/auditlog"
 	"waybill.example/chassis/httpserver"
 	"waybill.example/chassis/kafka"
 	chassispg "waybill.example/chassis/postgres"
@@ -24,7 +25,6 @@ import (
 	"waybill.example/chassis/telemetry"
 	"waybill.example/orchestrator/httpapi"
 	"waybill.example/orchestrator/internal/explain/collect"
-	"waybill.example/sdk/outbox"
 	"waybill.example/sdk/saga/runner"
 	"waybill.example/sdk/saga/runner/inspect"
 	"waybill.example/sdk/saga/runner/store"
@@ -62,7 +62,7 @@ func New(ctx context.Context, c Config, sagas Sagas, log *slog.Logger) (_ *servi
 		}
 	}()
 	if err := chassispg.AwaitSchema(ctx, a.pool, log,
-		chassispg.Schema{Set: "outbox", Version: outbox.SchemaVersion},
+		chassispg.Schema{Set: "outbox", Version: auditlog.SchemaVersion},
 		chassispg.Schema{Set: "orchestrator", Version: store.SchemaVersion},
 	); err != nil {
 		return nil, err

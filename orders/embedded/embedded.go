@@ -15,6 +15,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"waybill.example/chassis/auditlog"
 	"waybill.example/chassis/httpserver"
 	"waybill.example/chassis/kafka"
 	chassispg "waybill.example/chassis/postgres"
@@ -26,7 +27,6 @@ import (
 	"waybill.example/orders/internal/batch"
 	"waybill.example/orders/internal/httpapi"
 	"waybill.example/orders/internal/postgres"
-	"waybill.example/sdk/outbox"
 	"waybill.example/sdk/saga/runner"
 	"waybill.example/sdk/saga/runner/store"
 )
@@ -58,7 +58,7 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (_ *service.App, err
 		}
 	}()
 	if err := chassispg.AwaitSchema(ctx, pool, log,
-		chassispg.Schema{Set: "outbox", Version: outbox.SchemaVersion},
+		chassispg.Schema{Set: "outbox", Version: auditlog.SchemaVersion},
 		chassispg.Schema{Set: "orders", Version: postgres.SchemaVersion},
 		chassispg.Schema{Set: "orchestrator", Version: store.SchemaVersion},
 	); err != nil {

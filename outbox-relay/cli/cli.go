@@ -19,16 +19,16 @@ import (
 
 // Commands are the verbs, for kong.
 type Commands struct {
-	Status  StatusCommand  `cmd:"" help:"Show every database at a glance."`
-	Pending PendingCommand `cmd:"" help:"List committed rows that wait to be published."`
-	Show    ShowCommand    `cmd:"" help:"Show one row, whatever has become of it."`
-	Gaps    GapsCommand    `cmd:"" help:"Show ids that are missing, and the transactions that may still fill them."`
-	Stuck   StuckCommand   `cmd:"" help:"Look after rows that the broker refuses."`
-	Replay  ReplayCommand  `cmd:"" help:"Send published rows again. Without --yes: only say what that would do."`
-	Replays ReplaysCommand `cmd:"" help:"Look after replays."`
-	Pause   PauseCommand   `cmd:"" help:"Publish nothing more until resume; writers go on."`
-	Resume  ResumeCommand  `cmd:"" help:"End a pause."`
-	Audit   AuditCommand   `cmd:"" help:"Show who changed what, and why."`
+	Status   StatusCommand   `cmd:"" help:"Show every database at a glance."`
+	Pending  PendingCommand  `cmd:"" help:"List committed rows that wait to be published."`
+	Show     ShowCommand     `cmd:"" help:"Show one row, whatever has become of it."`
+	Gaps     GapsCommand     `cmd:"" help:"Show ids that are missing, and the transactions that may still fill them."`
+	Stuck    StuckCommand    `cmd:"" help:"Look after rows that the broker refuses."`
+	Replay   ReplayCommand   `cmd:"" help:"Send published rows again. Without --yes: only say what that would do."`
+	Replays  ReplaysCommand  `cmd:"" help:"Look after replays."`
+	Pause    PauseCommand    `cmd:"" help:"Publish nothing more until resume; writers go on."`
+	Resume   ResumeCommand   `cmd:"" help:"End a pause."`
+	AuditLog AuditLogCommand `cmd:"" help:"Show who changed what in the databases, and why."`
 }
 
 // Where is the database that a verb is about, and how to answer.

@@ -1,12 +1,14 @@
 package cli
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 	"unicode/utf8"
 
+	"waybill.example/chassis/auditlog"
 	"waybill.example/outbox-relay/internal/ops"
 )
 
@@ -140,18 +142,24 @@ func whole(payload []byte) []byte {
 	return payload
 }
 
-// AuditCommand shows recorded changes.
-type AuditCommand struct {
+// AuditLogCommand shows recorded changes.
+type AuditLogCommand struct {
 	Where
-	After int64 `help:"Only entries with a higher id."`
-	Limit int   `default:"50" help:"The most entries to list."`
+	Actor  string `help:"Only entries of this actor."`
+	Action string `help:"Only entries of this action, as outbox.retry."`
+	Object string `help:"Only entries of this object, as outbox/17."`
+	After  int64  `help:"Only entries with a higher number."`
+	Limit  int    `default:"50" help:"The most entries to list."`
 }
 
 // Run is kong's.
-func (c AuditCommand) Run(s *Session) error {
-	return listing(s, c.Where, "WHEN WHO WHAT WHY DETAILS",
-		func(d *ops.Database) ([]ops.AuditEntry, error) { return d.Audit(s.Context, c.After, c.Limit) },
-		func(e ops.AuditEntry) []any { return []any{e.At, e.Actor, e.Action, e.Reason, string(e.Details)} })
+func (c AuditLogCommand) Run(s *Session) error {
+	filter := auditlog.Filter{Actor: c.Actor, Action: c.Action, Object: c.Object, After: c.After, Limit: c.Limit}
+	return listing(s, c.Where, "NUMBER WHEN WHO WHAT OBJECT WHY RESULT",
+		func(d *ops.Database) ([]auditlog.Record, error) { return d.AuditLog(s.Context, filter) },
+		func(r auditlog.Record) []any {
+			return []any{r.Seq, r.At, r.Actor, r.Action, r.Object, r.Reason, cmp.Or(r.Result, string(r.After))}
+		})
 }
 
 // PauseCommand stops publishing.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 
+	"waybill.example/chassis/auditlog"
 	"waybill.example/chassis/httpserver"
 	"waybill.example/chassis/kafka"
 	chassispg "waybill.example/chassis/postgres"
@@ -15,7 +16,6 @@ import (
 	"waybill.example/orders/internal/consumer"
 	"waybill.example/orders/internal/httpapi"
 	"waybill.example/orders/internal/postgres"
-	"waybill.example/sdk/outbox"
 )
 
 // New waits for the database, checks its schema, and wires the service. It does not wait for a
@@ -31,7 +31,7 @@ func wire(ctx context.Context, app *service.App, cfg Config, log *slog.Logger) e
 	}
 	app.OnStop("postgres pool", pool.Close)
 	if err := chassispg.AwaitSchema(ctx, pool, log,
-		chassispg.Schema{Set: "outbox", Version: outbox.SchemaVersion},
+		chassispg.Schema{Set: "outbox", Version: auditlog.SchemaVersion},
 		chassispg.Schema{Set: "orders", Version: postgres.SchemaVersion},
 	); err != nil {
 		return err

@@ -74,5 +74,5 @@ func (a *API) registerRows() {
 
 // by says who makes the request of ctx.
 func by(ctx context.Context, reason httpserver.Text) ops.By {
-	return ops.By{Actor: admin.Actor(ctx), Reason: string(reason)}
+	return ops.By{Actor: admin.Actor(ctx), Client: admin.Client(ctx), Reason: string(reason)}
 }

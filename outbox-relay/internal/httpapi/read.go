@@ -3,9 +3,11 @@ package httpapi
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"waybill.example/chassis/auditlog"
 	"waybill.example/chassis/httpserver"
 	"waybill.example/outbox-relay/internal/ops"
 )
@@ -25,6 +27,26 @@ type RowTarget struct {
 type gapsRequest struct {
 	Target
 	Limit int `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"The most ranges of ids to return."`
+}
+
+type auditLogRequest struct {
+	Target
+	Actor  httpserver.Text `query:"actor" maxLength:"200" doc:"Only entries of this actor."`
+	Action httpserver.Text `query:"action" maxLength:"100" doc:"Only entries of this action, as outbox.retry."`
+	Object httpserver.Text `query:"object" maxLength:"500" doc:"Only entries of this object, as saga/order/4711."`
+	Since  time.Time       `query:"since" doc:"Only entries of this time or later."`
+	Until  time.Time       `query:"until" doc:"Only entries before this time."`
+	After  int64           `query:"after" minimum:"0" doc:"Only entries with a higher number."`
+	Before int64           `query:"before" minimum:"0" doc:"Only entries with a lower number; 0: all."`
+	Order  string          `query:"order" enum:"newest,oldest" default:"newest" doc:"Which entries come first."`
+	Limit  int             `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"The most entries to return."`
+}
+
+func (r *auditLogRequest) filter() auditlog.Filter {
+	return auditlog.Filter{
+		Actor: string(r.Actor), Action: string(r.Action), Object: string(r.Object), Since: r.Since, Until: r.Until,
+		After: r.After, Before: r.Before, Oldest: r.Order == "oldest", Limit: r.Limit,
+	}
 }
 
 func (a *API) registerReading() {
@@ -65,9 +87,10 @@ func (a *API) registerReading() {
 	}), func(ctx context.Context, r *RowTarget) (*answer[ops.Row], error) {
 		return on(a, r.Database, func(d *ops.Database) (ops.Row, error) { return d.Row(ctx, r.ID) })
 	})
-	httpserver.Handle(a.operations, huma.Operation{
-		OperationID: "list-audit", Method: http.MethodGet, Path: "/v1/outbox/{database}/audit", Summary: "Who changed what, newest first",
-	}, func(ctx context.Context, r *Page) (*answer[[]ops.AuditEntry], error) {
-		return on(a, r.Database, func(d *ops.Database) ([]ops.AuditEntry, error) { return d.Audit(ctx, r.After, r.Limit) })
+	httpserver.Handle(a.operations, a.revealing(huma.Operation{
+		OperationID: "list-audit-log", Method: http.MethodGet, Path: "/v1/outbox/{database}/audit-log",
+		Summary: "Who changed what in the database, through the relay or its service",
+	}), func(ctx context.Context, r *auditLogRequest) (*answer[[]auditlog.Record], error) {
+		return on(a, r.Database, func(d *ops.Database) ([]auditlog.Record, error) { return d.AuditLog(ctx, r.filter()) })
 	})
 }

@@ -6,7 +6,6 @@ package ops
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"waybill.example/chassis/auditlog"
 	"waybill.example/chassis/terminal"
 )
 
@@ -58,49 +58,33 @@ func Open(name, url string) (*Database, error) {
 // Close ends the connections.
 func (d *Database) Close() { d.pool.Close() }
 
-// By says who does something, and why.
-type By struct{ Actor, Reason string }
+// By says who does something, from where, and why.
+type By struct{ Actor, Client, Reason string }
 
-const auditSQL = `insert into public.outbox_audit (actor, action, reason, details) values ($1, $2, $3, $4)`
-
-// audited runs a change and records it, both or neither.
-func (d *Database) audited(ctx context.Context, by By, action string, change func(pgx.Tx) (details map[string]any, err error)) error {
+// audited runs a change and records it, both or neither. The change returns what there is to record
+// of it; who did it and why is added.
+func (d *Database) audited(ctx context.Context, by By, action string, change func(pgx.Tx) (auditlog.Entry, error)) error {
 	if !terminal.Plain(by.Actor) || !terminal.Plain(by.Reason) {
 		return fmt.Errorf("%w: a name or a reason is plain text, without control or invisible characters", ErrInvalid)
 	}
 	return pgx.BeginFunc(ctx, d.pool, func(tx pgx.Tx) error {
-		details, err := change(tx)
+		entry, err := change(tx)
 		if err != nil {
 			return err
 		}
-		encoded, err := json.Marshal(details)
-		if err != nil {
-			return fmt.Errorf("encode audit details: %w", err)
-		}
-		if _, err := tx.Exec(ctx, auditSQL, by.Actor, action, by.Reason, encoded); err != nil {
-			return fmt.Errorf("record %s: %w", action, err)
-		}
-		return nil
+		entry.Actor, entry.Client, entry.Reason, entry.Action = by.Actor, by.Client, by.Reason, "outbox."+action
+		return auditlog.Append(ctx, tx, entry)
 	})
 }
 
-// AuditEntry is one recorded change.
-type AuditEntry struct {
-	ID      int64           `json:"id"`
-	At      time.Time       `json:"at"`
-	Actor   string          `json:"actor" doc:"The holder of the token, or the user of the operating system and who that is for."`
-	DBRole  string          `json:"dbRole" doc:"The login of the session that did it."`
-	Client  string          `json:"client" doc:"The address that it came from; empty: a socket."`
-	Action  string          `json:"action"`
-	Reason  string          `json:"reason"`
-	Details json.RawMessage `json:"details"`
-}
-
-const auditListSQL = `select id, at, actor, db_role, coalesce(host(client), '') as client, action, reason, details from public.outbox_audit where id > $1 order by id desc limit $2`
-
-// Audit returns the latest changes after the entry with the id after, newest first.
-func (d *Database) Audit(ctx context.Context, after int64, limit int) ([]AuditEntry, error) {
-	return collect[AuditEntry](ctx, d, "list the audit", auditListSQL, after, limit)
+// AuditLog returns entries of the database's audit log: those of the relay, and those of the service
+// that has the database.
+func (d *Database) AuditLog(ctx context.Context, f auditlog.Filter) ([]auditlog.Record, error) {
+	records, err := auditlog.List(ctx, d.pool, f)
+	if err != nil {
+		return nil, fmt.Errorf("database %s: %w", d.Name, err)
+	}
+	return records, nil
 }
 
 func collect[T any](ctx context.Context, d *Database, what, sql string, args ...any) ([]T, error) {

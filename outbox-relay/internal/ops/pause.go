@@ -5,7 +5,14 @@ import (
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
+
+	"waybill.example/chassis/auditlog"
 )
+
+// pausedOrNot is what the audit log says of an outbox.
+type pausedOrNot struct {
+	Paused bool `json:"paused"`
+}
 
 const pauseSQL = `
 update public.outbox_cursor c set paused = $1
@@ -24,13 +31,13 @@ func (d *Database) Resume(ctx context.Context, by By) (changed bool, err error) 
 }
 
 func (d *Database) setPaused(ctx context.Context, by By, action string, paused bool) (changed bool, err error) {
-	err = d.audited(ctx, by, action, func(tx pgx.Tx) (map[string]any, error) {
+	err = d.audited(ctx, by, action, func(tx pgx.Tx) (entry auditlog.Entry, err error) {
 		var before bool
 		if err := tx.QueryRow(ctx, pauseSQL, paused).Scan(&before); err != nil {
-			return nil, fmt.Errorf("%s database %s: %w", action, d.Name, err)
+			return entry, fmt.Errorf("%s database %s: %w", action, d.Name, err)
 		}
 		changed = before != paused
-		return map[string]any{"changed": changed}, notify(ctx, tx)
+		return auditlog.Entry{Object: "outbox", Before: pausedOrNot{before}, After: pausedOrNot{paused}}, notify(ctx, tx)
 	})
 	return changed, err
 }

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"waybill.example/chassis/auditlog"
 	"waybill.example/outbox-relay/internal/source"
 )
 
@@ -148,15 +150,19 @@ func (d *Database) StartReplay(ctx context.Context, by By, s source.Selection, t
 		return Job{}, err
 	}
 	var job Job
-	err = d.audited(ctx, by, "replay", func(tx pgx.Tx) (map[string]any, error) {
+	err = d.audited(ctx, by, "replay", func(tx pgx.Tx) (entry auditlog.Entry, err error) {
 		rows, _ := tx.Query(ctx, startReplaySQL, s.FromID, s.ToID, s.Key, s.Since, s.Until, topic, rate, plan.Rows)
 		if job, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[Job]); err != nil {
-			return nil, fmt.Errorf("start a replay in database %s: %w", d.Name, err)
+			return entry, fmt.Errorf("start a replay in database %s: %w", d.Name, err)
 		}
-		return map[string]any{"job": job.ID, "rows": plan.Rows, "selection": s, "topic": topic, "rate": rate}, notify(ctx, tx)
+		after := map[string]any{"rows": plan.Rows, "selection": s, "topic": topic, "rate": rate}
+		return auditlog.Entry{Object: replayObject(job.ID), After: after}, notify(ctx, tx)
 	})
 	return job, err
 }
+
+// replayObject is the name of a replay in the audit log.
+func replayObject(id int64) string { return "replay/" + strconv.FormatInt(id, 10) }
 
 // highest is the highest id that is published.
 func (d *Database) highest(ctx context.Context) (id int64, err error) {
@@ -197,20 +203,19 @@ returning ` + jobColumns
 // CancelReplay ends a replay. What it has sent is sent.
 func (d *Database) CancelReplay(ctx context.Context, by By, id int64) (Job, error) {
 	var job Job
-	err := d.audited(ctx, by, "replay-cancel", func(tx pgx.Tx) (map[string]any, error) {
+	err := d.audited(ctx, by, "replay-cancel", func(tx pgx.Tx) (entry auditlog.Entry, err error) {
 		rows, _ := tx.Query(ctx, cancelReplaySQL, id)
-		var err error
 		job, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[Job])
 		if errors.Is(err, pgx.ErrNoRows) {
 			if job, err = d.Job(ctx, id); err != nil {
-				return nil, err
+				return entry, err
 			}
-			return nil, fmt.Errorf("replay %d of database %s is %s already: %w", id, d.Name, job.State, ErrConflict)
+			return entry, fmt.Errorf("replay %d of database %s is %s already: %w", id, d.Name, job.State, ErrConflict)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("cancel replay %d of database %s: %w", id, d.Name, err)
+			return entry, fmt.Errorf("cancel replay %d of database %s: %w", id, d.Name, err)
 		}
-		return map[string]any{"job": id, "sent": job.Sent}, nil
+		return auditlog.Entry{Object: replayObject(id), Result: fmt.Sprintf("%d rows were sent", job.Sent)}, nil
 	})
 	return job, err
 }

@@ -3,9 +3,12 @@ package ops
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"waybill.example/chassis/auditlog"
 )
 
 // StuckRow is a row that the broker has refused.
@@ -65,11 +68,11 @@ select count(*) filter (where last_attempt_at > $1), count(*) filter (where last
 // Retry has the relay try a stuck row now, and returns what comes of it.
 func (d *Database) Retry(ctx context.Context, by By, id int64) (Outcome, error) {
 	var attempts int32
-	err := d.audited(ctx, by, "retry", func(tx pgx.Tx) (map[string]any, error) {
+	err := d.audited(ctx, by, "retry", func(tx pgx.Tx) (entry auditlog.Entry, err error) {
 		if err := tx.QueryRow(ctx, retryOneSQL, id).Scan(&attempts); err != nil {
-			return nil, d.notStuck(ctx, id, err)
+			return entry, d.notStuck(ctx, id, err)
 		}
-		return map[string]any{"id": id}, notify(ctx, tx)
+		return auditlog.Entry{Object: object(id)}, notify(ctx, tx)
 	})
 	if err != nil {
 		return Outcome{}, err
@@ -90,11 +93,11 @@ type Retried struct {
 func (d *Database) RetryAll(ctx context.Context, by By) (Retried, error) {
 	var r Retried
 	var asked time.Time
-	err := d.audited(ctx, by, "retry", func(tx pgx.Tx) (map[string]any, error) {
+	err := d.audited(ctx, by, "retry", func(tx pgx.Tx) (entry auditlog.Entry, err error) {
 		if err := tx.QueryRow(ctx, retryAllSQL).Scan(&r.Rows, &asked); err != nil {
-			return nil, fmt.Errorf("retry all stuck rows of database %s: %w", d.Name, err)
+			return entry, fmt.Errorf("retry all stuck rows of database %s: %w", d.Name, err)
 		}
-		return map[string]any{"rows": r.Rows}, notify(ctx, tx)
+		return auditlog.Entry{Object: "outbox", Result: fmt.Sprintf("%d stuck rows to be tried", r.Rows)}, notify(ctx, tx)
 	})
 	if err != nil || r.Rows == 0 {
 		return r, err
@@ -115,7 +118,7 @@ func (d *Database) RetryAll(ctx context.Context, by By) (Retried, error) {
 const discardSQL = `
 update public.outbox_stuck set discarded_at = now(), next_attempt_at = now()
  where outbox_id = $1 and not parked and discarded_at is null
-returning 1`
+returning coalesce(error_code, ''), coalesce(error, ''), attempts`
 
 // Discard gives a stuck row up: it is never sent, and what is parked behind it goes out. A reason
 // is required.
@@ -123,18 +126,30 @@ func (d *Database) Discard(ctx context.Context, by By, id int64) (Outcome, error
 	if by.Reason == "" {
 		return Outcome{}, fmt.Errorf("%w: discarding a row needs a reason", ErrInvalid)
 	}
-	err := d.audited(ctx, by, "discard", func(tx pgx.Tx) (map[string]any, error) {
-		var one int
-		if err := tx.QueryRow(ctx, discardSQL, id).Scan(&one); err != nil {
-			return nil, d.notStuck(ctx, id, err)
+	err := d.audited(ctx, by, "discard", func(tx pgx.Tx) (entry auditlog.Entry, err error) {
+		before := stuckOrNot{Status: "stuck"}
+		if err := tx.QueryRow(ctx, discardSQL, id).Scan(&before.Code, &before.Error, &before.Attempts); err != nil {
+			return entry, d.notStuck(ctx, id, err)
 		}
-		return map[string]any{"id": id}, notify(ctx, tx)
+		after := stuckOrNot{Status: "discarded"}
+		return auditlog.Entry{Object: object(id), Before: before, After: after}, notify(ctx, tx)
 	})
 	if err != nil {
 		return Outcome{}, err
 	}
 	return d.outcome(ctx, id, func(row Row) bool { return row.NextAttemptAt == nil })
 }
+
+// stuckOrNot is what the audit log says of a row.
+type stuckOrNot struct {
+	Status   string `json:"status"`
+	Code     string `json:"errorCode,omitempty"`
+	Error    string `json:"error,omitempty"`
+	Attempts int32  `json:"attempts,omitempty"`
+}
+
+// object is the name of a row in the audit log.
+func object(id int64) string { return "outbox/" + strconv.FormatInt(id, 10) }
 
 // notStuck says what a row is that was expected to be stuck.
 func (d *Database) notStuck(ctx context.Context, id int64, err error) error {

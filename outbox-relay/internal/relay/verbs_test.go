@@ -1,12 +1,12 @@
 package relay_test
 
 import (
-	"encoding/json"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"waybill.example/chassis/auditlog"
 	"waybill.example/outbox-relay/internal/ops"
 	"waybill.example/outbox-relay/internal/relay"
 )
@@ -67,15 +67,15 @@ func TestDiscardLetsTheFollowersGo(t *testing.T) {
 	s.insert(t, "k1", "4")
 	require.Len(t, s.values(t, 4)["k1"], 4, "the key flows again")
 
-	audit, err := d.Audit(t.Context(), 0, 10)
+	audit, err := d.AuditLog(t.Context(), auditlog.Filter{})
 	require.NoError(t, err)
 	require.Len(t, audit, 1, "what was refused is not recorded as done")
-	require.Equal(t, "discard", audit[0].Action)
+	require.Equal(t, "outbox.discard", audit[0].Action)
 	require.Equal(t, "ada", audit[0].Actor)
 	require.Equal(t, "test", audit[0].Reason)
-	var details map[string]int64
-	require.NoError(t, json.Unmarshal(audit[0].Details, &details))
-	require.Equal(t, map[string]int64{"id": 1}, details)
+	require.Equal(t, "outbox/1", audit[0].Object)
+	require.Contains(t, string(audit[0].Before), `"status":"stuck"`)
+	require.JSONEq(t, `{"status":"discarded"}`, string(audit[0].After))
 }
 
 func TestPauseHoldsRowsBackUntilResume(t *testing.T) {

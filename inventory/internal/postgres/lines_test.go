@@ -1,6 +1,7 @@
 package postgres_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -122,15 +123,11 @@ func TestStore_OrdersOfSeveralLinesInRandomOrderNeverDeadlock(t *testing.T) {
 
 	var wg sync.WaitGroup
 	errs := make([]error, consumers+1)
+	finished := make(chan struct{}, consumers)
 	for c := range consumers {
-		wg.Go(func() { errs[c] = applyEach(t, s, pool, batches[c]) })
+		wg.Go(func() { errs[c] = applyEach(t, s, pool, batches[c]); finished <- struct{}{} })
 	}
-	wg.Go(func() {
-		for i := range 60 {
-			_, err := s.Change(t.Context(), stock.Change{SKU: fmt.Sprint("sku", i%skus), Delta: int64(i % 2)})
-			errs[consumers] = errors.Join(errs[consumers], err)
-		}
-	})
+	wg.Go(func() { errs[consumers] = holdAndChange(t.Context(), s, pool, skus, finished, consumers) })
 	wg.Wait()
 	require.NoError(t, errors.Join(errs...))
 	require.Zero(t, deadlocks(t, pool))
@@ -151,6 +148,40 @@ func applyEach(t *testing.T, s *postgres.Store, pool *pgxpool.Pool, batches [][]
 		err = errors.Join(err, failed)
 	}
 	return err
+}
+
+// holdAndChange adds to one sku after the other until so many consumers have finished, and keeps
+// each locked until another session waits for a lock: so a batch is always caught with some of its
+// locks taken.
+func holdAndChange(ctx context.Context, s *postgres.Store, pool *pgxpool.Pool, skus int, finished <-chan struct{}, consumers int) error {
+	for i := 0; consumers > 0; i++ {
+		sku := fmt.Sprint("sku", i%skus)
+		err := pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, "select from stock where sku = $1 for update", sku); err != nil {
+				return err
+			}
+			for waiting := 0; waiting < consumers; {
+				select {
+				case <-finished:
+					consumers--
+				default:
+				}
+				err := pool.QueryRow(ctx, `select count(*) from pg_stat_activity
+					where datname = current_database() and wait_event_type = 'Lock'`).Scan(&waiting)
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if _, err := s.Change(ctx, stock.Change{SKU: sku, Delta: int64(i % 2)}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // The plan of the read that locks stock goes through the primary keys, whatever it is asked for.

@@ -171,7 +171,7 @@ func TestStore_TwoConsumersShareTheLastItems(t *testing.T) {
 func TestLoad_LocksRowsInTheOrderOfTheirKeys(t *testing.T) {
 	t.Parallel()
 	backwards := map[string][]stock.Command{
-		"select sku from stock where sku = 'b'":                      {reserve(6, "c", 1), reserve(5, "b", 1), reserve(4, "a", 1)},
+		"select sku from stock where sku = 'b'":                      {reserveAll(6, stock.Line{SKU: "c", Quantity: 1}, stock.Line{SKU: "b", Quantity: 1}), reserve(5, "a", 1)},
 		"select order_id::text from reservations where order_id = 2": {release(3), release(2), release(1)},
 	}
 	for middle, commands := range backwards {

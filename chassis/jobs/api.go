@@ -1,0 +1,200 @@
+package jobs
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/jackc/pgx/v5"
+
+	"waybill.example/chassis/admin"
+	"waybill.example/chassis/httpserver"
+)
+
+// API serves jobs under /v1/jobs.
+type API struct {
+	Jobs *Jobs
+	// Tokens are who may pause, resume and cancel.
+	Tokens admin.Tokens
+	// Readers may look; nil: every client that reaches the API.
+	Readers *admin.Tokens
+}
+
+var answers = []httpserver.Answer{
+	{Err: ErrNotFound, Status: http.StatusNotFound, Detail: "there is no such job"},
+	{Err: ErrChanged, Status: http.StatusPreconditionFailed},
+	{Err: ErrState, Status: http.StatusConflict},
+}
+
+// Register adds the operations to those of a service.
+func (a *API) Register(ops httpserver.Operations) {
+	ops.Answers = slices.Concat(ops.Answers, answers)
+	a.registerReads(ops)
+	for _, c := range []struct {
+		verb, summary string
+		do            func(ctx context.Context, tx pgx.Tx, id int64, seen int) (Job, error)
+	}{
+		{"pause", "Stop a job after the item in flight", a.Jobs.Pause},
+		{"resume", "Let a paused job go on", a.Jobs.Resume},
+		{"cancel", "End a job: what is done stays done, the other items are not touched", a.Jobs.Cancel},
+	} {
+		httpserver.Handle(ops, admin.Secure(ops.API, a.Tokens, huma.Operation{
+			OperationID: c.verb + "-job", Method: http.MethodPost, Path: "/v1/jobs/{id}/" + c.verb, Summary: c.summary, Tags: []string{"Jobs"},
+			Errors: []int{http.StatusNotFound, http.StatusConflict, http.StatusPreconditionFailed},
+		}), func(ctx context.Context, in *changeInput) (*jobOutput, error) {
+			seen, err := in.seen()
+			if err != nil {
+				return nil, err
+			}
+			return a.change(ctx, c.verb, in, func(tx pgx.Tx) (Job, error) { return c.do(ctx, tx, in.ID, seen) })
+		})
+	}
+}
+
+func (a *API) registerReads(ops httpserver.Operations) {
+	read := func(id, path, summary string, errors ...int) huma.Operation {
+		op := huma.Operation{OperationID: id, Method: http.MethodGet, Path: path, Summary: summary, Tags: []string{"Jobs"}, Errors: errors}
+		if a.Readers != nil {
+			op = admin.Secure(ops.API, *a.Readers, op)
+		}
+		return op
+	}
+	httpserver.Handle(ops, read("list-jobs", "/v1/jobs", "List jobs, newest first"), a.list)
+	httpserver.Handle(ops, read("get-job", "/v1/jobs/{id}", "One job, and how far it is", http.StatusNotFound),
+		func(ctx context.Context, in *jobID) (*jobOutput, error) {
+			job, err := a.Jobs.Get(ctx, in.ID)
+			return output(job), err
+		})
+	httpserver.Handle(ops, read("list-job-results", "/v1/jobs/{id}/results", "The items of a job in their order, with what came of each", http.StatusNotFound), a.results)
+}
+
+type jobID struct {
+	ID int64 `path:"id" minimum:"1"`
+}
+
+type jobOutput struct {
+	ETag string `header:"ETag"`
+	Body Job
+}
+
+func output(job Job) *jobOutput { return &jobOutput{strconv.Quote(strconv.Itoa(job.Revision)), job} }
+
+type listInput struct {
+	State  string          `query:"state" enum:"queued,running,paused,cancelled,finished,failed" doc:"Only these"`
+	Kind   httpserver.Text `query:"kind" maxLength:"128" doc:"Only this kind, such as saga.retry"`
+	Cursor string          `query:"cursor" maxLength:"20" doc:"The next of the page before"`
+	Limit  int             `query:"limit" minimum:"1" maximum:"500" default:"50"`
+}
+
+type listOutput struct {
+	Body struct {
+		Jobs []Job  `json:"jobs" nullable:"false"`
+		Next string `json:"next,omitempty" doc:"The cursor of the next page; absent on the last"`
+	}
+}
+
+func (a *API) list(ctx context.Context, in *listInput) (*listOutput, error) {
+	before, err := cursor(in.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	list, err := a.Jobs.List(ctx, Filter{State: State(in.State), Kind: string(in.Kind), Before: before, Limit: in.Limit + 1})
+	if err != nil {
+		return nil, err
+	}
+	out := &listOutput{}
+	if len(list) > in.Limit {
+		list = list[:in.Limit]
+		out.Body.Next = strconv.FormatInt(list[in.Limit-1].ID, 10)
+	}
+	out.Body.Jobs = list
+	return out, nil
+}
+
+type resultsInput struct {
+	jobID
+	Result string `query:"result" enum:"done,no_effect,refused" doc:"Only items with this result"`
+	Cursor string `query:"cursor" maxLength:"20" doc:"The next of the page before"`
+	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
+}
+
+type resultsOutput struct {
+	Body struct {
+		Items []Item `json:"items" nullable:"false"`
+		Next  string `json:"next,omitempty" doc:"The cursor of the next page; absent on the last"`
+	}
+}
+
+func (a *API) results(ctx context.Context, in *resultsInput) (*resultsOutput, error) {
+	after, err := cursor(in.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := a.Jobs.Get(ctx, in.ID); err != nil {
+		return nil, err
+	}
+	items, err := a.Jobs.Results(ctx, in.ID, Outcome(in.Result), int(after), in.Limit+1)
+	if err != nil {
+		return nil, err
+	}
+	out := &resultsOutput{}
+	if len(items) > in.Limit {
+		items = items[:in.Limit]
+		out.Body.Next = strconv.Itoa(items[in.Limit-1].N)
+	}
+	out.Body.Items = items
+	return out, nil
+}
+
+func cursor(text string) (int64, error) {
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 1 || n > 1<<31-1 {
+		return 0, invalid("query.cursor", "invalid cursor")
+	}
+	return n, nil
+}
+
+func invalid(location, message string) error {
+	return huma.Error422UnprocessableEntity("validation failed", &huma.ErrorDetail{Location: location, Message: message})
+}
+
+type changeInput struct {
+	jobID
+	IfMatch string `header:"If-Match" maxLength:"32" doc:"The ETag of the job that was looked at: 412 if it has changed since, and nothing is done" example:"\"3\""`
+	Body    struct {
+		Reason httpserver.Text `json:"reason" minLength:"1" maxLength:"500" doc:"Why; kept in the audit log"`
+	}
+}
+
+// seen is the revision that the operator looked at; 0 is any.
+func (c changeInput) seen() (int, error) {
+	if c.IfMatch == "" || c.IfMatch == "*" {
+		return 0, nil
+	}
+	if n, err := strconv.ParseUint(strings.Trim(c.IfMatch, `"`), 10, 31); err == nil && n > 0 {
+		return int(n), nil
+	}
+	return 0, invalid("header.If-Match", "must be the ETag of the job, which is its revision in quotes")
+}
+
+// change does what an operator wants in one transaction with its record.
+func (a *API) change(ctx context.Context, verb string, in *changeInput, do func(pgx.Tx) (Job, error)) (*jobOutput, error) {
+	var job Job
+	err := pgx.BeginFunc(ctx, a.Jobs.db, func(tx pgx.Tx) (err error) {
+		job, err = do(tx)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s a job: %w", verb, err)
+	}
+	a.Jobs.log.InfoContext(ctx, "operator changed a job", "job", in.ID, "action", verb, "actor", admin.Actor(ctx), "reason", in.Body.Reason)
+	a.Jobs.Wake()
+	return output(job), nil
+}

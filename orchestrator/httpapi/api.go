@@ -134,7 +134,8 @@ var answers = []httpserver.Answer{
 	{Err: saga.ErrMoved, Status: http.StatusPreconditionFailed, Detail: "the saga has changed since; GET it and look again"},
 	{Err: saga.ErrBadDeadline, Status: http.StatusUnprocessableEntity, Location: "body.to", Detail: "must be between a day ago and ten years from now"},
 	{Err: saga.ErrNotWaiting, Status: http.StatusConflict, Detail: "that step waits for nothing; GET the saga to see what it waits for"},
-	{Err: saga.ErrSuspended, Status: http.StatusConflict, Detail: "the saga is suspended: run an orchestrator that knows its definition's version"},
+	{Err: saga.ErrSuspended, Status: http.StatusConflict, Detail: "the saga is suspended: resume it, or its definition, or run an orchestrator that knows its definition's version"},
+	{Err: saga.ErrNoEffect, Status: http.StatusConflict, Detail: "nothing to do: the saga is like that already"},
 	{
 		Err: saga.ErrUnknownEnd, Status: http.StatusUnprocessableEntity, Location: "body.end",
 		Detail: "must be one of the definition's two ends; GET /v1/definitions names them",

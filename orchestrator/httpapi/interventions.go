@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"waybill.example/chassis/admin"
 	"waybill.example/chassis/httpserver"
 	"waybill.example/sdk/saga"
+	"waybill.example/sdk/saga/runner"
 	"waybill.example/sdk/saga/runner/inspect"
 )
 
@@ -33,29 +35,31 @@ func (a *API) registerInterventions(api huma.API) {
 	httpserver.Handle(a.slow, operation("retry-saga", http.MethodPost, "/v1/sagas/{id}/retry",
 		"Send the commands that the saga waits for again, now, with all their attempts"),
 		func(ctx context.Context, in *retryInput) (*interventionOutput, error) {
-			return a.intervene(ctx, in.Target, answered, func(o saga.Operator) saga.Input { return saga.RetryNow{Operator: o, Step: string(in.Body.Step)} }, in.Body.Reason)
+			return a.intervene(ctx, in.Target, answered, func(o saga.Operator) saga.Intervention { return saga.RetryNow{Operator: o, Step: string(in.Body.Step)} }, in.Body.Reason)
 		})
 	httpserver.Handle(a.slow, operation("cancel-saga", http.MethodPost, "/v1/sagas/{id}/cancel",
 		"Undo the saga, also long after it completed"),
 		func(ctx context.Context, in *cancelInput) (*interventionOutput, error) {
-			return a.intervene(ctx, in.Target, ended, func(o saga.Operator) saga.Input { return saga.Cancel{Operator: o} }, in.Body.Reason)
+			return a.intervene(ctx, in.Target, ended, func(o saga.Operator) saga.Intervention { return saga.Cancel{Operator: o} }, in.Body.Reason)
 		})
 	httpserver.Handle(a.slow, operation("force-saga", http.MethodPost, "/v1/sagas/{id}/force",
 		"End the saga at once, for what was settled by hand: the last word is sent, and nothing is waited for"),
 		func(ctx context.Context, in *forceInput) (*interventionOutput, error) {
-			return a.intervene(ctx, in.Target, answered, func(o saga.Operator) saga.Input { return saga.Force{Operator: o, End: string(in.Body.End)} }, in.Body.Reason)
+			return a.intervene(ctx, in.Target, answered, func(o saga.Operator) saga.Intervention { return saga.Force{Operator: o, End: string(in.Body.End)} }, in.Body.Reason)
 		})
 	httpserver.Handle(a.slow, operation("move-deadline", http.MethodPut, "/v1/sagas/{id}/deadlines/{step}",
 		"Let a step's wait end at another time"),
 		func(ctx context.Context, in *moveInput) (*interventionOutput, error) {
-			return a.intervene(ctx, in.Target, answered, func(o saga.Operator) saga.Input {
+			return a.intervene(ctx, in.Target, answered, func(o saga.Operator) saga.Intervention {
 				return saga.MoveDeadline{Operator: o, Step: string(in.Step), To: in.Body.To}
 			}, in.Body.Reason)
 		})
 	httpserver.Handle(a.slow, operation("revoke-deadline", http.MethodDelete, "/v1/sagas/{id}/deadlines/{step}",
 		"Let a step wait for its reply alone"),
 		func(ctx context.Context, in *revokeInput) (*interventionOutput, error) {
-			return a.intervene(ctx, in.Target, answered, func(o saga.Operator) saga.Input { return saga.RevokeDeadline{Operator: o, Step: string(in.Step)} }, in.Reason)
+			return a.intervene(ctx, in.Target, answered, func(o saga.Operator) saga.Intervention {
+				return saga.RevokeDeadline{Operator: o, Step: string(in.Step)}
+			}, in.Reason)
 		})
 }
 
@@ -141,7 +145,7 @@ const (
 	ended               // that the saga ends
 )
 
-func (a *API) intervene(ctx context.Context, target Target, aim aim, input func(saga.Operator) saga.Input, reason httpserver.Text) (*interventionOutput, error) {
+func (a *API) intervene(ctx context.Context, target Target, aim aim, input func(saga.Operator) saga.Intervention, reason httpserver.Text) (*interventionOutput, error) {
 	id := target.ID
 	actor := admin.Actor(ctx)
 	seen, err := target.seen()
@@ -175,10 +179,11 @@ func (a *API) intervene(ctx context.Context, target Target, aim aim, input func(
 }
 
 // decide has the engine act on what the operator wants, within the time of a request.
-func (a *API) decide(ctx context.Context, target Target, in saga.Input) error {
+func (a *API) decide(ctx context.Context, target Target, in saga.Intervention) error {
 	ctx, cancel := context.WithTimeout(ctx, httpserver.RequestTimeout)
 	defer cancel()
-	return a.Runner.Intervene(ctx, target.ref(), in)
+	o, err := a.Runner.Intervene(ctx, runner.Intervention{Saga: target.ref(), Do: in})
+	return cmp.Or(err, o.Err)
 }
 
 // look reads the saga, within the time of a request.

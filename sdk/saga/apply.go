@@ -20,8 +20,19 @@ var (
 	ErrNotWaiting = errors.New("the step is not waiting")
 	// ErrUnknownEnd says that the state to force is not an end of the definition.
 	ErrUnknownEnd = errors.New("no such end state")
-	// ErrSuspended says that an intervention needs a definition that is not registered.
+	// ErrSuspended says that an input needs a saga that is not suspended: its
+	// definition is not registered, or an operator has suspended it or its definition.
 	ErrSuspended = errors.New("the saga is suspended")
+	// ErrNoEffect says that an intervention would change nothing.
+	ErrNoEffect = errors.New("nothing to do")
+	// ErrCannotResolve says that a step cannot have come to what an operator says it has.
+	ErrCannotResolve = errors.New("the step cannot be resolved like that")
+	// ErrNoRestart says why a saga cannot go forward again from a step.
+	ErrNoRestart = errors.New("the saga cannot be restarted from there")
+	// ErrBadData says why data, or the body of a reply, is none of the definition.
+	ErrBadData = errors.New("the data does not fit the definition")
+	// ErrNoStep says that the definition has no step of that name, or that one has to be named.
+	ErrNoStep = errors.New("no such step")
 	// ErrWrongDefinition says that the state belongs to another definition.
 	ErrWrongDefinition = errors.New("the saga belongs to another definition")
 	// ErrStartConflict says that a message starts a saga that another message of
@@ -67,8 +78,13 @@ func (d *Definition) Apply(s State, in Input, now time.Time) (decision Decision,
 		return Decision{}, fmt.Errorf("%w: it has %d steps, and %s v%d has %d: that version was changed after the saga began",
 			ErrWrongDefinition, len(s.Steps), d.name, d.version, len(d.steps))
 	}
-	if i, ok := in.(intervention); ok && i.seen() != 0 && i.seen() != s.Revision {
-		return Decision{}, fmt.Errorf("%w: revision %d was seen, it is %d now", ErrMoved, i.seen(), s.Revision)
+	if i, ok := in.(checked); ok {
+		in = i.Intervention
+	} else if err := moved(s, in); err != nil {
+		return Decision{}, err
+	}
+	if _, edits := in.(EditData); s.Phase == Suspended && !edits {
+		return Decision{}, ErrSuspended // the registry resumes it
 	}
 	defer func() {
 		if what := recover(); what != nil {
@@ -85,8 +101,17 @@ func (d *Definition) Apply(s State, in Input, now time.Time) (decision Decision,
 	return a.decision(s), nil
 }
 
-// intervention is an input that an operator made of what they saw.
-type intervention interface{ seen() int }
+// moved is the error of an intervention that was meant for what the saga was before.
+func moved(s State, in Input) error {
+	i, ok := in.(Intervention)
+	if !ok {
+		return nil
+	}
+	if seen := i.Intervener().Seen; seen != 0 && seen != s.Revision {
+		return fmt.Errorf("%w: revision %d was seen, it is %d now", ErrMoved, seen, s.Revision)
+	}
+	return nil
+}
 
 func (a *application) apply(in Input) error {
 	if m, ok := in.(Message); ok {
@@ -110,16 +135,8 @@ func (a *application) apply(in Input) error {
 		return a.message(in)
 	case Due:
 		a.due(in)
-	case RetryNow:
-		return a.retryNow(in)
-	case Cancel:
-		return a.cancelByHand(in)
-	case Force:
-		return a.force(in)
-	case MoveDeadline:
-		return a.moveDeadline(in)
-	case RevokeDeadline:
-		return a.revokeDeadline(in)
+	case Intervention:
+		return a.intervene(in)
 	default:
 		return fmt.Errorf("saga: unknown input %T", in)
 	}
@@ -158,6 +175,8 @@ func (a *application) markAlreadyDone() {
 
 func (a *application) message(m Message) error {
 	switch {
+	case m.Type == a.def.start.message && a.state.Phase == AwaitingStart && !a.state.CancelAsked:
+		return a.begin(m) // it was held: its definition was suspended
 	case m.Type == a.def.start.message && (a.state.Phase == AwaitingStart || a.state.Phase == NotStarted):
 		return a.beginCancelled(m)
 	case m.Type == a.def.start.message:

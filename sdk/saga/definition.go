@@ -21,9 +21,13 @@ type Definition struct {
 	attributes []attribute
 	completed  string
 	cancelled  string
-	handles    map[string]bool // the message types, for looking one up
-	awaited    map[string]int  // event type → the step that awaits it
-	written    []error         // what was wrong when it was written down
+	// strictly checks data of a saga against its type and returns it as the engine writes it; fits
+	// says whether it can be decoded at all.
+	strictly func(json.RawMessage) (json.RawMessage, error)
+	fits     func(json.RawMessage) error
+	handles  map[string]bool // the message types, for looking one up
+	awaited  map[string]int  // event type → the step that awaits it
+	written  []error         // what was wrong when it was written down
 }
 
 // Name is the workflow's name, the same for all its versions.

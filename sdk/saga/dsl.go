@@ -20,7 +20,7 @@ type Builder[D any] struct {
 func Define[D any](name string, version int) *Builder[D] {
 	return &Builder[D]{def: Definition{
 		name: name, version: version,
-		completed: "COMPLETED", cancelled: "CANCELLED",
+		completed: "COMPLETED", cancelled: "CANCELLED", strictly: strictData[D], fits: fits[D],
 	}}
 }
 

@@ -3,7 +3,6 @@ package saga
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -20,7 +19,16 @@ import (
 // held. So there can be several decisions, in order; the last has the final
 // state.
 func (r *Registry) Apply(s State, in Input, now time.Time) ([]Decision, error) {
-	d, s := r.choose(s, in)
+	d, chosen := r.choose(s, in)
+	if d != nil {
+		if by, suspended := r.suspension(d); suspended {
+			return r.withoutRunning(d, s, in, by, now)
+		}
+	}
+	if s.Phase == Suspended && s.SuspendedBy != "" {
+		return r.whileSuspended(d, s, in, now)
+	}
+	s = chosen
 	switch {
 	case d == nil && !s.Exists():
 		return nil, ErrUnknownSaga
@@ -90,7 +98,7 @@ func (d *Definition) applyAll(s State, in Input, now time.Time) ([]Decision, err
 // keptHeld bounds what is held for one saga.
 const keptHeld = 100
 
-// ErrNotRegistered says that a message is for a saga whose definition nobody knows.
+// ErrNotRegistered says that a message was held for a saga whose definition nobody knows.
 var ErrNotRegistered = errors.New("the saga's definition is not registered")
 
 // withoutDefinition is what can be done for a saga whose version is not
@@ -99,12 +107,7 @@ func (r *Registry) withoutDefinition(s State, in Input, now time.Time) ([]Decisi
 	unknown := fmt.Sprintf("definition %s version %d is not registered", s.Definition, s.Version)
 	switch in := in.(type) {
 	case Message:
-		if len(s.Held) >= keptHeld {
-			return nil, fmt.Errorf("%w: %s, and %d messages are held for the saga already", ErrNotRegistered, unknown, len(s.Held))
-		}
-		next := s.clone()
-		next.Held = append(slices.Clone(s.Held), in)
-		return []Decision{rephase(s, next, HeldMessage, in.Type, unknown+" here; "+in.Type+" is held", now)}, nil
+		return r.hold(nil, s, in, unknown+" here", now)
 	case Due:
 		return unclaimed(s, unknown, now)
 	}
@@ -132,15 +135,19 @@ func unclaimed(s State, unknown string, now time.Time) ([]Decision, error) {
 
 // resume lets a saga go on whose definition is here, first with what was held.
 func (r *Registry) resume(d *Definition, s State, in Input, now time.Time) ([]Decision, error) {
-	next, held, kind := s.clone(), s.Held, Resumed
-	next.Held = nil
-	if s.Phase == Suspended {
-		next.Phase, next.SuspendedFrom, kind = s.SuspendedFrom, "", Resumed
+	if err := moved(s, in); err != nil {
+		return nil, err
 	}
-	first := rephase(s, next, kind, in.cause().Type, fmt.Sprintf("%d held messages follow", len(held)), now)
+	next, held := s.clone(), s.Held
+	next.Held = nil
+	next.resumed(now)
+	first := rephase(s, next, Resumed, in.cause().Type, fmt.Sprintf("%d held messages follow", len(held)), now)
 	first.Transition.To = d.StateName(next.Phase)
-	if kind == Resumed {
-		first.Transition.From = first.Transition.To
+	first.Transition.From = first.Transition.To
+	resume, byOperator := in.(Resume)
+	if byOperator {
+		first.Transition.Cause, first.Transition.From = resume.cause(), string(s.Phase)
+		first.Transition.Note = Text(resume.Reason + "; " + first.Transition.Note)
 	}
 	decisions := []Decision{first}
 	apply := func(in Input) ([]Decision, error) {
@@ -157,42 +164,20 @@ func (r *Registry) resume(d *Definition, s State, in Input, now time.Time) ([]De
 		}
 		decisions = append(decisions, more...)
 	}
-	if i, ok := in.(intervention); ok && i.seen() != 0 {
-		if i.seen() != s.Revision {
-			return nil, fmt.Errorf("%w: revision %d was seen, it is %d now", ErrMoved, i.seen(), s.Revision)
-		}
+	if byOperator {
+		return decisions, nil
+	}
+	if i, ok := in.(Intervention); ok && i.Intervener().Seen != 0 {
 		if len(held) > 0 {
 			return nil, fmt.Errorf("%w: messages that were held for it are applied first", ErrMoved)
 		}
-		in = unseen(in)
+		in = checked{i}
 	}
 	more, err := apply(in)
 	if err != nil {
 		return nil, err
 	}
 	return append(decisions, more...), nil
-}
-
-// unseen is an intervention without the revision that was seen.
-func unseen(in Input) Input {
-	switch i := in.(type) {
-	case RetryNow:
-		i.Seen = 0
-		return i
-	case Cancel:
-		i.Seen = 0
-		return i
-	case Force:
-		i.Seen = 0
-		return i
-	case MoveDeadline:
-		i.Seen = 0
-		return i
-	case RevokeDeadline:
-		i.Seen = 0
-		return i
-	}
-	return in
 }
 
 // rephase is a decision that changes nothing but whether the saga is suspended,

@@ -7,8 +7,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// Input is what can happen to a saga: a [Message], a [Due] deadline, or one of
-// the interventions of an operator.
+// Input is what can happen to a saga: a [Message], a [Due] deadline, or an
+// [Intervention] of an operator.
 type Input interface {
 	cause() Cause
 }
@@ -45,54 +45,6 @@ type Due struct {
 	Restart bool
 }
 
-// Operator is who intervenes, and why; both are kept in the transition.
-type Operator struct {
-	ID     uuid.UUID // of the request, so that it can be found again
-	Actor  string
-	Reason string
-	// Seen is the revision that the operator looked at: a saga that has moved on
-	// since is left alone ([ErrMoved]). Zero is any.
-	Seen int
-}
-
-// RetryNow sends the commands of the saga's waits again at once, and gives
-// them all their attempts again. Step limits it to one step; empty is all.
-type RetryNow struct {
-	Operator
-	Step string
-}
-
-// Cancel undoes a saga, however long ago it completed.
-type Cancel struct {
-	Operator
-}
-
-// Force ends a saga that has not ended in one of its definition's two ends, at
-// once. It is for what was settled by hand: nothing is waited for any more. The
-// cancelled end sends the undo of all that was done or may have been, the
-// completed end the commands of the steps without an undo, so that one who only
-// has to be notified of the end is notified.
-type Force struct {
-	Operator
-	End string
-}
-
-// MoveDeadline lets a step's wait end at another time, or, where Step is empty, the saga have until
-// another time to complete.
-type MoveDeadline struct {
-	Operator
-	Step string
-	To   time.Time
-}
-
-// RevokeDeadline lets a step wait for its reply or event alone, or, where Step is empty, the saga
-// take as long as it takes. A step that lets time pass waits for nothing else: its deadline cannot
-// be revoked.
-type RevokeDeadline struct {
-	Operator
-	Step string
-}
-
 // Cause is what led to a transition.
 type Cause struct {
 	ID    uuid.UUID `json:"id,omitzero"`
@@ -102,15 +54,6 @@ type Cause struct {
 
 func (m Message) cause() Cause { return Cause{ID: m.ID, Type: m.Type} }
 func (Due) cause() Cause       { return Cause{Type: "deadline"} }
-
-func (o Operator) by(verb string) Cause { return Cause{ID: o.ID, Type: verb, Actor: o.Actor} }
-func (i RetryNow) cause() Cause         { return i.by("retry") }
-func (i Cancel) cause() Cause           { return i.by("cancel") }
-func (i Force) cause() Cause            { return i.by("force") }
-func (i MoveDeadline) cause() Cause     { return i.by("deadline moved") }
-func (i RevokeDeadline) cause() Cause   { return i.by("deadline revoked") }
-
-func (o Operator) seen() int { return o.Seen }
 
 // Command is a message to send, together with the transition that sends it.
 type Command struct {
@@ -141,8 +84,8 @@ const (
 	Intervened      Kind = "intervened"       // by an operator
 	Postponed       Kind = "postponed"        // a deadline passed before its command had left; the wait begins again
 	HeldMessage     Kind = "held"             // the definition's version is not registered here; the message waits for who knows it
-	Resumed         Kind = "resumed"          // by an orchestrator that knows the definition: held messages follow
-	SuspendedSaga   Kind = "suspended"        // nobody knows the definition's version
+	Resumed         Kind = "resumed"          // by an operator, or by an orchestrator that knows the definition: held messages follow
+	SuspendedSaga   Kind = "suspended"        // nobody knows the definition's version, or an operator has suspended it
 )
 
 // Transition is one line of a saga's history.

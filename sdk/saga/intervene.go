@@ -3,13 +3,60 @@ package saga
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
-func (a *application) retryNow(in RetryNow) error {
-	if a.state.Phase.Ended() {
+// intervene does what an operator wants.
+func (a *application) intervene(in Intervention) error {
+	_, cancels := in.(Cancel)
+	_, edits := in.(EditData)
+	force, forces := in.(Force)
+	switch {
+	case forces && force.End != a.def.completed && force.End != a.def.cancelled:
+		return fmt.Errorf("%w: %q; %s knows %s and %s", ErrUnknownEnd, force.End, a.def.name, a.def.completed, a.def.cancelled)
+	case a.state.Phase.Ended() && !cancels:
 		return ErrEnded
+	case edits && (a.state.Phase == AwaitingStart || a.state.SuspendedFrom == AwaitingStart):
+		return fmt.Errorf("%w: the saga has not begun", ErrNotWaiting)
 	}
+	switch in := in.(type) {
+	case RetryNow:
+		return a.retryNow(in)
+	case Cancel:
+		return a.cancelByHand(in)
+	case Resolve:
+		return a.resolve(in)
+	case SkipWait:
+		return a.skipWait(in)
+	case EditData:
+		return a.editData(in)
+	case Suspend:
+		return a.suspend(in)
+	case Resume:
+		return fmt.Errorf("%w: the saga is not suspended", ErrNoEffect)
+	case RestartFrom:
+		return a.restartFrom(in)
+	case Force:
+		return a.force(in)
+	case MoveDeadline:
+		return a.moveDeadline(in)
+	case RevokeDeadline:
+		return a.revokeDeadline(in)
+	}
+	return fmt.Errorf("saga: unknown intervention %T", in)
+}
+
+// stepNamed finds a step by its name.
+func (a *application) stepNamed(name string) (int, error) {
+	i := slices.IndexFunc(a.def.steps, func(s *step) bool { return s.name == name })
+	if i < 0 {
+		return 0, fmt.Errorf("%w: %q; %s has %s", ErrNoStep, name, a.def.name, strings.Join(a.def.StepNames(), ", "))
+	}
+	return i, nil
+}
+
+func (a *application) retryNow(in RetryNow) error {
 	found := false
 	for i, step := range a.def.steps {
 		if in.Step != "" && in.Step != step.name {
@@ -43,8 +90,7 @@ func (a *application) retryNow(in RetryNow) error {
 
 func (a *application) cancelByHand(in Cancel) error {
 	if a.state.Phase != Running && a.state.Phase != Completed {
-		a.record(Intervened, "", "the saga is being undone, or was: nothing to do")
-		return nil
+		return fmt.Errorf("%w: the saga is being undone, or was", ErrNoEffect)
 	}
 	a.record(Intervened, "", in.Reason)
 	a.startCompensation(in.Reason)
@@ -55,12 +101,7 @@ func (a *application) cancelByHand(in Cancel) error {
 // answered later stays on record: a success that comes to a saga forced into its
 // cancelled end is still undone.
 func (a *application) force(in Force) error {
-	switch {
-	case in.End != a.def.completed && in.End != a.def.cancelled:
-		return fmt.Errorf("%w: %q; %s knows %s and %s", ErrUnknownEnd, in.End, a.def.name, a.def.completed, a.def.cancelled)
-	case a.state.Phase.Ended():
-		return ErrEnded
-	case a.state.Phase == AwaitingStart:
+	if a.state.Phase == AwaitingStart {
 		return fmt.Errorf("%w: the saga has not begun", ErrNotWaiting)
 	}
 	a.record(Intervened, "", in.Reason)
@@ -146,9 +187,6 @@ func (a *application) revokeDeadline(in RevokeDeadline) error {
 }
 
 func (a *application) setDeadline(name string, to time.Time, note string) error {
-	if a.state.Phase.Ended() {
-		return ErrEnded
-	}
 	if name == "" && !a.state.CompleteBy.IsZero() {
 		a.state.CompleteBy = to
 		a.record(Intervened, "", note)

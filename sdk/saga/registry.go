@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 )
 
 // Registry holds the definitions that an orchestrator knows, several versions
@@ -16,6 +17,8 @@ type Registry struct {
 	meant  map[string]map[string]bool // message type → names of the definitions that it means something to
 	// awaited is an event's type → names of the definitions that await it.
 	awaited map[string]map[string]bool
+	// suspensions are the versions that are suspended; nil: none is.
+	suspensions atomic.Pointer[map[versionOf]Suspension]
 }
 
 // NewRegistry returns a registry of the given definitions.

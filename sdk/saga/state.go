@@ -18,7 +18,7 @@ const (
 	Running           Phase = "RUNNING"
 	Compensating      Phase = "COMPENSATING"
 	CompensationStuck Phase = "COMPENSATION_STUCK" // an undo has used up its attempts; still trying, slowly
-	Suspended         Phase = "SUSPENDED"          // its definition's version is not registered
+	Suspended         Phase = "SUSPENDED"          // it does nothing until it is resumed; see State.SuspendedBy
 	AwaitingStart     Phase = "AWAITING_START"     // a cancellation came first; the message that starts it has not come
 	NotStarted        Phase = "NOT_STARTED"        // that message did not come in time: there was nothing to cancel
 	Completed         Phase = "COMPLETED"          // every step succeeded
@@ -77,7 +77,14 @@ type State struct {
 	Definition    string
 	Version       int
 	Phase         Phase
-	SuspendedFrom Phase // the phase it was in when its definition went missing
+	SuspendedFrom Phase // the phase it was in when it was suspended
+	// SuspendedBy is the operator who suspended the saga, and will resume it. It is empty where an
+	// orchestrator will: one that knows its definition's version, which was not registered or is
+	// suspended as a whole.
+	SuspendedBy string
+	// SuspendedAt is since when its deadlines stand still; zero where they do not, since nobody
+	// meant its definition to be missing.
+	SuspendedAt time.Time
 	// StartBy is until when an AwaitingStart saga waits for the message that starts it.
 	StartBy time.Time
 	// CompleteBy is until when the saga must have completed; zero if there is no such time, or it
@@ -108,6 +115,9 @@ func (s State) Exists() bool { return s.Revision > 0 }
 // Deadline is when the saga needs attention unless a message comes first;
 // false where it waits for nothing.
 func (s State) Deadline() (time.Time, bool) {
+	if s.Phase == Suspended && !s.SuspendedAt.IsZero() {
+		return time.Time{}, false
+	}
 	if len(s.Held) > 0 && s.Phase != Suspended {
 		return s.UpdatedAt, true // at once, for an orchestrator that knows the definition
 	}
@@ -130,6 +140,12 @@ func (s State) Deadline() (time.Time, bool) {
 func (s State) Trouble() string {
 	switch s.Phase {
 	case Suspended:
+		switch {
+		case s.SuspendedBy != "":
+			return "suspended by " + s.SuspendedBy
+		case !s.SuspendedAt.IsZero():
+			return fmt.Sprintf("version %d of %s is suspended", s.Version, s.Definition)
+		}
 		return fmt.Sprintf("version %d of %s is not registered", s.Version, s.Definition)
 	case CompensationStuck:
 		return "an undo has used up its attempts"

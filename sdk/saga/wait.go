@@ -18,7 +18,7 @@ type Wait struct {
 	Attempts  int       `json:"attempts,omitzero" doc:"Attempts before the step is given up, or the undo is stuck; absent where it is never given up"`
 	Stuck     bool      `json:"stuck,omitzero" doc:"True where the attempts are used up and the command is sent again at the slowest pace"`
 	Since     time.Time `json:"since"`
-	Until     time.Time `json:"until,omitzero" doc:"When the saga acts without a reply; absent where an operator revoked the deadline"`
+	Until     time.Time `json:"until,omitzero" doc:"When the saga acts without a reply; absent where an operator revoked the deadline or suspended the saga"`
 }
 
 // WaitFor is what would end a wait.
@@ -53,6 +53,11 @@ func (d *Definition) Waits(s State) []Wait {
 				Attempt:   st.Undo - st.Budget, Attempts: step.undo.wait.MaxAttempts, Since: st.SentAt, Until: st.Deadline, Stuck: st.Stuck,
 			})
 		case Idle, Done, Failed, GivenUp, Undone, Abandoned, Assumed, Skipped:
+		}
+	}
+	if s.Phase == Suspended && !s.SuspendedAt.IsZero() {
+		for i := range waits {
+			waits[i].Until = time.Time{} // the clock stands still
 		}
 	}
 	return waits

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -89,26 +90,49 @@ type run struct {
 func (r *run) apply(in saga.Input) saga.Decision {
 	before, err := json.Marshal(r.state)
 	require.NoError(r.t, err)
-	d, err := r.def.Apply(r.state, in, r.now)
-	if errors.Is(err, saga.ErrEnded) || errors.Is(err, saga.ErrNotWaiting) {
-		return d
+	decisions, err := r.decide(in)
+	for _, refusal := range []error{
+		saga.ErrEnded, saga.ErrNotWaiting, saga.ErrNoEffect, saga.ErrSuspended, saga.ErrCannotResolve, saga.ErrNoRestart, saga.ErrNoStep,
+	} {
+		if errors.Is(err, refusal) {
+			return saga.Decision{}
+		}
 	}
 	require.NoError(r.t, err)
 	after, err := json.Marshal(r.state)
 	require.NoError(r.t, err)
 	require.Equal(r.t, string(before), string(after), "Apply changed its argument")
-	again, err := r.def.Apply(r.state, in, r.now)
+	again, err := r.decide(in)
 	require.NoError(r.t, err)
-	require.Equal(r.t, d, again, "Apply is not a function of its arguments")
-	r.hold(in, d)
-	r.state = d.State
-	r.commands = append(r.commands, d.Commands...)
-	return d
+	require.Equal(r.t, decisions, again, "Apply is not a function of its arguments")
+	var last saga.Decision
+	for _, d := range decisions {
+		r.hold(in, d)
+		r.state, last = d.State, d
+		r.commands = append(r.commands, d.Commands...)
+		require.Empty(r.t, d.Refused, "what was held cannot be applied")
+	}
+	return last
+}
+
+// decide asks the engine; what happens while a saga is suspended is the registry's business.
+func (r *run) decide(in saga.Input) ([]saga.Decision, error) {
+	if r.state.Phase != saga.Suspended {
+		d, err := r.def.Apply(r.state, in, r.now)
+		return []saga.Decision{d}, err
+	}
+	registry, err := saga.NewRegistry(r.def)
+	require.NoError(r.t, err)
+	return registry.Apply(r.state, in, r.now)
 }
 
 // hold checks what must be true of every decision.
 func (r *run) hold(in saga.Input, d saga.Decision) {
-	if m, ok := in.(saga.Message); ok && (m.Type != "Cancel" || d.Changed()) {
+	if !d.Changed() {
+		require.Equal(r.t, r.state, d.State)
+		return
+	}
+	if m, ok := in.(saga.Message); ok {
 		require.Equal(r.t, r.state.Revision+1, d.State.Revision, "%s left no transition", m.Type)
 	}
 	if d.Transition.Kind == saga.StaleReply {
@@ -116,21 +140,28 @@ func (r *run) hold(in saga.Input, d saga.Decision) {
 		require.Equal(r.t, r.state.Phase, d.State.Phase)
 		require.Equal(r.t, r.state.Steps, d.State.Steps)
 	}
+	if d.State.Phase == saga.Suspended {
+		require.Empty(r.t, d.Commands, "a suspended saga sent something")
+		_, waits := d.State.Deadline()
+		require.False(r.t, waits, "a suspended saga has a deadline")
+		return
+	}
 	_, waits := d.State.Deadline()
 	require.Equal(r.t, !d.State.Phase.Ended(), waits, "a saga that is %s has a deadline: %t", d.State.Phase, waits)
-	if m, ok := in.(saga.Message); ok && d.Transition.Kind != saga.StaleReply && (m.Type == "done-"+d.Transition.Step || m.Type == "event-"+d.Transition.Step) {
+	if cause := d.Transition.Cause.Type; d.Transition.Kind != saga.StaleReply && (cause == "done-"+d.Transition.Step || cause == "event-"+d.Transition.Step) {
 		r.effects[d.Transition.Step] = true
 	}
 	for i, name := range r.def.StepNames() {
 		st := d.State.Steps[i]
 		r.effects[name] = r.effects[name] || st.Status == saga.Done
 		r.silent[name] = r.silent[name] || st.Status == saga.GivenUp || st.Unconfirmed ||
-			st.Status == saga.Abandoned || st.Status == saga.Assumed
+			st.Status == saga.Abandoned || st.Status == saga.Assumed || st.Status == saga.Undone
 	}
 	for _, c := range d.Commands {
 		require.False(r.t, r.ids[c.ID], "%s %d has the id of another command", c.Type, c.Attempt)
 		r.ids[c.ID] = true
-		if i := slices.Index(r.def.StepNames(), c.Step); !c.Undo && r.state.Exists() {
+		_, again := in.(saga.RestartFrom)
+		if i := slices.Index(r.def.StepNames(), c.Step); !c.Undo && !again && r.state.Exists() {
 			require.NotEqual(r.t, saga.Skipped, r.state.Steps[i].Status, "%s was skipped, and is asked", c.Step)
 		}
 		if c.Undo {
@@ -219,16 +250,36 @@ func TestAnySagaKeepsTheRulesAndEnds(t *testing.T) {
 func (r *run) intervene() {
 	by := saga.Operator{ID: uuid.New(), Actor: "ann", Reason: "why not"}
 	step := rapid.SampledFrom(r.def.StepNames()).Draw(r.t, "step")
-	switch rapid.IntRange(0, 6).Draw(r.t, "intervention") {
-	case 0, 1, 2:
-		r.apply(saga.RetryNow{Operator: by})
+	var in saga.Intervention
+	switch rapid.IntRange(0, 13).Draw(r.t, "intervention") {
+	case 0, 1:
+		in = saga.RetryNow{Operator: by}
+	case 2:
+		in = saga.Cancel{Operator: by}
 	case 3:
-		r.apply(saga.Cancel{Operator: by})
-	case 4, 5:
-		r.apply(saga.MoveDeadline{Operator: by, Step: step, To: r.now.Add(time.Minute)})
+		in = saga.MoveDeadline{Operator: by, Step: step, To: r.now.Add(time.Minute)}
+	case 4, 5, 6:
+		in = saga.Resolve{Operator: by, Step: step, As: rapid.SampledFrom([]saga.StepStatus{saga.Done, saga.Failed, saga.Undone}).Draw(r.t, "as")}
+	case 7, 8:
+		in = saga.SkipWait{Operator: by, Step: step}
+	case 9:
+		in = saga.RestartFrom{Operator: by, Step: step}
+	case 10:
+		in = saga.EditData{Operator: by, Patch: json.RawMessage(`{"item":` + strconv.Quote(rapid.SampledFrom([]string{"", "y"}).Draw(r.t, "item")) + `}`)}
+	case 11:
+		in = saga.Suspend{Operator: by}
+	case 12:
+		in = saga.Resume{Operator: by}
 	default:
-		r.forced = true
-		r.apply(saga.Force{Operator: by, End: rapid.SampledFrom([]string{"COMPLETED", "CANCELLED"}).Draw(r.t, "end")})
+		in = saga.Force{Operator: by, End: rapid.SampledFrom([]string{"COMPLETED", "CANCELLED"}).Draw(r.t, "end")}
+	}
+	d := r.apply(in)
+	_, forced := in.(saga.Force)
+	r.forced = r.forced || forced && d.Changed()
+	if _, resumed := in.(saga.Resume); d.Changed() && !resumed { // what was held follows a resumption
+		require.Equal(r.t, by.ID, d.Transition.Cause.ID)
+		require.Equal(r.t, "ann", d.Transition.Cause.Actor)
+		require.Contains(r.t, d.Transition.Note, by.Reason)
 	}
 }
 
@@ -237,6 +288,10 @@ func (r *run) finish() {
 	for range 200 {
 		if r.state.Phase.Ended() {
 			break
+		}
+		if r.state.Phase == saga.Suspended {
+			r.apply(saga.Resume{Operator: saga.Operator{ID: uuid.New()}})
+			continue
 		}
 		waits := r.def.Waits(r.state)
 		require.NotEmpty(r.t, waits, "the saga is %s and waits for nothing", r.state.Phase)

@@ -106,10 +106,19 @@ func (a *application) decide(ref saga.Ref, in saga.Input, now time.Time) (one ou
 		one.messages, one.local, err = a.commands(ref, one.decisions)
 	}
 	if err != nil {
-		return outcome{}, fmt.Errorf("apply to saga %s: %w", ref, err)
+		return outcome{}, &applyError{ref, err}
 	}
 	return one, nil
 }
+
+// applyError says of which saga an error is.
+type applyError struct {
+	ref saga.Ref
+	err error
+}
+
+func (e *applyError) Error() string { return fmt.Sprintf("apply to saga %s: %v", e.ref, e.err) }
+func (e *applyError) Unwrap() error { return e.err }
 
 // take collects what an input led to.
 func (a *application) take(one outcome) {

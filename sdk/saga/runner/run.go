@@ -16,6 +16,7 @@ const (
 	expireBatch    = 1000
 	expireRate     = 5000 // sagas per second
 	wakeEvery      = 10 * time.Second
+	followEvery    = time.Second
 	gaugeEvery     = 10 * time.Second
 )
 
@@ -38,6 +39,9 @@ func (r *Runner) loops() []*loop {
 		{name: "deadlines", every: deadlinesEvery, batch: min(r.rate, deadlinesBatch), rate: r.rate, act: r.actOnDeadlines},
 		{name: "suspended sagas", every: wakeEvery, batch: 1, rate: 1000, act: func(ctx context.Context, _ int) (int, error) {
 			return r.store.WakeSuspended(ctx)
+		}},
+		{name: "suspended definitions", every: followEvery, batch: 1, rate: 1000, act: func(ctx context.Context, _ int) (int, error) {
+			return 0, r.followSuspensions(ctx)
 		}},
 	}
 	if r.retention > 0 {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"waybill.example/sdk/inbox"
@@ -48,6 +49,9 @@ type Config struct {
 	Retention time.Duration
 	// Now, if set, replaces the database's clock. It is for tests that move the time.
 	Now func() time.Time
+	// Audit, if set, is given each change of an operator in the transaction that makes it, after
+	// everything else in it: for a log of its own. An error takes the change back.
+	Audit func(ctx context.Context, tx pgx.Tx, act Act) error
 	// Observer is notified of what happens, for metrics.
 	Observer Observer
 	// Log is where problems are logged; nil is nowhere.
@@ -81,6 +85,7 @@ type Runner struct {
 	local     map[string]Local
 	operators *pgxpool.Pool
 	inbox     inbox.Processor[saga.Message, store.Loaded]
+	audit     func(context.Context, pgx.Tx, Act) error
 	observer  Observer
 	watermark *watermark // nil: deadlines do not wait
 	rate      int
@@ -101,7 +106,7 @@ func New(ctx context.Context, c Config) (*Runner, error) {
 	c = c.withDefaults()
 	r := &Runner{
 		store: store.New(c.DB, registry), registry: registry, codec: c.Codec, local: c.Local, operators: c.OperatorDB,
-		observer: c.Observer, rate: c.DeadlineRate, retention: c.Retention, log: c.Log,
+		audit: c.Audit, observer: c.Observer, rate: c.DeadlineRate, retention: c.Retention, log: c.Log,
 	}
 	r.store.Clock = c.Now
 	r.inbox = inbox.Processor[saga.Message, store.Loaded]{
@@ -112,6 +117,9 @@ func New(ctx context.Context, c Config) (*Runner, error) {
 		r.watermark = &watermark{ends: c.Ends, positions: r.positions, now: r.store.Now, log: c.Log}
 	}
 	if err := r.store.CheckDefinitions(ctx); err != nil {
+		return nil, fmt.Errorf("saga runner: %w", err)
+	}
+	if err := r.followSuspensions(ctx); err != nil {
 		return nil, fmt.Errorf("saga runner: %w", err)
 	}
 	return r, nil

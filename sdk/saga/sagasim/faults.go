@@ -204,7 +204,7 @@ func (o *Orchestrator) meddle() {
 // tolerate holds an intervention's error against those that there are for operators.
 func (o *Orchestrator) tolerate(ref saga.Ref, err error) {
 	for _, expected := range []error{
-		nil, errAway, saga.ErrUnknownSaga, saga.ErrEnded, saga.ErrNotWaiting, saga.ErrMoved, saga.ErrSuspended,
+		nil, errAway, saga.ErrUnknownSaga, saga.ErrEnded, saga.ErrNotWaiting, saga.ErrMoved, saga.ErrSuspended, saga.ErrNoEffect,
 	} {
 		if errors.Is(err, expected) {
 			return

@@ -127,20 +127,34 @@ func (s *Saga) Refuses(in saga.Input, want error) {
 }
 
 func (s *Saga) apply(in saga.Input) (Outcome, error) {
-	d, err := s.def.Apply(s.state, in, s.now)
+	decisions, err := s.decide(in)
 	if err != nil {
 		return Outcome{}, err
 	}
-	s.state, s.commands = d.State, append(s.commands, d.Commands...)
-	if d.Attributes != nil {
-		s.attributes = d.Attributes
-	}
-	o := Outcome{s: s, Commands: d.Commands}
-	if d.Changed() {
-		s.lines = append(s.lines, d.Transition)
-		o.Transitions = []saga.Transition{d.Transition}
+	o := Outcome{s: s}
+	for _, d := range decisions {
+		s.state, s.commands, o.Commands = d.State, append(s.commands, d.Commands...), append(o.Commands, d.Commands...)
+		if d.Attributes != nil {
+			s.attributes = d.Attributes
+		}
+		if d.Changed() {
+			s.lines, o.Transitions = append(s.lines, d.Transition), append(o.Transitions, d.Transition)
+		}
 	}
 	return o, nil
+}
+
+// decide asks the engine; what happens while a saga is suspended is the registry's business.
+func (s *Saga) decide(in saga.Input) ([]saga.Decision, error) {
+	if s.state.Phase != saga.Suspended {
+		d, err := s.def.Apply(s.state, in, s.now)
+		return []saga.Decision{d}, err
+	}
+	registry, err := saga.NewRegistry(s.def)
+	if err != nil {
+		return nil, err
+	}
+	return registry.Apply(s.state, in, s.now)
 }
 
 // Skip lets time pass: each deadline that comes within it acts when it comes.

@@ -144,7 +144,9 @@ func TestLocal_AnUndoIsCarriedOutHereToo(t *testing.T) {
 	require.NoError(t, s.book(t.Context(), booked("2")))
 	require.NoError(t, s.hears(t, "RoomReserved", "ReserveRoom", "2"))
 	by := saga.Operator{ID: uuid.New(), Actor: "ann", Reason: "the customer called"}
-	require.NoError(t, s.Intervene(t.Context(), saga.Ref{ID: "2"}, saga.Cancel{Operator: by}))
+	o, err := s.Intervene(t.Context(), runner.Intervention{Saga: saga.Ref{ID: "2"}, Do: saga.Cancel{Operator: by}})
+	require.NoError(t, err)
+	require.Equal(t, runner.Done, o.Result)
 	require.NoError(t, s.hears(t, "RoomCancelled", "CancelRoom", "2"))
 	state, status, _ = s.stands(t, "2")
 	require.Equal(t, []any{saga.Cancelled, "CANCELLED"}, []any{state, status})

@@ -1,6 +1,7 @@
 package runner_test
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"sync/atomic"
@@ -133,9 +134,11 @@ func (s *sagas) due(ctx context.Context, now time.Time, read store.Read, limit i
 	return s.ApplyDue(ctx, read, limit)
 }
 
-func (s *sagas) intervene(ctx context.Context, ref saga.Ref, in saga.Input, now time.Time) error {
+// intervene returns why nothing was done, if nothing was.
+func (s *sagas) intervene(ctx context.Context, ref saga.Ref, in saga.Intervention, now time.Time) error {
 	s.moveTo(now)
-	return s.Intervene(ctx, ref, in)
+	o, err := s.Intervene(ctx, runner.Intervention{Saga: ref, Do: in})
+	return cmp.Or(err, o.Err)
 }
 
 // event is a message and the partition that it comes from.

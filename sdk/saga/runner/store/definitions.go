@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -14,9 +15,10 @@ import (
 var ErrDefinitionChanged = errors.New("a saga definition was changed under its version")
 
 const rememberSQL = `
-insert into saga_definitions (name, version, fingerprint)
-select * from unnest($1::text[], $2::int[], $3::text[])
-on conflict do nothing`
+insert into saga_definitions as known (name, version, fingerprint, structure)
+select * from unnest($1::text[], $2::int[], $3::text[], $4::jsonb[])
+on conflict (name, version) do update set structure = excluded.structure
+ where known.fingerprint = excluded.fingerprint and known.structure is distinct from excluded.structure`
 
 const rememberedSQL = `
 select name, version, fingerprint, first_seen_at, max(version) over (partition by name) as newest
@@ -25,14 +27,20 @@ from saga_definitions order by name, version`
 // CheckDefinitions remembers the versions that are registered, and compares those that were run
 // before with what they were then.
 func (s *Store) CheckDefinitions(ctx context.Context) error {
-	names, versions := s.known()
-	prints := make([]string, len(names))
-	for i, d := range s.Registry.Definitions() {
-		prints[i] = d.Fingerprint()
+	var names, prints []string
+	var versions []int32
+	var structures [][]byte
+	for _, d := range s.Registry.Definitions() {
+		structure, err := json.Marshal(d.Describe())
+		if err != nil {
+			return fmt.Errorf("describe %s: %w", d.Name(), err)
+		}
+		names, versions = append(names, d.Name()), append(versions, int32(d.Version()))
+		prints, structures = append(prints, d.Fingerprint()), append(structures, structure)
 	}
 	var batch pgx.Batch
 	var faults []error
-	batch.Queue(rememberSQL, names, versions, prints)
+	batch.Queue(rememberSQL, names, versions, prints, structures)
 	batch.Queue(rememberedSQL).Query(func(rows pgx.Rows) error {
 		var name, fingerprint string
 		var version, newest int

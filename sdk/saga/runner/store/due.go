@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -14,15 +15,17 @@ import (
 // dueSQL takes sagas whose deadline has passed, the longest overdue first, and skips those that
 // another process, or a batch of messages, has locked. It reads the index sagas_open from its start
 // and stops at the limit. A saga whose definition is not registered here is for a process that
-// knows it; only if none has taken it for a while is it taken, to be suspended. The replies that
-// had come by the deadline must have been read in the saga's partition.
+// knows it; only if none has taken it for a while is it taken, to be suspended. So is one whose
+// definition is suspended, unless it has ended: then what is held for it waits. The replies that had
+// come by the deadline must have been read in the saga's partition.
 const dueSQL = `
 select ` + Columns + `, coalesce(trouble = $6, false) as unsent, partition
 from sagas
 where deadline <= coalesce($1, now())
   and deadline <= coalesce((select r.until from unnest($7::int[], $8::timestamptz[]) as r (number, until) where r.number = partition), $9)
   and (exists (select from unnest($2::text[], $3::int[]) as known (d, v) where d = definition and v = version)
-       or phase <> 'SUSPENDED' and deadline <= coalesce($1, now()) - $4::interval)
+       or phase <> 'SUSPENDED' and deadline <= coalesce($1, now()) - $4::interval
+          and (ended_at is null or not exists (select from unnest($10::text[], $11::int[]) as idle (d, v) where d = definition and v = version)))
 order by deadline limit $5
 for update skip locked`
 
@@ -92,6 +95,7 @@ func (s *Store) AnyDue(ctx context.Context) (due bool, err error) {
 // Due locks and returns sagas whose deadline has passed, and the time by the database's clock.
 func (s *Store) Due(ctx context.Context, tx pgx.Tx, q DueQuery) (list []DueSaga, now time.Time, err error) {
 	names, versions := s.known()
+	idle, idleVersions := s.suspended()
 	numbers, untils := make([]int32, 0, len(q.Read.Partitions)), make([]time.Time, 0, len(q.Read.Partitions))
 	for number, until := range q.Read.Partitions {
 		numbers, untils = append(numbers, number), append(untils, until)
@@ -100,7 +104,7 @@ func (s *Store) Due(ctx context.Context, tx pgx.Tx, q DueQuery) (list []DueSaga,
 	var clock time.Time
 	batch.Queue("select clock_timestamp()").QueryRow(func(row pgx.Row) error { return row.Scan(&clock) })
 	batch.Queue(dueSQL, s.fixed(), names, versions, q.Unclaimed, q.Limit, q.UnsentTrouble,
-		numbers, untils, q.Read.All).Query(func(rows pgx.Rows) error {
+		numbers, untils, q.Read.All, idle, idleVersions).Query(func(rows pgx.Rows) error {
 		list, err = pgx.CollectRows(rows, func(r pgx.CollectableRow) (DueSaga, error) {
 			one, err := pgx.RowToStructByName[dueRow](r)
 			if err != nil {
@@ -183,11 +187,11 @@ func (s *Store) Unsent(ctx context.Context, tx pgx.Tx, sagas []string, commands 
 // Suspended sagas that wait for nothing else have no deadline by which Due would find them.
 const wakeSQL = `
 update sagas set deadline = coalesce($1, now())
-where phase = 'SUSPENDED' and deadline = 'infinity'
+where phase = 'SUSPENDED' and deadline = 'infinity' and extra ->> 'suspendedBy' is null
   and exists (select from unnest($2::text[], $3::int[]) as known (d, v) where d = definition and v = version)`
 
 // WakeSuspended makes the suspended sagas whose definition is registered here due, so that they go
-// on, and returns how many.
+// on, and returns how many. Those that an operator suspended are left to the operator.
 func (s *Store) WakeSuspended(ctx context.Context) (int, error) {
 	names, versions := s.known()
 	tag, err := s.DB.Exec(ctx, wakeSQL, s.fixed(), names, versions)
@@ -197,10 +201,21 @@ func (s *Store) WakeSuspended(ctx context.Context) (int, error) {
 	return int(tag.RowsAffected()), nil
 }
 
-// known are the definitions that are registered here, as two arrays.
+// known are the definitions that are registered here and not suspended, as two arrays.
 func (s *Store) known() (names []string, versions []int32) {
+	idle := s.Registry.Suspensions()
 	for _, d := range s.Registry.Definitions() {
-		names, versions = append(names, d.Name()), append(versions, int32(d.Version()))
+		if !slices.ContainsFunc(idle, func(i saga.Suspension) bool { return i.Definition == d.Name() && i.Version == d.Version() }) {
+			names, versions = append(names, d.Name()), append(versions, int32(d.Version()))
+		}
+	}
+	return names, versions
+}
+
+// suspended are those that are suspended.
+func (s *Store) suspended() (names []string, versions []int32) {
+	for _, i := range s.Registry.Suspensions() {
+		names, versions = append(names, i.Definition), append(versions, int32(i.Version))
 	}
 	return names, versions
 }

@@ -94,6 +94,7 @@ func (r row) state() (saga.State, error) {
 			return s, fmt.Errorf("extra of saga %s: %w", r.ID, err)
 		}
 		s.StartBy, s.CompleteBy, s.CancelAsked, s.CancelRefused = extra.StartBy, extra.CompleteBy, extra.CancelAsked, extra.CancelRefused
+		s.SuspendedBy, s.SuspendedAt = extra.SuspendedBy, extra.SuspendedAt
 	}
 	if err := json.Unmarshal(r.Steps, &s.Steps); err != nil {
 		return s, fmt.Errorf("steps of saga %s: %w", r.ID, err)

@@ -195,9 +195,13 @@ type rare struct {
 	CompleteBy    time.Time `json:"completeBy,omitzero"`
 	CancelAsked   bool      `json:"cancelAsked,omitzero"`
 	CancelRefused bool      `json:"cancelRefused,omitzero"`
+	SuspendedBy   string    `json:"suspendedBy,omitzero"`
+	SuspendedAt   time.Time `json:"suspendedAt,omitzero"`
 }
 
-func rareOf(s saga.State) rare { return rare{s.StartBy, s.CompleteBy, s.CancelAsked, s.CancelRefused} }
+func rareOf(s saga.State) rare {
+	return rare{s.StartBy, s.CompleteBy, s.CancelAsked, s.CancelRefused, s.SuspendedBy, s.SuspendedAt}
+}
 
 // encode is nil where there is nothing to remember.
 func (r rare) encode() ([]byte, error) {

@@ -14,6 +14,7 @@
 //	save.go         states and transitions become rows
 //	due.go          sagas whose deadline has passed, and what is put off
 //	definitions.go  what each version was when it was first run
+//	suspensions.go  versions of definitions that are suspended
 //	clock.go        the database's clock
 //	expire.go       retention
 //	positions.go    how far a consumer has read
@@ -35,7 +36,7 @@ import (
 )
 
 // SchemaVersion is the version of the migration set "orchestrator" that this package needs.
-const SchemaVersion = 5
+const SchemaVersion = 6
 
 // Store loads and saves sagas. It is safe for concurrent use, by several processes as well.
 type Store struct {

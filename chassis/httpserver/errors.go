@@ -36,8 +36,8 @@ func (ops Operations) Problem(ctx context.Context, operation string, err error) 
 }
 
 func (ops Operations) problem(ctx context.Context, what failed, err error) error {
-	if answer, ok := errors.AsType[huma.StatusError](err); ok {
-		return answer
+	if _, ok := errors.AsType[huma.StatusError](err); ok {
+		return err // all of it: what is around the status has headers
 	}
 	for _, a := range ops.Answers {
 		if errors.Is(err, a.Err) {

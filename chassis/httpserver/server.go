@@ -31,14 +31,21 @@ type Config struct {
 	Hosts []string `env:"HTTP_HOSTS"`
 	// MaxConnections is how many clients may be connected; more wait.
 	MaxConnections int `env:"HTTP_MAX_CONNECTIONS" envDefault:"4096"`
+	// MaxWaiting is how many requests may wait for something to happen (Prefer: wait, streams), of
+	// a service that has such. It is less than MaxConnections: the rest is for those who do not.
+	MaxWaiting int `env:"HTTP_MAX_WAITING" envDefault:"2048"`
 }
 
 // Validate implements config.Validator.
 func (c Config) Validate() []error {
+	var problems []error
 	if c.MaxConnections < 1 {
-		return []error{errors.New("HTTP_MAX_CONNECTIONS must be positive")}
+		problems = append(problems, errors.New("HTTP_MAX_CONNECTIONS must be positive"))
 	}
-	return nil
+	if c.MaxWaiting < 0 || c.MaxWaiting >= c.MaxConnections {
+		problems = append(problems, errors.New("HTTP_MAX_WAITING must be less than HTTP_MAX_CONNECTIONS, and not negative"))
+	}
+	return problems
 }
 
 // Limits on a client that is slow or hostile. RequestTimeout is what a handler has to answer; it is
@@ -66,8 +73,10 @@ type Options struct {
 // Server serves one service's HTTP API. Register operations on API, or plain handlers on Router,
 // before Run.
 type Server struct {
-	API      huma.API
-	Router   chi.Router
+	API    huma.API
+	Router chi.Router
+	// Waiting has the places for requests that wait.
+	Waiting  *Waiting
 	log      *slog.Logger
 	listener net.Listener
 	hosts    []string
@@ -106,7 +115,7 @@ func New(c Config, o Options) (*Server, error) {
 	if c.MaxConnections > 0 {
 		listener = limit(listener, c.MaxConnections)
 	}
-	s := &Server{API: api, Router: router, log: o.Log, listener: listener, hosts: c.Hosts}
+	s := &Server{API: api, Router: router, Waiting: NewWaiting(c.MaxWaiting), log: o.Log, listener: listener, hosts: c.Hosts}
 	if c.PprofAddr != "" {
 		if s.profiler, err = newProfiler(c.PprofAddr, c.Hosts, o.Log); err != nil {
 			listener.Close()
@@ -154,6 +163,7 @@ func (s *Server) serve(ctx context.Context) error {
 		return fmt.Errorf("serve HTTP: %w", err)
 	case <-ctx.Done():
 	}
+	s.Waiting.Stop()
 	// Detached: ctx has ended, and the requests under way get their time all the same.
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 	defer cancel()

@@ -27,6 +27,7 @@ import (
 	"waybill.example/orders/internal/batch"
 	"waybill.example/orders/internal/httpapi"
 	"waybill.example/orders/internal/postgres"
+	"waybill.example/orders/internal/watch"
 	"waybill.example/sdk/saga/runner"
 	"waybill.example/sdk/saga/runner/store"
 )
@@ -69,7 +70,9 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (_ *service.App, err
 	if err != nil {
 		return nil, err
 	}
-	sagas, err := newRunner(ctx, cfg, pool, ends, log)
+	stored := postgres.NewStore(pool)
+	hub := watch.New(stored, log)
+	sagas, err := newRunner(ctx, cfg, pool, ends, local{hub.Changed}, log)
 	if err != nil {
 		return nil, err
 	}
@@ -93,20 +96,21 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (_ *service.App, err
 	if err != nil {
 		return nil, err
 	}
-	orders := &orders{postgres.NewStore(pool), pool, sagas}
+	orders := &orders{stored, pool, sagas}
 	placer := batch.New(orders.PlaceAll, batch.Options{Limit: maxBatch, CanSplit: postgres.NothingPlaced})
-	httpapi.Register(server.API, orders, placer.Do, log)
+	httpapi.Register(server.API, httpapi.Service{Store: orders, Place: placer.Do, Hub: hub, Waiting: server.Waiting, Log: log})
 
 	app := service.NewApp(log)
 	app.OnStop("postgres pool", pool.Close)
 	app.OnStop("ends of topics", ends.Close)
+	app.Add("watched orders", hub.Run)
 	app.Add("saga runner", sagas.Run)
 	app.Add("reply consumer", replies.Run)
 	app.Serve(server)
 	return app, nil
 }
 
-func newRunner(ctx context.Context, cfg Config, pool *pgxpool.Pool, ends *kafka.Ends, log *slog.Logger) (*runner.Runner, error) {
+func newRunner(ctx context.Context, cfg Config, pool *pgxpool.Pool, ends *kafka.Ends, own local, log *slog.Logger) (*runner.Runner, error) {
 	definitions, err := orderflow.Definitions(cfg.Timing)
 	if err != nil {
 		return nil, err
@@ -114,9 +118,9 @@ func newRunner(ctx context.Context, cfg Config, pool *pgxpool.Pool, ends *kafka.
 	return runner.New(ctx, runner.Config{
 		DB: pool, Consumer: group, Definitions: definitions, Codec: orderflow.Codec{}, Content: orderflow.Content,
 		Local: map[string]runner.Local{
-			string(contracts.TypeConfirmOrder): confirm,
-			string(contracts.TypeCancelOrder):  cancel,
-			string(contracts.TypeRefuseCancel): refuse,
+			string(contracts.TypeConfirmOrder): own.confirm,
+			string(contracts.TypeCancelOrder):  own.cancel,
+			string(contracts.TypeRefuseCancel): own.refuse,
 		},
 		Ends: ends.Ask, Log: log,
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"waybill.example/contracts"
+	"waybill.example/orders/internal/postgres"
 	"waybill.example/sdk/inbox"
 	"waybill.example/sdk/saga"
 	"waybill.example/sdk/saga/runner"
@@ -11,33 +12,46 @@ import (
 
 // Only the saga changes an order, so what it says needs no check.
 const (
-	confirmSQL = `update orders set status = 'CONFIRMED', updated_at = now() where id = any ($1)`
-	cancelSQL  = `
-update orders set status = 'CANCELLED', reason = nullif(change.reason, ''), updated_at = now()
-from unnest($1::bigint[], $2::text[]) as change (id, reason) where orders.id = change.id`
+	confirmSQL = `
+with changed as (update orders set status = 'CONFIRMED', updated_at = now() where id = any ($1::bigint[]))
+select ` + postgres.NotifySQL
+	cancelSQL = `
+with changed as (
+    update orders set status = 'CANCELLED', reason = nullif(change.reason, ''), updated_at = now()
+    from unnest($1::bigint[], $2::text[]) as change (id, reason) where orders.id = change.id)
+select ` + postgres.NotifySQL
 	refuseSQL = `
-update orders set cancel_refused = nullif(change.reason, '')
-from unnest($1::bigint[], $2::text[]) as change (id, reason) where orders.id = change.id`
+with changed as (
+    update orders set cancel_refused = nullif(change.reason, '')
+    from unnest($1::bigint[], $2::text[]) as change (id, reason) where orders.id = change.id)
+select ` + postgres.NotifySQL
 )
 
+// local carries out the commands of the saga that are this service's own. Clients that wait for an
+// order learn that it has changed.
+type local struct{ changed func(ids ...int64) }
+
 // confirm carries out ConfirmOrder.
-func confirm(_ context.Context, tx *inbox.Tx, commands []saga.Command) ([]saga.Message, error) {
+func (l local) confirm(_ context.Context, tx *inbox.Tx, commands []saga.Command) ([]saga.Message, error) {
 	ids, _ := wanted(commands)
 	tx.Last.Queue(confirmSQL, ids)
+	tx.AfterCommit(func() { l.changed(ids...) })
 	return replies(commands, contracts.TypeOrderConfirmed)
 }
 
 // cancel carries out CancelOrder.
-func cancel(_ context.Context, tx *inbox.Tx, commands []saga.Command) ([]saga.Message, error) {
+func (l local) cancel(_ context.Context, tx *inbox.Tx, commands []saga.Command) ([]saga.Message, error) {
 	ids, reasons := wanted(commands)
 	tx.Last.Queue(cancelSQL, ids, reasons)
+	tx.AfterCommit(func() { l.changed(ids...) })
 	return replies(commands, contracts.TypeOrderCancelled)
 }
 
 // refuse carries out RefuseCancel, to which no reply is expected.
-func refuse(_ context.Context, tx *inbox.Tx, commands []saga.Command) ([]saga.Message, error) {
+func (l local) refuse(_ context.Context, tx *inbox.Tx, commands []saga.Command) ([]saga.Message, error) {
 	ids, reasons := wanted(commands)
 	tx.Last.Queue(refuseSQL, ids, reasons)
+	tx.AfterCommit(func() { l.changed(ids...) })
 	return nil, nil
 }
 

@@ -42,6 +42,35 @@ type Order struct {
 	CancelRequestedAt time.Time
 }
 
+// Terminal reports whether nothing is under way for the order: it is CANCELLED, or it is CONFIRMED
+// and no request to cancel it waits for an answer.
+func (o Order) Terminal() bool {
+	switch o.Status {
+	case Cancelled:
+		return true
+	case Confirmed:
+		return o.CancelRequestedAt.IsZero() || o.CancelRefused != ""
+	case Pending:
+	}
+	return false
+}
+
+// Progress says how far a state has come, as a number that grows with each change of status, and
+// with the refusal to cancel a CONFIRMED order. It is 0 for no state only.
+func (s State) Progress() int {
+	switch {
+	case s.Status == Cancelled:
+		return 4
+	case s.Status == Confirmed && s.CancelRefused != "":
+		return 3
+	case s.Status == Confirmed:
+		return 2
+	case s.Status == Pending:
+		return 1
+	}
+	return 0
+}
+
 // Filter chooses orders; the zero value of a field means any.
 type Filter struct {
 	Status Status

@@ -16,6 +16,7 @@ import (
 	"waybill.example/orders/internal/consumer"
 	"waybill.example/orders/internal/httpapi"
 	"waybill.example/orders/internal/postgres"
+	"waybill.example/orders/internal/watch"
 )
 
 // New waits for the database, checks its schema, and wires the service. It does not wait for a
@@ -38,7 +39,8 @@ func wire(ctx context.Context, app *service.App, cfg Config, log *slog.Logger) e
 	}
 	metrics := telemetry.Metrics()
 	store := postgres.NewStore(pool)
-	handler := consumer.New(pool, store, log, metrics)
+	hub := watch.New(store, log)
+	handler := consumer.New(pool, store, hub.Changed, log, metrics)
 	commands, err := kafka.NewConsumer(cfg.Kafka, kafka.ConsumerOptions{
 		Group:     contracts.GroupOrders,
 		ClientID:  telemetry.Name("orders"),
@@ -63,9 +65,13 @@ func wire(ctx context.Context, app *service.App, cfg Config, log *slog.Logger) e
 	if err != nil {
 		return err
 	}
-	httpapi.Register(server.API, store, NewPlacer(store), log)
+	httpapi.Register(server.API, httpapi.Service{
+		Store: store, Place: NewPlacer(store), Hub: hub, Waiting: server.Waiting, Log: log,
+	})
+	observeWaiting(metrics, server.Waiting, hub)
 
 	app.Add("key sweeper", cfg.Idempotency.Sweeper(log, store.ForgetKeys))
+	app.Add("watched orders", hub.Run)
 	app.Add("command consumer", commands.Run)
 	app.Serve(server)
 	return nil

@@ -39,7 +39,10 @@ func (h *Handler) apply(_ context.Context, tx *inbox.Tx, known *order.Known, rec
 		out = append(out, message)
 	}
 	h.store.Save(&tx.Last, decision)
-	tx.AfterCommit(func() { h.report(received, decision.Replies) })
+	tx.AfterCommit(func() {
+		h.announce(decision.Changes)
+		h.report(received, decision.Replies)
+	})
 	return out, nil
 }
 

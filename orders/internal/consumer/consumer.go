@@ -27,13 +27,15 @@ type Handler struct {
 	inbox.Processor[order.Command, order.Known]
 
 	store   Store
+	changed func(ids ...int64)
 	log     *slog.Logger
 	metrics metrics
 }
 
-// New returns a handler whose transactions begin on db.
-func New(db *pgxpool.Pool, store Store, log *slog.Logger, reg prometheus.Registerer) *Handler {
-	h := &Handler{store: store, log: log, metrics: newMetrics(reg)}
+// New returns a handler whose transactions begin on db. It calls changed with the ids of orders
+// that it has changed, after the commit; that must not block.
+func New(db *pgxpool.Pool, store Store, changed func(ids ...int64), log *slog.Logger, reg prometheus.Registerer) *Handler {
+	h := &Handler{store: store, changed: changed, log: log, metrics: newMetrics(reg)}
 	h.Processor = inbox.Processor[order.Command, order.Known]{
 		Consumer:  contracts.GroupOrders,
 		DB:        db,
@@ -47,6 +49,18 @@ func New(db *pgxpool.Pool, store Store, log *slog.Logger, reg prometheus.Registe
 		Log:       log,
 	}
 	return h
+}
+
+// announce says which orders have changed.
+func (h *Handler) announce(changes []order.Change) {
+	if len(changes) == 0 {
+		return
+	}
+	ids := make([]int64, len(changes))
+	for i, c := range changes {
+		ids[i] = c.OrderID
+	}
+	h.changed(ids...)
 }
 
 // report is about what was committed only.

@@ -117,7 +117,7 @@ func TestHandler_ABatchThatFailsLeavesNothingBehind(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	batch := []inbox.Delivery{f.deliver(t, confirm(pending)), f.deliver(t, confirm(cancelled))}
-	broken := consumer.New(f.Pool, failing{f.store}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	broken := consumer.New(f.Pool, failing{f.store}, func(...int64) {}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	require.ErrorContains(t, broken.Process(t.Context(), batch), "division by zero")
 	require.Equal(t, order.Pending, f.order(t, pending).Status)
 	require.Empty(t, f.answers(t))

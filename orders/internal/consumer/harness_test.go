@@ -43,7 +43,7 @@ func start(t *testing.T) *fixture {
 	t.Helper()
 	f := &fixture{Database: pgtest.New(t, migrations.Outbox, migrations.Orders), metrics: prometheus.NewRegistry()}
 	f.store = postgres.NewStore(f.Pool)
-	f.handler = consumer.New(f.Pool, f.store, slog.New(slog.DiscardHandler), f.metrics)
+	f.handler = consumer.New(f.Pool, f.store, func(...int64) {}, slog.New(slog.DiscardHandler), f.metrics)
 	for _, sql := range []string{
 		"insert into orders (user_id, sku, quantity) select 'u', 's', 1 from generate_series(1, 3)",
 		"update orders set status = 'CONFIRMED' where id = 2",

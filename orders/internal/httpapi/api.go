@@ -7,10 +7,12 @@ import (
 	"log/slog"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"waybill.example/chassis/httpserver"
+	"waybill.example/orders/internal/watch"
 	"waybill.example/orders/order"
 )
 
@@ -25,20 +27,31 @@ type Store interface {
 	RequestCancel(ctx context.Context, c order.Cancellation) (order.Order, error)
 }
 
-type api struct {
-	store      Store
-	placeOrder Place
+// Service is what the operations are made of.
+type Service struct {
+	Store Store
+	Place Place
+	// Hub follows orders for clients that wait, and Waiting bounds how many do.
+	Hub     *watch.Hub
+	Waiting *httpserver.Waiting
+	Log     *slog.Logger
+	// AliveEvery is how often a stream without news says that it is open; 15 s if it is 0.
+	AliveEvery time.Duration
 }
 
+type api struct{ Service }
+
 // Register adds the operations to an API.
-func Register(to huma.API, store Store, place Place, log *slog.Logger) {
-	a := &api{store, place}
-	operations := httpserver.Operations{API: to, Log: log, Answers: answers}
+func Register(to huma.API, s Service) {
+	a := &api{s}
+	operations := httpserver.Operations{API: to, Log: s.Log, Answers: answers}
 	httpserver.Handle(operations, placeOperation, a.place)
 	httpserver.Handle(operations, getOperation, a.get)
 	httpserver.Handle(operations, listOperation, a.list)
 	httpserver.Handle(operations, cancelOperation, a.cancel)
+	a.registerEvents(operations)
 	documentNoop(to.OpenAPI())
+	documentWait(to.OpenAPI())
 }
 
 var answers = []httpserver.Answer{

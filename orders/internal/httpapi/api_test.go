@@ -1,12 +1,14 @@
 package httpapi_test
 
 import (
+	"context"
 	"encoding/json"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
@@ -17,6 +19,7 @@ import (
 	"waybill.example/orders/internal/app"
 	"waybill.example/orders/internal/httpapi"
 	"waybill.example/orders/internal/postgres"
+	"waybill.example/orders/internal/watch"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -24,7 +27,8 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 // fixture is the API on a database of the test's own, called without a network.
 type fixture struct {
 	*pgtest.Database
-	handler http.Handler
+	server *httpserver.Server
+	hub    *watch.Hub
 }
 
 func start(t testing.TB) fixture {
@@ -34,18 +38,25 @@ func start(t testing.TB) fixture {
 
 func on(t testing.TB, db *pgtest.Database) fixture {
 	t.Helper()
-	server, err := httpserver.New(httpserver.Config{Addr: "127.0.0.1:0"}, httpserver.Options{
+	server, err := httpserver.New(httpserver.Config{Addr: "127.0.0.1:0", MaxWaiting: 100}, httpserver.Options{
 		Title: "Orders", Version: "1", Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
 	})
 	require.NoError(t, err)
 	store := postgres.NewStore(db.Pool)
-	httpapi.Register(server.API, store, app.NewPlacer(store), slog.New(slog.DiscardHandler))
-	return fixture{db, server.Router}
+	hub := watch.New(store, slog.New(slog.DiscardHandler))
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	ended := make(chan error, 1)
+	go func() { ended <- hub.Run(ctx) }()
+	t.Cleanup(func() { stop(); <-ended })
+	httpapi.Register(server.API, httpapi.Service{
+		Store: store, Place: app.NewPlacer(store), Hub: hub, Waiting: server.Waiting, Log: slog.New(slog.DiscardHandler), AliveEvery: 50 * time.Millisecond,
+	})
+	return fixture{db, server, hub}
 }
 
 func (f fixture) do(r *http.Request) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
-	f.handler.ServeHTTP(w, r)
+	f.server.Router.ServeHTTP(w, r)
 	return w
 }
 

@@ -62,7 +62,7 @@ func (a *api) cancel(ctx context.Context, in *cancelInput) (*cancelOutput, error
 	if in.Body != nil {
 		reason = string(in.Body.Reason)
 	}
-	found, err := a.store.RequestCancel(ctx, order.Cancellation{
+	found, err := a.Store.RequestCancel(ctx, order.Cancellation{
 		OrderID: number, Reason: cmp.Or(reason, defaultReason),
 		Key: in.IdempotencyKey, TraceParent: tracecontext.Parse(in.TraceParent),
 	})

@@ -43,7 +43,7 @@ func (a *api) list(ctx context.Context, in *listInput) (*listOutput, error) {
 	}
 	filter := order.Filter{Status: order.Status(in.Status), UserID: string(in.UserID)}
 	// One more than asked for tells whether there is another page.
-	found, err := a.store.List(ctx, filter, order.Page{Before: before, Limit: in.Limit + 1})
+	found, err := a.Store.List(ctx, filter, order.Page{Before: before, Limit: in.Limit + 1})
 	if err != nil {
 		return nil, err
 	}

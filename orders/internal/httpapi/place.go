@@ -21,13 +21,15 @@ var placeOperation = huma.Operation{
 	Description: "Accepts an order, which is PENDING until its saga confirms or cancels it. The answer is sent " +
 		"once the order and the message that starts its saga are durable; whether Kafka is up does not matter. " +
 		"After a 503, or no answer, the order may have been stored or not: send the request again with the same " +
-		"Idempotency-Key, and there is one order.",
+		"Idempotency-Key, and there is one order. With `Prefer: wait=N` the answer is the order: 200 once it is CONFIRMED or " +
+		"CANCELLED, 202 after a wait in which it was not.",
 	DefaultStatus: http.StatusAccepted,
 }
 
 type placeInput struct {
 	Traced
 	httpserver.Keyed
+	httpserver.Preferences
 	Body Draft
 }
 
@@ -40,8 +42,10 @@ type Draft struct {
 }
 
 type placeOutput struct {
+	Status   int
 	Location string `header:"Location" doc:"Where the order is" example:"/v1/orders/1"`
-	Body     Accepted
+	Applied
+	Body any
 }
 
 // Accepted is the answer to an order that was accepted.
@@ -50,7 +54,7 @@ type Accepted struct {
 }
 
 func (a *api) place(ctx context.Context, in *placeInput) (*placeOutput, error) {
-	placed, err := a.placeOrder(ctx, order.Request{
+	placed, err := a.Place(ctx, order.Request{
 		Draft: order.Draft{
 			UserID:   string(in.Body.UserID),
 			SKU:      string(in.Body.SKU),
@@ -63,5 +67,23 @@ func (a *api) place(ctx context.Context, in *placeInput) (*placeOutput, error) {
 	if err := cmp.Or(err, placed.Err); err != nil {
 		return nil, err
 	}
-	return &placeOutput{Location: "/v1/orders/" + strconv.FormatInt(placed.ID, 10), Body: Accepted{placed.ID}}, nil
+	out := &placeOutput{Status: http.StatusAccepted, Location: "/v1/orders/" + strconv.FormatInt(placed.ID, 10), Body: Accepted{placed.ID}}
+	if !in.Waits() {
+		return out, nil
+	}
+	return a.outcome(ctx, in, placed.ID, out), nil
+}
+
+// outcome waits for what becomes of an order that was placed. That it was is known already: where
+// the order cannot be read, the answer is as if nobody had waited.
+func (a *api) outcome(ctx context.Context, in *placeInput, id int64, out *placeOutput) *placeOutput {
+	found, applied, err := a.await(ctx, &in.Preferences, id)
+	if err != nil || applied.PreferenceApplied == "" {
+		return out
+	}
+	out.Applied, out.Body = applied, toResponse(found)
+	if found.Terminal() {
+		out.Status = http.StatusOK
+	}
+	return out
 }

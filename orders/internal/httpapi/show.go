@@ -7,6 +7,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"waybill.example/chassis/httpserver"
 	"waybill.example/orders/order"
 )
 
@@ -39,19 +40,29 @@ var getOperation = huma.Operation{
 	Method:      http.MethodGet,
 	Path:        "/v1/orders/{id}",
 	Summary:     "Show an order",
-	Errors:      []int{http.StatusBadRequest, http.StatusNotFound},
+	Description: "With `Prefer: wait=N` the answer comes once nothing is under way for the order: it is CANCELLED, or it is " +
+		"CONFIRMED and no request to cancel it waits for its answer; or after the wait, with the order as it is then.",
+	Errors: []int{http.StatusBadRequest, http.StatusNotFound},
 }
 
-type orderOutput struct{ Body Order }
+type getInput struct {
+	PathID
+	httpserver.Preferences
+}
 
-func (a *api) get(ctx context.Context, in *PathID) (*orderOutput, error) {
+type orderOutput struct {
+	Applied
+	Body Order
+}
+
+func (a *api) get(ctx context.Context, in *getInput) (*orderOutput, error) {
 	number, err := in.number()
 	if err != nil {
 		return nil, err
 	}
-	found, err := a.store.Get(ctx, number)
+	found, applied, err := a.await(ctx, &in.Preferences, number)
 	if err != nil {
 		return nil, err
 	}
-	return &orderOutput{toResponse(found)}, nil
+	return &orderOutput{applied, toResponse(found)}, nil
 }

@@ -48,7 +48,8 @@ with changed as (
     from unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[]) as change (id, expected, status, reason, refused)
     where orders.id = change.id and orders.status = change.expected
     returning 1)
-select inbox_expect(count(*), cardinality($1)) from changed`
+select inbox_expect(count(*), cardinality($1)),` + NotifySQL + `
+from changed`
 
 // Save queues what was decided. It fails with a serialization failure if one of the orders is not
 // in the state that its change starts from.

@@ -1,17 +1,17 @@
 package stock
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"strconv"
+
+	"waybill.example/chassis/idempotency"
 )
 
 // Why a change of a level is refused.
 var (
 	// ErrKeyReused says that an idempotency key came before, with another request.
-	ErrKeyReused = errors.New("the idempotency key was used for another request")
+	ErrKeyReused = idempotency.ErrKeyReused
 	// ErrMoved says that the level is not the one that the change was decided about.
 	ErrMoved = errors.New("the stock has changed since")
 	// ErrTooFew says that more was to be taken away than is on hand.
@@ -43,18 +43,12 @@ type Changed struct {
 }
 
 // Digest tells one request from another.
-func (c Change) Digest() (sum [sha256.Size]byte) {
+func (c Change) Digest() idempotency.Digest {
 	count := "none"
 	if c.Count != nil {
 		count = strconv.FormatInt(*c.Count, 10)
 	}
-	h := sha256.New()
-	for _, part := range []string{c.SKU, count, strconv.FormatInt(c.Delta, 10)} {
-		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
-		h.Write([]byte(part))
-	}
-	h.Sum(sum[:0])
-	return sum
+	return idempotency.Sum(c.SKU, count, strconv.FormatInt(c.Delta, 10))
 }
 
 // Apply returns what is on hand after the change of a level; nil stands for a sku that is not

@@ -1,14 +1,13 @@
 package order
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
-	"errors"
 	"strconv"
+
+	"waybill.example/chassis/idempotency"
 )
 
 // ErrKeyReused says that an idempotency key came before, with another request.
-var ErrKeyReused = errors.New("the idempotency key was used for another request")
+var ErrKeyReused = idempotency.ErrKeyReused
 
 // Request is a request to place an order.
 type Request struct {
@@ -27,27 +26,15 @@ type Cancellation struct {
 	Key, TraceParent string // as in a [Request]
 }
 
-// Digest tells one request from another. Two requests with the same fields have the same digest,
-// however their bodies were written.
-type Digest [sha256.Size]byte
+// Digest tells one request from another.
+type Digest = idempotency.Digest
 
 // Digest returns the digest of a request to place the order.
 func (d Draft) Digest() Digest {
-	return digest("place", d.UserID, d.SKU, strconv.Itoa(int(d.Quantity)), d.Note)
+	return idempotency.Sum("place", d.UserID, d.SKU, strconv.Itoa(int(d.Quantity)), d.Note)
 }
 
 // Digest returns the digest of a request to cancel an order.
 func (c Cancellation) Digest() Digest {
-	return digest("cancel", strconv.FormatInt(c.OrderID, 10), c.Reason)
-}
-
-// digest hashes each part behind its length, so that no two lists of parts look alike.
-func digest(parts ...string) (sum Digest) {
-	h := sha256.New()
-	for _, part := range parts {
-		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))
-		h.Write([]byte(part))
-	}
-	h.Sum(sum[:0])
-	return sum
+	return idempotency.Sum("cancel", strconv.FormatInt(c.OrderID, 10), c.Reason)
 }

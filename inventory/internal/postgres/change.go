@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	chassispg "waybill.example/chassis/postgres"
 	"waybill.example/inventory/stock"
 )
 
@@ -104,16 +105,8 @@ func change(ctx context.Context, tx pgx.Tx, c stock.Change) (stock.Changed, erro
 	return stock.Changed{Level: level, Created: true}, err
 }
 
-const forgetSQL = `
-delete from stock_requests where ctid = any(array(
-    select ctid from stock_requests where created_at < now() - $1::interval order by created_at limit $2 for update skip locked))`
-
 // ForgetKeys removes at most limit of the keys that are older than an age, and returns how many it
 // did.
 func (s *Store) ForgetKeys(ctx context.Context, age time.Duration, limit int) (int, error) {
-	tag, err := s.pool.Exec(ctx, forgetSQL, age, limit)
-	if err != nil {
-		return 0, fmt.Errorf("forget keys: %w", err)
-	}
-	return int(tag.RowsAffected()), nil
+	return chassispg.DeleteOlder(ctx, s.pool, "stock_requests", age, limit)
 }

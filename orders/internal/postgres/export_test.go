@@ -1,10 +1,7 @@
 package postgres
 
-// The statements whose plans are looked at.
-const (
-	LookUpSQL = lookUpSQL
-	ForgetSQL = forgetSQL
-)
+// LookUpSQL lets a test look at its plan.
+const LookUpSQL = lookUpSQL
 
 // ListQuery lets a test look at the plans of [Store.List].
 var ListQuery = listQuery

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	chassispg "waybill.example/chassis/postgres"
 	"waybill.example/orders/order"
 )
 
@@ -113,20 +114,8 @@ func claimOne(ctx context.Context, tx pgx.Tx, k order.RequestKey, digest order.D
 	return true, nil
 }
 
-// By ctid: a join on the key may read the whole table for each batch.
-const forgetSQL = `
-delete from order_requests where ctid = any(array(
-    select ctid from order_requests
-    where created_at < now() - $1::interval
-    order by created_at limit $2
-    for update skip locked))`
-
 // ForgetKeys removes at most limit of the keys that are older than an age, and returns how many it
 // did.
 func (s *Store) ForgetKeys(ctx context.Context, age time.Duration, limit int) (int, error) {
-	tag, err := s.pool.Exec(ctx, forgetSQL, age, limit)
-	if err != nil {
-		return 0, fmt.Errorf("forget keys: %w", err)
-	}
-	return int(tag.RowsAffected()), nil
+	return chassispg.DeleteOlder(ctx, s.pool, "order_requests", age, limit)
 }

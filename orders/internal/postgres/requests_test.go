@@ -240,7 +240,4 @@ func TestRequests_AreFoundByIndexHoweverManyThereAre(t *testing.T) {
 	require.Contains(t, found, "Index Scan using order_requests_pkey", found)
 	require.NotContains(t, found, "Seq Scan", found)
 	require.NotRegexp(t, "Hash|Merge", found)
-	forget := plan("forget", postgres.ForgetSQL, "('1 hour', 1000)")
-	require.Contains(t, forget, "Tid Scan", forget)
-	require.Contains(t, forget, "order_requests_created_at", forget)
 }

@@ -63,6 +63,9 @@ func Parse(setting string, pairs []string) (Tokens, error) {
 	return t, errors.Join(faults...)
 }
 
+// Empty reports whether there is no token.
+func (t Tokens) Empty() bool { return len(t.named) == 0 }
+
 // And returns tokens of which each lets its holder in, for what two settings allow.
 func (t Tokens) And(others Tokens) Tokens {
 	t.setting += " or " + others.setting

@@ -33,6 +33,13 @@ type Level struct {
 // Reserved is what live reservations hold.
 func (l Level) Reserved() int64 { return l.Received - l.OnHand }
 
+// Page says which levels to list: at most Limit, of skus after one.
+type Page struct {
+	After string // "" begins
+	Limit int
+	Below int64 // only skus of which fewer are on hand; 0: all
+}
+
 // State is what became of an order's reservation, or the answer to a command.
 type State string
 

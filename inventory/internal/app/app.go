@@ -50,6 +50,10 @@ func wire(ctx context.Context, app *service.App, cfg Config, log *slog.Logger) e
 	if err != nil {
 		return err
 	}
+	tokens, err := cfg.tokens()
+	if err != nil {
+		return err
+	}
 	server, err := httpserver.New(cfg.HTTP, httpserver.Options{
 		Title: "Waybill Inventory", Version: "1", Log: log, Metrics: metrics,
 		Checks: []httpserver.Check{
@@ -62,7 +66,7 @@ func wire(ctx context.Context, app *service.App, cfg Config, log *slog.Logger) e
 	if err != nil {
 		return err
 	}
-	httpapi.Register(server.API, store, log)
+	httpapi.Register(server.API, store, tokens.Observed(log, metrics), log)
 
 	app.Add("key sweeper", cfg.Idempotency.Sweeper(log, store.ForgetKeys))
 	app.Add("command consumer", commands.Run)

@@ -229,7 +229,7 @@ func TestInventory_WhatWasAppliedBeforeACrashIsNotAppliedAgain(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
 	store := postgres.NewStore(s.db.Pool)
-	_, err := store.Change(t.Context(), stock.Change{SKU: "burger", Count: new(int64(5))})
+	_, err := store.Change(t.Context(), stock.Change{SKU: "burger", Kind: stock.KindSet, Amount: 5, Origin: stock.Origin{Actor: "tester"}})
 	require.NoError(t, err)
 	s.send(reserve(1, "burger", 2), release(2))
 

@@ -1,6 +1,8 @@
 package app
 
 import (
+	"waybill.example/chassis/admin"
+	"waybill.example/chassis/config"
 	"waybill.example/chassis/httpserver"
 	"waybill.example/chassis/kafka"
 	"waybill.example/chassis/postgres"
@@ -14,6 +16,21 @@ type Config struct {
 	Postgres    postgres.Config
 	Kafka       kafka.Config
 	Idempotency httpserver.IdempotencyConfig
+	// AdminTokens are name=token pairs of those who may change the stock; none: anybody may who
+	// reaches the API, and the log has no names.
+	AdminTokens config.Secrets `env:"INVENTORY_ADMIN_TOKENS"`
+}
+
+// Validate implements config.Validator.
+func (c Config) Validate() []error {
+	if _, err := c.tokens(); err != nil {
+		return []error{err}
+	}
+	return nil
+}
+
+func (c Config) tokens() (admin.Tokens, error) {
+	return admin.Parse("INVENTORY_ADMIN_TOKENS", c.AdminTokens)
 }
 
 // DefaultConfig returns the settings that differ from service to service; the rest have theirs in

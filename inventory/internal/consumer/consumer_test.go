@@ -41,7 +41,7 @@ func newBench(t *testing.T) *bench {
 	db := pgtest.New(t, migrations.Outbox, migrations.Inventory)
 	b := &bench{t: t, pool: db.Pool, store: postgres.NewStore(db.Pool), reg: prometheus.NewRegistry()}
 	b.Handler = consumer.New(db.Pool, b.store, slog.New(slog.DiscardHandler), b.reg)
-	_, err := b.store.Change(t.Context(), stock.Change{SKU: "burger", Count: new(int64(5))})
+	_, err := b.store.Change(t.Context(), stock.Change{SKU: "burger", Kind: stock.KindSet, Amount: 5, Origin: stock.Origin{Actor: "tester"}})
 	require.NoError(t, err)
 	return b
 }

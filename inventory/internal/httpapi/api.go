@@ -12,6 +12,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"waybill.example/chassis/admin"
 	"waybill.example/chassis/httpserver"
 	"waybill.example/inventory/stock"
 )
@@ -20,8 +21,10 @@ import (
 // no such sku or reservation.
 type Store interface {
 	Level(ctx context.Context, sku string) (stock.Level, error)
-	Levels(ctx context.Context, after string, limit int) ([]stock.Level, error)
+	Levels(ctx context.Context, page stock.Page) ([]stock.Level, error)
 	Change(ctx context.Context, c stock.Change) (stock.Changed, error)
+	Movements(ctx context.Context, sku string, below int64, limit int) ([]stock.Movement, error)
+	Holders(ctx context.Context, sku string, below int64, limit int) (held []stock.Holding, next int64, err error)
 	Reservation(ctx context.Context, orderID int64) (stock.Reservation, error)
 }
 
@@ -30,14 +33,24 @@ type api struct {
 	log   *slog.Logger
 }
 
-// Register adds the operations to an API.
-func Register(to huma.API, store Store, log *slog.Logger) {
+// Register adds the operations to an API. Where there are tokens, changes need one; where there are
+// none, anybody may make them who reaches the API.
+func Register(to huma.API, store Store, tokens admin.Tokens, log *slog.Logger) {
 	a := &api{store, log}
+	change := func(op huma.Operation) huma.Operation {
+		op.Middlewares = append(op.Middlewares, from)
+		if tokens.Empty() {
+			return op
+		}
+		return admin.Secure(to, tokens, op)
+	}
 	operations := httpserver.Operations{API: to, Log: log, Answers: answers}
 	httpserver.Handle(operations, listOperation, a.list)
 	httpserver.Handle(operations, getOperation, a.get)
-	httpserver.Handle(operations, setOperation, a.set)
-	httpserver.Handle(operations, moveOperation, a.move)
+	httpserver.Handle(operations, change(setOperation), a.set)
+	httpserver.Handle(operations, change(moveOperation), a.move)
+	httpserver.Handle(operations, movementsOperation, a.movements)
+	httpserver.Handle(operations, holdersOperation, a.holders)
 	httpserver.Handle(operations, reservationOperation, a.reservation)
 }
 
@@ -48,7 +61,7 @@ var answers = []httpserver.Answer{
 		Detail: "was used for another request; choose a new key for each request",
 	},
 	{Err: stock.ErrMoved, Status: http.StatusPreconditionFailed, Detail: "the stock has changed since; GET it and look again"},
-	{Err: stock.ErrTooFew, Status: http.StatusConflict, Detail: stock.ErrTooFew.Error()},
+	{Err: stock.ErrTooFew, Status: http.StatusConflict}, // says how many, itself
 	{Err: stock.ErrTooMany, Status: http.StatusConflict, Detail: stock.ErrTooMany.Error()},
 }
 
@@ -74,10 +87,11 @@ func etag(l stock.Level) string { return strconv.Quote(l.Tag()) }
 
 var listOperation = huma.Operation{
 	OperationID: "list-stock", Method: http.MethodGet, Path: "/v1/stock", Tags: []string{"Stock"},
-	Summary: "List what there is, by sku",
+	Summary: "List what there is, by sku", Description: "With `below`, only what runs low.",
 }
 
 type listInput struct {
+	Below  int64  `query:"below" minimum:"1" maximum:"1000000000001" doc:"Only skus of which fewer are on hand" example:"10"`
 	Cursor string `query:"cursor" maxLength:"512" doc:"The next of the page before"`
 	Limit  int    `query:"limit" minimum:"1" maximum:"500" default:"50"`
 }
@@ -94,7 +108,7 @@ func (a *api) list(ctx context.Context, in *listInput) (*listOutput, error) {
 	if err != nil || len(after) > 0 && stock.CheckSKU(string(after)) != nil {
 		return nil, httpserver.Invalid("query.cursor", "invalid cursor")
 	}
-	levels, err := a.store.Levels(ctx, string(after), in.Limit+1)
+	levels, err := a.store.Levels(ctx, stock.Page{After: string(after), Limit: in.Limit + 1, Below: in.Below})
 	if err != nil {
 		return nil, err
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
+	"waybill.example/chassis/admin"
 	"waybill.example/chassis/httpserver"
 	"waybill.example/devstack/pgtest"
 	"waybill.example/inventory/internal/httpapi"
@@ -44,13 +45,15 @@ func newClient(t *testing.T) *client {
 	return &client{t, serve(t, store, slog.New(slog.DiscardHandler)), db, store}
 }
 
-func serve(t *testing.T, store httpapi.Store, log *slog.Logger) http.Handler {
+func serve(t *testing.T, store httpapi.Store, log *slog.Logger, pairs ...string) http.Handler {
 	t.Helper()
+	tokens, err := admin.Parse("INVENTORY_ADMIN_TOKENS", pairs)
+	require.NoError(t, err)
 	server, err := httpserver.New(httpserver.Config{Addr: "127.0.0.1:0"}, httpserver.Options{
 		Title: "Test", Version: "1", Log: log, Metrics: prometheus.NewRegistry(),
 	})
 	require.NoError(t, err)
-	httpapi.Register(server.API, store, log)
+	httpapi.Register(server.API, store, tokens, log)
 	t.Cleanup(func() { // gives the port back
 		ended, end := context.WithCancel(context.WithoutCancel(t.Context()))
 		end()
@@ -69,14 +72,14 @@ func (c *client) do(method, path, body string) *httptest.ResponseRecorder {
 	return w
 }
 
-// get returns a JSON answer without its times.
+// get returns a JSON answer without its times, and without the movement of a change.
 func (c *client) get(status int, method, path, body string) map[string]any {
 	c.t.Helper()
 	w := c.do(method, path, body)
 	require.Equal(c.t, status, w.Code, "%s %s: %s", method, path, w.Body)
 	var answer map[string]any
 	require.NoError(c.t, json.Unmarshal(w.Body.Bytes(), &answer))
-	for _, at := range []string{"updatedAt", "createdAt"} {
+	for _, at := range []string{"updatedAt", "createdAt", "movement"} {
 		delete(answer, at)
 	}
 	return answer
@@ -204,6 +207,31 @@ func TestAPI_NamesBadInput(t *testing.T) {
 		"page of text":         {"GET", "/v1/stock?limit=x", "", 422, "query.limit"},
 		"made-up cursor":       {"GET", "/v1/stock?cursor=%21", "", 422, "query.cursor"},
 		"cursor of no sku":     {"GET", "/v1/stock?cursor=AAAA", "", 422, "query.cursor"},
+		"empty threshold":      {"GET", "/v1/stock?below=0", "", 422, "query.below"},
+		"threshold is text":    {"GET", "/v1/stock?below=x", "", 422, "query.below"},
+		"an empty reason":      {"PUT", "/v1/stock/burger", `{"onHand":1,"reason":""}`, 422, "body.reason"},
+		"no reason":            {"POST", "/v1/stock/burger/movements", `{"delta":1}`, 422, "reason"},
+		"an empty one":         {"POST", "/v1/stock/burger/movements", `{"delta":1,"reason":""}`, 422, "body.reason"},
+		"a blank one":          {"POST", "/v1/stock/burger/movements", `{"delta":1,"reason":" \u3000 "}`, 422, "must say why"},
+		"a long one":           {"POST", "/v1/stock/burger/movements", `{"delta":1,"reason":"` + strings.Repeat("é", 501) + `"}`, 422, "body.reason"},
+		"a reason of lines":    {"POST", "/v1/stock/burger/movements", `{"delta":1,"reason":"a\nb"}`, 422, "control characters"},
+		"a reason that turns":  {"POST", "/v1/stock/burger/movements", `{"delta":1,"reason":"a\u202eb"}`, 422, "plain text"},
+		"NUL in a reason":      {"POST", "/v1/stock/burger/movements", `{"delta":1,"reason":"a\u0000b"}`, 422, "control characters"},
+		"half a character":     {"POST", "/v1/stock/burger/movements", `{"delta":1,"reason":"\ud83d"}`, 400, "lone surrogate"},
+		"zero":                 {"POST", "/v1/stock/burger/movements", `{"delta":0,"reason":"r"}`, 422, "a movement of nothing"},
+		"neither":              {"POST", "/v1/stock/burger/movements", `{"reason":"r"}`, 422, "either delta or counted"},
+		"both":                 {"POST", "/v1/stock/burger/movements", `{"delta":1,"counted":1,"reason":"r"}`, 422, "either delta or counted"},
+		"counted negative":     {"POST", "/v1/stock/burger/movements", `{"counted":-1,"reason":"r"}`, 422, "body.counted"},
+		"delta beyond bounds":  {"POST", "/v1/stock/burger/movements", `{"delta":1000000000001,"reason":"r"}`, 422, "body.delta"},
+		"delta beyond int64":   {"POST", "/v1/stock/burger/movements", `{"delta":9223372036854775808,"reason":"r"}`, 422, "body.delta"},
+		"too many":             {"POST", "/v1/stock/burger/movements", `{"delta":1000000000000,"reason":"r"}`, 409, "more than 1000000000000"},
+		"too few":              {"POST", "/v1/stock/burger/movements", `{"delta":-6,"reason":"r"}`, 409, "5 are on hand, and 6 were to be taken away"},
+		"a movement of what?":  {"POST", "/v1/stock/pizza/movements", `{"delta":1,"reason":"r"}`, 404, "not found"},
+		"a count of what?":     {"POST", "/v1/stock/pizza/movements", `{"counted":1,"reason":"r"}`, 404, "not found"},
+		"the log of what?":     {"GET", "/v1/stock/pizza/movements", "", 404, "not found"},
+		"who holds what?":      {"GET", "/v1/stock/pizza/reservations", "", 404, "not found"},
+		"cursor of no log":     {"GET", "/v1/stock/burger/movements?cursor=LTE", "", 422, "query.cursor"},
+		"cursor of no number":  {"GET", "/v1/stock/burger/reservations?cursor=eA", "", 422, "query.cursor"},
 		"stock cannot be sent": {"POST", "/v1/stock/burger", `{"onHand":5}`, 405, "method not allowed"},
 	}
 	for name, tt := range tests {

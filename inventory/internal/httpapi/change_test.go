@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -76,30 +75,6 @@ func TestSet_IsDecidedAboutWhatWasSeen(t *testing.T) {
 	require.Equal(t, http.StatusOK, moved.Code, moved.Body)
 	require.NotEqual(t, now, moved.Header().Get("ETag"))
 	c.requireLevel(55, 60)
-}
-
-func TestMove_AddsToWhateverIsThereOncePerKey(t *testing.T) {
-	t.Parallel()
-	c := newClient(t)
-	const path = "/v1/stock/rare/movements"
-	require.Equal(t, http.StatusNotFound, c.with("POST", path, `{"delta":1}`).Code)
-	c.with("PUT", "/v1/stock/rare", `{"onHand":10}`)
-	var clients sync.WaitGroup
-	for range 8 {
-		clients.Go(func() {
-			require.Equal(t, http.StatusOK, c.with("POST", path, `{"delta":50}`, "Idempotency-Key", "delivery 7").Code)
-		})
-	}
-	clients.Wait()
-	c.requireLevel(60, 60)
-	require.Equal(t, http.StatusOK, c.with("POST", path, `{"delta":-60}`).Code)
-	c.requireLevel(0, 0)
-	require.Equal(t, http.StatusConflict, c.with("POST", path, `{"delta":-1}`, "Idempotency-Key", "theft").Code)
-	c.with("POST", path, `{"delta":2}`)
-	require.Equal(t, http.StatusOK, c.with("POST", path, `{"delta":-1}`, "Idempotency-Key", "theft").Code, "what was refused was not done")
-	require.Equal(t, http.StatusConflict, c.with("POST", path, `{"delta":1000000000000}`).Code)
-	require.Equal(t, http.StatusUnprocessableEntity, c.with("POST", path, `{"delta":1000000000001}`).Code)
-	c.requireLevel(1, 1)
 }
 
 func TestChange_AKeyThatProtectsNothingIsRefused(t *testing.T) {

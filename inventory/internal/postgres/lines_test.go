@@ -177,7 +177,7 @@ func holdAndChange(ctx context.Context, s *postgres.Store, pool *pgxpool.Pool, s
 		if err != nil {
 			return err
 		}
-		if _, err := s.Change(ctx, stock.Change{SKU: sku, Delta: int64(i % 2)}); err != nil {
+		if _, err := s.Change(ctx, stock.Change{SKU: sku, Kind: stock.KindMove, Amount: int64(i % 2), Origin: tester}); err != nil {
 			return err
 		}
 	}

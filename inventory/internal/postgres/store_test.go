@@ -39,9 +39,12 @@ func reserveAll(order int64, lines ...stock.Line) stock.Command {
 
 func release(order int64) stock.Command { return stock.Command{Action: stock.Release, OrderID: order} }
 
+// tester is who changes the stock in tests.
+var tester = stock.Origin{Actor: "tester", Client: "127.0.0.1"}
+
 func set(t *testing.T, s *postgres.Store, sku string, onHand int64) {
 	t.Helper()
-	_, err := s.Change(t.Context(), stock.Change{SKU: sku, Count: &onHand})
+	_, err := s.Change(t.Context(), stock.Change{SKU: sku, Kind: stock.KindSet, Amount: onHand, Origin: tester})
 	require.NoError(t, err)
 }
 
@@ -263,7 +266,7 @@ func TestChange_ConservesStockWhileOrdersComeAndGo(t *testing.T) {
 	}
 	wg.Go(func() {
 		for i := range int64(60) {
-			_, err := s.Change(t.Context(), stock.Change{SKU: "a", Count: new(1000 + i%3)})
+			_, err := s.Change(t.Context(), stock.Change{SKU: "a", Kind: stock.KindSet, Amount: 1000 + i%3, Origin: tester})
 			errs[2] = errors.Join(errs[2], err)
 		}
 	})
@@ -287,7 +290,7 @@ func TestChange_ACountKeepsAccounts(t *testing.T) {
 	require.NoError(t, err)
 	requireLevel(t, s, "a", 1, 4)
 	for range 2 { // twice is the same as once
-		level, err := s.Change(t.Context(), stock.Change{SKU: "a", Count: new(int64(10))})
+		level, err := s.Change(t.Context(), stock.Change{SKU: "a", Kind: stock.KindSet, Amount: 10, Origin: tester})
 		require.NoError(t, err)
 		require.Equal(t, []int64{10, 14}, []int64{level.OnHand, level.Received})
 	}
@@ -308,7 +311,7 @@ func TestLevels_PageInTheOrderOfBytes(t *testing.T) {
 	}
 	var got []string
 	for after := ""; ; {
-		page, err := s.Levels(t.Context(), after, 4)
+		page, err := s.Levels(t.Context(), stock.Page{After: after, Limit: 4})
 		require.NoError(t, err)
 		if len(page) == 0 {
 			break

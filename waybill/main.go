@@ -4,6 +4,7 @@
 //	waybill explain 17        why an order is where it is, and what to do
 //	waybill saga list         the sagas; the verbs are those of `orchestrator saga`
 //	waybill relay status      the outboxes; the verbs are those of outbox-relay
+//	waybill audit-log list    who changed what, and whether the record of it is whole
 //
 // It asks the services over HTTP, at the addresses that ORDERS_URL, INVENTORY_URL, ORCHESTRATOR_URL
 // and RELAY_URL name, with the tokens of ORDERS_TOKEN and so on. Only the verbs of `relay` go to the
@@ -35,14 +36,16 @@ type verbs struct {
 	Explain explain        `cmd:"" help:"Say why an order is where it is, and what stands in the way."`
 	Saga    saga.Saga      `cmd:"" help:"Look at sagas, and intervene."`
 	Relay   relay.Commands `cmd:"" help:"Look after the outboxes of RELAY_DATABASES."`
+
+	AuditLog auditLogVerbs `cmd:"" help:"Read and verify who changed what, in all databases."`
 }
 
 func main() {
 	service.Command("waybill", description, &verbs{},
-		kong.BindToProvider(terminal), kong.BindSingletonProvider(outboxes))
+		kong.BindToProvider(newTerminal), kong.BindSingletonProvider(outboxes))
 }
 
-func terminal(ctx context.Context, out io.Writer) saga.Terminal {
+func newTerminal(ctx context.Context, out io.Writer) saga.Terminal {
 	return saga.Terminal{Context: ctx, Out: out}
 }
 

@@ -159,8 +159,8 @@ func TestChain_FindsWhatTheOwnerChanged(t *testing.T) {
 	}
 }
 
-// Where a chain ended once, kept elsewhere, proves that nothing was removed from its end and that it
-// was not written anew.
+// Where a chain ended once, kept elsewhere, proves that nothing was removed from its end and that
+// the log was not written again.
 func TestChain_FromWhatWasKept_FindsAShorterOrRewrittenLog(t *testing.T) {
 	t.Parallel()
 	db := pgtest.New(t, migrations.Outbox)

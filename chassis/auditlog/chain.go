@@ -10,8 +10,8 @@ import (
 )
 
 // Chain checks the entries of one database, one after the other, from the first. The zero value is
-// a chain that has not begun; one that was kept from an earlier check says how the log has to go on,
-// and so that no entry was removed from its end. It is not safe for concurrent use.
+// a chain that has not begun; one that was kept from an earlier check says how the log has to go
+// on, and so that no entry was removed from its end. It is not safe for concurrent use.
 type Chain struct {
 	Seq  int64
 	Hash []byte

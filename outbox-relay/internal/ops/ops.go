@@ -77,8 +77,8 @@ func (d *Database) audited(ctx context.Context, by By, action string, change fun
 	})
 }
 
-// AuditLog returns entries of the database's audit log: those of the relay, and those of the service
-// that has the database.
+// AuditLog returns entries of the database's audit log: those of the relay, and those of the
+// service that has the database.
 func (d *Database) AuditLog(ctx context.Context, f auditlog.Filter) ([]auditlog.Record, error) {
 	records, err := auditlog.List(ctx, d.pool, f)
 	if err != nil {

@@ -55,6 +55,7 @@ type acceptance struct {
 	rows     []int            // the entries that stand first, by event id
 	isNew    []bool
 	now      time.Time // the time of the transaction, where a message is new
+	parked   bool      // whether messages of any key wait, where a message is new
 }
 
 // The rows go in by event id, so that two consumers of one group that have the same messages for a
@@ -82,7 +83,7 @@ func (a *acceptance) queue(batch *pgx.Batch, witness uuid.UUID) {
 	sql, args := a.statement(witness)
 	batch.Queue(sql, args...).Query(func(rows pgx.Rows) error {
 		var id [16]byte
-		_, err := pgx.ForEachRow(rows, []any{&id, &a.now}, func() error {
+		_, err := pgx.ForEachRow(rows, []any{&id, &a.now, &a.parked}, func() error {
 			a.isNew[a.first[id]] = true
 			return nil
 		})

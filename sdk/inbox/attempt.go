@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"waybill.example/sdk/deadletter"
 	"waybill.example/sdk/outbox"
 )
 
@@ -19,22 +20,29 @@ type attempt[M, S any] struct {
 	positions []position
 	change    positionChange
 	letter    letterForm
+	careful   bool               // the queues of the batch's keys are locked first
+	redriven  *deadletter.Letter // the batch is this message
 
+	locked      map[uuid.UUID]bool // queues that have messages, and are locked
 	accepting   *acceptance
 	loaded      *S           // what Load returned
+	indexes     []int        // in the batch, of what Apply gets
 	deadLetters []decoded[M] // those that became dead letters
+	additions   []deadletter.Addition
 	out         []outbox.Message
 	outcome     Outcome
 	forgotten   []uuid.UUID // refused by Apply: not recorded under their ids any more
 	committed   []func()    // to be called, now that it is durable
 }
 
-// letterForm makes the dead letter of a delivery, or none.
-type letterForm func(d Delivery, consumer string, reason error) []outbox.Message
-
-func wholeLetter(d Delivery, consumer string, reason error) []outbox.Message {
-	return []outbox.Message{DeadLetter(d, consumer, reason)}
+// letterForm is how much of a message goes into its dead letter: into the row, and into the copy
+// for the topic.
+type letterForm struct {
+	row  func(deadletter.Message) deadletter.Message // nil: there is no row
+	copy func(d Delivery, consumer string, reason error) outbox.Message
 }
+
+var wholeLetter = letterForm{row: func(m deadletter.Message) deadletter.Message { return m }, copy: DeadLetter}
 
 func (a *attempt[M, S]) run(ctx context.Context) error {
 	a.change = a.Positions.change(a.positions, len(a.batch) > 0, time.Now())
@@ -68,6 +76,21 @@ func (a *attempt[M, S]) run(ctx context.Context) error {
 func (a *attempt[M, S]) begin(ctx context.Context, conn *pgx.Conn) (*Tx, error) {
 	first := &pgx.Batch{}
 	first.BeginTx(pgx.TxOptions{})
+	entries := a.read(first)
+	results := conn.SendBatch(ctx, first)
+	err := results.Close()
+	if err != nil {
+		err = fmt.Errorf("begin, record %d messages in the inbox and load: %w", entries, err)
+	}
+	return &Tx{Tx: results.Tx(), Now: a.accepting.now}, err
+}
+
+// read queues the first statements, and returns how many messages they record.
+func (a *attempt[M, S]) read(first *pgx.Batch) int {
+	a.locked = make(map[uuid.UUID]bool)
+	if a.careful {
+		deadletter.Lock(first, a.Consumer, a.queues(), a.locked)
+	}
 	entries, usable := make([]Entry, len(a.batch)), make([]Received[M], 0, len(a.batch))
 	for i, d := range a.batch {
 		entries[i] = a.entry(d)
@@ -89,12 +112,7 @@ func (a *attempt[M, S]) begin(ctx context.Context, conn *pgx.Conn) (*Tx, error) 
 	if a.Load != nil && len(usable) > 0 {
 		a.loaded = a.Load(first, usable)
 	}
-	results := conn.SendBatch(ctx, first)
-	err := results.Close()
-	if err != nil {
-		err = fmt.Errorf("begin, record %d messages in the inbox and load: %w", len(entries), err)
-	}
-	return &Tx{Tx: results.Tx(), Now: a.accepting.now}, err
+	return len(entries)
 }
 
 // witness is a message that the inbox has since this batch at the latest, or uuid.Nil.
@@ -118,23 +136,17 @@ func (a *attempt[M, S]) entry(d decoded[M]) Entry {
 	return e
 }
 
-// apply makes the effects of the new messages, and sets deadLetters those that cannot have any.
+// apply makes the effects of the new messages, and sets aside those that cannot have any, and those
+// that wait for them.
 func (a *attempt[M, S]) apply(ctx context.Context, tx *Tx) error {
-	fresh := a.accepting.fresh()
-	a.outcome.Duplicates = len(a.batch) - len(fresh)
-	received := make([]Received[M], 0, len(fresh))
-	for _, i := range fresh {
-		if d := a.batch[i]; d.reason != nil {
-			a.setAside(d) // it is recorded under its position already
-			a.outcome.DeadLettered++
-		} else {
-			received = append(received, d.Received)
-		}
+	if a.accepting.parked && !a.careful && len(a.accepting.fresh()) > 0 {
+		return errKeysWait
 	}
 	conflicts, err := a.conflicts(ctx, tx)
 	if err != nil {
 		return err
 	}
+	received, asides := a.sort(conflicts)
 	if len(received) > 0 {
 		caused, err := a.Apply(ctx, tx, a.loaded, received)
 		if err != nil {
@@ -142,89 +154,141 @@ func (a *attempt[M, S]) apply(ctx context.Context, tx *Tx) error {
 		}
 		a.out = append(a.out, caused...)
 	}
-	var refused []decoded[M]
-	for i, r := range received {
-		if reason, ok := tx.refused[i]; ok {
-			refused = append(refused, decoded[M]{r, reason})
-		}
+	if err := a.followed(received, tx.refused); err != nil {
+		return err
 	}
-	a.outcome.Applied = len(received) - len(refused)
-	return a.reject(ctx, tx, conflicts, refused)
-}
-
-func (a *attempt[M, S]) setAside(d decoded[M]) {
-	a.out = append(a.out, a.letter(d.Delivery, a.Consumer, d.reason)...)
-	a.deadLetters = append(a.deadLetters, d)
+	for i, reason := range tx.refused {
+		asides = append(asides, aside[M]{decoded: decoded[M]{received[i], reason}, index: a.indexes[i]})
+	}
+	a.outcome.Applied = len(received) - len(tx.refused)
+	return a.setAside(ctx, tx, asides)
 }
 
 // conflicts returns the messages that are not new because another has their id.
-func (a *attempt[M, S]) conflicts(ctx context.Context, tx *Tx) ([]decoded[M], error) {
+func (a *attempt[M, S]) conflicts(ctx context.Context, tx *Tx) (map[int]*ConflictError, error) {
+	a.outcome.Duplicates = len(a.batch) - len(a.accepting.fresh())
 	if a.outcome.Duplicates == 0 {
 		return nil, nil
 	}
-	found, err := a.accepting.conflicts(ctx, tx, a.Consumer)
-	if err != nil {
-		return nil, err
+	batch, wait := &pgx.Batch{}, false
+	before := a.accepting.handledBefore(batch, a.Consumer)
+	if a.redriven == nil {
+		a.unlocked(batch, &wait)
 	}
-	var conflicts []decoded[M]
-	for i, d := range a.batch {
-		if conflict, ok := found[i]; ok {
-			d.reason = conflict
-			conflicts = append(conflicts, d)
-		}
+	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+		return nil, fmt.Errorf("read the inbox: %w", err)
 	}
-	a.outcome.Duplicates -= len(conflicts)
-	return conflicts, nil
+	if wait {
+		return nil, errKeysWait
+	}
+	found := a.accepting.conflicts(before)
+	a.outcome.Duplicates -= len(found)
+	return found, nil
 }
 
 const forgetSQL = `delete from inbox where consumer = $1 and event_id = any($2::uuid[])`
 
 // Forget queues the removal of messages from the inbox of a consumer that had recorded them as
-// handled, and sets them deadLetters after all: sent again after the reason is gone, they take
+// handled, as after they were set aside after all: sent again after the reason is gone, they take
 // effect.
 func Forget(batch *pgx.Batch, consumer string, ids ...uuid.UUID) {
 	batch.Queue(forgetSQL, consumer, rawIDs(ids))
 }
 
-// reject sets messages deadLetters and records them under their positions, so that the same
-// delivery is set deadLetters once. A message that Apply has refused is not recorded under its own
-// id any more: sent again after the reason is gone, it takes effect.
-func (a *attempt[M, S]) reject(ctx context.Context, tx *Tx, conflicts, refused []decoded[M]) error {
-	all := append(conflicts, refused...)
-	if len(all) == 0 {
-		return nil
+// setAside sets messages aside and records them under their positions, so that the same delivery is
+// set aside once. None of them is recorded under its own id any more: it has not been handled.
+func (a *attempt[M, S]) setAside(ctx context.Context, tx *Tx, asides []aside[M]) error {
+	slices.SortFunc(asides, func(x, y aside[M]) int { return x.index - y.index })
+	known, err := a.record(ctx, tx, asides)
+	if err != nil {
+		return err
 	}
-	entries := make([]Entry, len(all))
-	for i, d := range all {
-		entries[i] = Entry{EventID: d.Delivery.PositionID(), Delivery: d.Delivery}
+	for _, d := range asides {
+		switch {
+		case known[d.index]:
+			a.outcome.Duplicates++
+			continue
+		case d.conflict:
+			a.outcome.Conflicts++
+		case d.reason != nil:
+			a.outcome.DeadLettered++
+		default:
+			a.outcome.Parked++
+		}
+		a.add(d)
 	}
-	for _, d := range refused {
-		a.forgotten = append(a.forgotten, d.EventID)
+	return nil
+}
+
+// record records messages under their positions only, and returns the indexes of those that were
+// set aside before.
+func (a *attempt[M, S]) record(ctx context.Context, tx *Tx, asides []aside[M]) (known map[int]bool, err error) {
+	var entries []Entry
+	var indexes []int
+	for _, d := range asides {
+		if d.recorded {
+			continue
+		}
+		entries, indexes = append(entries, Entry{EventID: d.Delivery.PositionID(), Delivery: d.Delivery}), append(indexes, d.index)
+		if !d.conflict {
+			a.forgotten = append(a.forgotten, d.EventID)
+		}
+	}
+	if len(entries) == 0 {
+		return nil, nil
 	}
 	recording, batch := accept(a.Consumer, entries), &pgx.Batch{}
 	Forget(batch, a.Consumer, a.forgotten...)
 	recording.queue(batch, uuid.Nil)
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
-		return fmt.Errorf("record %d messages as set deadLetters: %w", len(all), err)
+		return nil, fmt.Errorf("record %d messages as set aside: %w", len(entries), err)
 	}
-	for i, d := range all {
-		switch {
-		case !recording.isNew[i]:
-			a.outcome.Duplicates++
-			continue
-		case i < len(conflicts):
-			a.outcome.Conflicts++
-		default:
-			a.outcome.DeadLettered++
+	known = make(map[int]bool)
+	for i, isNew := range recording.isNew {
+		known[indexes[i]] = !isNew
+	}
+	return known, nil
+}
+
+// add has a message written as dead or parked.
+func (a *attempt[M, S]) add(d aside[M]) {
+	if d.reason != nil {
+		if a.letter.copy != nil {
+			a.out = append(a.out, a.letter.copy(d.Delivery, a.Consumer, d.reason))
 		}
-		a.setAside(d)
+		a.deadLetters = append(a.deadLetters, d.decoded)
 	}
-	return nil
+	if a.letter.row == nil {
+		return
+	}
+	addition := deadletter.Addition{Message: a.letter.row(toMessage(d.decoded, a.identity(d))), Reason: d.reason}
+	if d.reason != nil {
+		addition.KeyID = a.Parking.queueOf(d.Delivery)
+	} else {
+		addition.KeyID = deadletter.KeyID(d.Delivery.Topic, d.Delivery.Key)
+	}
+	a.additions = append(a.additions, addition)
+}
+
+// identity is the id of a message that could be read; nil of any other.
+func (a *attempt[M, S]) identity(d aside[M]) *uuid.UUID {
+	id := d.EventID
+	if id == d.Delivery.PositionID() { // it could not, or the caller of Reject set it aside
+		read, _, err := a.Decode(d.Delivery)
+		if err != nil {
+			return nil
+		}
+		id = read
+	}
+	return &id
 }
 
 // commit sends what is left to do and the commit.
 func (a *attempt[M, S]) commit(ctx context.Context, tx *Tx) error {
 	if err := outbox.Queue(&tx.Last, a.out...); err != nil {
+		return err
+	}
+	if err := deadletter.Add(&tx.Last, a.Consumer, a.additions...); err != nil {
 		return err
 	}
 	a.change.place(&tx.Last, a.Consumer)

@@ -1,7 +1,6 @@
 package inbox
 
 import (
-	"context"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -36,13 +35,9 @@ const handledSQL = `
 select event_id, topic, "partition", "offset", digest
 from inbox where consumer = $1 and event_id = any($2::uuid[])`
 
-// conflicts returns the entries that were not accepted because another message has their id. It
-// costs a round trip, and only where a message was handled before.
-func (a *acceptance) conflicts(ctx context.Context, tx pgx.Tx, consumer string) (map[int]*ConflictError, error) {
-	before, err := a.handledBefore(ctx, tx, consumer)
-	if err != nil {
-		return nil, fmt.Errorf("read the inbox: %w", err)
-	}
+// conflicts returns the entries that were not accepted because another message has their id. before
+// is what [acceptance.handledBefore] has read.
+func (a *acceptance) conflicts(before map[uuid.UUID]handled) map[int]*ConflictError {
 	found := make(map[int]*ConflictError)
 	for i, e := range a.entries {
 		first := a.first[e.EventID]
@@ -55,28 +50,27 @@ func (a *acceptance) conflicts(ctx context.Context, tx pgx.Tx, consumer string) 
 			found[i] = &ConflictError{e.EventID, is.Topic, is.Partition, is.Offset}
 		}
 	}
-	return found, nil
+	return found
 }
 
-// handledBefore reads the rows of the entries that were not accepted.
-func (a *acceptance) handledBefore(ctx context.Context, tx pgx.Tx, consumer string) (map[uuid.UUID]handled, error) {
+// handledBefore queues the read of the rows of the entries that were not accepted.
+func (a *acceptance) handledBefore(batch *pgx.Batch, consumer string) map[uuid.UUID]handled {
 	var ids [][16]byte
 	for id, i := range a.first {
 		if !a.isNew[i] {
 			ids = append(ids, id)
 		}
 	}
+	before := make(map[uuid.UUID]handled, len(ids))
 	if len(ids) == 0 {
-		return nil, nil
+		return before
 	}
-	rows, err := tx.Query(ctx, handledSQL, consumer, ids)
-	if err != nil {
-		return nil, err
-	}
-	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[handled])
-	before := make(map[uuid.UUID]handled, len(list))
-	for _, h := range list {
-		before[h.EventID] = h
-	}
-	return before, err
+	batch.Queue(handledSQL, consumer, ids).Query(func(rows pgx.Rows) error {
+		list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[handled])
+		for _, h := range list {
+			before[h.EventID] = h
+		}
+		return err
+	})
+	return before
 }

@@ -12,10 +12,11 @@ const insertSQL = `
 insert into inbox (event_id, consumer, topic, "partition", "offset", digest)`
 
 // The witness is looked up by the insert itself: a statement of its own costs four times as much.
+// So is whether there are keys whose messages wait.
 const (
 	acceptedSQL = `
 on conflict do nothing
-returning event_id, now()`
+returning event_id, now(), exists (select from parked_keys where consumer = $1)`
 	witnessedSQL = `
 where case when exists (select from inbox where consumer = $1 and event_id = $2) then true
       else inbox_expect_positions(0, 1) is null end`

@@ -44,7 +44,7 @@ type Tx struct {
 }
 
 // Reject makes the message with the given index in Apply's batch a dead letter: it can never take
-// effect, and the others do. Apply must leave no effect of it. A message that is set deadLetters so
+// effect, and the others do. Apply must leave no effect of it. A message that is set aside so
 // is not recorded as handled, so it takes effect when it is sent again after the reason is gone.
 func (t *Tx) Reject(index int, reason error) {
 	if t.refused == nil {
@@ -98,9 +98,12 @@ type Processor[M, S any] struct {
 	// Observe, if set, is called after each commit with what became of the batch's messages: for
 	// metrics, of which this package knows no kind.
 	Observe func(Outcome)
+	// Parking, if set, keeps the order of keys around dead letters. Without it later messages of a
+	// dead letter's key are applied.
+	Parking *Parking
 	// Health, if set, is notified of messages that were dropped.
 	Health *Health
-	// Log, if set, names each message that Process has set deadLetters, after the commit, and each
+	// Log, if set, names each message that Process has set aside, after the commit, and each
 	// that Reject could not.
 	Log *slog.Logger
 }
@@ -110,9 +113,11 @@ type Outcome struct {
 	Applied      int // new, and applied
 	Duplicates   int // handled before
 	Skipped      int // not addressed to this consumer
-	DeadLettered int // unusable, set deadLetters
-	Conflicts    int // another message has their event id; set deadLetters
-	Dropped      int // could not even be set deadLetters, and are in Kafka only
+	DeadLettered int // unusable, set aside
+	Conflicts    int // another message has their event id; set aside
+	Parked       int // a dead letter of their key is in front of them; set aside
+	Redriven     int // set aside before, and applied now
+	Dropped      int // could not even be set aside, and are in Kafka only
 }
 
 // Outcomes returns the counts by name, as the label of a metric has them, those that are 0
@@ -120,32 +125,68 @@ type Outcome struct {
 func (o Outcome) Outcomes() iter.Seq2[string, int] {
 	return func(yield func(string, int) bool) {
 		_ = yield("applied", o.Applied) && yield("duplicate", o.Duplicates) && yield("skipped", o.Skipped) &&
-			yield("dead_letter", o.DeadLettered) && yield("conflict", o.Conflicts) && yield("dropped", o.Dropped)
+			yield("dead_letter", o.DeadLettered) && yield("conflict", o.Conflicts) && yield("parked", o.Parked) &&
+			yield("redriven", o.Redriven) && yield("dropped", o.Dropped)
 	}
 }
 
 // Process applies one batch. When it returns nil the batch is durable, and its offsets may be
-// committed; after an error nothing of it has happened, unless the connection broke during the
-// commit: in either case it may be tried again.
+// committed; after an error its offsets may not: nothing of it has happened, or the beginning of
+// it, or all of it (the connection broke during the commit). In each case it may be tried again.
 func (p *Processor[M, S]) Process(ctx context.Context, batch []Delivery) error {
-	a := &attempt[M, S]{Processor: p, batch: p.decode(batch), positions: positionsAfter(batch, time.Now()), letter: wholeLetter}
-	a.outcome.Skipped = len(batch) - len(a.batch)
 	if len(batch) == 0 {
 		return nil
 	}
-	if err := a.run(ctx); err != nil {
-		return fmt.Errorf("process %d messages as %s: %w", len(batch), p.Consumer, err)
+	err := p.process(ctx, batch)
+	followed, ok := errors.AsType[*followedError](err)
+	if !ok {
+		return err
 	}
-	if p.Log != nil {
+	first, rest := split(batch, followed.follower)
+	if err := p.Process(ctx, first); err != nil {
+		return err
+	}
+	return p.Process(ctx, rest)
+}
+
+// maxCareful bounds how often a batch begins again because another process has set a message aside
+// meanwhile.
+const maxCareful = 5
+
+func (p *Processor[M, S]) process(ctx context.Context, batch []Delivery) error {
+	careful := p.Parking != nil && p.Parking.careful.Load()
+	for n := 1; ; n++ {
+		a := &attempt[M, S]{
+			Processor: p, batch: p.decode(batch), positions: positionsAfter(batch, time.Now()), letter: wholeLetter, careful: careful,
+		}
+		a.outcome.Skipped = len(batch) - len(a.batch)
+		err := a.run(ctx)
+		if errors.Is(err, errKeysWait) && n < maxCareful {
+			careful = true
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("process %d messages as %s: %w", len(batch), p.Consumer, err)
+		}
+		a.report(ctx)
+		return nil
+	}
+}
+
+// report says what became of the batch, now that it is durable.
+func (a *attempt[M, S]) report(ctx context.Context) {
+	if a.Parking != nil && a.accepting != nil && len(a.accepting.fresh()) > 0 {
+		a.Parking.careful.Store(a.accepting.parked || len(a.additions) > 0)
+	}
+	if a.Log != nil {
 		for _, d := range a.deadLetters {
-			p.Log.ErrorContext(ctx, "message set deadLetters as a dead letter", logged(d.Delivery, d.EventID, d.reason)...)
+			a.Log.ErrorContext(ctx, "message set aside as a dead letter", logged(d.Delivery, d.EventID, d.reason)...)
 		}
 	}
-	p.observe(a.outcome)
+	a.observe(a.outcome)
 	for _, f := range a.committed {
 		f()
 	}
-	return nil
 }
 
 func (p *Processor[M, S]) observe(o Outcome) {

@@ -9,19 +9,19 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
-	"waybill.example/sdk/outbox"
+	"waybill.example/sdk/deadletter"
 )
 
 // Reject sets one message aside for the given reason, in a transaction of its own. It is for a
 // message that Apply refuses again and again although nothing is wrong with the database.
 //
-// Where the database refuses the dead letter for what is in it, a bare one is written that says no
-// more than where the message is in Kafka. Where it refuses that, too, the message is recorded as
-// dropped: it is counted, logged, and goes without a letter, so that it does not hold up the
-// others.
+// Where the database refuses the dead letter for what is in it, the copy for the dead letter topic
+// is reduced to where the message is in Kafka, and then left out; likewise the row. Where it refuses
+// that, too, the message is recorded as dropped: it is counted, logged, and goes without
+// a letter, so that it does not hold up the others.
 func (p *Processor[M, S]) Reject(ctx context.Context, d Delivery, reason error) error {
 	var refusals []error
-	for _, letter := range []letterForm{wholeLetter, shortLetter, noLetter} {
+	for _, letter := range letterForms {
 		a := &attempt[M, S]{Processor: p, batch: []decoded[M]{{Received[M]{EventID: d.PositionID(), Delivery: d}, reason}}, letter: letter}
 		a.positions = positionsAfter([]Delivery{d}, time.Now())
 		err := a.run(ctx)
@@ -38,7 +38,7 @@ func (p *Processor[M, S]) Reject(ctx context.Context, d Delivery, reason error) 
 }
 
 func (p *Processor[M, S]) rejected(ctx context.Context, a *attempt[M, S], reasons []error) {
-	if a.outcome.DeadLettered > 0 && len(a.out) == 0 {
+	if a.outcome.DeadLettered > 0 && len(a.additions) == 0 {
 		a.outcome.Dropped, a.outcome.DeadLettered = a.outcome.DeadLettered, 0
 		p.Health.drop()
 		if d := a.batch[0]; p.Log != nil {
@@ -48,11 +48,16 @@ func (p *Processor[M, S]) rejected(ctx context.Context, a *attempt[M, S], reason
 	p.observe(a.outcome)
 }
 
-func shortLetter(d Delivery, consumer string, reason error) []outbox.Message {
-	return []outbox.Message{bareLetter(d, consumer, reason)}
+// letterForms are the forms of a dead letter in the order in which they are tried: the row is kept
+// whole for as long as the database takes it.
+var letterForms = []letterForm{
+	wholeLetter,
+	{row: wholeLetter.row, copy: bareLetter},
+	{row: wholeLetter.row},
+	{row: deadletter.Message.Bare, copy: bareLetter},
+	{row: deadletter.Message.Bare},
+	{},
 }
-
-func noLetter(Delivery, string, error) []outbox.Message { return nil }
 
 // refused says whether the database refused a dead letter for what it is: data exceptions (22),
 // violated constraints (23) and limits of the program (54). All else may be different later.

@@ -159,19 +159,23 @@ func TestProcessor_ContentSaysWhatMakesAMessageTheSame(t *testing.T) {
 func TestProcessor_RejectHasAFallbackAndAnotherOne(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
-		rule    string
-		outcome inbox.Outcome
-		letters int
+		copies, rows string // what their tables allow
+		outcome      inbox.Outcome
+		letters      int // copies
+		whole        bool
 	}{
-		"no rule":                    {`true`, inbox.Outcome{DeadLettered: 1}, 1},
-		"keys are forbidden":         {`key is null`, inbox.Outcome{DeadLettered: 1}, 1},
-		"payloads are forbidden":     {`payload = ''`, inbox.Outcome{DeadLettered: 1}, 1},
-		"dead letters are forbidden": {`topic not like '%.dlq'`, inbox.Outcome{Dropped: 1}, 0},
+		"no rule":                        {`true`, `true`, inbox.Outcome{DeadLettered: 1}, 1, true},
+		"keys are forbidden":             {`key is null`, `true`, inbox.Outcome{DeadLettered: 1}, 1, true},
+		"payloads are forbidden":         {`payload = ''`, `true`, inbox.Outcome{DeadLettered: 1}, 1, true},
+		"copies are forbidden":           {`topic not like '%.dlq'`, `true`, inbox.Outcome{DeadLettered: 1}, 0, true},
+		"payloads are forbidden in rows": {`payload = ''`, `payload = ''`, inbox.Outcome{DeadLettered: 1}, 1, false},
+		"all is forbidden":               {`topic not like '%.dlq'`, `topic = ''`, inbox.Outcome{Dropped: 1}, 0, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			e := newEffects(t, pgtest.New(t, migrations.Outbox).Pool)
-			_, err := e.pool.Exec(t.Context(), `alter table outbox add constraint rule check (`+tt.rule+`)`)
+			_, err := e.pool.Exec(t.Context(), `alter table outbox add constraint rule check (`+tt.copies+`);
+				alter table dead_letters add constraint rule check (`+tt.rows+`)`)
 			require.NoError(t, err)
 			p := e.processor()
 			p.Health = &inbox.Health{}
@@ -183,6 +187,8 @@ func TestProcessor_RejectHasAFallbackAndAnotherOne(t *testing.T) {
 			require.NoError(t, p.Reject(t.Context(), delivery(1, "x"), errors.New("no")))
 			require.Equal(t, inbox.Outcome{Duplicates: 1}, last)
 			require.Equal(t, tt.letters, e.count(t, `select count(*) from outbox where topic = 't.dlq'`))
+			require.Equal(t, tt.outcome.DeadLettered, e.count(t, `select count(*) from dead_letters where state = 'dead'`))
+			require.Equal(t, tt.whole, e.count(t, `select count(*) from dead_letters where whole`) == 1)
 		})
 	}
 }

@@ -12,7 +12,7 @@ import (
 func Inbox(reg prometheus.Registerer, consumer string) func(inbox.Outcome) {
 	messages := promauto.With(reg).NewCounterVec(prometheus.CounterOpts{
 		Name: "waybill_inbox_messages_total",
-		Help: "Messages received, by what became of them: applied, duplicate, skipped, dead_letter, conflict, dropped.",
+		Help: "Messages received, by what became of them: applied, duplicate, skipped, dead_letter, conflict, parked, redriven, dropped.",
 	}, []string{"consumer", "outcome"})
 	counters := make(map[string]prometheus.Counter)
 	for outcome := range (inbox.Outcome{}).Outcomes() {

@@ -20,13 +20,15 @@ func TestInbox_CountsEveryOutcomeFromZero(t *testing.T) {
 	observe(inbox.Outcome{Applied: 3, Duplicates: 2, DeadLettered: 1})
 	observe(inbox.Outcome{Applied: 1, Conflicts: 4, Skipped: 5})
 	require.NoError(t, testutil.GatherAndCompare(reg, strings.NewReader(`
-# HELP waybill_inbox_messages_total Messages received, by what became of them: applied, duplicate, skipped, dead_letter, conflict, dropped.
+# HELP waybill_inbox_messages_total Messages received, by what became of them: applied, duplicate, skipped, dead_letter, conflict, parked, redriven, dropped.
 # TYPE waybill_inbox_messages_total counter
 waybill_inbox_messages_total{consumer="orders",outcome="applied"} 4
 waybill_inbox_messages_total{consumer="orders",outcome="conflict"} 4
 waybill_inbox_messages_total{consumer="orders",outcome="dead_letter"} 1
 waybill_inbox_messages_total{consumer="orders",outcome="dropped"} 0
 waybill_inbox_messages_total{consumer="orders",outcome="duplicate"} 2
+waybill_inbox_messages_total{consumer="orders",outcome="parked"} 0
+waybill_inbox_messages_total{consumer="orders",outcome="redriven"} 0
 waybill_inbox_messages_total{consumer="orders",outcome="skipped"} 5
 `)))
 }

@@ -90,13 +90,15 @@ func TestHandler_AnUnknownCommandIsSkippedAndCounted(t *testing.T) {
 	require.Equal(t, order.Pending, f.order(t, pending).Status)
 	require.Empty(t, f.answers(t))
 	require.NoError(t, testutil.GatherAndCompare(f.metrics, strings.NewReader(`
-# HELP waybill_inbox_messages_total Messages received, by what became of them: applied, duplicate, skipped, dead_letter, conflict, dropped.
+# HELP waybill_inbox_messages_total Messages received, by what became of them: applied, duplicate, skipped, dead_letter, conflict, parked, redriven, dropped.
 # TYPE waybill_inbox_messages_total counter
 waybill_inbox_messages_total{consumer="orders-service",outcome="applied"} 0
 waybill_inbox_messages_total{consumer="orders-service",outcome="conflict"} 0
 waybill_inbox_messages_total{consumer="orders-service",outcome="dead_letter"} 0
 waybill_inbox_messages_total{consumer="orders-service",outcome="dropped"} 0
 waybill_inbox_messages_total{consumer="orders-service",outcome="duplicate"} 0
+waybill_inbox_messages_total{consumer="orders-service",outcome="parked"} 0
+waybill_inbox_messages_total{consumer="orders-service",outcome="redriven"} 0
 waybill_inbox_messages_total{consumer="orders-service",outcome="skipped"} 2
 `), "waybill_inbox_messages_total"))
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // SchemaVersion is the version of the migration set "outbox" that this package needs.
-const SchemaVersion = 8
+const SchemaVersion = 10
 
 // Limits of a message.
 const (

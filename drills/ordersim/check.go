@@ -74,6 +74,10 @@ func (f *flow) checkOrder(id int64, row placed) {
 		f.result.LeftOut++
 		return // its commands were forgotten, their effects were not, and what led to them came again too late
 	}
+	if f.orchestrator.Resolved(ref(id)) {
+		f.result.LeftOut++
+		return // an operator has said what became of a step: where that is not so, it was declared
+	}
 	if forced := f.orchestrator.Forced(ref(id)); forced != "" {
 		f.checkForced(id, row, forced)
 		return

@@ -6,6 +6,7 @@
 //	sagas.go    what an orchestrator is given to run
 //	config.go   its settings
 //	app.go      the wiring
+//	audit.go    what operators change, for the audit log
 //	metrics.go  what the runner reports, as Prometheus metrics
 package app
 
@@ -88,7 +89,7 @@ func (a *parts) run(ctx context.Context, c Config, sagas Sagas, reg *prometheus.
 	if a.runner, err = runner.New(ctx, runner.Config{
 		DB: a.pool, OperatorDB: a.requests, Consumer: group, Definitions: sagas.Definitions,
 		Codec: sagas.Codec, Content: sagas.Content, Ends: a.ends.Ask,
-		DeadlineRate: c.DeadlineRate, Retention: c.Retention, Observer: observer, Log: a.log,
+		DeadlineRate: c.DeadlineRate, Retention: c.Retention, Audit: audit, Observer: observer, Log: a.log,
 	}); err != nil {
 		return err
 	}

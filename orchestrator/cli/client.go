@@ -14,16 +14,23 @@ func (s *Saga) show(t Terminal, method, path string, body, into any, human func(
 	if err != nil {
 		return err
 	}
+	if !s.JSON {
+		if err := s.client().Decode(answer, into); err != nil {
+			return err
+		}
+	}
+	return s.print(t, answer, human)
+}
+
+// print writes an answer as JSON, or for people.
+func (s *Saga) print(t Terminal, answer []byte, human func(*printer)) error {
 	if s.JSON {
 		_, err := t.Out.Write(append(bytes.TrimSpace(answer), '\n'))
 		return err
 	}
-	if err := s.client().Decode(answer, into); err != nil {
-		return err
-	}
 	p := &printer{}
 	human(p)
-	_, err = p.WriteTo(t.Out)
+	_, err := p.WriteTo(t.Out)
 	return err
 }
 

@@ -11,6 +11,7 @@ import (
 	"waybill.example/chassis/terminal"
 	"waybill.example/orchestrator/httpapi"
 	"waybill.example/orchestrator/internal/explain"
+	"waybill.example/sdk/saga"
 	"waybill.example/sdk/saga/runner/inspect"
 )
 
@@ -161,8 +162,70 @@ func (p *printer) section(title string, lines []string) {
 }
 
 func (p *printer) outcome(o httpapi.Outcome) {
-	p.line("%s.", strings.ToUpper(o.Observed[:1])+o.Observed[1:])
-	p.line("Recorded as number %d in the timeline of saga %s, by %s: %s", o.Recorded.Seq, o.Saga.ID, o.Recorded.Actor, o.Recorded.Note)
+	p.line("%s.", sentence(o.Observed))
+	if o.Recorded != nil {
+		p.line("Recorded as number %d in the timeline of saga %s, by %s: %s", o.Recorded.Seq, o.Saga.ID, o.Recorded.Actor, o.Recorded.Note)
+	}
+}
+
+// sentence begins with a capital letter.
+func sentence(text string) string {
+	if text == "" {
+		return text
+	}
+	return strings.ToUpper(text[:1]) + text[1:]
+}
+
+func (p *printer) preview(v httpapi.Preview) {
+	if v.Because != "" {
+		p.line("%s (revision %d).", sentence(v.Because), v.Revision)
+		return
+	}
+	p.line("%s → %s: %s", v.From, v.To, v.Note)
+	for _, c := range v.Sends {
+		to := c.Topic
+		if to == "" {
+			to = "carried out here"
+		}
+		p.line("Sends:   %s → %s, key %s: %s", c.Type, to, c.Key, c.Payload)
+	}
+	if len(v.Sends) == 0 {
+		p.line("Sends:   nothing")
+	}
+	if v.Deadline != nil {
+		p.line("Acts:    at %s if nothing comes", v.Deadline.UTC().Format("2006-01-02 15:04:05"))
+	}
+	p.line("\nThen, if this comes:")
+	p.futures(v.Then, "  ")
+	if v.Truncated {
+		p.line("  … and more")
+	}
+	p.line("\nNothing was changed. Do it to what was seen with --revision %d.", v.Revision)
+}
+
+func (p *printer) futures(list []saga.Future, indent string) {
+	for _, f := range list {
+		p.line("%s%s", indent, f.String())
+		p.futures(f.Then, indent+"  ")
+	}
+}
+
+func (p *printer) deadlines(list []inspect.Deadline) {
+	if len(list) == 0 {
+		p.line("No deadlines.")
+		return
+	}
+	rows := [][]string{{"DUE (UTC)", "SAGA", "STATE", "STEP", "ATTEMPTS"}}
+	for _, d := range list {
+		step := d.Step
+		if d.Undo {
+			step += " (undo)"
+		}
+		rows = append(rows, []string{
+			d.DueAt.UTC().Format("2006-01-02 15:04:05"), d.Definition + "/" + d.Saga, d.State, step, strconv.Itoa(d.Attempts),
+		})
+	}
+	p.table(rows...)
 }
 
 // short keeps what people read of a duration.

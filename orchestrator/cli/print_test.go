@@ -27,7 +27,7 @@ func TestPrinter_PrintsAsManyLinesWhateverTheTextsSay(t *testing.T) {
 			ID: text, State: text, Summary: text, Obstacles: []string{text}, Next: []string{text}, Advice: []string{text},
 			Sources: []explain.SourceState{{Name: text, Error: text}}, Timeline: []explain.Event{{Source: text, What: text}},
 		})
-		p.outcome(httpapi.Outcome{Observed: "x" + text, Recorded: inspect.Line{Actor: text, Note: text}})
+		p.outcome(httpapi.Outcome{Observed: "x" + text, Recorded: &inspect.Line{Actor: text, Note: text}})
 		return p.String()
 	}
 	lines := strings.Count(shown("harmless"), "\n")

@@ -30,10 +30,20 @@ type Saga struct {
 	List    List    `cmd:"" help:"List sagas, newest first."`
 	Show    Show    `cmd:"" help:"Show one saga with its timeline."`
 	Explain Explain `cmd:"" help:"Say why a saga is where it is, and what stands in the way."`
-	Retry   Retry   `cmd:"" help:"Send the commands that a saga waits for again, now."`
-	Cancel  Cancel  `cmd:"" help:"Undo a saga."`
 	Event   Event   `cmd:"" help:"Deliver an event that sagas await: an approval, for instance."`
-	Force   Force   `cmd:"" help:"End a saga at once, for what was settled by hand: the last word is sent, and nothing is waited for."`
+
+	Retry       Retry       `cmd:"" help:"Send the commands that a saga waits for again, now, with all their attempts."`
+	Cancel      Cancel      `cmd:"" help:"Undo a saga."`
+	Resolve     Resolve     `cmd:"" help:"Settle one step by your word, as if its participant had said it."`
+	SkipWait    SkipWait    `cmd:"" help:"End what a saga waits for now: a time, an event, or a backoff."`
+	EditData    EditData    `cmd:"" help:"Change a saga's data by a JSON merge patch."`
+	Suspend     Suspend     `cmd:"" help:"Have a saga, or all of a version, do nothing until resumed."`
+	Resume      Resume      `cmd:"" help:"Let a suspended saga, or all of a suspended version, go on."`
+	RestartFrom RestartFrom `cmd:"" help:"Let a saga go forward again from a step that was not done."`
+	Force       Force       `cmd:"" help:"End a saga at once, for what was settled by hand: the last word is sent, and nothing is waited for."`
+	Deadlines   Deadlines   `cmd:"" help:"List what is being waited for, the earliest deadline first."`
+	Deadline    Deadline    `cmd:"" help:"Move or revoke the deadline of a step."`
+
 	Diagram Diagram `cmd:"" help:"Print a definition as a diagram."`
 
 	Versions Versions `cmd:"" help:"Say what is left of each version of the definitions, and which can be removed."`
@@ -134,58 +144,6 @@ type Explain struct {
 func (c *Explain) Run(s *Saga, t Terminal) error {
 	var e explain.Report
 	return s.show(t, http.MethodGet, "/v1/sagas/"+url.PathEscape(c.ID)+"/explain", nil, &e, func(p *printer) { p.report(e) })
-}
-
-// intervention is what the verbs that change a saga share.
-type intervention struct {
-	which  `embed:""`
-	Reason string  `help:"Why; kept in the timeline." required:""`
-	Wait   float64 `help:"Seconds to watch what comes of it." default:"2"`
-
-	Revision int `help:"Only if the saga is still at this revision, which show prints: what was decided about is what is acted on."`
-}
-
-func (c intervention) do(s *Saga, t Terminal, verb string, more map[string]string) error {
-	body := map[string]string{"reason": c.Reason}
-	for name, value := range more {
-		if value != "" {
-			body[name] = value
-		}
-	}
-	path := c.path("/"+verb, url.Values{"wait": {strconv.FormatFloat(c.Wait, 'f', -1, 64)}})
-	s.ifMatch = c.Revision
-	var o httpapi.Outcome
-	return s.show(t, http.MethodPost, path, body, &o, func(p *printer) { p.outcome(o) })
-}
-
-// Retry is `saga retry`.
-type Retry struct {
-	intervention `embed:""`
-	Step         string `help:"Only this step."`
-}
-
-// Run asks again and prints what came of it.
-func (c *Retry) Run(s *Saga, t Terminal) error {
-	return c.do(s, t, "retry", map[string]string{"step": c.Step})
-}
-
-// Cancel is `saga cancel`.
-type Cancel struct {
-	intervention `embed:""`
-}
-
-// Run undoes the saga and prints what came of it.
-func (c *Cancel) Run(s *Saga, t Terminal) error { return c.do(s, t, "cancel", nil) }
-
-// Force is `saga force`.
-type Force struct {
-	intervention `embed:""`
-	End          string `arg:"" help:"The end to force: CONFIRMED or CANCELLED."`
-}
-
-// Run ends the saga and prints what came of it.
-func (c *Force) Run(s *Saga, t Terminal) error {
-	return c.do(s, t, "force", map[string]string{"end": c.End})
 }
 
 // Event is `saga event`.

@@ -10,7 +10,9 @@
 //	stats.go          how all of them are doing, and their deadlines
 //	stream.go         one saga's transitions as they happen
 //	definitions.go    definitions and their versions
-//	interventions.go  what operators do, and what comes of it
+//	interventions.go  what operators do, and what comes of it; bodies.go: what they ask for
+//	preview.go        what would come of it
+//	suspensions.go    all sagas of a version, suspended and resumed
 //	events.go         events and approvals from outside
 package httpapi
 

@@ -1,8 +1,8 @@
 package httpapi
 
 import (
-	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -26,41 +26,51 @@ const (
 )
 
 func (a *API) registerInterventions(api huma.API) {
-	operation := func(id, method, path, summary string) huma.Operation {
-		return admin.Secure(api, a.Tokens, huma.Operation{
-			OperationID: id, Method: method, Path: path, Summary: summary, Tags: []string{"Interventions"},
-			Errors: []int{http.StatusNotFound, http.StatusConflict, http.StatusPreconditionFailed},
-		})
+	post := func(id, verb, summary string) huma.Operation {
+		return a.changing(api, huma.Operation{OperationID: id, Method: http.MethodPost, Path: "/v1/sagas/{id}/" + verb, Summary: summary})
 	}
-	httpserver.Handle(a.slow, operation("retry-saga", http.MethodPost, "/v1/sagas/{id}/retry",
-		"Send the commands that the saga waits for again, now, with all their attempts"),
-		func(ctx context.Context, in *retryInput) (*interventionOutput, error) {
-			return a.intervene(ctx, in.Target, answered, func(o saga.Operator) saga.Intervention { return saga.RetryNow{Operator: o, Step: string(in.Body.Step)} }, in.Body.Reason)
-		})
-	httpserver.Handle(a.slow, operation("cancel-saga", http.MethodPost, "/v1/sagas/{id}/cancel",
-		"Undo the saga, also long after it completed"),
-		func(ctx context.Context, in *cancelInput) (*interventionOutput, error) {
-			return a.intervene(ctx, in.Target, ended, func(o saga.Operator) saga.Intervention { return saga.Cancel{Operator: o} }, in.Body.Reason)
-		})
-	httpserver.Handle(a.slow, operation("force-saga", http.MethodPost, "/v1/sagas/{id}/force",
-		"End the saga at once, for what was settled by hand: the last word is sent, and nothing is waited for"),
-		func(ctx context.Context, in *forceInput) (*interventionOutput, error) {
-			return a.intervene(ctx, in.Target, answered, func(o saga.Operator) saga.Intervention { return saga.Force{Operator: o, End: string(in.Body.End)} }, in.Body.Reason)
-		})
-	httpserver.Handle(a.slow, operation("move-deadline", http.MethodPut, "/v1/sagas/{id}/deadlines/{step}",
-		"Let a step's wait end at another time"),
-		func(ctx context.Context, in *moveInput) (*interventionOutput, error) {
-			return a.intervene(ctx, in.Target, answered, func(o saga.Operator) saga.Intervention {
-				return saga.MoveDeadline{Operator: o, Step: string(in.Step), To: in.Body.To}
-			}, in.Body.Reason)
-		})
-	httpserver.Handle(a.slow, operation("revoke-deadline", http.MethodDelete, "/v1/sagas/{id}/deadlines/{step}",
-		"Let a step wait for its reply alone"),
-		func(ctx context.Context, in *revokeInput) (*interventionOutput, error) {
-			return a.intervene(ctx, in.Target, answered, func(o saga.Operator) saga.Intervention {
-				return saga.RevokeDeadline{Operator: o, Step: string(in.Step)}
-			}, in.Reason)
-		})
+	intervention(a, post("retry-saga", "retry", "Send the commands that the saga waits for again, now, with all their attempts"), retryBody.request)
+	intervention(a, post("cancel-saga", "cancel", "Undo the saga, also long after it completed"), cancelBody.request)
+	intervention(a, post("resolve-saga", "resolve", "Settle one step by your word, as if its participant had said it, and let the saga go on"), resolveBody.request)
+	intervention(a, post("skip-saga-wait", "skip-wait", "End what the saga waits for now: a time, an event, or a backoff"), skipBody.request)
+	intervention(a, post("edit-saga-data", "edit-data", "Change the saga's data by a JSON merge patch (RFC 7396), checked against the definition's type"), editBody.request)
+	intervention(a, post("suspend-saga", "suspend", "Have the saga do nothing until it is resumed: messages for it are held, its deadlines do not pass"), plainBody(saga.ActSuspend))
+	intervention(a, post("resume-saga", "resume", "Let a suspended saga go on, first with the messages that were held"), plainBody(saga.ActResume))
+	intervention(a, post("restart-saga", "restart-from", "Let the saga go forward again from a step that was not done, where nothing from there on was taken back"), restartBody.request)
+	intervention(a, post("force-saga", "force", "End the saga at once, for what was settled by hand: the last word is sent, and nothing is waited for"), forceBody.request)
+	httpserver.Handle(a.slow, a.changing(api, huma.Operation{
+		OperationID: "move-deadline", Method: http.MethodPut, Path: "/v1/sagas/{id}/deadlines/{step}", Summary: "Let a step's wait end at another time",
+	}), func(ctx context.Context, in *moveInput) (*interventionOutput, error) {
+		return a.intervene(ctx, in.Target, saga.Request{Action: saga.ActMoveDeadline, Step: string(in.Step), To: in.Body.To}, in.Body.Reason)
+	})
+	httpserver.Handle(a.slow, a.changing(api, huma.Operation{
+		OperationID: "revoke-deadline", Method: http.MethodDelete, Path: "/v1/sagas/{id}/deadlines/{step}", Summary: "Let a step wait for its reply alone",
+	}), func(ctx context.Context, in *revokeInput) (*interventionOutput, error) {
+		return a.intervene(ctx, in.Target, saga.Request{Action: saga.ActRevokeDeadline, Step: string(in.Step)}, in.Reason)
+	})
+	a.registerPreview(api)
+	a.registerSuspensions(api)
+}
+
+// changing is an operation that needs a token.
+func (a *API) changing(api huma.API, op huma.Operation) huma.Operation {
+	op.Tags = []string{"Interventions"}
+	op.Errors = []int{http.StatusNotFound, http.StatusConflict, http.StatusPreconditionFailed}
+	return admin.Secure(api, a.Tokens, op)
+}
+
+// bodyInput is a request to intervene with a body.
+type bodyInput[B any] struct {
+	Target
+	Body B
+}
+
+// intervention registers an intervention whose body says what to do, and why.
+func intervention[B any](a *API, op huma.Operation, request func(B) (saga.Request, httpserver.Text)) {
+	httpserver.Handle(a.slow, op, func(ctx context.Context, in *bodyInput[B]) (*interventionOutput, error) {
+		do, reason := request(in.Body)
+		return a.intervene(ctx, in.Target, do, reason)
+	})
 }
 
 // Target names the saga to intervene in. It is exported because huma fills in exported fields only,
@@ -85,29 +95,6 @@ func (t Target) seen() (int, error) {
 	return 0, invalid("header.If-Match", "must be the ETag of the saga, which is its revision in quotes", nil)
 }
 
-type retryInput struct {
-	Target
-	Body struct {
-		Reason httpserver.Text `json:"reason" minLength:"1" maxLength:"500" doc:"Why; kept in the timeline"`
-		Step   httpserver.Text `json:"step,omitempty" maxLength:"128" doc:"Only this step; all that wait if left out"`
-	}
-}
-
-type cancelInput struct {
-	Target
-	Body struct {
-		Reason httpserver.Text `json:"reason" minLength:"1" maxLength:"500" doc:"Why; the client may see it"`
-	}
-}
-
-type forceInput struct {
-	Target
-	Body struct {
-		Reason httpserver.Text `json:"reason" minLength:"1" maxLength:"500" doc:"Why; kept in the timeline"`
-		End    httpserver.Text `json:"end" minLength:"1" maxLength:"64" doc:"One of the definition's two ends, such as CONFIRMED or CANCELLED"`
-	}
-}
-
 type moveInput struct {
 	Target
 	Step httpserver.Text `path:"step" maxLength:"128"`
@@ -130,34 +117,36 @@ type interventionOutput struct {
 
 // Outcome is what came of an intervention while it was watched.
 type Outcome struct {
-	State    string       `json:"state" doc:"The saga's state when the watch ended"`
-	Observed string       `json:"observed" doc:"What was seen to come of it, in words"`
-	Answered bool         `json:"answered" doc:"Whether something came of it: a reply, or the end of the saga"`
-	Recorded inspect.Line `json:"recorded" doc:"The intervention as it stands in the timeline"`
-	Saga     Detail       `json:"saga"`
+	Result   runner.Result `json:"result" enum:"done,no_effect" doc:"no_effect: the saga was like that already, and nothing was written"`
+	State    string        `json:"state" doc:"The saga's state when the watch ended"`
+	Observed string        `json:"observed" doc:"What was seen to come of it, in words"`
+	Answered bool          `json:"answered" doc:"Whether something came of it: a reply, or the end of the saga"`
+	Recorded *inspect.Line `json:"recorded,omitempty" doc:"The intervention as it stands in the timeline"`
+	Saga     Detail        `json:"saga"`
 }
 
-// aim is what an operator hopes to see of an intervention.
-type aim int
-
-const (
-	answered aim = iota // that something comes of it
-	ended               // that the saga ends
-)
-
-func (a *API) intervene(ctx context.Context, target Target, aim aim, input func(saga.Operator) saga.Intervention, reason httpserver.Text) (*interventionOutput, error) {
-	id := target.ID
+// intervene does what an operator wants, and watches what comes of it: of a cancellation the end of
+// the saga, of anything else that sent something an answer.
+func (a *API) intervene(ctx context.Context, target Target, request saga.Request, reason httpserver.Text) (*interventionOutput, error) {
 	actor := admin.Actor(ctx)
 	seen, err := target.seen()
 	if err != nil {
 		return nil, err
 	}
 	operator := saga.Operator{ID: uuid.Must(uuid.NewV7()), Actor: actor, Reason: string(reason), Seen: seen}
+	do, err := request.For(operator)
+	if err != nil {
+		return nil, badRequest("body", err)
+	}
 	began := time.Now()
-	if err := a.decide(ctx, target, input(operator)); err != nil {
+	done, err := a.decide(ctx, target, do)
+	if err != nil {
 		return nil, err
 	}
-	a.Log.Info("operator intervened", "saga", id, "actor", actor, "input", fmt.Sprintf("%T", input(operator)), "reason", reason)
+	if done.Result == runner.NoEffect {
+		return a.unchanged(ctx, target, done)
+	}
+	a.Log.Info("operator intervened", "saga", target.ID, "actor", actor, "action", request.Action, "reason", reason)
 	watch, cancel := context.WithTimeout(ctx, min(answerWithin, time.Duration(target.Wait*float64(time.Second))))
 	defer cancel()
 	for {
@@ -167,8 +156,8 @@ func (a *API) intervene(ctx context.Context, target Target, aim aim, input func(
 			return nil, fmt.Errorf("the intervention was recorded; watch it: %w", err)
 		}
 		recorded, after := split(lines, operator.ID)
-		seen := state.Phase.Ended() || aim == answered && (len(after) > 0 || len(recorded.Commands) == 0)
-		if seen || watch.Err() != nil {
+		answered := request.Action != saga.ActCancel && (len(after) > 0 || len(recorded.Commands) == 0)
+		if answered || state.Phase.Ended() || watch.Err() != nil {
 			return a.outcome(ctx, state, lines, recorded, after, time.Since(began))
 		}
 		select {
@@ -178,12 +167,48 @@ func (a *API) intervene(ctx context.Context, target Target, aim aim, input func(
 	}
 }
 
-// decide has the engine act on what the operator wants, within the time of a request.
-func (a *API) decide(ctx context.Context, target Target, in saga.Intervention) error {
+// unchanged is the answer to an intervention that has nothing to do.
+func (a *API) unchanged(ctx context.Context, target Target, done runner.Outcome) (*interventionOutput, error) {
+	state, lines, err := a.look(ctx, target.ref())
+	if err != nil {
+		return nil, err
+	}
+	return &interventionOutput{ETag: etag(state.Revision), Body: Outcome{
+		Result: done.Result, State: a.Sagas.Registry().StateName(state), Observed: done.Because, Saga: a.detail(state, lines),
+	}}, nil
+}
+
+// badRequest says which field of a request is wrong.
+func badRequest(in string, err error) error {
+	if problem, ok := errors.AsType[*saga.RequestError](err); ok {
+		return invalid(in+"."+problem.Field, problem.Problem, nil)
+	}
+	return err
+}
+
+// decide has the engine act on what the operator wants, within the time of a request. What is
+// refused is an error.
+func (a *API) decide(ctx context.Context, target Target, do saga.Intervention) (runner.Outcome, error) {
 	ctx, cancel := context.WithTimeout(ctx, httpserver.RequestTimeout)
 	defer cancel()
-	o, err := a.Runner.Intervene(ctx, runner.Intervention{Saga: target.ref(), Do: in})
-	return cmp.Or(err, o.Err)
+	o, err := a.Runner.Intervene(ctx, runner.Intervention{Saga: target.ref(), Do: do})
+	if err == nil && o.Result == runner.Refused {
+		err = because(o)
+	}
+	return o, err
+}
+
+// because is the error of what was refused, in the engine's words where it has some of its own.
+func because(o runner.Outcome) error {
+	switch {
+	case errors.Is(o.Err, saga.ErrBadData):
+		return invalid("body", o.Because, nil)
+	case errors.Is(o.Err, saga.ErrNoStep):
+		return invalid("body.step", o.Because, nil)
+	case errors.Is(o.Err, saga.ErrCannotResolve), errors.Is(o.Err, saga.ErrNoRestart), errors.Is(o.Err, saga.ErrSuspended):
+		return huma.Error409Conflict(o.Because)
+	}
+	return o.Err
 }
 
 // look reads the saga, within the time of a request.
@@ -226,7 +251,7 @@ func split(lines []inspect.Line, id uuid.UUID) (recorded inspect.Line, after []i
 
 func (a *API) outcome(ctx context.Context, s saga.State, lines []inspect.Line, recorded inspect.Line, after []inspect.Line, took time.Duration) (*interventionOutput, error) {
 	out := &interventionOutput{ETag: etag(s.Revision), Body: Outcome{
-		State: a.Sagas.Registry().StateName(s), Answered: len(after) > 0 || s.Phase.Ended(), Recorded: recorded, Saga: a.detail(s, lines),
+		Result: runner.Done, State: a.Sagas.Registry().StateName(s), Answered: len(after) > 0 || s.Phase.Ended(), Recorded: &recorded, Saga: a.detail(s, lines),
 	}}
 	took = took.Round(time.Millisecond)
 	switch {

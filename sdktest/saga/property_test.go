@@ -85,12 +85,17 @@ type run struct {
 	effects  map[string]bool // steps whose success was applied, or undone as late
 	silent   map[string]bool // steps that were given up
 	forced   bool
+	preview  bool // also hold what a preview says against what happens
+	expected []saga.Future
 }
 
 func (r *run) apply(in saga.Input) saga.Decision {
 	before, err := json.Marshal(r.state)
 	require.NoError(r.t, err)
 	decisions, err := r.decide(in)
+	if r.preview {
+		r.holdPreview(in, decisions, err)
+	}
 	for _, refusal := range []error{
 		saga.ErrEnded, saga.ErrNotWaiting, saga.ErrNoEffect, saga.ErrSuspended, saga.ErrCannotResolve, saga.ErrNoRestart, saga.ErrNoStep,
 	} {
@@ -113,6 +118,38 @@ func (r *run) apply(in saga.Input) saga.Decision {
 		require.Empty(r.t, d.Refused, "what was held cannot be applied")
 	}
 	return last
+}
+
+// holdPreview holds that what an intervention's preview says is what is decided, and that what
+// comes next is among the futures of the preview before it.
+func (r *run) holdPreview(in saga.Input, decisions []saga.Decision, refused error) {
+	registry, err := saga.NewRegistry(r.def)
+	require.NoError(r.t, err)
+	if _, intervenes := in.(saga.Intervention); intervenes {
+		p, err := registry.Preview(r.state, in, r.now, 1)
+		require.Equal(r.t, refused, err)
+		if err == nil {
+			require.Equal(r.t, decisions, p.Decisions)
+		}
+		r.expected = p.Then
+		return
+	}
+	var sends []string
+	phase := r.state.Phase
+	for _, d := range decisions {
+		phase = d.State.Phase
+		for _, c := range d.Commands {
+			sends = append(sends, c.Type)
+		}
+	}
+	for _, f := range r.expected {
+		m, isMessage := in.(saga.Message)
+		if isMessage && f.When == m.Type && f.Answers == m.CausationID {
+			require.Equal(r.t, r.def.StateName(phase), f.State)
+			require.Equal(r.t, sends, f.Sends)
+		}
+	}
+	r.expected = nil
 }
 
 // decide asks the engine; what happens while a saga is suspended is the registry's business.

@@ -41,7 +41,8 @@
 //	codec.go        Kafka messages and those of the engine; CloudEvents is the default
 //	process.go      a batch of messages
 //	start.go        sagas that begin in a transaction of the caller
-//	intervene.go    what operators want of one saga; suspend.go: of all of a definition
+//	intervene.go    what operators want of one saga; preview.go: what that would lead to
+//	suspend.go      what they want of all of a definition
 //	event.go        events that do not come from Kafka
 //	deadlines.go    deadlines that have passed
 //	application.go  what all of these share: inputs, decisions, and what has to be written

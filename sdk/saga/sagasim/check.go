@@ -40,6 +40,7 @@ type intervention struct {
 	at            time.Duration
 	changed, lost bool
 	forced        string
+	resolved      bool
 }
 
 func newLedger() ledger {
@@ -210,6 +211,9 @@ func (o *Orchestrator) intervened(c change) {
 	i.at, i.changed = o.w.now, true
 	if f, ok := c.input.(saga.Force); ok && !c.before.Phase.Ended() {
 		i.forced = f.End
+	}
+	if _, ok := c.input.(saga.Resolve); ok {
+		i.resolved = true
 	}
 	o.ledger.interventions[ref] = i
 }

@@ -23,7 +23,7 @@ func (o *Orchestrator) due(ref saga.Ref) {
 	again := func(wait time.Duration) { w.Later(wait, func() { o.due(ref) }) }
 	s, exists := o.Saga(ref)
 	deadline, waits := s.Deadline()
-	if !exists || s.Phase != saga.Suspended && (!waits || deadline.After(w.Clock())) {
+	if !exists || s.SuspendedBy != "" || s.Phase != saga.Suspended && (!waits || deadline.After(w.Clock())) {
 		return
 	}
 	if w.now < db.later[ref] {

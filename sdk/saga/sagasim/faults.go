@@ -1,6 +1,7 @@
 package sagasim
 
 import (
+	"encoding/json"
 	"errors"
 	"iter"
 	"time"
@@ -137,6 +138,7 @@ func (w *World) repair() {
 		for _, s := range w.services {
 			s.Redrive()
 		}
+		w.orchestrator.resumeAll()
 		w.orchestrator.retryRevoked()
 	})
 }
@@ -184,7 +186,7 @@ func (o *Orchestrator) meddle() {
 	}
 	completed, cancelled := d.Ends()
 	var in saga.Input
-	switch w.Pick(7) {
+	switch w.Pick(14) {
 	case 0:
 		in = saga.Cancel{Operator: by}
 	case 1:
@@ -195,16 +197,54 @@ func (o *Orchestrator) meddle() {
 		in = saga.RevokeDeadline{Operator: by, Step: step}
 	case 4, 5:
 		in = saga.Force{Operator: by, End: cancelled}
-	default:
+	case 6:
 		in = saga.Force{Operator: by, End: completed}
+	default:
+		in = o.repairing(by, step)
 	}
 	w.Later(w.Within(2*time.Second), func() { o.tolerate(ref, o.Intervene(ref, in)) })
+	if _, suspends := in.(saga.Suspend); suspends {
+		w.Later(w.Within(10*time.Minute), func() { o.tolerate(ref, o.Intervene(ref, o.resume())) })
+	}
+}
+
+// repairing is one of the interventions that are about a step, or about the data.
+func (o *Orchestrator) repairing(by saga.Operator, step string) saga.Intervention {
+	w := o.w
+	switch w.Pick(7) {
+	case 0:
+		as := []saga.StepStatus{saga.Done, saga.Failed, saga.Undone}[w.Pick(3)]
+		return saga.Resolve{Operator: by, Step: step, As: as, Data: json.RawMessage("{}")}
+	case 1, 2:
+		return saga.SkipWait{Operator: by, Step: step}
+	case 3:
+		return saga.RestartFrom{Operator: by, Step: step}
+	case 4:
+		return saga.EditData{Operator: by, Patch: json.RawMessage("{}")}
+	default:
+		return saga.Suspend{Operator: by}
+	}
+}
+
+func (o *Orchestrator) resume() saga.Intervention {
+	return saga.Resume{Operator: saga.Operator{ID: o.w.ID(), Actor: "simulation", Reason: "enough"}}
+}
+
+// resumeAll resumes what an operator has suspended: the resumption may have come before, or been
+// forgotten by a restore.
+func (o *Orchestrator) resumeAll() {
+	for _, ref := range o.refs() {
+		if s, _ := o.Saga(ref); s.SuspendedBy != "" {
+			o.tolerate(ref, o.Intervene(ref, o.resume()))
+		}
+	}
 }
 
 // tolerate holds an intervention's error against those that there are for operators.
 func (o *Orchestrator) tolerate(ref saga.Ref, err error) {
 	for _, expected := range []error{
-		nil, errAway, saga.ErrUnknownSaga, saga.ErrEnded, saga.ErrNotWaiting, saga.ErrMoved, saga.ErrSuspended, saga.ErrNoEffect,
+		nil, errAway, saga.ErrUnknownSaga, saga.ErrEnded, saga.ErrNotWaiting, saga.ErrMoved, saga.ErrSuspended,
+		saga.ErrNoEffect, saga.ErrCannotResolve, saga.ErrNoRestart, saga.ErrNoStep,
 	} {
 		if errors.Is(err, expected) {
 			return

@@ -135,7 +135,7 @@ func checkCancellations(o *Orchestrator, asked map[saga.Ref][]uuid.UUID) {
 	for _, ref := range slices.SortedFunc(maps.Keys(asked), byRef) {
 		s, exists := o.Saga(ref)
 		granted := exists && (s.Phase == saga.Cancelled || s.CancelRefused)
-		if !granted && o.Forced(ref) == "" && !slices.ContainsFunc(asked[ref], o.SetAside) {
+		if !granted && o.Forced(ref) == "" && !o.Resolved(ref) && !slices.ContainsFunc(asked[ref], o.SetAside) {
 			o.w.Violation("saga %s: a cancellation was asked for, and it is %s", ref, s.Phase)
 		}
 	}
@@ -249,7 +249,7 @@ func (m *model) check(o *Orchestrator, participants *Service) {
 	for _, ref := range o.refs() {
 		s, _ := o.Saga(ref)
 		def, known := o.coverage.find(s)
-		if _, interventions := o.Lost(ref); !known || interventions || o.Forced(ref) != "" || s.Phase == saga.NotStarted {
+		if _, interventions := o.Lost(ref); !known || interventions || o.Forced(ref) != "" || o.Resolved(ref) || s.Phase == saga.NotStarted {
 			continue
 		}
 		i := -1

@@ -108,6 +108,10 @@ func (o *Orchestrator) Lost(ref saga.Ref) (deadlines, interventions bool) {
 // Forced is the end that an operator forced the saga into last; empty where nobody did.
 func (o *Orchestrator) Forced(ref saga.Ref) string { return o.ledger.interventions[ref].forced }
 
+// Resolved says whether an operator has said of a step of the saga what became of it, right or
+// wrong: the services may disagree with it, and that has been declared.
+func (o *Orchestrator) Resolved(ref saga.Ref) bool { return o.ledger.interventions[ref].resolved }
+
 func (o *Orchestrator) registry(i *instance) *saga.Registry { return o.registries[i.release] }
 
 // exist are the sagas with a key.

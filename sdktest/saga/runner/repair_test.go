@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"waybill.example/contracts"
+	"waybill.example/sdk/outbox"
 	"waybill.example/sdk/saga"
 	"waybill.example/sdk/saga/runner"
 	"waybill.example/sdk/saga/runner/inspect"
@@ -194,4 +195,48 @@ func TestSuspendDefinition_HoldsNewSagasAndOldInEveryProcess(t *testing.T) {
 		require.Equal(t, saga.Running, stands(id).Phase)
 		require.Len(t, stands(id).Steps[1].Sent, 1, "asked once: the time did not count")
 	}
+}
+
+// What a preview says would be sent is what is sent, and nothing of it is written before.
+func TestPreview_IsWhatThenHappens(t *testing.T) {
+	t.Parallel()
+	s := newSagas(t, newDB(t))
+	apply(t, s, start, created(t, 1), created(t, 2))
+	for id, in := range map[string]saga.Request{
+		"1": {Action: saga.ActCancel},
+		"2": {Action: saga.ActResolve, Step: "reserve", As: saga.Done},
+	} {
+		do, err := in.For(by())
+		require.NoError(t, err)
+		asked := runner.Intervention{Saga: orderRef(id), Do: do}
+		p, err := s.Preview(t.Context(), asked, 2)
+		require.NoError(t, err)
+		require.Equal(t, runner.Done, p.Result)
+		require.NotEmpty(t, p.Then)
+		before, _, err := s.Get(t.Context(), orderRef(id))
+		require.NoError(t, err)
+		require.Equal(t, 1, before.Revision)
+
+		var last int64
+		require.NoError(t, s.Pool.QueryRow(t.Context(), "select max(id) from outbox").Scan(&last))
+		o, err := s.Intervene(t.Context(), asked)
+		require.NoError(t, err)
+		require.Equal(t, p.Transitions, o.Transitions)
+		require.Equal(t, p.After, o.After)
+		rows, err := s.Pool.Query(t.Context(), "select event_id, topic, key, type, payload from outbox where id > $1 order by id", last)
+		require.NoError(t, err)
+		sent, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) (m outbox.Message, err error) {
+			return m, r.Scan(&m.EventID, &m.Topic, &m.Key, &m.Type, &m.Payload)
+		})
+		require.NoError(t, err)
+		require.Len(t, sent, len(p.Messages))
+		for i, m := range sent {
+			want := p.Messages[i]
+			require.Equal(t, []any{want.EventID, want.Topic, want.Key, want.Type}, []any{m.EventID, m.Topic, m.Key, m.Type})
+			require.JSONEq(t, string(want.Payload), string(m.Payload))
+		}
+	}
+	p, err := s.Preview(t.Context(), runner.Intervention{Saga: orderRef("1"), Do: saga.Resume{Operator: by()}}, 2)
+	require.NoError(t, err)
+	require.Equal(t, runner.NoEffect, p.Result)
 }

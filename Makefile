@@ -18,6 +18,15 @@ bin/gotestsum: tools/go.mod tools/go.sum
 bin/govulncheck: tools/go.mod tools/go.sum
 	$(call tool,golang.org/x/vuln/cmd/govulncheck)
 
+bin/buf: tools/go.mod tools/go.sum
+	$(call tool,github.com/bufbuild/buf/cmd/buf)
+bin/protoc-gen-go: tools/go.mod tools/go.sum
+	$(call tool,google.golang.org/protobuf/cmd/protoc-gen-go)
+bin/protoc-gen-go-grpc: tools/go.mod tools/go.sum
+	$(call tool,google.golang.org/grpc/cmd/protoc-gen-go-grpc)
+bin/grpcurl: tools/go.mod tools/go.sum
+	$(call tool,github.com/fullstorydev/grpcurl/cmd/grpcurl)
+
 # Not of tools/: it does not compile with the version of its YAML parser that the linters need.
 ACTIONLINT := v1.7.12
 bin/actionlint: Makefile
@@ -123,8 +132,25 @@ build: ## Compile everything, the sdk also on its own, and the commands into bin
 	cd sdk && GOWORK=off go vet ./...
 
 .PHONY: lint
-lint: check-workflows check-digests bin/golangci-lint ## Check the code with the linters of .golangci.yml, the workflows and the images
+lint: check-workflows check-proto check-digests bin/golangci-lint ## Check the code with the linters of .golangci.yml, the workflows and the images
 	bin/golangci-lint run $(PACKAGES)
+
+# The generated code is committed. What is compared with is the contract of the last release
+# (docs/releasing.md); until there is one, the first that others could build on.
+PROTO_TOOLS := bin/buf bin/protoc-gen-go bin/protoc-gen-go-grpc
+.PHONY: proto proto-baseline check-proto
+proto: $(PROTO_TOOLS) ## Generate the Go code of contracts/proto
+	cd contracts/proto && ../../bin/buf format -w && ../../bin/buf generate
+
+proto-baseline: bin/buf ## Take the gRPC contract as it is for what later changes must not break
+	cd contracts/proto && ../../bin/buf build -o baseline.json
+
+check-proto: $(PROTO_TOOLS) ## Check the gRPC contract: lint, breaking changes, and that the generated code is its own
+	cd contracts/proto && ../../bin/buf lint && ../../bin/buf format --diff --exit-code
+	cd contracts/proto && ../../bin/buf breaking --against baseline.json
+	@was=$$(cat contracts/proto/*/v1/*.go | cksum); (cd contracts/proto && ../../bin/buf generate); \
+	  [ "$$was" = "$$(cat contracts/proto/*/v1/*.go | cksum)" ] || \
+	  { echo "the generated code was not that of contracts/proto; commit what \`make proto\` has written" >&2; exit 1; }
 
 .PHONY: check-workflows
 check-workflows: bin/actionlint ## Check the workflows, and that their actions are pinned by commit

@@ -105,11 +105,15 @@ func TestEveryPublishedPortStaysOnThisMachine(t *testing.T) {
 	for name, s := range load(t).Services {
 		for _, port := range s.Ports {
 			require.Equal(t, "127.0.0.1", port.HostIP, name)
-			published[name] = port.Published
+			listener := name
+			if port.Target == 9081 {
+				listener += " (gRPC)"
+			}
+			published[listener] = port.Published
 		}
 	}
 	want := maps.Clone(services)
-	want["redpanda"] = "19092"
+	want["redpanda"], want["inventory (gRPC)"] = "19092", "9081"
 	require.Equal(t, want, published)
 }
 

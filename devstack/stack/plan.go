@@ -45,6 +45,7 @@ type plan struct {
 	brokers           string
 	ordersAddr        string
 	inventoryAddr     string
+	grpcAddr          string // of Inventory, too
 	relayAddr         string
 }
 
@@ -55,7 +56,7 @@ func (s *Stack) plan(ctx context.Context, bin string) (*plan, error) {
 	}
 	externalBrokers := os.Getenv(EnvBrokers)
 
-	listening := services
+	listening := append([]string{inventoryGRPC}, services...)
 	if !externalPostgres {
 		listening = append([]string{Postgres}, listening...)
 	}
@@ -67,7 +68,7 @@ func (s *Stack) plan(ctx context.Context, bin string) (*plan, error) {
 		return nil, err
 	}
 
-	p := &plan{databaseURL: databaseURL, external: externalPostgres, brokers: externalBrokers, ordersAddr: loopback.Addr(ports[Orders]), inventoryAddr: loopback.Addr(ports[Inventory]), relayAddr: loopback.Addr(ports[Relay])}
+	p := &plan{databaseURL: databaseURL, external: externalPostgres, brokers: externalBrokers, ordersAddr: loopback.Addr(ports[Orders]), inventoryAddr: loopback.Addr(ports[Inventory]), grpcAddr: loopback.Addr(ports[inventoryGRPC]), relayAddr: loopback.Addr(ports[Relay])}
 	p.token, p.password = rand.Text(), rand.Text()
 	postgresUnit := &unit{name: Postgres, notOurs: true}
 	if externalPostgres {
@@ -186,17 +187,23 @@ func (s *Stack) service(bin, name, addr string, p *plan) *unit {
 	} else {
 		env = append(env, "DATABASE_URL="+p.login(name, asService))
 	}
+	var grpcAddr string
+	if name == Inventory {
+		grpcAddr = p.grpcAddr
+		env = append(env, "GRPC_ADDR="+grpcAddr)
+	}
 	env = append(env, p.adminTokens(name)...)
 	if name == Orchestrator {
 		env = append(env, "ORDERS_URL=http://"+p.ordersAddr, "INVENTORY_URL=http://"+p.inventoryAddr, "RELAY_URL=http://"+p.relayAddr)
 	}
 	env = append(env, s.cfg.Env[name]...)
 	return &unit{
-		name:    name,
-		addr:    addr,
-		command: process.Command{Path: filepath.Join(bin, name), Env: env},
-		ready:   func(ctx context.Context) error { return AskReady(ctx, addr) },
-		logPath: s.logPath(name),
+		name:     name,
+		addr:     addr,
+		grpcAddr: grpcAddr,
+		command:  process.Command{Path: filepath.Join(bin, name), Env: env},
+		ready:    func(ctx context.Context) error { return AskReady(ctx, addr) },
+		logPath:  s.logPath(name),
 	}
 }
 

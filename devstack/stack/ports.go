@@ -17,18 +17,22 @@ const (
 	Relay        = "outbox-relay"
 )
 
+// inventoryGRPC is the other listener of Inventory, by the name that a taken port is reported with.
+const inventoryGRPC = "inventory (gRPC)"
+
 // services are the processes that use the other two.
 var services = []string{Orders, Inventory, Orchestrator, Relay}
 
 // fixedPorts is where a developer finds each process. Postgres is off its usual
 // port, which a server of the machine's own may have.
 var fixedPorts = map[string]int{
-	Postgres:     15432,
-	Broker:       19092,
-	Orders:       8080,
-	Inventory:    8081,
-	Orchestrator: 8082,
-	Relay:        8083,
+	Postgres:      15432,
+	Broker:        19092,
+	Orders:        8080,
+	Inventory:     8081,
+	Orchestrator:  8082,
+	Relay:         8083,
+	inventoryGRPC: 9081,
 }
 
 // choosePorts returns a port for each process, and an error that names the

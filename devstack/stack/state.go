@@ -28,6 +28,7 @@ type Process struct {
 	// is not the stack's own. (Zero would invite kill(2) to end its caller.)
 	Pid  int    `json:"pid,omitzero"`
 	Addr string `json:"addr"`
+	GRPC string `json:"grpc,omitzero"` // where it serves gRPC; of Inventory only
 	Log  string `json:"log,omitzero"`
 }
 

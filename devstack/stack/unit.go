@@ -22,10 +22,11 @@ const (
 
 // unit is one process of the stack: how to run it, and what runs of it now.
 type unit struct {
-	name    string
-	addr    string
-	command process.Command // its Name and Output are the unit's
-	ready   func(context.Context) error
+	name     string
+	addr     string
+	grpcAddr string          // "": it serves no gRPC
+	command  process.Command // its Name and Output are the unit's
+	ready    func(context.Context) error
 	// notOurs marks a server that the environment names: nothing to run.
 	notOurs bool
 	logPath string
@@ -162,7 +163,7 @@ func (u *unit) forget(p *process.Process) bool {
 func (u *unit) status() Status {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	s := Status{Process: Process{Name: u.name, Addr: u.addr, Log: u.logPath}, State: Stopped}
+	s := Status{Process: Process{Name: u.name, Addr: u.addr, GRPC: u.grpcAddr, Log: u.logPath}, State: Stopped}
 	switch {
 	case u.notOurs:
 		s.State = NotOurs

@@ -72,7 +72,7 @@ func (b *bench) another(ctx context.Context, state stack.State, n int) (stop fun
 		}
 		p, err := process.Start(process.Command{
 			Name: fmt.Sprintf("%s-%d", name, n), Path: filepath.Join(b.workspace, "bin", name), Output: log,
-			Env: append(stack.Environ(), "DATABASE_URL="+state.Databases[name], "HTTP_ADDR="+loopback.Addr(port),
+			Env: append(stack.Environ(), "DATABASE_URL="+state.Databases[name], "HTTP_ADDR="+loopback.Addr(port), "GRPC_ADDR="+loopback.Addr(0),
 				"KAFKA_BROKERS="+addr(state, stack.Broker)),
 		})
 		if err != nil {

@@ -113,7 +113,11 @@ func (c *compose) State() stack.State {
 		stack.Broker: "127.0.0.1:19092", stack.Postgres: "127.0.0.1:15432", stack.Orders: "127.0.0.1:8080",
 		stack.Inventory: "127.0.0.1:8081", stack.Orchestrator: "127.0.0.1:8082", stack.Relay: "127.0.0.1:8083",
 	} {
-		state.Processes = append(state.Processes, stack.Process{Name: name, Addr: addr})
+		process := stack.Process{Name: name, Addr: addr}
+		if name == stack.Inventory {
+			process.GRPC = "127.0.0.1:9081"
+		}
+		state.Processes = append(state.Processes, process)
 	}
 	for _, name := range []string{stack.Orders, stack.Inventory, stack.Orchestrator} {
 		state.Databases[name] = "postgres://waybill:waybill@127.0.0.1:15432/" + name + "?sslmode=disable"

@@ -196,7 +196,7 @@ func (s *Environment) Spawn(ctx context.Context, name string) (*Instance, error)
 	if err != nil {
 		return nil, fmt.Errorf("open the log of another %s: %w", name, err)
 	}
-	env := append(os.Environ(), "HTTP_ADDR="+addr, "KAFKA_BROKERS="+s.brokers())
+	env := append(os.Environ(), "HTTP_ADDR="+addr, "GRPC_ADDR=127.0.0.1:0", "KAFKA_BROKERS="+s.brokers())
 	if name == stack.Relay {
 		env = append(env, "RELAY_DATABASES="+s.relayDatabases())
 	} else {

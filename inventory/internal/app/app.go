@@ -54,22 +54,26 @@ func wire(ctx context.Context, app *service.App, cfg Config, log *slog.Logger) e
 	if err != nil {
 		return err
 	}
+	checks := []httpserver.Check{
+		{Name: "postgres", Required: true, Run: chassispg.Check(pool)},
+		{Name: "kafka", Run: commands.Check},
+		{Name: "consumer", Required: true, Run: commands.Ready},
+		{Name: "dead letters", Required: true, Run: handler.Health.Check},
+	}
 	server, err := httpserver.New(cfg.HTTP, httpserver.Options{
-		Title: "Waybill Inventory", Version: "1", Log: log, Metrics: metrics,
-		Checks: []httpserver.Check{
-			{Name: "postgres", Required: true, Run: chassispg.Check(pool)},
-			{Name: "kafka", Run: commands.Check},
-			{Name: "consumer", Required: true, Run: commands.Ready},
-			{Name: "dead letters", Required: true, Run: handler.Health.Check},
-		},
+		Title: "Waybill Inventory", Version: "1", Log: log, Metrics: metrics, Checks: checks,
 	})
 	if err != nil {
 		return err
 	}
-	httpapi.Register(server.API, store, tokens.Observed(log, metrics), log)
+	tokens = tokens.Observed(log, metrics)
+	httpapi.Register(server.API, store, tokens, log)
 
 	app.Add("key sweeper", cfg.Idempotency.Sweeper(log, store.ForgetKeys))
 	app.Add("command consumer", commands.Run)
+	if err := serveGRPC(app, cfg.GRPC, tokens, store, handler, checks, log, metrics); err != nil {
+		return err
+	}
 	app.Serve(server)
 	return nil
 }

@@ -62,6 +62,7 @@ func newSystem(t *testing.T) *system {
 func (s *system) config() app.Config {
 	cfg := app.DefaultConfig()
 	cfg.Postgres.URL, cfg.HTTP.Addr = config.Secret(s.db.URL), "127.0.0.1:0"
+	cfg.GRPC.Addr = "127.0.0.1:0"
 	cfg.Kafka = kafka.Config{Brokers: []string{s.broker.Addr()}, SecurityProtocol: "PLAINTEXT"}
 	return cfg
 }

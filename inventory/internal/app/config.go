@@ -7,6 +7,7 @@ import (
 	"waybill.example/chassis/kafka"
 	"waybill.example/chassis/postgres"
 	"waybill.example/chassis/service"
+	"waybill.example/inventory/internal/grpcserver"
 )
 
 // Config is everything that can be set, each field by the environment variable in its tag.
@@ -16,6 +17,7 @@ type Config struct {
 	Postgres    postgres.Config
 	Kafka       kafka.Config
 	Idempotency httpserver.IdempotencyConfig
+	GRPC        grpcserver.Config
 	// AdminTokens are name=token pairs of those who may change the stock; none: anybody may who
 	// reaches the API, and the log has no names.
 	AdminTokens config.Secrets `env:"INVENTORY_ADMIN_TOKENS"`
@@ -36,5 +38,8 @@ func (c Config) tokens() (admin.Tokens, error) {
 // DefaultConfig returns the settings that differ from service to service; the rest have theirs in
 // tags.
 func DefaultConfig() Config {
-	return Config{Config: service.ListenOn("127.0.0.1:8081"), Idempotency: httpserver.DefaultIdempotency()}
+	return Config{
+		Config: service.ListenOn("127.0.0.1:8081"), Idempotency: httpserver.DefaultIdempotency(),
+		GRPC: grpcserver.Config{Addr: "127.0.0.1:9081"},
+	}
 }

@@ -1,0 +1,182 @@
+// Package grpcapi is inventory's gRPC side: it shows stock, reserves and releases it for orders,
+// and has clients watch it. A reservation made here and one made by a command of the saga are the
+// same thing, decided by the same statements: an order has one.
+//
+// No event is published for what is decided here. InventoryReserved is the reply to a command, and
+// the orchestrator refuses one that answers none; a saga that asks later gets it then, with the
+// time of the reservation (docs/decisions/091).
+package grpcapi
+
+import (
+	"context"
+	"encoding/base64"
+	"log/slog"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"waybill.example/chassis/fault"
+	chassispg "waybill.example/chassis/postgres"
+	inventoryv1 "waybill.example/contracts/proto/inventory/v1"
+	"waybill.example/inventory/internal/watch"
+	"waybill.example/inventory/stock"
+)
+
+// Store is where stock and reservations are kept. An error wraps [stock.ErrNotFound] where there is
+// no such sku.
+type Store interface {
+	Level(ctx context.Context, sku string) (stock.Level, error)
+	Levels(ctx context.Context, page stock.Page) ([]stock.Level, error)
+	// Execute carries out a command in a transaction of its own. since is when the order's
+	// reservation came to be as the reply says. The error of another transaction that was faster
+	// is a conflict; the same command may then be executed again.
+	Execute(ctx context.Context, c stock.Command) (reply stock.Reply, since time.Time, err error)
+}
+
+// API implements inventoryv1.InventoryServiceServer. Its errors are turned into statuses by
+// [Calls] and [Streams].
+type API struct {
+	inventoryv1.UnimplementedInventoryServiceServer
+
+	store Store
+	hub   *watch.Hub
+	log   *slog.Logger
+}
+
+// New returns the service.
+func New(store Store, hub *watch.Hub, log *slog.Logger) *API {
+	return &API{store: store, hub: hub, log: log}
+}
+
+func toLevel(l stock.Level) *inventoryv1.StockLevel {
+	return &inventoryv1.StockLevel{
+		Sku: l.SKU, OnHand: l.OnHand, Reserved: l.Reserved(), Received: l.Received, UpdatedAt: timestamppb.New(l.UpdatedAt),
+	}
+}
+
+func toLevels(levels []stock.Level) []*inventoryv1.StockLevel {
+	out := make([]*inventoryv1.StockLevel, len(levels))
+	for i, l := range levels {
+		out[i] = toLevel(l)
+	}
+	return out
+}
+
+// GetStock implements inventoryv1.InventoryServiceServer.
+func (a *API) GetStock(ctx context.Context, in *inventoryv1.GetStockRequest) (*inventoryv1.GetStockResponse, error) {
+	if err := stock.CheckSKU(in.GetSku()); err != nil {
+		return nil, invalid("sku", err.Error())
+	}
+	level, err := a.store.Level(ctx, in.GetSku())
+	if err != nil {
+		return nil, err
+	}
+	return &inventoryv1.GetStockResponse{Level: toLevel(level)}, nil
+}
+
+// How many levels a page has.
+const (
+	defaultPage = 50
+	maxPage     = 500
+)
+
+// ListStock implements inventoryv1.InventoryServiceServer.
+func (a *API) ListStock(ctx context.Context, in *inventoryv1.ListStockRequest) (*inventoryv1.ListStockResponse, error) {
+	limit := int(in.GetPageSize())
+	switch {
+	case limit == 0:
+		limit = defaultPage
+	case limit < 0 || limit > maxPage:
+		return nil, invalid("page_size", "must be between 1 and 500, or 0 for the default")
+	}
+	after, err := base64.RawURLEncoding.DecodeString(in.GetPageToken())
+	if err != nil || len(after) > 0 && stock.CheckSKU(string(after)) != nil {
+		return nil, invalid("page_token", "invalid page token")
+	}
+	levels, err := a.store.Levels(ctx, stock.Page{After: string(after), Limit: limit + 1})
+	if err != nil {
+		return nil, err
+	}
+	out := &inventoryv1.ListStockResponse{}
+	if len(levels) > limit {
+		levels = levels[:limit]
+		out.NextPageToken = base64.RawURLEncoding.EncodeToString([]byte(levels[limit-1].SKU))
+	}
+	out.Levels = toLevels(levels)
+	return out, nil
+}
+
+// Reserve implements inventoryv1.InventoryServiceServer.
+func (a *API) Reserve(ctx context.Context, in *inventoryv1.ReserveRequest) (*inventoryv1.ReserveResponse, error) {
+	command, err := reserveCommand(in)
+	if err != nil {
+		return nil, err
+	}
+	reply, since, err := a.execute(ctx, command)
+	if err != nil {
+		return nil, err
+	}
+	if reply.Outcome == stock.Contradicted {
+		a.log.WarnContext(ctx, "order asks for other items than at first", "order_id", command.OrderID, "method", "Reserve")
+		return nil, errOtherItems
+	}
+	out := &inventoryv1.ReserveResponse{
+		State: inventoryv1.ReservationState_RESERVATION_STATE_RESERVED, Reason: reply.Reason,
+		Repeated: reply.Outcome == stock.Repeated, DecidedAt: timestamppb.New(since),
+	}
+	if reply.State == stock.Rejected {
+		out.State = inventoryv1.ReservationState_RESERVATION_STATE_REJECTED
+	}
+	return out, nil
+}
+
+// Release implements inventoryv1.InventoryServiceServer.
+func (a *API) Release(ctx context.Context, in *inventoryv1.ReleaseRequest) (*inventoryv1.ReleaseResponse, error) {
+	if in.GetOrderId() <= 0 {
+		return nil, invalid("order_id", "must be positive")
+	}
+	reply, since, err := a.execute(ctx, stock.Command{Action: stock.Release, OrderID: in.GetOrderId()})
+	if err != nil {
+		return nil, err
+	}
+	return &inventoryv1.ReleaseResponse{Repeated: reply.Outcome == stock.Repeated, ReleasedAt: timestamppb.New(since)}, nil
+}
+
+// conflictAttempts is how often a command is executed while other transactions are faster. A race
+// for one order is over with the second.
+const conflictAttempts = 8
+
+func (a *API) execute(ctx context.Context, c stock.Command) (reply stock.Reply, since time.Time, err error) {
+	for range conflictAttempts {
+		reply, since, err = a.store.Execute(ctx, c)
+		if err == nil || chassispg.Classify(err).Kind != fault.Conflict {
+			break
+		}
+	}
+	if err == nil && reply.Outcome == stock.Decided {
+		a.hub.Wake()
+	}
+	return reply, since, err
+}
+
+// WatchStock implements inventoryv1.InventoryServiceServer.
+func (a *API) WatchStock(in *inventoryv1.WatchStockRequest, stream inventoryv1.InventoryService_WatchStockServer) error {
+	if err := checkWatched(in.GetSkus()); err != nil {
+		return err
+	}
+	watcher := a.hub.Watch(in.GetSkus())
+	defer watcher.Close()
+	// A client whose skus do not exist yet learns at once that it is heard.
+	if err := stream.SendHeader(nil); err != nil {
+		return err
+	}
+	for {
+		levels, err := watcher.Next(stream.Context())
+		if err != nil {
+			return err
+		}
+		if err := stream.Send(&inventoryv1.WatchStockResponse{Levels: toLevels(levels)}); err != nil {
+			return err
+		}
+	}
+}

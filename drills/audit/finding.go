@@ -38,7 +38,7 @@ var promises = []struct {
 	{Terminal, "every order is CONFIRMED or CANCELLED, or younger than the deadlines"},
 	{Reserved, "an order is CONFIRMED exactly when its items are reserved"},
 	{Agreed, "a finished saga and its order say the same"},
-	{Stock, "received = on hand + reserved, for every sku"},
+	{Stock, "the movements of every sku add up to what is on hand and reserved"},
 	{Delivered, "every outbox row is on its topic at least once"},
 	{Handled, "every message on a topic was handled by its consumer"},
 	{Once, "no message took effect twice"},

@@ -51,9 +51,16 @@ func newFixture(t *testing.T) *fixture {
 	for name, db := range w.dbs {
 		w.cfg.Databases[name] = db.URL
 	}
-	w.sql("inventory", "insert into stock (sku, on_hand, received) values ('burger', 100, 100)")
+	w.stock("burger", 100, 100)
 	require.NoError(t, os.WriteFile(w.ledger, nil, 0o600))
 	return w
+}
+
+// stock adds a sku, and the movement that says so.
+func (w *fixture) stock(sku string, onHand, received int64) {
+	w.t.Helper()
+	w.sql("inventory", "insert into stock (sku, on_hand, received) values ($1, $2, $3)", sku, onHand, received)
+	w.sql("inventory", "insert into stock_movements (sku, kind, delta, on_hand, reserved) values ($1, 'set', $2, $2, 0)", sku, received)
 }
 
 func (w *fixture) sql(db, statement string, args ...any) {

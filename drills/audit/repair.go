@@ -130,9 +130,20 @@ func repairShowRow(w row) string {
 // repairStock trusts what is on hand and what is reserved, and corrects what was
 // received.
 func repairStock(s stockLevel) string {
-	look := psql("", "inventory", fmt.Sprintf("select encode(convert_to(sku, 'UTF8'), 'escape'), * from stock where received = %d and on_hand = %d", s.Received, s.OnHand))
-	return psql(look, "inventory", fmt.Sprintf("update stock set received = %d where sku = %s and on_hand = %d",
+	return psql(lookAtStock(s), "inventory", fmt.Sprintf("update stock set received = %d where sku = %s and on_hand = %d",
 		s.OnHand+s.Reserved, literal(s.SKU), s.OnHand))
+}
+
+// lookAtStock finds a sku whose name cannot be shown.
+func lookAtStock(s stockLevel) string {
+	return psql("", "inventory", fmt.Sprintf("select encode(convert_to(sku, 'UTF8'), 'escape'), * from stock where received = %d and on_hand = %d", s.Received, s.OnHand))
+}
+
+// repairMovements trusts the level, which somebody has changed by hand, and logs the change.
+func repairMovements(s stockLevel) string {
+	return psql(lookAtStock(s), "inventory", fmt.Sprintf(
+		"insert into stock_movements (sku, kind, delta, on_hand, reserved, reason, actor) values (%s, 'set', %d, %d, %d, 'changed outside of the API', session_user)",
+		literal(s.SKU), s.Received-s.Moved, s.OnHand, s.Received-s.OnHand))
 }
 
 // repairOverdue looks first: a saga that waits for something which is down is not helped by asking

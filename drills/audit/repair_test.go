@@ -32,6 +32,7 @@ func repairs(text string) map[string]int {
 		repairShowRow(w):                   3,
 		repairLost(load.Entry{OrderID: 17, UserID: text, SKU: text, Quantity: 2}): 8,
 		repairStock(stockLevel{SKU: text, Received: 4, OnHand: 3}):                3,
+		repairMovements(stockLevel{SKU: text, Received: 4, OnHand: 3}):            3,
 		repairDeadLetter(w): -1, // the replay, or a look at the row
 		repairShowMessage(message{Topic: text, Offset: 3}): -1,
 	}

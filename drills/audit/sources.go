@@ -241,14 +241,17 @@ func (d databases) handled(ctx context.Context, c consumer, ids []uuid.UUID) ([]
 type stockLevel struct {
 	SKU                        string
 	Received, OnHand, Reserved int64
+	Moved                      int64 // what its movements add up to
 }
 
 // One statement sees one moment, so the numbers belong together.
 const stockLevelsSQL = `
-select sku, coalesce(s.received, 0) as received, coalesce(s.on_hand, 0) as on_hand, coalesce(r.reserved, 0) as reserved
+select sku, coalesce(s.received, 0) as received, coalesce(s.on_hand, 0) as on_hand, coalesce(r.reserved, 0) as reserved,
+       coalesce(m.moved, 0) as moved
   from public.stock s
   full join (select sku, sum(quantity)::bigint as reserved
-               from public.reservations where state = 'RESERVED' group by sku) r using (sku)`
+               from public.reservation_lines where state = 'RESERVED' group by sku) r using (sku)
+  full join (select sku, sum(delta)::bigint as moved from public.stock_movements group by sku) m using (sku)`
 
 func (d databases) stockLevels(ctx context.Context) ([]stockLevel, error) {
 	list, err := collect[stockLevel](ctx, d["inventory"], stockLevelsSQL)

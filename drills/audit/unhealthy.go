@@ -6,13 +6,19 @@ import (
 	"time"
 )
 
-// stockLevels holds what Inventory counts against what its reservations add up to.
+// stockLevels compares what Inventory counts with what its reservations, and its movements, add up
+// to, and says by how much they differ.
 func (r *results) stockLevels(stockLevels []stockLevel) {
 	r.looked[Stock] = int64(len(stockLevels))
 	for _, s := range stockLevels {
-		if s.Received != s.OnHand+s.Reserved {
-			r.find(Stock, fmt.Sprintf("sku %q", s.SKU), repairStock(s), "received %d, but on hand %d + reserved %d = %d",
-				s.Received, s.OnHand, s.Reserved, s.OnHand+s.Reserved)
+		subject := fmt.Sprintf("sku %q", s.SKU)
+		if there := s.OnHand + s.Reserved; s.Received != there {
+			r.find(Stock, subject, repairStock(s), "received %d, but on hand %d + reserved %d = %d: a difference of %+d",
+				s.Received, s.OnHand, s.Reserved, there, there-s.Received)
+		}
+		if s.Moved != s.Received {
+			r.find(Stock, subject, repairMovements(s), "received %d, but its movements add up to %d: a difference of %+d that no movement explains",
+				s.Received, s.Moved, s.Received-s.Moved)
 		}
 	}
 }

@@ -110,9 +110,19 @@ var violations = map[string]violation{
 		w.sql("orchestrator", "update sagas set phase = 'CANCELLED', state = 'CANCELLED' where id = $1", fmt.Sprint(id))
 	}), audit.Agreed, "its saga ended CANCELLED", "orchestrator saga explain"},
 	"stock that was made from nothing": {anyOrder, func(w *fixture, _ int64) string {
-		w.sql("inventory", "insert into stock (sku, on_hand, received) values ('ghost', 3, 4)")
+		w.stock("ghost", 3, 4)
 		return `sku "ghost"`
-	}, audit.Stock, "received 4, but on hand 3 + reserved 0 = 3", `-c 'update stock set received = 3 where sku = '\''ghost'\'' and on_hand = 3'`},
+	}, audit.Stock, "received 4, but on hand 3 + reserved 0 = 3: a difference of -1", `-c 'update stock set received = 3 where sku = '\''ghost'\'' and on_hand = 3'`},
+	"stock that was changed by hand": {anyOrder, func(w *fixture, _ int64) string {
+		w.stock("painted", 3, 3)
+		w.sql("inventory", "update stock set on_hand = 5, received = 5 where sku = 'painted'")
+		return `sku "painted"`
+	}, audit.Stock, "received 5, but its movements add up to 3: a difference of +2", `-c 'insert into stock_movements (sku, kind, delta,`},
+	"stock that was deleted": {anyOrder, func(w *fixture, _ int64) string {
+		w.stock("deleted", 3, 3)
+		w.sql("inventory", "delete from stock where sku = 'deleted'")
+		return `sku "deleted"`
+	}, audit.Stock, "received 0, but its movements add up to 3: a difference of -3", `psql "$INVENTORY_DB"`},
 	"a row that counts as published and is not on its topic": {anyOrder, func(w *fixture, id int64) string {
 		w.row("orchestrator", contracts.ConfirmOrder{Envelope: envelope(id, uuid.Nil)})
 		return w.newest("orchestrator")

@@ -38,7 +38,7 @@ func TestAWatcherTellsOfEachFindingOnceAndCountsIt(t *testing.T) {
 	require.Empty(t, found)
 
 	w.broker.Stop()
-	w.sql("inventory", "insert into stock (sku, on_hand, received) values ('ghost', 3, 4)")
+	w.stock("ghost", 3, 4)
 	w.broker.Start(t)
 	f := <-found
 	require.Equal(t, audit.Stock, f.Check)

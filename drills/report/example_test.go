@@ -15,6 +15,6 @@ func ExampleAudit() {
 	}})
 	// Output:
 	// CHECK   LOOKED AT   FOUND   PROMISE
-	// stock   2           0       received = on hand + reserved, for every sku
+	// stock   2           0       the movements of every sku add up to what is on hand and reserved
 	// once    40          0       no message took effect twice
 }

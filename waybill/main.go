@@ -24,6 +24,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"waybill.example/chassis/service"
+	stock "waybill.example/inventory/cli"
 	saga "waybill.example/orchestrator/cli"
 	relay "waybill.example/outbox-relay/cli"
 )
@@ -36,6 +37,7 @@ type verbs struct {
 	Explain explain        `cmd:"" help:"Say why an order is where it is, and what stands in the way."`
 	Saga    saga.Saga      `cmd:"" help:"Look at sagas, and intervene."`
 	Relay   relay.Commands `cmd:"" help:"Look after the outboxes of RELAY_DATABASES."`
+	Stock   stock.Stock    `cmd:"" help:"Look at the stock, and change it."`
 
 	AuditLog auditLogVerbs `cmd:"" help:"Read and verify who changed what, in all databases."`
 }

@@ -49,6 +49,11 @@ type Request struct {
 	Path    string // with its query
 	Body    any    // sent as JSON, unless it is nil
 	IfMatch string // an entity tag in quotes; sent unless it is empty
+	// Key, if not empty, is sent as Idempotency-Key: the service carries the request out once,
+	// however often it is sent.
+	Key string
+	// ETag, if not nil, is where the answer's entity tag is put.
+	ETag *string
 }
 
 // Refusal is an answer with an error status: the service was there, and did not do it.
@@ -101,6 +106,9 @@ func (c Client) Do(ctx context.Context, r Request) ([]byte, error) {
 		return nil, &Unreachable{c.name, c.flags.URL, c.prefix + "_URL"}
 	}
 	defer response.Body.Close()
+	if r.ETag != nil {
+		*r.ETag = response.Header.Get("ETag")
+	}
 	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
 		return nil, fmt.Errorf("read the answer of %s: %w", c.flags.URL, err)
@@ -129,6 +137,9 @@ func (c Client) request(ctx context.Context, r Request) (*http.Request, error) {
 	}
 	if r.IfMatch != "" {
 		request.Header.Set("If-Match", r.IfMatch)
+	}
+	if r.Key != "" {
+		request.Header.Set("Idempotency-Key", r.Key)
 	}
 	if c.flags.Token != "" {
 		if !c.flags.Insecure && exposed(request.URL) {
@@ -175,4 +186,14 @@ func (c Client) refusal(status int, answer []byte) error {
 func NotFound(err error) bool {
 	refusal, ok := errors.AsType[*Refusal](err)
 	return ok && refusal.Status == http.StatusNotFound
+}
+
+// Unknown reports whether a request may have been carried out although it failed: there was no
+// answer, or the service does not know.
+func Unknown(err error) bool {
+	if refusal, ok := errors.AsType[*Refusal](err); ok {
+		return refusal.Status >= http.StatusInternalServerError
+	}
+	_, silent := errors.AsType[*Unreachable](err)
+	return silent
 }

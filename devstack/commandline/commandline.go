@@ -23,7 +23,7 @@ import (
 )
 
 // programs are built, and found by their names.
-var programs = []string{"./outbox-relay", "./orchestrator", "./waybill", "./migrations/cmd/migrate", "./devstack", "./drills"}
+var programs = []string{"./outbox-relay", "./orchestrator", "./waybill", "./inventory", "./migrations/cmd/migrate", "./devstack", "./drills"}
 
 // Tools of others are not looked into.
 var tools = []string{"psql", "kcat", "curl", "rpk", "docker", "eval"}

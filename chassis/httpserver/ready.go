@@ -23,6 +23,7 @@ type Check struct {
 const (
 	checkTimeout = time.Second
 	ready        = "ready"
+	notReady     = "not ready"
 	checkOK      = "ok"
 )
 
@@ -68,7 +69,7 @@ func look(ctx context.Context, checks []Check) readiness {
 		}
 		answer.Checks[c.Name] = errs[i].Error()
 		if c.Required {
-			answer.Status = "not ready"
+			answer.Status = notReady
 		}
 	}
 	return answer

@@ -34,6 +34,11 @@ type Config struct {
 	// MaxWaiting is how many requests may wait for something to happen (Prefer: wait, streams), of
 	// a service that has such. It is less than MaxConnections: the rest is for those who do not.
 	MaxWaiting int `env:"HTTP_MAX_WAITING" envDefault:"2048"`
+	// DrainDelay is how long a process that was asked to stop goes on serving, not ready, so that
+	// load balancers send their requests elsewhere before connections are refused.
+	DrainDelay time.Duration `env:"HTTP_DRAIN_DELAY" envDefault:"0s"`
+
+	Concurrency ConcurrencyConfig
 }
 
 // Validate implements config.Validator.
@@ -45,7 +50,10 @@ func (c Config) Validate() []error {
 	if c.MaxWaiting < 0 || c.MaxWaiting >= c.MaxConnections {
 		problems = append(problems, errors.New("HTTP_MAX_WAITING must be less than HTTP_MAX_CONNECTIONS, and not negative"))
 	}
-	return problems
+	if c.DrainDelay < 0 || c.DrainDelay > maxDrainDelay {
+		problems = append(problems, fmt.Errorf("HTTP_DRAIN_DELAY must be between 0s and %s", maxDrainDelay))
+	}
+	return append(problems, c.Concurrency.Validate()...)
 }
 
 // Limits on a client that is slow or hostile. RequestTimeout is what a handler has to answer; it is
@@ -60,6 +68,7 @@ const (
 	answerTimeout = 30 * time.Second
 	maxHeader     = 32 << 10
 	drainTimeout  = 10 * time.Second
+	maxDrainDelay = 5 * time.Minute
 )
 
 // Options are what a server is made of.
@@ -77,6 +86,7 @@ type Server struct {
 	Router chi.Router
 	// Waiting has the places for requests that wait.
 	Waiting  *Waiting
+	drain    *drain
 	log      *slog.Logger
 	listener net.Listener
 	hosts    []string
@@ -99,7 +109,8 @@ func New(c Config, o Options) (*Server, error) {
 		WriteProblem(w, http.StatusMethodNotAllowed, "method not allowed: "+cut(r.Method, maxEcho))
 	})
 	router.Get("/livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
-	router.Get("/readyz", readyz(o.Checks))
+	drain := &drain{delay: c.DrainDelay}
+	router.Get("/readyz", drain.ready(readyz(o.Checks)))
 	router.Method(http.MethodGet, "/metrics", promhttp.HandlerFor(o.Metrics, promhttp.HandlerOpts{}))
 
 	config := huma.DefaultConfig(o.Title, o.Version)
@@ -111,11 +122,14 @@ func New(c Config, o Options) (*Server, error) {
 	// A client gets JSON whatever it says it accepts: by the time huma looks, the work is done.
 	config.NoFormatFallback = false
 	api := humachi.New(router, config)
+	if c.Concurrency.MaxRequests > 0 {
+		api.UseMiddleware(newConcurrency(c.Concurrency).bound(api))
+	}
 	api.UseMiddleware(requireJSON(api))
 	if c.MaxConnections > 0 {
 		listener = limit(listener, c.MaxConnections)
 	}
-	s := &Server{API: api, Router: router, Waiting: NewWaiting(c.MaxWaiting), log: o.Log, listener: listener, hosts: c.Hosts}
+	s := &Server{API: api, Router: router, Waiting: NewWaiting(c.MaxWaiting), drain: drain, log: o.Log, listener: listener, hosts: c.Hosts}
 	if c.PprofAddr != "" {
 		if s.profiler, err = newProfiler(c.PprofAddr, c.Hosts, o.Log); err != nil {
 			listener.Close()
@@ -127,6 +141,9 @@ func New(c Config, o Options) (*Server, error) {
 
 // Addr is the address that the server listens on, host:port.
 func (s *Server) Addr() string { return s.listener.Addr().String() }
+
+// DrainDelay is how long Run goes on serving after its context has ended, before it stops.
+func (s *Server) DrainDelay() time.Duration { return s.drain.delay }
 
 // Local says whether only this machine can reach the server.
 func (s *Server) Local() bool {
@@ -147,7 +164,7 @@ func (s *Server) Run(ctx context.Context) error {
 
 func (s *Server) serve(ctx context.Context) error {
 	server := &http.Server{
-		Handler:           KnownHosts(s.listener.Addr(), s.hosts, sameOrigin(hardened(s.Router))),
+		Handler:           s.drain.closing(KnownHosts(s.listener.Addr(), s.hosts, sameOrigin(hardened(s.Router)))),
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       bodyTimeout,
 		WriteTimeout:      answerTimeout,
@@ -163,11 +180,12 @@ func (s *Server) serve(ctx context.Context) error {
 		return fmt.Errorf("serve HTTP: %w", err)
 	case <-ctx.Done():
 	}
+	s.drain.begin(s.log)
 	s.Waiting.Stop()
 	// Detached: ctx has ended, and the requests under way get their time all the same.
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	finish, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 	defer cancel()
-	err := server.Shutdown(drain)
+	err := server.Shutdown(finish)
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = server.Close() // a stream that does not end by itself
 	}

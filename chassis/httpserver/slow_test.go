@@ -60,7 +60,7 @@ func trickle(t *testing.T, beginning string, after time.Duration) {
 	router.Get("/livez", func(http.ResponseWriter, *http.Request) {})
 	router.Post("/read", func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) })
 	listener := &pipes{make(chan net.Conn), make(chan struct{})}
-	server := &Server{Router: router, log: slog.New(slog.DiscardHandler), listener: listener, Waiting: NewWaiting(0)}
+	server := &Server{Router: router, log: slog.New(slog.DiscardHandler), listener: listener, Waiting: NewWaiting(0), drain: &drain{}}
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- server.Run(ctx) }()

@@ -63,11 +63,13 @@ func (w *Waiting) Until(ctx context.Context) (context.Context, context.CancelFun
 type Exchange struct {
 	request *http.Request
 	writer  http.ResponseWriter
+	leave   func() // its place among those that are worked on; nil: they are not bounded
 }
 
 // Resolve implements [huma.Resolver].
 func (e *Exchange) Resolve(ctx huma.Context) []error {
 	e.request, e.writer = humachi.Unwrap(ctx)
+	e.leave, _ = ctx.Context().Value(leavePlace{}).(func())
 	return nil
 }
 
@@ -77,8 +79,12 @@ func (e *Exchange) Context() context.Context { return e.request.Context() }
 
 // Extend gives a request more time than the server's limits do: wait, and what a client has to take
 // an answer. Without it the wait ends when the time to read a body is over, which net/http takes
-// for a client that has gone.
+// for a client that has gone. From now on the request does not count among those that are worked
+// on.
 func (e *Exchange) Extend(wait time.Duration) {
+	if e.leave != nil {
+		e.leave()
+	}
 	control := http.NewResponseController(e.writer)
 	// Writers without deadlines, as in tests, have no limits to extend.
 	_ = control.SetReadDeadline(time.Time{})

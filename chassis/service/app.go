@@ -61,5 +61,12 @@ func (a *App) Serve(server *httpserver.Server) {
 func (a *App) Addr() string { return a.server.Addr() }
 
 // Run runs the parts until ctx ends or one of them does, then stops them in reverse order. It
-// returns their errors, and names the part that does not stop within [ShutdownTimeout].
-func (a *App) Run(ctx context.Context) error { return a.parts.Run(ctx, a.log, ShutdownTimeout) }
+// returns their errors, and names the part that does not stop within [ShutdownTimeout] and the time
+// for which the server goes on serving (HTTP_DRAIN_DELAY).
+func (a *App) Run(ctx context.Context) error {
+	timeout := ShutdownTimeout
+	if a.server != nil {
+		timeout += a.server.DrainDelay()
+	}
+	return a.parts.Run(ctx, a.log, timeout)
+}

@@ -5,3 +5,5 @@ grant usage on orders_id_seq to "ROLE";
 -- Jobs that operators ask it for.
 grant select, insert, update, delete on job to "ROLE";
 grant select, insert, update, delete on job_item to "ROLE";
+-- How far the relay has come, for ORDERS_MAX_BACKLOG.
+grant select on outbox_id_seq, outbox_cursor to "ROLE";

@@ -16,6 +16,7 @@ import (
 	"waybill.example/orders/internal/consumer"
 	"waybill.example/orders/internal/httpapi"
 	"waybill.example/orders/internal/postgres"
+	"waybill.example/orders/internal/shed"
 	"waybill.example/orders/internal/watch"
 )
 
@@ -40,6 +41,7 @@ func wire(ctx context.Context, app *service.App, cfg Config, log *slog.Logger) e
 	metrics := telemetry.Metrics()
 	store := postgres.NewStore(pool)
 	hub := watch.New(store, log)
+	backlog := shed.New(cfg.Limits.MaxBacklog, store.Backlog, log)
 	handler := consumer.New(pool, store, hub.Changed, log, metrics)
 	commands, err := kafka.NewConsumer(cfg.Kafka, kafka.ConsumerOptions{
 		Group:     contracts.GroupOrders,
@@ -67,11 +69,13 @@ func wire(ctx context.Context, app *service.App, cfg Config, log *slog.Logger) e
 	}
 	httpapi.Register(server.API, httpapi.Service{
 		Store: store, Place: NewPlacer(store), Hub: hub, Waiting: server.Waiting, Log: log,
+		Rates: cfg.Limits.rates(), Backlog: backlog,
 	})
 	observeWaiting(metrics, server.Waiting, hub)
 
 	app.Add("key sweeper", cfg.Idempotency.Sweeper(log, store.ForgetKeys))
 	app.Add("watched orders", hub.Run)
+	app.Add("backlog", backlog.Run)
 	app.Add("command consumer", commands.Run)
 	app.Serve(server)
 	return nil

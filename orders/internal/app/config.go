@@ -1,6 +1,9 @@
 package app
 
 import (
+	"errors"
+	"math"
+
 	"waybill.example/chassis/httpserver"
 	"waybill.example/chassis/kafka"
 	"waybill.example/chassis/postgres"
@@ -14,6 +17,40 @@ type Config struct {
 	Postgres    postgres.Config
 	Kafka       kafka.Config
 	Idempotency httpserver.IdempotencyConfig
+	Limits      Limits
+}
+
+// Limits are how much the service takes on. All are off unless they are set.
+type Limits struct {
+	// UserRate is how many orders per second a userId may place, on average, and UserBurst how many
+	// at once. Each instance counts for itself.
+	UserRate  float64 `env:"ORDERS_USER_RATE" envDefault:"0"`
+	UserBurst int     `env:"ORDERS_USER_BURST" envDefault:"10"`
+	// MaxBacklog is how many messages may wait in the outbox before no more orders are taken.
+	MaxBacklog int64 `env:"ORDERS_MAX_BACKLOG" envDefault:"0"`
+}
+
+// Validate implements config.Validator.
+func (l Limits) Validate() []error {
+	var problems []error
+	if l.UserRate < 0 || math.IsNaN(l.UserRate) || math.IsInf(l.UserRate, 0) {
+		problems = append(problems, errors.New("ORDERS_USER_RATE must be a number of orders per second, or 0 for no limit"))
+	}
+	if l.UserBurst < 1 {
+		problems = append(problems, errors.New("ORDERS_USER_BURST must be positive"))
+	}
+	if l.MaxBacklog < 0 {
+		problems = append(problems, errors.New("ORDERS_MAX_BACKLOG must not be negative"))
+	}
+	return problems
+}
+
+// rates returns the limiter that they ask for, nil for none.
+func (l Limits) rates() *httpserver.RateLimiter {
+	if l.UserRate == 0 {
+		return nil
+	}
+	return httpserver.NewRateLimiter("user", l.UserRate, l.UserBurst)
 }
 
 // DefaultConfig returns the settings that differ from service to service; the rest have theirs in

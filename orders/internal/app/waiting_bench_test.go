@@ -80,7 +80,7 @@ func BenchmarkWaiting(b *testing.B) {
 
 // confirmAll confirms the orders as the consumer of another instance does, and returns when each was
 // committed.
-func confirmAll(b *testing.B, db *pgtest.Database) []time.Time {
+func confirmAll(b testing.TB, db *pgtest.Database) []time.Time {
 	handler := consumer.New(db.Pool, postgres.NewStore(db.Pool), func(...int64) {}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	committed := make([]time.Time, benchWaiters+1)
 	next := time.NewTicker(time.Second * benchBatch / 1000)
@@ -109,7 +109,7 @@ type process struct {
 	client *http.Client
 }
 
-func startProcess(b *testing.B, db *pgtest.Database) process {
+func startProcess(b testing.TB, db *pgtest.Database) process {
 	program := filepath.Join(b.TempDir(), "orders")
 	out, err := exec.CommandContext(b.Context(), "go", "build", "-o", program, "waybill.example/orders").CombinedOutput()
 	require.NoError(b, err, string(out))

@@ -12,6 +12,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"waybill.example/chassis/httpserver"
+	"waybill.example/orders/internal/shed"
 	"waybill.example/orders/internal/watch"
 	"waybill.example/orders/order"
 )
@@ -35,6 +36,10 @@ type Service struct {
 	Hub     *watch.Hub
 	Waiting *httpserver.Waiting
 	Log     *slog.Logger
+	// Rates limits how many orders a user places, and Backlog how many there may be; nil: nothing
+	// does.
+	Rates   *httpserver.RateLimiter
+	Backlog *shed.Backlog
 	// AliveEvery is how often a stream without news says that it is open; 15 s if it is 0.
 	AliveEvery time.Duration
 }

@@ -38,6 +38,12 @@ func start(t testing.TB) fixture {
 
 func on(t testing.TB, db *pgtest.Database) fixture {
 	t.Helper()
+	return with(t, db, func(*httpapi.Service) {})
+}
+
+// with is on with settings of the test's own.
+func with(t testing.TB, db *pgtest.Database, set func(*httpapi.Service)) fixture {
+	t.Helper()
 	server, err := httpserver.New(httpserver.Config{Addr: "127.0.0.1:0", MaxWaiting: 100}, httpserver.Options{
 		Title: "Orders", Version: "1", Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
 	})
@@ -48,9 +54,11 @@ func on(t testing.TB, db *pgtest.Database) fixture {
 	ended := make(chan error, 1)
 	go func() { ended <- hub.Run(ctx) }()
 	t.Cleanup(func() { stop(); <-ended })
-	httpapi.Register(server.API, httpapi.Service{
+	service := httpapi.Service{
 		Store: store, Place: app.NewPlacer(store), Hub: hub, Waiting: server.Waiting, Log: slog.New(slog.DiscardHandler), AliveEvery: 50 * time.Millisecond,
-	})
+	}
+	set(&service)
+	httpapi.Register(server.API, service)
 	return fixture{db, server, hub}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -24,6 +25,7 @@ var placeOperation = huma.Operation{
 		"Idempotency-Key, and there is one order. With `Prefer: wait=N` the answer is the order: 200 once it is CONFIRMED or " +
 		"CANCELLED, 202 after a wait in which it was not.",
 	DefaultStatus: http.StatusAccepted,
+	Errors:        []int{http.StatusTooManyRequests},
 }
 
 type placeInput struct {
@@ -45,6 +47,7 @@ type placeOutput struct {
 	Status   int
 	Location string `header:"Location" doc:"Where the order is" example:"/v1/orders/1"`
 	Applied
+	httpserver.Quota
 	Body any
 }
 
@@ -54,6 +57,10 @@ type Accepted struct {
 }
 
 func (a *api) place(ctx context.Context, in *placeInput) (*placeOutput, error) {
+	left, err := a.admit(string(in.Body.UserID))
+	if err != nil {
+		return nil, err
+	}
 	placed, err := a.Place(ctx, order.Request{
 		Draft: order.Draft{
 			UserID:   string(in.Body.UserID),
@@ -67,11 +74,22 @@ func (a *api) place(ctx context.Context, in *placeInput) (*placeOutput, error) {
 	if err := cmp.Or(err, placed.Err); err != nil {
 		return nil, err
 	}
-	out := &placeOutput{Status: http.StatusAccepted, Location: "/v1/orders/" + strconv.FormatInt(placed.ID, 10), Body: Accepted{placed.ID}}
+	out := &placeOutput{Status: http.StatusAccepted, Location: "/v1/orders/" + strconv.FormatInt(placed.ID, 10), Body: Accepted{placed.ID}, Quota: left}
 	if !in.Waits() {
 		return out, nil
 	}
 	return a.outcome(ctx, in, placed.ID, out), nil
+}
+
+// admit decides whether an order may be placed now, and says what its user has left.
+func (a *api) admit(userID string) (left httpserver.Quota, err error) {
+	if a.Backlog != nil && a.Backlog.Exceeded() {
+		return left, httpserver.Unavailable("too many orders wait to be sent on, and this one was not stored; send it again later")
+	}
+	if a.Rates == nil {
+		return left, nil
+	}
+	return a.Rates.Take(userID, time.Now())
 }
 
 // outcome waits for what becomes of an order that was placed. That it was is known already: where

@@ -24,7 +24,7 @@ func preferredWait(fields []string) (wait time.Duration, ok bool) {
 	return 0, false
 }
 
-// maxDelta is what a wait of more digits than fit is taken for: longer than any that is granted.
+// maxDelta stands for a wait of more digits than fit: it is longer than any that is granted.
 const maxDelta = 24 * time.Hour
 
 // deltaSeconds reads a number of seconds: digits only (RFC 9110 §1.2.2 on what does not fit).

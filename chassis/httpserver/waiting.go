@@ -33,7 +33,8 @@ func NewWaiting(places int) *Waiting {
 	return w
 }
 
-// Enter takes a place, which leave gives back. ok is false where all are taken, or the server stops.
+// Enter takes a place, which leave gives back. ok is false where all are taken, or the server
+// stops.
 func (w *Waiting) Enter() (leave func(), ok bool) {
 	if w.open.Err() != nil {
 		return nil, false
@@ -78,8 +79,8 @@ func (e *Exchange) Resolve(ctx huma.Context) []error {
 func (e *Exchange) Context() context.Context { return e.request.Context() }
 
 // Extend gives a request more time than the server's limits do: wait, and what a client has to take
-// an answer. Without it the wait ends when the time to read a body is over, which net/http takes
-// for a client that has gone. From now on the request does not count among those that are worked
+// an answer. Without it the wait ends when the time to read a body is over, which net/http
+// considers a client that has gone. From now on the request does not count among those that are worked
 // on.
 func (e *Exchange) Extend(wait time.Duration) {
 	if e.leave != nil {

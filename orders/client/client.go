@@ -1,10 +1,10 @@
 // Package client is the Orders API for Go programs.
 //
-// Every call takes a context, and may be made by many goroutines at once. Calls that fail for a
-// reason that passes (no connection, 429, 502, 503, 504) are repeated with growing pauses, not before
-// the server's Retry-After, until the time of [WithRetryFor] or the context is over. That is safe
-// for what changes something, too: the client sends an Idempotency-Key with it, the same with each
-// repetition, so there is one order and one answer.
+// Every call takes a context, and may be made by many goroutines at once. Calls that fail with a
+// transient error (no connection, 429, 502, 503, 504) are retried with backoff and jitter, not
+// before the server's Retry-After, until the time of [WithRetryFor] or the context is over. That is
+// safe for what changes something, too: the client sends an Idempotency-Key with it, the same with
+// each retry, so there is one order and one answer.
 //
 // An answer that is an error is a [*Problem], for [errors.As]. [Client.Wait] and [Client.Watch]
 // learn what becomes of an order without polling.
@@ -45,8 +45,8 @@ func WithHeader(name, value string) Option { return func(c *Client) { c.header.S
 // seconds without it.
 func WithTimeout(d time.Duration) Option { return func(c *Client) { c.timeout = d } }
 
-// WithRetryFor is how long a call that fails for a reason that passes is repeated; a minute without
-// it, and never for 0.
+// WithRetryFor is how long a call that fails with a transient error is retried; a minute without it,
+// and never for 0.
 func WithRetryFor(d time.Duration) Option { return func(c *Client) { c.retryFor = d } }
 
 // WithKeys has Idempotency-Keys made by newKey, which must not return one twice; random UUIDs

@@ -13,8 +13,8 @@ import (
 	"github.com/tmaxmax/go-sse"
 )
 
-// silentFor is how long a stream may be silent before its connection is taken for dead: the service
-// sends something every 15 seconds.
+// silentFor is how long a stream may be silent before its connection is considered dead: the
+// service sends something every 15 seconds.
 const silentFor = 40 * time.Second
 
 // Watch yields an order as it is and after each change of its status, and ends once it is terminal

@@ -78,8 +78,8 @@ func BenchmarkWaiting(b *testing.B) {
 	}
 }
 
-// confirmAll confirms the orders as the consumer of another instance does, and returns when each was
-// committed.
+// confirmAll confirms the orders as the consumer of another instance does, and returns when each
+// was committed.
 func confirmAll(b testing.TB, db *pgtest.Database) []time.Time {
 	handler := consumer.New(db.Pool, postgres.NewStore(db.Pool), func(...int64) {}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
 	committed := make([]time.Time, benchWaiters+1)

@@ -37,7 +37,8 @@ func (s *Store) GetAll(ctx context.Context, ids []int64) ([]order.Order, error) 
 //
 //   - A listener that gets the lock knows that every change which was not notified of is committed,
 //     and reads.
-//   - A listener that waits for the lock has the next one notify: no stream of changes keeps it out.
+//   - While a listener waits for the lock, the next transaction cannot have it and notifies: no
+//     stream of changes keeps the listener out.
 //   - Two transactions that change orders at once are in each other's way, and one notifies nobody.
 //     That costs it some microseconds.
 //   - The lock of a process that has died is gone with its session.

@@ -109,7 +109,7 @@ func TestSave_NotifiesOnlyWhileAProcessListens(t *testing.T) {
 }
 
 // A transaction that has found nobody listening and commits later is waited for: who listens reads
-// what it did, and whoever comes after it notifies.
+// what it did, and the next transaction notifies.
 func TestListen_WaitsForTransactionsThatHaveNotNotified(t *testing.T) {
 	t.Parallel()
 	db, _ := start(t)

@@ -1,5 +1,5 @@
 // Package shed refuses orders while too many wait to be sent. An order is accepted whether Kafka is
-// up or not, so nothing else would bound how many there are: for whoever would rather not accept
+// up or not, so nothing else bounds how many there are. For operators who would rather not accept
 // what will be late.
 package shed
 

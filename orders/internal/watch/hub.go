@@ -7,8 +7,8 @@
 //
 //   - this process has committed a change ([Hub.Changed]),
 //   - another process has, and says so (Orders.Listen),
-//   - the session that hears of those changes was opened, or opened again: what was committed in the
-//     meantime was said to nobody,
+//   - the session that hears of those changes was opened, or opened again: nobody was notified of
+//     what was committed in the meantime,
 //   - it was not read for a while ([lookEvery]): for changes that nobody speaks of, such as an
 //     operator's SQL.
 //

@@ -157,7 +157,7 @@ func TestHub_AnUnknownOrderIsSaid(t *testing.T) {
 }
 
 // A change that is committed after the query of a watch has looked, and said while that is under
-// way, must not be taken for what the query has seen.
+// way, must not be mistaken for what the query has seen.
 func TestHub_AChangeDuringAQueryIsReadAfterIt(t *testing.T) {
 	t.Parallel()
 	db := newDatabase(1)
@@ -272,8 +272,8 @@ func TestHub_EverythingIsReadAgainWhenASessionIsOpenedAgain(t *testing.T) {
 	})
 }
 
-// Where nothing can be heard (a pooler in transaction mode, SQL by hand), a change is found late and
-// not never.
+// Where nothing can be heard (a pooler in transaction mode, SQL by hand), a change is found late
+// and not never.
 func TestHub_AChangeThatNobodySpeaksOfIsFoundWithinSeconds(t *testing.T) {
 	t.Parallel()
 	db := newDatabase(1)

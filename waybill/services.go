@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"io"
 
 	"waybill.example/chassis/apiclient"
 )
@@ -40,11 +38,4 @@ func (s *services) client(name string) apiclient.Client {
 // get asks a service and decodes its answer.
 func (s *services) get(ctx context.Context, name, path string, into any) error {
 	return s.client(name).Get(ctx, path, into)
-}
-
-// printJSON writes value as indented JSON.
-func printJSON(out io.Writer, value any) error {
-	encoder := json.NewEncoder(out)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(value)
 }

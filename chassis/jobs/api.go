@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"waybill.example/chassis/admin"
+	"waybill.example/chassis/auditlog"
 	"waybill.example/chassis/httpserver"
 )
 
@@ -65,14 +66,15 @@ func (a *API) registerReads(ops httpserver.Operations) {
 	}
 	httpserver.Handle(ops, read("list-jobs", "/v1/jobs", "List jobs, newest first"), a.list)
 	httpserver.Handle(ops, read("get-job", "/v1/jobs/{id}", "One job, and how far it is", http.StatusNotFound),
-		func(ctx context.Context, in *jobID) (*jobOutput, error) {
+		func(ctx context.Context, in *JobID) (*jobOutput, error) {
 			job, err := a.Jobs.Get(ctx, in.ID)
 			return output(job), err
 		})
 	httpserver.Handle(ops, read("list-job-results", "/v1/jobs/{id}/results", "The items of a job in their order, with what came of each", http.StatusNotFound), a.results)
 }
 
-type jobID struct {
+// JobID names a job. It is exported because huma fills in exported fields only, embedded ones too.
+type JobID struct {
 	ID int64 `path:"id" minimum:"1"`
 }
 
@@ -90,12 +92,14 @@ type listInput struct {
 	Limit  int             `query:"limit" minimum:"1" maximum:"500" default:"50"`
 }
 
-type listOutput struct {
-	Body struct {
-		Jobs []Job  `json:"jobs" nullable:"false"`
-		Next string `json:"next,omitempty" doc:"The cursor of the next page; absent on the last"`
-	}
+// JobList is a page of jobs. Its name and those below are those of the OpenAPI document, of which
+// there is one in each service.
+type JobList struct {
+	Jobs []Job  `json:"jobs" nullable:"false"`
+	Next string `json:"next,omitempty" doc:"The cursor of the next page; absent on the last"`
 }
+
+type listOutput struct{ Body JobList }
 
 func (a *API) list(ctx context.Context, in *listInput) (*listOutput, error) {
 	before, err := cursor(in.Cursor)
@@ -116,18 +120,19 @@ func (a *API) list(ctx context.Context, in *listInput) (*listOutput, error) {
 }
 
 type resultsInput struct {
-	jobID
+	JobID
 	Result string `query:"result" enum:"done,no_effect,refused" doc:"Only items with this result"`
 	Cursor string `query:"cursor" maxLength:"20" doc:"The next of the page before"`
 	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
 }
 
-type resultsOutput struct {
-	Body struct {
-		Items []Item `json:"items" nullable:"false"`
-		Next  string `json:"next,omitempty" doc:"The cursor of the next page; absent on the last"`
-	}
+// JobResults is a page of the items of a job.
+type JobResults struct {
+	Items []JobItem `json:"items" nullable:"false"`
+	Next  string    `json:"next,omitempty" doc:"The cursor of the next page; absent on the last"`
 }
+
+type resultsOutput struct{ Body JobResults }
 
 func (a *API) results(ctx context.Context, in *resultsInput) (*resultsOutput, error) {
 	after, err := cursor(in.Cursor)
@@ -166,11 +171,14 @@ func invalid(location, message string) error {
 }
 
 type changeInput struct {
-	jobID
+	JobID
 	IfMatch string `header:"If-Match" maxLength:"32" doc:"The ETag of the job that was looked at: 412 if it has changed since, and nothing is done" example:"\"3\""`
-	Body    struct {
-		Reason httpserver.Text `json:"reason" minLength:"1" maxLength:"500" doc:"Why; kept in the audit log"`
-	}
+	Body    JobChange
+}
+
+// JobChange is why a job is paused, resumed or cancelled.
+type JobChange struct {
+	Reason httpserver.Text `json:"reason" minLength:"1" maxLength:"500" doc:"Why; kept in the audit log"`
 }
 
 // seen is the revision that the operator looked at; 0 is any.
@@ -188,8 +196,17 @@ func (c changeInput) seen() (int, error) {
 func (a *API) change(ctx context.Context, verb string, in *changeInput, do func(pgx.Tx) (Job, error)) (*jobOutput, error) {
 	var job Job
 	err := pgx.BeginFunc(ctx, a.Jobs.db, func(tx pgx.Tx) (err error) {
-		job, err = do(tx)
-		return err
+		before, err := one(ctx, tx, `select `+columns+` from job where id = $1 for update`, in.ID)
+		if err != nil {
+			return err
+		}
+		if job, err = do(tx); err != nil {
+			return err
+		}
+		return auditlog.Append(ctx, tx, auditlog.Entry{
+			Actor: admin.Actor(ctx), Client: admin.Client(ctx), Action: "job." + verb, Object: Object(in.ID), Reason: string(in.Body.Reason),
+			Before: progress(before), After: progress(job), Result: string(job.State),
+		})
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%s a job: %w", verb, err)
@@ -197,4 +214,12 @@ func (a *API) change(ctx context.Context, verb string, in *changeInput, do func(
 	a.Jobs.log.InfoContext(ctx, "operator changed a job", "job", in.ID, "action", verb, "actor", admin.Actor(ctx), "reason", in.Body.Reason)
 	a.Jobs.Wake()
 	return output(job), nil
+}
+
+// Object is how the audit log names a job.
+func Object(id int64) string { return "job/" + strconv.FormatInt(id, 10) }
+
+// progress is what the audit log keeps of a job.
+func progress(j Job) map[string]any {
+	return map[string]any{"state": j.State, "done": j.Done, "noEffect": j.NoEffect, "refused": j.Refused, "total": j.Total}
 }

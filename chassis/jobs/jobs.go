@@ -58,6 +58,8 @@ const (
 	MaxItems = 100_000
 	// MaxRate is the most items per second that a job may ask for.
 	MaxRate = 1000
+	// Retention is how long jobs are kept after their end, with the result of every item.
+	Retention = 30 * 24 * time.Hour
 )
 
 // State is where a job stands.

@@ -83,8 +83,8 @@ func (j *Jobs) List(ctx context.Context, f Filter) ([]Job, error) {
 	return jobs, nil
 }
 
-// Item is one item of a job, with its result once it has one.
-type Item struct {
+// JobItem is one item of a job, with its result once it has one.
+type JobItem struct {
 	N      int        `json:"n" doc:"The order in which they are worked on; what follows it is the cursor of the next page"`
 	Item   string     `json:"item"`
 	Result *Outcome   `json:"result,omitempty" enum:"done,no_effect,refused" doc:"Absent: its turn has not come"`
@@ -94,13 +94,13 @@ type Item struct {
 
 // Results returns items of a job in their order, with results or only those with the one that is
 // asked for, after the n of the page before.
-func (j *Jobs) Results(ctx context.Context, id int64, result Outcome, after, limit int) ([]Item, error) {
+func (j *Jobs) Results(ctx context.Context, id int64, result Outcome, after, limit int) ([]JobItem, error) {
 	rows, err := j.db.Query(ctx, `select n, item, result, detail, at from job_item
 		where job_id = $1 and n > $2 and ($3 = '' or result = $3) order by n limit $4`, id, after, result, limit)
 	if err != nil {
 		return nil, fmt.Errorf("list a job's results: %w", err)
 	}
-	items, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Item])
+	items, err := pgx.CollectRows(rows, pgx.RowToStructByPos[JobItem])
 	if err != nil {
 		return nil, fmt.Errorf("list a job's results: %w", err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"waybill.example/chassis/fault"
 	"waybill.example/chassis/postgres"
+	"waybill.example/chassis/sweep"
 	"waybill.example/chassis/terminal"
 )
 
@@ -32,6 +33,11 @@ func (j *Jobs) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	defer j.working.Wait()
+	j.working.Go(func() {
+		_ = sweep.Loop("jobs", j.log, func(ctx context.Context, limit int) (int, error) { // it returns nil
+			return j.Expire(ctx, time.Now().Add(-Retention), limit)
+		})(ctx)
+	})
 	for {
 		select {
 		case <-ctx.Done():
@@ -129,17 +135,17 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-func (j *Jobs) pending(ctx context.Context, id int64, after int) ([]Item, error) {
+func (j *Jobs) pending(ctx context.Context, id int64, after int) ([]JobItem, error) {
 	rows, err := j.db.Query(ctx, `select n, item, result, detail, at from job_item
 		where job_id = $1 and n > $2 and result is null order by n limit $3`, id, after, pageSize)
 	if err != nil {
 		return nil, err
 	}
-	return pgx.CollectRows(rows, pgx.RowToStructByPos[Item])
+	return pgx.CollectRows(rows, pgx.RowToStructByPos[JobItem])
 }
 
 // item does one item, as often as it takes to have a result.
-func (j *Jobs) item(ctx context.Context, job Job, item Item) error {
+func (j *Jobs) item(ctx context.Context, job Job, item JobItem) error {
 	backoff := minBackoff
 	for attempt := 1; ; attempt++ {
 		err := j.attempt(ctx, job, item, j.handlers[job.Kind].Do)
@@ -175,7 +181,7 @@ const (
 where id = $1 and worker = $2 and state = 'running'`
 )
 
-func (j *Jobs) attempt(ctx context.Context, job Job, item Item, do HandlerFunc) error {
+func (j *Jobs) attempt(ctx context.Context, job Job, item JobItem, do HandlerFunc) error {
 	ctx, cancel := context.WithTimeout(ctx, itemTimeout)
 	defer cancel()
 	var result Result

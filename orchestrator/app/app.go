@@ -20,12 +20,14 @@ import (
 
 	"waybill.example/chassis/auditlog"
 	"waybill.example/chassis/httpserver"
+	"waybill.example/chassis/jobs"
 	"waybill.example/chassis/kafka"
 	chassispg "waybill.example/chassis/postgres"
 	"waybill.example/chassis/service"
 	"waybill.example/chassis/telemetry"
 	"waybill.example/orchestrator/httpapi"
 	"waybill.example/orchestrator/internal/explain/collect"
+	"waybill.example/orchestrator/internal/sagabatch"
 	"waybill.example/sdk/saga/runner"
 	"waybill.example/sdk/saga/runner/inspect"
 	"waybill.example/sdk/saga/runner/store"
@@ -40,6 +42,8 @@ type parts struct {
 	ends     *kafka.Ends
 	runner   *runner.Runner
 	log      *slog.Logger
+
+	jobs *jobs.Jobs
 
 	closeStreams func()
 }
@@ -127,8 +131,11 @@ func (a *parts) serve(c Config, reg *prometheus.Registry) error {
 	a.closeStreams = func() { close(closing) }
 	tokens = tokens.Observed(a.log, reg)
 	sagas := inspect.New(a.requests, a.runner.Registry())
+	a.jobs = jobs.New(a.requests, a.log)
+	batches := &sagabatch.Batches{DB: a.requests, Sagas: sagas, Runner: a.runner, Jobs: a.jobs}
+	batches.Register()
 	api := &httpapi.API{
-		Sagas: sagas, Runner: a.runner, Log: a.log, Tokens: tokens, Closing: closing,
+		Sagas: sagas, Runner: a.runner, Log: a.log, Tokens: tokens, Closing: closing, Batches: batches,
 		Explainer: &collect.Collector{
 			Sagas: sagas, Broker: a.consumer.Check,
 			OrdersURL: c.OrdersURL, InventoryURL: c.InventoryURL, RelayURL: c.RelayURL, RelayToken: string(c.RelayToken),
@@ -139,6 +146,7 @@ func (a *parts) serve(c Config, reg *prometheus.Registry) error {
 		api.Readers = &readers
 	}
 	api.Register(a.server.API)
+	(&jobs.API{Jobs: a.jobs, Tokens: tokens, Readers: api.Readers}).Register(httpserver.Operations{API: a.server.API, Log: a.log})
 	return nil
 }
 
@@ -150,6 +158,7 @@ func (a *parts) app() *service.App {
 	app.OnStop("ends of topics", a.ends.Close)
 	app.Add("saga runner", a.runner.Run)
 	app.Add("consumer", a.consumer.Run)
+	app.Add("jobs", a.jobs.Run)
 	app.Serve(a.server)
 	app.OnStop("streams", a.closeStreams)
 	return app

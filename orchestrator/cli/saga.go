@@ -43,6 +43,7 @@ type Saga struct {
 	Force       Force       `cmd:"" help:"End a saga at once, for what was settled by hand: the last word is sent, and nothing is waited for."`
 	Deadlines   Deadlines   `cmd:"" help:"List what is being waited for, the earliest deadline first."`
 	Deadline    Deadline    `cmd:"" help:"Move or revoke the deadline of a step."`
+	Batch       Batch       `cmd:"" help:"Do one of these to every saga that a filter chooses. Without --yes: only say which."`
 
 	Diagram Diagram `cmd:"" help:"Print a definition as a diagram."`
 

@@ -47,6 +47,8 @@ type API struct {
 	Explainer interface {
 		Explain(ctx context.Context, id string, now time.Time) (explain.Report, error)
 	}
+	// Batches intervenes in many sagas at once; nil: there is no such operation.
+	Batches Batches
 	// Tokens are who may intervene.
 	Tokens admin.Tokens
 	// Readers may read what a saga carries, which is other people's data; nil: every client that
@@ -94,6 +96,9 @@ func (a *API) Register(api huma.API) {
 	a.registerStream(api)
 	a.registerDefinitions(api)
 	a.registerInterventions(api)
+	if a.Batches != nil {
+		a.registerBatches(api)
+	}
 	a.registerEvents(api)
 }
 

@@ -82,36 +82,49 @@ func conflict(err error) bool {
 	return ok && pgErr.Code == "40001" // serialization_failure
 }
 
-func (r *Runner) intervene(ctx context.Context, in Intervention, now time.Time) (Outcome, error) {
-	var a *application
-	var outcome Outcome
-	err := pgx.BeginFunc(ctx, r.operators, func(tx pgx.Tx) error {
-		loaded, state, err := r.loadOne(ctx, tx, in.Saga)
-		if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrSeveral) {
-			outcome = refused(state, err)
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		a = r.apply(loaded)
-		if err := a.input(state.Ref(), in.Do, now); err != nil {
-			outcome = refused(state, err)
-			return nil
-		}
-		if err := a.write(ctx, &inbox.Tx{Tx: tx}); err != nil {
-			return err
-		}
-		outcome = a.outcome(state)
-		return r.auditOne(ctx, tx, in, outcome)
+func (r *Runner) intervene(ctx context.Context, in Intervention, now time.Time) (outcome Outcome, err error) {
+	var committed func()
+	err = pgx.BeginFunc(ctx, r.operators, func(tx pgx.Tx) (err error) {
+		outcome, committed, err = r.interveneIn(ctx, tx, in, now)
+		return err
 	})
 	if err != nil {
 		return Outcome{}, fmt.Errorf("intervene: %w", err)
 	}
-	if outcome.Result == Done {
-		a.report()
-	}
+	committed()
 	return outcome, nil
+}
+
+// InterveneIn is [Runner.Intervene] in a transaction of the caller, in which other things can happen
+// with it. The caller calls committed once the transaction is committed. Where the saga was changed
+// by a message in the meantime, the error is a serialization failure (SQLSTATE 40001): roll back,
+// and begin again.
+func (r *Runner) InterveneIn(ctx context.Context, tx pgx.Tx, in Intervention) (o Outcome, committed func(), err error) {
+	o, committed, err = r.interveneIn(ctx, tx, in, r.store.Now())
+	if err != nil {
+		return Outcome{}, nil, fmt.Errorf("intervene: %w", err)
+	}
+	return o, committed, nil
+}
+
+func (r *Runner) interveneIn(ctx context.Context, tx pgx.Tx, in Intervention, now time.Time) (o Outcome, committed func(), err error) {
+	nothing := func() {}
+	loaded, state, err := r.loadOne(ctx, tx, in.Saga)
+	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrSeveral) {
+		return refused(state, err), nothing, nil
+	}
+	if err != nil {
+		return Outcome{}, nil, err
+	}
+	a := r.apply(loaded)
+	if err := a.input(state.Ref(), in.Do, now); err != nil {
+		return refused(state, err), nothing, nil
+	}
+	if err := a.write(ctx, &inbox.Tx{Tx: tx}); err != nil {
+		return Outcome{}, nil, err
+	}
+	o = a.outcome(state)
+	return o, a.report, r.auditOne(ctx, tx, in, o)
 }
 
 // loadOne reads the saga that a ref means, and those that share its id.

@@ -3,6 +3,7 @@ package inspect
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -21,6 +22,7 @@ type Filter struct {
 	State      string        // its name: the phase, or the definition's name of the end
 	Definition string        // its name
 	Version    int           // of its definition
+	Step       string        // it waits for this step
 	Overdue    bool          // its deadline has passed
 	Stuck      bool          // it needs an operator
 	OlderThan  time.Duration // begun longer ago
@@ -65,7 +67,24 @@ const summaryColumns = `id, definition, version, state, step, attempt, nullif(de
 // sagas_in_trouble, all others by walking sagas_started. Those with an attribute come from its
 // index, in the same order.
 func (i *Inspector) List(ctx context.Context, f Filter, now time.Time) ([]Summary, error) {
-	args := pgx.NamedArgs{"limit": f.Limit}
+	where, args := f.where(now)
+	args["limit"] = f.Limit
+	sql := "select " + summaryColumns + "\nfrom sagas where " + where +
+		"\norder by started_at desc, id desc, definition desc limit @limit"
+	rows, err := i.db.Query(ctx, sql, args)
+	if err != nil {
+		return nil, fmt.Errorf("list sagas: %w", err)
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByName[Summary])
+	if err != nil {
+		return nil, fmt.Errorf("list sagas: %w", err)
+	}
+	return list, nil
+}
+
+// where returns the conditions of the filter, of which there is always one, and their arguments.
+func (f Filter) where(now time.Time) (string, pgx.NamedArgs) {
+	args := pgx.NamedArgs{}
 	where := []string{"true"}
 	when := func(asked bool, condition, name string, value any) {
 		if asked {
@@ -78,6 +97,7 @@ func (i *Inspector) List(ctx context.Context, f Filter, now time.Time) ([]Summar
 	when(f.Stuck || f.State == string(saga.CompensationStuck) || f.State == string(saga.Suspended), "trouble is not null", "", nil)
 	when(f.Definition != "", "definition = @definition", "definition", f.Definition)
 	when(f.Version > 0, "version = @version", "version", f.Version)
+	when(f.Step != "", "deadline is not null and @step = any (string_to_array(step, ','))", "step", f.Step)
 	when(f.Overdue, "deadline < @now", "now", now)
 	when(f.OlderThan > 0, "started_at < @before", "before", now.Add(-f.OlderThan))
 	when(f.After.ID != "", "(started_at, id) <= (@after, @id) and (started_at, id, definition) < (@after, @id, @name)", "after", f.After.StartedAt)
@@ -86,17 +106,47 @@ func (i *Inspector) List(ctx context.Context, f Filter, now time.Time) ([]Summar
 		where = append(where, fmt.Sprintf("(id, definition) in (select saga_id, a.definition from saga_attributes a where a.name = @attribute%[1]d and a.value = @value%[1]d)", n))
 		args[fmt.Sprintf("attribute%d", n)], args[fmt.Sprintf("value%d", n)] = name, f.Attributes[name]
 	}
-	sql := "select " + summaryColumns + "\nfrom sagas where " + strings.Join(where, " and ") +
-		"\norder by started_at desc, id desc, definition desc limit @limit"
-	rows, err := i.db.Query(ctx, sql, args)
+	return strings.Join(where, " and "), args
+}
+
+// Refs returns which sagas a filter chooses, the oldest first, up to its limit.
+func Refs(ctx context.Context, db Querier, f Filter, now time.Time) ([]saga.Ref, error) {
+	where, args := f.where(now)
+	args["limit"] = f.Limit
+	rows, err := db.Query(ctx, "select definition, id from sagas where "+where+"\norder by started_at, id, definition limit @limit", args)
 	if err != nil {
-		return nil, fmt.Errorf("list sagas: %w", err)
+		return nil, fmt.Errorf("choose sagas: %w", err)
 	}
-	list, err := pgx.CollectRows(rows, pgx.RowToStructByName[Summary])
+	refs, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) (ref saga.Ref, err error) {
+		return ref, r.Scan(&ref.Definition, &ref.ID)
+	})
 	if err != nil {
-		return nil, fmt.Errorf("list sagas: %w", err)
+		return nil, fmt.Errorf("choose sagas: %w", err)
 	}
-	return list, nil
+	return refs, nil
+}
+
+// Standing is where one saga stands, and whether a filter chooses it.
+type Standing struct {
+	State    string
+	Step     string // those that wait
+	Revision int
+	Chosen   bool
+}
+
+// Look returns where one saga stands in the eyes of a filter; [store.ErrNotFound] if there is none.
+func Look(ctx context.Context, db Querier, ref saga.Ref, f Filter, now time.Time) (Standing, error) {
+	where, args := f.where(now)
+	args["ref_id"], args["ref_definition"] = ref.ID, ref.Definition
+	rows, err := db.Query(ctx, "select state, step, revision, "+where+" from sagas where id = @ref_id and definition = @ref_definition", args)
+	if err != nil {
+		return Standing{}, fmt.Errorf("look at saga %s: %w", ref, err)
+	}
+	s, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[Standing])
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Standing{}, fmt.Errorf("look at saga %s: %w", ref, store.ErrNotFound)
+	}
+	return s, err
 }
 
 // Line is one transition of a saga, as the history keeps it.

@@ -36,6 +36,8 @@ const description = "Look after Waybill: find, explain and repair, across all se
 type verbs struct {
 	Explain explain        `cmd:"" help:"Say why an order is where it is, and what stands in the way."`
 	Saga    saga.Saga      `cmd:"" help:"Look at sagas, and intervene."`
+	Find    find           `cmd:"" help:"Say what an id, a key or a place in Kafka is, and where it stands."`
+	Latency latency        `cmd:"" help:"Show where the time of recent orders went, by hop."`
 	Jobs    jobsCommand    `cmd:"" help:"Look after jobs: what was asked for of many things at once."`
 	Relay   relay.Commands `cmd:"" help:"Look after the outboxes of RELAY_DATABASES."`
 	Stock   stock.Stock    `cmd:"" help:"Look at the stock, and change it."`

@@ -26,8 +26,12 @@ import (
 	"waybill.example/chassis/service"
 	"waybill.example/chassis/telemetry"
 	"waybill.example/orchestrator/httpapi"
+	"waybill.example/orchestrator/internal/explain"
 	"waybill.example/orchestrator/internal/explain/collect"
+	"waybill.example/orchestrator/internal/find"
 	"waybill.example/orchestrator/internal/sagabatch"
+	"waybill.example/sdk/cloudevents"
+	"waybill.example/sdk/inbox"
 	"waybill.example/sdk/saga/runner"
 	"waybill.example/sdk/saga/runner/inspect"
 	"waybill.example/sdk/saga/runner/store"
@@ -134,10 +138,17 @@ func (a *parts) serve(c Config, reg *prometheus.Registry) error {
 	a.jobs = jobs.New(a.requests, a.log)
 	batches := &sagabatch.Batches{DB: a.requests, Sagas: sagas, Runner: a.runner, Jobs: a.jobs}
 	batches.Register()
+	read := records(kafka.NewLookup(c.Kafka, telemetry.Name("orchestrator-lookup")))
 	api := &httpapi.API{
+		Finder: &find.Finder{
+			Sagas: sagas, Jobs: a.jobs, Records: read,
+			Orders:    c.client(c.OrdersURL, "", "order service", "ORDERS"),
+			Inventory: c.client(c.InventoryURL, "", "inventory service", "INVENTORY"),
+			Relay:     c.client(c.RelayURL, c.RelayToken, "relay", "RELAY"),
+		},
 		Sagas: sagas, Runner: a.runner, Log: a.log, Tokens: tokens, Closing: closing, Batches: batches,
 		Explainer: &collect.Collector{
-			Sagas: sagas, Broker: a.consumer.Check,
+			Sagas: sagas, Broker: a.consumer.Check, Records: read,
 			OrdersURL: c.OrdersURL, InventoryURL: c.InventoryURL, RelayURL: c.RelayURL, RelayToken: string(c.RelayToken),
 		},
 	}
@@ -148,6 +159,31 @@ func (a *parts) serve(c Config, reg *prometheus.Registry) error {
 	api.Register(a.server.API)
 	(&jobs.API{Jobs: a.jobs, Tokens: tokens, Readers: api.Readers}).Register(httpserver.Operations{API: a.server.API, Log: a.log})
 	return nil
+}
+
+// records has a lookup answer as explain asks.
+func records(l *kafka.Lookup) func(context.Context, []explain.Place) (map[explain.Place]explain.Record, error) {
+	return func(ctx context.Context, places []explain.Place) (map[explain.Place]explain.Record, error) {
+		asked := make([]kafka.Place, len(places))
+		for i, p := range places {
+			asked[i] = kafka.Place{Partition: inbox.Partition{Topic: p.Topic, Partition: p.Partition}, Offset: p.Offset}
+		}
+		read, err := l.Read(ctx, asked...)
+		found := make(map[explain.Place]explain.Record, len(read))
+		for p, r := range read {
+			record := explain.Record{At: r.Time, Appended: r.Appended, Key: string(r.Key)}
+			for _, h := range r.Headers {
+				switch h.Key {
+				case cloudevents.HeaderID:
+					record.EventID = string(h.Value)
+				case cloudevents.HeaderType:
+					record.Type = string(h.Value)
+				}
+			}
+			found[explain.Place{Topic: p.Topic, Partition: p.Partition.Partition, Offset: p.Offset}] = record
+		}
+		return found, err
+	}
 }
 
 // app stops in order: no new requests, no new messages, no new deadlines.

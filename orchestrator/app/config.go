@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"waybill.example/chassis/admin"
+	"waybill.example/chassis/apiclient"
 	"waybill.example/chassis/config"
 	"waybill.example/chassis/kafka"
 	"waybill.example/chassis/postgres"
@@ -75,4 +76,14 @@ func (c Config) readTokens() (admin.Tokens, error) {
 
 func (c Config) tokens() (admin.Tokens, error) {
 	return admin.Parse("ORCHESTRATOR_ADMIN_TOKENS", c.AdminTokens)
+}
+
+// client returns a client of another service, nil where it is not known where it is. The settings
+// say where a token goes, as they do for explain.
+func (c Config) client(url string, token config.Secret, name, prefix string) *apiclient.Client {
+	if url == "" {
+		return nil
+	}
+	client := apiclient.Flags{URL: url, Token: string(token), Insecure: true}.Client(name, prefix)
+	return &client
 }

@@ -149,7 +149,25 @@ func (p *printer) report(e explain.Report) {
 		})
 	}
 	p.table(rows...)
+	if e.Bill != nil {
+		p.bill(*e.Bill)
+	}
 }
+
+// bill says where the time went.
+func (p *printer) bill(b explain.Bill) {
+	p.line("\nWhere the time went, %s in all:", short(ms(b.TotalMS)))
+	rows := [][]string{{"TOOK", "FOR", "OF"}}
+	for _, leg := range b.Legs {
+		rows = append(rows, []string{short(ms(leg.MS)), leg.Part, leg.Hop})
+	}
+	p.table(rows...)
+	for _, note := range b.Notes {
+		p.line("%s", note)
+	}
+}
+
+func ms(f float64) time.Duration { return time.Duration(f * float64(time.Millisecond)) }
 
 func (p *printer) section(title string, lines []string) {
 	if len(lines) == 0 {

@@ -29,6 +29,7 @@ import (
 	"waybill.example/chassis/admin"
 	"waybill.example/chassis/httpserver"
 	"waybill.example/orchestrator/internal/explain"
+	"waybill.example/orchestrator/internal/find"
 	"waybill.example/sdk/saga"
 	"waybill.example/sdk/saga/runner"
 	"waybill.example/sdk/saga/runner/inspect"
@@ -46,6 +47,11 @@ type API struct {
 	// is no such operation.
 	Explainer interface {
 		Explain(ctx context.Context, id string, now time.Time) (explain.Report, error)
+		Latency(ctx context.Context, since, now time.Time, sample int) (explain.Latency, error)
+	}
+	// Finder says what a name or an id means; nil: there is no such operation.
+	Finder interface {
+		Find(ctx context.Context, q string) find.Answer
 	}
 	// Batches intervenes in many sagas at once; nil: there is no such operation.
 	Batches Batches
@@ -93,6 +99,9 @@ func (a *API) Register(api huma.API) {
 	if a.Explainer != nil {
 		a.registerExplain(api)
 	}
+	if a.Finder != nil {
+		a.registerFind(api)
+	}
 	a.registerStream(api)
 	a.registerDefinitions(api)
 	a.registerInterventions(api)
@@ -109,6 +118,34 @@ func (a *API) registerExplain(api huma.API) {
 		Description: "What the saga waits for, what stands in the way, what will happen next and when, and one timeline over all databases. Sources that cannot be asked are named.",
 		Tags:        []string{"Sagas"}, Errors: []int{http.StatusNotFound, http.StatusConflict},
 	}), a.explain)
+	httpserver.Handle(a.slow, huma.Operation{
+		OperationID: "latency", Method: http.MethodGet, Path: "/v1/latency",
+		Summary:     "Where the time of recent orders went, as percentiles for each hop",
+		Description: "A bounded sample of the sagas that ended, from the rows of all databases and the records in Kafka; there is no tracing backend.",
+		Tags:        []string{"Sagas"},
+	}, a.latency)
+}
+
+type latencyInput struct {
+	Since  httpserver.Text `query:"since" maxLength:"32" default:"10m" doc:"Sagas that began since so long ago, such as 10m"`
+	Sample int             `query:"sample" minimum:"1" maximum:"200" default:"50" doc:"How many of them to look at"`
+}
+
+type latencyOutput struct {
+	Body explain.Latency
+}
+
+func (a *API) latency(ctx context.Context, in *latencyInput) (*latencyOutput, error) {
+	since, err := time.ParseDuration(string(in.Since))
+	if err != nil || since <= 0 {
+		return nil, invalid("query.since", "must be a duration such as 90s or 2h", in.Since)
+	}
+	now := time.Now()
+	l, err := a.Explainer.Latency(ctx, now.Add(-since), now, in.Sample)
+	if err != nil {
+		return nil, err
+	}
+	return &latencyOutput{Body: l}, nil
 }
 
 // revealing is an operation that shows what a saga carries.

@@ -18,7 +18,7 @@ const (
 
 // Diagnose turns what was found into an answer. It is pure.
 func Diagnose(s Evidence) Report {
-	e := Report{ID: s.ID, ExplainedAt: s.Now, Timeline: s.timeline(), Sources: s.Sources()}
+	e := Report{ID: s.ID, ExplainedAt: s.Now, Timeline: s.timeline(), Sources: s.Sources(), Bill: s.Bill()}
 	switch {
 	case s.Saga == nil && s.became() != "":
 		s.notKept(&e)

@@ -33,6 +33,8 @@ type Evidence struct {
 	// Broker says what is wrong with it as the orchestrator sees it; empty: nothing, or it could
 	// not be asked.
 	Broker string
+	// Records are the records of deliveries in Kafka, as far as they could be read.
+	Records map[Place]Record
 }
 
 // Relay is whether the relay could be asked.

@@ -26,6 +26,7 @@ type Report struct {
 	Waits       []saga.Wait   `json:"waits,omitempty"`
 	Timeline    []Event       `json:"timeline" nullable:"false" doc:"What happened in all services, oldest first"`
 	Sources     []SourceState `json:"sources" nullable:"false" doc:"What was asked"`
+	Bill        *Bill         `json:"bill,omitempty" doc:"Where its time went; absent where no message of it is known"`
 	ExplainedAt time.Time     `json:"explainedAt"`
 }
 

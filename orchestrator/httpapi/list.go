@@ -47,7 +47,7 @@ func (a *API) list(ctx context.Context, in *listInput) (*listOutput, error) {
 	}
 	if in.Cursor != "" {
 		if f.After, err = parseCursor(string(in.Cursor)); err != nil {
-			return nil, invalid("query.cursor", "invalid cursor", in.Cursor)
+			return nil, httpserver.InvalidCursor()
 		}
 	}
 	sagas, err := a.Sagas.List(ctx, f, time.Now())

@@ -73,5 +73,5 @@ func parseCursor(s string) (int64, error) {
 			return last, nil
 		}
 	}
-	return 0, httpserver.Invalid("query.cursor", "invalid cursor")
+	return 0, httpserver.InvalidCursor()
 }

@@ -13,6 +13,7 @@ import (
 
 	"waybill.example/chassis/admin"
 	"waybill.example/chassis/httpserver"
+	"waybill.example/chassis/problem"
 	"waybill.example/outbox-relay/internal/ops"
 )
 
@@ -85,9 +86,9 @@ func on[T any](a *API, name string, verb func(*ops.Database) (T, error)) (*answe
 
 // answers are those to errors of the verbs, whose texts are made for operators.
 var answers = []httpserver.Answer{
-	{Err: ops.ErrNotFound, Status: http.StatusNotFound},
-	{Err: ops.ErrConflict, Status: http.StatusConflict},
-	{Err: ops.ErrInvalid, Status: http.StatusUnprocessableEntity},
+	{Err: ops.ErrNotFound, Type: problem.NotFound},
+	{Err: ops.ErrConflict, Type: problem.Conflict},
+	{Err: ops.ErrInvalid, Type: problem.ValidationFailed},
 }
 
 // revealing is an operation that shows a payload.

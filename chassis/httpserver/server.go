@@ -1,6 +1,23 @@
 // Package httpserver is the HTTP side that every service has: chi for routing, huma for operations
 // that are declared once (routes, validation, OpenAPI 3.1), RFC 9457 problem+json for every error,
 // and /livez, /readyz and /metrics.
+//
+// A new operation uses what the others do, so that clients meet one vocabulary:
+//
+//   - [Handle] registers it, never huma.Register: the same limits, time, strictness and documented
+//     answers.
+//   - An error of the domain becomes an [Answer] with a type from chassis/problem; what only the
+//     handler knows is answered by [NewProblem], [Invalid] or [Unavailable].
+//   - A list embeds [Page] in its input and [Paged] in its output: Paged: Next(ctx, cursor), where
+//     the cursor, also the body's next, is made by [EncodeCursor] and read by [DecodeCursor].
+//   - What an operator changes has a field ETag `header:"ETag"`, made by [ETag], on its GET (which
+//     then answers 304 by itself); its change embeds [IfMatch], compares [IfMatch.Seen] in its
+//     transaction and answers problem.Changed.
+//   - A change that a client may send again embeds [Keyed].
+//   - Strings that people write are of type [Text].
+//
+// Malformed paths, queries, headers and bodies, empty and repeated parameters, HEAD and OPTIONS are
+// answered before a handler sees them.
 package httpserver
 
 import (

@@ -15,6 +15,7 @@ import (
 type Answer struct {
 	Err    error // compared by [errors.Is]
 	Type   *problem.Type
+	Status int    // in place of Type: its general type (problem.OfStatus)
 	Detail string // what is wrong, and what the client can do; the error's own text if it is empty
 	// Location, if not empty, is the part of the request that is invalid, such as
 	// header.Idempotency-Key.
@@ -58,6 +59,9 @@ func (ops Operations) problem(ctx context.Context, what failed, err error) error
 
 func (a Answer) problem(err error) error {
 	detail := cmp.Or(a.Detail, err.Error())
+	if a.Type == nil {
+		a.Type = problem.OfStatus(a.Status)
+	}
 	if a.Location == "" {
 		return NewProblem(a.Type, detail)
 	}

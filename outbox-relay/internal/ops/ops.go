@@ -22,6 +22,8 @@ var (
 	ErrNotFound = errors.New("not found")
 	ErrConflict = errors.New("not possible now")
 	ErrInvalid  = errors.New("not valid")
+	// ErrChanged is what By.Seen asks for.
+	ErrChanged = errors.New("it has changed since; look again")
 )
 
 // Database is one database's outbox, for people. It is safe for concurrent use.
@@ -58,8 +60,17 @@ func Open(name, url string) (*Database, error) {
 // Close ends the connections.
 func (d *Database) Close() { d.pool.Close() }
 
-// By says who does something, from where, and why.
-type By struct{ Actor, Client, Reason string }
+// By says who does something, from where, and why. Seen, if it is not empty, is the version of what
+// is changed that they looked at: if it is another by now, nothing is done ([ErrChanged]).
+type By struct{ Actor, Client, Reason, Seen string }
+
+// saw returns [ErrChanged] unless a change is made to what was seen.
+func (by By) saw(now string) error {
+	if by.Seen == "" || by.Seen == now {
+		return nil
+	}
+	return ErrChanged
+}
 
 // audited runs a change and records it, both or neither. The change returns what there is to record
 // of it; who did it and why is added.

@@ -1,6 +1,6 @@
 // Package httpserver is the HTTP side that every service has: chi for routing, huma for operations
 // that are declared once (routes, validation, OpenAPI 3.1), RFC 9457 problem+json for every error,
-// and /livez, /readyz and /metrics.
+// /docs and /problems/ for people, and /livez, /readyz and /metrics.
 //
 // A new operation uses what the others do, so that clients meet one vocabulary:
 //
@@ -130,13 +130,14 @@ func New(c Config, o Options) (*Server, error) {
 	registerPages(router)
 
 	config := huma.DefaultConfig(o.Title, o.Version)
-	config.DocsPath = ""                                                                   // its page loads scripts from elsewhere; /openapi.json is there
+	config.DocsPath = ""                                                                   // its page loads scripts from elsewhere; ours is registerDocs
 	config.CreateHooks = nil                                                               // no $schema in bodies: clients get the fields that are documented
 	config.SchemasPath = ""                                                                // they are in the document
 	config.Formats = map[string]huma.Format{mediaTypeJSON: strictJSON, "json": strictJSON} // and …+json
 	config.Transformers = append(config.Transformers, completed)
 	config.NoFormatFallback = false // errors are JSON for those, too, who accept none
 	api := humachi.New(router, config)
+	registerDocs(router, api)
 	api.UseMiddleware(remembered)
 	if c.Concurrency.MaxRequests > 0 {
 		api.UseMiddleware(newConcurrency(c.Concurrency).bound(api))

@@ -257,3 +257,19 @@ func TestServer_ServesThePagesOfProblems(t *testing.T) {
 	response, _ = ask(t, library, http.MethodGet, problem.Path+"none")
 	require.Equal(t, http.StatusNotFound, response.StatusCode)
 }
+
+func TestDocs_ShowEveryOperationAndLoadNothing(t *testing.T) {
+	t.Parallel()
+	library, _ := library(t)
+	response, _ := ask(t, library, http.MethodGet, "/docs")
+	require.Equal(t, http.StatusOK, response.StatusCode)
+	require.Contains(t, response.Header.Get("Content-Security-Policy"), "default-src 'none'")
+	body, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	for _, shown := range []string{"list-shelf", "/books/{id}", "text/event-stream", "If-None-Match", "default 50"} {
+		require.Contains(t, string(body), shown)
+	}
+	for _, outside := range []string{"http:", "https:", "//", "<script", " src=", "@import", "url("} {
+		require.NotContains(t, string(body), outside)
+	}
+}

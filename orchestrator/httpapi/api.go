@@ -90,7 +90,7 @@ func (a *API) Register(api huma.API) {
 		Errors: []int{http.StatusNotFound, http.StatusConflict},
 	}), a.get)
 	httpserver.Handle(a.operations, huma.Operation{
-		OperationID: "saga-stats", Method: http.MethodGet, Path: "/v1/sagas/stats",
+		OperationID: "get-stats", Method: http.MethodGet, Path: "/v1/stats",
 		Summary: "How the sagas are doing: by state, rates, and the time they take", Tags: []string{"Sagas"},
 	}, a.stats)
 	httpserver.Handle(a.operations, huma.Operation{

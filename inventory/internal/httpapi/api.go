@@ -92,12 +92,12 @@ var listOperation = huma.Operation{
 }
 
 type listInput struct {
-	Below  int64  `query:"below" minimum:"1" maximum:"1000000000001" doc:"Only skus of which fewer are on hand" example:"10"`
-	Cursor string `query:"cursor" maxLength:"512" doc:"The next of the page before"`
-	Limit  int    `query:"limit" minimum:"1" maximum:"500" default:"50"`
+	httpserver.Page
+	Below int64 `query:"below" minimum:"1" maximum:"1000000000001" doc:"Only skus of which fewer are on hand" example:"10"`
 }
 
 type listOutput struct {
+	httpserver.Paged
 	Body struct {
 		Stock []Level `json:"stock" nullable:"false"`
 		Next  string  `json:"next,omitempty" doc:"The cursor of the next page; absent on the last"`
@@ -122,6 +122,7 @@ func (a *api) list(ctx context.Context, in *listInput) (*listOutput, error) {
 	for i, l := range levels {
 		out.Body.Stock[i] = toResponse(l)
 	}
+	out.Paged = httpserver.Next(ctx, out.Body.Next)
 	return out, nil
 }
 

@@ -13,6 +13,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"waybill.example/chassis/config"
+	chassispg "waybill.example/chassis/postgres"
 	"waybill.example/devstack/pgtest"
 	"waybill.example/migrations"
 )
@@ -121,6 +123,25 @@ where id in (1, 2)`)
 	}
 	require.Equal(t, "sold out", decode(t, f.get("/v1/orders/2"))["reason"])
 	require.NotContains(t, decode(t, f.get("/v1/orders/1")), "reason")
+}
+
+// One row with a time that no client could read keeps nobody from the others.
+func TestList_SurvivesTimesThatCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t, migrations.Outbox, migrations.Orders)
+	pool, err := chassispg.Open(t.Context(), chassispg.Config{URL: config.Secret(db.URL)}, "orders")
+	require.NoError(t, err)
+	t.Cleanup(pool.Close)
+	f := on(t, &pgtest.Database{URL: db.URL, Pool: pool})
+	for range 3 {
+		f.place(t, burger)
+	}
+	_, err = f.Pool.Exec(t.Context(), `update orders set created_at = 'infinity', updated_at = '-infinity' where id = 1;
+		update orders set created_at = '294276-12-31', updated_at = '0044-03-15 BC' where id = 2`)
+	require.NoError(t, err)
+	require.Equal(t, []int64{3, 2, 1}, f.list(t, "").ids())
+	require.Equal(t, "9999-12-31T23:59:59.999999Z", decode(t, f.get("/v1/orders/1"))["createdAt"])
+	require.Equal(t, "0001-01-01T00:00:00Z", decode(t, f.get("/v1/orders/2"))["updatedAt"])
 }
 
 func TestList_HasAPageLengthOfFifty(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"waybill.example/chassis/auditlog"
+	chassispg "waybill.example/chassis/postgres"
 	"waybill.example/chassis/terminal"
 )
 
@@ -45,6 +46,7 @@ func Open(name, url string) (*Database, error) {
 	config.ConnConfig.ConnectTimeout = 3 * time.Second
 	config.ConnConfig.RuntimeParams["application_name"] = "outbox-relay-ops"
 	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error { // poolers refuse it as a startup parameter
+		chassispg.BoundInstants(conn.TypeMap())
 		// What is asked for reads a few rows by an index, and compiling it would take a second
 		// where the tables are large and the planner expects more.
 		_, err := conn.PgConn().Exec(ctx, `set search_path = pg_catalog, pg_temp; set statement_timeout = '60s'; set jit = off`).ReadAll()

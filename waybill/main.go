@@ -42,6 +42,7 @@ type verbs struct {
 	Relay   relay.Commands `cmd:"" help:"Look after the outboxes of RELAY_DATABASES."`
 	Stock   stock.Stock    `cmd:"" help:"Look at the stock, and change it."`
 
+	Dlq      dlqVerbs      `cmd:"" help:"Look after messages that a service could not apply."`
 	AuditLog auditLogVerbs `cmd:"" help:"Read and verify who changed what, in all databases."`
 }
 

@@ -11,6 +11,7 @@ import (
 var adminTokens = map[string]string{
 	Relay:        "RELAY_ADMIN_TOKENS",
 	Orchestrator: "ORCHESTRATOR_ADMIN_TOKENS",
+	Orders:       "ORDERS_ADMIN_TOKENS",
 }
 
 // tokenHolder is who the stack's own token stands for in audit trails.
@@ -51,6 +52,9 @@ func WriteEnv(dir, workspace string, s State) (string, error) {
 	}
 	set("RELAY_DATABASES", strings.Join(sources, ","))
 	set("RELAY_TOKEN", s.tokenFor(Relay))
+	orders, _ := s.Process(Orders)
+	set("ORDERS_URL", "http://"+orders.Addr)
+	set("ORDERS_TOKEN", s.tokenFor(Orders))
 	set("ORCHESTRATOR_URL", "http://"+orchestrator.Addr)
 	set("ORCHESTRATOR_TOKEN", s.tokenFor(Orchestrator))
 	fmt.Fprintf(&file, "export PATH=%s:\"$PATH\"\n", quote(filepath.Join(workspace, "bin")))

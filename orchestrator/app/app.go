@@ -18,7 +18,9 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"waybill.example/chassis/admin"
 	"waybill.example/chassis/auditlog"
+	"waybill.example/chassis/deadletters"
 	"waybill.example/chassis/httpserver"
 	"waybill.example/chassis/jobs"
 	"waybill.example/chassis/kafka"
@@ -45,10 +47,12 @@ type parts struct {
 	consumer *kafka.Consumer
 	ends     *kafka.Ends
 	runner   *runner.Runner
+	letters  *deadletters.Service
 	log      *slog.Logger
 
 	jobs *jobs.Jobs
 
+	readers      admin.Tokens
 	closeStreams func()
 }
 
@@ -96,7 +100,7 @@ func (a *parts) run(ctx context.Context, c Config, sagas Sagas, reg *prometheus.
 	observer.Messages = telemetry.Inbox(reg, group)
 	if a.runner, err = runner.New(ctx, runner.Config{
 		DB: a.pool, OperatorDB: a.requests, Consumer: group, Definitions: sagas.Definitions,
-		Codec: sagas.Codec, Content: sagas.Content, Ends: a.ends.Ask,
+		Codec: sagas.Codec, Content: sagas.Content, Ends: a.ends.Ask, Parking: c.DeadLetters.Parking,
 		DeadlineRate: c.DeadlineRate, Retention: c.Retention, Audit: audit, Observer: observer, Log: a.log,
 	}); err != nil {
 		return err
@@ -119,6 +123,11 @@ func (a *parts) serve(c Config, reg *prometheus.Registry) error {
 	if err != nil {
 		return err
 	}
+	tokens = tokens.Observed(a.log, reg)
+	a.jobs = jobs.New(a.requests, a.log)
+	a.letters = deadletters.New(deadletters.Options{
+		Jobs: a.jobs, DB: a.requests, Redriver: a.runner.Redriver(deadletters.Permanent), Config: c.DeadLetters, Tokens: tokens, Log: a.log, Metrics: reg,
+	})
 	a.server, err = httpserver.New(c.HTTP, httpserver.Options{
 		Title: "Waybill orchestrator", Version: "1", Log: a.log, Metrics: reg,
 		Checks: []httpserver.Check{
@@ -126,6 +135,7 @@ func (a *parts) serve(c Config, reg *prometheus.Registry) error {
 			{Name: "kafka", Run: a.consumer.Check},
 			{Name: "consumer", Required: true, Run: a.consumer.Ready},
 			{Name: "dead letters", Required: true, Run: a.runner.Health().Check},
+			{Name: "dead letters that wait", Run: a.letters.Check},
 		},
 	})
 	if err != nil {
@@ -133,9 +143,7 @@ func (a *parts) serve(c Config, reg *prometheus.Registry) error {
 	}
 	closing := make(chan struct{})
 	a.closeStreams = func() { close(closing) }
-	tokens = tokens.Observed(a.log, reg)
 	sagas := inspect.New(a.requests, a.runner.Registry())
-	a.jobs = jobs.New(a.requests, a.log)
 	batches := &sagabatch.Batches{DB: a.requests, Sagas: sagas, Runner: a.runner, Jobs: a.jobs}
 	batches.Register()
 	read := records(kafka.NewLookup(c.Kafka, telemetry.Name("orchestrator-lookup")))
@@ -152,6 +160,7 @@ func (a *parts) serve(c Config, reg *prometheus.Registry) error {
 			OrdersURL: c.OrdersURL, InventoryURL: c.InventoryURL, RelayURL: c.RelayURL, RelayToken: string(c.RelayToken),
 		},
 	}
+	a.readers = tokens.And(readers)
 	if !a.server.Local() {
 		readers = tokens.And(readers)
 		api.Readers = &readers
@@ -192,6 +201,7 @@ func (a *parts) app() *service.App {
 	app.OnStop("postgres pool", a.pool.Close)
 	app.OnStop("postgres pool of the API", a.requests.Close)
 	app.OnStop("ends of topics", a.ends.Close)
+	a.letters.Mount(app, a.server, a.readers)
 	app.Add("saga runner", a.runner.Run)
 	app.Add("consumer", a.consumer.Run)
 	app.Add("jobs", a.jobs.Run)

@@ -8,6 +8,7 @@ import (
 	"waybill.example/chassis/admin"
 	"waybill.example/chassis/apiclient"
 	"waybill.example/chassis/config"
+	"waybill.example/chassis/deadletters"
 	"waybill.example/chassis/kafka"
 	"waybill.example/chassis/postgres"
 	"waybill.example/chassis/service"
@@ -19,6 +20,8 @@ type Config struct {
 
 	Postgres postgres.Config
 	Kafka    kafka.Config
+	// DeadLetters: messages wait behind replies only that could not be applied.
+	DeadLetters deadletters.Config
 	// BatchSize bounds the messages of one transaction.
 	BatchSize int `env:"BATCH_SIZE" envDefault:"500"`
 	// DeadlineRate bounds how many deadlines are acted on per second, so that those which passed
@@ -42,7 +45,7 @@ type Config struct {
 
 // DefaultConfig is what the environment adds to.
 func DefaultConfig() Config {
-	return Config{Config: service.ListenOn("127.0.0.1:8082")}
+	return Config{Config: service.ListenOn("127.0.0.1:8082"), DeadLetters: deadletters.DefaultConfig()}
 }
 
 // Validate returns every fault of the settings at once.

@@ -3,6 +3,10 @@ package deadletter
 import (
 	"context"
 	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 )
 
 // Get returns one dead letter, or [ErrNotFound].
@@ -12,4 +16,174 @@ func (s *Store) Get(ctx context.Context, id int64) (Letter, error) {
 		return l, fmt.Errorf("read dead letter %d: %w", id, err)
 	}
 	return l, nil
+}
+
+// Filter chooses dead letters. What is zero does not restrict.
+type Filter struct {
+	State   State // "" stands for the open ones: dead and parked
+	Any     bool  // whatever the state
+	Topic   string
+	Type    string
+	Key     string
+	Cause   string // all of it
+	Reason  string // a part of it, in any case of letters
+	EventID *uuid.UUID
+	Before  *time.Time // set aside before
+	Since   *time.Time // set aside at or after
+}
+
+// Page is a part of a list, newest first.
+type Page struct {
+	BeforeID int64 // 0: from the newest
+	Limit    int
+}
+
+const whereSQL = `
+where case when @any::bool then true when @state = '' then state in ('dead', 'parked') else state = @state end
+  and (@topic = '' or topic = @topic) and (@type = '' or type = @type)
+  and (@key = '' or key = convert_to(@key, 'UTF8')) and (@cause = '' or cause = @cause)
+  and (@reason = '' or position(lower(@reason) in lower(reason)) > 0)
+  and (@event::uuid is null or event_id = @event) and (@before::timestamptz is null or set_aside_at < @before)
+  and (@since::timestamptz is null or set_aside_at >= @since)`
+
+func (f Filter) args() pgx.NamedArgs {
+	return pgx.NamedArgs{
+		"any": f.Any, "state": string(f.State), "topic": f.Topic, "type": f.Type, "key": f.Key, "cause": f.Cause,
+		"reason": f.Reason, "event": f.EventID, "before": f.Before, "since": f.Since,
+	}
+}
+
+const listSQL = selectSQL + whereSQL + ` and (@below = 0 or id < @below) order by id desc limit @limit`
+
+// List returns the dead letters that a filter chooses, newest first.
+func (s *Store) List(ctx context.Context, f Filter, p Page) ([]Letter, error) {
+	args := f.args()
+	args["below"], args["limit"] = p.BeforeID, p.Limit
+	rows, err := s.db.Query(ctx, listSQL, args)
+	if err != nil {
+		return nil, fmt.Errorf("list dead letters: %w", err)
+	}
+	list, err := pgx.CollectRows(rows, scan)
+	if err != nil {
+		return nil, fmt.Errorf("list dead letters: %w", err)
+	}
+	return list, nil
+}
+
+// Group is dead letters of one cause.
+type Group struct {
+	Consumer  string
+	Topic     string
+	Type      string
+	Cause     string
+	Count     int64
+	Waiting   int64 // parked behind them
+	FirstSeen time.Time
+	LastSeen  time.Time
+	Example   int64 // the newest of them
+}
+
+const groupsSQL = `
+select consumer, topic, type, cause, count(*),
+    coalesce(sum((select count(*) from dead_letters p where p.consumer = d.consumer and p.key_id = d.key_id and p.state = 'parked' and p.place > d.place)), 0)::bigint,
+    min(set_aside_at), max(set_aside_at), max(id)
+from dead_letters d` + whereSQL + ` and state <> 'parked'
+group by consumer, topic, type, cause order by count(*) desc, max(id) desc limit @limit`
+
+// Groups returns dead letters by cause, the largest group first.
+func (s *Store) Groups(ctx context.Context, f Filter, limit int) ([]Group, error) {
+	args := f.args()
+	args["limit"] = limit
+	rows, err := s.db.Query(ctx, groupsSQL, args)
+	if err != nil {
+		return nil, fmt.Errorf("group dead letters: %w", err)
+	}
+	groups, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Group])
+	if err != nil {
+		return nil, fmt.Errorf("group dead letters: %w", err)
+	}
+	return groups, nil
+}
+
+const waitingSQL = `
+select id, "partition", "offset", type, event_id, state, set_aside_at from dead_letters
+where consumer = $1 and key_id = $2 and state in ('dead', 'parked') and place > $3 order by place limit $4`
+
+// Waiter is a message that waits behind another one of its key.
+type Waiter struct {
+	ID         int64
+	Partition  int32
+	Offset     int64
+	Type       string
+	EventID    *uuid.UUID
+	State      State
+	SetAsideAt time.Time
+}
+
+// Waiting returns what waits behind an open message, in order.
+func (s *Store) Waiting(ctx context.Context, l Letter, limit int) ([]Waiter, error) {
+	if l.KeyID == nil || !l.State.Open() {
+		return nil, nil
+	}
+	rows, err := s.db.Query(ctx, waitingSQL, l.Consumer, l.KeyID, l.Place, limit)
+	if err != nil {
+		return nil, fmt.Errorf("read what waits behind dead letter %d: %w", l.ID, err)
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Waiter])
+	if err != nil {
+		return nil, fmt.Errorf("read what waits behind dead letter %d: %w", l.ID, err)
+	}
+	return list, nil
+}
+
+const handledBySQL = `select consumer, handled_at from inbox where event_id = $1 order by consumer`
+
+// Handled says that a consumer with effects in this database has handled a message.
+type Handled struct {
+	Consumer string
+	At       time.Time
+}
+
+// HandledBy returns who has handled the message already. Redriven, it is a duplicate to those.
+func (s *Store) HandledBy(ctx context.Context, l Letter) ([]Handled, error) {
+	if l.EventID == nil {
+		return nil, nil
+	}
+	rows, err := s.db.Query(ctx, handledBySQL, l.EventID)
+	if err != nil {
+		return nil, fmt.Errorf("read who handled the message of dead letter %d: %w", l.ID, err)
+	}
+	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Handled])
+	if err != nil {
+		return nil, fmt.Errorf("read who handled the message of dead letter %d: %w", l.ID, err)
+	}
+	return list, nil
+}
+
+// Stats is how many messages of a consumer and topic are open.
+type Stats struct {
+	Consumer string
+	Topic    string
+	Dead     int64
+	Parked   int64
+	Oldest   *time.Time // when the oldest dead one was set aside
+}
+
+const statsSQL = `
+select consumer, topic, count(*) filter (where state = 'dead'), count(*) filter (where state = 'parked'),
+    min(set_aside_at) filter (where state = 'dead')
+from dead_letters where state in ('dead', 'parked')
+group by consumer, topic order by consumer, topic`
+
+// Stats counts what is open.
+func (s *Store) Stats(ctx context.Context) ([]Stats, error) {
+	rows, err := s.db.Query(ctx, statsSQL)
+	if err != nil {
+		return nil, fmt.Errorf("count dead letters: %w", err)
+	}
+	stats, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Stats])
+	if err != nil {
+		return nil, fmt.Errorf("count dead letters: %w", err)
+	}
+	return stats, nil
 }

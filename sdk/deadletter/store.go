@@ -45,8 +45,18 @@ type Change struct {
 
 // Redrive has a dead letter applied again, as soon as it is the first of its queue: by a redriver,
 // which has the returned letter's KeyID as its queue.
-func (s *Store) Redrive(ctx context.Context, id int64, c Change) (Letter, error) {
-	return s.change(ctx, id, Redrive, c, func(tx pgx.Tx, l Letter) error {
+func (s *Store) Redrive(ctx context.Context, id int64, c Change) (after Letter, err error) {
+	err = pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
+		after, err = RedriveIn(ctx, tx, id, c)
+		return err
+	})
+	return after, err
+}
+
+// RedriveIn is [Store.Redrive] in the caller's transaction: nobody works the queue off before that
+// is committed.
+func RedriveIn(ctx context.Context, tx pgx.Tx, id int64, c Change) (Letter, error) {
+	return change(ctx, tx, id, Redrive, c, func(l Letter) error {
 		if !l.Whole {
 			return ErrNotWhole
 		}
@@ -56,8 +66,17 @@ func (s *Store) Redrive(ctx context.Context, id int64, c Change) (Letter, error)
 
 // Discard has a dead letter, or a parked message, never applied: also not where Kafka delivers it
 // once more. What waits behind it goes on.
-func (s *Store) Discard(ctx context.Context, id int64, c Change) (Letter, error) {
-	return s.change(ctx, id, Discard, c, func(tx pgx.Tx, l Letter) error { return l.recordHandled(ctx, tx) })
+func (s *Store) Discard(ctx context.Context, id int64, c Change) (after Letter, err error) {
+	err = pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
+		after, err = DiscardIn(ctx, tx, id, c)
+		return err
+	})
+	return after, err
+}
+
+// DiscardIn is [Store.Discard] in the caller's transaction.
+func DiscardIn(ctx context.Context, tx pgx.Tx, id int64, c Change) (Letter, error) {
+	return change(ctx, tx, id, Discard, c, func(l Letter) error { return l.recordHandled(ctx, tx) })
 }
 
 const changeSQL = `
@@ -66,32 +85,35 @@ update dead_letters set state = $2, note = case when $3 = '' then note else $3 e
 where id = $1`
 
 // change takes the lock of the queue, checks, and does it.
-func (s *Store) change(ctx context.Context, id int64, action Action, c Change, check func(pgx.Tx, Letter) error) (after Letter, err error) {
-	err = pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
-		before, err := hold(ctx, tx, id)
-		if err != nil {
-			return err
-		}
-		if c.Revision != 0 && c.Revision != before.Revision {
-			return ErrRevision
-		}
-		state, err := Next(before.State, action)
-		if err != nil {
-			return err
-		}
-		if err := check(tx, before); err != nil {
-			return err
-		}
-		after, err = before.move(ctx, tx, state, c.Note, nil)
-		if err != nil || c.Audit == nil {
-			return err
-		}
-		return c.Audit(ctx, tx, before, after)
-	})
+func change(ctx context.Context, tx pgx.Tx, id int64, action Action, c Change, check func(Letter) error) (Letter, error) {
+	before, state, err := c.prepare(ctx, tx, id, action)
+	if err == nil {
+		err = check(before)
+	}
 	if err != nil {
-		return Letter{}, fmt.Errorf("%s dead letter %d: %w", action, id, err)
+		return before, fmt.Errorf("%s dead letter %d: %w", action, id, err)
+	}
+	after, err := before.move(ctx, tx, state, c.Note, nil)
+	if err == nil && c.Audit != nil {
+		err = c.Audit(ctx, tx, before, after)
+	}
+	if err != nil {
+		return before, fmt.Errorf("%s dead letter %d: %w", action, id, err)
 	}
 	return after, nil
+}
+
+// prepare returns the letter, whose queue is locked, and the state that it will have.
+func (c Change) prepare(ctx context.Context, tx pgx.Tx, id int64, action Action) (Letter, State, error) {
+	before, err := hold(ctx, tx, id)
+	if err != nil {
+		return before, "", err
+	}
+	if c.Revision != 0 && c.Revision != before.Revision {
+		return before, "", ErrRevision
+	}
+	state, err := Next(before.State, action)
+	return before, state, err
 }
 
 // move writes the new state. One that nothing waits for gets a queue of its own when it is redriven.
@@ -202,14 +224,7 @@ returning id`
 // kept. The copy is in the state that the message was in: one that was dead has to be redriven.
 func (s *Store) Edit(ctx context.Context, id int64, e Edited, c Change) (edited Letter, err error) {
 	err = pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
-		before, err := hold(ctx, tx, id)
-		if err != nil {
-			return err
-		}
-		if c.Revision != 0 && c.Revision != before.Revision {
-			return ErrRevision
-		}
-		state, err := Next(before.State, Edit)
+		before, state, err := c.prepare(ctx, tx, id, Edit)
 		if err != nil {
 			return err
 		}

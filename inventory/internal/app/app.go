@@ -6,7 +6,9 @@ import (
 	"log/slog"
 
 	"waybill.example/chassis/auditlog"
+	"waybill.example/chassis/deadletters"
 	"waybill.example/chassis/httpserver"
+	"waybill.example/chassis/jobs"
 	"waybill.example/chassis/kafka"
 	chassispg "waybill.example/chassis/postgres"
 	"waybill.example/chassis/service"
@@ -38,6 +40,7 @@ func wire(ctx context.Context, app *service.App, cfg Config, log *slog.Logger) e
 	metrics := telemetry.Metrics()
 	store := postgres.NewStore(pool)
 	handler := consumer.New(pool, store, log, metrics)
+	handler.Parking = cfg.DeadLetters.Behind(nil)
 	commands, err := kafka.NewConsumer(cfg.Kafka, kafka.ConsumerOptions{
 		Group:     contracts.GroupInventory,
 		ClientID:  telemetry.Name("inventory"),
@@ -54,11 +57,21 @@ func wire(ctx context.Context, app *service.App, cfg Config, log *slog.Logger) e
 	if err != nil {
 		return err
 	}
+	tokens = tokens.Observed(log, metrics)
+	readers, err := cfg.readers()
+	if err != nil {
+		return err
+	}
+	letters := deadletters.New(deadletters.Options{
+		DB: pool, Redriver: handler.Redriver(deadletters.Permanent), Jobs: jobs.New(pool, log), Config: cfg.DeadLetters,
+		Tokens: tokens, Log: log, Metrics: metrics,
+	})
 	checks := []httpserver.Check{
 		{Name: "postgres", Required: true, Run: chassispg.Check(pool)},
 		{Name: "kafka", Run: commands.Check},
 		{Name: "consumer", Required: true, Run: commands.Ready},
 		{Name: "dead letters", Required: true, Run: handler.Health.Check},
+		{Name: "dead letters that wait", Run: letters.Check},
 	}
 	server, err := httpserver.New(cfg.HTTP, httpserver.Options{
 		Title: "Waybill Inventory", Version: "1", Log: log, Metrics: metrics, Checks: checks,
@@ -66,8 +79,9 @@ func wire(ctx context.Context, app *service.App, cfg Config, log *slog.Logger) e
 	if err != nil {
 		return err
 	}
-	tokens = tokens.Observed(log, metrics)
 	httpapi.Register(server.API, store, tokens, log)
+	letters.Mount(app, server, tokens.And(readers))
+	letters.MountJobs(app, server)
 
 	app.Add("key sweeper", cfg.Idempotency.Sweeper(log, store.ForgetKeys))
 	app.Add("command consumer", commands.Run)

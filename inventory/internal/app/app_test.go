@@ -202,7 +202,7 @@ func TestInventory_CommandsAreAnsweredAndAnOrderlyStopCommitsThem(t *testing.T) 
 	require.Contains(t, answer, `"state":"RESERVED"`)
 	status, answer, _ = v.do(http.MethodGet, "/readyz", "")
 	require.Equal(t, http.StatusOK, status)
-	require.JSONEq(t, `{"status":"ready","checks":{"postgres":"ok","kafka":"ok","consumer":"ok","dead letters":"ok"}}`, answer)
+	require.JSONEq(t, `{"status":"ready","checks":{"postgres":"ok","kafka":"ok","consumer":"ok","dead letters":"ok","dead letters that wait":"ok"}}`, answer)
 	v.requireApplied(3)
 	v.stop()
 	require.Equal(t, int64(3), s.committed())
@@ -291,8 +291,13 @@ func TestInventory_APoisonedTopicFlowsOn(t *testing.T) {
 	s.send(reserve(1, "burger", 1))
 	s.broker.Produce(t, poison("1", "{"), poison("1", "\x00\xff"), poison("\xff", strings.Repeat("[", 500_000)),
 		poison("1", `{"type":"CountInventory"}`))
-	s.send(release(1))
+	s.send(release(1), release(2))
 	require.Equal(t, map[string]int{"InventoryReserved": 1, "InventoryReleased": 1, inbox.TypeDeadLetter: 3}, s.answers(5))
+	require.Eventually(t, func() bool {
+		var parked int
+		require.NoError(t, s.db.Pool.QueryRow(t.Context(), "select count(*) from dead_letters where state = 'parked' and key = '1'").Scan(&parked))
+		return parked == 1
+	}, 30*time.Second, 20*time.Millisecond, "what follows the poison of its own key waits")
 	var topics []string
 	require.NoError(t, s.db.Pool.QueryRow(t.Context(),
 		"select array_agg(distinct topic) from outbox where type = $1", inbox.TypeDeadLetter).Scan(&topics))

@@ -1,8 +1,11 @@
 package app
 
 import (
+	"errors"
+
 	"waybill.example/chassis/admin"
 	"waybill.example/chassis/config"
+	"waybill.example/chassis/deadletters"
 	"waybill.example/chassis/httpserver"
 	"waybill.example/chassis/kafka"
 	"waybill.example/chassis/postgres"
@@ -18,17 +21,28 @@ type Config struct {
 	Kafka       kafka.Config
 	Idempotency httpserver.IdempotencyConfig
 	GRPC        grpcserver.Config
-	// AdminTokens are name=token pairs of those who may change the stock; none: anybody may who
-	// reaches the API, and the log has no names.
+	DeadLetters deadletters.Config
+	// AdminTokens are name=token pairs of those who may change the stock and dead letters; none:
+	// anybody may change the stock who reaches the API, and the log has no names; dead letters are
+	// not changed.
 	AdminTokens config.Secrets `env:"INVENTORY_ADMIN_TOKENS"`
+	// ReadTokens are name=token pairs of those who may read dead letters, besides, where others
+	// than this machine can reach the API.
+	ReadTokens config.Secrets `env:"INVENTORY_READ_TOKENS"`
 }
 
 // Validate implements config.Validator.
 func (c Config) Validate() []error {
-	if _, err := c.tokens(); err != nil {
+	_, err := c.tokens()
+	_, worse := c.readers()
+	if err = errors.Join(err, worse); err != nil {
 		return []error{err}
 	}
 	return nil
+}
+
+func (c Config) readers() (admin.Tokens, error) {
+	return admin.Parse("INVENTORY_READ_TOKENS", c.ReadTokens)
 }
 
 func (c Config) tokens() (admin.Tokens, error) {
@@ -40,6 +54,6 @@ func (c Config) tokens() (admin.Tokens, error) {
 func DefaultConfig() Config {
 	return Config{
 		Config: service.ListenOn("127.0.0.1:8081"), Idempotency: httpserver.DefaultIdempotency(),
-		GRPC: grpcserver.Config{Addr: "127.0.0.1:9081"},
+		GRPC: grpcserver.Config{Addr: "127.0.0.1:9081"}, DeadLetters: deadletters.DefaultConfig(),
 	}
 }

@@ -6,7 +6,9 @@ import (
 	"log/slog"
 
 	"waybill.example/chassis/auditlog"
+	"waybill.example/chassis/deadletters"
 	"waybill.example/chassis/httpserver"
+	"waybill.example/chassis/jobs"
 	"waybill.example/chassis/kafka"
 	chassispg "waybill.example/chassis/postgres"
 	"waybill.example/chassis/service"
@@ -38,11 +40,16 @@ func wire(ctx context.Context, app *service.App, cfg Config, log *slog.Logger) e
 	); err != nil {
 		return err
 	}
+	operators, readers, err := cfg.tokens()
+	if err != nil {
+		return err
+	}
 	metrics := telemetry.Metrics()
 	store := postgres.NewStore(pool)
 	hub := watch.New(store, log)
 	backlog := shed.New(cfg.Limits.MaxBacklog, store.Backlog, log)
 	handler := consumer.New(pool, store, hub.Changed, log, metrics)
+	handler.Parking = cfg.DeadLetters.Behind(nil)
 	commands, err := kafka.NewConsumer(cfg.Kafka, kafka.ConsumerOptions{
 		Group:     contracts.GroupOrders,
 		ClientID:  telemetry.Name("orders"),
@@ -55,6 +62,11 @@ func wire(ctx context.Context, app *service.App, cfg Config, log *slog.Logger) e
 	if err != nil {
 		return err
 	}
+	operators = operators.Observed(log, metrics)
+	letters := deadletters.New(deadletters.Options{
+		DB: pool, Redriver: handler.Redriver(deadletters.Permanent), Jobs: jobs.New(pool, log), Config: cfg.DeadLetters,
+		Tokens: operators, Log: log, Metrics: metrics,
+	})
 	server, err := httpserver.New(cfg.HTTP, httpserver.Options{
 		Title: "Waybill Orders", Version: "1", Log: log, Metrics: metrics,
 		Checks: []httpserver.Check{
@@ -62,6 +74,7 @@ func wire(ctx context.Context, app *service.App, cfg Config, log *slog.Logger) e
 			{Name: "kafka", Run: commands.Check}, // orders are taken without it
 			{Name: "consumer", Required: true, Run: commands.Ready},
 			{Name: "dead letters", Required: true, Run: handler.Health.Check},
+			{Name: "dead letters that wait", Run: letters.Check},
 		},
 	})
 	if err != nil {
@@ -72,6 +85,8 @@ func wire(ctx context.Context, app *service.App, cfg Config, log *slog.Logger) e
 		Rates: cfg.Limits.rates(), Backlog: backlog,
 	})
 	observeWaiting(metrics, server.Waiting, hub)
+	letters.Mount(app, server, readers)
+	letters.MountJobs(app, server)
 
 	app.Add("key sweeper", cfg.Idempotency.Sweeper(log, store.ForgetKeys))
 	app.Add("watched orders", hub.Run)

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"math"
 
+	"waybill.example/chassis/config"
+	"waybill.example/chassis/deadletters"
 	"waybill.example/chassis/httpserver"
 	"waybill.example/chassis/kafka"
 	"waybill.example/chassis/postgres"
@@ -18,6 +20,12 @@ type Config struct {
 	Kafka       kafka.Config
 	Idempotency httpserver.IdempotencyConfig
 	Limits      Limits
+	DeadLetters deadletters.Config
+	// AdminTokens are name=token pairs of those who may change dead letters; none: that is off.
+	AdminTokens config.Secrets `env:"ORDERS_ADMIN_TOKENS"`
+	// ReadTokens are name=token pairs of those who may read them, besides, where others than this
+	// machine can reach the API.
+	ReadTokens config.Secrets `env:"ORDERS_READ_TOKENS"`
 }
 
 // Limits are how much the service takes on. All are off unless they are set.
@@ -56,5 +64,8 @@ func (l Limits) rates() *httpserver.RateLimiter {
 // DefaultConfig returns the settings that differ from service to service; the rest have theirs in
 // tags.
 func DefaultConfig() Config {
-	return Config{Config: service.ListenOn("127.0.0.1:8080"), Idempotency: httpserver.DefaultIdempotency()}
+	return Config{
+		Config: service.ListenOn("127.0.0.1:8080"), Idempotency: httpserver.DefaultIdempotency(),
+		DeadLetters: deadletters.DefaultConfig(),
+	}
 }

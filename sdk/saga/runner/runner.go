@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -34,6 +35,9 @@ type Config struct {
 	// Content, if set, returns what of a message's value must be the same whenever it comes under
 	// one id; see [inbox.Processor].
 	Content func(inbox.Delivery) []byte
+	// Parking has later messages of a key wait behind a reply of its topic and key that could not be
+	// applied, until that is redriven or discarded. Then [Runner.Redriver] has to run.
+	Parking bool
 	// Local carries out the commands of these types here, in the transaction that sends them.
 	Local map[string]Local
 	// Ends returns where the partitions of all topics that the runner is given end, now. With it a
@@ -113,6 +117,9 @@ func New(ctx context.Context, c Config) (*Runner, error) {
 		Consumer: c.Consumer, DB: c.DB, Positions: inbox.NewPositions(c.DB, c.Consumer), Health: &inbox.Health{},
 		Decode: r.decode, Content: c.Content, Load: r.load, Apply: r.applyMessages, Observe: c.Observer.Messages, Log: c.Log,
 	}
+	if c.Parking {
+		r.inbox.Parking = &inbox.Parking{Behind: r.isReply}
+	}
 	if c.Ends != nil {
 		r.watermark = &watermark{ends: c.Ends, positions: r.positions, now: r.store.Now, log: c.Log}
 	}
@@ -177,6 +184,20 @@ func (r *Runner) Registry() *saga.Registry { return r.registry }
 // Positions is how far the consumer has read: what a Kafka client that is assigned a partition
 // compares with its committed offset, to read from the earlier of the two.
 func (r *Runner) Positions() *inbox.Positions { return r.inbox.Positions }
+
+// Redriver returns what works off the queues of the runner's dead letters; see
+// [inbox.Processor.Redriver] for what permanent says.
+func (r *Runner) Redriver(permanent func(error) bool) *inbox.Redriver {
+	return r.inbox.Redriver(permanent)
+}
+
+// isReply says whether a message is one that later messages of its key wait for: a reply, or what
+// may be one, as it cannot be read. A message that starts a saga, and an event, are not: the saga of
+// their key may be another one, and goes on.
+func (r *Runner) isReply(d inbox.Delivery) bool {
+	m, err := r.codec.Decode(d)
+	return err != nil || m.CausationID != uuid.Nil
+}
 
 // Health says whether messages had to be dropped.
 func (r *Runner) Health() *inbox.Health { return r.inbox.Health }

@@ -1,0 +1,222 @@
+package deadletters
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"waybill.example/chassis/admin"
+	"waybill.example/chassis/auditlog"
+	"waybill.example/chassis/httpserver"
+	"waybill.example/sdk/deadletter"
+	"waybill.example/sdk/inbox"
+)
+
+// runWithin bounds how long a change works the queue off before it answers; the rest is done behind
+// it.
+const runWithin = 5 * time.Second
+
+func (s *Service) registerChanges(ops httpserver.Operations) {
+	change := func(id, path, summary string, errs ...int) huma.Operation {
+		return admin.Secure(ops.API, s.Tokens, huma.Operation{
+			OperationID: id, Method: http.MethodPost, Path: path, Summary: summary, Tags: []string{"Dead letters"}, Errors: errs,
+		})
+	}
+	refusals := []int{http.StatusNotFound, http.StatusConflict, http.StatusPreconditionFailed}
+	httpserver.Handle(ops, change("redrive-dead-letter", "/v1/dead-letters/{id}/redrive",
+		"Apply a dead letter again, and then what waits behind it", refusals...), s.redrive)
+	httpserver.Handle(ops, change("discard-dead-letter", "/v1/dead-letters/{id}/discard",
+		"Never apply a dead letter, and go on with what waits behind it", refusals...), s.discard)
+	httpserver.Handle(ops, change("edit-dead-letter", "/v1/dead-letters/{id}/edit",
+		"Put an edited copy with an id of its own in the place of a dead letter; both are kept", refusals...), s.edit)
+	if s.Jobs != nil {
+		s.registerBulk(ops, change)
+	}
+}
+
+// Changing is what every change of one dead letter has.
+type Changing struct {
+	Target
+	IfMatch string `header:"If-Match" maxLength:"32" doc:"The ETag of the dead letter that was looked at: 412 if it has changed since, and nothing is done"`
+}
+
+// seen is the revision that the operator looked at; 0 is any.
+func (c Changing) seen() (int, error) {
+	if c.IfMatch == "" || c.IfMatch == "*" {
+		return 0, nil
+	}
+	revision, err := strconv.ParseUint(strings.Trim(c.IfMatch, `"`), 10, 31)
+	if err != nil || revision == 0 {
+		return 0, httpserver.Invalid("header.If-Match", "must be the ETag of the dead letter, which is its revision in quotes")
+	}
+	return int(revision), nil
+}
+
+type deadLetterChangeInput struct {
+	Changing
+	Body struct {
+		Reason httpserver.Text `json:"reason" minLength:"1" maxLength:"500" doc:"Why; kept in the audit log"`
+	}
+}
+
+type doIt func(context.Context, int64, deadletter.Change) (deadletter.Letter, error)
+
+func (s *Service) redrive(ctx context.Context, in *deadLetterChangeInput) (*detailOutput, error) {
+	return s.change(ctx, in, deadletter.Redrive, s.store.Redrive)
+}
+
+func (s *Service) discard(ctx context.Context, in *deadLetterChangeInput) (*detailOutput, error) {
+	return s.change(ctx, in, deadletter.Discard, s.store.Discard)
+}
+
+// change does it, works the queue off for a moment, and answers with what has come of it.
+func (s *Service) change(ctx context.Context, in *deadLetterChangeInput, action deadletter.Action, do doIt) (*detailOutput, error) {
+	seen, err := in.seen()
+	if err != nil {
+		return nil, err
+	}
+	by := operator{admin.Actor(ctx), admin.Client(ctx), string(in.Body.Reason)}
+	l, err := do(ctx, in.ID, by.change(action, seen))
+	if err != nil {
+		return nil, refusal(err)
+	}
+	s.work(ctx, l)
+	if l, err = s.store.Get(ctx, in.ID); err != nil {
+		return nil, err
+	}
+	return s.detail(ctx, l)
+}
+
+// work works the queue of a letter off for a moment. What fails is tried again by Run.
+func (s *Service) work(ctx context.Context, l deadletter.Letter) {
+	if l.KeyID == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, runWithin)
+	defer cancel()
+	if err := s.Redriver.RunQueue(ctx, *l.KeyID); err != nil {
+		s.Log.WarnContext(ctx, "queue of a dead letter not worked off yet", "dead_letter", l.ID, "error", err)
+	}
+}
+
+// operator is who changes something.
+type operator struct{ actor, client, reason string }
+
+func (o operator) change(action deadletter.Action, seen int) deadletter.Change {
+	return deadletter.Change{
+		Revision: seen, Note: o.reason,
+		Audit: func(ctx context.Context, tx pgx.Tx, before, after deadletter.Letter) error {
+			return auditlog.Append(ctx, tx, auditlog.Entry{
+				Actor: o.actor, Client: o.client, Reason: o.reason, Action: "deadletter." + string(action),
+				Object: fmt.Sprintf("dead-letter/%d", before.ID), Before: audited(before), After: audited(after),
+			})
+		},
+	}
+}
+
+// audited is what the audit log keeps of a dead letter: not what it holds, but what identifies that.
+func audited(l deadletter.Letter) any {
+	return map[string]any{
+		"id": l.ID, "state": l.State, "consumer": l.Consumer, "topic": l.Topic, "partition": l.Partition, "offset": l.Offset,
+		"eventId": l.EventID, "type": l.Type, "reason": l.Reason, "supersededBy": l.SupersededBy, "replaces": l.Replaces,
+	}
+}
+
+// refusal answers what cannot be done with 409 and the reason.
+func refusal(err error) error {
+	if state, ok := errors.AsType[*deadletter.StateError](err); ok {
+		return huma.Error409Conflict(state.Error())
+	}
+	if first, ok := errors.AsType[*deadletter.FirstError](err); ok {
+		return huma.Error409Conflict(first.Error())
+	}
+	return err
+}
+
+type deadLetterEditInput struct {
+	Changing
+	Body struct {
+		Reason  httpserver.Text `json:"reason" minLength:"1" maxLength:"500" doc:"Why; kept in the audit log"`
+		Payload json.RawMessage `json:"payload" doc:"The value of the copy, as JSON. A member eventId that has the old id gets the new one"`
+		Type    httpserver.Text `json:"type,omitempty" maxLength:"255" doc:"The type of the copy, if it is another"`
+	}
+}
+
+// edit refuses a copy that the consumer cannot read.
+func (s *Service) edit(ctx context.Context, in *deadLetterEditInput) (*detailOutput, error) {
+	seen, err := in.seen()
+	if err != nil {
+		return nil, err
+	}
+	before, err := s.store.Get(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	edited, err := s.edited(before, in.Body.Payload, string(in.Body.Type))
+	if err != nil {
+		return nil, httpserver.Invalid("body.payload", err.Error())
+	}
+	by := operator{admin.Actor(ctx), admin.Client(ctx), string(in.Body.Reason)}
+	after, err := s.store.Edit(ctx, in.ID, edited, by.change(deadletter.Edit, seen))
+	if err != nil {
+		return nil, refusal(err)
+	}
+	return s.detail(ctx, after)
+}
+
+// edited is the copy, under an id of its own, if the consumer reads it.
+func (s *Service) edited(l deadletter.Letter, payload []byte, kind string) (deadletter.Edited, error) {
+	e := deadletter.Edited{EventID: uuid.Must(uuid.NewV7()), Type: l.Type, Headers: slices.Clone(l.Headers), Payload: payload}
+	if kind != "" {
+		e.Type = kind
+	}
+	var err error
+	if e.Payload, err = withID(payload, e.EventID); err != nil {
+		return e, err
+	}
+	set := func(name, value string) {
+		e.Headers = slices.DeleteFunc(e.Headers, func(h deadletter.Header) bool { return h.Key == name })
+		e.Headers = append(e.Headers, deadletter.Header{Key: name, Value: []byte(value)})
+	}
+	set("ce_id", e.EventID.String())
+	if e.Type != "" {
+		set("ce_type", e.Type)
+	}
+	d := inbox.Delivery{Topic: l.Topic, Partition: l.Partition, Offset: l.Offset, Key: l.Key, Value: e.Payload}
+	for _, h := range e.Headers {
+		d.Headers = append(d.Headers, inbox.Header(h))
+	}
+	id, err := s.Redriver.Decode(d)
+	if err != nil {
+		return e, fmt.Errorf("%s would not take it: %w", s.Redriver.Consumer(), err)
+	}
+	if id != e.EventID {
+		return e, fmt.Errorf("%s reads the id %s in it, which must be the copy's own", s.Redriver.Consumer(), id)
+	}
+	return e, nil
+}
+
+// withID gives a message the id of the copy, where it has one in its body.
+func withID(payload []byte, id uuid.UUID) ([]byte, error) {
+	var object map[string]json.RawMessage
+	if err := json.Unmarshal(payload, &object); err != nil {
+		return nil, fmt.Errorf("is not a JSON object: %w", err)
+	}
+	old, ok := object["eventId"]
+	if !ok {
+		return payload, nil
+	}
+	// Replaced where it stands, so that nothing else of the text changes.
+	return bytes.Replace(payload, old, []byte(strconv.Quote(id.String())), 1), nil
+}

@@ -3,6 +3,7 @@
 //
 //	orchestrator              run the service
 //	orchestrator saga list    look at sagas; see --help for the other verbs
+//	orchestrator saga check   before a deploy: what would become of the open sagas in a database
 package main
 
 import (
@@ -21,7 +22,7 @@ import (
 )
 
 type verbs struct {
-	Saga cli.Saga `cmd:"" help:"Look at the sagas of a running orchestrator, and intervene."`
+	Saga sagaVerbs `cmd:"" help:"Look at the sagas of a running orchestrator, and intervene."`
 }
 
 // settings are those of an orchestrator of order sagas.
@@ -41,8 +42,9 @@ func (s settings) Validate() []error {
 }
 
 func main() {
+	var grammar verbs
 	service.Main("orchestrator", "Run sagas, and look after them.", settings{Config: app.DefaultConfig()}, build,
-		kong.Embed(&verbs{}), kong.BindToProvider(terminal))
+		kong.Embed(&grammar), kong.Bind(&grammar.Saga.Saga), kong.BindToProvider(terminal))
 }
 
 // build wires an orchestrator of order sagas.

@@ -74,11 +74,11 @@ func (p *printer) list(sagas []inspect.Summary, next string) {
 }
 
 func (p *printer) versions(list []inspect.VersionUse) {
-	rows := [][]string{{"SAGA", "OPEN", "ENDED", "KNOWN HERE", "CAN BE REMOVED"}}
+	rows := [][]string{{"SAGA", "OPEN", "ENDED", "KNOWN HERE", "CAN BE REMOVED", "SUSPENDED BY"}}
 	for _, v := range list {
 		rows = append(rows, []string{
 			fmt.Sprintf("%s v%d", v.Definition, v.Version), strconv.FormatInt(v.Open, 10), strconv.FormatInt(v.Ended, 10),
-			no(v.Registered), no(v.Removable),
+			no(v.Registered), no(v.Removable), v.Suspended,
 		})
 	}
 	p.table(rows...)

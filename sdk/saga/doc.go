@@ -32,7 +32,8 @@
 //
 // COMPLETED and CANCELLED go by the names that the definition gives them. A saga is SUSPENDED, from
 // any phase that has not ended and back to it, while no orchestrator knows its definition's
-// version.
+// version, or while an operator has suspended it or its version: it does nothing then, and what
+// comes for it is held, in order, and applied first when it is resumed.
 //
 // A step is idle, and when its turn comes it is skipped (its condition does not hold), done at once
 // (it was done before, or is only told), or waiting: for a reply, for an event that no command
@@ -87,13 +88,15 @@
 //	dsl.go, dsl_step.go         how one is written down; attributes.go: its search attributes
 //	validate.go                 what Build refuses
 //	registry.go, route.go       the definitions of an orchestrator, and the sagas that a message is for
-//	hold.go                     sagas whose version is not registered here
+//	hold.go, suspend.go         sagas whose version is not registered here, or that are suspended
 //	state.go, wait.go           what is known of a saga, and what it waits for
 //	input.go                    what can happen to it, and what comes of that
 //	apply.go                    one application: start, stages, conditions; send.go: commands
 //	reply.go, deadline.go       replies and events; deadlines and times
 //	compensate.go, cancel.go    the way back; cancellations, also those that come first
-//	intervene.go                what operators do
+//	intervention.go, request.go what operators can do, as inputs and as data
+//	intervene.go, resolve.go, editdata.go  what comes of that
+//	preview.go, explore.go      what would come of it, and what could become of a saga at all
 //	forgotten.go, identity.go   after a restore; the ids of commands
 //	fingerprint.go, diagram.go, mermaid.go, svg.go  a definition described
 //

@@ -62,15 +62,32 @@ func (*Store) Load(batch *pgx.Batch, ids []string) Loaded {
 	return loaded
 }
 
+// UnreadableError says that a saga's row does not decode.
+type UnreadableError struct {
+	Ref saga.Ref
+	Err error
+}
+
+func (e *UnreadableError) Error() string { return fmt.Sprintf("saga %s: %v", e.Ref, e.Err) }
+func (e *UnreadableError) Unwrap() error { return e.Err }
+
+// Scan reads one saga of a query for [Columns]. Of one whose row does not decode it returns what
+// could be read of it, with an [*UnreadableError].
+func Scan(r pgx.CollectableRow) (saga.State, error) {
+	one, err := pgx.RowToStructByName[row](r)
+	if err != nil {
+		return saga.State{}, err
+	}
+	s, err := one.state()
+	if err != nil {
+		return s, &UnreadableError{s.Ref(), err}
+	}
+	return s, nil
+}
+
 // Collect reads sagas of a query for [Columns], and closes the rows.
 func Collect(rows pgx.Rows) ([]saga.State, error) {
-	return pgx.CollectRows(rows, func(r pgx.CollectableRow) (saga.State, error) {
-		one, err := pgx.RowToStructByName[row](r)
-		if err != nil {
-			return saga.State{}, err
-		}
-		return one.state()
-	})
+	return pgx.CollectRows(rows, Scan)
 }
 
 func (r row) state() (saga.State, error) {

@@ -98,10 +98,25 @@ func (s Evidence) notStarted(e *Report) {
 func (s Evidence) suspended(e *Report) {
 	st := s.Saga
 	e.State = string(saga.Suspended)
-	e.Summary = fmt.Sprintf("Suspended since %s: definition %s version %d is not registered with the orchestrator. %d messages are held for it.",
-		ago(s.Now, st.UpdatedAt), st.Definition, st.Version, len(st.Held))
-	e.Next = []string{"It goes on with what is held as soon as an orchestrator that knows the version runs."}
-	e.Advice = []string{fmt.Sprintf("Run a release that registers %s version %d, or end the saga by hand once it does.", st.Definition, st.Version)}
+	held := fmt.Sprintf("%d messages are held for it.", len(st.Held))
+	since := ago(s.Now, st.UpdatedAt)
+	if !st.SuspendedAt.IsZero() {
+		since = ago(s.Now, st.SuspendedAt)
+	}
+	switch {
+	case st.SuspendedBy != "":
+		e.Summary = fmt.Sprintf("Suspended by %s since %s: it does nothing until it is resumed. %s", st.SuspendedBy, since, held)
+		e.Next = []string{"Nothing, until it is resumed: then first what is held, in order."}
+		e.advise("lets it go on", "orchestrator", "saga", "resume", "--reason=it can go on", "--", s.ID)
+	case !st.SuspendedAt.IsZero():
+		e.Summary = fmt.Sprintf("Suspended since %s, as all of %s version %d. %s", since, st.Definition, st.Version, held)
+		e.Next = []string{"Nothing, until the version is resumed: then first what is held, in order."}
+		e.advise("lets all of them go on", "orchestrator", "saga", "resume", "--all", "--reason=they can go on", "--", fmt.Sprintf("%s@%d", st.Definition, st.Version))
+	default:
+		e.Summary = fmt.Sprintf("Suspended since %s: definition %s version %d is not registered with the orchestrator. %s", since, st.Definition, st.Version, held)
+		e.Next = []string{"It goes on with what is held as soon as an orchestrator that knows the version runs."}
+		e.Advice = []string{fmt.Sprintf("Run a release that registers %s version %d, or end the saga by hand once it does.", st.Definition, st.Version)}
+	}
 }
 
 func (s Evidence) running(e *Report) {
@@ -136,9 +151,14 @@ func (s Evidence) running(e *Report) {
 		}
 		e.Next = append(e.Next, next(s.Now, w, st.Phase, def))
 	}
-	if _, cancelled := def.Ends(); st.Phase == saga.CompensationStuck {
+	if st.Phase == saga.CompensationStuck {
 		e.advise("once the participant works again", "orchestrator", "saga", "retry", "--reason=the participant works again", "--", s.ID)
-		e.advise("if it was resolved by hand", "orchestrator", "saga", "force", "--reason=resolved by hand", "--", s.ID, cancelled)
+	}
+	for _, w := range e.Waits {
+		if w.Stuck && w.Undo {
+			e.advise("if what it did was taken back by hand; --preview says first what follows",
+				"orchestrator", "saga", "resolve", "--step="+w.Step, "--as=undone", "--reason=taken back by hand", "--", s.ID)
+		}
 	}
 	e.Summary = strings.Join(parts, " ")
 }

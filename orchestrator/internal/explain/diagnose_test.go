@@ -265,3 +265,18 @@ func TestDiagnose_AttemptsBeyondTheirNumberAreNotCountedAgainstIt(t *testing.T) 
 		require.Contains(t, next, "a person should look")
 	}
 }
+
+// Who suspended it, and how it goes on.
+func TestDiagnose_ASuspendedSagaSaysByWhomAndHowItGoesOn(t *testing.T) {
+	t.Parallel()
+	programs := commandline.New(t)
+	for by, want := range map[string]string{"ann": "saga resume '--reason=it can go on' -- 42", "": "saga resume --all '--reason=they can go on' -- order@1"} {
+		s, _ := waiting(t)
+		s.Saga.SuspendedFrom, s.Saga.Phase, s.Saga.SuspendedBy, s.Saga.SuspendedAt = s.Saga.Phase, saga.Suspended, by, began
+		e := explain.Diagnose(s)
+		require.Contains(t, e.Summary, "Suspended")
+		require.Contains(t, e.Summary, "41s")
+		require.Contains(t, e.Advice[0], want)
+		programs.Require(t, e.Advice...)
+	}
+}

@@ -78,11 +78,18 @@ func (o *Orchestrator) poller(s saga.State) (i *instance, known bool) {
 			break
 		}
 		i := o.instances[(first.index+n)%len(o.instances)]
-		if _, known := o.registry(i).Definition(s.Definition, s.Version); known && i.away <= o.w.now {
+		if _, known := o.registry(i).Definition(s.Definition, s.Version); known && i.away <= o.w.now && !i.suspends(s) {
 			return i, true
 		}
 	}
 	return first, false
+}
+
+// suspends says whether the saga's version is suspended, as far as the instance knows.
+func (i *instance) suspends(s saga.State) bool {
+	return slices.ContainsFunc(i.suspended, func(by saga.Suspension) bool {
+		return by.Definition == s.Definition && by.Version == s.Version
+	})
 }
 
 // readUntil is up to when the orchestrator has read all that came for a key.

@@ -104,6 +104,10 @@ func (w *World) spoil() {
 			w.At(w.Within(Faulty), w.orchestrator.meddle)
 		}
 	}
+	if w.Pick(6) == 0 {
+		at := w.Within(Faulty / 2)
+		w.At(at, func() { w.orchestrator.suspendDefinition(w.Within(10 * time.Minute)) })
+	}
 	w.deploy()
 	w.At(Faulty, w.repair)
 }
@@ -228,6 +232,34 @@ func (o *Orchestrator) repairing(by saga.Operator, step string) saga.Interventio
 
 func (o *Orchestrator) resume() saga.Intervention {
 	return saga.Resume{Operator: saga.Operator{ID: o.w.ID(), Actor: "simulation", Reason: "enough"}}
+}
+
+// suspendDefinition has the sagas of some version do nothing for a while. Every instance follows a
+// moment later, one after the other.
+func (o *Orchestrator) suspendDefinition(while time.Duration) {
+	w := o.w
+	first := o.with.Releases[0]
+	d := first[w.Pick(len(first))]
+	w.Count(Interventions)
+	w.Tracef("version %d of %s is suspended", d.Version(), d.Name())
+	by := saga.Suspension{Definition: d.Name(), Version: d.Version(), At: w.Clock(), By: "simulation", Reason: "as planned"}
+	for _, i := range o.instances {
+		w.Later(w.Within(2*time.Second), func() { i.suspended = []saga.Suspension{by} })
+		w.Later(while+w.Within(2*time.Second), func() {
+			i.suspended = nil
+			o.wakeAll()
+		})
+	}
+}
+
+// wakeAll looks at what was held up by a suspension.
+func (o *Orchestrator) wakeAll() {
+	o.wakeSuspended()
+	for _, ref := range o.refs() {
+		if s, _ := o.Saga(ref); len(s.Held) > 0 {
+			o.due(ref)
+		}
+	}
 }
 
 // resumeAll resumes what an operator has suspended: the resumption may have come before, or been

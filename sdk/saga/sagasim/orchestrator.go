@@ -112,7 +112,12 @@ func (o *Orchestrator) Forced(ref saga.Ref) string { return o.ledger.interventio
 // wrong: the services may disagree with it, and that has been declared.
 func (o *Orchestrator) Resolved(ref saga.Ref) bool { return o.ledger.interventions[ref].resolved }
 
-func (o *Orchestrator) registry(i *instance) *saga.Registry { return o.registries[i.release] }
+// registry is what an instance knows, and what of that is suspended as far as it knows.
+func (o *Orchestrator) registry(i *instance) *saga.Registry {
+	r := o.registries[i.release]
+	r.Suspend(i.suspended...)
+	return r
+}
 
 // exist are the sagas with a key.
 func (o *Orchestrator) exist(key string) []saga.State {

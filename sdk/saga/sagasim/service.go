@@ -65,6 +65,8 @@ type instance struct {
 	away    time.Duration // until when
 	crashes int           // a transaction that began before the last is lost
 	release int           // of an orchestrator
+	// suspended are the versions of definitions that it knows to be suspended.
+	suspended []saga.Suspension
 }
 
 // Service adds a participant that reads topics.

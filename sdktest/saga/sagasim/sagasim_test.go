@@ -133,7 +133,7 @@ func TestCoverage_SaysWhichMovesNoRunHasMade(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, one.Coverage.Missed(), "trip v1: COMPENSATING → COMPENSATION_STUCK")
 
-	for seed := range uint64(100) {
+	for seed := range uint64(300) {
 		r, err := sagasim.Run(sagasim.Config{Seed: seed}, 15, releases(t, "TripPlanned")...)
 		require.NoError(t, err)
 		one.Coverage.Add(r.Coverage)

@@ -44,6 +44,8 @@ type verbs struct {
 
 	Dlq      dlqVerbs      `cmd:"" help:"Look after messages that a service could not apply."`
 	AuditLog auditLogVerbs `cmd:"" help:"Read and verify who changed what, in all databases."`
+
+	Notifications notificationVerbs `cmd:"" help:"See what the webhook was sent, and try it."`
 }
 
 func main() {

@@ -7,6 +7,7 @@
 //	config.go   its settings
 //	app.go      the wiring
 //	audit.go    what operators change, for the audit log
+//	notify.go   who is notified when something needs a person
 //	metrics.go  what the runner reports, as Prometheus metrics
 package app
 
@@ -31,12 +32,12 @@ import (
 	"waybill.example/orchestrator/internal/explain"
 	"waybill.example/orchestrator/internal/explain/collect"
 	"waybill.example/orchestrator/internal/find"
+	"waybill.example/orchestrator/internal/notify"
 	"waybill.example/orchestrator/internal/sagabatch"
 	"waybill.example/sdk/cloudevents"
 	"waybill.example/sdk/inbox"
 	"waybill.example/sdk/saga/runner"
 	"waybill.example/sdk/saga/runner/inspect"
-	"waybill.example/sdk/saga/runner/store"
 )
 
 // parts are what an orchestrator is made of.
@@ -50,7 +51,8 @@ type parts struct {
 	letters  *deadletters.Service
 	log      *slog.Logger
 
-	jobs *jobs.Jobs
+	jobs     *jobs.Jobs
+	notifier *notify.Notifier // nil: nobody is notified
 
 	readers      admin.Tokens
 	closeStreams func()
@@ -76,7 +78,7 @@ func New(ctx context.Context, c Config, sagas Sagas, log *slog.Logger) (_ *servi
 	}()
 	if err := chassispg.AwaitSchema(ctx, a.pool, log,
 		chassispg.Schema{Set: "outbox", Version: auditlog.SchemaVersion},
-		chassispg.Schema{Set: "orchestrator", Version: store.SchemaVersion},
+		chassispg.Schema{Set: "orchestrator", Version: notify.SchemaVersion},
 	); err != nil {
 		return nil, err
 	}
@@ -147,6 +149,10 @@ func (a *parts) serve(c Config, reg *prometheus.Registry) error {
 	batches := &sagabatch.Batches{DB: a.requests, Sagas: sagas, Runner: a.runner, Jobs: a.jobs}
 	batches.Register()
 	read := records(kafka.NewLookup(c.Kafka, telemetry.Name("orchestrator-lookup")))
+	explainer := &collect.Collector{
+		Sagas: sagas, Broker: a.consumer.Check, Records: read,
+		OrdersURL: c.OrdersURL, InventoryURL: c.InventoryURL, RelayURL: c.RelayURL, RelayToken: string(c.RelayToken),
+	}
 	api := &httpapi.API{
 		Finder: &find.Finder{
 			Sagas: sagas, Jobs: a.jobs, Records: read,
@@ -155,10 +161,7 @@ func (a *parts) serve(c Config, reg *prometheus.Registry) error {
 			Relay:     c.client(c.RelayURL, c.RelayToken, "relay", "RELAY"),
 		},
 		Sagas: sagas, Runner: a.runner, Log: a.log, Tokens: tokens, Closing: closing, Batches: batches,
-		Explainer: &collect.Collector{
-			Sagas: sagas, Broker: a.consumer.Check, Records: read,
-			OrdersURL: c.OrdersURL, InventoryURL: c.InventoryURL, RelayURL: c.RelayURL, RelayToken: string(c.RelayToken),
-		},
+		Explainer: explainer,
 	}
 	a.readers = tokens.And(readers)
 	if !a.server.Local() {
@@ -166,6 +169,9 @@ func (a *parts) serve(c Config, reg *prometheus.Registry) error {
 		api.Readers = &readers
 	}
 	api.Register(a.server.API)
+	if err := a.notify(c, explainer, tokens, reg); err != nil {
+		return err
+	}
 	(&jobs.API{Jobs: a.jobs, Tokens: tokens, Readers: api.Readers}).Register(httpserver.Operations{API: a.server.API, Log: a.log})
 	return nil
 }
@@ -204,6 +210,9 @@ func (a *parts) app() *service.App {
 	a.letters.Mount(app, a.server, a.readers)
 	app.Add("saga runner", a.runner.Run)
 	app.Add("consumer", a.consumer.Run)
+	if a.notifier != nil {
+		app.Add("notifier", a.notifier.Run)
+	}
 	app.Add("jobs", a.jobs.Run)
 	app.Serve(a.server)
 	app.OnStop("streams", a.closeStreams)

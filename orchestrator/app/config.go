@@ -12,6 +12,7 @@ import (
 	"waybill.example/chassis/kafka"
 	"waybill.example/chassis/postgres"
 	"waybill.example/chassis/service"
+	"waybill.example/orchestrator/internal/notify"
 )
 
 // Config is the settings of an orchestrator, whatever its sagas; see the table in docs/sagas.md.
@@ -41,6 +42,31 @@ type Config struct {
 	// ReadTokens are name=token pairs of those who may read what a saga carries, besides, where
 	// others than this machine can reach the API.
 	ReadTokens config.Secrets `env:"ORCHESTRATOR_READ_TOKENS"`
+	// Notify is who is notified when something needs a person.
+	Notify NotifyConfig `envPrefix:"NOTIFY_"`
+}
+
+// NotifyConfig is where notifications go; without a webhook there are none.
+type NotifyConfig struct {
+	// Webhook is the address, a secret too: receivers' addresses often are. WebhookSecret signs.
+	Webhook       config.Secret `env:"WEBHOOK_URL"`
+	WebhookSecret config.Secret `env:"WEBHOOK_SECRET"`
+	// Every is how often it is looked, and After how long something has to last to be reported that
+	// may pass by itself.
+	Every time.Duration `env:"EVERY" envDefault:"15s"`
+	After time.Duration `env:"AFTER" envDefault:"1m"`
+}
+
+// webhook returns nil where none is set.
+func (c NotifyConfig) webhook() (*notify.Webhook, error) {
+	if c.Webhook == "" {
+		return nil, nil //nolint:nilnil // there need not be one
+	}
+	webhook, err := notify.NewWebhook(string(c.Webhook), string(c.WebhookSecret))
+	if err != nil {
+		return nil, fmt.Errorf("NOTIFY_WEBHOOK_URL, NOTIFY_WEBHOOK_SECRET: %w", err)
+	}
+	return webhook, nil
 }
 
 // DefaultConfig is what the environment adds to.
@@ -59,6 +85,10 @@ func (c Config) Validate() []error {
 	positive("BATCH_SIZE", c.BatchSize > 0)
 	positive("DEADLINE_RATE", c.DeadlineRate > 0)
 	positive("SAGA_RETENTION", c.Retention > 0)
+	positive("NOTIFY_EVERY", c.Notify.Every > 0)
+	if _, err := c.Notify.webhook(); err != nil {
+		faults = append(faults, err)
+	}
 	for name, address := range map[string]string{"ORDERS_URL": c.OrdersURL, "INVENTORY_URL": c.InventoryURL, "RELAY_URL": c.RelayURL} {
 		if u, err := url.Parse(address); address != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
 			faults = append(faults, fmt.Errorf("%s must be a URL such as http://host:port", name))

@@ -57,6 +57,10 @@ func (s askedService) ask(ctx context.Context, id string) explain.Service {
 	return service
 }
 
+// Health returns what the process at an address says is wrong with it; empty: nothing. The error
+// says why it did not answer.
+func Health(ctx context.Context, url string) (string, error) { return health(ctx, client{url: url}) }
+
 // health returns what a process says is wrong with it, whether it calls itself ready or not; empty:
 // nothing.
 func health(ctx context.Context, c client) (string, error) {

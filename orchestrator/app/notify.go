@@ -1,0 +1,34 @@
+package app
+
+import (
+	"context"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"waybill.example/chassis/admin"
+	"waybill.example/chassis/httpserver"
+	"waybill.example/orchestrator/internal/explain/collect"
+	"waybill.example/orchestrator/internal/notify"
+)
+
+// notify prepares the notifier and its operations, where a webhook is set.
+func (a *parts) notify(c Config, explainer *collect.Collector, tokens admin.Tokens, reg *prometheus.Registry) error {
+	webhook, err := c.Notify.webhook()
+	if err != nil || webhook == nil {
+		return err
+	}
+	sources := &notify.Sources{DB: a.requests, Explain: explainer.Explain, Services: map[string]func(context.Context) (string, error){}}
+	if c.RelayURL != "" {
+		sources.Relay = c.client(c.RelayURL, c.RelayToken, "relay", "RELAY")
+	}
+	for name, address := range map[string]string{"orders": c.OrdersURL, "inventory": c.InventoryURL} {
+		if address != "" {
+			sources.Services[name] = func(ctx context.Context) (string, error) { return collect.Health(ctx, address) }
+		}
+	}
+	a.notifier = notify.New(notify.Options{
+		DB: a.requests, Find: sources.Find, Webhook: webhook, Every: c.Notify.Every, After: c.Notify.After, Log: a.log, Metrics: reg,
+	})
+	notify.Register(a.server.API, httpserver.Operations{API: a.server.API, Log: a.log}, a.requests, tokens)
+	return nil
+}

@@ -1,0 +1,218 @@
+package notify
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"waybill.example/chassis/apiclient"
+	"waybill.example/chassis/shell"
+	"waybill.example/orchestrator/internal/explain"
+)
+
+// Sources are who is asked what needs a person.
+type Sources struct {
+	DB *pgxpool.Pool
+	// Explain says where one saga stands, in the words and with the commands that operators know.
+	Explain func(ctx context.Context, id string, now time.Time) (explain.Report, error)
+	// Relay is asked for stuck rows and for databases that are not relayed; nil: it is not.
+	Relay *apiclient.Client
+	// Services are asked whether anything is wrong with them, each by a function that returns it,
+	// and an error if it did not answer.
+	Services map[string]func(context.Context) (problem string, err error)
+}
+
+// findTimeout bounds one look at everything.
+const findTimeout = 10 * time.Second
+
+// Find is a [Finder].
+func (s *Sources) Find(ctx context.Context) (all []Condition, asked []string) {
+	ctx, cancel := context.WithTimeout(ctx, findTimeout)
+	defer cancel()
+	var (
+		mu     sync.Mutex
+		asking sync.WaitGroup
+	)
+	ask := func(source string, find func(context.Context) ([]Condition, error)) {
+		asking.Go(func() {
+			found, err := find(ctx)
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil {
+				asked = append(asked, source)
+			}
+			for _, c := range found {
+				c.Source = source
+				all = append(all, c)
+			}
+		})
+	}
+	ask("sagas", s.sagas)
+	if s.Relay != nil {
+		ask("outboxes", s.outboxes)
+		ask("sources", s.relayed)
+	}
+	for name, problem := range s.Services {
+		ask("service "+name, func(ctx context.Context) ([]Condition, error) { return unwell(ctx, name, problem), nil })
+	}
+	asking.Wait()
+	return all, asked
+}
+
+// Sagas that need an operator come from sagas_in_trouble, which is empty while none does, and those
+// that are overdue from the front of sagas_open.
+const sagasSQL = `
+select 'in trouble', definition || '@' || version, state, step, count(*), (array_agg(id order by updated_at))[1]
+  from sagas where trouble is not null group by 2, 3, 4
+union all
+select 'overdue', definition || '@' || version, state, step, count(*), (array_agg(id order by deadline))[1]
+  from sagas where deadline < now() - interval '1 minute' and trouble is null group by 2, 3, 4`
+
+func (s *Sources) sagas(ctx context.Context) ([]Condition, error) {
+	type group struct {
+		Kind, Definition, State, Step string
+		Count                         int64
+		Example                       string
+	}
+	rows, _ := s.DB.Query(ctx, sagasSQL)
+	groups, err := pgx.CollectRows(rows, pgx.RowToStructByPos[group])
+	if err != nil {
+		return nil, fmt.Errorf("find sagas that need a person: %w", err)
+	}
+	var found []Condition
+	for _, g := range groups {
+		c := Condition{
+			Key:     strings.Join([]string{"sagas", g.Kind, g.Definition, g.State, g.Step}, "/"),
+			Subject: plural(g.Count, "saga") + " of " + g.Definition + " in " + g.State, Count: g.Count, Urgent: g.Kind == "in trouble",
+		}
+		if g.Step != "" {
+			c.Subject += " at " + g.Step
+		}
+		if g.Kind == "overdue" {
+			c.Subject += ", overdue"
+		}
+		c.Detail = s.example(ctx, c.Subject, g.Example)
+		found = append(found, c)
+	}
+	return found, nil
+}
+
+// example explains the saga that has waited longest.
+func (s *Sources) example(ctx context.Context, subject, id string) Detail {
+	d := Detail{Summary: subject + ".", Example: id}
+	d.advise("waybill", "explain", "--", id)
+	report, err := s.Explain(ctx, id, time.Now())
+	if err != nil {
+		return d
+	}
+	d.Summary = fmt.Sprintf("%s. The one that has waited longest is %s: %s", subject, id, report.Summary)
+	d.Obstacles = report.Obstacles
+	d.Commands = append(d.Commands, report.Advice...)
+	return d
+}
+
+func (s *Sources) outboxes(ctx context.Context) ([]Condition, error) {
+	var answer struct {
+		Databases []struct {
+			Database      string
+			Stuck, Parked int64
+		}
+	}
+	if err := s.Relay.Get(ctx, "/v1/outbox", &answer); err != nil {
+		return nil, err
+	}
+	var found []Condition
+	for _, d := range answer.Databases {
+		if d.Stuck == 0 {
+			continue
+		}
+		c := Condition{
+			Key: "outbox/" + d.Database, Count: d.Stuck, Urgent: true,
+			Subject: plural(d.Stuck, "outbox row") + " of " + d.Database + " stuck",
+		}
+		c.Detail = s.stuckRow(ctx, d.Database, fmt.Sprintf("%s, and %d wait behind.", c.Subject, d.Parked))
+		found = append(found, c)
+	}
+	return found, nil
+}
+
+// stuckRow says why the first one is.
+func (s *Sources) stuckRow(ctx context.Context, database, summary string) Detail {
+	d := Detail{Summary: summary}
+	d.advise("outbox-relay", "stuck", "list", "--database="+database)
+	var rows []struct {
+		ID           int64
+		Topic, Error string
+	}
+	if s.Relay.Get(ctx, "/v1/outbox/"+url.PathEscape(database)+"/stuck?limit=1", &rows) != nil || len(rows) == 0 {
+		return d
+	}
+	id := fmt.Sprint(rows[0].ID)
+	d.Example = id
+	d.Summary += fmt.Sprintf(" The first is row %s for topic %s: %s", id, rows[0].Topic, rows[0].Error)
+	d.advise("outbox-relay", "stuck", "show", "--database="+database, id)
+	d.advise("outbox-relay", "stuck", "retry", "--database="+database, id)
+	return d
+}
+
+// relayed finds databases of which nothing is published, and a relay that is unavailable.
+func (s *Sources) relayed(ctx context.Context) ([]Condition, error) {
+	var answer struct {
+		Sources []struct{ Database, Problem, BrokerProblem string }
+	}
+	if err := s.Relay.Get(ctx, "/v1/sources", &answer); err != nil {
+		c := Condition{Key: "relay", Subject: "the relay does not answer", Count: 1}
+		c.Detail = Detail{Summary: "The relay does not answer, so it is not known whether messages leave: " + err.Error()}
+		return []Condition{c}, nil
+	}
+	var found []Condition
+	for _, d := range answer.Sources {
+		problem := d.Problem
+		if problem == "" {
+			problem = d.BrokerProblem
+		}
+		if problem == "" {
+			continue
+		}
+		c := Condition{Key: "source/" + d.Database, Subject: "the outbox of " + d.Database + " is not relayed", Count: 1}
+		c.Detail.Summary = fmt.Sprintf("Messages of %s wait in its outbox: %s", d.Database, problem)
+		c.Detail.advise("outbox-relay", "status", "--database="+d.Database)
+		found = append(found, c)
+	}
+	return found, nil
+}
+
+// unwell finds a service that is not ready, or does not answer.
+func unwell(ctx context.Context, name string, ask func(context.Context) (string, error)) []Condition {
+	problem, err := ask(ctx)
+	if err != nil {
+		problem = err.Error()
+	}
+	if problem == "" {
+		return nil
+	}
+	return []Condition{{
+		Key: "service/" + name, Subject: name + " is not ready", Count: 1,
+		Detail: Detail{Summary: fmt.Sprintf("%s is not ready: %s", name, problem)},
+	}}
+}
+
+// advise adds a command. Names that no shell could be given safely have none.
+func (d *Detail) advise(words ...string) {
+	if command, err := shell.Command(words...); err == nil {
+		d.Commands = append(d.Commands, command)
+	}
+}
+
+func plural(n int64, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}

@@ -48,7 +48,7 @@ func (c *demoCommand) Run(ctx context.Context, stdout io.Writer) (err error) {
 	orders, _ := state.Process(stack.Orders)
 	orchestrator, _ := state.Process(stack.Orchestrator)
 	inventory, _ := state.Process(stack.Inventory)
-	err = demo.Run(ctx, demo.Addrs{Orders: orders.Addr, Inventory: inventory.Addr, Orchestrator: orchestrator.Addr}, stdout)
+	err = demo.Run(ctx, demo.Addrs{Orders: orders.Addr, Inventory: inventory.Addr, InventoryGRPC: inventory.GRPC, Orchestrator: orchestrator.Addr}, stdout)
 	fmt.Fprintln(stdout)
 	return err
 }

@@ -17,7 +17,7 @@ import (
 const waitTimeout = 30 * time.Second
 
 // Addrs is where the services listen.
-type Addrs struct{ Orders, Inventory, Orchestrator string }
+type Addrs struct{ Orders, Inventory, InventoryGRPC, Orchestrator string }
 
 // wish is an order to place, and where it should end.
 type wish struct {
@@ -53,7 +53,7 @@ func Run(ctx context.Context, addrs Addrs, out io.Writer) error {
 			errs = append(errs, fmt.Errorf("order of %d × %s: %w", w.quantity, w.sku, err))
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, c.callAndWait(ctx, out))...)
 }
 
 func (c client) fulfil(ctx context.Context, w wish, out io.Writer) error {

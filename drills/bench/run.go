@@ -26,6 +26,7 @@ var allParts = []part{
 	{"limit", (*bench).limit},
 	{"throughput", (*bench).throughput},
 	{"latency", (*bench).latency},
+	{"sync-vs-async", (*bench).syncVsAsync},
 	{"embedded", (*bench).embedded},
 	{"memory", (*bench).memory},
 	{"backlog", (*bench).backlog},

@@ -100,7 +100,7 @@ func New(cfg Config) (*Generator, error) {
 	g := &Generator{
 		cfg: cfg, client: client, due: make(chan job, maxDue), random: rand.New(rand.NewPCG(cfg.Seed, cfg.Seed)),
 		tally: newTally(), retrying: make(chan struct{}, maxRetrying),
-		follow: make(chan followed, followers), confirm: newHistogram(),
+		follow: make(chan followed, followers), confirm: NewHistogram(),
 	}
 	g.SetRate(cfg.Rate)
 	return g, nil

@@ -15,7 +15,8 @@ type Histogram struct {
 
 const longest = 10 * time.Minute
 
-func newHistogram() *Histogram {
+// NewHistogram returns one that has counted nothing.
+func NewHistogram() *Histogram {
 	return &Histogram{counts: hdrhistogram.New(1, longest.Microseconds(), 3)}
 }
 

@@ -39,7 +39,7 @@ type tally struct {
 	retriedOK, unanswered int64
 }
 
-func newTally() tally { return tally{accepted: newHistogram(), failures: map[string]int64{}} }
+func newTally() tally { return tally{accepted: NewHistogram(), failures: map[string]int64{}} }
 
 func (t *tally) add(e Entry) {
 	if e.Accepted() {

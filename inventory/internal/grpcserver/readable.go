@@ -14,9 +14,10 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// gRPC answers a message that cannot be read with INTERNAL, as if something were wrong here, and has
-// sent that before any interceptor runs. But a text that is not UTF-8, for instance, is the sender's
-// fault. So the codec passes such a message on with a mark, and the interceptors refuse it.
+// gRPC answers a message that cannot be read with INTERNAL, as if something were wrong here, and
+// has sent that before any interceptor runs. But a text that is not UTF-8, for instance, is the
+// sender's fault. So the codec passes such a message on with a mark, and the interceptors refuse
+// it.
 
 // unreadable is the mark: a field that no message has.
 var unreadable = protowire.AppendString(protowire.AppendTag(nil, protowire.MaxValidNumber, protowire.BytesType), "unreadable")

@@ -36,7 +36,7 @@ const (
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
 // InventoryService reads stock, and reserves it for orders. An order has at most one reservation,
-// whoever asks for it: Reserve and the command ReserveInventory of the order saga take effect once
+// by a call or by a command: Reserve and the command ReserveInventory of the order saga take effect once
 // between them.
 type InventoryServiceClient interface {
 	// GetStock returns what there is of one sku. NOT_FOUND: there is no such sku.
@@ -128,7 +128,7 @@ type InventoryService_WatchStockClient = grpc.ServerStreamingClient[WatchStockRe
 // for forward compatibility.
 //
 // InventoryService reads stock, and reserves it for orders. An order has at most one reservation,
-// whoever asks for it: Reserve and the command ReserveInventory of the order saga take effect once
+// by a call or by a command: Reserve and the command ReserveInventory of the order saga take effect once
 // between them.
 type InventoryServiceServer interface {
 	// GetStock returns what there is of one sku. NOT_FOUND: there is no such sku.

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 )
 
@@ -105,4 +106,45 @@ func TestSources_SayHowEachIsDoing(t *testing.T) {
 	p.broker.Stop()
 	await(t, func() bool { look(); return strings.Contains(list.Sources[0].BrokerProblem, "no broker answers since") }, "the broker to be missed")
 	require.Empty(t, list.Sources[0].Problem)
+}
+
+// What no index has, an event that nobody has handled or a trace, is looked for among the newest
+// rows, which are read by the primary key.
+func TestFind_LooksThroughTheNewestRowsForEventsAndTraces(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	event, trace := uuid.NewString(), "0af7651916cd43dd8448eb211c80319c"
+	_, err := p.db.Pool.Exec(t.Context(), `insert into outbox (topic, key, type, payload) select 'orders.v1', n::text, 'T', '' from generate_series(1, 30000) n`)
+	require.NoError(t, err)
+	_, err = p.db.Pool.Exec(t.Context(), `insert into outbox (event_id, topic, key, type, payload, headers)
+		values ($1, 'orders.v1', '17', 'OrderCreated', 'secret', $2)`, event, `{"traceparent": "00-`+trace+`-b7ad6b7169203331-01"}`)
+	require.NoError(t, err)
+	base := p.serve(t, "RELAY_DATABASES=orders="+p.db.URL)
+	for _, query := range []string{"eventId=" + event, "traceId=" + trace} {
+		status, body := get(t, base+"/v1/recent-messages?"+query)
+		require.Equal(t, http.StatusOK, status, body)
+		var found struct {
+			Databases []struct {
+				Rows     int
+				Messages []struct{ EventID, Key string }
+			}
+		}
+		require.NoError(t, json.Unmarshal([]byte(body), &found))
+		require.Equal(t, 20_000, found.Databases[0].Rows)
+		require.Len(t, found.Databases[0].Messages, 1, body)
+		require.Equal(t, event, found.Databases[0].Messages[0].EventID)
+		require.NotContains(t, body, "secret")
+	}
+	for query, want := range map[string]int{"": 422, "eventId=x": 422, "traceId=%25": 422, "eventId=" + event + "&traceId=" + trace: 422, "eventId=" + uuid.NewString(): 200} {
+		status, body := get(t, base+"/v1/recent-messages?"+query)
+		require.Equal(t, want, status, "%s: %s", query, body)
+	}
+	var plan []byte
+	require.NoError(t, pgx.BeginFunc(t.Context(), p.db.Pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(t.Context(), "set local enable_sort = off"); err != nil {
+			return err
+		}
+		return tx.QueryRow(t.Context(), "explain (format json) select id, event_id, headers from public.outbox order by id desc limit 20000").Scan(&plan)
+	}))
+	require.Contains(t, string(plan), "outbox_pkey")
 }

@@ -39,7 +39,6 @@ func (s State) tokenFor(service string) string {
 // WriteEnv writes a file to be read by a shell, with what the commands of the docs
 // need to reach a stack, and returns its path.
 func WriteEnv(dir, workspace string, s State) (string, error) {
-	orchestrator, _ := s.Process(Orchestrator)
 	var sources []string
 	for _, name := range databaseNames {
 		sources = append(sources, name+"="+s.Databases[name])
@@ -52,15 +51,20 @@ func WriteEnv(dir, workspace string, s State) (string, error) {
 	}
 	set("RELAY_DATABASES", strings.Join(sources, ","))
 	set("RELAY_TOKEN", s.tokenFor(Relay))
-	orders, _ := s.Process(Orders)
-	set("ORDERS_URL", "http://"+orders.Addr)
+	for _, name := range []string{Orders, Inventory, Orchestrator, Relay} {
+		if process, ok := s.Process(name); ok {
+			set(variables[name]+"_URL", "http://"+process.Addr)
+		}
+	}
 	set("ORDERS_TOKEN", s.tokenFor(Orders))
-	set("ORCHESTRATOR_URL", "http://"+orchestrator.Addr)
 	set("ORCHESTRATOR_TOKEN", s.tokenFor(Orchestrator))
 	fmt.Fprintf(&file, "export PATH=%s:\"$PATH\"\n", quote(filepath.Join(workspace, "bin")))
 	path := filepath.Join(dir, "env")
 	return path, replace(path, []byte(file.String()))
 }
+
+// variables are the prefixes of the services' settings.
+var variables = map[string]string{Orders: "ORDERS", Inventory: "INVENTORY", Orchestrator: "ORCHESTRATOR", Relay: "RELAY"}
 
 // quote makes text one word of a shell.
 func quote(text string) string { return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'" }

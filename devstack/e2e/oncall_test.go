@@ -110,3 +110,50 @@ func TestOnCall_FindsAnythingByItsIdAndSaysWhereTheTimeWent(t *testing.T) {
 	require.Zero(t, status, out)
 	require.Contains(t, out, "Where the time went")
 }
+
+// What operators do to many sagas at once is a job, from the count before it to the result of each.
+// The shell has what make up gives it.
+func TestOnCall_ActsOnManySagasByAJob(t *testing.T) {
+	t.Parallel()
+	s := start(t, newDir(t))
+	shell := func(line string) (string, int) {
+		bin, err := build()
+		require.NoError(t, err)
+		command := exec.CommandContext(t.Context(), "/bin/sh", "-c", `. "$1/env" && PATH="$2:$PATH" && `+line, "sh", s.dir, bin)
+		out, err := command.CombinedOutput()
+		if err != nil && command.ProcessState == nil {
+			require.NoError(t, err)
+		}
+		return string(out), command.ProcessState.ExitCode()
+	}
+	id := s.place(t, `{"userId":"u1","sku":"burger","quantity":2}`)
+	require.Equal(t, "CONFIRMED", s.outcome(t, id).Status)
+	await(t, "the saga to end", func() bool {
+		out, _ := shell("waybill saga list --state CONFIRMED")
+		return strings.Contains(out, "CONFIRMED")
+	})
+	out, status := shell("waybill jobs")
+	require.Zero(t, status, out)
+	require.Equal(t, "No jobs.\n", out)
+	out, status = shell("waybill saga batch cancel --state CONFIRMED --definition order@1 --reason recall")
+	require.Zero(t, status, out)
+	require.Contains(t, out, "cancel would be done to 1 sagas.")
+	out, status = shell("waybill saga batch cancel --state CONFIRMED --definition order@1 --reason recall --yes --wait")
+	require.Zero(t, status, out)
+	require.Contains(t, out, "1 done, 0 needed nothing any more, 0 refused")
+	await(t, "the order to be cancelled", func() bool { return s.outcome(t, id).Status == "CANCELLED" })
+	for line, want := range map[string]string{
+		"waybill jobs show orchestrator/1":                       "Job orchestrator/1: finished",
+		"waybill jobs show 1 --json":                             `"kind": "saga.cancel"`,
+		"waybill jobs results orchestrator/1":                    "order/" + fmt.Sprint(id) + "  done",
+		"waybill jobs list":                                      "orchestrator/1",
+		"waybill find orchestrator/1":                            "job orchestrator/1",
+		"waybill jobs cancel orchestrator/1 --reason x":          "the job is not in a state for that: it is finished",
+		"waybill jobs pause 1 --reason x --revision 99":          "the job has changed since",
+		"waybill jobs show orchestrator/4711":                    "there is no job orchestrator/4711",
+		"ORCHESTRATOR_TOKEN= waybill jobs pause 1 --reason none": "ORCHESTRATOR_TOKEN",
+	} {
+		out, _ := shell(line)
+		require.Contains(t, out, want, line)
+	}
+}

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -34,6 +35,9 @@ func (a *API) registerBatches(api huma.API) {
 		Tags: []string{"Interventions"}, DefaultStatus: http.StatusOK,
 	}), a.createBatch)
 }
+
+// defaultRate is in sagas per second.
+const defaultRate = 50
 
 type batchInput struct {
 	DryRun bool `query:"dryRun" doc:"Only say what the filter chooses; nothing is written"`
@@ -122,7 +126,7 @@ func (a *API) createBatch(ctx context.Context, in *batchInput) (*batchOutput, er
 		return &batchOutput{Status: http.StatusOK, Body: Batch{Count: found.Count, Sample: found.Sample}}, nil
 	}
 	by := auditlog.Entry{Actor: admin.Actor(ctx), Client: admin.Client(ctx), Reason: string(in.Body.Reason)}
-	job, err := a.Batches.Create(ctx, spec, by, in.Body.Rate, time.Now())
+	job, err := a.Batches.Create(ctx, spec, by, cmp.Or(in.Body.Rate, defaultRate), time.Now())
 	if err != nil {
 		return nil, refusedBatch(err)
 	}

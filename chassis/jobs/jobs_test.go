@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"strconv"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -93,6 +95,24 @@ func (f fixture) change(do func(context.Context, pgx.Tx, int64, int) (jobs.Job, 
 	})
 }
 
+// buffer is a log that is read while it is written.
+type buffer struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
 // effects returns how many effects there are, and of how many items.
 func (f fixture) effects() (all, items int) {
 	f.Helper()
@@ -143,14 +163,16 @@ func TestJobs_TakenOverJobDoesNoItemTwice(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	reached, wakesUp := make(chan struct{}), make(chan struct{})
-	frozen := f.instance(func(ctx context.Context, tx pgx.Tx, job jobs.Job, item string) (jobs.Result, error) {
+	var log buffer
+	frozen := jobs.New(f.db.Pool, slog.New(slog.NewTextHandler(&log, nil)))
+	frozen.Register("test", jobs.HandlerFunc(func(ctx context.Context, tx pgx.Tx, job jobs.Job, item string) (jobs.Result, error) {
 		result, err := effect(ctx, tx, job, item)
 		if item == "20" {
 			close(reached)
 			<-wakesUp
 		}
 		return result, err
-	})
+	}))
 	stop := f.run(frozen)
 	job := f.create(frozen, 60, 500)
 	<-reached
@@ -161,6 +183,9 @@ func TestJobs_TakenOverJobDoesNoItemTwice(t *testing.T) {
 	f.run(third)
 	f.await(second, job.ID, "taken over", func(j jobs.Job) bool { return j.Done > 30 || j.State == jobs.Finished })
 	close(wakesUp)
+	require.Eventually(t, func() bool {
+		return strings.Contains(log.String(), "taken over") || strings.Contains(log.String(), "job finished")
+	}, time.Minute, 10*time.Millisecond, "what was frozen has tried to commit")
 	stop()
 	job = f.await(second, job.ID, "finished", in(jobs.Finished))
 	require.Equal(t, 60, job.Done)

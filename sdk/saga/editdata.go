@@ -3,6 +3,7 @@ package saga
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -133,6 +134,12 @@ func brief(v any) string {
 	}
 	return string(text)
 }
+
+var errNUL = errors.New("it has the character U+0000, which Postgres cannot store")
+
+// hasNUL says whether JSON has an escaped NUL character. A backslash before it that is escaped
+// itself is taken for one as well.
+func hasNUL(data json.RawMessage) bool { return bytes.Contains(data, []byte("\\u0000")) }
 
 // strictData decodes data without letting unknown fields pass, and writes it as the engine would.
 func strictData[D any](raw json.RawMessage) (json.RawMessage, error) {

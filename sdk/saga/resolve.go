@@ -49,6 +49,9 @@ func (a *application) resolveDone(i int, in Resolve) error {
 	if r.keep != nil && len(in.Data) == 0 {
 		return fmt.Errorf("%w: later steps need what %s says: give its body as data", ErrBadData, r.message)
 	}
+	if hasNUL(in.Data) {
+		return fmt.Errorf("%w: %w", ErrBadData, errNUL)
+	}
 	err = a.succeeded(i, r, Message{ID: in.ID, Type: r.message, Key: a.state.ID, Data: in.Data})
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrBadData, err)
@@ -251,6 +254,9 @@ func (a *application) editData(in EditData) error {
 	}
 	if err := a.setData(data); err != nil {
 		return fmt.Errorf("%w: %w", ErrBadData, err)
+	}
+	if hasNUL(data) {
+		return fmt.Errorf("%w: %w", ErrBadData, errNUL)
 	}
 	a.record(Intervened, "", strings.Join(changes, "; ")+": "+in.Reason)
 	return nil

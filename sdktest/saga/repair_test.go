@@ -54,6 +54,7 @@ func TestResolve_AsDoneStandsInForTheReply(t *testing.T) {
 	s := bookedJourney(t)
 	s.Refuses(saga.Resolve{Operator: operator, Step: "room", As: saga.Done}, saga.ErrBadData)
 	s.Refuses(saga.Resolve{Operator: operator, Step: "room", As: saga.Done, Data: []byte(`{"Room":7}`)}, saga.ErrBadData)
+	s.Refuses(saga.Resolve{Operator: operator, Step: "room", As: saga.Done, Data: []byte(`{"Room":"\u0000"}`)}, saga.ErrBadData)
 	s.Refuses(saga.Resolve{Operator: operator, Step: "pay", As: saga.Done}, saga.ErrNotWaiting)
 	s.Refuses(saga.Resolve{Operator: operator, Step: "rom", As: saga.Done}, saga.ErrNoStep)
 	s.Refuses(saga.Resolve{Operator: operator, Step: "room", As: saga.Waiting}, saga.ErrCannotResolve)
@@ -157,6 +158,7 @@ func TestEditData_TakesWhatFitsTheTypeAndRecordsTheDifference(t *testing.T) {
 	for name, patch := range map[string]string{
 		"an unknown field": `{"nights":3}`, "another case": `{"Days":3}`, "another type": `{"days":"three"}`,
 		"no object": `[]`, "no JSON": `{`, "a number that is none of the type": `{"days":1.5}`, "a second value": `{} {}`,
+		"what cannot be stored": `{"guest":"a\u0000b"}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			s.Refuses(saga.EditData{Operator: operator, Patch: []byte(patch)}, saga.ErrBadData)

@@ -1,9 +1,9 @@
 // Package sagasim runs saga definitions through a world that goes wrong, in virtual time: messages
 // are lost, duplicated, delayed and overtaken; processes crash around every commit, stall and are
 // considered dead; relays are paused; several orchestrators decide at once; releases are rolled out
-// and back; operators retry, cancel, force and move deadlines; dead letters are redriven; databases
-// are restored to an earlier moment; sagas that ended are forgotten. Then it checks what has become
-// of every saga.
+// and back; operators retry, cancel, resolve, skip waits, suspend, restart, force and move
+// deadlines; dead letters are redriven; databases are restored to an earlier moment; sagas that
+// ended are forgotten. Then it checks what has become of every saga.
 //
 // A seed is a run: the same seed goes wrong in the same way again, and a violation comes with what
 // led to it. [Coverage] says which moves of a definition no run has made.

@@ -132,6 +132,7 @@ func (c Client) request(ctx context.Context, r Request) (*http.Request, error) {
 	if err != nil || request.URL.Host == "" {
 		return nil, fmt.Errorf("%q is no URL of an %s: set %s_URL", c.flags.URL, c.name, c.prefix)
 	}
+	request.Header.Set("User-Agent", "waybill") // logs of changes have it
 	if r.Body != nil {
 		request.Header.Set("Content-Type", "application/json")
 	}

@@ -67,8 +67,8 @@ func printShown(out io.Writer, v shown) {
 	table(out,
 		[]string{"Sku", v.SKU}, []string{"On hand", number(v.OnHand)}, []string{"Reserved", number(v.Reserved)},
 		[]string{"Received", number(v.Received)}, []string{"Changed", at(v.UpdatedAt) + " UTC"},
-		[]string{"To set", "--if-match=" + strings.Trim(v.ETag, `"`) + " (not if anything changed since, orders included)"},
-		[]string{"To count or move", "--if-match=" + strings.Trim(v.MovementsETag, `"`) + " (not if another operator changed it since)"})
+		[]string{"To set", "--if-match=" + strings.Trim(v.ETag, `"`) + ", refused if anything changed since, orders included"},
+		[]string{"To count or move", "--if-match=" + strings.Trim(v.MovementsETag, `"`) + ", refused if another operator changed it since"})
 }
 
 func printChanged(out io.Writer, c httpapi.Changed) {

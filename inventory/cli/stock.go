@@ -1,5 +1,5 @@
-// Package cli is the command `inventory stock`: what the HTTP API of Inventory shows and changes, for
-// people at a terminal and for scripts.
+// Package cli is the command `inventory stock`: what the HTTP API of Inventory shows and changes,
+// for people at a terminal and for scripts.
 package cli
 
 import (

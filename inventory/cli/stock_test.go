@@ -83,7 +83,7 @@ func TestStock_EachVerbDoesWhatItSays(t *testing.T) {
 	must(`a/\.\.: 3 on hand`, "set", "a/..", "3")
 	must(`a/\.\. +3 +0 +3 `, "list", "--low=4")
 	require.NotContains(t, must(`a/`, "list", "--low=4"), "burger")
-	out := must(`(?s)set +--if-match=[0-9a-f-]+ .*move +--if-match=log-4 `, "show", "burger")
+	out := must(`(?s)set +--if-match=[0-9a-f-]+, .*move +--if-match=log-4, `, "show", "burger")
 	set := regexp.MustCompile(`--if-match=([0-9a-f]+-[0-9a-f-]+)`).FindStringSubmatch(out)[1]
 	must(`(?s)count +\+1 +58 +59 +0 +ada +127\.0\.0\.1 .*stock-taking\n.*delivery 4711`, "movements", "burger")
 	must(`More: --cursor=`, "movements", "burger", "--limit=1")

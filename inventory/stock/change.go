@@ -40,9 +40,9 @@ type Change struct {
 	Amount int64
 	Reason string
 	Origin
-	// IfMatch, if not empty, is the tag of what the operator saw, which must be current: that of the
-	// level for a set, that of the log for the others; see [Current.Tag]. "*" is any of a sku that
-	// exists.
+	// IfMatch, if not empty, is the tag of what the operator saw, which must be current: that of
+	// the level for a set, that of the log for the others; see [Current.Tag]. "*" is any of a sku
+	// that exists.
 	IfMatch string
 	// IfNew has the change made only where the sku is new.
 	IfNew bool
@@ -125,8 +125,8 @@ func (l Level) moved(delta int64) (int64, error) {
 	return l.OnHand + delta, nil
 }
 
-// Tag tells one state of a level from another: two that a client can tell apart have different tags,
-// also where only reservations have changed something.
+// Tag tells one state of a level from another: two that a client can tell apart have different
+// tags, also where only reservations have changed something.
 func (l Level) Tag() string {
 	return fmt.Sprintf("%x-%x-%x", l.UpdatedAt.UnixMicro(), l.OnHand, l.Received)
 }

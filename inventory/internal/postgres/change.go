@@ -18,8 +18,8 @@ import (
 const (
 	claimSQL = `insert into stock_requests (key, digest) values ($1, $2) on conflict (key) do nothing`
 	knownSQL = `select digest, answer from stock_requests where key = $1`
-	// The lock decides which is first, a change or a reservation. It is the last that a change takes
-	// of those that a consumer takes as well, and consumers take it last, so nobody waits in a ring.
+	// The lock decides which is first, a change or a reservation. It is the only one that a change
+	// shares with consumers, who take it last: nobody waits in a ring.
 	lockLevelSQL = `select sku, on_hand, received, updated_at from stock where sku = $1 for no key update`
 	// In a statement of its own: one that has waited for the row sees everything else as it was
 	// before, and would miss the movement of the transaction that it has waited for.
@@ -39,8 +39,9 @@ returning ` + movementColumns
 )
 
 // Change changes the level of a sku and writes the movement to the log, and an entry to the audit
-// log of the database, once per key, in one transaction. What was received changes by the same number of items as what is on hand. The errors
-// are those of [stock.Change.Apply], and [stock.ErrKeyReused].
+// log of the database, once per key, in one transaction. What was received changes by the same
+// number of items as what is on hand. The errors are those of [stock.Change.Apply], and
+// [stock.ErrKeyReused].
 func (s *Store) Change(ctx context.Context, c stock.Change) (stock.Changed, error) {
 	changed, err := s.change(ctx, c)
 	if errors.Is(err, errAdded) {

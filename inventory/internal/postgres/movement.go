@@ -28,13 +28,13 @@ func (s *Store) Movements(ctx context.Context, sku string, below int64, limit in
 	return movements, nil
 }
 
-// holdersLooked is how many reservations one page looks at, at most: there is no index by sku, which
-// each order would have to write.
+// holdersLooked is how many reservations one page looks at, at most: there is no index by sku,
+// which each order would have to write.
 const holdersLooked = 50_000
 
 const (
 	holdersRangeSQL = `
-select coalesce(min(order_id), 0) from (
+select case when count(*) < $2 then 0 else min(order_id) end from (
     select order_id from reservations where order_id < $1 order by order_id desc limit $2) as looked`
 	holdersSQL = `
 select order_id, line.quantity, r.updated_at as since

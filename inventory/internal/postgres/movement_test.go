@@ -157,12 +157,7 @@ func TestHolders_LooksAtABoundedNumberOfOrders(t *testing.T) {
 	held, next, err = s.Holders(t.Context(), "a", next, 10)
 	require.NoError(t, err)
 	require.Equal(t, int64(1), held[0].OrderID)
-	if next > 0 { // order 1 was the last that was looked at
-		held, next, err = s.Holders(t.Context(), "a", next, 10)
-		require.NoError(t, err)
-		require.Empty(t, held)
-		require.Zero(t, next)
-	}
+	require.Zero(t, next)
 }
 
 // An entry of the audit log is written with the change or not at all.

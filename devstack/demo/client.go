@@ -9,15 +9,9 @@ import (
 	"net/http"
 	"slices"
 	"time"
+
+	orders "waybill.example/orders/client"
 )
-
-// order is what the orders service says of an order.
-type order struct {
-	Status string `json:"status"`
-	Reason string `json:"reason"`
-}
-
-func (o order) ended() bool { return o.Status == "CONFIRMED" || o.Status == "CANCELLED" }
 
 // saga is what the orchestrator says of a saga.
 type saga struct {
@@ -46,29 +40,20 @@ type command struct {
 func (s saga) ended() bool { return s.EndedAt != nil }
 
 // client talks to the services as any client does.
-type client struct{ addrs Addrs }
+type client struct {
+	addrs  Addrs
+	orders *orders.Client
+}
 
-func (c client) place(ctx context.Context, w wish) (id int64, err error) {
-	body, err := json.Marshal(map[string]any{"userId": "demo", "sku": w.sku, "quantity": w.quantity})
-	if err != nil {
-		return 0, err
-	}
-	var placed struct {
-		ID int64 `json:"id"`
-	}
-	err = call(ctx, http.MethodPost, "http://"+c.addrs.Orders+"/v1/orders", body, &placed, http.StatusAccepted)
-	return placed.ID, err
+func newClient(addrs Addrs) (client, error) {
+	to, err := orders.New("http://" + addrs.Orders)
+	return client{addrs, to}, err
 }
 
 func (c client) setStock(ctx context.Context, sku string, onHand int) error {
 	var level struct{}
 	body := fmt.Appendf(nil, `{"onHand":%d}`, onHand)
 	return call(ctx, http.MethodPut, "http://"+c.addrs.Inventory+"/v1/stock/"+sku, body, &level, http.StatusOK, http.StatusCreated)
-}
-
-func (c client) order(ctx context.Context, id int64) (o order, err error) {
-	err = call(ctx, http.MethodGet, fmt.Sprintf("http://%s/v1/orders/%d", c.addrs.Orders, id), nil, &o, http.StatusOK)
-	return o, err
 }
 
 func (c client) saga(ctx context.Context, id int64) (s saga, err error) {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"waybill.example/chassis/terminal"
+	orders "waybill.example/orders/client"
 )
 
 // waitTimeout bounds how long an order may take to reach its end.
@@ -23,15 +24,15 @@ type Addrs struct{ Orders, Inventory, InventoryGRPC, Orchestrator string }
 type wish struct {
 	why      string
 	sku      string
-	quantity int
-	end      string
+	quantity int32
+	end      orders.Status
 }
 
 var wishes = []wish{
-	{why: "there is plenty", sku: "burger", quantity: 2, end: "CONFIRMED"},
-	{why: "all that there is", sku: "pizza", quantity: 3, end: "CONFIRMED"},
-	{why: "one more than is left", sku: "pizza", quantity: 1, end: "CANCELLED"},
-	{why: "nobody sells it", sku: "unicorn", quantity: 1, end: "CANCELLED"},
+	{why: "there is plenty", sku: "burger", quantity: 2, end: orders.Confirmed},
+	{why: "all that there is", sku: "pizza", quantity: 3, end: orders.Confirmed},
+	{why: "one more than is left", sku: "pizza", quantity: 1, end: orders.Cancelled},
+	{why: "nobody sells it", sku: "unicorn", quantity: 1, end: orders.Cancelled},
 }
 
 // stock is what there is when the demo begins, whatever earlier ones have left.
@@ -41,7 +42,11 @@ var stock = map[string]int{"burger": 100, "pizza": 3}
 // the one before has left, and prints what became of each. It returns an error
 // when one does not end as it should.
 func Run(ctx context.Context, addrs Addrs, out io.Writer) error {
-	c := client{addrs}
+	c, err := newClient(addrs)
+	if err != nil {
+		return err
+	}
+	defer c.orders.Close()
 	for sku, onHand := range stock {
 		if err := c.setStock(ctx, sku, onHand); err != nil {
 			return fmt.Errorf("set the stock of %s: %w", sku, err)
@@ -60,16 +65,16 @@ func (c client) fulfil(ctx context.Context, w wish, out io.Writer) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, waitTimeout, fmt.Errorf("it has not ended within %s", waitTimeout))
 	defer cancel()
 	began := time.Now()
-	id, err := c.place(ctx, w)
+	id, err := c.orders.Place(ctx, orders.Draft{UserID: "demo", SKU: w.sku, Quantity: w.quantity})
 	if err != nil {
 		return err
 	}
 	terminal.Fprintf(out, "\nOrder %d: %d × %s (%s)\n", id, w.quantity, w.sku, w.why)
 	terminal.Fprintf(out, "  accepted (202) after %s\n", milliseconds(time.Since(began)))
-	placed, err := await(ctx, func() (order, error) { return c.order(ctx, id) }, order.ended)
+	placed, err := c.orders.Wait(ctx, id)
 	ended := time.Since(began)
 	if err != nil {
-		return errors.Join(fmt.Errorf("order %d is %s: %w", id, placed.Status, err), c.explain(ctx, id, out))
+		return errors.Join(fmt.Errorf("order %d is %s: %w: %w", id, placed.Status, err, context.Cause(ctx)), c.explain(ctx, id, out))
 	}
 	terminal.Fprintf(out, "  %s after %s", placed.Status, milliseconds(ended))
 	if placed.Reason != "" {

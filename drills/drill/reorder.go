@@ -12,6 +12,7 @@ import (
 
 	"waybill.example/contracts"
 	"waybill.example/devstack/stack"
+	"waybill.example/orders/client"
 )
 
 var reorder = Drill{
@@ -63,8 +64,13 @@ func (s *Environment) cancelPending(ctx context.Context, n int) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("choose orders to cancel: %w", err)
 	}
+	orders, err := client.New(s.urls[0])
+	if err != nil {
+		return 0, err
+	}
+	defer orders.Close()
 	for _, id := range ids {
-		if err := post(ctx, fmt.Sprintf("%s/v1/orders/%d/cancel", s.urls[0], id), "", `{"reason":"a drill"}`); err != nil {
+		if _, err := orders.Cancel(ctx, id, "a drill"); err != nil {
 			return 0, fmt.Errorf("cancel order %d: %w", id, err)
 		}
 	}

@@ -19,23 +19,32 @@ const (
 	Cancelled Status = "CANCELLED"
 )
 
-// Draft is an order to be placed.
-type Draft struct {
-	UserID   string `json:"userId"`
+// Item is one line of an order.
+type Item struct {
 	SKU      string `json:"sku"`
 	Quantity int32  `json:"quantity"`
+}
+
+// Draft is an order to be placed: of one line, with SKU and Quantity, or of several, each of
+// another sku, with Items in their place.
+type Draft struct {
+	UserID   string `json:"userId"`
+	SKU      string `json:"sku,omitempty"`
+	Quantity int32  `json:"quantity,omitempty"`
+	Items    []Item `json:"items,omitempty"`
 	Note     string `json:"note,omitempty"`
 	// Key, if not empty, is the Idempotency-Key, for a program that remembers it across its own
 	// restarts: the same draft under the same key is one order. The client makes one up else.
 	Key string `json:"-"`
 }
 
-// Order is an order as the service shows it.
+// Order is an order as the service shows it. It has either SKU and Quantity, or Items.
 type Order struct {
 	ID        int64     `json:"id"`
 	UserID    string    `json:"userId"`
-	SKU       string    `json:"sku"`
-	Quantity  int32     `json:"quantity"`
+	SKU       string    `json:"sku,omitempty"`
+	Quantity  int32     `json:"quantity,omitempty"`
+	Items     []Item    `json:"items,omitempty"`
 	Note      string    `json:"note"`
 	Status    Status    `json:"status"`
 	Reason    string    `json:"reason,omitempty"` // why it is CANCELLED

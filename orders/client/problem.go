@@ -15,9 +15,10 @@ import (
 type Problem struct {
 	Type     string    `json:"type"` // a URI that names the kind of problem; may be empty
 	Title    string    `json:"title"`
-	Status   int       `json:"status"` // of HTTP
-	Detail   string    `json:"detail"` // what the client can do about it
-	Instance string    `json:"instance"`
+	Status   int       `json:"status"`   // of HTTP
+	Detail   string    `json:"detail"`   // what the client can do about it
+	Instance string    `json:"instance"` // the path of the request
+	TraceID  string    `json:"traceId"`  // by which the service's log has it; may be empty
 	Errors   []Invalid `json:"errors"`
 	// RetryAfter is how long the server asks to wait before the request is sent again.
 	RetryAfter time.Duration `json:"-"`

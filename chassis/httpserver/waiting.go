@@ -78,18 +78,14 @@ func (e *Exchange) Resolve(ctx huma.Context) []error {
 // it ends when the client has gone.
 func (e *Exchange) Context() context.Context { return e.request.Context() }
 
-// Extend gives a request more time than the server's limits do: wait, and what a client has to take
-// an answer. Without it the wait ends when the time to read a body is over, which net/http
-// considers a client that has gone. From now on the request does not count among those that are worked
-// on.
+// Extend gives a request more time than the server's limit on answers does: wait, and what a client
+// has to take an answer. From now on the request does not count among those that are worked on.
 func (e *Exchange) Extend(wait time.Duration) {
 	if e.leave != nil {
 		e.leave()
 	}
-	control := http.NewResponseController(e.writer)
-	// Writers without deadlines, as in tests, have no limits to extend.
-	_ = control.SetReadDeadline(time.Time{})
-	_ = control.SetWriteDeadline(time.Now().Add(wait + answerTimeout))
+	// A writer without a deadline, as in tests, has no limit to extend.
+	_ = http.NewResponseController(e.writer).SetWriteDeadline(time.Now().Add(wait + answerTimeout))
 }
 
 // Preferences lets a client say how long it would like to wait for the outcome (RFC 7240): embed it

@@ -165,8 +165,8 @@ func TestGet_PreferWaitIsNotAppliedWhileTooManyWait(t *testing.T) {
 	require.NotContains(t, w.Header(), "Preference-Applied")
 }
 
-// Over a real connection: a wait is longer than the server's limits on reading and on answering, a
-// client that goes away gives its place back, and a server that stops answers at once.
+// Over a real connection: a wait is longer than a body may take to arrive, a client that goes away
+// gives its place back, and a server that stops answers at once.
 func TestGet_PreferWaitLastsAsLongAsItsClientAndItsServer(t *testing.T) {
 	t.Parallel()
 	f := start(t)

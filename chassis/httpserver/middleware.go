@@ -13,7 +13,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// measured counts and times requests by route pattern, so that ids do not become labels.
+// measured counts and times requests by route pattern, so that ids do not become labels. Requests
+// that wait for something to happen are counted apart.
 func measured(reg prometheus.Registerer) func(http.Handler) http.Handler {
 	duration := promauto.With(reg).NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "http_request_duration_seconds",
@@ -29,6 +30,9 @@ func measured(reg prometheus.Registerer) func(http.Handler) http.Handler {
 			if route == "" {
 				route = "none"
 			}
+			if waited(ww.Header()) {
+				route += " (waits)"
+			}
 			status := ww.Status()
 			if status == 0 {
 				status = http.StatusOK
@@ -36,6 +40,12 @@ func measured(reg prometheus.Registerer) func(http.Handler) http.Handler {
 			duration.WithLabelValues(method(r.Method), route, strconv.Itoa(status)).Observe(time.Since(began).Seconds())
 		})
 	}
+}
+
+// waited reports whether an answer took as long as its client wished: it says nothing about how
+// fast the service is.
+func waited(answer http.Header) bool {
+	return answer.Get("Preference-Applied") != "" || answer.Get("Content-Type") == "text/event-stream"
 }
 
 // method keeps what a client invents from becoming a label.

@@ -42,7 +42,7 @@ func settings(db *pgtest.Database, brokers string) app.Config {
 	cfg := app.DefaultConfig()
 	cfg.Postgres = chassispg.Config{URL: config.Secret(db.URL)}
 	cfg.Kafka = kafka.Config{Brokers: []string{brokers}, SecurityProtocol: "PLAINTEXT"}
-	cfg.HTTP = httpserver.Config{Addr: "127.0.0.1:0"}
+	cfg.HTTP = httpserver.Config{Addr: "127.0.0.1:0", MaxWaiting: 100}
 	return cfg
 }
 

@@ -69,6 +69,7 @@ func TestGet_PreferWaitAnswersAsSoonAsTheOrderIsTerminal(t *testing.T) {
 	w = f.do(prefer(t, http.MethodGet, "/v1/orders/1", "", "wait=30"))
 	require.Equal(t, "CONFIRMED", decode(t, w)["status"])
 	require.Equal(t, "wait=30", w.Header().Get("Preference-Applied"))
+	require.Contains(t, f.get("/metrics").Body.String(), `_count{method="GET",route="/v1/orders/{id} (waits)",status="200"} 2`)
 }
 
 func TestGet_PreferWaitAnswersWithThePresentStateAfterTheWait(t *testing.T) {

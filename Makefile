@@ -202,7 +202,18 @@ vuln: bin/govulncheck ## Look for known vulnerabilities (asks vuln.go.dev; skips
 simulate: ## Run sagas through every fault, and check every promise: SEEDS=10000
 	go run ./drills/simulate --seeds $(or $(SEEDS),1000) --for $(or $(FOR),0s)
 
+# API_FUZZ_SECONDS is for each service, without and with a token. Schemathesis comes from PyPI.
+.PHONY: api-fuzz
+api-fuzz: ## Send generated requests to every operation of every service
+	.ci/api-fuzz
+
+# Each target runs its seeds and its corpus in `make test`.
+.PHONY: fuzz
+fuzz: ## Fuzz every decoder for a while: FOR=30s
+	.ci/fuzz $(or $(FOR),30s)
+
 .PHONY: ci
 ci: lint build test vuln demo ## What CI runs
 	$(MAKE) simulate SEEDS=1000000 FOR=1m
+	$(MAKE) api-fuzz
 	$(MAKE) drills-short

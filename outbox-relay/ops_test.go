@@ -272,7 +272,7 @@ func TestTheHTTPVerbsNeedATokenToChangeAnything(t *testing.T) {
 	status, body = post(t, base+"/orders/replays", "correct-horse-battery", `{}`)
 	require.Equal(t, http.StatusUnprocessableEntity, status, body)
 	for path, want := range map[string]int{
-		"": 200, "/orders/rows/1": 200, "/orders/rows/99": 404, "/nowhere/stuck": 404, "/orders/rows/x": 422, "/orders/replays": 200, "/orders/replays/1": 200,
+		"": 200, "/orders/rows/1": 200, "/orders/rows/99": 404, "/nowhere/stuck": 404, "/orders/rows/x": 400, "/orders/replays": 200, "/orders/replays/1": 200,
 	} {
 		status, body = get(t, base+path)
 		require.Equal(t, want, status, "%s: %s", path, body)

@@ -8,13 +8,15 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	chassispg "waybill.example/chassis/postgres"
+	"waybill.example/chassis/problem"
 )
 
 // Answer is how an error of a service's own domain is answered.
 type Answer struct {
 	Err    error // compared by [errors.Is]
-	Status int
-	Detail string // what the client can do about it; the error's own text if it is empty
+	Type   *problem.Type
+	Status int    // in place of Type: its general type (problem.OfStatus)
+	Detail string // what is wrong, and what the client can do; the error's own text if it is empty
 	// Location, if not empty, is the part of the request that is invalid, such as
 	// header.Idempotency-Key.
 	Location string
@@ -48,17 +50,20 @@ func (ops Operations) problem(ctx context.Context, what failed, err error) error
 	case errors.Is(err, context.Canceled):
 		return Unavailable("the request was cancelled") // by the client, who will not read this
 	case chassispg.Unavailable(err):
-		ops.Log.WarnContext(ctx, "database is unavailable", "operation", what.operation, "error", err)
+		ops.Log.WarnContext(ctx, "database is unavailable", "operation", what.operation, "trace_id", TraceID(ctx), "error", err)
 		return Unavailable(what.advice)
 	}
-	ops.Log.ErrorContext(ctx, "request failed", "operation", what.operation, "error", err)
-	return huma.Error500InternalServerError("something went wrong here; it has been logged")
+	ops.Log.ErrorContext(ctx, "request failed", "operation", what.operation, "trace_id", TraceID(ctx), "error", err)
+	return NewProblem(problem.Internal, "something went wrong here; it has been logged")
 }
 
 func (a Answer) problem(err error) error {
 	detail := cmp.Or(a.Detail, err.Error())
-	if a.Location == "" {
-		return huma.NewError(a.Status, detail)
+	if a.Type == nil {
+		a.Type = problem.OfStatus(a.Status)
 	}
-	return huma.NewError(a.Status, "validation failed", &huma.ErrorDetail{Location: a.Location, Message: detail})
+	if a.Location == "" {
+		return NewProblem(a.Type, detail)
+	}
+	return NewProblem(a.Type, validationFailed, &huma.ErrorDetail{Location: a.Location, Message: detail})
 }

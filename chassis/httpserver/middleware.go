@@ -11,6 +11,8 @@ import (
 	"github.com/go-chi/chi/v5/middleware"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"waybill.example/chassis/problem"
 )
 
 // measured counts and times requests by route pattern, so that ids do not become labels. Requests
@@ -79,7 +81,7 @@ func recovered(log *slog.Logger) func(http.Handler) http.Handler {
 					panic(cause)
 				}
 				log.Error("handler panicked", "method", r.Method, "path", r.URL.Path, "cause", cause, "stack", string(debug.Stack()))
-				WriteProblem(w, http.StatusInternalServerError, "something went wrong here; it has been logged")
+				WriteProblem(w, r, problem.Internal, "something went wrong here; it has been logged")
 			}()
 			next.ServeHTTP(w, r)
 		})

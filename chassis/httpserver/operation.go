@@ -25,20 +25,18 @@ type Operations struct {
 // Handle adds an operation. Its query must hold no parameter that is not declared (a misspelt
 // filter would choose everything), its body at most [MaxBodyBytes]; do has the time of the
 // operations, which begins once the request is read; an error is answered by [Operations.Problem].
-// The answers that all operations may give are added to the document.
+// A GET whose output has an ETag answers 304 to clients that have it already. The answers that all
+// operations may give are added to the document.
 func Handle[I, O any](ops Operations, op huma.Operation, do func(context.Context, *I) (*O, error)) {
-	// A list of its own: huma appends to it, and an operation may be shared by every API of the
-	// process.
-	op.Errors = slices.Concat(op.Errors, []int{http.StatusServiceUnavailable})
-	if op.Method != http.MethodGet && op.Method != http.MethodDelete {
-		op.Errors = append(op.Errors, http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
-	}
-	slices.Sort(op.Errors)
-	op.Errors = slices.Compact(op.Errors)
+	op.Errors = answersOf(op)
 	op.MaxBodyBytes = cmp.Or(op.MaxBodyBytes, MaxBodyBytes+1) // huma refuses a body of just this size
 	op.RejectUnknownQueryParameters = true
 	what := failed{op.OperationID, adviceFor[I](op.Method)}
 	timeout := cmp.Or(ops.Timeout, RequestTimeout)
+	known := notModified[O](op)
+	if known != nil {
+		ifNoneMatch(&op)
+	}
 	huma.Register(ops.API, op, func(ctx context.Context, in *I) (*O, error) {
 		ctx, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()
@@ -46,8 +44,45 @@ func Handle[I, O any](ops Operations, op huma.Operation, do func(context.Context
 		if err != nil {
 			return nil, ops.problem(ctx, what, err)
 		}
-		return out, nil
+		if known != nil {
+			if err := known(ctx, out); err != nil {
+				return nil, err
+			}
+		}
+		return headOnly(ctx, out), nil
 	})
+}
+
+// answersOf are the errors of an operation, with those that every operation may answer. The list is
+// one of its own: huma appends to it, and an operation may be shared by every API of the process.
+func answersOf(op huma.Operation) []int {
+	errs := slices.Concat(op.Errors, []int{
+		http.StatusBadRequest, http.StatusNotAcceptable, http.StatusMisdirectedRequest, http.StatusUnprocessableEntity, http.StatusServiceUnavailable,
+	})
+	if op.Method != http.MethodGet {
+		errs = append(errs, http.StatusForbidden) // a page of another origin
+		if op.Method != http.MethodDelete {
+			errs = append(errs, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
+		}
+	}
+	slices.Sort(errs)
+	return slices.Compact(errs)
+}
+
+// headOnly has a stream end at once where the request is a HEAD: its body would go on where nobody
+// gets it.
+func headOnly[O any](ctx context.Context, out *O) *O {
+	stream, ok := any(out).(*huma.StreamResponse)
+	if o := occurrenceOf(ctx); !ok || stream == nil || o == nil || o.request.Method != http.MethodHead {
+		return out
+	}
+	body := stream.Body
+	stream.Body = func(ctx huma.Context) {
+		over, cancel := context.WithCancel(ctx.Context())
+		cancel()
+		body(huma.WithContext(ctx, over))
+	}
+	return out
 }
 
 // What to do about a 503. That a change has failed says nothing about its transaction: the answer

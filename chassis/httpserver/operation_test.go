@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"waybill.example/chassis/httpserver"
+	"waybill.example/chassis/problem"
 )
 
 var (
@@ -33,8 +34,8 @@ func failing(t *testing.T, err error) (http.Handler, *bytes.Buffer) {
 	})
 	require.NoError(t, failed)
 	ops := httpserver.Operations{API: server.API, Log: slog.New(slog.NewTextHandler(log, nil)), Answers: []httpserver.Answer{
-		{Err: errGone, Status: http.StatusNotFound},
-		{Err: errKey, Status: http.StatusUnprocessableEntity, Detail: "choose another", Location: "header.Idempotency-Key"},
+		{Err: errGone, Type: problem.NotFound},
+		{Err: errKey, Type: problem.KeyReused, Detail: "choose another", Location: "header.Idempotency-Key"},
 	}}
 	type none struct{}
 	type keyed struct {

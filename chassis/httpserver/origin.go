@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"waybill.example/chassis/problem"
 )
 
 // sameOrigin refuses what a web page of another origin has a browser send, unless it only reads
@@ -13,8 +15,8 @@ import (
 // protects what needs none, a cancellation for instance, from any page that its user has open.
 func sameOrigin(next http.Handler) http.Handler {
 	protection := http.NewCrossOriginProtection()
-	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		WriteProblem(w, http.StatusForbidden, "a page of another origin may not change anything here")
+	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		WriteProblem(w, r, problem.Forbidden, "a page of another origin may not change anything here")
 	}))
 	return protection.Handler(next)
 }
@@ -38,7 +40,7 @@ func KnownHosts(listener net.Addr, hosts []string, next http.Handler) http.Handl
 		known := err == nil && addr.IsLoopback() || name == "localhost" ||
 			slices.ContainsFunc(hosts, func(h string) bool { return strings.EqualFold(h, name) })
 		if !known {
-			WriteProblem(w, http.StatusMisdirectedRequest, "this host is not served here; HTTP_HOSTS names those that are")
+			WriteProblem(w, r, problem.Misdirected, "this host is not served here; HTTP_HOSTS names those that are")
 			return
 		}
 		next.ServeHTTP(w, r)

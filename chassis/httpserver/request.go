@@ -31,6 +31,9 @@ var strictJSON = huma.Format{
 		if _, first := into.(*any); first && plaintext.LoneSurrogate(body) {
 			return errors.New("the body escapes half of a character (a lone surrogate)")
 		}
+		if _, first := into.(*any); first && plaintext.EscapedNUL(body) {
+			return errors.New("the body escapes a NUL, which is no text")
+		}
 		err := json.Unmarshal(body, into)
 		if wrongType, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 			// Everything else is found by validation, with a better message.

@@ -43,7 +43,6 @@ func post(handler http.Handler, path, contentType, body string) *httptest.Respon
 	if contentType != "" {
 		r.Header.Set("Content-Type", contentType)
 	}
-	r.Header.Set("Accept", "text/html")
 	w := httptest.NewRecorder()
 	handler.ServeHTTP(w, r)
 	return w
@@ -71,6 +70,8 @@ func TestStrictJSON_ReadsABodyInOneWayOnly(t *testing.T) {
 		"the other half":          {"application/json", `{"name":"\udfff","weight":1}`, 400, "lone surrogate"},
 		"half and something else": {"application/json", `{"name":"\ud83d\u0041","weight":1}`, 400, "lone surrogate"},
 		"a whole character":       {"application/json", `{"name":"\ud83d\ude00","weight":1}`, 204, ""},
+		"an escaped NUL":          {"application/json", `{"name":"a\u0000b","weight":1}`, 400, "NUL"},
+		"no escape of NUL":        {"application/json", `{"name":"\\u0000","weight":1}`, 204, ""},
 		"no escape at all":        {"application/json", `{"name":"\\ud800","weight":1}`, 204, ""},
 		"not UTF-8":               {"application/json", "{\"name\":\"\xff\",\"weight\":1}", 400, "not UTF-8"},
 		"a field twice":           {"application/json", `{"name":"n","weight":1,"name":"m"}`, 400, `duplicate field \"name\"`},

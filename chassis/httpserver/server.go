@@ -1,6 +1,23 @@
 // Package httpserver is the HTTP side that every service has: chi for routing, huma for operations
 // that are declared once (routes, validation, OpenAPI 3.1), RFC 9457 problem+json for every error,
-// and /livez, /readyz and /metrics.
+// /docs and /problems/ for people, and /livez, /readyz and /metrics.
+//
+// A new operation uses what the others do, so that clients meet one vocabulary:
+//
+//   - [Handle] registers it, never huma.Register: the same limits, time, strictness and documented
+//     answers.
+//   - An error of the domain becomes an [Answer] with a type from chassis/problem; what only the
+//     handler knows is answered by [NewProblem], [Invalid] or [Unavailable].
+//   - A list embeds [Page] in its input and [Paged] in its output: Paged: Next(ctx, cursor), where
+//     the cursor, also the body's next, is made by [EncodeCursor] and read by [DecodeCursor].
+//   - What an operator changes has a field ETag `header:"ETag"`, made by [ETag], on its GET (which
+//     then answers 304 by itself); its change embeds [IfMatch], compares [IfMatch.Seen] in its
+//     transaction and answers problem.Changed.
+//   - A change that a client may send again embeds [Keyed].
+//   - Strings that people write are of type [Text].
+//
+// Malformed paths, queries, headers and bodies, empty and repeated parameters, HEAD and OPTIONS are
+// answered before a handler sees them.
 package httpserver
 
 import (
@@ -15,6 +32,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humachi"
 	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
@@ -101,31 +119,30 @@ func New(c Config, o Options) (*Server, error) {
 		return nil, fmt.Errorf("listen for HTTP on %s (set HTTP_ADDR for another address): %w", c.Addr, err)
 	}
 	router := chi.NewRouter()
-	router.Use(measured(o.Metrics), recovered(o.Log))
-	router.NotFound(func(w http.ResponseWriter, r *http.Request) {
-		WriteProblem(w, http.StatusNotFound, "not found: "+cut(r.URL.Path, maxEcho))
-	})
-	router.MethodNotAllowed(func(w http.ResponseWriter, r *http.Request) {
-		WriteProblem(w, http.StatusMethodNotAllowed, "method not allowed: "+cut(r.Method, maxEcho))
-	})
+	router.Use(measured(o.Metrics), recovered(o.Log), middleware.GetHead)
+	router.NotFound(notFound)
+	router.MethodNotAllowed(notAllowed(router))
 	router.Get("/livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	drain := &drain{delay: c.DrainDelay}
 	router.Get("/readyz", drain.ready(readyz(o.Checks)))
 	router.Method(http.MethodGet, "/metrics", promhttp.HandlerFor(o.Metrics, promhttp.HandlerOpts{}))
 
+	registerPages(router)
+
 	config := huma.DefaultConfig(o.Title, o.Version)
-	config.DocsPath = ""                                                                   // its page loads scripts from elsewhere; /openapi.json is there
+	config.DocsPath = ""                                                                   // its page loads scripts from elsewhere; ours is registerDocs
 	config.CreateHooks = nil                                                               // no $schema in bodies: clients get the fields that are documented
 	config.SchemasPath = ""                                                                // they are in the document
 	config.Formats = map[string]huma.Format{mediaTypeJSON: strictJSON, "json": strictJSON} // and …+json
-	config.Transformers = append(config.Transformers, bounded)
-	// A client gets JSON whatever it says it accepts: by the time huma looks, the work is done.
-	config.NoFormatFallback = false
+	config.Transformers = append(config.Transformers, completed)
+	config.NoFormatFallback = false // errors are JSON for those, too, who accept none
 	api := humachi.New(router, config)
+	registerDocs(router, api)
+	api.UseMiddleware(remembered)
 	if c.Concurrency.MaxRequests > 0 {
 		api.UseMiddleware(newConcurrency(c.Concurrency).bound(api))
 	}
-	api.UseMiddleware(requireJSON(api))
+	api.UseMiddleware(acceptable(api), wellFormed(api), requireJSON(api))
 	if c.MaxConnections > 0 {
 		listener = limit(listener, c.MaxConnections)
 	}

@@ -52,6 +52,24 @@ func LoneSurrogate(json []byte) bool {
 	return false
 }
 
+// EscapedNUL reports whether JSON escapes a NUL (\u0000), which neither Postgres nor anything
+// written in C takes for text.
+func EscapedNUL(json []byte) bool {
+	if !bytes.Contains(json, []byte(`\u0000`)) {
+		return false
+	}
+	for i := 0; i < len(json); i++ {
+		if json[i] != '\\' {
+			continue
+		}
+		if unit, isUnit := escapedUnit(json[i:]); isUnit && unit == 0 {
+			return true
+		}
+		i++ // the byte behind a backslash begins no escape of its own
+	}
+	return false
+}
+
 // escapedUnit reads \uXXXX at the front of text.
 func escapedUnit(text []byte) (uint16, bool) {
 	if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {

@@ -48,6 +48,7 @@ func prepare(ctx context.Context, conn *pgx.Conn) error {
 	if _, err := conn.Exec(ctx, sessionSQL+byIndexSQL); err != nil {
 		return fmt.Errorf("prepare a session: %w", err)
 	}
+	BoundInstants(conn.TypeMap())
 	return nil
 }
 

@@ -28,6 +28,7 @@ import (
 
 	"waybill.example/chassis/admin"
 	"waybill.example/chassis/httpserver"
+	"waybill.example/chassis/problem"
 	"waybill.example/orchestrator/internal/explain"
 	"waybill.example/orchestrator/internal/find"
 	"waybill.example/sdk/saga"
@@ -89,7 +90,7 @@ func (a *API) Register(api huma.API) {
 		Errors: []int{http.StatusNotFound, http.StatusConflict},
 	}), a.get)
 	httpserver.Handle(a.operations, huma.Operation{
-		OperationID: "saga-stats", Method: http.MethodGet, Path: "/v1/sagas/stats",
+		OperationID: "get-stats", Method: http.MethodGet, Path: "/v1/stats",
 		Summary: "How the sagas are doing: by state, rates, and the time they take", Tags: []string{"Sagas"},
 	}, a.stats)
 	httpserver.Handle(a.operations, huma.Operation{
@@ -172,16 +173,16 @@ func (a *API) explain(ctx context.Context, in *SagaID) (*explainOutput, error) {
 }
 
 var answers = []httpserver.Answer{
-	{Err: store.ErrNotFound, Status: http.StatusNotFound, Detail: "there is no such saga"},
-	{Err: store.ErrSeveral, Status: http.StatusConflict, Detail: "several definitions have a saga with this id; name one with ?definition="},
-	{Err: saga.ErrEnded, Status: http.StatusConflict, Detail: "the saga has ended; cancel still undoes a completed one"},
-	{Err: saga.ErrMoved, Status: http.StatusPreconditionFailed, Detail: "the saga has changed since; GET it and look again"},
-	{Err: saga.ErrBadDeadline, Status: http.StatusUnprocessableEntity, Location: "body.to", Detail: "must be between a day ago and ten years from now"},
-	{Err: saga.ErrNotWaiting, Status: http.StatusConflict, Detail: "that step waits for nothing; GET the saga to see what it waits for"},
-	{Err: saga.ErrSuspended, Status: http.StatusConflict, Detail: "the saga is suspended: resume it, or its definition, or run an orchestrator that knows its definition's version"},
-	{Err: saga.ErrNoEffect, Status: http.StatusConflict, Detail: "nothing to do: the saga is like that already"},
+	{Err: store.ErrNotFound, Type: problem.NotFound, Detail: "there is no such saga"},
+	{Err: store.ErrSeveral, Type: problem.AmbiguousSaga, Detail: "several definitions have a saga with this id; name one with ?definition="},
+	{Err: saga.ErrEnded, Type: problem.SagaEnded, Detail: "the saga has ended; cancel still undoes a completed one"},
+	{Err: saga.ErrMoved, Type: problem.Changed, Detail: "the saga has changed since; GET it and look again"},
+	{Err: saga.ErrBadDeadline, Type: problem.ValidationFailed, Location: "body.to", Detail: "must be between a day ago and ten years from now"},
+	{Err: saga.ErrNotWaiting, Type: problem.NotWaiting, Detail: "that step waits for nothing; GET the saga to see what it waits for"},
+	{Err: saga.ErrSuspended, Type: problem.SagaSuspended, Detail: "the saga is suspended: resume it, or its definition, or run an orchestrator that knows its definition's version"},
+	{Err: saga.ErrNoEffect, Type: problem.NoEffect, Detail: "nothing to do: the saga is like that already"},
 	{
-		Err: saga.ErrUnknownEnd, Status: http.StatusUnprocessableEntity, Location: "body.end",
+		Err: saga.ErrUnknownEnd, Type: problem.ValidationFailed, Location: "body.end",
 		Detail: "must be one of the definition's two ends; GET /v1/definitions names them",
 	},
 }

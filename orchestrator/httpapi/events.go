@@ -16,15 +16,13 @@ import (
 )
 
 func (a *API) registerEvents(api huma.API) {
-	httpserver.Handle(a.operations, huma.Operation{
+	httpserver.Handle(a.operations, admin.Secure(api, a.Tokens, huma.Operation{
 		OperationID: "deliver-event", Method: http.MethodPut, Path: "/v1/sagas/{id}/events/{eventId}",
 		Summary: "Deliver an event that sagas await: an approval, for instance", Tags: []string{"Events"},
 		Description: "It is applied to every saga with this id that awaits it, also before the step's turn has come. The event's id " +
 			"identifies it: sent again, also after it came over Kafka, it is not applied again.",
-		Security:    []map[string][]string{{"token": {}}},
-		Middlewares: huma.Middlewares{admin.Guard(api, a.Tokens)},
-		Errors:      []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound, http.StatusConflict},
-	}, a.deliver)
+		Errors: []int{http.StatusNotFound, http.StatusConflict},
+	}), a.deliver)
 }
 
 type eventInput struct {

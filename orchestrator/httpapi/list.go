@@ -13,6 +13,7 @@ import (
 )
 
 type listInput struct {
+	httpserver.Page
 	State      httpserver.Text `query:"state" maxLength:"64" doc:"RUNNING, COMPENSATING, COMPENSATION_STUCK, SUSPENDED, or an end such as CONFIRMED"`
 	Definition httpserver.Text `query:"definition" maxLength:"128"`
 	Version    int             `query:"version" minimum:"0" doc:"Of the definition; all if left out"`
@@ -20,11 +21,10 @@ type listInput struct {
 	Stuck      bool            `query:"stuck" doc:"Only those that a person should look at"`
 	OlderThan  httpserver.Text `query:"olderThan" maxLength:"32" doc:"Only those that began longer ago, such as 90s or 2h"`
 	Attributes []string        `query:"attr,explode" maxItems:"8" doc:"Only those with this search attribute, such as sku=burger; all of them if there are several" example:"[\"sku=burger\"]"`
-	Cursor     httpserver.Text `query:"cursor" maxLength:"512" doc:"The next of the page before"`
-	Limit      int             `query:"limit" minimum:"1" maximum:"500" default:"50"`
 }
 
 type listOutput struct {
+	httpserver.Paged
 	Body struct {
 		Sagas []inspect.Summary `json:"sagas" nullable:"false"`
 		Next  string            `json:"next,omitempty" doc:"The cursor of the next page; absent on the last"`
@@ -46,8 +46,8 @@ func (a *API) list(ctx context.Context, in *listInput) (*listOutput, error) {
 		}
 	}
 	if in.Cursor != "" {
-		if f.After, err = parseCursor(string(in.Cursor)); err != nil {
-			return nil, invalid("query.cursor", "invalid cursor", in.Cursor)
+		if f.After, err = parseCursor(in.Cursor); err != nil {
+			return nil, httpserver.InvalidCursor()
 		}
 	}
 	sagas, err := a.Sagas.List(ctx, f, time.Now())
@@ -66,6 +66,7 @@ func (a *API) list(ctx context.Context, in *listInput) (*listOutput, error) {
 		out.Body.Next = formatCursor(inspect.Cursor{StartedAt: last.StartedAt, ID: last.ID, Definition: last.Definition})
 	}
 	out.Body.Sagas = sagas
+	out.Paged = httpserver.Next(ctx, out.Body.Next)
 	return out, nil
 }
 

@@ -181,14 +181,14 @@ type ReplaysCommand struct {
 // ReplaysListCommand lists replays.
 type ReplaysListCommand struct {
 	Where
-	After int64 `help:"Only replays with a higher number."`
-	Limit int   `default:"20" help:"The most replays to list."`
+	Before int64 `help:"Only replays with a lower number."`
+	Limit  int   `default:"20" help:"The most replays to list."`
 }
 
 // Run is kong's.
 func (c ReplaysListCommand) Run(s *Session) error {
 	return listing(s, c.Where, "ID STATE SENT TOTAL TOPIC RATE REQUESTED FINISHED ERROR",
-		func(d *ops.Database) ([]ops.Job, error) { return d.Jobs(s.Context, c.After, c.Limit) },
+		func(d *ops.Database) ([]ops.Job, error) { return d.Jobs(s.Context, c.Before, c.Limit) },
 		func(j ops.Job) []any {
 			return []any{j.ID, j.State, j.Sent, j.Total, j.Topic, j.Rate, j.RequestedAt, j.FinishedAt, j.Error}
 		})

@@ -14,6 +14,7 @@ import (
 
 	"waybill.example/chassis/admin"
 	"waybill.example/chassis/httpserver"
+	"waybill.example/chassis/problem"
 	"waybill.example/inventory/stock"
 )
 
@@ -55,14 +56,14 @@ func Register(to huma.API, store Store, tokens admin.Tokens, log *slog.Logger) {
 }
 
 var answers = []httpserver.Answer{
-	{Err: stock.ErrNotFound, Status: http.StatusNotFound, Detail: "not found"},
+	{Err: stock.ErrNotFound, Type: problem.NotFound, Detail: "not found"},
 	{
-		Err: stock.ErrKeyReused, Status: http.StatusUnprocessableEntity, Location: "header.Idempotency-Key",
+		Err: stock.ErrKeyReused, Type: problem.KeyReused, Location: "header.Idempotency-Key",
 		Detail: "was used for another request; choose a new key for each request",
 	},
-	{Err: stock.ErrMoved, Status: http.StatusPreconditionFailed, Detail: "the stock has changed since; GET it and look again"},
-	{Err: stock.ErrTooFew, Status: http.StatusConflict}, // says how many, itself
-	{Err: stock.ErrTooMany, Status: http.StatusConflict, Detail: stock.ErrTooMany.Error()},
+	{Err: stock.ErrMoved, Type: problem.Changed, Detail: "the stock has changed since; GET it and look again"},
+	{Err: stock.ErrTooFew, Type: problem.InsufficientStock}, // says how many, itself
+	{Err: stock.ErrTooMany, Type: problem.TooMuchStock, Detail: stock.ErrTooMany.Error()},
 }
 
 // Level is how much there is of one sku.
@@ -91,12 +92,12 @@ var listOperation = huma.Operation{
 }
 
 type listInput struct {
-	Below  int64  `query:"below" minimum:"1" maximum:"1000000000001" doc:"Only skus of which fewer are on hand" example:"10"`
-	Cursor string `query:"cursor" maxLength:"512" doc:"The next of the page before"`
-	Limit  int    `query:"limit" minimum:"1" maximum:"500" default:"50"`
+	httpserver.Page
+	Below int64 `query:"below" minimum:"1" maximum:"1000000000001" doc:"Only skus of which fewer are on hand" example:"10"`
 }
 
 type listOutput struct {
+	httpserver.Paged
 	Body struct {
 		Stock []Level `json:"stock" nullable:"false"`
 		Next  string  `json:"next,omitempty" doc:"The cursor of the next page; absent on the last"`
@@ -106,7 +107,7 @@ type listOutput struct {
 func (a *api) list(ctx context.Context, in *listInput) (*listOutput, error) {
 	after, err := base64.RawURLEncoding.DecodeString(in.Cursor)
 	if err != nil || len(after) > 0 && stock.CheckSKU(string(after)) != nil {
-		return nil, httpserver.Invalid("query.cursor", "invalid cursor")
+		return nil, httpserver.InvalidCursor()
 	}
 	levels, err := a.store.Levels(ctx, stock.Page{After: string(after), Limit: in.Limit + 1, Below: in.Below})
 	if err != nil {
@@ -121,6 +122,7 @@ func (a *api) list(ctx context.Context, in *listInput) (*listOutput, error) {
 	for i, l := range levels {
 		out.Body.Stock[i] = toResponse(l)
 	}
+	out.Paged = httpserver.Next(ctx, out.Body.Next)
 	return out, nil
 }
 

@@ -5,13 +5,13 @@ package httpapi
 import (
 	"context"
 	"log/slog"
-	"net/http"
 	"strconv"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"waybill.example/chassis/httpserver"
+	"waybill.example/chassis/problem"
 	"waybill.example/orders/internal/shed"
 	"waybill.example/orders/internal/watch"
 	"waybill.example/orders/order"
@@ -60,9 +60,9 @@ func Register(to huma.API, s Service) {
 }
 
 var answers = []httpserver.Answer{
-	{Err: order.ErrNotFound, Status: http.StatusNotFound, Detail: "there is no such order"},
+	{Err: order.ErrNotFound, Type: problem.NotFound, Detail: "there is no such order"},
 	{
-		Err: order.ErrKeyReused, Status: http.StatusUnprocessableEntity, Location: "header.Idempotency-Key",
+		Err: order.ErrKeyReused, Type: problem.KeyReused, Location: "header.Idempotency-Key",
 		Detail: "was used for another request; choose a new key for each request",
 	},
 }

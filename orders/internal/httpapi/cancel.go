@@ -8,6 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"waybill.example/chassis/httpserver"
+	"waybill.example/chassis/problem"
 	"waybill.example/orders/order"
 	"waybill.example/sdk/tracecontext"
 )
@@ -70,7 +71,7 @@ func (a *api) cancel(ctx context.Context, in *cancelInput) (*cancelOutput, error
 		return nil, err
 	}
 	if found.CancelRefused != "" && found.Status != order.Cancelled {
-		return nil, huma.Error409Conflict("the order cannot be cancelled: " + found.CancelRefused)
+		return nil, httpserver.NewProblem(problem.CancellationRefused, "the order cannot be cancelled: "+found.CancelRefused)
 	}
 	out := &cancelOutput{Status: http.StatusAccepted, Body: toResponse(found)}
 	if found.Status == order.Cancelled {

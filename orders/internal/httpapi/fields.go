@@ -25,7 +25,7 @@ func (name) Schema(huma.Registry) *huma.Schema {
 // Resolve finds what the schema cannot.
 func (n name) Resolve(_ huma.Context, at *huma.PathBuffer) []error {
 	if len(n) > contracts.MaxNameBytes && utf8.RuneCountInString(string(n)) <= contracts.MaxNameBytes {
-		return problem(at, "expected at most %d bytes of UTF-8", contracts.MaxNameBytes)
+		return faults(at, "expected at most %d bytes of UTF-8", contracts.MaxNameBytes)
 	}
 	return httpserver.PlainText(at, string(n))
 }
@@ -51,6 +51,6 @@ func printable(length int) *huma.Schema {
 	}
 }
 
-func problem(at *huma.PathBuffer, message string, args ...any) []error {
+func faults(at *huma.PathBuffer, message string, args ...any) []error {
 	return []error{&huma.ErrorDetail{Location: at.String(), Message: fmt.Sprintf(message, args...)}}
 }

@@ -24,11 +24,13 @@ var listOperation = huma.Operation{
 type listInput struct {
 	Status string `query:"status" enum:"PENDING,CONFIRMED,CANCELLED" doc:"Only orders of this status" example:"PENDING"`
 	UserID name   `query:"userId" doc:"Only orders of this user" example:"u1"`
-	Cursor string `query:"cursor" doc:"Where the page begins: the next of the page before it" example:"AAAAAAAAEmc"`
-	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"Orders on a page"`
+	httpserver.Page
 }
 
-type listOutput struct{ Body Page }
+type listOutput struct {
+	httpserver.Paged
+	Body Page
+}
 
 // Page is a page of orders.
 type Page struct {
@@ -47,13 +49,14 @@ func (a *api) list(ctx context.Context, in *listInput) (*listOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &listOutput{Page{Orders: make([]Order, 0, len(found))}}
+	out := &listOutput{Body: Page{Orders: make([]Order, 0, len(found))}}
 	for _, o := range found[:min(len(found), in.Limit)] {
 		out.Body.Orders = append(out.Body.Orders, toResponse(o))
 	}
 	if len(found) > in.Limit {
 		out.Body.Next = cursor(found[in.Limit-1].ID)
 	}
+	out.Paged = httpserver.Next(ctx, out.Body.Next)
 	return out, nil
 }
 
@@ -73,5 +76,5 @@ func parseCursor(s string) (int64, error) {
 			return last, nil
 		}
 	}
-	return 0, httpserver.Invalid("query.cursor", "invalid cursor")
+	return 0, httpserver.InvalidCursor()
 }

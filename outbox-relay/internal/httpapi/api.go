@@ -5,14 +5,17 @@
 package httpapi
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
 	"waybill.example/chassis/admin"
 	"waybill.example/chassis/httpserver"
+	"waybill.example/chassis/problem"
 	"waybill.example/outbox-relay/internal/ops"
 )
 
@@ -42,17 +45,53 @@ func (a *API) Register(api huma.API) {
 // answerTimeout is what a verb has to answer.
 const answerTimeout = 10 * time.Second
 
-// Target is what nearly every operation takes from its path. Like Page, it is exported because huma
-// passes over embedded structs that are not.
+// Target is what nearly every operation takes from its path. It is exported because huma passes over
+// embedded structs that are not.
 type Target struct {
 	Database string `path:"database" doc:"The name of the database, as in RELAY_DATABASES."`
 }
 
-// Page is a part of a list.
-type Page struct {
+// listRequest asks for a page of a list of one database.
+type listRequest struct {
 	Target
-	After int64 `query:"after" minimum:"0" doc:"Only rows with a higher id."`
-	Limit int   `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"The most rows to return."`
+	httpserver.Page
+}
+
+// page is a page of such a list.
+type page[T any] struct {
+	httpserver.Paged
+	Body struct {
+		Items []T    `json:"items" nullable:"false"`
+		Next  string `json:"next,omitempty" doc:"The cursor of the next page; absent on the last"`
+	}
+}
+
+// list answers with a page of what a verb lists, whose cursors are ids.
+func list[T any](ctx context.Context, a *API, r *listRequest, id func(T) int64, verb func(d *ops.Database, from int64, limit int) ([]T, error)) (*page[T], error) {
+	d, err := a.database(r.Database)
+	if err != nil {
+		return nil, err
+	}
+	var from int64
+	if fields, err := httpserver.DecodeCursor(r.Cursor, 1); err != nil {
+		return nil, err
+	} else if fields != nil {
+		if from, err = strconv.ParseInt(fields[0], 10, 64); err != nil || from < 0 {
+			return nil, httpserver.InvalidCursor()
+		}
+	}
+	items, err := verb(d, from, r.Limit+1)
+	if err != nil {
+		return nil, err
+	}
+	out := &page[T]{}
+	if len(items) > r.Limit {
+		items = items[:r.Limit]
+		out.Body.Next = httpserver.EncodeCursor(strconv.FormatInt(id(items[r.Limit-1]), 10))
+	}
+	out.Body.Items = append([]T{}, items...)
+	out.Paged = httpserver.Next(ctx, out.Body.Next)
+	return out, nil
 }
 
 // answer is a response with a body and nothing else.
@@ -85,9 +124,10 @@ func on[T any](a *API, name string, verb func(*ops.Database) (T, error)) (*answe
 
 // answers are those to errors of the verbs, whose texts are made for operators.
 var answers = []httpserver.Answer{
-	{Err: ops.ErrNotFound, Status: http.StatusNotFound},
-	{Err: ops.ErrConflict, Status: http.StatusConflict},
-	{Err: ops.ErrInvalid, Status: http.StatusUnprocessableEntity},
+	{Err: ops.ErrNotFound, Type: problem.NotFound},
+	{Err: ops.ErrConflict, Type: problem.Conflict},
+	{Err: ops.ErrInvalid, Type: problem.ValidationFailed},
+	{Err: ops.ErrChanged, Type: problem.Changed},
 }
 
 // revealing is an operation that shows a payload.
@@ -101,6 +141,6 @@ func (a *API) revealing(op huma.Operation) huma.Operation {
 // changing is an operation that needs a token.
 func (a *API) changing(op huma.Operation) huma.Operation {
 	op.Method = http.MethodPost
-	op.Errors = append(op.Errors, http.StatusNotFound)
+	op.Errors = append(op.Errors, http.StatusNotFound, http.StatusConflict, http.StatusPreconditionFailed)
 	return admin.Secure(a.operations.API, a.Tokens, op)
 }

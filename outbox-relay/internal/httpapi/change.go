@@ -28,9 +28,17 @@ type reasoned struct {
 	Body *reason
 }
 
+// reasonedState is a change of what has an ETag.
+type reasonedState struct {
+	Target
+	httpserver.IfMatch
+	Body *reason
+}
+
 // reasonedRow is a change of a row.
 type reasonedRow struct {
 	RowTarget
+	httpserver.IfMatch
 	Body *reason
 }
 
@@ -42,34 +50,45 @@ func (a *API) registerRows() {
 	httpserver.Handle(a.operations, a.changing(huma.Operation{
 		OperationID: "retry-row", Path: "/v1/outbox/{database}/rows/{id}/retry", Summary: "Try a stuck row now",
 	}), func(ctx context.Context, r *reasonedRow) (*answer[ops.Outcome], error) {
-		return on(a, r.Database, func(d *ops.Database) (ops.Outcome, error) { return d.Retry(ctx, by(ctx, r.Body.why()), r.ID) })
+		return on(a, r.Database, func(d *ops.Database) (ops.Outcome, error) {
+			return d.Retry(ctx, having(ctx, r.Body.why(), r.Seen()), r.ID)
+		})
 	})
 	httpserver.Handle(a.operations, a.changing(huma.Operation{
-		OperationID: "retry-all", Path: "/v1/outbox/{database}/stuck/retry", Summary: "Try every stuck row now",
+		OperationID: "retry-stuck", Path: "/v1/outbox/{database}/stuck/retry", Summary: "Try every stuck row now",
 	}), func(ctx context.Context, r *reasoned) (*answer[ops.Retried], error) {
 		return on(a, r.Database, func(d *ops.Database) (ops.Retried, error) { return d.RetryAll(ctx, by(ctx, r.Body.why())) })
 	})
 	httpserver.Handle(a.operations, a.changing(huma.Operation{
 		OperationID: "discard-row", Path: "/v1/outbox/{database}/rows/{id}/discard", Summary: "Give a stuck row up; needs a reason",
 	}), func(ctx context.Context, r *reasonedRow) (*answer[ops.Outcome], error) {
-		return on(a, r.Database, func(d *ops.Database) (ops.Outcome, error) { return d.Discard(ctx, by(ctx, r.Body.why()), r.ID) })
+		return on(a, r.Database, func(d *ops.Database) (ops.Outcome, error) {
+			return d.Discard(ctx, having(ctx, r.Body.why(), r.Seen()), r.ID)
+		})
 	})
 	httpserver.Handle(a.operations, a.changing(huma.Operation{
-		OperationID: "pause", Path: "/v1/outbox/{database}/pause", Summary: "Publish nothing more until resume",
-	}), func(ctx context.Context, r *reasoned) (*answer[changed], error) {
+		OperationID: "pause-database", Path: "/v1/outbox/{database}/pause", Summary: "Publish nothing more until resume",
+	}), func(ctx context.Context, r *reasonedState) (*answer[changed], error) {
 		return on(a, r.Database, func(d *ops.Database) (changed, error) {
-			did, err := d.Pause(ctx, by(ctx, r.Body.why()))
+			did, err := d.Pause(ctx, having(ctx, r.Body.why(), r.Seen()))
 			return changed{did}, err
 		})
 	})
 	httpserver.Handle(a.operations, a.changing(huma.Operation{
-		OperationID: "resume", Path: "/v1/outbox/{database}/resume", Summary: "End a pause",
-	}), func(ctx context.Context, r *reasoned) (*answer[changed], error) {
+		OperationID: "resume-database", Path: "/v1/outbox/{database}/resume", Summary: "End a pause",
+	}), func(ctx context.Context, r *reasonedState) (*answer[changed], error) {
 		return on(a, r.Database, func(d *ops.Database) (changed, error) {
-			did, err := d.Resume(ctx, by(ctx, r.Body.why()))
+			did, err := d.Resume(ctx, having(ctx, r.Body.why(), r.Seen()))
 			return changed{did}, err
 		})
 	})
+}
+
+// having says who makes the request of ctx, after having seen a version.
+func having(ctx context.Context, reason httpserver.Text, seen string) ops.By {
+	who := by(ctx, reason)
+	who.Seen = seen
+	return who
 }
 
 // by says who makes the request of ctx.

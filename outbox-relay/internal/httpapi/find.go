@@ -32,7 +32,7 @@ type sourceList struct {
 
 type messagesRequest struct {
 	Key   string `query:"key" required:"true" minLength:"1" maxLength:"2048" doc:"The key of the messages."`
-	Limit int    `query:"limit" minimum:"1" maximum:"1000" default:"200" doc:"The most messages to return of each database: the newest."`
+	Limit int    `query:"limit" minimum:"1" maximum:"500" default:"50" doc:"The most messages to return of each database: the newest."`
 }
 
 // found is what the databases of this relay answer, and which of them do not.

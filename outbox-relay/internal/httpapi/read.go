@@ -24,9 +24,22 @@ type RowTarget struct {
 	ID int64 `path:"id" minimum:"1" doc:"The id of the outbox row."`
 }
 
+// row is a row with what a change of it names in If-Match. Its tag is no ETag field, for which
+// [httpserver.Handle] would answer 304: more than the tag's attempts can change.
+type row struct {
+	Version string `header:"ETag" doc:"What a retry or discard names in If-Match" example:"\"stuck-3\""`
+	Body    ops.Row
+}
+
+// pause is whether a database is paused.
+type pause struct {
+	ETag string `header:"ETag" doc:"What pause and resume name in If-Match" example:"\"running\""`
+	Body ops.Pause
+}
+
 type gapsRequest struct {
 	Target
-	Limit int `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"The most ranges of ids to return."`
+	Limit int `query:"limit" minimum:"1" maximum:"500" default:"50" doc:"The most ranges of ids to return."`
 }
 
 type auditLogRequest struct {
@@ -39,7 +52,7 @@ type auditLogRequest struct {
 	After  int64           `query:"after" minimum:"0" doc:"Only entries with a higher number."`
 	Before int64           `query:"before" minimum:"0" doc:"Only entries with a lower number; 0: all."`
 	Order  string          `query:"order" enum:"newest,oldest" default:"newest" doc:"Which entries come first."`
-	Limit  int             `query:"limit" minimum:"1" maximum:"1000" default:"100" doc:"The most entries to return."`
+	Limit  int             `query:"limit" minimum:"1" maximum:"500" default:"50" doc:"The most entries to return."`
 }
 
 func (r *auditLogRequest) filter() auditlog.Filter {
@@ -51,7 +64,7 @@ func (r *auditLogRequest) filter() auditlog.Filter {
 
 func (a *API) registerReading() {
 	httpserver.Handle(a.operations, huma.Operation{
-		OperationID: "overview", Method: http.MethodGet, Path: "/v1/outbox", Summary: "Every database at a glance",
+		OperationID: "list-databases", Method: http.MethodGet, Path: "/v1/outbox", Summary: "Every database at a glance",
 	}, func(ctx context.Context, _ *struct{}) (*answer[overviews], error) {
 		all := overviews{Databases: []ops.Overview{}, Unreachable: []string{}}
 		for _, d := range a.Databases {
@@ -66,29 +79,49 @@ func (a *API) registerReading() {
 		return answered(all, nil)
 	})
 	httpserver.Handle(a.operations, huma.Operation{
-		OperationID: "list-pending", Method: http.MethodGet, Path: "/v1/outbox/{database}/pending", Summary: "Rows that wait to be published",
-	}, func(ctx context.Context, r *Page) (*answer[[]ops.RowSummary], error) {
-		return on(a, r.Database, func(d *ops.Database) ([]ops.RowSummary, error) { return d.Pending(ctx, r.After, r.Limit) })
+		OperationID: "get-pause", Method: http.MethodGet, Path: "/v1/outbox/{database}/pause", Summary: "Whether the database is paused",
+		Errors: []int{http.StatusNotFound},
+	}, func(ctx context.Context, r *Target) (*pause, error) {
+		d, err := a.database(r.Database)
+		if err != nil {
+			return nil, err
+		}
+		now, err := d.Paused(ctx)
+		return &pause{httpserver.ETag(now.Version()), now}, err
 	})
 	httpserver.Handle(a.operations, huma.Operation{
-		OperationID: "list-stuck", Method: http.MethodGet, Path: "/v1/outbox/{database}/stuck", Summary: "Rows that the broker refuses",
-	}, func(ctx context.Context, r *Page) (*answer[[]ops.StuckRow], error) {
-		return on(a, r.Database, func(d *ops.Database) ([]ops.StuckRow, error) { return d.Stuck(ctx, r.After, r.Limit) })
+		OperationID: "list-pending", Method: http.MethodGet, Path: "/v1/outbox/{database}/pending", Errors: []int{http.StatusNotFound}, Summary: "Rows that wait to be published",
+	}, func(ctx context.Context, r *listRequest) (*page[ops.RowSummary], error) {
+		return list(ctx, a, r, func(row ops.RowSummary) int64 { return row.ID }, func(d *ops.Database, from int64, limit int) ([]ops.RowSummary, error) {
+			return d.Pending(ctx, from, limit)
+		})
 	})
 	httpserver.Handle(a.operations, huma.Operation{
-		OperationID: "list-gaps", Method: http.MethodGet, Path: "/v1/outbox/{database}/gaps",
+		OperationID: "list-stuck", Method: http.MethodGet, Path: "/v1/outbox/{database}/stuck", Errors: []int{http.StatusNotFound}, Summary: "Rows that the broker refuses",
+	}, func(ctx context.Context, r *listRequest) (*page[ops.StuckRow], error) {
+		return list(ctx, a, r, func(row ops.StuckRow) int64 { return row.ID }, func(d *ops.Database, from int64, limit int) ([]ops.StuckRow, error) {
+			return d.Stuck(ctx, from, limit)
+		})
+	})
+	httpserver.Handle(a.operations, huma.Operation{
+		OperationID: "list-gaps", Method: http.MethodGet, Path: "/v1/outbox/{database}/gaps", Errors: []int{http.StatusNotFound},
 		Summary: "Ids that are missing, and the transactions that may still fill them",
 	}, func(ctx context.Context, r *gapsRequest) (*answer[ops.Gaps], error) {
 		return on(a, r.Database, func(d *ops.Database) (ops.Gaps, error) { return d.Gaps(ctx, r.Limit) })
 	})
 	httpserver.Handle(a.operations, a.revealing(huma.Operation{
-		OperationID: "show-row", Method: http.MethodGet, Path: "/v1/outbox/{database}/rows/{id}", Summary: "All there is to know about one row",
+		OperationID: "get-row", Method: http.MethodGet, Path: "/v1/outbox/{database}/rows/{id}", Summary: "All there is to know about one row",
 		Errors: []int{http.StatusNotFound},
-	}), func(ctx context.Context, r *RowTarget) (*answer[ops.Row], error) {
-		return on(a, r.Database, func(d *ops.Database) (ops.Row, error) { return d.Row(ctx, r.ID) })
+	}), func(ctx context.Context, r *RowTarget) (*row, error) {
+		d, err := a.database(r.Database)
+		if err != nil {
+			return nil, err
+		}
+		found, err := d.Row(ctx, r.ID)
+		return &row{httpserver.ETag(found.Version()), found}, err
 	})
 	httpserver.Handle(a.operations, a.revealing(huma.Operation{
-		OperationID: "list-audit-log", Method: http.MethodGet, Path: "/v1/outbox/{database}/audit-log",
+		OperationID: "list-audit-log", Method: http.MethodGet, Path: "/v1/outbox/{database}/audit-log", Errors: []int{http.StatusNotFound},
 		Summary: "Who changed what in the database, through the relay or its service",
 	}), func(ctx context.Context, r *auditLogRequest) (*answer[[]auditlog.Record], error) {
 		return on(a, r.Database, func(d *ops.Database) ([]auditlog.Record, error) { return d.AuditLog(ctx, r.filter()) })

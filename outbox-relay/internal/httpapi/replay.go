@@ -41,17 +41,19 @@ type jobChange struct {
 
 func (a *API) registerReplays() {
 	httpserver.Handle(a.operations, a.changing(huma.Operation{
-		OperationID: "replay", Path: "/v1/outbox/{database}/replays", Summary: "Send published rows again, or say what that would do",
+		OperationID: "start-replay", Path: "/v1/outbox/{database}/replays", Summary: "Send published rows again, or say what that would do",
 	}), func(ctx context.Context, r *replayRequest) (*answer[replayed], error) {
 		return on(a, r.Database, func(d *ops.Database) (replayed, error) { return a.replay(ctx, d, r) })
 	})
 	httpserver.Handle(a.operations, huma.Operation{
-		OperationID: "list-replays", Method: http.MethodGet, Path: "/v1/outbox/{database}/replays", Summary: "Replays, newest first",
-	}, func(ctx context.Context, r *Page) (*answer[[]ops.Job], error) {
-		return on(a, r.Database, func(d *ops.Database) ([]ops.Job, error) { return d.Jobs(ctx, r.After, r.Limit) })
+		OperationID: "list-replays", Method: http.MethodGet, Path: "/v1/outbox/{database}/replays", Errors: []int{http.StatusNotFound}, Summary: "Replays, newest first",
+	}, func(ctx context.Context, r *listRequest) (*page[ops.Job], error) {
+		return list(ctx, a, r, func(j ops.Job) int64 { return j.ID }, func(d *ops.Database, from int64, limit int) ([]ops.Job, error) {
+			return d.Jobs(ctx, from, limit)
+		})
 	})
 	httpserver.Handle(a.operations, huma.Operation{
-		OperationID: "show-replay", Method: http.MethodGet, Path: "/v1/outbox/{database}/replays/{id}", Summary: "How far a replay is",
+		OperationID: "get-replay", Method: http.MethodGet, Path: "/v1/outbox/{database}/replays/{id}", Summary: "How far a replay is",
 		Errors: []int{http.StatusNotFound},
 	}, func(ctx context.Context, r *JobTarget) (*answer[ops.Job], error) {
 		return on(a, r.Database, func(d *ops.Database) (ops.Job, error) { return d.Job(ctx, r.ID) })

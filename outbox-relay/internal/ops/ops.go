@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"waybill.example/chassis/auditlog"
+	chassispg "waybill.example/chassis/postgres"
 	"waybill.example/chassis/terminal"
 )
 
@@ -22,6 +23,8 @@ var (
 	ErrNotFound = errors.New("not found")
 	ErrConflict = errors.New("not possible now")
 	ErrInvalid  = errors.New("not valid")
+	// ErrChanged is what By.Seen asks for.
+	ErrChanged = errors.New("it has changed since; look again")
 )
 
 // Database is one database's outbox, for people. It is safe for concurrent use.
@@ -43,6 +46,7 @@ func Open(name, url string) (*Database, error) {
 	config.ConnConfig.ConnectTimeout = 3 * time.Second
 	config.ConnConfig.RuntimeParams["application_name"] = "outbox-relay-ops"
 	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error { // poolers refuse it as a startup parameter
+		chassispg.BoundInstants(conn.TypeMap())
 		// What is asked for reads a few rows by an index, and compiling it would take a second
 		// where the tables are large and the planner expects more.
 		_, err := conn.PgConn().Exec(ctx, `set search_path = pg_catalog, pg_temp; set statement_timeout = '60s'; set jit = off`).ReadAll()
@@ -58,8 +62,17 @@ func Open(name, url string) (*Database, error) {
 // Close ends the connections.
 func (d *Database) Close() { d.pool.Close() }
 
-// By says who does something, from where, and why.
-type By struct{ Actor, Client, Reason string }
+// By says who does something, from where, and why. Seen, if it is not empty, is the version of what
+// is changed that they looked at: if it is another by now, nothing is done ([ErrChanged]).
+type By struct{ Actor, Client, Reason, Seen string }
+
+// saw returns [ErrChanged] unless a change is made to what was seen.
+func (by By) saw(now string) error {
+	if by.Seen == "" || by.Seen == now {
+		return nil
+	}
+	return ErrChanged
+}
 
 // audited runs a change and records it, both or neither. The change returns what there is to record
 // of it; who did it and why is added.

@@ -173,13 +173,13 @@ func (d *Database) highest(ctx context.Context) (id int64, err error) {
 }
 
 const (
-	jobsSQL = `select ` + jobColumns + ` from public.outbox_replay where id > $1 order by id desc limit $2`
+	jobsSQL = `select ` + jobColumns + ` from public.outbox_replay where ($1 = 0 or id < $1) order by id desc limit $2`
 	jobSQL  = `select ` + jobColumns + ` from public.outbox_replay where id = $1`
 )
 
-// Jobs lists the latest replays after the one with the id after, newest first.
-func (d *Database) Jobs(ctx context.Context, after int64, limit int) ([]Job, error) {
-	return collect[Job](ctx, d, "list replays", jobsSQL, after, limit)
+// Jobs lists the replays before the one with the id before, newest first; 0 lists the newest.
+func (d *Database) Jobs(ctx context.Context, before int64, limit int) ([]Job, error) {
+	return collect[Job](ctx, d, "list replays", jobsSQL, before, limit)
 }
 
 // Job returns one replay.

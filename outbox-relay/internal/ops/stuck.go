@@ -40,6 +40,13 @@ func (d *Database) Stuck(ctx context.Context, after int64, limit int) ([]StuckRo
 	return collect[StuckRow](ctx, d, "list stuck rows", stuckSQL, after, limit)
 }
 
+const statusStuck = "stuck"
+
+// Version is another after each attempt, and when the row is stuck no more.
+func (r Row) Version() string { return version(r.Status, r.Attempts) }
+
+func version(status string, attempts int32) string { return fmt.Sprintf("%s-%d", status, attempts) }
+
 // Outcome is what was seen to become of a row.
 type Outcome struct {
 	ID int64 `json:"id"`
@@ -72,12 +79,15 @@ func (d *Database) Retry(ctx context.Context, by By, id int64) (Outcome, error) 
 		if err := tx.QueryRow(ctx, retryOneSQL, id).Scan(&attempts); err != nil {
 			return entry, d.notStuck(ctx, id, err)
 		}
+		if err := by.saw(version(statusStuck, attempts)); err != nil {
+			return entry, fmt.Errorf("outbox row %d of database %s: %w", id, d.Name, err)
+		}
 		return auditlog.Entry{Object: object(id)}, notify(ctx, tx)
 	})
 	if err != nil {
 		return Outcome{}, err
 	}
-	return d.outcome(ctx, id, func(row Row) bool { return row.Status != "stuck" || row.Attempts > attempts })
+	return d.outcome(ctx, id, func(row Row) bool { return row.Status != statusStuck || row.Attempts > attempts })
 }
 
 // Retried is what was seen to become of all stuck rows.
@@ -127,9 +137,12 @@ func (d *Database) Discard(ctx context.Context, by By, id int64) (Outcome, error
 		return Outcome{}, fmt.Errorf("%w: discarding a row needs a reason", ErrInvalid)
 	}
 	err := d.audited(ctx, by, "discard", func(tx pgx.Tx) (entry auditlog.Entry, err error) {
-		before := stuckOrNot{Status: "stuck"}
+		before := stuckOrNot{Status: statusStuck}
 		if err := tx.QueryRow(ctx, discardSQL, id).Scan(&before.Code, &before.Error, &before.Attempts); err != nil {
 			return entry, d.notStuck(ctx, id, err)
+		}
+		if err := by.saw(version(before.Status, before.Attempts)); err != nil {
+			return entry, fmt.Errorf("outbox row %d of database %s: %w", id, d.Name, err)
 		}
 		after := stuckOrNot{Status: "discarded"}
 		return auditlog.Entry{Object: object(id), Before: before, After: after}, notify(ctx, tx)
@@ -175,7 +188,7 @@ func (d *Database) outcome(ctx context.Context, id int64, settled func(Row) bool
 		return Outcome{}, err
 	case !seen:
 		return Outcome{ID: id, Result: "waiting", Error: row.Error}, nil
-	case row.Status == "stuck":
+	case row.Status == statusStuck:
 		return Outcome{ID: id, Result: "refused again", Error: row.Error}, nil
 	default:
 		return Outcome{ID: id, Result: row.Status}, nil

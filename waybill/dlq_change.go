@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"strconv"
@@ -137,7 +138,7 @@ type dlqEdit struct {
 	dlqService `embed:""`
 
 	ID      int64  `arg:"" help:"The id of the dead letter."`
-	File    []byte `help:"The payload of the copy, a file with JSON; - is standard input." type:"filecontent" name:"payload" required:""`
+	File    string `help:"The payload of the copy, a file with JSON; - is standard input." name:"payload" required:""`
 	Type    string `help:"The type of the copy, if it is another."`
 	Reason  string `help:"Why; kept in the audit log." required:""`
 	Yes     bool   `help:"Do it; without this, only the difference is shown."`
@@ -150,11 +151,12 @@ func (c *dlqEdit) Run(t saga.Terminal) error {
 	if err != nil {
 		return err
 	}
-	if !json.Valid(c.File) {
-		return errors.New("the payload is not JSON")
+	payload, err := c.payload()
+	if err != nil {
+		return err
 	}
 	if !c.JSON {
-		terminal.Fprintf(t.Out, "%s", difference(lines(seen.Payload), lines(c.File)))
+		_, _ = terminal.Writer(t.Out).Write([]byte(difference(lines(seen.Payload), lines(payload))))
 	}
 	if !c.Yes {
 		fmt.Fprintln(os.Stderr, "nothing was changed; add --yes to do it")
@@ -163,7 +165,7 @@ func (c *dlqEdit) Run(t saga.Terminal) error {
 	client := c.client(c.Service)
 	answer, err := client.Do(t.Context, apiclient.Request{
 		Method: http.MethodPost, Path: fmt.Sprintf("/v1/dead-letters/%d/edit", c.ID),
-		Body:    map[string]any{"reason": c.Reason, "payload": json.RawMessage(c.File), "type": c.Type},
+		Body:    map[string]any{"reason": c.Reason, "payload": json.RawMessage(payload), "type": c.Type},
 		IfMatch: strconv.Quote(strconv.Itoa(seen.Revision)),
 	})
 	if err != nil {
@@ -181,6 +183,21 @@ func (c *dlqEdit) Run(t saga.Terminal) error {
 		return nil
 	}
 	return (&dlqRedrive{dlqChange{dlqService: c.dlqService, ID: copied.ID, Reason: c.Reason}}).Run(t)
+}
+
+func (c *dlqEdit) payload() ([]byte, error) {
+	read := func() ([]byte, error) { return os.ReadFile(c.File) }
+	if c.File == "-" {
+		read = func() ([]byte, error) { return io.ReadAll(os.Stdin) }
+	}
+	payload, err := read()
+	if err == nil && !json.Valid(payload) {
+		err = errors.New("is not JSON")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the payload in %s: %w", c.File, err)
+	}
+	return payload, nil
 }
 
 // lines is JSON, one member per line.

@@ -107,7 +107,7 @@ func TestWhatStandsInTheWayIsNamed(t *testing.T) {
 			}))
 		}, []string{
 			"ReserveInventory is outbox row 812 of orchestrator, and inventory could not use it: it is set aside in inventory.commands.v1.dlq: quantity: must be",
-			"outbox-relay replay --database=inventory --from-id=9 --to-id=9 --topic=inventory.commands.v1 --yes",
+			"waybill dlq redrive --service=inventory --all --event-id=",
 		}},
 		"dead reply": {func(s *explain.Evidence, command uuid.UUID) {
 			s.Databases[0].Sent = append(s.Databases[0].Sent, explain.Message{ID: 813, EventID: reply, Type: "InventoryReserved", Topic: "inventory.v1.dlq", Status: "published", Reason: "decode message"})
@@ -115,7 +115,7 @@ func TestWhatStandsInTheWayIsNamed(t *testing.T) {
 				Deliveries: []explain.Delivery{{EventID: command, At: now}},
 				Sent:       []explain.Message{{ID: 9, EventID: reply, Type: "InventoryReserved", Topic: "inventory.v1", Status: "published", CreatedAt: now, Cause: &command}},
 			}))
-		}, []string{"orchestrator could not use it: it is set aside in inventory.v1.dlq: decode message. It comes again when the command is sent again", "orchestrator saga retry"}},
+		}, []string{"orchestrator could not use it: it is set aside in inventory.v1.dlq: decode message. Later messages of its key wait behind it", "waybill dlq redrive --service=orchestrator --all --event-id="}},
 		"a locked row": {func(s *explain.Evidence, command uuid.UUID) {
 			s.Databases = append(s.Databases, inventory(explain.Database{
 				Deliveries: []explain.Delivery{{EventID: command, At: now}},

@@ -204,14 +204,9 @@ func (s Evidence) deadLetter(m Message) (Message, Database, bool) {
 // afterDeadLetter says what to do about a message that was set aside: a reply comes again when its
 // command does, and a command can be given back once its consumer is repaired.
 func (s Evidence) afterDeadLetter(letter Message, in Database, e *Report) string {
-	if in.Name == OwnDatabase {
-		e.advise("has it answered again", "orchestrator", "saga", "retry", "--reason=the reply could not be used", "--", s.ID)
-		return " It comes again when the command is sent again."
-	}
-	id := strconv.FormatInt(letter.ID, 10)
-	e.advise("gives it back, once "+in.Name+" can use it", "outbox-relay", "replay", "--database="+in.Name, "--from-id="+id, "--to-id="+id,
-		"--topic="+strings.TrimSuffix(letter.Topic, ".dlq"), "--yes")
-	return ""
+	e.advise("applies it, once "+in.Name+" can use it, and then what waits behind it", "waybill", "dlq", "redrive", "--service="+in.Name, "--all",
+		"--event-id="+letter.EventID.String(), "--reason=what was wrong is repaired")
+	return " Later messages of its key wait behind it."
 }
 
 func isDeadLetter(m Message) bool { return strings.HasSuffix(m.Topic, ".dlq") }

@@ -12,7 +12,7 @@ import (
 type find struct {
 	services `embed:""`
 
-	What string `arg:"" help:"An order id, an event id, an outbox row (orders/812), a record (orders.v1/2@41), a key, a saga (order/17), a trace id, or a job."`
+	What string `arg:"" help:"An order id, an event id, an outbox row (orders/812), a record (orders.v1/2@41), a key, a saga (order/17), a dead letter (inventory/3), a job (orchestrator/7), or a trace id."`
 }
 
 // Run says what it is and where it stands. What is not found is an error that names what was

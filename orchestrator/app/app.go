@@ -35,6 +35,7 @@ import (
 	"waybill.example/orchestrator/internal/notify"
 	"waybill.example/orchestrator/internal/sagabatch"
 	"waybill.example/sdk/cloudevents"
+	"waybill.example/sdk/deadletter"
 	"waybill.example/sdk/inbox"
 	"waybill.example/sdk/saga/runner"
 	"waybill.example/sdk/saga/runner/inspect"
@@ -155,7 +156,7 @@ func (a *parts) serve(c Config, reg *prometheus.Registry) error {
 	}
 	api := &httpapi.API{
 		Finder: &find.Finder{
-			Sagas: sagas, Jobs: a.jobs, Records: read,
+			Sagas: sagas, Jobs: a.jobs, Records: read, Letters: deadletter.NewStore(a.requests),
 			Orders:    c.client(c.OrdersURL, "", "order service", "ORDERS"),
 			Inventory: c.client(c.InventoryURL, "", "inventory service", "INVENTORY"),
 			Relay:     c.client(c.RelayURL, c.RelayToken, "relay", "RELAY"),

@@ -25,6 +25,7 @@ import (
 	"waybill.example/chassis/jobs"
 	"waybill.example/chassis/shell"
 	"waybill.example/orchestrator/internal/explain"
+	"waybill.example/sdk/deadletter"
 	"waybill.example/sdk/saga/runner/inspect"
 )
 
@@ -49,6 +50,8 @@ type Meaning struct {
 type Finder struct {
 	Sagas *inspect.Inspector
 	Jobs  *jobs.Jobs
+	// Letters are the orchestrator's own dead letters.
+	Letters *deadletter.Store
 	// Orders, Inventory and Relay are nil where it is not known where they are.
 	Orders, Inventory, Relay *apiclient.Client
 	// Records reads records in Kafka; see [explain.Record].
@@ -181,6 +184,7 @@ func (f *Finder) qualified(owner, rest string) []look {
 	if f.Relay != nil {
 		looks = append(looks, look{"outbox row of " + owner, func(ctx context.Context) ([]Meaning, error) { return f.row(ctx, owner, id) }})
 	}
+	looks = append(looks, f.deadLetter(owner, id)...)
 	if owner == explain.OwnDatabase {
 		looks = append(looks, look{"job of the orchestrator", func(ctx context.Context) ([]Meaning, error) { return f.job(ctx, id) }})
 	}
@@ -192,7 +196,7 @@ func (f *Finder) byKey(q string) []look {
 	if f.Relay != nil {
 		looks = append(looks, look{"key of messages", func(ctx context.Context) ([]Meaning, error) { return f.key(ctx, q) }})
 	}
-	return append(looks, f.deadLetters("key", q)...)
+	return append(looks, f.deadLetters(q, nil)...)
 }
 
 func (f *Finder) byEvent(id uuid.UUID) []look {
@@ -202,7 +206,7 @@ func (f *Finder) byEvent(id uuid.UUID) []look {
 			look{"event in the inbox of each database", func(ctx context.Context) ([]Meaning, error) { return f.handled(ctx, id) }},
 			look{"event among the newest rows of each outbox", func(ctx context.Context) ([]Meaning, error) { return f.recent(ctx, id.String(), "") }})
 	}
-	return append(looks, f.deadLetters("eventId", id.String())...)
+	return append(looks, f.deadLetters("", &id)...)
 }
 
 // command is a line that can be pasted; "" where a word cannot be.

@@ -300,33 +300,3 @@ func (f *Finder) record(ctx context.Context, at explain.Place) ([]Meaning, error
 	}
 	return all, nil
 }
-
-// deadLetters asks every service that has an address whether it has set such a message aside. One
-// without dead letters answers 404.
-func (f *Finder) deadLetters(by, value string) []look {
-	var looks []look
-	for name, c := range map[string]*apiclient.Client{"orders": f.Orders, "inventory": f.Inventory} {
-		if c == nil {
-			continue
-		}
-		looks = append(looks, look{"dead letter of " + name, func(ctx context.Context) ([]Meaning, error) {
-			var page struct {
-				DeadLetters []struct {
-					ID                         int64
-					Topic, Type, State, Reason string
-				}
-			}
-			query := url.Values{by: {value}, "state": {"any"}}
-			if found, err := get(ctx, c, "/v1/dead-letters?"+query.Encode(), &page); !found {
-				return nil, err
-			}
-			var all []Meaning
-			for _, l := range page.DeadLetters {
-				id := fmt.Sprintf("%s/%d", name, l.ID)
-				all = append(all, Meaning{"dead letter", id, fmt.Sprintf("%s from %s, %s: %s", l.Type, l.Topic, l.State, l.Reason), command("waybill", "dlq", "show", id)})
-			}
-			return all, nil
-		}})
-	}
-	return looks
-}

@@ -66,7 +66,7 @@ func (a *auditLogs) page(ctx context.Context, database string, query url.Values)
 	return records, err
 }
 
-const auditLogPage = 1000
+const auditLogPage = 500
 
 // all yields the records of a database from the one after seq, oldest first.
 func (a *auditLogs) all(ctx context.Context, database string, seq int64) iter.Seq2[auditlog.Record, error] {

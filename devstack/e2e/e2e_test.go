@@ -29,6 +29,7 @@ func TestOrders(t *testing.T) {
 	s := start(t, newDir(t))
 
 	t.Run("the tutorial's order is confirmed", s.tutorial)
+	t.Run("the four APIs have one vocabulary", s.vocabulary)
 	t.Run("what cannot be had is cancelled with a reason", s.rejections)
 	t.Run("OrderCreated is on the topic as promised", s.orderCreatedOnTheWire)
 	t.Run("orders placed while the broker is dead all end", s.brokerKilled)

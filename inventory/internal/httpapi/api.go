@@ -53,6 +53,7 @@ func Register(to huma.API, store Store, tokens admin.Tokens, log *slog.Logger) {
 	httpserver.Handle(operations, movementsOperation, a.movements)
 	httpserver.Handle(operations, holdersOperation, a.holders)
 	httpserver.Handle(operations, reservationOperation, a.reservation)
+	documentCreated(to.OpenAPI())
 }
 
 var answers = []httpserver.Answer{

@@ -25,6 +25,14 @@ var setOperation = huma.Operation{
 	Errors: []int{http.StatusPreconditionFailed},
 }
 
+// documentCreated adds the other success to the document: huma knows of one.
+func documentCreated(document *huma.OpenAPI) {
+	responses := document.Paths[setOperation.Path].Put.Responses
+	created := *responses["200"]
+	created.Description = "The sku is new"
+	responses["201"] = &created
+}
+
 var moveOperation = huma.Operation{
 	OperationID: "move-stock", Method: http.MethodPost, Path: "/v1/stock/{sku}/movements", Tags: []string{"Stock"},
 	Summary: "Add what came in, take away what went out, or say what was counted",

@@ -123,7 +123,7 @@ type resultsInput struct {
 	JobID
 	Result string `query:"result" enum:"done,no_effect,refused" doc:"Only items with this result"`
 	Cursor string `query:"cursor" maxLength:"20" doc:"The next of the page before"`
-	Limit  int    `query:"limit" minimum:"1" maximum:"1000" default:"100"`
+	Limit  int    `query:"limit" minimum:"1" maximum:"500" default:"50"`
 }
 
 // JobResults is a page of the items of a job.

@@ -68,10 +68,6 @@ type page[T any] struct {
 
 // list answers with a page of what a verb lists, whose cursors are ids.
 func list[T any](ctx context.Context, a *API, r *listRequest, id func(T) int64, verb func(d *ops.Database, from int64, limit int) ([]T, error)) (*page[T], error) {
-	d, err := a.database(r.Database)
-	if err != nil {
-		return nil, err
-	}
 	var from int64
 	if fields, err := httpserver.DecodeCursor(r.Cursor, 1); err != nil {
 		return nil, err
@@ -79,6 +75,10 @@ func list[T any](ctx context.Context, a *API, r *listRequest, id func(T) int64, 
 		if from, err = strconv.ParseInt(fields[0], 10, 64); err != nil || from < 0 {
 			return nil, httpserver.InvalidCursor()
 		}
+	}
+	d, err := a.database(r.Database)
+	if err != nil {
+		return nil, err
 	}
 	items, err := verb(d, from, r.Limit+1)
 	if err != nil {

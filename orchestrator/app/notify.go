@@ -2,13 +2,16 @@ package app
 
 import (
 	"context"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"waybill.example/chassis/admin"
+	"waybill.example/chassis/apiclient"
 	"waybill.example/chassis/httpserver"
 	"waybill.example/orchestrator/internal/explain/collect"
 	"waybill.example/orchestrator/internal/notify"
+	"waybill.example/sdk/deadletter"
 )
 
 // notify prepares the notifier and its operations, where a webhook is set.
@@ -17,12 +20,16 @@ func (a *parts) notify(c Config, explainer *collect.Collector, tokens admin.Toke
 	if err != nil || webhook == nil {
 		return err
 	}
-	sources := &notify.Sources{DB: a.requests, Explain: explainer.Explain, Services: map[string]func(context.Context) (string, error){}}
+	sources := &notify.Sources{
+		DB: a.requests, Explain: explainer.Explain, Letters: deadletter.NewStore(a.requests),
+		Services: map[string]func(context.Context) (string, error){}, Consumers: map[string]*apiclient.Client{},
+	}
 	if c.RelayURL != "" {
 		sources.Relay = c.client(c.RelayURL, c.RelayToken, "relay", "RELAY")
 	}
 	for name, address := range map[string]string{"orders": c.OrdersURL, "inventory": c.InventoryURL} {
 		if address != "" {
+			sources.Consumers[name] = c.client(address, "", name, strings.ToUpper(name))
 			sources.Services[name] = func(ctx context.Context) (string, error) { return collect.Health(ctx, address) }
 		}
 	}

@@ -2,8 +2,10 @@ package notify
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -14,6 +16,7 @@ import (
 	"waybill.example/chassis/apiclient"
 	"waybill.example/chassis/shell"
 	"waybill.example/orchestrator/internal/explain"
+	"waybill.example/sdk/deadletter"
 )
 
 // Sources are who is asked what needs a person.
@@ -26,7 +29,14 @@ type Sources struct {
 	// Services are asked whether anything is wrong with them, each by a function that returns it,
 	// and an error if it did not answer.
 	Services map[string]func(context.Context) (problem string, err error)
+	// Letters are the dead letters of the orchestrator itself, and Consumers are asked for theirs,
+	// each by the name that operators know it by.
+	Letters   *deadletter.Store
+	Consumers map[string]*apiclient.Client
 }
+
+// OwnName is the orchestrator among the services.
+const OwnName = "orchestrator"
 
 // findTimeout bounds one look at everything.
 const findTimeout = 10 * time.Second
@@ -60,6 +70,10 @@ func (s *Sources) Find(ctx context.Context) (all []Condition, asked []string) {
 	}
 	for name, problem := range s.Services {
 		ask("service "+name, func(ctx context.Context) ([]Condition, error) { return unwell(ctx, name, problem), nil })
+	}
+	ask("dead letters of "+OwnName, s.ownDeadLetters)
+	for name, client := range s.Consumers {
+		ask("dead letters of "+name, func(ctx context.Context) ([]Condition, error) { return deadLetters(ctx, name, client) })
 	}
 	asking.Wait()
 	return all, asked
@@ -201,6 +215,40 @@ func unwell(ctx context.Context, name string, ask func(context.Context) (string,
 		Key: "service/" + name, Subject: name + " is not ready", Count: 1,
 		Detail: Detail{Summary: fmt.Sprintf("%s is not ready: %s", name, problem)},
 	}}
+}
+
+// deadLetters finds messages that a service could not apply, by cause. That it does not say is a
+// condition of its own.
+func deadLetters(ctx context.Context, service string, client *apiclient.Client) ([]Condition, error) {
+	var answer struct{ Groups []deadletter.Group }
+	err := client.Get(ctx, "/v1/dead-letters/groups", &answer)
+	if refusal, ok := errors.AsType[*apiclient.Refusal](err); ok {
+		c := Condition{Key: "dead letters/" + service, Subject: "the dead letters of " + service + " cannot be read", Count: 1}
+		c.Detail.Summary = fmt.Sprintf("It is not known whether %s has dead letters: %s", service, refusal.Detail)
+		return []Condition{c}, nil
+	}
+	return unapplied(service, answer.Groups), err
+}
+
+func (s *Sources) ownDeadLetters(ctx context.Context) ([]Condition, error) {
+	groups, err := s.Letters.Groups(ctx, deadletter.Filter{}, 100)
+	return unapplied(OwnName, groups), err
+}
+
+func unapplied(service string, groups []deadletter.Group) (found []Condition) {
+	for _, g := range groups {
+		c := Condition{
+			Key: strings.Join([]string{"dead letters", service, g.Topic, g.Type, g.Cause}, "/"), Count: g.Count, Urgent: true,
+			Subject: plural(g.Count, "dead letter") + " of " + service + ": " + g.Type,
+		}
+		c.Detail.Example = strconv.FormatInt(g.Example, 10)
+		c.Detail.Summary = fmt.Sprintf("%s could not apply %s of type %s on %s, and %d later ones of the same keys wait: %s",
+			service, plural(g.Count, "message"), g.Type, g.Topic, g.Waiting, g.Cause)
+		c.Detail.advise("waybill", "dlq", "show", "--service="+service, c.Detail.Example)
+		c.Detail.advise("waybill", "dlq", "redrive", "--service="+service, "--all", "--dry-run", "--cause="+g.Cause, "--reason=the cause is gone")
+		found = append(found, c)
+	}
+	return found
 }
 
 // advise adds a command. Names that no shell could be given safely have none.

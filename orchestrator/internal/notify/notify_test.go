@@ -18,10 +18,12 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"waybill.example/chassis/apiclient"
+	"waybill.example/devstack/commandline"
 	"waybill.example/devstack/pgtest"
 	"waybill.example/migrations"
 	"waybill.example/orchestrator/internal/explain"
 	"waybill.example/orchestrator/internal/notify"
+	"waybill.example/sdk/deadletter"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -229,15 +231,16 @@ values ('late', 'order', 1, 'RUNNING', 'RUNNING', 'confirm', 1, '[]', '{}', now(
 		_, _ = io.WriteString(w, map[string]string{
 			"/v1/outbox":              `{"databases":[{"database":"orders","stuck":2,"parked":7},{"database":"inventory"}]}`,
 			"/v1/outbox/orders/stuck": `[{"id":812,"topic":"orders.v1","error":"the message is too large"}]`,
+			"/v1/dead-letters/groups": `{"groups":[{"topic":"inventory.commands.v1","type":"ReserveInventory","cause":"sku is too long","count":4,"waiting":9,"example":12}]}`,
 			"/v1/sources":             `{"sources":[{"database":"orders"},{"database":"inventory","problem":"it does not answer"}]}`,
 		}[r.URL.Path])
 	}))
 	defer relay.Close()
 	client := apiclient.Flags{URL: relay.URL}.Client("relay", "RELAY")
 	s := notify.Sources{
-		DB: db.Pool, Relay: &client,
+		DB: db.Pool, Relay: &client, Letters: deadletter.NewStore(db.Pool), Consumers: map[string]*apiclient.Client{"inventory": &client},
 		Explain: func(_ context.Context, id string, _ time.Time) (explain.Report, error) {
-			return explain.Report{Summary: "saga " + id + " waits", Advice: []string{"orchestrator saga retry " + id}}, nil
+			return explain.Report{Summary: "saga " + id + " waits", Advice: []string{"orchestrator saga retry --reason=again -- " + id}}, nil
 		},
 		Services: map[string]func(context.Context) (string, error){
 			"orders": func(context.Context) (string, error) { return "consumer: blocked by pid 7", nil },
@@ -245,31 +248,41 @@ values ('late', 'order', 1, 'RUNNING', 'RUNNING', 'confirm', 1, '[]', '{}', now(
 		},
 	}
 	found, asked := s.Find(t.Context())
-	require.ElementsMatch(t, []string{"sagas", "outboxes", "sources", "service orders", "service fine"}, asked)
+	require.ElementsMatch(t, []string{
+		"sagas", "outboxes", "sources", "service orders", "service fine", "dead letters of inventory", "dead letters of orchestrator",
+	}, asked)
 	byKey := map[string]notify.Condition{}
 	for _, c := range found {
 		byKey[c.Key] = c
 	}
-	require.Len(t, byKey, 5)
+	require.Len(t, byKey, 6)
+	letters := byKey["dead letters/inventory/inventory.commands.v1/ReserveInventory/sku is too long"]
+	require.Equal(t, "inventory could not apply 4 messages of type ReserveInventory on inventory.commands.v1, and 9 later ones of the same keys wait: sku is too long", letters.Detail.Summary)
 	stuck := byKey["sagas/in trouble/order@1/COMPENSATION_STUCK/reserve"]
 	require.Equal(t, int64(3), stuck.Count)
 	require.True(t, stuck.Urgent)
 	require.Equal(t, "3 sagas of order@1 in COMPENSATION_STUCK at reserve. The one that has waited longest is s1: saga s1 waits", stuck.Detail.Summary)
-	require.Contains(t, stuck.Detail.Commands, "orchestrator saga retry s1")
+	require.Contains(t, stuck.Detail.Commands, "orchestrator saga retry --reason=again -- s1")
 	require.Equal(t, "late", byKey["sagas/overdue/order@1/RUNNING/confirm"].Detail.Example)
 	require.Contains(t, byKey["outbox/orders"].Detail.Summary, "2 outbox rows of orders stuck, and 7 wait behind. The first is row 812 for topic orders.v1: the message is too large")
 	require.Contains(t, byKey["outbox/orders"].Detail.Commands, "outbox-relay stuck retry --database=orders 812")
 	require.Contains(t, byKey["source/inventory"].Detail.Summary, "it does not answer")
 	require.Contains(t, byKey["service/orders"].Detail.Summary, "blocked by pid 7")
+	checker := commandline.New(t)
+	for _, c := range byKey {
+		checker.Require(t, c.Detail.Commands...)
+	}
 }
 
 // What does not answer is not over.
 func TestSources_SayWhoCouldBeAsked(t *testing.T) {
 	t.Parallel()
 	client := apiclient.Flags{URL: "http://127.0.0.1:1"}.Client("relay", "RELAY")
-	s := notify.Sources{DB: database(t).Pool, Relay: &client}
+	db := database(t)
+	s := notify.Sources{DB: db.Pool, Relay: &client, Letters: deadletter.NewStore(db.Pool), Consumers: map[string]*apiclient.Client{"orders": &client}}
 	found, asked := s.Find(t.Context())
 	require.NotContains(t, asked, "outboxes")
+	require.NotContains(t, asked, "dead letters of orders")
 	require.Len(t, found, 1)
 	require.Equal(t, "relay", found[0].Key)
 }

@@ -216,7 +216,7 @@ func TestAPI_NamesBadInput(t *testing.T) {
 		"a long one":           {"POST", "/v1/stock/burger/movements", `{"delta":1,"reason":"` + strings.Repeat("é", 501) + `"}`, 422, "body.reason"},
 		"a reason of lines":    {"POST", "/v1/stock/burger/movements", `{"delta":1,"reason":"a\nb"}`, 422, "control characters"},
 		"a reason that turns":  {"POST", "/v1/stock/burger/movements", `{"delta":1,"reason":"a\u202eb"}`, 422, "plain text"},
-		"NUL in a reason":      {"POST", "/v1/stock/burger/movements", `{"delta":1,"reason":"a\u0000b"}`, 422, "control characters"},
+		"NUL in a reason":      {"POST", "/v1/stock/burger/movements", `{"delta":1,"reason":"a\u0000b"}`, 400, "escapes a NUL"},
 		"half a character":     {"POST", "/v1/stock/burger/movements", `{"delta":1,"reason":"\ud83d"}`, 400, "lone surrogate"},
 		"zero":                 {"POST", "/v1/stock/burger/movements", `{"delta":0,"reason":"r"}`, 422, "a movement of nothing"},
 		"neither":              {"POST", "/v1/stock/burger/movements", `{"reason":"r"}`, 422, "either delta or counted"},

@@ -57,37 +57,39 @@ func (a *auditLogs) databases(ctx context.Context) ([]string, error) {
 	return names, nil
 }
 
-func (a *auditLogs) page(ctx context.Context, database string, query url.Values) ([]auditlog.Record, error) {
-	var records []auditlog.Record
-	err := a.get(ctx, "relay", "/v1/outbox/"+url.PathEscape(database)+"/audit-log?"+query.Encode(), &records)
-	if apiclient.NotFound(err) {
-		return nil, fmt.Errorf("the relay has no database %q; see waybill relay status, or GET /v1/sources", database)
-	}
-	return records, err
+// auditLogPage is a page of a log.
+type auditLogPage struct {
+	Items []auditlog.Record
+	Next  string
 }
 
-const auditLogPage = 500
+func (a *auditLogs) page(ctx context.Context, database string, query url.Values) (page auditLogPage, err error) {
+	err = a.get(ctx, "relay", "/v1/outbox/"+url.PathEscape(database)+"/audit-log?"+query.Encode(), &page)
+	if apiclient.NotFound(err) {
+		return page, fmt.Errorf("the relay has no database %q; see waybill relay status, or GET /v1/sources", database)
+	}
+	return page, err
+}
 
 // all yields the records of a database from the one after seq, oldest first.
 func (a *auditLogs) all(ctx context.Context, database string, seq int64) iter.Seq2[auditlog.Record, error] {
 	return func(yield func(auditlog.Record, error) bool) {
+		query := url.Values{"order": {"oldest"}, "after": {strconv.FormatInt(seq, 10)}, "limit": {"500"}}
 		for {
-			records, err := a.page(ctx, database, url.Values{
-				"order": {"oldest"}, "after": {strconv.FormatInt(seq, 10)}, "limit": {strconv.Itoa(auditLogPage)},
-			})
+			page, err := a.page(ctx, database, query)
 			if err != nil {
 				yield(auditlog.Record{}, err)
 				return
 			}
-			for _, r := range records {
+			for _, r := range page.Items {
 				if !yield(r, nil) {
 					return
 				}
-				seq = r.Seq
 			}
-			if len(records) < auditLogPage {
+			if page.Next == "" {
 				return
 			}
+			query.Set("cursor", page.Next)
 		}
 	}
 }
@@ -118,11 +120,11 @@ func (c *auditLogList) Run(t saga.Terminal) error {
 	}
 	entries := []entry{}
 	for _, database := range databases {
-		records, err := c.page(t.Context, database, query)
+		page, err := c.page(t.Context, database, query)
 		if err != nil {
 			return err
 		}
-		for _, r := range records {
+		for _, r := range page.Items {
 			entries = append(entries, entry{database, r})
 		}
 	}

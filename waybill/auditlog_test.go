@@ -45,15 +45,24 @@ func logOf(t *testing.T, databases map[string]*pgtest.Database) string {
 		}
 		q := r.URL.Query()
 		after, _ := strconv.ParseInt(q.Get("after"), 10, 64)
+		if cursor := q.Get("cursor"); cursor != "" {
+			after, _ = strconv.ParseInt(cursor, 10, 64)
+		}
 		limit, _ := strconv.Atoi(q.Get("limit"))
-		records, err := auditlog.List(r.Context(), db.Pool, auditlog.Filter{
-			Actor: q.Get("actor"), After: after, Oldest: q.Get("order") == "oldest", Limit: limit,
-		})
+		oldest := q.Get("order") == "oldest"
+		if oldest {
+			limit = 1 // a chain is followed over pages
+		}
+		records, err := auditlog.List(r.Context(), db.Pool, auditlog.Filter{Actor: q.Get("actor"), After: after, Oldest: oldest, Limit: limit})
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
 		}
-		_ = json.NewEncoder(w).Encode(records)
+		next := ""
+		if oldest && len(records) == 1 {
+			next = strconv.FormatInt(records[0].Seq, 10)
+		}
+		_ = json.NewEncoder(w).Encode(map[string]any{"items": records, "next": next})
 	})
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)

@@ -118,7 +118,7 @@ type dlqList struct {
 	dlqServices `embed:""`
 	dlqFilter   `embed:""`
 
-	Limit int `help:"At most so many of each service, up to 200." default:"50"`
+	Limit int `help:"At most so many of each service, up to 500." default:"50"`
 }
 
 // Run lists dead letters.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -16,7 +15,10 @@ import (
 	"waybill.example/sdk/deadletter"
 )
 
-const maxWaiting = 100
+const (
+	maxWaiting = 100
+	jsonLines  = "application/jsonl"
+)
 
 var answers = []httpserver.Answer{
 	{Err: deadletter.ErrNotFound, Status: http.StatusNotFound, Detail: "there is no such dead letter"},
@@ -36,7 +38,9 @@ func (s *Service) Register(ops httpserver.Operations) {
 	}
 	httpserver.Handle(ops, read("list-dead-letters", "/v1/dead-letters", "List dead letters and what waits behind them, newest first"), s.list)
 	httpserver.Handle(ops, read("group-dead-letters", "/v1/dead-letters/groups", "Dead letters by cause, the largest group first"), s.groups)
-	httpserver.Handle(ops, read("export-dead-letters", "/v1/dead-letters/export", "Dead letters with what they hold, one JSON object per line, newest first"), s.export)
+	export := read("export-dead-letters", "/v1/dead-letters/export", "Dead letters with what they hold, one JSON object per line, newest first")
+	export.Responses = map[string]*huma.Response{"200": {Description: "JSON lines", Content: map[string]*huma.MediaType{jsonLines: {}}}}
+	httpserver.Handle(ops, export, s.export)
 	show := read("get-dead-letter", "/v1/dead-letters/{id}", "One dead letter: what it holds, and what waits behind it")
 	show.Errors = append(show.Errors, http.StatusNotFound)
 	httpserver.Handle(ops, show, s.get)
@@ -87,29 +91,13 @@ func (f Filter) filter() (deadletter.Filter, error) {
 	return out, nil
 }
 
-// Pages is a place in a list.
-type Pages struct {
-	Cursor string `query:"cursor" maxLength:"20" doc:"Where the page begins: the next of the page before it"`
-	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"Dead letters on a page"`
-}
-
-func (p Pages) page() (deadletter.Page, error) {
-	if p.Cursor == "" {
-		return deadletter.Page{Limit: p.Limit}, nil
-	}
-	below, err := strconv.ParseUint(p.Cursor, 36, 63)
-	if err != nil || below == 0 {
-		return deadletter.Page{}, httpserver.Invalid("query.cursor", "invalid cursor")
-	}
-	return deadletter.Page{BeforeID: int64(below), Limit: p.Limit}, nil
-}
-
 type listInput struct {
 	Filter
-	Pages
+	httpserver.Page
 }
 
 type deadLettersOutput struct {
+	httpserver.Paged
 	Body struct {
 		DeadLetters []DeadLetter `json:"deadLetters" nullable:"false" doc:"Newest first"`
 		Next        string       `json:"next,omitempty" doc:"The cursor of the next page; absent on the last"`
@@ -122,17 +110,15 @@ func (s *Service) find(ctx context.Context, in *listInput) ([]deadletter.Letter,
 	if err != nil {
 		return nil, "", err
 	}
-	page, err := in.page()
+	below, err := in.After()
 	if err != nil {
 		return nil, "", err
 	}
-	page.Limit++ // one more tells whether there is another page
-	found, err := s.store.List(ctx, filter, page)
-	if err != nil || len(found) < page.Limit {
+	found, err := s.store.List(ctx, filter, deadletter.Page{BeforeID: below, Limit: in.Limit + 1})
+	if err != nil || len(found) <= in.Limit {
 		return found, "", err
 	}
-	found = found[:page.Limit-1]
-	return found, strconv.FormatInt(found[len(found)-1].ID, 36), nil
+	return found[:in.Limit], httpserver.CursorOf(found[in.Limit-1].ID), nil
 }
 
 func (s *Service) list(ctx context.Context, in *listInput) (*deadLettersOutput, error) {
@@ -140,7 +126,7 @@ func (s *Service) list(ctx context.Context, in *listInput) (*deadLettersOutput, 
 	if err != nil {
 		return nil, err
 	}
-	out := &deadLettersOutput{}
+	out := &deadLettersOutput{Paged: httpserver.Next(ctx, next)}
 	out.Body.DeadLetters, out.Body.Next = make([]DeadLetter, len(found)), next
 	for i, l := range found {
 		out.Body.DeadLetters[i] = toLetter(l)
@@ -149,6 +135,7 @@ func (s *Service) list(ctx context.Context, in *listInput) (*deadLettersOutput, 
 }
 
 type exportOutput struct {
+	httpserver.Paged
 	ContentType string `header:"Content-Type"`
 	Next        string `header:"Waybill-Next" doc:"The cursor of the next page; absent on the last"`
 	Body        []byte
@@ -159,7 +146,7 @@ func (s *Service) export(ctx context.Context, in *listInput) (*exportOutput, err
 	if err != nil {
 		return nil, err
 	}
-	out := &exportOutput{ContentType: "application/jsonl", Next: next}
+	out := &exportOutput{Paged: httpserver.Next(ctx, next), ContentType: jsonLines, Next: next}
 	for _, l := range found {
 		line, err := json.Marshal(toDetail(l, nil, nil))
 		if err != nil {

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -48,19 +47,7 @@ func (s *Service) registerChanges(ops httpserver.Operations) {
 // Changing is what every change of one dead letter has.
 type Changing struct {
 	Target
-	IfMatch string `header:"If-Match" maxLength:"32" doc:"The ETag of the dead letter that was looked at: 412 if it has changed since, and nothing is done"`
-}
-
-// seen is the revision that the operator looked at; 0 is any.
-func (c Changing) seen() (int, error) {
-	if c.IfMatch == "" || c.IfMatch == "*" {
-		return 0, nil
-	}
-	revision, err := strconv.ParseUint(strings.Trim(c.IfMatch, `"`), 10, 31)
-	if err != nil || revision == 0 {
-		return 0, httpserver.Invalid("header.If-Match", "must be the ETag of the dead letter, which is its revision in quotes")
-	}
-	return int(revision), nil
+	httpserver.IfMatch
 }
 
 type deadLetterChangeInput struct {
@@ -82,12 +69,8 @@ func (s *Service) discard(ctx context.Context, in *deadLetterChangeInput) (*deta
 
 // change does it, works the queue off for a moment, and answers with what has come of it.
 func (s *Service) change(ctx context.Context, in *deadLetterChangeInput, action deadletter.Action, do doIt) (*detailOutput, error) {
-	seen, err := in.seen()
-	if err != nil {
-		return nil, err
-	}
 	by := operator{admin.Actor(ctx), admin.Client(ctx), string(in.Body.Reason)}
-	l, err := do(ctx, in.ID, by.change(action, seen))
+	l, err := do(ctx, in.ID, by.change(action, in.Revision()))
 	if err != nil {
 		return nil, refusal(err)
 	}
@@ -155,10 +138,6 @@ type deadLetterEditInput struct {
 
 // edit refuses a copy that the consumer cannot read.
 func (s *Service) edit(ctx context.Context, in *deadLetterEditInput) (*detailOutput, error) {
-	seen, err := in.seen()
-	if err != nil {
-		return nil, err
-	}
 	before, err := s.store.Get(ctx, in.ID)
 	if err != nil {
 		return nil, err
@@ -168,7 +147,7 @@ func (s *Service) edit(ctx context.Context, in *deadLetterEditInput) (*detailOut
 		return nil, httpserver.Invalid("body.payload", err.Error())
 	}
 	by := operator{admin.Actor(ctx), admin.Client(ctx), string(in.Body.Reason)}
-	after, err := s.store.Edit(ctx, in.ID, edited, by.change(deadletter.Edit, seen))
+	after, err := s.store.Edit(ctx, in.ID, edited, by.change(deadletter.Edit, in.Revision()))
 	if err != nil {
 		return nil, refusal(err)
 	}

@@ -30,6 +30,19 @@ func (m *IfMatch) Seen() string {
 	return strings.Trim(m.IfMatch, `"`)
 }
 
+// Revision is what the client looked at, where revisions from 1 are the ETags: 0 if it asks for none,
+// and -1, which nothing has, for the tag of something else.
+func (m *IfMatch) Revision() int {
+	seen := m.Seen()
+	if seen == "" {
+		return 0
+	}
+	if n, err := strconv.ParseUint(seen, 10, 31); err == nil && n > 0 {
+		return int(n)
+	}
+	return -1
+}
+
 // Resolve refuses a header that protects nothing although its client believes so: an empty one,
 // two, a list, a weak tag, or one without quotes.
 func (*IfMatch) Resolve(ctx huma.Context) []error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"waybill.example/chassis/plaintext"
@@ -21,6 +22,23 @@ type Page struct {
 	Cursor string `query:"cursor" minLength:"1" maxLength:"1024" doc:"Where the page begins: the next of the page before it, with the same filters" example:"AAAAAAAAEmc"`
 	Limit  int    `query:"limit" minimum:"1" maximum:"500" default:"50" doc:"How many on a page"`
 }
+
+// After is the id of the last row of the page before, of a list whose cursors are made by [CursorOf];
+// 0 for the first page. The error is the answer to send.
+func (p Page) After() (int64, error) {
+	fields, err := DecodeCursor(p.Cursor, 1)
+	if fields == nil {
+		return 0, err
+	}
+	id, err := strconv.ParseInt(fields[0], 10, 64)
+	if err != nil || id < 1 || strconv.FormatInt(id, 10) != fields[0] {
+		return 0, InvalidCursor()
+	}
+	return id, nil
+}
+
+// CursorOf is the cursor of the page after the row with this id.
+func CursorOf(id int64) string { return EncodeCursor(strconv.FormatInt(id, 10)) }
 
 // Paged is the header of a page (RFC 8288): embed it in the output of an operation that lists, and
 // set Link by [Next].

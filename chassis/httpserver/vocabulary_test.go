@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -69,6 +70,8 @@ func library(t *testing.T) (handler http.Handler, ended chan struct{}) {
 			out.Body.ID = in.ID
 			return out, nil
 		})
+	httpserver.Handle(ops, huma.Operation{OperationID: "get-leaflet", Method: http.MethodGet, Path: "/leaflets/{id}"},
+		func(context.Context, *parcelID) (*tagged, error) { return &tagged{}, nil })
 	httpserver.Handle(ops, huma.Operation{OperationID: "set-book", Method: http.MethodPut, Path: "/books/{id}"},
 		func(_ context.Context, in *struct {
 			parcelID
@@ -223,6 +226,39 @@ func TestHandle_AnswersNotModified(t *testing.T) {
 		response, _ := ask(t, library, http.MethodGet, "/books/1", "If-None-Match", known)
 		require.Equal(t, status, response.StatusCode, known)
 		require.Equal(t, `"7"`, response.Header.Get("ETag"))
+	}
+}
+
+// A later page, say, has no tag, which is not what a client has that sends no If-None-Match.
+func TestHandle_AnswersInFullWhatHasNoETag(t *testing.T) {
+	t.Parallel()
+	library, _ := library(t)
+	for _, headers := range [][]string{nil, {"If-None-Match", ""}, {"If-None-Match", "*"}} {
+		response, _ := ask(t, library, http.MethodGet, "/leaflets/1", headers...)
+		require.Equal(t, http.StatusOK, response.StatusCode, headers)
+	}
+}
+
+func TestPage_GoesOnAfterAnIDOfAnySize(t *testing.T) {
+	t.Parallel()
+	for _, id := range []int64{1, 1<<53 + 1, math.MaxInt64} {
+		after, err := httpserver.Page{Cursor: httpserver.CursorOf(id)}.After()
+		require.NoError(t, err)
+		require.Equal(t, id, after)
+	}
+	after, err := httpserver.Page{}.After()
+	require.NoError(t, err)
+	require.Zero(t, after)
+	for _, id := range []string{"0", "-1", "+1", "01", "x", "9223372036854775808"} {
+		_, err := httpserver.Page{Cursor: httpserver.EncodeCursor(id)}.After()
+		require.Error(t, err, id)
+	}
+}
+
+func TestIfMatch_OfARevisionIsItOrNothing(t *testing.T) {
+	t.Parallel()
+	for sent, want := range map[string]int{"": 0, "*": 0, `"3"`: 3, `"0"`: -1, `"x"`: -1, `"-3"`: -1, `"99999999999"`: -1} {
+		require.Equal(t, want, (&httpserver.IfMatch{IfMatch: sent}).Revision(), sent)
 	}
 }
 

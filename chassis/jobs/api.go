@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/jackc/pgx/v5"
@@ -47,11 +46,7 @@ func (a *API) Register(ops httpserver.Operations) {
 			OperationID: c.verb + "-job", Method: http.MethodPost, Path: "/v1/jobs/{id}/" + c.verb, Summary: c.summary, Tags: []string{"Jobs"},
 			Errors: []int{http.StatusNotFound, http.StatusConflict, http.StatusPreconditionFailed},
 		}), func(ctx context.Context, in *changeInput) (*jobOutput, error) {
-			seen, err := in.seen()
-			if err != nil {
-				return nil, err
-			}
-			return a.change(ctx, c.verb, in, func(tx pgx.Tx) (Job, error) { return c.do(ctx, tx, in.ID, seen) })
+			return a.change(ctx, c.verb, in, func(tx pgx.Tx) (Job, error) { return c.do(ctx, tx, in.ID, in.Revision()) })
 		})
 	}
 }
@@ -86,10 +81,9 @@ type jobOutput struct {
 func output(job Job) *jobOutput { return &jobOutput{strconv.Quote(strconv.Itoa(job.Revision)), job} }
 
 type listInput struct {
-	State  string          `query:"state" enum:"queued,running,paused,cancelled,finished,failed" doc:"Only these"`
-	Kind   httpserver.Text `query:"kind" maxLength:"128" doc:"Only this kind, such as saga.retry"`
-	Cursor string          `query:"cursor" maxLength:"20" doc:"The next of the page before"`
-	Limit  int             `query:"limit" minimum:"1" maximum:"500" default:"50"`
+	State string          `query:"state" enum:"queued,running,paused,cancelled,finished,failed" doc:"Only these"`
+	Kind  httpserver.Text `query:"kind" maxLength:"128" doc:"Only this kind, such as saga.retry"`
+	httpserver.Page
 }
 
 // JobList is a page of jobs. Its name and those below are those of the OpenAPI document, of which
@@ -99,10 +93,13 @@ type JobList struct {
 	Next string `json:"next,omitempty" doc:"The cursor of the next page; absent on the last"`
 }
 
-type listOutput struct{ Body JobList }
+type listOutput struct {
+	httpserver.Paged
+	Body JobList
+}
 
 func (a *API) list(ctx context.Context, in *listInput) (*listOutput, error) {
-	before, err := cursor(in.Cursor)
+	before, err := in.After()
 	if err != nil {
 		return nil, err
 	}
@@ -113,17 +110,16 @@ func (a *API) list(ctx context.Context, in *listInput) (*listOutput, error) {
 	out := &listOutput{}
 	if len(list) > in.Limit {
 		list = list[:in.Limit]
-		out.Body.Next = strconv.FormatInt(list[in.Limit-1].ID, 10)
+		out.Body.Next = httpserver.CursorOf(list[in.Limit-1].ID)
 	}
-	out.Body.Jobs = list
+	out.Body.Jobs, out.Paged = list, httpserver.Next(ctx, out.Body.Next)
 	return out, nil
 }
 
 type resultsInput struct {
 	JobID
 	Result string `query:"result" enum:"done,no_effect,refused" doc:"Only items with this result"`
-	Cursor string `query:"cursor" maxLength:"20" doc:"The next of the page before"`
-	Limit  int    `query:"limit" minimum:"1" maximum:"500" default:"50"`
+	httpserver.Page
 }
 
 // JobResults is a page of the items of a job.
@@ -132,10 +128,13 @@ type JobResults struct {
 	Next  string    `json:"next,omitempty" doc:"The cursor of the next page; absent on the last"`
 }
 
-type resultsOutput struct{ Body JobResults }
+type resultsOutput struct {
+	httpserver.Paged
+	Body JobResults
+}
 
 func (a *API) results(ctx context.Context, in *resultsInput) (*resultsOutput, error) {
-	after, err := cursor(in.Cursor)
+	after, err := in.After()
 	if err != nil {
 		return nil, err
 	}
@@ -149,47 +148,21 @@ func (a *API) results(ctx context.Context, in *resultsInput) (*resultsOutput, er
 	out := &resultsOutput{}
 	if len(items) > in.Limit {
 		items = items[:in.Limit]
-		out.Body.Next = strconv.Itoa(items[in.Limit-1].N)
+		out.Body.Next = httpserver.CursorOf(int64(items[in.Limit-1].N))
 	}
-	out.Body.Items = items
+	out.Body.Items, out.Paged = items, httpserver.Next(ctx, out.Body.Next)
 	return out, nil
-}
-
-func cursor(text string) (int64, error) {
-	if text == "" {
-		return 0, nil
-	}
-	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil || n < 1 || n > 1<<31-1 {
-		return 0, invalid("query.cursor", "invalid cursor")
-	}
-	return n, nil
-}
-
-func invalid(location, message string) error {
-	return huma.Error422UnprocessableEntity("validation failed", &huma.ErrorDetail{Location: location, Message: message})
 }
 
 type changeInput struct {
 	JobID
-	IfMatch string `header:"If-Match" maxLength:"32" doc:"The ETag of the job that was looked at: 412 if it has changed since, and nothing is done" example:"\"3\""`
-	Body    JobChange
+	httpserver.IfMatch
+	Body JobChange
 }
 
 // JobChange is why a job is paused, resumed or cancelled.
 type JobChange struct {
 	Reason httpserver.Text `json:"reason" minLength:"1" maxLength:"500" doc:"Why; kept in the audit log"`
-}
-
-// seen is the revision that the operator looked at; 0 is any.
-func (c changeInput) seen() (int, error) {
-	if c.IfMatch == "" || c.IfMatch == "*" {
-		return 0, nil
-	}
-	if n, err := strconv.ParseUint(strings.Trim(c.IfMatch, `"`), 10, 31); err == nil && n > 0 {
-		return int(n), nil
-	}
-	return 0, invalid("header.If-Match", "must be the ETag of the job, which is its revision in quotes")
 }
 
 // change does what an operator wants in one transaction with its record.

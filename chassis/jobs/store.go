@@ -96,7 +96,7 @@ type JobItem struct {
 // asked for, after the n of the page before.
 func (j *Jobs) Results(ctx context.Context, id int64, result Outcome, after, limit int) ([]JobItem, error) {
 	rows, err := j.db.Query(ctx, `select n, item, result, detail, at from job_item
-		where job_id = $1 and n > $2 and ($3 = '' or result = $3) order by n limit $4`, id, after, result, limit)
+		where job_id = $1 and n > $2::bigint and ($3 = '' or result = $3) order by n limit $4`, id, after, result, limit)
 	if err != nil {
 		return nil, fmt.Errorf("list a job's results: %w", err)
 	}

@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"context"
-	"encoding/base64"
 	"math"
 	"net/http"
 	"strconv"
@@ -44,29 +43,20 @@ var movementsOperation = huma.Operation{
 
 type pageInput struct {
 	SKUPath
-	Cursor string `query:"cursor" maxLength:"512" doc:"The next of the page before"`
-	Limit  int    `query:"limit" minimum:"1" maximum:"500" default:"50"`
+	httpserver.Page
 }
 
 // below is the id that the page begins below.
 func (in *pageInput) below() (int64, error) {
-	if in.Cursor == "" {
-		return math.MaxInt64, nil
+	below, err := in.After()
+	if below == 0 {
+		below = math.MaxInt64
 	}
-	text, err := base64.RawURLEncoding.DecodeString(in.Cursor)
-	if err == nil {
-		if below, err := strconv.ParseInt(string(text), 10, 64); err == nil && below > 0 {
-			return below, nil
-		}
-	}
-	return 0, httpserver.Invalid("query.cursor", "invalid cursor")
-}
-
-func cursor(below int64) string {
-	return base64.RawURLEncoding.EncodeToString(strconv.AppendInt(nil, below, 10))
+	return below, err
 }
 
 type movementsOutput struct {
+	httpserver.Paged
 	ETag string `header:"ETag" doc:"On the first page: what a movement names in If-Match" example:"\"log-17\""`
 	Body struct {
 		Movements []Movement `json:"movements" nullable:"false"`
@@ -95,8 +85,9 @@ func (a *api) movements(ctx context.Context, in *pageInput) (*movementsOutput, e
 	}
 	if len(movements) > in.Limit {
 		movements = movements[:in.Limit]
-		out.Body.Next = cursor(movements[in.Limit-1].ID)
+		out.Body.Next = httpserver.CursorOf(movements[in.Limit-1].ID)
 	}
+	out.Paged = httpserver.Next(ctx, out.Body.Next)
 	out.Body.Movements = make([]Movement, len(movements))
 	for i, m := range movements {
 		out.Body.Movements[i] = toMovement(m)
@@ -120,6 +111,7 @@ var holdersOperation = huma.Operation{
 }
 
 type holdersOutput struct {
+	httpserver.Paged
 	Body struct {
 		Reservations []Holder `json:"reservations" nullable:"false"`
 		Next         string   `json:"next,omitempty" doc:"The cursor of the next page; absent on the last"`
@@ -142,8 +134,9 @@ func (a *api) holders(ctx context.Context, in *pageInput) (*holdersOutput, error
 	}
 	out := &holdersOutput{}
 	if next > 0 {
-		out.Body.Next = cursor(next)
+		out.Body.Next = httpserver.CursorOf(next)
 	}
+	out.Paged = httpserver.Next(ctx, out.Body.Next)
 	out.Body.Reservations = make([]Holder, len(held))
 	for i, h := range held {
 		out.Body.Reservations[i] = Holder{OrderID: h.OrderID, Quantity: h.Quantity, Since: h.Since.UTC()}

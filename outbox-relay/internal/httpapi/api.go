@@ -8,7 +8,6 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -68,13 +67,9 @@ type page[T any] struct {
 
 // list answers with a page of what a verb lists, whose cursors are ids.
 func list[T any](ctx context.Context, a *API, r *listRequest, id func(T) int64, verb func(d *ops.Database, from int64, limit int) ([]T, error)) (*page[T], error) {
-	var from int64
-	if fields, err := httpserver.DecodeCursor(r.Cursor, 1); err != nil {
+	from, err := r.After()
+	if err != nil {
 		return nil, err
-	} else if fields != nil {
-		if from, err = strconv.ParseInt(fields[0], 10, 64); err != nil || from < 0 {
-			return nil, httpserver.InvalidCursor()
-		}
 	}
 	d, err := a.database(r.Database)
 	if err != nil {
@@ -84,14 +79,19 @@ func list[T any](ctx context.Context, a *API, r *listRequest, id func(T) int64, 
 	if err != nil {
 		return nil, err
 	}
+	return paged(ctx, items, r.Limit, id), nil
+}
+
+// paged is the page of so many items, of which there is one more if there is another page.
+func paged[T any](ctx context.Context, items []T, limit int, id func(T) int64) *page[T] {
 	out := &page[T]{}
-	if len(items) > r.Limit {
-		items = items[:r.Limit]
-		out.Body.Next = httpserver.EncodeCursor(strconv.FormatInt(id(items[r.Limit-1]), 10))
+	if len(items) > limit {
+		items = items[:limit]
+		out.Body.Next = httpserver.CursorOf(id(items[limit-1]))
 	}
 	out.Body.Items = append([]T{}, items...)
 	out.Paged = httpserver.Next(ctx, out.Body.Next)
-	return out, nil
+	return out
 }
 
 // answer is a response with a body and nothing else.

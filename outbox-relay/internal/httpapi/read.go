@@ -44,6 +44,7 @@ type gapsRequest struct {
 
 type auditLogRequest struct {
 	Target
+	httpserver.Page
 	Actor  httpserver.Text `query:"actor" maxLength:"200" doc:"Only entries of this actor."`
 	Action httpserver.Text `query:"action" maxLength:"100" doc:"Only entries of this action, as outbox.retry."`
 	Object httpserver.Text `query:"object" maxLength:"500" doc:"Only entries of this object, as saga/order/4711."`
@@ -52,14 +53,23 @@ type auditLogRequest struct {
 	After  int64           `query:"after" minimum:"0" doc:"Only entries with a higher number."`
 	Before int64           `query:"before" minimum:"0" doc:"Only entries with a lower number; 0: all."`
 	Order  string          `query:"order" enum:"newest,oldest" default:"newest" doc:"Which entries come first."`
-	Limit  int             `query:"limit" minimum:"1" maximum:"500" default:"50" doc:"The most entries to return."`
 }
 
-func (r *auditLogRequest) filter() auditlog.Filter {
-	return auditlog.Filter{
+// filter chooses the entries of a page, and one more.
+func (r *auditLogRequest) filter() (auditlog.Filter, error) {
+	f := auditlog.Filter{
 		Actor: string(r.Actor), Action: string(r.Action), Object: string(r.Object), Since: r.Since, Until: r.Until,
-		After: r.After, Before: r.Before, Oldest: r.Order == "oldest", Limit: r.Limit,
+		After: r.After, Before: r.Before, Oldest: r.Order == "oldest", Limit: r.Limit + 1,
 	}
+	last, err := r.Page.After()
+	switch {
+	case last == 0:
+	case f.Oldest:
+		f.After = max(f.After, last)
+	case f.Before == 0 || last < f.Before:
+		f.Before = last
+	}
+	return f, err
 }
 
 func (a *API) registerReading() {
@@ -123,7 +133,21 @@ func (a *API) registerReading() {
 	httpserver.Handle(a.operations, a.revealing(huma.Operation{
 		OperationID: "list-audit-log", Method: http.MethodGet, Path: "/v1/outbox/{database}/audit-log", Errors: []int{http.StatusNotFound},
 		Summary: "Who changed what in the database, through the relay or its service",
-	}), func(ctx context.Context, r *auditLogRequest) (*answer[[]auditlog.Record], error) {
-		return on(a, r.Database, func(d *ops.Database) ([]auditlog.Record, error) { return d.AuditLog(ctx, r.filter()) })
-	})
+	}), a.auditLog)
+}
+
+func (a *API) auditLog(ctx context.Context, r *auditLogRequest) (*page[auditlog.Record], error) {
+	filter, err := r.filter()
+	if err != nil {
+		return nil, err
+	}
+	d, err := a.database(r.Database)
+	if err != nil {
+		return nil, err
+	}
+	records, err := d.AuditLog(ctx, filter)
+	if err != nil {
+		return nil, err
+	}
+	return paged(ctx, records, r.Limit, func(record auditlog.Record) int64 { return record.Seq }), nil
 }

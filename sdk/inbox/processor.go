@@ -154,23 +154,32 @@ func (p *Processor[M, S]) Process(ctx context.Context, batch []Delivery) error {
 const maxCareful = 5
 
 func (p *Processor[M, S]) process(ctx context.Context, batch []Delivery) error {
-	careful := p.Parking != nil && p.Parking.careful.Load()
-	for n := 1; ; n++ {
+	a, err := run(ctx, func() *attempt[M, S] {
 		a := &attempt[M, S]{
-			Processor: p, batch: p.decode(batch), positions: positionsAfter(batch, time.Now()), letter: wholeLetter, careful: careful,
+			Processor: p, batch: p.decode(batch), positions: positionsAfter(batch, time.Now()), letter: wholeLetter,
+			careful: p.Parking != nil && p.Parking.careful.Load(),
 		}
 		a.outcome.Skipped = len(batch) - len(a.batch)
-		err := a.run(ctx)
-		if errors.Is(err, errKeysWait) && n < maxCareful {
-			careful = true
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("process %d messages as %s: %w", len(batch), p.Consumer, err)
-		}
-		a.report(ctx)
-		return nil
+		return a
+	})
+	if err != nil {
+		return fmt.Errorf("process %d messages as %s: %w", len(batch), p.Consumer, err)
 	}
+	a.report(ctx)
+	return nil
+}
+
+// run makes attempts until one does not have to lock queues that it has not locked, and returns the
+// last.
+func run[M, S any](ctx context.Context, attempted func() *attempt[M, S]) (a *attempt[M, S], err error) {
+	for n := 1; n <= maxCareful; n++ {
+		a = attempted()
+		a.careful = a.careful || n > 1
+		if err = a.run(ctx); !errors.Is(err, errKeysWait) {
+			break
+		}
+	}
+	return a, err
 }
 
 // report says what became of the batch, now that it is durable.

@@ -22,9 +22,12 @@ import (
 func (p *Processor[M, S]) Reject(ctx context.Context, d Delivery, reason error) error {
 	var refusals []error
 	for _, letter := range letterForms {
-		a := &attempt[M, S]{Processor: p, batch: []decoded[M]{{Received[M]{EventID: d.PositionID(), Delivery: d}, reason}}, letter: letter}
-		a.positions = positionsAfter([]Delivery{d}, time.Now())
-		err := a.run(ctx)
+		a, err := run(ctx, func() *attempt[M, S] {
+			message := decoded[M]{Received[M]{EventID: d.PositionID(), Delivery: d}, reason}
+			return &attempt[M, S]{
+				Processor: p, batch: []decoded[M]{message}, positions: positionsAfter([]Delivery{d}, time.Now()), letter: letter,
+			}
+		})
 		if err == nil {
 			p.rejected(ctx, a, append(refusals, reason))
 			return nil

@@ -430,3 +430,16 @@ func TestCause_LeavesOutWhatDiffersFromMessageToMessage(t *testing.T) {
 	require.Equal(t, deadletter.Cause(fmt.Errorf(`event id %s: "x"`, uuid.New())), deadletter.Cause(fmt.Errorf(`event id %s: "y"`, uuid.New())))
 	require.NotEqual(t, deadletter.Cause(errors.New("order 17 does not exist")), deadletter.Cause(errors.New("order 17 is cancelled")))
 }
+
+// That messages of one key wait must not keep the consumer from setting aside one of another key: it
+// would hold the message, and soon its partition, until an operator had emptied the queue.
+func TestParking_WhileMessagesWaitAnotherIsRejected(t *testing.T) {
+	t.Parallel()
+	p := newParking(t)
+	require.NoError(t, p.Reject(t.Context(), keyed(1, "a", "a1"), errors.New("no")))
+	p.process(t, keyed(2, "a", "a2"))
+	require.NoError(t, p.Reject(t.Context(), keyed(3, "b", "b1"), errors.New("no")))
+	require.NoError(t, p.Reject(t.Context(), keyed(4, "a", "a3"), errors.New("no")))
+	require.NoError(t, p.Reject(t.Context(), keyed(3, "b", "b1"), errors.New("no")), "delivered again")
+	require.Equal(t, []string{"a1 dead", "a2 parked", "b1 dead", "a3 dead"}, p.all(t))
+}

@@ -62,7 +62,7 @@ func TestAsyncAPI_IsValid(t *testing.T) {
 	t.Parallel()
 	file, err := os.Open("testdata/spec/asyncapi-3.0.0.json.gz")
 	require.NoError(t, err)
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	plain, err := gzip.NewReader(file)
 	require.NoError(t, err)
 	schema, err := jsonschema.UnmarshalJSON(plain)

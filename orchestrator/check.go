@@ -31,7 +31,7 @@ type check struct {
 }
 
 // Run prints what would become of the open sagas, and fails if there is something.
-func (c check) Run(s *cli.Saga, ctx context.Context, out io.Writer) error {
+func (c check) Run(ctx context.Context, s *cli.Saga, out io.Writer) error {
 	var timing ordersaga.Timing
 	if err := config.Load(&timing); err != nil {
 		return err

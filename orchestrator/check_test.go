@@ -37,7 +37,7 @@ func TestCheck_FailsForWhatTheseDefinitionsCannotGoOnWith(t *testing.T) {
 
 	look := func(asJSON bool) (string, error) {
 		var out bytes.Buffer
-		err := check{DatabaseURL: db.Pool.Config().ConnString(), States: 5000}.Run(&cli.Saga{JSON: asJSON}, t.Context(), &out)
+		err := check{DatabaseURL: db.Pool.Config().ConnString(), States: 5000}.Run(t.Context(), &cli.Saga{JSON: asJSON}, &out)
 		return out.String(), err
 	}
 	out, err := look(false)

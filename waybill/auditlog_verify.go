@@ -87,7 +87,7 @@ func (c *auditLogVerify) verifyFile() ([]verified, error) {
 		if err != nil {
 			return nil, fmt.Errorf("open the export: %w", err)
 		}
-		defer file.Close()
+		defer func() { _ = file.Close() }() // it was read
 		in = file
 	}
 	checks := map[string]*check{}

@@ -18,9 +18,6 @@ type services struct {
 	JSON bool `help:"Print JSON." name:"json"`
 }
 
-// names of the services, as verbs take them, in the order in which they are asked.
-var names = []string{"orders", "inventory", "orchestrator", "relay"}
-
 // client returns the client of a service by its name.
 func (s *services) client(name string) apiclient.Client {
 	switch name {

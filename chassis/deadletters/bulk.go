@@ -153,7 +153,7 @@ func (s *Service) item(
 ) (jobs.Result, error) {
 	id, err := strconv.ParseInt(item, 10, 64)
 	if err != nil {
-		return jobs.Result{Outcome: jobs.OutcomeRefused, Detail: "is not the id of a dead letter"}, nil
+		return jobs.Result{Outcome: jobs.OutcomeRefused, Detail: "is not the id of a dead letter"}, nil //nolint:nilerr // it is the item's
 	}
 	l, err := do(ctx, tx, id, operator{job.Actor, "", job.Reason}.change(action, 0))
 	if state, ok := errors.AsType[*deadletter.StateError](err); ok {

@@ -24,7 +24,7 @@ func (d *drain) begin(log *slog.Logger) {
 		return
 	}
 	log.Info("draining: not ready, and still serving", "delay", d.delay.String())
-	time.Sleep(d.delay)
+	<-time.After(d.delay)
 }
 
 // ready answers that the process is stopping once it is, and as next does until then.

@@ -2,6 +2,7 @@ package httpserver
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"reflect"
 	"strconv"
@@ -90,8 +91,6 @@ func ifNoneMatch(op *huma.Operation) {
 		Schema: &huma.Schema{Type: huma.TypeString},
 	})
 	responses := map[string]*huma.Response{"304": {Description: "The client has it already"}}
-	for status, r := range op.Responses {
-		responses[status] = r
-	}
+	maps.Copy(responses, op.Responses)
 	op.Responses = responses
 }

@@ -60,7 +60,7 @@ func newError(status int, detail string, errs ...error) huma.StatusError {
 		if typed, ok := errors.AsType[*Problem](err); ok {
 			return typed // of a resolver, which knows better
 		}
-		if detailer, ok := err.(huma.ErrorDetailer); ok { //nolint:errorlint // huma does not wrap its own
+		if detailer, ok := err.(huma.ErrorDetailer); ok {
 			faults = append(faults, detailer.ErrorDetail())
 		} else if err != nil {
 			faults = append(faults, &huma.ErrorDetail{Message: err.Error()})

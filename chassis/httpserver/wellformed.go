@@ -72,11 +72,8 @@ func ambiguous(query string, op *huma.Operation) (faults []error) {
 		if p.In != "query" || given == nil {
 			continue
 		}
-		for _, v := range given {
-			if v == "" {
-				faults = append(faults, &huma.ErrorDetail{Location: "query." + p.Name, Message: "expected a value; leave the parameter out if there is none"})
-				break
-			}
+		if slices.Contains(given, "") {
+			faults = append(faults, &huma.ErrorDetail{Location: "query." + p.Name, Message: "expected a value; leave the parameter out if there is none"})
 		}
 		if several := p.Schema != nil && p.Schema.Type == huma.TypeArray; !several && len(given) > 1 {
 			faults = append(faults, &huma.ErrorDetail{Location: "query." + p.Name, Message: "expected one value"})

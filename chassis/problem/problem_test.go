@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -17,7 +16,7 @@ func TestTypes_AreWellFormed(t *testing.T) {
 	t.Parallel()
 	seen, last := map[string]bool{}, ""
 	for p := range problem.Types() {
-		require.Regexp(t, regexp.MustCompile(`^[a-z]+(-[a-z]+)*$`), p.Slug)
+		require.Regexp(t, `^[a-z]+(-[a-z]+)*$`, p.Slug)
 		require.False(t, seen[p.Slug], p.Slug)
 		require.Less(t, last, p.Slug)
 		seen[p.Slug], last = true, p.Slug

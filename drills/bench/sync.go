@@ -89,7 +89,7 @@ func (b *bench) withoutInventory(ctx context.Context, client inventoryv1.Invento
 	})
 	failed = time.Since(began)
 	if status.Code(err) != codes.Unavailable {
-		return 0, 0, fmt.Errorf("Reserve with Inventory stopped: %w", err)
+		return 0, 0, fmt.Errorf("reserve with Inventory stopped: %w", err)
 	}
 	placed, err := b.placeOne(ctx)
 	if err != nil {

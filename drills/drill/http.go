@@ -9,32 +9,6 @@ import (
 	"strings"
 )
 
-// post sends JSON, with a bearer token if there is one, and returns an error for an answer that is
-// none of the good ones.
-func post(ctx context.Context, url, token, body string) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, strings.NewReader(body))
-	if err != nil {
-		return err
-	}
-	request.Header.Set("Content-Type", "application/json")
-	if token != "" {
-		request.Header.Set("Authorization", "Bearer "+token)
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(response.Body, 1<<12))
-	if err != nil {
-		return err
-	}
-	if response.StatusCode >= http.StatusBadRequest {
-		return fmt.Errorf("answered %s: %s", response.Status, strings.TrimSpace(string(answer)))
-	}
-	return nil
-}
-
 // get returns what a service answers.
 func get(ctx context.Context, url string) (status int, answer string, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)

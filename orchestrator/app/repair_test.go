@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"waybill.example/contracts"
@@ -65,14 +66,9 @@ func TestRepair_TheCommandDoesWhatItSays(t *testing.T) {
 	_, err = s.runCLI("--token", token, "suspend", "--all", "order@9", "--reason", "x")
 	require.ErrorContains(t, err, "never run")
 
-	var audited []string
-	rows, err := s.db.Pool.Query(t.Context(), "select action || ' ' || object || ' ' || actor || ' ' || reason from audit_log order by seq")
+	rows, _ := s.db.Pool.Query(t.Context(), "select action || ' ' || object || ' ' || actor || ' ' || reason from audit_log order by seq")
+	audited, err := pgx.CollectRows(rows, pgx.RowTo[string])
 	require.NoError(t, err)
-	for rows.Next() {
-		var line string
-		require.NoError(t, rows.Scan(&line))
-		audited = append(audited, line)
-	}
 	require.Equal(t, []string{
 		"saga.skip-wait saga/order/7 ann now", "saga.edit-data saga/order/7 ann a typo", "saga.suspend saga/order/7 ann wait for it",
 		"saga.resume saga/order/7 ann here it is", "saga.move-deadline saga/order/7 ann slow", "saga.revoke-deadline saga/order/7 ann slower",

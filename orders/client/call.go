@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"time"
 
@@ -87,9 +88,7 @@ func (c *Client) open(ctx context.Context, call call) (*http.Response, error) {
 	}
 	request.URL.RawQuery = call.query
 	request.Header = c.header.Clone()
-	for name, values := range call.header {
-		request.Header[name] = values
-	}
+	maps.Copy(request.Header, call.header)
 	if call.body != nil {
 		request.Header.Set("Content-Type", "application/json")
 	}

@@ -175,7 +175,8 @@ func TestList_ReadsAPageWhenItIsNeeded(t *testing.T) {
 	query := s.seen()[1].URL.Query()
 	require.Equal(t, "x&y ü& PENDING 2", query.Get("cursor")+" "+query.Get("userId")+" "+query.Get("status")+" "+query.Get("limit"))
 	before := len(s.seen())
-	for range list {
+	for _, err := range list {
+		require.NoError(t, err)
 		break
 	}
 	require.Len(t, s.seen(), before+1)
@@ -275,8 +276,8 @@ func TestWatch_EndsWithWhatStopsIt(t *testing.T) {
 		}
 	})
 	c := s.client(t)
-	for range c.Watch(t.Context(), 1) {
-		require.Fail(t, "there is nothing to see")
+	for _, err := range c.Watch(t.Context(), 1) {
+		require.Fail(t, "there is nothing to see", err)
 	}
 	var errs []error
 	for _, err := range c.Watch(t.Context(), 2) {
@@ -297,7 +298,8 @@ func TestWatch_EndsWithWhatStopsIt(t *testing.T) {
 	require.Len(t, errs, 2)
 	require.NoError(t, errs[0])
 	require.ErrorIs(t, errs[1], context.Canceled)
-	for range c.Watch(t.Context(), 3) {
+	for _, err := range c.Watch(t.Context(), 3) {
+		require.NoError(t, err)
 		break // and the connection is closed
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log"
 	"time"
 
 	"waybill.example/orders/client"
@@ -13,7 +12,8 @@ import (
 func Example() {
 	orders, err := client.New("http://localhost:8080")
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	defer orders.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -21,10 +21,12 @@ func Example() {
 
 	order, err := orders.PlaceAndWait(ctx, client.Draft{UserID: "u1", SKU: "burger", Quantity: 2})
 	if problem, ok := errors.AsType[*client.Problem](err); ok {
-		log.Fatalf("refused (%d): %s", problem.Status, problem.Detail)
+		fmt.Println("refused:", problem.Status, problem.Detail)
+		return
 	}
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	fmt.Println(order.ID, order.Status, order.Reason)
 }
@@ -32,11 +34,13 @@ func Example() {
 func ExampleClient_Watch() {
 	orders, err := client.New("http://localhost:8080")
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	for order, err := range orders.Watch(context.Background(), 1) {
 		if err != nil {
-			log.Fatal(err)
+			fmt.Println(err)
+			return
 		}
 		fmt.Println(order.UpdatedAt, order.Status)
 	}
@@ -45,11 +49,13 @@ func ExampleClient_Watch() {
 func ExampleClient_List() {
 	orders, err := client.New("http://localhost:8080")
 	if err != nil {
-		log.Fatal(err)
+		fmt.Println(err)
+		return
 	}
 	for order, err := range orders.List(context.Background(), client.Filter{UserID: "u1"}) {
 		if err != nil {
-			log.Fatal(err)
+			fmt.Println(err)
+			return
 		}
 		fmt.Println(order.ID, order.Status)
 	}

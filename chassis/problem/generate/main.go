@@ -23,7 +23,7 @@ func write(folder string) error {
 		return err
 	}
 	for _, name := range old {
-		if err := os.Remove(name); err != nil {
+		if err := os.Remove(name); err != nil { //nolint:gosec // the folder is the argument
 			return err
 		}
 	}

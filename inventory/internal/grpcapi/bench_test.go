@@ -61,7 +61,7 @@ func newBench(t *testing.T, guards ...grpc.UnaryServerInterceptor) *bench {
 	require.NoError(t, err)
 	inventoryv1.RegisterInventoryServiceServer(server, grpcapi.New(b.store, hub, log))
 	b.addr = server.Addr()
-	ctx, cancel := context.WithCancel(context.Background()) // the test's own ends before its cleanups
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context())) // the test's own ends before its cleanups
 	served, watched := make(chan error, 1), make(chan error, 1)
 	go func() { served <- server.Run(ctx) }()
 	go func() { watched <- hub.Run(ctx) }()

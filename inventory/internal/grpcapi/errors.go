@@ -26,7 +26,7 @@ const (
 	reasonNotFound      = "SKU_NOT_FOUND"
 	reasonOtherItems    = "ORDER_HAS_OTHER_ITEMS"
 	reasonUnavailable   = "DATABASE_UNAVAILABLE"
-	reasonTokenRequired = "TOKEN_REQUIRED"
+	reasonTokenRequired = "TOKEN_REQUIRED" //nolint:gosec // no credential
 	reasonTooManyTokens = "TOO_MANY_WRONG_TOKENS"
 )
 

@@ -61,7 +61,7 @@ func start(t *testing.T, get func(context.Context) error, ready func(context.Con
 	})
 	require.NoError(t, err)
 	inventoryv1.RegisterInventoryServiceServer(server, service{get: get})
-	ctx, cancel := context.WithCancel(context.Background()) // the test's own ends before its cleanups
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context())) // the test's own ends before its cleanups
 	r.stop = cancel
 	ended := make(chan struct{})
 	go func() { defer close(ended); r.stopped <- server.Run(ctx) }()

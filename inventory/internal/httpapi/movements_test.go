@@ -78,7 +78,7 @@ func TestMove_ACountIsWhatIsReservedAndWhatIsOnHand(t *testing.T) {
 	require.InDelta(t, 5, c.get(200, "POST", log, `{"counted":9,"reason":"one is broken"}`)["onHand"], 0)
 	c.apply(reserve(2, "rare", 2))
 	c.requireLevel(3, 9)
-	require.Equal(t, 3.0, c.get(200, "POST", log, `{"counted":9,"reason":"again"}`)["onHand"], "the same count is still right")
+	require.InDelta(t, 3, c.get(200, "POST", log, `{"counted":9,"reason":"again"}`)["onHand"], 0, "the same count is still right")
 	require.Zero(t, c.get(200, "POST", log, `{"counted":6,"reason":"none but those of orders"}`)["onHand"])
 	refused := c.get(409, "POST", log, `{"counted":5,"reason":"one is gone"}`)
 	require.Equal(t, "5 were counted, and 6 are reserved: cancel orders first, or count again", refused["detail"])

@@ -36,7 +36,7 @@ func startForOperators(t *testing.T, db *pgtest.Database, brokers string) servic
 	go func() { ended <- a.Run(ctx) }()
 	t.Cleanup(func() {
 		cancel()
-		<-ended
+		require.NoError(t, <-ended)
 	})
 	return service{url: "http://" + a.Addr()}
 }

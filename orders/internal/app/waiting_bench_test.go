@@ -52,15 +52,15 @@ func BenchmarkWaiting(b *testing.B) {
 		for id := 1; id <= benchWaiters; id++ {
 			clients.Go(func() { answered[id] = service.wait(b, id) })
 			if id%100 == 0 {
-				time.Sleep(20 * time.Millisecond)
+				<-time.After(20 * time.Millisecond)
 			}
 		}
 		for service.metric(b, "waybill_orders_waiting_clients") < benchWaiters {
-			time.Sleep(50 * time.Millisecond)
+			<-time.After(50 * time.Millisecond)
 		}
 		b.ReportMetric(float64(service.memory(b)-empty)/benchWaiters/1024, "KiB/waiter")
 		idle := service.cpu(b)
-		time.Sleep(5 * time.Second)
+		<-time.After(5 * time.Second)
 		b.ReportMetric((service.cpu(b)-idle).Seconds()/5*100, "%CPU-idle")
 
 		before := service.cpu(b)
@@ -132,7 +132,7 @@ func startProcess(b testing.TB, db *pgtest.Database) process {
 			response.Body.Close()
 			return p
 		}
-		time.Sleep(20 * time.Millisecond)
+		<-time.After(20 * time.Millisecond)
 	}
 }
 

@@ -53,7 +53,7 @@ func with(t testing.TB, db *pgtest.Database, set func(*httpapi.Service)) fixture
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error, 1)
 	go func() { ended <- hub.Run(ctx) }()
-	t.Cleanup(func() { stop(); <-ended })
+	t.Cleanup(func() { stop(); require.NoError(t, <-ended) })
 	service := httpapi.Service{
 		Store: store, Place: app.NewPlacer(store), Hub: hub, Waiting: server.Waiting, Log: slog.New(slog.DiscardHandler), AliveEvery: 50 * time.Millisecond,
 	}

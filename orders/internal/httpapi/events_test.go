@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -57,7 +58,7 @@ func (s stream) event(t *testing.T) string {
 	var event strings.Builder
 	for {
 		line, err := s.lines.ReadString('\n')
-		if err == io.EOF { //nolint:errorlint // as bufio returns it
+		if errors.Is(err, io.EOF) {
 			return ""
 		}
 		require.NoError(t, err)

@@ -34,12 +34,12 @@ func (a *api) await(ctx context.Context, prefer *httpserver.Preferences, id int6
 	if err != nil {
 		return order.Order{}, Applied{}, err
 	}
-	wait, end, applied := prefer.Begin(a.Waiting) //nolint:contextcheck // a wait lasts longer than ctx, which a query has
+	wait, end, applied := prefer.Begin(a.Waiting)
 	defer end()
 	for !found.Terminal() {
-		next, err := watcher.Next(wait)
+		next, err := watcher.Next(wait) //nolint:contextcheck // a wait lasts longer than ctx, which a query has
 		if err != nil {
-			return a.asItIs(prefer, watcher, found), Applied{applied}, nil //nolint:contextcheck,nilerr // the wait is over
+			return a.asItIs(prefer, watcher, found), Applied{applied}, nil //nolint:contextcheck // the wait is over
 		}
 		found = next
 	}

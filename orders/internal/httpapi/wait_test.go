@@ -205,7 +205,7 @@ func TestGet_PreferWaitLastsAsLongAsItsClientAndItsServer(t *testing.T) {
 		}
 	}()
 	f.awaitWaiting(t, 1)
-	time.Sleep(6 * time.Second) // longer than a body may take to arrive: there is nothing to await
+	<-time.After(6 * time.Second) // longer than a body may take to arrive: there is nothing to await
 	require.Equal(t, 1, f.server.Waiting.Taken())
 	stop()
 	select {

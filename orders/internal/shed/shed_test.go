@@ -33,7 +33,7 @@ func TestBacklog_IsCountedOncePerSecondAndNotPerOrder(t *testing.T) {
 			exceeded bool
 		}{{0, false}, {100, false}, {101, true}, {1_000_000, true}, {100, false}, {101, true}, {-1, false}} {
 			rows.Store(step.rows)
-			time.Sleep(2 * time.Second)
+			<-time.After(2 * time.Second)
 			for range 1000 {
 				require.Equal(t, step.exceeded, b.Exceeded())
 			}

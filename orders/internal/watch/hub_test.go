@@ -53,7 +53,7 @@ func (db *database) GetAll(_ context.Context, ids []int64) (found []order.Order,
 	}
 	err = db.err
 	db.mu.Unlock()
-	time.Sleep(db.took) // synctest's: the answer is older than its arrival
+	<-time.After(db.took) // synctest's: the answer is older than its arrival
 	if err != nil {
 		return nil, err
 	}
@@ -165,7 +165,7 @@ func TestHub_AChangeDuringAQueryIsReadAfterIt(t *testing.T) {
 		w := hub.Watch(1)
 		defer w.Close()
 		go func() {
-			time.Sleep(db.took / 2)
+			<-time.After(db.took / 2)
 			db.set(1, order.Confirmed)
 			hub.Changed(1)
 		}()
@@ -200,7 +200,7 @@ func TestHub_AThousandWatchersShareAFewQueries(t *testing.T) {
 				}
 			})
 		}
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		for id := range int64(1000) {
 			db.set(id, order.Confirmed)
 			hub.Changed(id)
@@ -217,7 +217,7 @@ func TestHub_WithoutWatchersThereIsNoSessionAndNoQuery(t *testing.T) {
 	run(t, db, func(t *testing.T, hub *watch.Hub) {
 		hub.Changed(1)
 		hub.Changed()
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour)
 		_, opened := db.sessionsSeen()
 		require.Zero(t, opened+db.count())
 
@@ -228,11 +228,11 @@ func TestHub_WithoutWatchersThereIsNoSessionAndNoQuery(t *testing.T) {
 		open, _ := db.sessionsSeen()
 		require.Equal(t, 1, open)
 		w.Close()
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		open, _ = db.sessionsSeen()
 		require.Zero(t, open)
 		queries := db.count()
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour)
 		require.Equal(t, queries, db.count())
 	})
 }
@@ -246,7 +246,7 @@ func TestHub_ASessionOutlivesAShortPauseBetweenWatches(t *testing.T) {
 			_, err := w.Read(within(t, time.Second))
 			require.NoError(t, err)
 			w.Close()
-			time.Sleep(time.Second)
+			<-time.After(time.Second)
 		}
 		_, opened := db.sessionsSeen()
 		require.Equal(t, 1, opened)
@@ -283,7 +283,7 @@ func TestHub_AChangeThatNobodySpeaksOfIsFoundWithinSeconds(t *testing.T) {
 		defer w.Close()
 		_, err := w.Read(within(t, time.Second))
 		require.NoError(t, err)
-		time.Sleep(30 * time.Second)
+		<-time.After(30 * time.Second)
 		db.set(1, order.Cancelled)
 		now, err := w.Next(within(t, 6*time.Second))
 		require.NoError(t, err)

@@ -20,7 +20,7 @@ import (
 // database and no broker yet.
 func New(_ context.Context, c Config, log *slog.Logger) (*service.App, error) {
 	pairs, _ := c.Databases.Entries() // open reports the faults
-	opened, err := c.Databases.Open() //nolint:contextcheck // it connects to none yet
+	opened, err := c.Databases.Open()
 	if err != nil {
 		return nil, err
 	}

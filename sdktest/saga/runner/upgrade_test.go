@@ -28,7 +28,6 @@ type parcelSaga struct {
 	pack        string // the name of the first step
 	refused     string // its failure, if any
 	undo        bool
-	data        string
 	wait        time.Duration
 	unsuspected func(saga.Call[parcel]) (any, error)
 }

@@ -17,24 +17,20 @@ const versionsSQL = `select name, version, fingerprint, structure from saga_defi
 // compare holds each version of this program against what it was when it was run.
 func (c *check) compare(ctx context.Context, tx pgx.Tx) error {
 	c.changed = map[version][]change{}
-	rows, err := tx.Query(ctx, versionsSQL)
-	if err != nil {
-		return err
-	}
+	rows, _ := tx.Query(ctx, versionsSQL) // ForEachRow returns its error
 	var v version
 	var fingerprint string
 	var structure []byte
-	_, err = pgx.ForEachRow(rows, []any{&v.name, &v.number, &fingerprint, &structure}, func() error {
+	_, err := pgx.ForEachRow(rows, []any{&v.name, &v.number, &fingerprint, &structure}, func() error {
 		def, registered := c.registry.Definition(v.name, v.number)
 		if !registered || def.Fingerprint() == fingerprint {
 			return nil
 		}
 		c.changed[v] = []change{{what: "the version was changed under its number: this program refuses to start; keep it as it was, and make this one another version"}}
 		var was saga.Description
-		if len(structure) == 0 || json.Unmarshal(structure, &was) != nil {
-			return nil
+		if json.Unmarshal(structure, &was) == nil { // versions from before it was kept have none
+			c.changed[v] = append(c.changed[v], differences(was, def.Describe())...)
 		}
-		c.changed[v] = append(c.changed[v], differences(was, def.Describe())...)
 		return nil
 	})
 	return err

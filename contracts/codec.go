@@ -198,7 +198,7 @@ func named(payload []byte, err error) error {
 		if wrongType.Field == "" {
 			return fmt.Errorf("the message must be a JSON object, not a %s", wrongType.Value)
 		}
-		field := wrongType.Field[strings.LastIndexByte(wrongType.Field, '.')+1:]
+		field := strings.TrimPrefix(wrongType.Field, "Envelope.")
 		return invalid(field, fmt.Sprintf("must not be a JSON %s", wrongType.Value))
 	}
 	// A value that refuses its own text (a UUID, a time) does not say where it stood.

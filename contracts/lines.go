@@ -38,3 +38,37 @@ func CheckLines(lines []Line) error {
 	}
 	return nil
 }
+
+// Ordered returns lines as a message carries them: one line in the fields sku and quantity, several
+// in items.
+func Ordered(lines []Line) (sku string, quantity int32, items []Line) {
+	if len(lines) == 1 {
+		return lines[0].SKU, lines[0].Quantity, nil
+	}
+	return "", 0, lines
+}
+
+// linesOf is the reverse of [Ordered].
+func linesOf(sku string, quantity int32, items []Line) []Line {
+	if len(items) > 0 {
+		return items
+	}
+	return []Line{{SKU: sku, Quantity: quantity}}
+}
+
+// ordered checks the fields that hold an order's lines. There are two forms, and what an order wants
+// has only one of them. Several lines have no sku and quantity besides: a reader that does not know
+// items would take a part of the order for the whole, and now refuses it for what it lacks.
+func ordered(sku string, n int32, items []Line) error {
+	switch {
+	case len(items) == 0:
+		return Line{sku, n}.validate()
+	case sku != "":
+		return invalid("sku", "must not be beside items")
+	case n != 0:
+		return invalid("quantity", "must not be beside items")
+	case len(items) == 1:
+		return invalid("items", "must have several lines; one goes into sku and quantity")
+	}
+	return CheckLines(items)
+}

@@ -18,13 +18,18 @@ type Message interface {
 	is() Type
 }
 
-// OrderCreated says that an order was accepted and is PENDING.
+// OrderCreated says that an order was accepted and is PENDING. An order of one line has a sku and a
+// quantity, one of several has items in their place; see [Ordered].
 type OrderCreated struct {
 	Envelope
 	UserID   string `json:"userId"`
-	SKU      string `json:"sku"`
-	Quantity int32  `json:"quantity"`
+	SKU      string `json:"sku,omitempty"`
+	Quantity int32  `json:"quantity,omitempty"`
+	Items    []Line `json:"items,omitempty"`
 }
+
+// Lines are the order's lines, one per sku.
+func (m OrderCreated) Lines() []Line { return linesOf(m.SKU, m.Quantity, m.Items) }
 
 // OrderConfirmed says that an order reached CONFIRMED.
 type OrderConfirmed struct{ Envelope }
@@ -66,12 +71,17 @@ type InventoryRejected struct {
 // InventoryReleased answers ReleaseInventory: nothing is set aside for the order any more.
 type InventoryReleased struct{ Envelope }
 
-// ReserveInventory asks Inventory to set items aside for an order.
+// ReserveInventory asks Inventory to set items aside for an order: all of its lines, or none. The
+// lines are as in [OrderCreated].
 type ReserveInventory struct {
 	Envelope
-	SKU      string `json:"sku"`
-	Quantity int32  `json:"quantity"`
+	SKU      string `json:"sku,omitempty"`
+	Quantity int32  `json:"quantity,omitempty"`
+	Items    []Line `json:"items,omitempty"`
 }
+
+// Lines are what is to be set aside, one line per sku.
+func (m ReserveInventory) Lines() []Line { return linesOf(m.SKU, m.Quantity, m.Items) }
 
 // ReleaseInventory asks Inventory to give back what it set aside for an order, if anything.
 type ReleaseInventory struct{ Envelope }
@@ -111,12 +121,12 @@ func (e Envelope) Validate() error { return e.validate() }
 
 // Validate implements [Message].
 func (m OrderCreated) Validate() error {
-	return firstError(m.validate(), name("userId", m.UserID), name("sku", m.SKU), quantity(m.Quantity))
+	return firstError(m.validate(), name("userId", m.UserID), ordered(m.SKU, m.Quantity, m.Items))
 }
 
 // Validate implements [Message].
 func (m ReserveInventory) Validate() error {
-	return firstError(m.validate(), name("sku", m.SKU), quantity(m.Quantity))
+	return firstError(m.validate(), ordered(m.SKU, m.Quantity, m.Items))
 }
 
 // Validate implements [Message].

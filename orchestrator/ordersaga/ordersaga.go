@@ -57,12 +57,15 @@ func (t Timing) Validate() []error {
 	return problems
 }
 
-// Order is what the saga remembers of the order.
+// Order is what the saga remembers of the order. An order of one line has a sku and a quantity, as
+// every order had before there were items: such sagas are the same to old and to new orchestrators,
+// so items need no new version of the definition.
 type Order struct {
-	OrderID  int64  `json:"orderId"`
-	UserID   string `json:"userId"`
-	SKU      string `json:"sku"`
-	Quantity int32  `json:"quantity"`
+	OrderID  int64            `json:"orderId"`
+	UserID   string           `json:"userId"`
+	SKU      string           `json:"sku,omitempty"`
+	Quantity int32            `json:"quantity,omitempty"`
+	Items    []contracts.Line `json:"items,omitempty"`
 }
 
 // Definition returns the current version of the order saga.
@@ -101,7 +104,7 @@ func Definition(t Timing) (*saga.Definition, error) {
 }
 
 func accepted(m contracts.OrderCreated) Order {
-	return Order{OrderID: m.OrderID, UserID: m.UserID, SKU: m.SKU, Quantity: m.Quantity}
+	return Order{OrderID: m.OrderID, UserID: m.UserID, SKU: m.SKU, Quantity: m.Quantity, Items: m.Items}
 }
 
 func rejectReason(m contracts.InventoryRejected) string { return m.Reason }
@@ -112,7 +115,9 @@ func cancelReason(m contracts.OrderCancelRequested) string { return m.Reason }
 func cancelledReason(m contracts.OrderCancelled) string { return m.Reason }
 
 func reserveInventory(c saga.Call[Order]) (any, error) {
-	return contracts.ReserveInventory{Envelope: envelope(c), SKU: c.Data.SKU, Quantity: c.Data.Quantity}, nil
+	return contracts.ReserveInventory{
+		Envelope: envelope(c), SKU: c.Data.SKU, Quantity: c.Data.Quantity, Items: c.Data.Items,
+	}, nil
 }
 
 func releaseInventory(c saga.Call[Order]) (any, error) {

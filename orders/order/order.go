@@ -5,6 +5,8 @@ package order
 import (
 	"errors"
 	"time"
+
+	"waybill.example/contracts"
 )
 
 // Status says how far an order has come.
@@ -23,12 +25,24 @@ const MaxTextRunes = 1000
 // ErrNotFound says that there is no order of an id.
 var ErrNotFound = errors.New("no such order")
 
-// Draft is an order that a client wants to place.
+// Line is one line of an order: a sku, and how many of it.
+type Line = contracts.Line
+
+// Draft is an order that a client wants to place. What it is for is a sku and a quantity where it
+// has one line, and Items where it has several, each of another sku; see [Draft.Of].
 type Draft struct {
 	UserID   string
 	SKU      string
 	Quantity int32
+	Items    []Line
 	Note     string
+}
+
+// Of returns the draft with these lines, however many they are: an order of one line is the same
+// order, to everybody, in whichever form its client has sent it.
+func (d Draft) Of(lines []Line) Draft {
+	d.SKU, d.Quantity, d.Items = contracts.Ordered(lines)
+	return d
 }
 
 // Order is an order that was accepted.

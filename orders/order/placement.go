@@ -61,6 +61,6 @@ func Place(requests []Request, ids []int64, claims map[RequestKey]Claim) (placed
 func (p Placement) Event(at time.Time) contracts.Message {
 	return contracts.OrderCreated{
 		Envelope: contracts.NewEnvelope(p.ID, uuid.Nil, at),
-		UserID:   p.UserID, SKU: p.SKU, Quantity: p.Quantity,
+		UserID:   p.UserID, SKU: p.SKU, Quantity: p.Quantity, Items: p.Items,
 	}
 }

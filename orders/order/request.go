@@ -29,8 +29,15 @@ type Cancellation struct {
 // Digest tells one request from another.
 type Digest = idempotency.Digest
 
-// Digest returns the digest of a request to place the order.
+// Digest returns the digest of a request to place the order. The order of the lines counts.
 func (d Draft) Digest() Digest {
+	if len(d.Items) > 0 {
+		parts := []string{"place items", d.UserID, d.Note}
+		for _, line := range d.Items {
+			parts = append(parts, line.SKU, strconv.Itoa(int(line.Quantity)))
+		}
+		return idempotency.Sum(parts...)
+	}
 	return idempotency.Sum("place", d.UserID, d.SKU, strconv.Itoa(int(d.Quantity)), d.Note)
 }
 

@@ -11,6 +11,22 @@ import (
 	"waybill.example/sdk/inbox"
 )
 
+// checkSKUs holds the skus of a valid message against what the stock API takes.
+func checkSKUs(m contracts.ReserveInventory) error {
+	for i, line := range m.Lines() {
+		err := stock.CheckSKU(line.SKU)
+		if err == nil {
+			continue
+		}
+		field := "sku"
+		if len(m.Items) > 0 {
+			field = fmt.Sprintf("items[%d].sku", i)
+		}
+		return &contracts.FieldError{Field: field, Problem: err.Error()}
+	}
+	return nil
+}
+
 // decode reads one command. What other services may talk about on this topic one day is skipped.
 func decode(d inbox.Delivery) (uuid.UUID, stock.Command, error) {
 	message, err := contracts.Decode(d.Topic, d.Value, d.Header)
@@ -22,11 +38,10 @@ func decode(d inbox.Delivery) (uuid.UUID, stock.Command, error) {
 	}
 	switch m := message.(type) {
 	case contracts.ReserveInventory:
-		if err := stock.CheckSKU(m.SKU); err != nil {
-			return uuid.Nil, stock.Command{}, fmt.Errorf("decode %s: %w", m.Type, &contracts.FieldError{Field: "sku", Problem: err.Error()})
+		if err := checkSKUs(m); err != nil {
+			return uuid.Nil, stock.Command{}, fmt.Errorf("decode %s: %w", m.Type, err)
 		}
-		lines := []stock.Line{{SKU: m.SKU, Quantity: m.Quantity}}
-		return m.EventID, stock.Command{Action: stock.Reserve, OrderID: m.OrderID, Lines: lines}, nil
+		return m.EventID, stock.Command{Action: stock.Reserve, OrderID: m.OrderID, Lines: m.Lines()}, nil
 	case contracts.ReleaseInventory:
 		return m.EventID, stock.Command{Action: stock.Release, OrderID: m.OrderID}, nil
 	default:

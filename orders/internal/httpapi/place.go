@@ -37,10 +37,11 @@ type placeInput struct {
 
 // Draft is an order to be placed.
 type Draft struct {
-	UserID   name  `json:"userId" doc:"Who orders; at most 128 bytes" example:"u1"`
-	SKU      name  `json:"sku" doc:"What is ordered; at most 128 bytes" example:"burger"`
-	Quantity int32 `json:"quantity" minimum:"1" maximum:"1000000" doc:"How many" example:"2"`
-	Note     text  `json:"note,omitempty" doc:"A remark, kept with the order; at most 1,000 characters" example:"kafka test"`
+	UserID   name   `json:"userId" doc:"Who orders; at most 128 bytes" example:"u1"`
+	SKU      *name  `json:"sku,omitempty" nullable:"false" doc:"What is ordered; at most 128 bytes" example:"burger"`
+	Quantity *int32 `json:"quantity,omitempty" nullable:"false" minimum:"1" maximum:"1000000" doc:"How many" example:"2"`
+	Items    []Item `json:"items,omitempty" nullable:"false" minItems:"1" maxItems:"100" doc:"In place of sku and quantity: several lines, each of another sku. All are reserved, or none"`
+	Note     text   `json:"note,omitempty" doc:"A remark, kept with the order; at most 1,000 characters" example:"kafka test"`
 }
 
 type placeOutput struct {
@@ -62,12 +63,7 @@ func (a *api) place(ctx context.Context, in *placeInput) (*placeOutput, error) {
 		return nil, err
 	}
 	placed, err := a.Place(ctx, order.Request{
-		Draft: order.Draft{
-			UserID:   string(in.Body.UserID),
-			SKU:      string(in.Body.SKU),
-			Quantity: in.Body.Quantity,
-			Note:     string(in.Body.Note),
-		},
+		Draft:       order.Draft{UserID: string(in.Body.UserID), Note: string(in.Body.Note)}.Of(in.Body.lines()),
 		Key:         in.IdempotencyKey,
 		TraceParent: tracecontext.Parse(in.TraceParent),
 	})

@@ -15,8 +15,9 @@ import (
 type Order struct {
 	ID        int64     `json:"id" example:"1"`
 	UserID    string    `json:"userId" example:"u1"`
-	SKU       string    `json:"sku" example:"burger"`
-	Quantity  int32     `json:"quantity" example:"2"`
+	SKU       string    `json:"sku,omitempty" doc:"What an order of one line is for; absent where there are items" example:"burger"`
+	Quantity  int32     `json:"quantity,omitempty" example:"2"`
+	Items     []Item    `json:"items,omitempty" nullable:"false" doc:"The lines of an order of several; absent for an order of one"`
 	Note      string    `json:"note" example:"kafka test"`
 	Status    string    `json:"status" enum:"PENDING,CONFIRMED,CANCELLED" doc:"PENDING until the saga has decided; CANCELLED is final" example:"CONFIRMED"`
 	Reason    string    `json:"reason,omitempty" doc:"Why the order is CANCELLED" example:"insufficient stock: 3 available, 5 requested"`
@@ -28,8 +29,12 @@ type Order struct {
 }
 
 func toResponse(o order.Order) Order {
+	var items []Item
+	for _, line := range o.Items {
+		items = append(items, Item{name(line.SKU), line.Quantity})
+	}
 	return Order{
-		ID: o.ID, UserID: o.UserID, SKU: o.SKU, Quantity: o.Quantity, Note: o.Note,
+		ID: o.ID, UserID: o.UserID, SKU: o.SKU, Quantity: o.Quantity, Items: items, Note: o.Note,
 		Status: string(o.Status), Reason: o.Reason, CreatedAt: o.CreatedAt, UpdatedAt: o.UpdatedAt,
 		CancelRequestedAt: o.CancelRequestedAt, CancelRefused: o.CancelRefused,
 	}

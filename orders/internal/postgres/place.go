@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -115,19 +116,25 @@ func allocated(rows pgx.Rows, err error) (ids []int64, now time.Time, _ error) {
 }
 
 const insertSQL = `
-insert into orders (id, user_id, sku, quantity, note, created_at, updated_at) overriding system value
-select id, user_id, sku, quantity, note, $6, $6
-from unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::bigint[]) as draft (user_id, sku, quantity, note, id)`
+insert into orders (id, user_id, sku, quantity, items, note, created_at, updated_at) overriding system value
+select id, user_id, nullif(sku, ''), nullif(quantity, 0), items::jsonb, note, $7, $7
+from unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::text[], $6::bigint[])
+  as draft (user_id, sku, quantity, items, note, id)`
 
 // columnsOf turns placements into one array per column, the shape that unnest takes.
 func columnsOf(placements []order.Placement) []any {
 	n := len(placements)
 	users, skus := make([]string, n), make([]string, n)
-	quantities, notes, ids := make([]int32, n), make([]string, n), make([]int64, n)
+	quantities, items := make([]int32, n), make([]*string, n)
+	notes, ids := make([]string, n), make([]int64, n)
 	for i, p := range placements {
 		users[i], skus[i], quantities[i], notes[i], ids[i] = p.UserID, p.SKU, p.Quantity, p.Note, p.ID
+		if len(p.Items) > 0 {
+			list, _ := json.Marshal(p.Items) // strings and numbers always have a JSON form
+			items[i] = new(string(list))
+		}
 	}
-	return []any{users, skus, quantities, notes, ids}
+	return []any{users, skus, quantities, items, notes, ids}
 }
 
 // message makes an event ready for the outbox, as part of a trace where there is one.

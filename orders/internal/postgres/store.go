@@ -15,7 +15,7 @@ import (
 )
 
 // SchemaVersion is the version of the migration set "orders" that this package needs.
-const SchemaVersion = 2
+const SchemaVersion = 3
 
 // Store loads and saves orders in one database. It is safe for concurrent use.
 type Store struct{ pool *pgxpool.Pool }
@@ -29,6 +29,7 @@ type row struct {
 	UserID    string
 	SKU       string
 	Quantity  int32
+	Items     []order.Line
 	Note      string
 	Status    string
 	Reason    string
@@ -39,13 +40,13 @@ type row struct {
 	CancelRefused     string
 }
 
-const columns = `id, user_id, sku, quantity, note, status, coalesce(reason, '') as reason, created_at, updated_at,
+const columns = `id, user_id, coalesce(sku, '') as sku, coalesce(quantity, 0) as quantity, items, note, status, coalesce(reason, '') as reason, created_at, updated_at,
     cancel_requested_at, coalesce(cancel_refused, '') as cancel_refused`
 
 func (r row) order() order.Order {
 	o := order.Order{
 		ID:        r.ID,
-		Draft:     order.Draft{UserID: r.UserID, SKU: r.SKU, Quantity: r.Quantity, Note: r.Note},
+		Draft:     order.Draft{UserID: r.UserID, SKU: r.SKU, Quantity: r.Quantity, Items: r.Items, Note: r.Note},
 		State:     order.State{Status: order.Status(r.Status), Reason: r.Reason, CancelRefused: r.CancelRefused},
 		CreatedAt: r.CreatedAt.UTC(),
 		UpdatedAt: r.UpdatedAt.UTC(),

@@ -8,25 +8,36 @@
 -- begin above every order that a saga knows, and above some that never got as far as having one. Run twice it changes
 -- nothing more.
 with lost as (
-    select s.id::bigint as id, s.data, s.started_at, t.cause_id,
-           -- As Go writes JSON: the event has to be the same, byte for byte, as the one that the saga began with.
-           array(select replace(replace(replace(to_json(text)::text, '<', '\u003c'), '>', '\u003e'), '&', '\u0026')
-                   from unnest(array[s.data ->> 'userId', s.data ->> 'sku']) as text) as quoted
+    select s.id::bigint as id, s.data, s.started_at, t.cause_id, ordered.user_id, ordered.lines
       from sagas s
+     cross join lateral (
+            -- As Go writes JSON: the event has to be the same, byte for byte, as the one that the saga began with. The
+            -- first row is the user, and the others are lines.
+            select max(quoted) filter (where n = 0) as user_id,
+                   string_agg(format('"sku":%s,"quantity":%s', quoted, quantity), '},{' order by n) filter (where n > 0) as lines
+              from (select n, quantity,
+                           replace(replace(replace(to_json(text)::text, '<', '\u003c'), '>', '\u003e'), '&', '\u0026') as quoted
+                      from (select 0 as n, s.data ->> 'userId' as text, null as quantity
+                            union all
+                            select 1, s.data ->> 'sku', s.data ->> 'quantity' where not s.data ? 'items'
+                            union all
+                            select n, item ->> 'sku', item ->> 'quantity'
+                              from jsonb_array_elements(s.data -> 'items') with ordinality as list (item, n)) as parts) as texts
+           ) as ordered
       join saga_transitions t on t.saga_id = s.id and t.cause_type = 'OrderCreated' and t.kind = 'started'
      where s.definition = 'order' and s.id ~ '^[1-9][0-9]{0,17}$' and s.data ? 'userId'
 )
 select statement
   from (
     select id, format(
-        'with added as (insert into orders (id, user_id, sku, quantity, created_at, updated_at) overriding system value '
-        'values (%s, %L, %L, %s, %L, %L) on conflict do nothing returning 1) '
+        'with added as (insert into orders (id, user_id, sku, quantity, items, created_at, updated_at) overriding system value '
+        'values (%s, %L, %L, %L, %L, %L, %L) on conflict do nothing returning 1) '
         'insert into outbox (event_id, topic, key, type, payload) '
         'select %L, ''orders.v1'', %L, ''OrderCreated'', convert_to(%L, ''UTF8'') from added;',
-        id, data ->> 'userId', data ->> 'sku', data ->> 'quantity', started_at, started_at, cause_id, id::text,
-        format('{"eventId":"%s","type":"OrderCreated","time":"%s","orderId":%s,"userId":%s,"sku":%s,"quantity":%s}',
+        id, data ->> 'userId', data ->> 'sku', data ->> 'quantity', data ->> 'items', started_at, started_at, cause_id, id::text,
+        format('{"eventId":"%s","type":"OrderCreated","time":"%s","orderId":%s,"userId":%s,%s}',
             cause_id, to_char(started_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), id,
-            quoted[1], quoted[2], data ->> 'quantity')) as statement
+            user_id, case when data ? 'items' then '"items":[{' || lines || '}]' else lines end)) as statement
       from lost
     union all
     select max(id) + 1, format('select setval(''orders_id_seq'', greatest((select last_value from orders_id_seq), %s));', max(id) + 1000)

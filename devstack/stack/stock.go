@@ -9,7 +9,7 @@ import (
 
 // initialStock is what a new stack has to sell: enough of one thing for any
 // experiment, little of another to see an order rejected.
-var initialStock = map[string]int{"burger": 100_000, "pizza": 3}
+var initialStock = map[string]int{"burger": 100_000, "cola": 100_000, "pizza": 3}
 
 // seedStock puts the initial stock on the shelf, unless it was there before.
 func seedStock(ctx context.Context, inventoryAddr string) error {

@@ -87,9 +87,9 @@ func (c claims) settle(orders map[int64]order, r *results) {
 		case !there:
 			r.find(Accepted, subject, repairLost(e), "lost: request %d (userId %s) was answered 202 at %s, and there is no such order",
 				e.N, e.UserID, e.Done.UTC().Format("15:04:05.000"))
-		case o.UserID != e.UserID || o.SKU != e.SKU || o.Quantity != e.Quantity:
-			r.find(Accepted, subject, repairShow(id), "request %d asked for %d × %q for %s, the order is %d × %q for %s",
-				e.N, e.Quantity, e.SKU, e.UserID, o.Quantity, o.SKU, o.UserID)
+		case o.UserID != e.UserID || !o.same(asked(e)):
+			r.find(Accepted, subject, repairShow(id), "request %d asked for %s for %s, the order is %s for %s",
+				e.N, asked(e), e.UserID, o.items, o.UserID)
 		default:
 			delete(c, id)
 		}

@@ -16,10 +16,9 @@ const (
 
 // order is one order as its three databases have it. Ages are those at the time of reading.
 type order struct {
-	ID          int64
-	UserID      string
-	SKU         string
-	Quantity    int32
+	ID     int64
+	UserID string
+	items
 	Status      string
 	Age, Still  time.Duration // since it was placed, since its last change
 	Announced   int           // OrderCreated rows of it
@@ -29,11 +28,10 @@ type order struct {
 }
 
 type reservation struct {
-	OrderID  int64
-	SKU      string
-	Quantity int32
-	State    string
-	Still    time.Duration
+	OrderID int64
+	items
+	State string
+	Still time.Duration
 }
 
 type saga struct {
@@ -104,7 +102,7 @@ func (r *results) forced(o order, subject string) {
 	held := o.Reservation != nil && o.Reservation.State == reservedState
 	switch {
 	case o.Saga.State == cancelled && held:
-		r.find(Reserved, subject, repairRelease(o.ID), "its saga has ended CANCELLED, and %d × %q are still reserved for it", o.Reservation.Quantity, o.Reservation.SKU)
+		r.find(Reserved, subject, repairRelease(o.ID), "its saga has ended CANCELLED, and %s are still reserved for it", o.Reservation.items)
 	case o.Saga.State == confirmed && !held:
 		r.find(Reserved, subject, repairExplain(o.ID), "its saga has ended CONFIRMED, and nothing is reserved for it")
 	}
@@ -130,11 +128,10 @@ func (r *results) agree(o order, subject string) {
 		r.find(Reserved, subject, repairCancel(o.ID), "CONFIRMED, and Inventory has never heard of it")
 	case o.Status == confirmed && !held:
 		r.find(Reserved, subject, repairCancel(o.ID), "CONFIRMED, but its reservation is %s", o.Reservation.State)
-	case o.Status == confirmed && (o.Reservation.SKU != o.SKU || o.Reservation.Quantity != o.Quantity):
-		r.find(Reserved, subject, repairCancel(o.ID), "asks for %d × %q, and %d × %q are reserved for it",
-			o.Quantity, o.SKU, o.Reservation.Quantity, o.Reservation.SKU)
+	case o.Status == confirmed && !o.same(o.Reservation.items):
+		r.find(Reserved, subject, repairCancel(o.ID), "asks for %s, and %s are reserved for it", o.items, o.Reservation.items)
 	case o.Status == cancelled && held:
-		r.find(Reserved, subject, repairRelease(o.ID), "CANCELLED, and %d × %q are still reserved for it", o.Reservation.Quantity, o.Reservation.SKU)
+		r.find(Reserved, subject, repairRelease(o.ID), "CANCELLED, and %s are still reserved for it", o.Reservation.items)
 	}
 	if o.Saga.State != o.Status {
 		r.find(Agreed, subject, repairExplain(o.ID), "%s, but its saga ended %s", o.Status, o.Saga.State)

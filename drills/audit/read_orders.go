@@ -70,7 +70,7 @@ func join(orders map[int64]order, reservations []reservation, sagas []saga, r *r
 			if held.State == reservedState {
 				orphans = append(orphans, held.OrderID)
 				r.find(Reserved, fmt.Sprintf("order %d", held.OrderID), repairRelease(held.OrderID),
-					"%d × %q are reserved for it, and there is no such order", held.Quantity, held.SKU)
+					"%s are reserved for it, and there is no such order", held.items)
 			}
 			continue
 		}

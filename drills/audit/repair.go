@@ -70,7 +70,11 @@ func repairCancel(order int64) string {
 
 // repairLost places the order again: the client believes that it has one.
 func repairLost(e load.Entry) string {
-	return post(repairShow(e.OrderID), "/v1/orders", map[string]any{"userId": e.UserID, "sku": e.SKU, "quantity": e.Quantity})
+	body := map[string]any{"userId": e.UserID, "sku": e.SKU, "quantity": e.Quantity}
+	if len(e.Items) > 0 {
+		body = map[string]any{"userId": e.UserID, "items": e.Items}
+	}
+	return post(repairShow(e.OrderID), "/v1/orders", body)
 }
 
 // repairRelease writes the command that the saga would have sent into the orchestrator's outbox.

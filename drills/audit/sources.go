@@ -90,7 +90,7 @@ func (d databases) remembered(ctx context.Context) (since time.Time, err error) 
 
 // Orders that are new, still open, or asked for by id.
 var ordersSQL = `
-select o.id, o.user_id, o.sku, o.quantity, o.status,
+select o.id, o.user_id, coalesce(o.sku, '') as sku, coalesce(o.quantity, 0) as quantity, o.items as lines, o.status,
        ` + age("o.created_at") + ` as age, ` + age("o.updated_at") + ` as still,
        o.created_at + interval '1 minute' < coalesce((select created_at from public.outbox order by id limit 1), 'infinity') as expired,
        (select count(*) from public.outbox w where w.key = o.id::text and w.type = 'OrderCreated') as announced
@@ -110,7 +110,7 @@ func (d databases) orders(ctx context.Context, after int64, ids []int64) (map[in
 }
 
 var reservationsSQL = `
-select order_id, coalesce(sku, '') as sku, coalesce(quantity, 0) as quantity, state, ` + age("updated_at") + ` as still
+select order_id, coalesce(sku, '') as sku, coalesce(quantity, 0) as quantity, items as lines, state, ` + age("updated_at") + ` as still
   from public.reservations
  where order_id > $1 or order_id = any($2)`
 

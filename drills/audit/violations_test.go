@@ -98,6 +98,10 @@ var violations = map[string]violation{
 	"a confirmed order with other items reserved": {confirmed, aboutOrder(func(w *fixture, id int64) {
 		w.held(id, "quantity = 5", -4)
 	}), audit.Reserved, "5 × \"burger\" are reserved", "/cancel"},
+	"a confirmed order with a line more reserved": {confirmed, aboutOrder(func(w *fixture, id int64) {
+		w.stock("cola", 3, 5)
+		w.held(id, `sku = null, quantity = null, items = '[{"sku":"burger","quantity":1},{"sku":"cola","quantity":2}]'`, 0)
+	}), audit.Reserved, `asks for 1 × "burger", and 1 × "burger" and 2 × "cola" are reserved`, "/cancel"},
 	"a cancelled order that holds items": {cancelled, aboutOrder(func(w *fixture, id int64) {
 		w.held(id, "state = 'RESERVED', reason = ''", -1)
 	}), audit.Reserved, "still reserved", `psql "$ORCHESTRATOR_DB" -c 'insert into outbox`},

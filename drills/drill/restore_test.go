@@ -1,6 +1,7 @@
 package drill_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"waybill.example/contracts"
 	"waybill.example/devstack/pgtest"
 	"waybill.example/migrations"
+	"waybill.example/orchestrator/ordersaga"
 )
 
 // What the runbook has operators run after a restore of Orders gives each order back once, with the
@@ -22,20 +24,32 @@ func TestRecoverOrders_GivesEachLostOrderBackOnceWithItsEvent(t *testing.T) {
 	t.Parallel()
 	query, err := os.ReadFile("../../docs/recover-orders.sql")
 	require.NoError(t, err)
+	one := contracts.OrderCreated{SKU: "bürger", Quantity: 3}
+	several := contracts.OrderCreated{Items: []contracts.Line{{SKU: `bürger "x" <&>`, Quantity: 3}, {SKU: "a", Quantity: 1}}}
+	for event, want := range map[*contracts.OrderCreated]string{
+		&one:     "bürger|3",
+		&several: `[{"sku": "bürger \"x\" <&>", "quantity": 3}, {"sku": "a", "quantity": 1}]`,
+	} {
+		recovers(t, string(query), *event, want)
+	}
+}
+
+// recovers loses an order, and has the query give it back.
+func recovers(t *testing.T, query string, event contracts.OrderCreated, want string) {
+	t.Helper()
 	orders := pgtest.New(t, migrations.Outbox, migrations.Orders).Pool
 	sagas := pgtest.New(t, migrations.Outbox, migrations.Orchestrator).Pool
 
-	event := contracts.OrderCreated{
-		Envelope: contracts.NewEnvelope(17, uuid.Nil, time.Now().Truncate(time.Microsecond)),
-		UserID:   `o'brien "x" <&> \`, SKU: "bürger", Quantity: 3,
-	}
+	event.Envelope = contracts.NewEnvelope(17, uuid.Nil, time.Now().Truncate(time.Microsecond))
+	event.UserID = `o'brien "x" <&> \`
 	record, err := contracts.Encode(event)
+	require.NoError(t, err)
+	data, err := json.Marshal(ordersaga.Order{OrderID: 17, UserID: event.UserID, SKU: event.SKU, Quantity: event.Quantity, Items: event.Items})
 	require.NoError(t, err)
 	_, err = sagas.Exec(t.Context(), `
 insert into sagas (id, definition, version, phase, state, revision, steps, data, started_at, updated_at, deadline)
-values ($1, 'order', 1, 'RUNNING', 'RUNNING', 1, '[]',
-        jsonb_build_object('orderId', 17, 'userId', $2::text, 'sku', $3::text, 'quantity', 3), $4, $4, 'infinity')`,
-		record.Key, event.UserID, event.SKU, event.Time)
+values ($1, 'order', 1, 'RUNNING', 'RUNNING', 1, '[]', $2::text::jsonb, $3, $3, 'infinity')`,
+		record.Key, string(data), event.Time)
 	require.NoError(t, err)
 	_, err = sagas.Exec(t.Context(), `
 insert into saga_transitions (saga_id, definition, seq, at, kind, from_state, to_state, step, cause_id, cause_type, actor, note, commands)
@@ -43,7 +57,7 @@ values ($1, 'order', 1, $2, 'started', '', 'RUNNING', '', $3, 'OrderCreated', ''
 	require.NoError(t, err)
 
 	for range 2 {
-		rows, err := sagas.Query(t.Context(), string(query))
+		rows, err := sagas.Query(t.Context(), query)
 		require.NoError(t, err)
 		statements, err := pgx.CollectRows(rows, pgx.RowTo[string])
 		require.NoError(t, err)
@@ -52,8 +66,8 @@ values ($1, 'order', 1, $2, 'started', '', 'RUNNING', '', $3, 'OrderCreated', ''
 	}
 	var order, sent string
 	require.NoError(t, orders.QueryRow(t.Context(), `
-select concat_ws('|', id, user_id, sku, quantity, status) from orders`).Scan(&order))
-	require.Equal(t, fmt.Sprintf("17|%s|%s|3|PENDING", event.UserID, event.SKU), order)
+select concat_ws('|', id, user_id, sku, quantity, items, status) from orders`).Scan(&order))
+	require.Equal(t, fmt.Sprintf("17|%s|%s|PENDING", event.UserID, want), order)
 	var id uuid.UUID
 	var payload []byte
 	require.NoError(t, orders.QueryRow(t.Context(), `select event_id, concat_ws('|', topic, key, type), payload from outbox`).Scan(&id, &sent, &payload))

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"waybill.example/contracts"
 	"waybill.example/drills/audit"
 	"waybill.example/drills/load"
 )
@@ -65,9 +66,11 @@ const (
 
 // mix is what the drills order: mostly what is there, and some that must be rejected.
 var mix = load.Mix{
-	{Weight: 90, SKU: "burger", Quantity: 1},
+	{Weight: 84, SKU: "burger", Quantity: 1},
 	{Weight: 5, SKU: "pizza", Quantity: 1},   // a stack has three
 	{Weight: 5, SKU: "unicorn", Quantity: 1}, // unknown
+	{Weight: 4, Items: []contracts.Line{{SKU: "cola", Quantity: 1}, {SKU: "burger", Quantity: 2}}},
+	{Weight: 2, Items: []contracts.Line{{SKU: "burger", Quantity: 1}, {SKU: "pizza", Quantity: 1}, {SKU: "unicorn", Quantity: 1}}},
 }
 
 // Run runs a drill on a stack of its own. An error means that the drill could not be run; what it

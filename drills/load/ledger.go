@@ -10,16 +10,19 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"waybill.example/contracts"
 )
 
 // Entry is what the client knows of one request that it has sent.
 type Entry struct {
 	// N counts the requests of a run from 1. UserID holds it too, so that an order whose answer was
 	// lost can be found.
-	N        int64  `json:"n"`
-	UserID   string `json:"userId"`
-	SKU      string `json:"sku"`
-	Quantity int32  `json:"quantity"`
+	N        int64            `json:"n"`
+	UserID   string           `json:"userId"`
+	SKU      string           `json:"sku,omitempty"`
+	Quantity int32            `json:"quantity,omitempty"`
+	Items    []contracts.Line `json:"items,omitempty"` // of an order of several lines, which has no SKU and no Quantity
 	// Key is the Idempotency-Key of the request, and Attempt counts how often it was sent, from 1.
 	// Every attempt is an entry.
 	Key     string `json:"key,omitzero"`

@@ -4,13 +4,17 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+
+	"waybill.example/contracts"
 )
 
-// Choice is one kind of order, and how often it is placed relative to the others.
+// Choice is one kind of order, and how often it is placed relative to the others. It has a SKU and a
+// quantity, or Items in their place.
 type Choice struct {
 	Weight   int
 	SKU      string
 	Quantity int32
+	Items    []contracts.Line
 }
 
 // Mix is what a load is made of.
@@ -26,7 +30,11 @@ func (m Mix) Validate() error {
 		switch {
 		case c.Weight < 0:
 			return fmt.Errorf("the weight of %q must not be negative", c.SKU)
-		case c.SKU == "" || c.Quantity < 1:
+		case len(c.Items) > 0 && c.SKU == "" && c.Quantity == 0:
+			if err := contracts.CheckLines(c.Items); err != nil {
+				return fmt.Errorf("an order of several lines: %w", err)
+			}
+		case c.SKU == "" || c.Quantity < 1 || len(c.Items) > 0:
 			return fmt.Errorf("an order needs a sku and a quantity, not %q and %d", c.SKU, c.Quantity)
 		}
 		total += c.Weight

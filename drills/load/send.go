@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+
+	"waybill.example/contracts"
 )
 
 // UserID is the userId of the n-th order of a run.
@@ -11,10 +13,11 @@ func UserID(run string, n int64) string { return run + "-" + strconv.FormatInt(n
 
 // order is the body of a request.
 type order struct {
-	UserID   string `json:"userId"`
-	SKU      string `json:"sku"`
-	Quantity int32  `json:"quantity"`
-	Note     string `json:"note,omitempty"`
+	UserID   string           `json:"userId"`
+	SKU      string           `json:"sku,omitempty"`
+	Quantity int32            `json:"quantity,omitempty"`
+	Items    []contracts.Line `json:"items,omitempty"`
+	Note     string           `json:"note,omitempty"`
 }
 
 func (g *Generator) user(n int64) string {
@@ -30,7 +33,7 @@ func (g *Generator) send(j job) {
 	g.sent.Add(1)
 	g.inFlight.Add(1)
 	defer g.inFlight.Add(-1)
-	e := Entry{N: j.n, UserID: g.user(j.n), SKU: j.SKU, Quantity: j.Quantity, Attempt: 1, Due: j.due}
+	e := Entry{N: j.n, UserID: g.user(j.n), SKU: j.SKU, Quantity: j.Quantity, Items: j.Items, Attempt: 1, Due: j.due}
 	if !g.cfg.NoKeys {
 		e.Key = UserID(g.cfg.Run, j.n)
 	}
@@ -49,7 +52,7 @@ func (g *Generator) attempt(e *Entry) {
 	// Attempts take turns, too: another instance has to give the same answer.
 	var err error
 	e.Sent, e.Error = time.Now(), ""
-	e.Status, e.OrderID, err = g.client.post(int(e.N)+e.Attempt-1, order{e.UserID, e.SKU, e.Quantity, g.cfg.Note}, e.Key)
+	e.Status, e.OrderID, err = g.client.post(int(e.N)+e.Attempt-1, order{e.UserID, e.SKU, e.Quantity, e.Items, g.cfg.Note}, e.Key)
 	e.Done = time.Now()
 	switch {
 	case err != nil:

@@ -75,7 +75,7 @@ func build(version int, v variant) *saga.Definition {
 		given()
 	}
 	s.Step("reserve").Send(string(contracts.TypeReserveInventory), func(c call) (any, error) {
-		return contracts.ReserveInventory{Envelope: envelope(c), SKU: c.Data.SKU, Quantity: c.Data.Quantity}, nil
+		return contracts.ReserveInventory{Envelope: envelope(c), SKU: c.Data.SKU, Quantity: c.Data.Quantity, Items: c.Data.Items}, nil
 	}).
 		Success(string(contracts.TypeInventoryReserved)).
 		Failure(string(contracts.TypeInventoryRejected), nil).

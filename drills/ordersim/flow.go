@@ -8,6 +8,7 @@ import (
 	"waybill.example/contracts"
 	"waybill.example/inventory/stock"
 	"waybill.example/orchestrator/ordersaga"
+	"waybill.example/orders/order"
 	"waybill.example/sdk/saga"
 	"waybill.example/sdk/saga/sagasim"
 )
@@ -24,11 +25,13 @@ const (
 	ReservationIsForgotten sagasim.Bug = "reservation-is-forgotten"
 	// ReleaseIsForgotten answers a release, and gives nothing back.
 	ReleaseIsForgotten sagasim.Bug = "release-is-forgotten"
+	// OneLineIsReleased gives back one line of an order, however many it has.
+	OneLineIsReleased sagasim.Bug = "one-line-is-released"
 )
 
 // Bugs are all that can be planted here. [sagasim.NullIsNotBegun] needs a saga whose data is null.
 func Bugs() []sagasim.Bug {
-	bugs := []sagasim.Bug{FreshEventID, ContradictionIsIgnored, RefusalIsSilent, ReservationIsForgotten, ReleaseIsForgotten}
+	bugs := []sagasim.Bug{FreshEventID, ContradictionIsIgnored, RefusalIsSilent, ReservationIsForgotten, ReleaseIsForgotten, OneLineIsReleased}
 	for _, b := range sagasim.Bugs() {
 		switch b {
 		case sagasim.NullIsNotBegun, sagasim.EarlyEventIsStale, sagasim.UnknownEventIsSkipped:
@@ -156,11 +159,11 @@ func (f *flow) place() {
 		f.w.Later(time.Second, f.place)
 		return
 	}
-	sku, quantity := skus[f.w.Pick(len(skus))], int32(1+f.w.Pick(5))
+	lines := f.lines()
 	var id int64
 	f.orders.Do(func(db sagasim.Database) []sagasim.Message {
 		var m sagasim.Message
-		id, m = db.(*ordersDB).place(sku, quantity)
+		id, m = db.(*ordersDB).place(lines)
 		return []sagasim.Message{m}
 	})
 	f.highest = max(f.highest, id)
@@ -176,6 +179,19 @@ func (f *flow) place() {
 	case 3:
 		f.w.Later(f.w.Within(100*time.Millisecond), func() { f.requestCancel(id) })
 	}
+}
+
+// lines are what a client orders: one sku, or several.
+func (f *flow) lines() []order.Line {
+	var lines []order.Line
+	first, more := f.w.Pick(len(skus)), 0
+	if f.w.Pick(3) == 0 {
+		more = 1 + f.w.Pick(len(skus)-1)
+	}
+	for i := range 1 + more {
+		lines = append(lines, order.Line{SKU: skus[(first+i)%len(skus)], Quantity: int32(1 + f.w.Pick(5))})
+	}
+	return lines
 }
 
 // cancelByHand is an update of the table by a person, of which nobody is notified. A saga that asks

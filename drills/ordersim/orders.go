@@ -35,14 +35,14 @@ func (o *ordersDB) Clone() sagasim.Database { return &ordersDB{o.f, maps.Clone(o
 func (o *ordersDB) ids() []int64 { return slices.Sorted(maps.Keys(o.rows)) }
 
 // place is POST /v1/orders.
-func (o *ordersDB) place(sku string, quantity int32) (int64, sagasim.Message) {
+func (o *ordersDB) place(lines []order.Line) (int64, sagasim.Message) {
 	o.next++
 	id, created := o.next, o.f.w.ID()
 	o.rows[id] = placed{State: order.State{Status: order.Pending}, since: o.f.w.Clock(), created: created}
-	o.f.w.Tracef("order %d is placed: %d %s", id, quantity, sku)
-	return id, o.f.event(contracts.OrderCreated{
-		Envelope: contracts.Envelope{EventID: created, Time: o.f.w.Clock(), OrderID: id}, UserID: "u", SKU: sku, Quantity: quantity,
-	})
+	o.f.w.Tracef("order %d is placed: %v", id, lines)
+	event := order.Placement{ID: id, Request: order.Request{Draft: order.Draft{UserID: "u"}.Of(lines)}}.Event(o.f.w.Clock()).(contracts.OrderCreated)
+	event.EventID = created
+	return id, o.f.event(event)
 }
 
 // requestCancel is POST /v1/orders/{id}/cancel.

@@ -90,6 +90,37 @@ func TestTheOrderFlowSpeaksTheContracts(t *testing.T) {
 	require.Equal(t, "CANCELLED", f.def.StateName(f.state.Phase))
 }
 
+// The order's lines are in the saga's data, so that Inventory is asked again for the same.
+func TestOrder_SeveralLinesAreReservedTogether(t *testing.T) {
+	t.Parallel()
+	lines := []contracts.Line{{SKU: "burger", Quantity: 2}, {SKU: "cola", Quantity: 1}}
+	def, err := ordersaga.Definition(ordersaga.DefaultTiming())
+	require.NoError(t, err)
+	f := &flow{t: t, def: def}
+	f.hears(contracts.OrderCreated{Envelope: contracts.NewEnvelope(42, uuid.Nil, now), UserID: "u1", Items: lines}, parent)
+	require.Equal(t, lines, f.last().(contracts.ReserveInventory).Items)
+	due, _ := f.state.Deadline()
+	d, err := f.def.Apply(f.state, saga.Due{}, due)
+	require.NoError(t, err)
+	require.Equal(t, lines, d.Commands[0].Body.(contracts.ReserveInventory).Items, "asked again")
+}
+
+// Sagas of one line are the same, byte for byte, as before there were items: an orchestrator of the
+// version before goes on with them, and this one goes on with those that it has begun.
+func TestOrder_TheDataOfAnOrderOfOneLineIsAsItWas(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	const before = `{"orderId":42,"userId":"u1","sku":"burger","quantity":2}`
+	require.Equal(t, before, string(f.state.Data))
+	f.state.Data = []byte(before)
+	due, _ := f.state.Deadline()
+	d, err := f.def.Apply(f.state, saga.Due{}, due)
+	require.NoError(t, err)
+	again, ok := d.Commands[0].Body.(contracts.ReserveInventory)
+	require.True(t, ok)
+	require.Equal(t, []contracts.Line{{SKU: "burger", Quantity: 2}}, again.Lines())
+}
+
 func TestEveryWayToCancelGivesTheClientAReason(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {

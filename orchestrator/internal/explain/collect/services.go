@@ -80,17 +80,27 @@ func health(ctx context.Context, c client) (string, error) {
 // orderFacts reads GET /v1/orders/{id} of Orders.
 func orderFacts(ctx context.Context, c client, id string) ([]explain.Fact, error) {
 	var order struct {
-		UserID, SKU          string
-		Quantity             int32
+		UserID, SKU string
+		Quantity    int32
+		Items       []struct {
+			SKU      string
+			Quantity int32
+		}
 		Status, Reason       string
 		CreatedAt, UpdatedAt time.Time
 	}
 	if err := c.get(ctx, "/v1/orders/"+id, &order); err != nil {
 		return nil, err
 	}
+	var lines []string
+	for _, item := range order.Items {
+		lines = append(lines, fmt.Sprintf("%d × %s", item.Quantity, item.SKU))
+	}
+	if len(lines) == 0 { // an order of one line
+		lines = []string{fmt.Sprintf("%d × %s", order.Quantity, order.SKU)}
+	}
 	facts := []explain.Fact{{
-		At: order.CreatedAt, Kind: explain.Accepted,
-		What: fmt.Sprintf("order accepted over HTTP: %d × %s for %s", order.Quantity, order.SKU, order.UserID),
+		At: order.CreatedAt, Kind: explain.Accepted, What: fmt.Sprintf("order accepted over HTTP: %s for %s", strings.Join(lines, ", "), order.UserID),
 	}}
 	if order.Status != "PENDING" {
 		facts = append(facts, explain.Fact{At: order.UpdatedAt, Kind: explain.Became, What: because("order became "+order.Status, order.Reason)})

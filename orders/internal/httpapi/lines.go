@@ -29,7 +29,7 @@ func (d Draft) Resolve(_ huma.Context, at *huma.PathBuffer) []error {
 	case d.Items == nil:
 		return d.missing(at)
 	case d.SKU != nil || d.Quantity != nil:
-		return problem(at, "expected either items, or sku and quantity, and not both")
+		return faults(at, "expected either items, or sku and quantity, and not both")
 	}
 	return repeated(at, d.Items)
 }
@@ -42,7 +42,7 @@ func (d Draft) missing(at *huma.PathBuffer) (problems []error) {
 	}{{"sku", d.SKU != nil}, {"quantity", d.Quantity != nil}} {
 		if !field.present {
 			problems = append(problems,
-				problem(at, "expected required property %s to be present, or items in place of sku and quantity", field.name)...)
+				faults(at, "expected required property %s to be present, or items in place of sku and quantity", field.name)...)
 		}
 	}
 	return problems

@@ -31,6 +31,7 @@ func TestOrders(t *testing.T) {
 	t.Run("the tutorial's order is confirmed", s.tutorial)
 	t.Run("the four APIs have one vocabulary", s.vocabulary)
 	t.Run("what cannot be had is cancelled with a reason", s.rejections)
+	t.Run("an order of several lines gets all of them or none", s.severalLines)
 	t.Run("OrderCreated is on the topic as promised", s.orderCreatedOnTheWire)
 	t.Run("orders placed while the broker is dead all end", s.brokerKilled)
 	t.Run("orders in flight survive the death of any service", s.servicesKilled)
@@ -60,6 +61,17 @@ func (s *system) rejections(t *testing.T) {
 	unknown := s.outcome(t, s.place(t, `{"userId":"u1","sku":"unicorn","quantity":1}`))
 	require.Equal(t, "CANCELLED", unknown.Status)
 	require.Equal(t, `unknown sku "unicorn"`, unknown.Reason)
+}
+
+func (s *system) severalLines(t *testing.T) {
+	before := s.stock(t, "burger").OnHand
+	all := s.outcome(t, s.place(t, `{"userId":"u1","items":[{"sku":"cola","quantity":1},{"sku":"burger","quantity":2}]}`))
+	require.Equal(t, "CONFIRMED", all.Status)
+	require.Equal(t, before-2, s.stock(t, "burger").OnHand)
+	none := s.outcome(t, s.place(t, `{"userId":"u1","items":[{"sku":"burger","quantity":1},{"sku":"unicorn","quantity":1},{"sku":"dragon","quantity":2}]}`))
+	require.Equal(t, "CANCELLED", none.Status)
+	require.Equal(t, `unknown sku "unicorn": 1 requested; unknown sku "dragon": 2 requested`, none.Reason)
+	require.Equal(t, before-2, s.stock(t, "burger").OnHand, "all or nothing")
 }
 
 func (s *system) orderCreatedOnTheWire(t *testing.T) {
@@ -153,7 +165,7 @@ func (s *system) postgresKilled(t *testing.T) {
 // Every confirmed order took its quantity from the shelf, exactly once, through
 // all that has happened.
 func (s *system) stockConserved(t *testing.T) {
-	const confirmed = 2 + 20 + 4*20 + 5 // of burgers, by the parts above
+	const confirmed = 2 + 2 + 20 + 4*20 + 5 // of burgers, by the parts above
 	level := s.stock(t, "burger")
 	require.Equal(t, level.Received-confirmed, level.OnHand)
 	require.Zero(t, s.stock(t, "pizza").OnHand)

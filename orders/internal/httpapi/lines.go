@@ -29,7 +29,9 @@ func (d Draft) Resolve(_ huma.Context, at *huma.PathBuffer) []error {
 	case d.Items == nil:
 		return d.missing(at)
 	case d.SKU != nil || d.Quantity != nil:
-		return faults(at, "expected either items, or sku and quantity, and not both")
+		return []error{&huma.ErrorDetail{
+			Location: at.String(), Message: "expected either items, or sku and quantity, and not both",
+		}}
 	}
 	return repeated(at, d.Items)
 }
@@ -41,8 +43,10 @@ func (d Draft) missing(at *huma.PathBuffer) (problems []error) {
 		present bool
 	}{{"sku", d.SKU != nil}, {"quantity", d.Quantity != nil}} {
 		if !field.present {
-			problems = append(problems,
-				faults(at, "expected required property %s to be present, or items in place of sku and quantity", field.name)...)
+			problems = append(problems, &huma.ErrorDetail{
+				Location: at.String(),
+				Message:  fmt.Sprintf("expected required property %s to be present, or items in place of sku and quantity", field.name),
+			})
 		}
 	}
 	return problems

@@ -108,7 +108,7 @@ func TestPlace_NamesWhatIsWrongWithItems(t *testing.T) {
 		"no quantity":          {`"items":[{"sku":"a"}]`, []string{"body.items[0]"}},
 		"too many":             {`"items":[{"sku":"a","quantity":1000001}]`, []string{"body.items[0].quantity"}},
 		"over-long in bytes":   {`"items":[{"sku":"` + strings.Repeat("ü", 65) + `","quantity":1}]`, []string{"body.items[0].sku"}},
-		"control characters":   {`"items":[{"sku":"a\u0000","quantity":1}]`, []string{"body.items[0].sku"}},
+		"control characters":   {`"items":[{"sku":"a\u0001","quantity":1}]`, []string{"body.items[0].sku"}},
 		"an unknown field":     {`"items":[{"sku":"a","quantity":1,"colour":"red"}]`, []string{"body.items[0].colour"}},
 		"not an array":         {`"items":{"sku":"a","quantity":1}`, []string{"body.items"}},
 		"not objects":          {`"items":["a"]`, []string{"body.items[0]"}},

@@ -54,7 +54,7 @@ var definitions = sync.OnceValue(func() versions {
 func build(version int, v variant) *saga.Definition {
 	s := saga.Define[ordersaga.Order](ordersaga.Name, version)
 	s.StartOn(string(v.start), saga.From(func(m contracts.OrderCreated) ordersaga.Order {
-		return ordersaga.Order{OrderID: m.OrderID, UserID: m.UserID, SKU: m.SKU, Quantity: m.Quantity}
+		return ordersaga.Order{OrderID: m.OrderID, UserID: m.UserID, SKU: m.SKU, Quantity: m.Quantity, Items: m.Items}
 	}))
 	s.CancelOn(string(contracts.TypeOrderCancelRequested), cancelWindow, nil)
 	s.RefuseCancel(string(contracts.TypeRefuseCancel), func(c call) (any, error) {

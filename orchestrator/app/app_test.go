@@ -21,6 +21,7 @@ import (
 	"waybill.example/contracts"
 	"waybill.example/devstack/kafkatest"
 	"waybill.example/devstack/pgtest"
+	"waybill.example/devstack/schematest"
 	"waybill.example/migrations"
 	"waybill.example/orchestrator/app"
 	"waybill.example/orchestrator/orderflow"
@@ -77,6 +78,7 @@ func startSystem(t *testing.T, change func(*settings)) *system {
 		t: t, db: newDatabase(t),
 		broker: kafkatest.Start(t, contracts.TopicOrders, contracts.TopicInventory),
 	}
+	schematest.Watch(t, s.db.Pool)
 	s.start(change)
 	return s
 }

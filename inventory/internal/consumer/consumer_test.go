@@ -17,6 +17,7 @@ import (
 
 	"waybill.example/contracts"
 	"waybill.example/devstack/pgtest"
+	"waybill.example/devstack/schematest"
 	"waybill.example/inventory/internal/consumer"
 	"waybill.example/inventory/internal/postgres"
 	"waybill.example/inventory/stock"
@@ -39,6 +40,7 @@ type bench struct {
 func newBench(t *testing.T) *bench {
 	t.Helper()
 	db := pgtest.New(t, migrations.Outbox, migrations.Inventory)
+	schematest.Watch(t, db.Pool)
 	b := &bench{t: t, pool: db.Pool, store: postgres.NewStore(db.Pool), reg: prometheus.NewRegistry()}
 	b.Handler = consumer.New(db.Pool, b.store, slog.New(slog.DiscardHandler), b.reg)
 	_, err := b.store.Change(t.Context(), stock.Change{SKU: "burger", Kind: stock.KindSet, Amount: 5, Origin: stock.Origin{Actor: "tester"}})

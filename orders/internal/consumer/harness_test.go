@@ -13,6 +13,7 @@ import (
 
 	"waybill.example/contracts"
 	"waybill.example/devstack/pgtest"
+	"waybill.example/devstack/schematest"
 	"waybill.example/migrations"
 	"waybill.example/orders/internal/consumer"
 	"waybill.example/orders/internal/postgres"
@@ -42,6 +43,7 @@ const (
 func start(t *testing.T) *fixture {
 	t.Helper()
 	f := &fixture{Database: pgtest.New(t, migrations.Outbox, migrations.Orders), metrics: prometheus.NewRegistry()}
+	schematest.Watch(t, f.Pool)
 	f.store = postgres.NewStore(f.Pool)
 	f.handler = consumer.New(f.Pool, f.store, func(...int64) {}, slog.New(slog.DiscardHandler), f.metrics)
 	for _, sql := range []string{

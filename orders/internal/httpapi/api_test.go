@@ -15,6 +15,7 @@ import (
 
 	"waybill.example/chassis/httpserver"
 	"waybill.example/devstack/pgtest"
+	"waybill.example/devstack/schematest"
 	"waybill.example/migrations"
 	"waybill.example/orders/internal/app"
 	"waybill.example/orders/internal/httpapi"
@@ -33,7 +34,9 @@ type fixture struct {
 
 func start(t testing.TB) fixture {
 	t.Helper()
-	return on(t, pgtest.New(t, migrations.Outbox, migrations.Orders))
+	db := pgtest.New(t, migrations.Outbox, migrations.Orders)
+	schematest.Watch(t, db.Pool)
+	return on(t, db)
 }
 
 func on(t testing.TB, db *pgtest.Database) fixture {

@@ -56,9 +56,10 @@ func linesOf(sku string, quantity int32, items []Line) []Line {
 	return []Line{{SKU: sku, Quantity: quantity}}
 }
 
-// ordered checks the fields that hold an order's lines. There are two forms, and what an order wants
-// has only one of them. Several lines have no sku and quantity besides: a reader that does not know
-// items would take a part of the order for the whole, and now refuses it for what it lacks.
+// ordered checks the fields that hold an order's lines. There are two forms, and what an order
+// wants has only one of them. Several lines have no sku and quantity besides: a reader that does
+// not know items would take a part of the order for the whole, and now refuses it for what it
+// lacks.
 func ordered(sku string, n int32, items []Line) error {
 	switch {
 	case len(items) == 0:

@@ -7,8 +7,8 @@
 //	waybill audit-log list    who changed what, and whether the record of it is whole
 //
 // It asks the services over HTTP, at the addresses that ORDERS_URL, INVENTORY_URL, ORCHESTRATOR_URL
-// and RELAY_URL name, with the tokens of ORDERS_TOKEN and so on. Only the verbs of `relay` go to the
-// databases themselves (RELAY_DATABASES), since they must work while no relay runs.
+// and RELAY_URL name, with the tokens of ORDERS_TOKEN and so on. Only the verbs of `relay` go to
+// the databases themselves (RELAY_DATABASES), since they must work while no relay runs.
 //
 // # Exit status
 //
@@ -31,8 +31,8 @@ import (
 
 const description = "Look after Waybill: find, explain and repair, across all services."
 
-// verbs is the whole command. Each verb is defined once, in a file of its own or in the service that
-// it is about.
+// verbs is the whole command. Each verb is defined once, in a file of its own or in the service
+// that it is about.
 type verbs struct {
 	Explain explain        `cmd:"" help:"Say why an order is where it is, and what stands in the way."`
 	Saga    saga.Saga      `cmd:"" help:"Look at sagas, and intervene."`

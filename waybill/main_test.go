@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// One static file runs wherever there is a way to the services: nothing that it is made of needs a C
-// library.
+// One static file runs wherever there is a way to the services: nothing that it is made of needs a
+// C library.
 func TestWaybill_BuildsWithoutCgo(t *testing.T) {
 	t.Parallel()
 	program := build(t)

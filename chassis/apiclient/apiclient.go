@@ -22,7 +22,7 @@ const requestTimeout = 20 * time.Second
 // maxAnswer bounds what is read of an answer, in bytes.
 const maxAnswer = 64 << 20
 
-// Flags are how a command is told where a service is. Embed it with the prefix of the variables and
+// Flags say where a service is. Embed it with the prefix of the variables and
 // with the service's name and default address:
 //
 //	apiclient.Flags `embed:"" envprefix:"ORDERS_" set:"service=Orders" set:"url=http://127.0.0.1:8080"`

@@ -108,7 +108,8 @@ func (o operator) change(action deadletter.Action, seen int) deadletter.Change {
 	}
 }
 
-// audited is what the audit log keeps of a dead letter: not what it holds, but what identifies that.
+// audited is what the audit log keeps of a dead letter: not what it holds, but what identifies
+// that.
 func audited(l deadletter.Letter) any {
 	return map[string]any{
 		"id": l.ID, "state": l.State, "consumer": l.Consumer, "topic": l.Topic, "partition": l.Partition, "offset": l.Offset,

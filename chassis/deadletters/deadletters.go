@@ -52,8 +52,8 @@ func (c Config) Validate() []error {
 	return nil
 }
 
-// Behind returns what a consumer's Parking is: nil where it is off. behind says whether messages wait
-// behind a dead letter; nil: behind each.
+// Behind returns what a consumer's Parking is: nil where it is off. behind says whether messages
+// wait behind a dead letter; nil: behind each.
 func (c Config) Behind(behind func(inbox.Delivery) bool) *inbox.Parking {
 	if !c.Parking {
 		return nil

@@ -31,8 +31,8 @@ func (m *IfMatch) Seen() string {
 	return strings.Trim(m.IfMatch, `"`)
 }
 
-// Revision is what the client looked at, where revisions from 1 are the ETags: 0 if it asks for none,
-// and -1, which nothing has, for the tag of something else.
+// Revision is what the client looked at, where revisions from 1 are the ETags: 0 if it asks for
+// none, and -1, which nothing has, for the tag of something else.
 func (m *IfMatch) Revision() int {
 	seen := m.Seen()
 	if seen == "" {

@@ -23,8 +23,8 @@ type Page struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"500" default:"50" doc:"How many on a page"`
 }
 
-// After is the id of the last row of the page before, of a list whose cursors are made by [CursorOf];
-// 0 for the first page. The error is the answer to send.
+// After is the id of the last row of the page before, of a list whose cursors are made by
+// [CursorOf]; 0 for the first page. The error is the answer to send.
 func (p Page) After() (int64, error) {
 	fields, err := DecodeCursor(p.Cursor, 1)
 	if fields == nil {

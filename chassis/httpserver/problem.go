@@ -22,7 +22,7 @@ type Problem struct {
 	Detail   string              `json:"detail,omitempty" doc:"What is wrong this time" example:"validation failed"`
 	Instance string              `json:"instance,omitempty" format:"uri-reference" doc:"The path of the request" example:"/v1/orders"`
 	TraceID  string              `json:"traceId,omitempty" pattern:"^[0-9a-f]{32}$" doc:"That of the request's traceparent, or else one that was made up for this answer; the service's log has it" example:"4bf92f3577b34da6a3ce929d0e0e4736"`
-	Errors   []*huma.ErrorDetail `json:"errors,omitempty" doc:"Each place where the request is at fault"`
+	Errors   []*huma.ErrorDetail `json:"errors,omitempty" doc:"Each place where the request is invalid"`
 }
 
 // Error implements error.

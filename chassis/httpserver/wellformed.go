@@ -15,7 +15,7 @@ import (
 )
 
 // wellFormed refuses what no operation could read in one way only: a query that is not one, text
-// that is not UTF-8 or has a NUL (400), a parameter that is empty or there twice (422). huma takes
+// that is not UTF-8 or has a NUL (400), a parameter that is empty or repeated (422). huma takes
 // an empty parameter for none, and ?userId= would list everybody's orders.
 func wellFormed(api huma.API) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {

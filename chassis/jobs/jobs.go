@@ -19,9 +19,9 @@
 // # Once
 //
 // A handler is given the transaction in which the item's result is written, and has its effect in
-// it. The same transaction counts the item in the job's row on the condition that this process still
-// holds the job's lease and that the job still runs. So a process that was killed has done an item
-// with its result or not at all; and one that was frozen, lost its lease and wakes up commits
+// it. The same transaction counts the item in the job's row on the condition that this process
+// still holds the job's lease and that the job still runs. So a process that was killed has done an
+// item with its result or not at all; and one that was frozen, lost its lease and wakes up commits
 // nothing. An effect outside of the database has to be idempotent.
 //
 // # Errors of an item

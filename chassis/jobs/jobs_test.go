@@ -156,9 +156,9 @@ func TestJobs_EveryItemHasOneResult(t *testing.T) {
 	require.Equal(t, []int{4, 4}, []int{all, distinct})
 }
 
-// However an instance ends, and however many there are, an item has its effect exactly once. A lease
-// that is taken away in the middle of an item stands for a process that was frozen: what it does
-// afterwards is not committed.
+// However an instance ends, and however many there are, an item has its effect exactly once. A
+// lease that is taken away in the middle of an item stands for a process that was frozen: what it
+// does afterwards is not committed.
 func TestJobs_TakenOverJobDoesNoItemTwice(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)

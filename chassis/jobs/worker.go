@@ -172,8 +172,8 @@ func (j *Jobs) item(ctx context.Context, job Job, item JobItem) error {
 	}
 }
 
-// The job's row is written last, so that it is locked briefly. Where it is not ours any more, or was
-// paused, nothing of the item remains.
+// The job's row is written last, so that it is locked briefly. Where it is not ours any more, or
+// was paused, nothing of the item remains.
 const (
 	resultSQL = `update job_item set result = $3, detail = nullif($4, ''), at = now() where job_id = $1 and n = $2 and result is null`
 	countSQL  = `update job set done = done + ($3 = 'done')::int, no_effect = no_effect + ($3 = 'no_effect')::int,

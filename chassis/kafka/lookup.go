@@ -43,9 +43,9 @@ type Lookup struct {
 // NewLookup does not connect.
 func NewLookup(c Config, clientID string) *Lookup { return &Lookup{config: c, clientID: clientID} }
 
-// Read returns the records that are there, until ctx ends; then what it has found, with the error of
-// ctx. A record that has expired, was compacted away or is not there yet is left out. The error says
-// why partitions could not be read; that may be because this login may not.
+// Read returns the records that are there, until ctx ends; then what it has found, with the error
+// of ctx. A record that has expired, was compacted away or is not there yet is left out. The error
+// says why partitions could not be read; that may be because this login may not.
 func (l *Lookup) Read(ctx context.Context, places ...Place) (map[Place]Found, error) {
 	found := map[Place]Found{}
 	l.one.Lock()

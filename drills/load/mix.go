@@ -8,8 +8,8 @@ import (
 	"waybill.example/contracts"
 )
 
-// Choice is one kind of order, and how often it is placed relative to the others. It has a SKU and a
-// quantity, or Items in their place.
+// Choice is one kind of order, and how often it is placed relative to the others. It has a SKU and
+// a quantity, or Items in their place.
 type Choice struct {
 	Weight   int
 	SKU      string

@@ -29,8 +29,8 @@ func (s *system) find(q string) (f findings) {
 	return f
 }
 
-// What can mean several things is answered with all of them, and what is not there with where it was
-// looked for. Without the other services, that is what the orchestrator itself knows.
+// What can mean several things is answered with all of them, and what is not there with where it
+// was looked for. Without the other services, that is what the orchestrator itself knows.
 func TestFind_AnswersWithEverythingThatItCanMean(t *testing.T) {
 	t.Parallel()
 	s := startSystem(t, withToken)

@@ -45,8 +45,8 @@ func WithHeader(name, value string) Option { return func(c *Client) { c.header.S
 // seconds without it.
 func WithTimeout(d time.Duration) Option { return func(c *Client) { c.timeout = d } }
 
-// WithRetryFor is how long a call that fails with a transient error is retried; a minute without it,
-// and never for 0.
+// WithRetryFor is how long a call that fails with a transient error is retried; a minute without
+// it, and never for 0.
 func WithRetryFor(d time.Duration) Option { return func(c *Client) { c.retryFor = d } }
 
 // WithKeys has Idempotency-Keys made by newKey, which must not return one twice; random UUIDs

@@ -116,7 +116,8 @@ func (c Change) prepare(ctx context.Context, tx pgx.Tx, id int64, action Action)
 	return before, state, err
 }
 
-// move writes the new state. One that nothing waits for gets a queue of its own when it is redriven.
+// move writes the new state. One that nothing waits for gets a queue of its own when it is
+// redriven.
 func (l Letter) move(ctx context.Context, tx pgx.Tx, state State, note string, by *int64) (Letter, error) {
 	batch := &pgx.Batch{}
 	if l.KeyID == nil && state == Parked {
@@ -194,8 +195,8 @@ func first(ctx context.Context, tx pgx.Tx, l Letter) error {
 const handledSQL = `
 insert into inbox (event_id, consumer, topic, "partition", "offset") values ($1, $2, $3, $4, $5) on conflict do nothing`
 
-// recordHandled records a message that is not to be applied as handled: Kafka may deliver it once more.
-// One that could not be read is recorded under its position already.
+// recordHandled records a message that is not to be applied as handled: Kafka may deliver it once
+// more. One that could not be read is recorded under its position already.
 func (l Letter) recordHandled(ctx context.Context, tx pgx.Tx) error {
 	if !l.Decoded || l.EventID == nil {
 		return nil

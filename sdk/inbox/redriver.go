@@ -46,9 +46,9 @@ type step struct {
 	applied bool               // go on with the next; otherwise it is dead
 }
 
-// Redriver returns what works off the queues of this consumer's dead letters. permanent says whether
-// an error is the message's own fault, so that it is dead again; any other is waited out. nil stands
-// for errors of the SQLSTATE classes 22 and 23, and those that are not the database's.
+// Redriver returns what works off the queues of this consumer's dead letters. permanent says
+// whether an error is the message's own fault, so that it is dead again; any other is waited out.
+// nil stands for errors of the SQLSTATE classes 22 and 23, and those that are not the database's.
 func (p *Processor[M, S]) Redriver(permanent func(error) bool) *Redriver {
 	r := &Redriver{consumer: p.Consumer, db: p.DB, log: p.Log, permanent: permanent, head: p.redriveHead, fail: p.failHead}
 	r.decode = func(d Delivery) (uuid.UUID, error) {

@@ -16,9 +16,9 @@ import (
 // message that Apply refuses again and again although nothing is wrong with the database.
 //
 // Where the database refuses the dead letter for what is in it, the copy for the dead letter topic
-// is reduced to where the message is in Kafka, and then left out; likewise the row. Where it refuses
-// that, too, the message is recorded as dropped: it is counted, logged, and goes without
-// a letter, so that it does not hold up the others.
+// is reduced to where the message is in Kafka, and then left out; likewise the row. Where it
+// refuses that, too, the message is recorded as dropped: it is counted, logged, and goes without a
+// letter, so that it does not hold up the others.
 func (p *Processor[M, S]) Reject(ctx context.Context, d Delivery, reason error) error {
 	var refusals []error
 	for _, letter := range letterForms {

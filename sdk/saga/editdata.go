@@ -138,7 +138,7 @@ func brief(v any) string {
 var errNUL = errors.New("it has the character U+0000, which Postgres cannot store")
 
 // hasNUL says whether JSON has an escaped NUL character. A backslash before it that is escaped
-// itself is taken for one as well.
+// itself counts as one as well.
 func hasNUL(data json.RawMessage) bool { return bytes.Contains(data, []byte("\\u0000")) }
 
 // strictData decodes data without letting unknown fields pass, and writes it as the engine would.

@@ -51,7 +51,7 @@ type Cancel struct {
 //   - As [Undone], what the step did was taken back by hand: it is undone no more. A saga that goes
 //     forward turns back.
 //
-// Whoever says what is not so makes the services disagree; a success that comes later than a step
+// To say what is not so makes the services disagree; a success that comes later than a step
 // was resolved as failed or undone is undone all the same.
 type Resolve struct {
 	Operator

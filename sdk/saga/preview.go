@@ -32,7 +32,7 @@ type Future struct {
 	State string `json:"state"`
 	// Sends are the types of the commands that would be sent then.
 	Sends []string `json:"sends,omitempty"`
-	// Unknown says why it cannot be told what would follow: it depends on what the message says.
+	// Unknown says why it is not known what would follow: it depends on what the message says.
 	Unknown string   `json:"unknown,omitempty"`
 	Then    []Future `json:"then,omitempty"`
 

@@ -195,8 +195,8 @@ func TestParking_AMessageThatTheConsumerRejectedIsRedrivenUnderItsOwnID(t *testi
 	require.Equal(t, inbox.Outcome{Duplicates: 2}, p.process(t, keyed(9, "a", "a1"), keyed(10, "a", "a2")), "a replay knows them")
 }
 
-// A redrive of what is still wrong is a dead letter again, with the new reason and one failure more,
-// and what waits goes on waiting. It is sent to the dead letter topic once.
+// A redrive of what is still wrong is a dead letter again, with the new reason and one failure
+// more, and what waits goes on waiting. It is sent to the dead letter topic once.
 func TestParking_WhatFailsAgainIsDeadAgain(t *testing.T) {
 	t.Parallel()
 	p := newParking(t)
@@ -431,8 +431,8 @@ func TestCause_LeavesOutWhatDiffersFromMessageToMessage(t *testing.T) {
 	require.NotEqual(t, deadletter.Cause(errors.New("order 17 does not exist")), deadletter.Cause(errors.New("order 17 is cancelled")))
 }
 
-// That messages of one key wait must not keep the consumer from setting aside one of another key: it
-// would hold the message, and soon its partition, until an operator had emptied the queue.
+// That messages of one key wait must not keep the consumer from setting aside one of another key:
+// it would hold the message, and soon its partition, until an operator had emptied the queue.
 func TestParking_WhileMessagesWaitAnotherIsRejected(t *testing.T) {
 	t.Parallel()
 	p := newParking(t)

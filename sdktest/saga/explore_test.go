@@ -21,7 +21,8 @@ func TestExplore_TheOrderSagaEndsWhateverComes(t *testing.T) {
 	require.Greater(t, e.States, 100)
 }
 
-// Whatever the definition, and wherever its saga stands: no future of it hangs, leaks or is refused.
+// Whatever the definition, and wherever its saga stands: no future of it hangs, leaks or is
+// refused.
 func TestExplore_NoFutureOfAnySagaIsAProblem(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -173,8 +173,8 @@ func (f *Finder) byNumber(id int64) []look {
 	return append(looks, look{"job of the orchestrator", func(ctx context.Context) ([]Meaning, error) { return f.job(ctx, id) }})
 }
 
-// qualified are the lookups for owner/rest: a row of a database, a job or a dead letter of a service,
-// a saga of a definition.
+// qualified are the lookups for owner/rest: a row of a database, a job or a dead letter of a
+// service, a saga of a definition.
 func (f *Finder) qualified(owner, rest string) []look {
 	looks := []look{{"saga", func(ctx context.Context) ([]Meaning, error) { return f.saga(ctx, owner, rest) }}}
 	id, err := strconv.ParseInt(rest, 10, 64)

@@ -1,6 +1,6 @@
 // Package sagabatch intervenes in many sagas at once: an operator's request and a filter become a
-// job (chassis/jobs) with one item for each saga that the filter chose. At its turn a saga is judged
-// again: one that the filter would not choose any more is left alone, with the reason. The
+// job (chassis/jobs) with one item for each saga that the filter chose. At its turn a saga is
+// judged again: one that the filter would not choose any more is left alone, with the reason. The
 // intervention, its entry in the audit log and the item's result are one transaction.
 package sagabatch
 

@@ -74,9 +74,9 @@ func (s service) letters(t *testing.T, query string) (states map[string]string) 
 	return states
 }
 
-// A command for an order that is not there yet (the database was restored, say) is set aside, and the
-// next command of the order waits, whichever of two instances gets it. Once the order is back, the
-// operator redrives the first: both are applied in their order.
+// A command for an order that is not there yet (the database was restored, say) is set aside, and
+// the next command of the order waits, whichever of two instances gets it. Once the order is back,
+// the operator redrives the first: both are applied in their order.
 func TestOrders_ADeadLetterIsRedrivenOverHTTPAndWhatWaitsFollows(t *testing.T) {
 	t.Parallel()
 	db, broker := pgtest.New(t, migrations.Outbox, migrations.Orders), kafkatest.Start(t, contracts.Topics()...)

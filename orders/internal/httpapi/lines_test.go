@@ -32,8 +32,8 @@ func TestPlace_AnOrderOfSeveralLinesIsShownAndPublishedWithItems(t *testing.T) {
 	require.Regexp(t, `"orderId":1,"userId":"u1",\Q`+items+`\E}$`, f.payload(t))
 }
 
-// One line is the order that it always was, in whichever form it comes: to readers of the API and of
-// the topic, and to the key of a request that is sent again.
+// One line is the order that it always was, in whichever form it comes: to readers of the API and
+// of the topic, and to the key of a request that is sent again.
 func TestPlace_ItemsOfOneLineAreTheOrdinaryOrder(t *testing.T) {
 	t.Parallel()
 	f := start(t)

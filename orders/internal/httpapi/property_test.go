@@ -229,7 +229,8 @@ func (m *model) list(t *rapid.T) {
 	require.Equal(t, want, found)
 }
 
-// tellsOnce compares the outbox: one event for each order, and one for each that is to be cancelled.
+// tellsOnce compares the outbox: one event for each order, and one for each that is to be
+// cancelled.
 func (m *model) tellsOnce(t *rapid.T) {
 	var created, asked int
 	keys := make([]string, len(m.orders))

@@ -1,4 +1,5 @@
-// Package databases is the setting RELAY_DATABASES: which databases the relay and its verbs are about.
+// Package databases is the setting RELAY_DATABASES: which databases the relay and its verbs are
+// about.
 package databases
 
 import (

@@ -44,8 +44,8 @@ func (a *API) Register(api huma.API) {
 // answerTimeout is what a verb has to answer.
 const answerTimeout = 10 * time.Second
 
-// Target is what nearly every operation takes from its path. It is exported because huma passes over
-// embedded structs that are not.
+// Target is what nearly every operation takes from its path. It is exported because huma passes
+// over embedded structs that are not.
 type Target struct {
 	Database string `path:"database" doc:"The name of the database, as in RELAY_DATABASES."`
 }

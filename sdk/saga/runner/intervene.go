@@ -95,10 +95,10 @@ func (r *Runner) intervene(ctx context.Context, in Intervention, now time.Time) 
 	return outcome, nil
 }
 
-// InterveneIn is [Runner.Intervene] in a transaction of the caller, in which other things can happen
-// with it. The caller calls committed once the transaction is committed. Where the saga was changed
-// by a message in the meantime, the error is a serialization failure (SQLSTATE 40001): roll back,
-// and begin again.
+// InterveneIn is [Runner.Intervene] in a transaction of the caller, in which other things can
+// happen with it. The caller calls committed once the transaction is committed. Where the saga was
+// changed by a message in the meantime, the error is a serialization failure (SQLSTATE 40001): roll
+// back, and begin again.
 func (r *Runner) InterveneIn(ctx context.Context, tx pgx.Tx, in Intervention) (o Outcome, committed func(), err error) {
 	o, committed, err = r.interveneIn(ctx, tx, in, r.store.Now())
 	if err != nil {

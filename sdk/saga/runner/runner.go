@@ -35,8 +35,8 @@ type Config struct {
 	// Content, if set, returns what of a message's value must be the same whenever it comes under
 	// one id; see [inbox.Processor].
 	Content func(inbox.Delivery) []byte
-	// Parking has later messages of a key wait behind a reply of its topic and key that could not be
-	// applied, until that is redriven or discarded. Then [Runner.Redriver] has to run.
+	// Parking has later messages of a key wait behind a reply of its topic and key that could not
+	// be applied, until that is redriven or discarded. Then [Runner.Redriver] has to run.
 	Parking bool
 	// Local carries out the commands of these types here, in the transaction that sends them.
 	Local map[string]Local
@@ -192,8 +192,8 @@ func (r *Runner) Redriver(permanent func(error) bool) *inbox.Redriver {
 }
 
 // isReply says whether a message is one that later messages of its key wait for: a reply, or what
-// may be one, as it cannot be read. A message that starts a saga, and an event, are not: the saga of
-// their key may be another one, and goes on.
+// may be one, as it cannot be read. A message that starts a saga, and an event, are not: the saga
+// of their key may be another one, and goes on.
 func (r *Runner) isReply(d inbox.Delivery) bool {
 	m, err := r.codec.Decode(d)
 	return err != nil || m.CausationID != uuid.Nil

@@ -21,9 +21,9 @@ func (r *Runner) SuspendDefinition(ctx context.Context, name string, version int
 	return r.suspendDefinition(ctx, name, version, true, by)
 }
 
-// ResumeDefinition lets the sagas of a version go on that [Runner.SuspendDefinition] suspended: each
-// first with what was held for it, in order. The time that one was suspended does not count for its
-// deadlines. Sagas that an operator suspended one by one stay so.
+// ResumeDefinition lets the sagas of a version go on that [Runner.SuspendDefinition] suspended:
+// each first with what was held for it, in order. The time that one was suspended does not count
+// for its deadlines. Sagas that an operator suspended one by one stay so.
 func (r *Runner) ResumeDefinition(ctx context.Context, name string, version int, by saga.Operator) (Outcome, error) {
 	return r.suspendDefinition(ctx, name, version, false, by)
 }

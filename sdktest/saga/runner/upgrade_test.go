@@ -159,7 +159,8 @@ func TestUpgrade_FindsStatesThatDoNotDecode(t *testing.T) {
 	require.Equal(t, 2, strings.Count(found, "\n")+1)
 }
 
-// It must be possible to run it against a database that must not be changed, with a role that cannot.
+// It must be possible to run it against a database that must not be changed, with a role that
+// cannot.
 func TestUpgrade_ARoleThatMayOnlyReadSuffices(t *testing.T) {
 	t.Parallel()
 	db := newDB(t)

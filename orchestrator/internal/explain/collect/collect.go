@@ -34,7 +34,8 @@ type Collector struct {
 	RelayToken string
 	// Broker says whether the broker answers the orchestrator; nil: nobody asks.
 	Broker func(context.Context) error
-	// Records reads records in Kafka, as far as they are there and this login may; nil: nobody does.
+	// Records reads records in Kafka, as far as they are there and this login may; nil: nobody
+	// does.
 	Records func(context.Context, []explain.Place) (map[explain.Place]explain.Record, error)
 }
 

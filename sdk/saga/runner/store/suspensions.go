@@ -34,8 +34,8 @@ const resumeDefinitionSQL = `
 update saga_definitions set suspended_at = null, suspended_by = null, suspended_because = null
 where name = $1 and version = $2 and suspended_at is not null`
 
-// SuspendDefinition writes in tx that a version is suspended, or no longer. It returns false where it
-// was so already, and [ErrNotFound] for a version that was never run.
+// SuspendDefinition writes in tx that a version is suspended, or no longer. It returns false where
+// it was so already, and [ErrNotFound] for a version that was never run.
 func (s *Store) SuspendDefinition(ctx context.Context, tx pgx.Tx, name string, version int, suspend bool, by saga.Operator) (changed bool, err error) {
 	sql, args := resumeDefinitionSQL, []any{name, version}
 	if suspend {

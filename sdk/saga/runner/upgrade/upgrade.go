@@ -1,14 +1,14 @@
-// Package upgrade says, before a deploy, what would become of the sagas that are in a database under
-// the definitions of another program: which would be suspended, hang, leave something behind, or
-// could not be read. It reads only.
+// Package upgrade says, before a deploy, what would become of the sagas that are in a database
+// under the definitions of another program: which would be suspended, hang, leave something behind,
+// or could not be read. It reads only.
 //
 // Each open saga is read and held against the definition of its version. Sagas whose futures have
 // the same shape are one class ([saga.Definition.Likeness]); of each class the futures of one saga
-// are explored ([saga.Definition.Explore]). So the time is that of reading the sagas, and the memory
-// that of their classes.
+// are explored ([saga.Definition.Explore]). So the time is that of reading the sagas, and the
+// memory that of their classes.
 //
-// In the code: upgrade.go reads and groups, compare.go holds the structure of a version against what
-// it was, report.go is what is found.
+// In the code: upgrade.go reads and groups, compare.go holds the structure of a version against
+// what it was, report.go is what is found.
 package upgrade
 
 import (

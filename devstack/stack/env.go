@@ -27,13 +27,33 @@ func (p *plan) adminTokens(service string) []string {
 	return []string{setting + "=" + tokenHolder + "=" + p.token}
 }
 
-// token returns what the commands show to a service.
+// tokenFor returns what the commands show to a service.
 func (s State) tokenFor(service string) string {
-	first, _, _ := strings.Cut(os.Getenv(adminTokens[service]), ",")
-	if _, token, ok := strings.Cut(first, "="); ok {
+	if token := firstToken(os.Getenv(adminTokens[service])); token != "" {
 		return token
 	}
 	return s.Token
+}
+
+// firstToken returns the first token of NAME=token,….
+func firstToken(tokens string) string {
+	first, _, _ := strings.Cut(tokens, ",")
+	_, token, _ := strings.Cut(first, "=")
+	return token
+}
+
+// Who may change the stock, and redrive the dead letters of Inventory. A stack has no such tokens
+// unless it is told to: without, everybody may change the stock.
+const inventoryTokens = "INVENTORY_ADMIN_TOKENS"
+
+func (c Config) inventoryToken() string {
+	tokens := os.Getenv(inventoryTokens)
+	for _, setting := range c.Env[Inventory] {
+		if name, value, _ := strings.Cut(setting, "="); name == inventoryTokens {
+			tokens = value
+		}
+	}
+	return firstToken(tokens)
 }
 
 // WriteEnv writes a file to be read by a shell, with what the commands of the docs
@@ -58,6 +78,9 @@ func WriteEnv(dir, workspace string, s State) (string, error) {
 	}
 	set("ORDERS_TOKEN", s.tokenFor(Orders))
 	set("ORCHESTRATOR_TOKEN", s.tokenFor(Orchestrator))
+	if token := firstToken(os.Getenv(inventoryTokens)); token != "" {
+		set("INVENTORY_TOKEN", token)
+	}
 	fmt.Fprintf(&file, "export PATH=%s:\"$PATH\"\n", quote(filepath.Join(workspace, "bin")))
 	path := filepath.Join(dir, "env")
 	return path, replace(path, []byte(file.String()))

@@ -11,13 +11,14 @@ import (
 // experiment, little of another to see an order rejected.
 var initialStock = map[string]int{"burger": 100_000, "cola": 100_000, "pizza": 3}
 
-// seedStock puts the initial stock on the shelf, unless it was there before.
-func seedStock(ctx context.Context, inventoryAddr string) error {
+// seedStock puts the initial stock on the shelf, unless it was there before. token is that of
+// somebody who may; empty: everybody may.
+func seedStock(ctx context.Context, inventoryAddr, token string) error {
 	for sku, onHand := range initialStock {
 		url := "http://" + inventoryAddr + "/v1/stock/" + sku
-		status, err := call(ctx, http.MethodGet, url, "")
+		status, err := call(ctx, http.MethodGet, url, token, "")
 		if err == nil && status == http.StatusNotFound {
-			status, err = call(ctx, http.MethodPut, url, fmt.Sprintf(`{"onHand": %d}`, onHand))
+			status, err = call(ctx, http.MethodPut, url, token, fmt.Sprintf(`{"onHand": %d}`, onHand))
 		}
 		if err == nil && status >= http.StatusBadRequest {
 			err = fmt.Errorf("inventory answers %d", status)
@@ -29,12 +30,15 @@ func seedStock(ctx context.Context, inventoryAddr string) error {
 	return nil
 }
 
-func call(ctx context.Context, method, url, body string) (status int, err error) {
+func call(ctx context.Context, method, url, token, body string) (status int, err error) {
 	request, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	if err != nil {
 		return 0, err
 	}
 	request.Header.Set("Content-Type", "application/json")
+	if token != "" {
+		request.Header.Set("Authorization", "Bearer "+token)
+	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return 0, err

@@ -28,6 +28,10 @@ type row struct {
 	Stuck bool
 	// Reason: why a consumer has set it aside; of a dead letter.
 	Reason string
+	// Letter is the id of a dead letter that waits for an operator; 0: none does.
+	Letter int64
+	// Settled: an operator has redriven, discarded or replaced a dead letter.
+	Settled bool
 	// InReplyTo is the command that an event answers which was there before; Nil where it answers
 	// none so.
 	InReplyTo uuid.UUID
@@ -280,11 +284,11 @@ func (l *delivery) count() int64 {
 	return 1
 }
 
-// done reports whether nothing more can become of a delivery. A dead letter is trouble for as long
-// as it is there.
+// done reports whether nothing more can become of a delivery. A dead letter is trouble until an
+// operator has settled it.
 func (l delivery) done() bool {
 	_, expected := l.handledBy()
-	return l.delivered && (l.handled || !expected) && !isDeadLetter(l.Topic)
+	return l.delivered && (l.handled || !expected) && (l.Settled || !isDeadLetter(l.Topic))
 }
 
 // open returns the rows of a database that are still waited for.

@@ -156,19 +156,20 @@ func repairOverdue(order int64) string {
 	return repairExplain(order) + " && " + command("", "orchestrator", "saga", "retry", number(order), "--reason", "overdue")
 }
 
-// repairDeadLetter gives the message back to its consumer, which must have been repaired first.
 // startConflict is in the reason of a dead letter whose saga another message has started
 // (saga.ErrStartConflict).
 const startConflict = "the saga was started by another message"
 
-// repairDeadLetter sends the message again, now that what was wrong is repaired. An order whose id
-// another order's saga has (Orders was restored) can be ended together with that saga only.
+// repairDeadLetter has the message applied again, now that what was wrong is repaired. An order
+// whose id another order's saga has (Orders was restored) can be ended together with that saga only.
 func repairDeadLetter(w row) string {
 	if strings.Contains(w.Reason, startConflict) {
 		return command(repairLook(w), "orchestrator", "saga", "cancel", w.Key, "--reason=the order id was given out twice; please order again")
 	}
-	return command(repairLook(w), "outbox-relay", "replay", "--database="+w.Database, "--from-id="+number(w.ID), "--to-id="+number(w.ID),
-		"--topic="+strings.TrimSuffix(w.Topic, ".dlq"), "--yes")
+	if w.Letter == 0 {
+		return command("", "waybill", "dlq", "groups", "--service="+w.Database)
+	}
+	return command("", "waybill", "dlq", "redrive", number(w.Letter), "--service="+w.Database, "--reason=repaired")
 }
 
 func repairShowMessage(m message) string {

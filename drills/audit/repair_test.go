@@ -33,7 +33,7 @@ func repairs(text string) map[string]int {
 		repairLost(load.Entry{OrderID: 17, UserID: text, SKU: text, Quantity: 2}): 8,
 		repairStock(stockLevel{SKU: text, Received: 4, OnHand: 3}):                3,
 		repairMovements(stockLevel{SKU: text, Received: 4, OnHand: 3}):            3,
-		repairDeadLetter(w): -1, // the replay, or a look at the row
+		repairDeadLetter(w): -1, // the groups, or a cancellation
 		repairShowMessage(message{Topic: text, Offset: 3}): -1,
 	}
 }
@@ -50,7 +50,7 @@ func FuzzRepairsRunOneCommand(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		dir := t.TempDir()
-		for _, name := range []string{"orchestrator", "outbox-relay", "psql", "curl", "kcat", "touch", "owned"} {
+		for _, name := range []string{"orchestrator", "outbox-relay", "waybill", "psql", "curl", "kcat", "touch", "owned"} {
 			stub := "#!/bin/sh\nprintf '%s\\n' \"" + name + " $#\" >>calls\n"
 			require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte(stub), 0o755))
 		}

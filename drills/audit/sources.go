@@ -171,9 +171,13 @@ select o.id, o.event_id, o.topic, coalesce(o.key, '') as key, o.type, ` + age("o
        md5(o.payload) as digest,
        coalesce(o.headers ->> 'ce_causationid', '') as cause, s.outbox_id is not null as stuck,
        coalesce(o.headers ->> 'waybill-dlq-reason', '') as reason,
-       coalesce(o.headers ->> 'waybill-in-reply-to', '') as in_reply_to
+       coalesce(o.headers ->> 'waybill-in-reply-to', '') as in_reply_to,
+       coalesce(d.open, 0) as letter, d.topic is not null and d.open is null as settled
   from public.outbox o
-  left join public.outbox_stuck s on s.outbox_id = o.id`
+  left join public.outbox_stuck s on s.outbox_id = o.id
+  left join (select topic, "partition"::text as part, "offset"::text as at, max(id) filter (where state in ('dead', 'parked')) as open
+               from public.dead_letters group by 1, 2, 3) d
+    on d.topic = o.headers ->> 'waybill-dlq-topic' and d.part = o.headers ->> 'waybill-dlq-partition' and d.at = o.headers ->> 'waybill-dlq-offset'`
 
 // The rows above an id, and those that are still waited for.
 var rowsSQL = rowColumns + ` where o.id > $1 or o.id = any($2) order by o.id`
@@ -207,6 +211,8 @@ func (d databases) read(ctx context.Context, name string, published map[int64]bo
 		Stuck            bool
 		Reason           string
 		InReplyTo        string
+		Letter           int64
+		Settled          bool
 	}
 	list, err := collect[stored](ctx, d[name], sql, args...)
 	if err != nil {
@@ -219,12 +225,17 @@ func (d databases) read(ctx context.Context, name string, published map[int64]bo
 		rows[i] = row{
 			Database: name, ID: s.ID, EventID: s.EventID, Topic: s.Topic, Key: s.Key, Type: s.Type,
 			Digest: s.Digest, Cause: cause, Age: s.Age, Published: published[s.ID], Stuck: s.Stuck, Reason: s.Reason, InReplyTo: command,
+			Letter: s.Letter, Settled: s.Settled,
 		}
 	}
 	return rows, nil
 }
 
-const handledSQL = `select event_id from public.inbox where consumer = $1 and event_id = any($2)`
+// What is parked is with its consumer; the dead letter in front of it is what there is to report.
+const handledSQL = `
+select event_id from public.inbox where consumer = $1 and event_id = any($2)
+ union
+select event_id from public.dead_letters where consumer = $1 and event_id = any($2) and state = 'parked'`
 
 func (d databases) handled(ctx context.Context, c consumer, ids []uuid.UUID) ([]uuid.UUID, error) {
 	rows, err := d[c.database].Query(ctx, handledSQL, c.group, ids)

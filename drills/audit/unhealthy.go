@@ -56,13 +56,16 @@ func (r *results) unhealthySagas(sagas []saga) {
 	}
 }
 
-// deadLetters reports messages that a consumer has set aside.
+// deadLetters reports messages that a consumer has set aside and no operator has settled.
 func (r *results) deadLetters(m *deliveries, expected func(key, topic string) bool) {
 	for _, l := range m.deliveries {
 		if !isDeadLetter(l.Topic) {
 			continue
 		}
 		r.looked[Unhealthy] += l.count()
+		if l.Settled {
+			continue
+		}
 		if expected == nil || !expected(l.Key, strings.TrimSuffix(l.Topic, ".dlq")) {
 			r.find(Unhealthy, l.subject(), repairDeadLetter(l.row), "a dead letter: %s with key %q on %s: %s", l.Type, l.Key, l.Topic, l.Reason)
 		}

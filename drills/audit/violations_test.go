@@ -173,7 +173,7 @@ var violations = map[string]violation{
 			select max(id), 'orders.v1', false, 'too large', 3, now() from outbox`)
 		return w.newest("orders")
 	}, audit.Unhealthy, "too large", "outbox-relay stuck retry --database=orders"},
-	"a dead letter": {anyOrder, deadLetter, audit.Unhealthy, "a dead letter", "--topic=orders.commands.v1 --yes"},
+	"a dead letter": {anyOrder, deadLetter, audit.Unhealthy, "a dead letter", "waybill dlq redrive 1 --service=orders"},
 	"an order id that was given out twice": {anyOrder, func(w *fixture, order int64) string {
 		return setAside(w, order, "orders.v1.dlq", "the saga was started by another message: 7")
 	}, audit.Unhealthy, "the saga was started by another message: 7", "orchestrator saga cancel"},
@@ -184,9 +184,24 @@ var violations = map[string]violation{
 	}, audit.Unhealthy, "COMPENSATION_STUCK", "orchestrator saga explain 5555"},
 }
 
+// deadLetter sets two messages aside, of which an operator has redriven one and edited the other: the
+// edited copy waits.
 func deadLetter(w *fixture, order int64) string {
-	return setAside(w, order, "orders.commands.v1.dlq", "")
+	const letterSQL = `insert into dead_letters (consumer, topic, "partition", "offset", decoded, payload, payload_bytes, whole, reason, state, superseded_by)
+		values ('orders-service', 'orders.commands.v1', 0, $1, false, '', 0, true, 'no', $2, $3)`
+	w.sql("orders", letterSQL, 7, "dead", nil)
+	w.sql("orders", letterSQL, 8, "redriven", nil)
+	w.sql("orders", letterSQL, 7, "superseded", 1)
+	setAside(w, order, "orders.commands.v1.dlq", "")
+	w.sql("orders", placedSQL, 8)
+	setAside(w, order, "orders.commands.v1.dlq", "")
+	w.sql("orders", placedSQL, 7)
+	return w.newest("orders")
 }
+
+const placedSQL = `update outbox set headers = headers || jsonb_build_object(
+		'waybill-dlq-topic', 'orders.commands.v1', 'waybill-dlq-partition', '0', 'waybill-dlq-offset', $1::int::text)
+	where id = (select max(id) from outbox)`
 
 func setAside(w *fixture, order int64, topic, reason string) string {
 	id := uuid.New()

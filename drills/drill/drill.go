@@ -68,7 +68,7 @@ func All() []Drill {
 		restoreOrders, restoreInventory, restoreOrchestrator, failover,
 		slowNetwork, cutNetwork,
 		duplicates, reorder, poison,
-		batch10000,
+		redriveInOrder, batch10000,
 		diskFull, chaos,
 	}
 }

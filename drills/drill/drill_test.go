@@ -18,7 +18,7 @@ func TestEveryDrillSaysWhatItPromisesAndEnds(t *testing.T) {
 	var all, short time.Duration
 	const around = 30 * time.Second // start, warm-up, recovery and audit
 	for _, d := range drill.All() {
-		require.Regexp(t, `^[a-z]+(-[a-z]+)*$`, d.Name)
+		require.Regexp(t, `^[a-z]+(-[a-z0-9]+)*$`, d.Name)
 		require.False(t, seen[d.Name], d.Name)
 		seen[d.Name] = true
 		require.NotEmpty(t, d.Promise, d.Name)

@@ -27,6 +27,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -109,6 +110,7 @@ type Server struct {
 	listener net.Listener
 	hosts    []string
 	profiler *profiler // nil: not asked for
+	own      []string  // routes of every server: method and pattern
 }
 
 // New listens on the configured address, so that a port in use is found at once, and returns a
@@ -147,6 +149,7 @@ func New(c Config, o Options) (*Server, error) {
 		listener = limit(listener, c.MaxConnections)
 	}
 	s := &Server{API: api, Router: router, Waiting: NewWaiting(c.MaxWaiting), drain: drain, log: o.Log, listener: listener, hosts: c.Hosts}
+	s.own = s.Undocumented()
 	if c.PprofAddr != "" {
 		if s.profiler, err = newProfiler(c.PprofAddr, c.Hosts, o.Log); err != nil {
 			listener.Close()
@@ -166,6 +169,28 @@ func (s *Server) DrainDelay() time.Duration { return s.drain.delay }
 func (s *Server) Local() bool {
 	tcp, ok := s.listener.Addr().(*net.TCPAddr)
 	return ok && tcp.IP.IsLoopback()
+}
+
+// Undocumented are the routes that the OpenAPI document lacks, besides those that every server has.
+func (s *Server) Undocumented() (routes []string) {
+	document := s.API.OpenAPI()
+	_ = chi.Walk(s.Router, func(method, route string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {
+		documented := operationOf(document.Paths[route], method) != nil
+		if name := method + " " + route; !documented && !slices.Contains(s.own, name) {
+			routes = append(routes, name)
+		}
+		return nil
+	})
+	return routes
+}
+
+func operationOf(path *huma.PathItem, method string) *huma.Operation {
+	if path == nil {
+		return nil
+	}
+	return map[string]*huma.Operation{
+		http.MethodGet: path.Get, http.MethodPost: path.Post, http.MethodPut: path.Put, http.MethodPatch: path.Patch, http.MethodDelete: path.Delete,
+	}[method]
 }
 
 // Run serves until ctx ends, then lets requests that are under way finish.

@@ -2,8 +2,10 @@ package service
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"waybill.example/chassis/httpserver"
@@ -51,10 +53,15 @@ func (a *App) OnStop(name string, release func()) {
 }
 
 // Serve appends the HTTP server. It is the last part, so that requests finish while everything that
-// they need still runs.
+// they need still runs. Run fails where a route is not in the OpenAPI document.
 func (a *App) Serve(server *httpserver.Server) {
 	a.server = server
-	a.parts.Add("http server", server.Run)
+	a.parts.Add("http server", func(ctx context.Context) error {
+		if routes := server.Undocumented(); len(routes) > 0 {
+			return fmt.Errorf("the OpenAPI document lacks %s", strings.Join(routes, ", "))
+		}
+		return server.Run(ctx)
+	})
 }
 
 // Addr is where the service answers HTTP, host:port.

@@ -45,8 +45,8 @@ var redriveInOrder = Drill{
 	},
 }
 
-// constrain changes the constraints of the drill, each of which a tenth of the dead letters violates:
-// of what fails again and again for one reason, nothing is set aside.
+// constrain changes the constraints of the drill, each of which a tenth of the dead letters
+// violates: of what fails again and again for one reason, nothing is set aside.
 func (s *Environment) constrain(ctx context.Context, change string) error {
 	changes := make([]string, 10)
 	for i := range changes {
@@ -97,7 +97,8 @@ func (s *Environment) redriveAll(ctx context.Context) error {
 	return nil
 }
 
-// What inventory answered, in the order in which it did so, against the order in which it was asked.
+// What inventory answered, in the order in which it did so, against the order in which it was
+// asked.
 const overtakenSQL = `
 select count(*) from (
     select i."offset" < lag(i."offset") over (partition by o.key order by o.id) as overtaken

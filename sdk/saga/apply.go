@@ -33,6 +33,9 @@ var (
 	ErrBadData = errors.New("the data does not fit the definition")
 	// ErrNoStep says that the definition has no step of that name, or that one has to be named.
 	ErrNoStep = errors.New("no such step")
+	// ErrNotBegun says that a reply must wait for the message that starts its saga, which will
+	// need what the reply says.
+	ErrNotBegun = errors.New("the saga has not begun")
 	// ErrWrongDefinition says that the state belongs to another definition.
 	ErrWrongDefinition = errors.New("the saga belongs to another definition")
 	// ErrStartConflict says that a message starts a saga that another message of
@@ -183,8 +186,10 @@ func (a *application) message(m Message) error {
 		return a.startedTwice(m)
 	case a.def.cancel != nil && m.Type == a.def.cancel.message:
 		return a.cancelRequested(m)
-	case a.def.awaits(m) && (a.state.Phase == AwaitingStart || a.state.Phase == NotStarted):
+	case a.def.awaits(m) && a.notBegun():
 		return ErrUnknownSaga // there is nothing yet that could await it
+	case a.notBegun():
+		return a.replyBeforeStart(m)
 	default:
 		return a.reply(m)
 	}

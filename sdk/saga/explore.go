@@ -18,7 +18,7 @@ func (d *Definition) Readable(s State) error {
 	if len(s.Steps) != len(d.steps) {
 		return fmt.Errorf("%w: it has %d steps, not %d", ErrWrongDefinition, len(s.Steps), len(d.steps))
 	}
-	if s.Phase == AwaitingStart || s.SuspendedFrom == AwaitingStart {
+	if s.Phase == AwaitingStart || s.SuspendedFrom == AwaitingStart || s.Phase == NotStarted {
 		return nil
 	}
 	if err := d.fits(s.Data); err != nil {

@@ -70,7 +70,11 @@ func (r *Registry) choose(s State, in Input) (*Definition, State) {
 	case !s.Exists():
 		return first, s
 	case early && starts && first.name == s.Definition:
-		s.Version, s.Steps = first.version, make([]StepState, len(first.steps))
+		steps, ok := r.doneBefore(first, s)
+		if !ok {
+			return nil, s // an orchestrator that knows the version takes what is held
+		}
+		s.Version, s.Steps = first.version, steps
 		return first, s
 	}
 	d, _ := r.Definition(s.Definition, s.Version)

@@ -2,9 +2,12 @@ package saga_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+
+	"waybill.example/sdk/saga"
 )
 
 // The saga gives a reservation up and undoes it. Then its database is put back to before that, and
@@ -74,4 +77,96 @@ func TestApply_ASuccessOfACommandThatARestoreHasForgottenIsUndone(t *testing.T) 
 	s.says("ParcelShipped", ship, `{}`)
 	require.Empty(t, s.answers("AuthorisePayment", "PaymentAuthorised"))
 	s.Is("DELIVERED")
+}
+
+// All that is left of the saga is a cancellation that is read again: its database was put back, or
+// it completed so long ago that it was removed.
+func TestApply_AReplyToASagaThatHasNotBegunSendsNothingUntilItBegins(t *testing.T) {
+	t.Parallel()
+	asked := begin(t, orderSaga(t))
+	reserve := asked.Commands("ReserveInventory")[0].ID
+
+	s := unbegun(t, orderSaga(t))
+	s.says("OrderCancelRequested", uuid.Nil, `{}`)
+	require.Empty(t, s.says("InventoryReserved", uuid.New(), `{}`), "another's")
+	require.Equal(t, saga.StaleReply, s.line().Kind)
+	require.Empty(t, s.says("InventoryReserved", reserve, `{}`))
+	s.Is("AWAITING_START")
+	noted := s.State()
+	require.Equal(t, "ReleaseInventory", s.says("OrderCreated", uuid.Nil, `{"item":"burger"}`))
+	require.Equal(t, "CancelOrder", s.answers("ReleaseInventory", "InventoryReleased"))
+	s.answers("CancelOrder", "OrderCancelled")
+	s.Is("CANCELLED")
+
+	// It had completed: what it has done stands.
+	s.Restore(noted)
+	require.Equal(t, "RefuseCancel", s.waits())
+	require.Empty(t, s.says("InventoryReserved", reserve, `{}`))
+	s.Is("NOT_STARTED")
+	require.NoError(t, orderSaga(t).Readable(s.State()))
+	require.Equal(t, "ReleaseInventory", s.says("OrderCreated", uuid.Nil, `{"item":"burger"}`), "it begins late")
+}
+
+// An undo can need what the success said: such a reply waits, as a dead letter, for the start.
+func TestApply_AReplyWhoseBodyIsKeptIsRefusedUntilTheSagaBegins(t *testing.T) {
+	t.Parallel()
+	asked := begin(t, purchaseSaga(t))
+	pay := asked.Commands("AuthorisePayment")[0].ID
+	s := unbegun(t, purchaseSaga(t))
+	s.says("PurchaseCancelRequested", uuid.Nil, `{}`)
+	reply := s.Message("PaymentAuthorised", pay, `{}`)
+	s.Refuses(reply, saga.ErrNotBegun)
+	s.says("PurchasePlaced", uuid.Nil, `{}`)
+	require.NotEmpty(t, s.input(reply), "redriven, it is undone")
+}
+
+// What a reply has said before the start goes by the names of the steps: the start may belong to a
+// version that has them in another order.
+func TestRegistry_AReplyBeforeTheStartOutlivesAChangeOfVersion(t *testing.T) {
+	t.Parallel()
+	packed := func(s *saga.Builder[purchase]) {
+		s.CancelOn("GiftCancelled", time.Hour, nil)
+		s.Step("pack").Send("Pack", body).Success("Packed").Wait(twice, "silent").Undo("Unpack", body, "Unpacked", twice)
+	}
+	ribboned := func(s *saga.Builder[purchase]) {
+		s.Step("ribbon").Send("Tie", body).Success("Tied").Wait(twice, "silent").NoUndo("it is cheap")
+		packed(s)
+	}
+	v1, v2 := gift(t, 1, "GiftOrdered", packed), gift(t, 2, "GiftPlaced", ribboned)
+	both, old := registry(t, v1, v2), registry(t, v1)
+	now := time.Now()
+	answer := func(messageType string, to saga.Decision) saga.Message {
+		m := message(messageType)
+		m.CausationID = to.Commands[0].ID
+		return m
+	}
+	wrap := last2(t, old, saga.State{}, message("GiftOrdered"), now)
+	pack := last2(t, old, wrap.State, answer("Wrapped", wrap), now)
+	early := last2(t, both, saga.State{}, message("GiftCancelled"), now).State
+	require.Equal(t, 2, early.Version)
+	early = last2(t, both, early, answer("Packed", pack), now).State
+
+	begun := last2(t, both, early, message("GiftOrdered"), now)
+	require.Equal(t, 1, begun.State.Version)
+	require.Len(t, begun.Commands, 1)
+	require.Equal(t, "Unpack", begun.Commands[0].Type)
+
+	// Where the version that noted it is unknown, the start is held for an orchestrator that knows.
+	held := last2(t, old, early, message("GiftOrdered"), now).State
+	require.Len(t, held.Held, 1)
+	require.Equal(t, "Unpack", lastCommand(t, both, held, now))
+}
+
+// lastCommand is the type of what is sent when what was held is applied.
+func lastCommand(t *testing.T, r *saga.Registry, s saga.State, now time.Time) string {
+	t.Helper()
+	decisions, err := r.Apply(s, saga.Due{}, now)
+	require.NoError(t, err)
+	sent := ""
+	for _, d := range decisions {
+		for _, c := range d.Commands {
+			sent = c.Type
+		}
+	}
+	return sent
 }

@@ -78,6 +78,12 @@ func (f *flow) checkOrder(id int64, row placed) {
 		f.result.LeftOut++
 		return // an operator has said what became of a step: where that is not so, it was declared
 	}
+	if f.cancelledByHand[id] {
+		// A person's update is in no topic: the saga has learnt of it and turned back, and the
+		// restored database takes the confirmation that it reads again. Only an audit can tell.
+		f.result.LeftOut++
+		return
+	}
 	if forced := f.orchestrator.Forced(ref(id)); forced != "" {
 		f.checkForced(id, row, forced)
 		return

@@ -82,6 +82,9 @@ type flow struct {
 	highest      int64 // order id that was ever given out
 	ids          map[happened]uuid.UUID
 	byHand       bool // people change orders in the database
+	// cancelledByHand are the orders that a person has cancelled; true where a restore of Orders'
+	// database has forgotten it.
+	cancelledByHand map[int64]bool
 }
 
 // Run runs one simulation.
@@ -89,7 +92,7 @@ func Run(c Config) Result {
 	if c.Orders == 0 {
 		c.Orders = 20
 	}
-	f := &flow{w: sagasim.New(c.Config), initial: map[string]int64{}, ids: map[happened]uuid.UUID{}, byHand: c.Seed%7 == 1}
+	f := &flow{w: sagasim.New(c.Config), initial: map[string]int64{}, ids: map[happened]uuid.UUID{}, byHand: c.Seed%7 == 1, cancelledByHand: map[int64]bool{}}
 	f.build()
 	for range c.Orders {
 		f.w.At(f.w.Within(sagasim.Busy), func() { f.place() })
@@ -126,6 +129,7 @@ func (f *flow) build() {
 	}
 	f.orchestrator = o
 	f.orders.OnRestore(f.bumpIDs)
+	f.orders.OnRestore(f.forgetByHand)
 }
 
 // bumpIDs is what the runbook says to do after a restore of Orders' database. Some forget it, and
@@ -204,6 +208,15 @@ func (f *flow) cancelByHand(id int64) {
 		db.(*ordersDB).cancelByHand(id)
 		return nil
 	})
+}
+
+// forgetByHand notes which cancellations by hand a restore has taken back.
+func (f *flow) forgetByHand() {
+	for id := range f.cancelledByHand {
+		if row, ok := f.row(id); ok && row.Status == order.Pending {
+			f.cancelledByHand[id] = true
+		}
+	}
 }
 
 func (f *flow) requestCancel(id int64) {

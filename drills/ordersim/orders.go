@@ -67,6 +67,7 @@ func (o *ordersDB) cancelByHand(id int64) {
 	}
 	row.State, row.since = order.State{Status: order.Cancelled, Reason: "by hand"}, o.f.w.Clock()
 	o.rows[id] = row
+	o.f.cancelledByHand[id] = false
 	o.f.w.Tracef("order %d is cancelled by hand", id)
 }
 

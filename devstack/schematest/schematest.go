@@ -34,7 +34,7 @@ func Watch(t testing.TB, db *pgxpool.Pool) {
 // Outbox checks all that [Watch] does now, and returns how many messages of each type there are.
 func Outbox(t testing.TB, db *pgxpool.Pool) map[string]int {
 	t.Helper()
-	rows, err := db.Query(context.WithoutCancel(t.Context()), "select type, payload from outbox where topic = any($1)", topics())
+	rows, err := db.Query(context.WithoutCancel(t.Context()), "select type, payload from outbox where topic = any($1)", topics()) //nolint:rowserrcheck // ForEachRow returns its error
 	require.NoError(t, err)
 	found := map[string]int{}
 	var (

@@ -21,7 +21,7 @@ func (s *system) follow(path, last string) (int, <-chan event) {
 	if last != "" {
 		request.Header.Set("Last-Event-ID", last)
 	}
-	response, err := http.DefaultClient.Do(request) //nolint:bodyclose // the reader of the events does
+	response, err := http.DefaultClient.Do(request)
 	require.NoError(s.t, err)
 	events := make(chan event, 100)
 	go func() {

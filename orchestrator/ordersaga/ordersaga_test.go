@@ -111,7 +111,7 @@ func TestOrder_TheDataOfAnOrderOfOneLineIsAsItWas(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	const before = `{"orderId":42,"userId":"u1","sku":"burger","quantity":2}`
-	require.Equal(t, before, string(f.state.Data))
+	require.JSONEq(t, before, string(f.state.Data))
 	f.state.Data = []byte(before)
 	due, _ := f.state.Deadline()
 	d, err := f.def.Apply(f.state, saga.Due{}, due)

@@ -33,7 +33,7 @@ func (c *Client) do(ctx context.Context, call call, into any) (http.Header, erro
 	}
 	var header http.Header
 	err := c.repeat(ctx, func() error {
-		response, body, err := c.send(ctx, call)
+		response, body, err := c.send(ctx, call) //nolint:bodyclose // send has read and closed it
 		if err != nil {
 			return err
 		}

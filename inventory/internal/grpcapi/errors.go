@@ -26,8 +26,8 @@ const (
 	reasonNotFound      = "SKU_NOT_FOUND"
 	reasonOtherItems    = "ORDER_HAS_OTHER_ITEMS"
 	reasonUnavailable   = "DATABASE_UNAVAILABLE"
-	reasonTokenRequired = "TOKEN_REQUIRED" //nolint:gosec // no credential
-	reasonTooManyTokens = "TOO_MANY_WRONG_TOKENS"
+	reasonTokenRequired = "TOKEN_REQUIRED"
+	reasonTooManyTokens = "TOO_MANY_WRONG_TOKENS" //nolint:gosec // no credential
 )
 
 // retryAfter is when a client may try again after UNAVAILABLE, as over HTTP.

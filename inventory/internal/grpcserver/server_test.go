@@ -50,7 +50,7 @@ type running struct {
 	stopped chan error
 }
 
-func start(t *testing.T, get func(context.Context) error, ready func(context.Context) error) *running {
+func start(t *testing.T, get, ready func(context.Context) error) *running {
 	t.Helper()
 	r := &running{metrics: prometheus.NewRegistry(), stopped: make(chan error, 1)}
 	pass := func(s any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handle grpc.StreamHandler) error {

@@ -27,7 +27,7 @@ func shipped(skew map[string]time.Duration) explain.Evidence {
 		ids[i] = uuid.New()
 	}
 	created, reserve, reserved, confirm, confirmed := ids[0], ids[1], ids[2], ids[3], ids[4]
-	message := func(id uuid.UUID, kind, topic string, clock string, ms float64, cause *uuid.UUID) explain.Message {
+	message := func(id uuid.UUID, kind, topic, clock string, ms float64, cause *uuid.UUID) explain.Message {
 		return explain.Message{EventID: id, Type: kind, Topic: topic, Status: "published", CreatedAt: at(clock, ms), Cause: cause}
 	}
 	handled := func(id uuid.UUID, topic, clock string, ms float64) explain.Delivery {

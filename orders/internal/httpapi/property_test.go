@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -210,7 +211,7 @@ func (m *model) list(t *rapid.T) {
 		path += "&status=" + status
 	}
 	var want, found []map[string]any
-	for i := len(m.orders) - 1; i >= 0; i-- {
+	for i := range slices.Backward(m.orders) {
 		if o := m.orders[i]; o.UserID == user && (status == "" || o.status == status) {
 			want = append(want, o.shown())
 		}

@@ -17,7 +17,7 @@ const versionsSQL = `select name, version, fingerprint, structure from saga_defi
 // compare holds each version of this program against what it was when it was run.
 func (c *check) compare(ctx context.Context, tx pgx.Tx) error {
 	c.changed = map[version][]change{}
-	rows, _ := tx.Query(ctx, versionsSQL) // ForEachRow returns its error
+	rows, _ := tx.Query(ctx, versionsSQL) //nolint:rowserrcheck // ForEachRow returns its error
 	var v version
 	var fingerprint string
 	var structure []byte

@@ -161,7 +161,8 @@ func repairOverdue(order int64) string {
 const startConflict = "the saga was started by another message"
 
 // repairDeadLetter has the message applied again, now that what was wrong is repaired. An order
-// whose id another order's saga has (Orders was restored) can be ended together with that saga only.
+// whose id another order's saga has (Orders was restored) can be ended together with that saga
+// only.
 func repairDeadLetter(w row) string {
 	if strings.Contains(w.Reason, startConflict) {
 		return command(repairLook(w), "orchestrator", "saga", "cancel", w.Key, "--reason=the order id was given out twice; please order again")

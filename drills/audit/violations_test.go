@@ -184,8 +184,8 @@ var violations = map[string]violation{
 	}, audit.Unhealthy, "COMPENSATION_STUCK", "orchestrator saga explain 5555"},
 }
 
-// deadLetter sets two messages aside, of which an operator has redriven one and edited the other: the
-// edited copy waits.
+// deadLetter sets two messages aside, of which an operator has redriven one and edited the other:
+// the edited copy waits.
 func deadLetter(w *fixture, order int64) string {
 	const letterSQL = `insert into dead_letters (consumer, topic, "partition", "offset", decoded, payload, payload_bytes, whole, reason, state, superseded_by)
 		values ('orders-service', 'orders.commands.v1', 0, $1, false, '', 0, true, 'no', $2, $3)`

@@ -20,7 +20,8 @@ var redriveInOrder = Drill{
 	Name:    "redrive-in-order",
 	Promise: "dead letters are redriven with one command, through a killed consumer: what waits behind each follows it, in order, and takes effect once",
 	For:     12 * time.Second, Within: 20 * time.Second,
-	// Inventory is asked again, and then told to release, while the first command of the order is dead.
+	// Inventory is asked again, and then told to release, while the first command of the order is
+	// dead.
 	Env: map[string][]string{
 		stack.Orchestrator: {"RESERVE_DEADLINE=2s", "RESERVE_ATTEMPTS=2", "REPLY_DEADLINE=3s"},
 		stack.Inventory:    {"INVENTORY_ADMIN_TOKENS=drill=" + inventoryToken},

@@ -75,8 +75,8 @@ func (f *flow) checkOrder(id int64, row placed) {
 		return // its commands were forgotten, their effects were not, and what led to them came again too late
 	}
 	if f.orchestrator.Restored() && f.orchestrator.Forgotten(ref(id)) && f.orchestrator.WasSetAside(row.requested) {
-		// Before the restore its cancellation was carried out in part. Then it was a dead letter for
-		// longer than the saga is kept, and redriven it finds nothing to cancel.
+		// Before the restore its cancellation was carried out in part. Then it was a dead letter
+		// for longer than the saga is kept, and redriven it finds nothing to cancel.
 		f.result.LeftOut++
 		return
 	}

@@ -9,7 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A double holds whole numbers up to 2^53 exactly: whatever goes through one comes back as another id.
+// A double holds whole numbers up to 2^53 exactly: whatever goes through one comes back as another
+// id.
 func TestSagas_IDsBeyondDoublesSurvive(t *testing.T) {
 	t.Parallel()
 	s := startSystem(t, withToken)

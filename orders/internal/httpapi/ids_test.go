@@ -8,7 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A double holds whole numbers up to 2^53 exactly: whatever goes through one comes back as another id.
+// A double holds whole numbers up to 2^53 exactly: whatever goes through one comes back as another
+// id.
 func TestAPI_IDsBeyondDoublesSurvive(t *testing.T) {
 	t.Parallel()
 	f := start(t)

@@ -59,7 +59,7 @@ type notificationList struct {
 	Limit    int `default:"50" help:"The most notifications to list."`
 }
 
-// Run is kong's.
+// Run implements the command.
 func (c *notificationList) Run(t saga.Terminal) error {
 	all, err := c.notifications(t.Context, c.Limit)
 	if err != nil {
@@ -81,7 +81,7 @@ type notificationTest struct {
 	Wait     time.Duration `default:"30s" help:"How long to wait for the webhook to take it."`
 }
 
-// Run is kong's.
+// Run implements the command.
 func (c *notificationTest) Run(t saga.Terminal) error {
 	if _, err := c.notifications(t.Context, 1); err != nil {
 		return err

@@ -7,7 +7,7 @@ import (
 )
 
 // preferredWait returns the wait that a client prefers (RFC 7240 §4.3), from all Prefer fields of
-// its request. ok is false where there is none that can be understood: a preference is never an
+// its request. ok is false where there is no valid one: a preference is never an
 // error. Of several, the first counts (§2), whether or not it can be understood.
 func preferredWait(fields []string) (wait time.Duration, ok bool) {
 	for _, field := range fields {

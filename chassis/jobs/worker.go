@@ -157,7 +157,7 @@ func (j *Jobs) item(ctx context.Context, job Job, item JobItem) error {
 		}
 		f := postgres.Classify(err)
 		if f.Kind == fault.Conflict && (f.Attempts == 0 || attempt < f.Attempts) {
-			continue // somebody was faster: judge again what they left
+			continue // another transaction was first: judge again
 		}
 		if f.Attempts > 0 && attempt >= f.Attempts {
 			text := err.Error()

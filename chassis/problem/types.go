@@ -44,7 +44,7 @@ var (
 	})
 	Unauthorized = define(Type{
 		Slug: "unauthorized", Status: http.StatusUnauthorized, Title: "A token is needed",
-		Means:  "The operation needs a token, and the request has none that is known.",
+		Means:  "The operation needs a token, and the request has no valid one.",
 		Remedy: "Send `Authorization: Bearer …` with a token of the setting that `detail` names.",
 	})
 	Forbidden = define(Type{

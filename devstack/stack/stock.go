@@ -11,8 +11,8 @@ import (
 // experiment, little of another to see an order rejected.
 var initialStock = map[string]int{"burger": 100_000, "cola": 100_000, "pizza": 3}
 
-// seedStock puts the initial stock on the shelf, unless it was there before. token is that of
-// somebody who may; empty: everybody may.
+// seedStock seeds the initial stock, unless it was there before. token is one of Inventory's;
+// empty: it needs none.
 func seedStock(ctx context.Context, inventoryAddr, token string) error {
 	for sku, onHand := range initialStock {
 		url := "http://" + inventoryAddr + "/v1/stock/" + sku

@@ -15,7 +15,7 @@ import (
 // StatusCommand shows every database at a glance.
 type StatusCommand struct{ Where }
 
-// Run is kong's.
+// Run implements the command.
 func (c StatusCommand) Run(s *Session) error {
 	return listing(s, c.Where, "LEADER PUBLISHED-TO PENDING OLDEST STUCK PARKED GAPS PAUSED",
 		func(d *ops.Database) ([]ops.Overview, error) {
@@ -34,7 +34,7 @@ type PendingCommand struct {
 	Limit int   `default:"50" help:"The most rows to list."`
 }
 
-// Run is kong's.
+// Run implements the command.
 func (c PendingCommand) Run(s *Session) error {
 	return listing(s, c.Where, "ID TOPIC KEY TYPE CREATED EVENT-ID",
 		func(d *ops.Database) ([]ops.RowSummary, error) { return d.Pending(s.Context, c.After, c.Limit) },
@@ -47,7 +47,7 @@ type ShowCommand struct {
 	ID int64 `arg:"" help:"The id of the outbox row."`
 }
 
-// Run is kong's.
+// Run implements the command.
 func (c ShowCommand) Run(s *Session) error {
 	d, err := c.find(s)
 	if err != nil {
@@ -152,7 +152,7 @@ type AuditLogCommand struct {
 	Limit  int    `default:"50" help:"The most entries to list."`
 }
 
-// Run is kong's.
+// Run implements the command.
 func (c AuditLogCommand) Run(s *Session) error {
 	filter := auditlog.Filter{Actor: c.Actor, Action: c.Action, Object: c.Object, After: c.After, Limit: c.Limit}
 	return listing(s, c.Where, "NUMBER WHEN WHO WHAT OBJECT WHY RESULT",
@@ -165,7 +165,7 @@ func (c AuditLogCommand) Run(s *Session) error {
 // PauseCommand stops publishing.
 type PauseCommand struct{ Halt }
 
-// Run is kong's.
+// Run implements the command.
 func (c PauseCommand) Run(s *Session) error {
 	return c.each(s, "paused", func(d *ops.Database) (bool, error) { return d.Pause(s.Context, c.by()) })
 }
@@ -180,7 +180,7 @@ type Halt struct {
 	All bool `help:"Every database of RELAY_DATABASES."`
 }
 
-// Run is kong's.
+// Run implements the command.
 func (c ResumeCommand) Run(s *Session) error {
 	return c.each(s, "resumed", func(d *ops.Database) (bool, error) { return d.Resume(s.Context, c.by()) })
 }

@@ -23,7 +23,7 @@ type ReplayCommand struct {
 	Detach bool   `help:"Do not wait for the end; outbox-relay replays list shows the progress."`
 }
 
-// Run is kong's.
+// Run implements the command.
 func (c ReplayCommand) Run(s *Session) error {
 	selection, err := c.selection(time.Now())
 	if err != nil {
@@ -185,7 +185,7 @@ type ReplaysListCommand struct {
 	Limit  int   `default:"20" help:"The most replays to list."`
 }
 
-// Run is kong's.
+// Run implements the command.
 func (c ReplaysListCommand) Run(s *Session) error {
 	return listing(s, c.Where, "ID STATE SENT TOTAL TOPIC RATE REQUESTED FINISHED ERROR",
 		func(d *ops.Database) ([]ops.Job, error) { return d.Jobs(s.Context, c.Before, c.Limit) },
@@ -200,7 +200,7 @@ type ReplaysCancelCommand struct {
 	ID int64 `arg:"" help:"The replay's number."`
 }
 
-// Run is kong's.
+// Run implements the command.
 func (c ReplaysCancelCommand) Run(s *Session) error {
 	d, err := s.that(c.Where, fmt.Sprint("a replay ", c.ID, " that is not finished"), func(d *ops.Database) (bool, error) {
 		job, err := d.Job(s.Context, c.ID)

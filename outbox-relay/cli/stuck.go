@@ -23,7 +23,7 @@ type StuckListCommand struct {
 	Limit int   `default:"50" help:"The most rows to list."`
 }
 
-// Run is kong's.
+// Run implements the command.
 func (c StuckListCommand) Run(s *Session) error {
 	return listing(s, c.Where, "ID TOPIC KEY BEHIND SINCE ATTEMPTS NEXT ERROR",
 		func(d *ops.Database) ([]ops.StuckRow, error) { return d.Stuck(s.Context, c.After, c.Limit) },
@@ -39,7 +39,7 @@ type StuckRetryCommand struct {
 	All bool    `help:"All stuck rows, of every database unless one is named."`
 }
 
-// Run is kong's.
+// Run implements the command.
 func (c StuckRetryCommand) Run(s *Session) error {
 	switch {
 	case c.All == (len(c.IDs) > 0):
@@ -91,7 +91,7 @@ type StuckDiscardCommand struct {
 	IDs []int64 `arg:"" name:"id" help:"The rows."`
 }
 
-// Run is kong's.
+// Run implements the command.
 func (c StuckDiscardCommand) Run(s *Session) error {
 	if c.Reason == "" {
 		return errors.New("say why: --reason")

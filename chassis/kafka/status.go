@@ -62,10 +62,14 @@ func newStatus(log *slog.Logger) *status {
 	return &status{log: log, episodes: make(map[string]*episode), next: make(map[inbox.Partition]int64), owned: make(map[inbox.Partition]bool)}
 }
 
+// attempt says that an attempt began, or, with the zero time, that none is under way.
 func (s *status) attempt(began time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.began = began
+	if s.episodes[reasonLock] == nil && !began.IsZero() {
+		s.blockers = nil // of an attempt that is over, and of no episode
+	}
 }
 
 func (s *status) applied(next map[inbox.Partition]int64) {
@@ -170,6 +174,9 @@ func (s *status) ready() error {
 		return errors.New("the consumer has ended")
 	}
 	var texts []string
+	if waited := s.lockWait(); waited >= blockedAfter {
+		texts = append(texts, fmt.Sprintf("an attempt has waited %.0f s for a lock, held by %s", waited.Seconds(), strings.Join(s.blockers, "; ")))
+	}
 	for _, reason := range slices.Sorted(maps.Keys(s.episodes)) {
 		if e := s.episodes[reason]; time.Since(e.since) >= blockedAfter {
 			texts = append(texts, s.describe(e))
@@ -182,6 +189,16 @@ func (s *status) ready() error {
 		return nil
 	}
 	return errors.New(strings.Join(texts, "; "))
+}
+
+// lockWait returns for how long the attempt that is under way has waited for a lock whose holder is
+// known. It is told while it waits: until the wait is given up, it may be another second or two. A
+// lock that has already failed an attempt is told of as what blocks the consumer.
+func (s *status) lockWait() time.Duration {
+	if s.began.IsZero() || len(s.blockers) == 0 || s.episodes[reasonLock] != nil {
+		return 0
+	}
+	return time.Since(s.began)
 }
 
 // describe leaves the error's text out, which may quote data.

@@ -141,6 +141,32 @@ func TestConsumer_NamesWhoHoldsTheLock(t *testing.T) {
 	eventually(t, "a line that names it", func() bool { return w.log.count(`blocked_by="pid 4711 (psql), active"`) > 0 })
 }
 
+// Whoever looks while the first attempt still waits is told as well, and not once it has its lock.
+func TestConsumer_NamesWhoHoldsTheLockWhileTheFirstAttemptWaits(t *testing.T) {
+	t.Parallel()
+	b := kafkatest.Start(t, "topic")
+	sequences(t, b, 1, "a")
+	released := make(chan struct{})
+	waits := process(func(ctx context.Context, _ []inbox.Delivery) error {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-released:
+			return nil
+		}
+	})
+	w := watch(t, plaintext(b.Addr()), waits, func(o *kafka.ConsumerOptions) {
+		o.Blockers = func(context.Context) ([]string, error) { return []string{"pid 4711 (psql), active"}, nil }
+	})
+	eventually(t, "the holder", func() bool {
+		err := w.Ready(t.Context())
+		return err != nil && strings.Contains(err.Error(), "for a lock, held by pid 4711 (psql), active")
+	})
+	close(released)
+	eventually(t, "ready again", func() bool { return w.Ready(t.Context()) == nil })
+	require.Zero(t, w.log.count("consumer is blocked"))
+}
+
 func TestConsumer_AnOutageIsOneLineAndNotReady(t *testing.T) {
 	t.Parallel()
 	b := kafkatest.Start(t, "topic")

@@ -61,7 +61,7 @@ func allowLogins(ctx context.Context, admin *pgx.Conn, yes bool, names ...string
 var lockHeld = Drill{
 	Name:    "lock-held",
 	Promise: "somebody holds the stock row of one sku: orders of other skus go on, /readyz names who it is, and the others end once it is released",
-	For:     10 * time.Second, Brief: 3 * time.Second,
+	For:     10 * time.Second, Brief: 5 * time.Second,
 	Break: func(ctx context.Context, s *Environment, d time.Duration) error {
 		holder, err := s.connect(ctx, stack.Inventory, stack.Inventory)
 		if err != nil {

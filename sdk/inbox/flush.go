@@ -34,6 +34,7 @@ func (p *Positions) flushing() (c positionChange) {
 	if p.moving {
 		return c // a batch writes them
 	}
+	c.at = time.Now().Truncate(time.Microsecond)
 	for _, a := range p.withLagging(nil) {
 		c.write(a, p.partitions[a.Partition])
 	}
@@ -51,7 +52,7 @@ func (p *Positions) flushed(c positionChange) {
 		if known == nil || known.commit > c.began {
 			continue // given up, or a batch was committed meanwhile
 		}
-		known.written, known.stored = a.next, true
+		known.written, known.at, known.stored = a.next, c.at, true
 		known.lagging, known.witness = false, uuid.Nil
 	}
 	p.moved = time.Now()

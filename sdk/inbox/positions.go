@@ -58,7 +58,8 @@ type progress struct {
 	// written is what it has last seen in the table, by reading or by a commit of its own. The
 	// table may be ahead of it (a commit whose answer was lost), but never behind.
 	written int64
-	stored  bool // whether the table has a row
+	at      time.Time // of that writing, as the row has it
+	stored  bool      // whether the table has a row
 	// latest is where the last batch left the partition, where that is not written yet.
 	latest  position
 	lagging bool
@@ -84,7 +85,7 @@ func (p *Positions) Defer(interval time.Duration) {
 }
 
 const readPositionsSQL = `
-select topic, "partition", next_offset
+select topic, "partition", next_offset, updated_at
 from consumer_positions
 where consumer = $1 and (topic, "partition") in (select * from unnest($2::text[], $3::int[]))`
 
@@ -92,6 +93,7 @@ type storedPosition struct {
 	Topic     string
 	Partition int32
 	Next      int64
+	At        time.Time
 }
 
 // Read returns the next offset of those of the given partitions that the database knows.
@@ -109,14 +111,15 @@ func (p *Positions) Read(ctx context.Context, partitions []Partition) (map[Parti
 		return nil, fmt.Errorf("read positions of %s: %w", p.consumer, err)
 	}
 	found := make(map[Partition]int64, len(list))
-	for _, s := range list {
-		found[Partition{s.Topic, s.Partition}] = s.Next
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, partition := range partitions {
-		next, stored := found[partition]
-		p.partitions[partition] = &progress{written: next, stored: stored}
+		p.partitions[partition] = &progress{}
+	}
+	for _, s := range list {
+		partition := Partition{s.Topic, s.Partition}
+		found[partition] = s.Next
+		p.partitions[partition] = &progress{written: s.Next, at: s.At, stored: true}
 	}
 	return found, nil
 }
@@ -177,25 +180,25 @@ func byPartition(a, b position) int {
 
 // A position of which this process does not know is taken over as it stands.
 const placeSQL = `
-insert into consumer_positions (consumer, topic, "partition", next_offset, read_until)
-select $1, topic, "partition", next_offset, read_until
+insert into consumer_positions (consumer, topic, "partition", next_offset, read_until, updated_at)
+select $1, topic, "partition", next_offset, read_until, $6
 from unnest($2::text[], $3::int[], $4::bigint[], $5::timestamptz[]) as n (topic, "partition", next_offset, read_until)
 on conflict (consumer, topic, "partition") do update
-set next_offset = excluded.next_offset, read_until = excluded.read_until, updated_at = now()`
+set next_offset = excluded.next_offset, read_until = excluded.read_until, updated_at = excluded.updated_at`
 
 // A position that this process has written must not have gone back since: then fewer are moved than
 // were to be, and the statement fails. It may go back now: a topic that was deleted and made again
-// begins at 0. But what another process has written meanwhile is not taken back: a process that was
-// frozen and lost its partitions commits its last batch late, and deadlines wait until all before
-// the position has been read.
+// begins at 0. But what another process has written meanwhile is not taken back, not even where it
+// wrote the same offset again: a process that was frozen and lost its partitions commits its last
+// batch late, and deadlines wait until all before the position has been read.
 const moveSQL = `
 with moved as (
     update consumer_positions as p
-    set next_offset = n.next_offset, read_until = n.read_until, updated_at = now()
-    from unnest($2::text[], $3::int[], $4::bigint[], $5::timestamptz[], $6::bigint[])
-      as n (topic, "partition", next_offset, read_until, written)
-    where p.consumer = $1 and p.topic = n.topic and p."partition" = n."partition"
-      and p.next_offset >= n.written and (p.next_offset = n.written or p.next_offset <= n.next_offset)
+    set next_offset = n.next_offset, read_until = n.read_until, updated_at = $6
+    from unnest($2::text[], $3::int[], $4::bigint[], $5::timestamptz[], $7::bigint[], $8::timestamptz[])
+      as n (topic, "partition", next_offset, read_until, written, written_at)
+    where p.consumer = $1 and p.topic = n.topic and p."partition" = n."partition" and p.next_offset >= n.written
+      and (p.next_offset <= n.next_offset or p.next_offset = n.written and p.updated_at = n.written_at)
     returning 1)
 select inbox_expect_positions(count(*), cardinality($2)) from moved`
 
@@ -205,6 +208,7 @@ type positionChange struct {
 	written      []position // those that are written, of other partitions too; others lag
 	known, fresh positionColumns
 	witnesses    []uuid.UUID // messages that the inbox must have
+	at           time.Time   // when they are written, as precisely as the table has it
 	began        int64       // batches that were committed before
 	turn         bool        // no other transaction moves positions until this one has ended
 }
@@ -214,6 +218,7 @@ type positionChange struct {
 // those whose row alone shows that the database has not gone back. A nil Positions knows no row,
 // and none of its positions lags. [Positions.ended] has to be called.
 func (p *Positions) change(after []position, effects bool, now time.Time) (c positionChange) {
+	c.at = now.Truncate(time.Microsecond)
 	if p == nil {
 		for _, a := range after {
 			c.write(a, nil)
@@ -222,7 +227,7 @@ func (p *Positions) change(after []position, effects bool, now time.Time) (c pos
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	c = positionChange{batch: after, began: p.commits}
+	c.batch, c.began = after, p.commits
 	moves := p.interval == 0 || p.takeTurn(&c, now)
 	if moves {
 		after = p.withLagging(after)
@@ -288,23 +293,23 @@ func (p *Positions) witnesses(lists ...[]position) []uuid.UUID {
 func (c *positionChange) write(a position, known *progress) {
 	c.written = append(c.written, a)
 	if known != nil && known.stored {
-		c.known.add(a, known.written)
+		c.known.add(a, known.written, known.at)
 	} else {
-		c.fresh.add(a, 0)
+		c.fresh.add(a, 0, time.Time{})
 	}
 }
 
 // move queues what moves the positions that this process has written before.
 func (c *positionChange) move(batch *pgx.Batch, consumer string) {
-	if len(c.known.topics) > 0 {
-		batch.Queue(moveSQL, c.known.args(consumer)...)
+	if k := &c.known; len(k.topics) > 0 {
+		batch.Queue(moveSQL, consumer, k.topics, k.partitions, k.next, k.until, c.at, k.written, k.writtenAt)
 	}
 }
 
 // place queues what stores the others.
 func (c *positionChange) place(batch *pgx.Batch, consumer string) {
 	if f := &c.fresh; len(f.topics) > 0 {
-		batch.Queue(placeSQL, consumer, f.topics, f.partitions, f.next, f.until)
+		batch.Queue(placeSQL, consumer, f.topics, f.partitions, f.next, f.until, c.at)
 	}
 }
 
@@ -325,15 +330,12 @@ type positionColumns struct {
 	next       []int64
 	until      pgtype.FlatArray[*time.Time]
 	written    []int64
+	writtenAt  []time.Time
 }
 
-func (c *positionColumns) args(consumer string) []any {
-	return []any{consumer, c.topics, c.partitions, c.next, c.until, c.written}
-}
-
-func (c *positionColumns) add(p position, written int64) {
+func (c *positionColumns) add(p position, written int64, at time.Time) {
 	c.topics, c.partitions = append(c.topics, p.Topic), append(c.partitions, p.Partition.Partition)
-	c.next, c.written = append(c.next, p.next), append(c.written, written)
+	c.next, c.written, c.writtenAt = append(c.next, p.next), append(c.written, written), append(c.writtenAt, at)
 	var until *time.Time
 	if !p.until.IsZero() {
 		until = &p.until
@@ -355,7 +357,7 @@ func (p *Positions) committed(c positionChange, witness uuid.UUID, now time.Time
 	}
 	for _, a := range c.written {
 		known := p.of(a.Partition)
-		known.written, known.stored = a.next, true
+		known.written, known.at, known.stored = a.next, c.at, true
 		// A batch that was committed meanwhile may have left another partition further on.
 		known.lagging = known.lagging && known.latest.next != a.next
 	}

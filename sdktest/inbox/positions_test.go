@@ -139,3 +139,25 @@ func TestPositions_OfAnotherProcessAreNotTakenBack(t *testing.T) {
 	require.True(t, inbox.Rewound(err), "%v", err)
 	require.Equal(t, map[inbox.Partition]int64{part: 4}, stored(t, e.pool))
 }
+
+// The other process may have read again what the database had already, and so have written the
+// offset that the frozen one knows. That is a position of its own, too: if it went back now, the
+// other would not notice while no message comes, and deadlines would wait for that long.
+func TestPositions_ThatAnotherProcessWroteAgainAreNotTakenBack(t *testing.T) {
+	t.Parallel()
+	e := newEffects(t, pgtest.New(t, migrations.Outbox).Pool)
+	before, frozen, other := e.processor(), e.processor(), e.processor()
+	batch := []inbox.Delivery{delivery(1, uuid.NewString()), delivery(2, uuid.NewString()), delivery(3, uuid.NewString())}
+	before.Positions = inbox.NewPositions(e.pool, before.Consumer)
+	require.NoError(t, before.Process(t.Context(), batch))
+	for _, p := range []*inbox.Processor[string, int64]{frozen, other} {
+		p.Positions = inbox.NewPositions(e.pool, p.Consumer)
+		_, err := p.Positions.Read(t.Context(), []inbox.Partition{part})
+		require.NoError(t, err)
+	}
+	require.NoError(t, other.Process(t.Context(), batch))
+
+	err := frozen.Process(t.Context(), batch[:2])
+	require.True(t, inbox.Rewound(err), "%v", err)
+	require.Equal(t, map[inbox.Partition]int64{part: 4}, stored(t, e.pool))
+}

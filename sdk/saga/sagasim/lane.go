@@ -90,6 +90,7 @@ func (l *lane) transaction(owner *instance, n int) {
 	l.busy = true
 	epoch, crashes, restored := l.epoch, owner.crashes, s.restored
 	written, after := s.store.positions[l], l.next+n
+	writings := s.store.writings[l]
 	took := w.Within(10 * time.Millisecond)
 	if w.wrong(w.mood.stall) {
 		w.Count(Stalls)
@@ -104,10 +105,12 @@ func (l *lane) transaction(owner *instance, n int) {
 	}
 	w.Later(took, func() {
 		// Nobody takes back a position that another has written meanwhile.
-		overtaken := s.store.positions[l] > max(written, after) && w.config.Bug != PositionGoesBack
+		mine := s.store.positions[l] == written && s.store.writings[l] == writings
+		overtaken := s.store.positions[l] > after && !mine && w.config.Bug != PositionGoesBack
 		lost := owner.crashes != crashes || s.restored != restored || overtaken
 		if !lost && commit() {
 			s.store.positions[l] = after
+			s.store.writings[l]++
 			if l.epoch == epoch {
 				l.afterCommit(owner, after)
 			}

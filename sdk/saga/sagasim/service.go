@@ -41,6 +41,7 @@ type store struct {
 	db        Database
 	inbox     map[uuid.UUID]uint64 // digests by id
 	positions map[*lane]int
+	writings  map[*lane]int // how often the position was written
 	outbox    []Message
 	cursor    int // outbox[:cursor] is published
 	letters   []Letter
@@ -78,7 +79,7 @@ func (w *World) Service(name string, db Database, topics ...string) *Service {
 
 func (w *World) service(name string, db Database, instances int, topics ...string) *Service {
 	s := &Service{w: w, name: name, store: store{
-		db: db, inbox: map[uuid.UUID]uint64{}, positions: map[*lane]int{}, aside: map[position]bool{},
+		db: db, inbox: map[uuid.UUID]uint64{}, positions: map[*lane]int{}, writings: map[*lane]int{}, aside: map[position]bool{},
 	}}
 	s.relay.s = s
 	for i := range instances {
@@ -234,7 +235,8 @@ func (s *Service) Restore() {
 
 func (s store) clone() store {
 	s.db = s.db.Clone()
-	s.inbox, s.positions, s.aside = maps.Clone(s.inbox), maps.Clone(s.positions), maps.Clone(s.aside)
+	s.inbox, s.aside = maps.Clone(s.inbox), maps.Clone(s.aside)
+	s.positions, s.writings = maps.Clone(s.positions), maps.Clone(s.writings)
 	s.outbox, s.letters = slices.Clone(s.outbox), slices.Clone(s.letters)
 	return s
 }

@@ -82,6 +82,7 @@ type DeadLetterGroup struct {
 	FirstSeen time.Time `json:"firstSeen"`
 	LastSeen  time.Time `json:"lastSeen"`
 	Example   int64     `json:"example" doc:"The id of the newest of them"`
+	Hourly    []int64   `json:"hourly" nullable:"false" doc:"How many of them were set aside in each of the last 24 hours, the oldest hour first"`
 }
 
 func toLetter(l deadletter.Letter) DeadLetter {

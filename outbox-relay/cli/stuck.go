@@ -62,7 +62,7 @@ func (c StuckRetryCommand) all(s *Session) error {
 	outcomes := map[string]ops.Retried{}
 	var errs []error
 	for _, d := range databases {
-		r, err := d.RetryAll(s.Context, c.by())
+		r, err := d.RetryAll(s.Context, c.by(), ops.StuckFilter{})
 		if err != nil {
 			errs = append(errs, err)
 			continue

@@ -81,28 +81,53 @@ type Group struct {
 	FirstSeen time.Time
 	LastSeen  time.Time
 	Example   int64 // the newest of them
+	// Hourly is how many of them were set aside in each of the last [Hours] hours, the oldest hour
+	// first.
+	Hourly []int64
 }
 
+// Hours is how many hours [Group].Hourly has.
+const Hours = 24
+
+// An hour is counted from now: 1 is the last one, and what is longer ago has the number Hours + 1.
 const groupsSQL = `
-select consumer, topic, type, cause, count(*),
-    coalesce(sum((select count(*) from dead_letters p where p.consumer = d.consumer and p.key_id = d.key_id and p.state = 'parked' and p.place > d.place)), 0)::bigint,
-    min(set_aside_at), max(set_aside_at), max(id)
-from dead_letters d` + whereSQL + ` and state <> 'parked'
-group by consumer, topic, type, cause order by count(*) desc, max(id) desc limit @limit`
+with hour as (
+    select consumer, topic, type, cause, greatest(1, width_bucket(extract(epoch from now() - set_aside_at), 0, @hours * 3600, @hours)) as ago,
+        count(*) as letters,
+        coalesce(sum((select count(*) from dead_letters p where p.consumer = d.consumer and p.key_id = d.key_id and p.state = 'parked' and p.place > d.place)), 0) as waiting,
+        min(set_aside_at) as first, max(set_aside_at) as last, max(id) as newest
+    from dead_letters d` + whereSQL + ` and state <> 'parked'
+    group by consumer, topic, type, cause, ago)
+select consumer, topic, type, cause, sum(letters)::bigint, sum(waiting)::bigint, min(first), max(last), max(newest), array_agg(ago), array_agg(letters)
+from hour
+group by consumer, topic, type, cause order by sum(letters) desc, max(newest) desc limit @limit`
 
 // Groups returns dead letters by cause, the largest group first.
 func (s *Store) Groups(ctx context.Context, f Filter, limit int) ([]Group, error) {
 	args := f.args()
-	args["limit"] = limit
+	args["limit"], args["hours"] = limit, Hours
 	rows, err := s.db.Query(ctx, groupsSQL, args)
 	if err != nil {
 		return nil, fmt.Errorf("group dead letters: %w", err)
 	}
-	groups, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Group])
+	groups, err := pgx.CollectRows(rows, scanGroup)
 	if err != nil {
 		return nil, fmt.Errorf("group dead letters: %w", err)
 	}
 	return groups, nil
+}
+
+func scanGroup(row pgx.CollectableRow) (Group, error) {
+	g := Group{Hourly: make([]int64, Hours)}
+	var ago []int
+	var letters []int64
+	err := row.Scan(&g.Consumer, &g.Topic, &g.Type, &g.Cause, &g.Count, &g.Waiting, &g.FirstSeen, &g.LastSeen, &g.Example, &ago, &letters)
+	for i, n := range ago {
+		if n <= Hours {
+			g.Hourly[Hours-n] = letters[i]
+		}
+	}
+	return g, err
 }
 
 const waitingSQL = `

@@ -102,6 +102,7 @@ func TestOrders_ADeadLetterIsRedrivenOverHTTPAndWhatWaitsFollows(t *testing.T) {
 	require.Contains(t, metrics, `waybill_dead_letters_parked{consumer="orders-service",topic="orders.commands.v1"} 1`)
 	_, groups := s.do(t, http.MethodGet, "/v1/dead-letters/groups", "", "")
 	require.Contains(t, groups, `"cause":"order … does not exist","count":1,"waiting":1`)
+	require.Contains(t, groups, `"hourly":[`+strings.Repeat("0,", 23)+`1]`)
 	_, detail := s.do(t, http.MethodGet, "/v1/dead-letters/1", "", "")
 	require.Contains(t, detail, `"reason":"order 1 does not exist"`)
 	require.Contains(t, detail, `"waiting":[{"id":2,"state":"parked"`)
@@ -126,6 +127,7 @@ func TestOrders_ADeadLetterIsRedrivenOverHTTPAndWhatWaitsFollows(t *testing.T) {
 	status, body = again("/v1/dead-letters/redrive", "")
 	require.Equal(t, http.StatusAccepted, status, body)
 	require.Contains(t, body, `"count":1,"waiting":1`)
+	require.Contains(t, groups, `"hourly":[`+strings.Repeat("0,", 23)+`1]`)
 	eventually(t, "both are applied", func() bool {
 		states := s.letters(t, "state=any")
 		return states["ConfirmOrder"] == "redriven" && states["CancelOrder"] == "redriven"

@@ -22,10 +22,12 @@ func (r *reason) why() httpserver.Text {
 	return r.Reason
 }
 
-// reasoned is a change of a database.
-type reasoned struct {
+// reasonedStuck is a change of stuck rows of a database.
+type reasonedStuck struct {
 	Target
-	Body *reason
+	Topic     httpserver.Text `query:"topic" maxLength:"249" doc:"Only those of this topic."`
+	ErrorCode httpserver.Text `query:"errorCode" maxLength:"200" doc:"Only those that were refused with this error, as the groups have it."`
+	Body      *reason
 }
 
 // reasonedState is a change of what has an ETag.
@@ -55,9 +57,11 @@ func (a *API) registerRows() {
 		})
 	})
 	httpserver.Handle(a.operations, a.changing(huma.Operation{
-		OperationID: "retry-stuck", Path: "/v1/outbox/{database}/stuck/retry", Summary: "Try every stuck row now",
-	}), func(ctx context.Context, r *reasoned) (*answer[ops.Retried], error) {
-		return on(a, r.Database, func(d *ops.Database) (ops.Retried, error) { return d.RetryAll(ctx, by(ctx, r.Body.why())) })
+		OperationID: "retry-stuck", Path: "/v1/outbox/{database}/stuck/retry", Summary: "Try every stuck row now, or those of a topic or an error",
+	}), func(ctx context.Context, r *reasonedStuck) (*answer[ops.Retried], error) {
+		return on(a, r.Database, func(d *ops.Database) (ops.Retried, error) {
+			return d.RetryAll(ctx, by(ctx, r.Body.why()), ops.StuckFilter{Topic: string(r.Topic), ErrorCode: string(r.ErrorCode)})
+		})
 	})
 	httpserver.Handle(a.operations, a.changing(huma.Operation{
 		OperationID: "discard-row", Path: "/v1/outbox/{database}/rows/{id}/discard", Summary: "Give a stuck row up; needs a reason",

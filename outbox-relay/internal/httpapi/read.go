@@ -113,6 +113,7 @@ func (a *API) registerReading() {
 			return d.Stuck(ctx, from, limit)
 		})
 	})
+	a.registerQueues()
 	httpserver.Handle(a.operations, huma.Operation{
 		OperationID: "list-gaps", Method: http.MethodGet, Path: "/v1/outbox/{database}/gaps", Errors: []int{http.StatusNotFound},
 		Summary: "Ids that are missing, and the transactions that may still fill them",

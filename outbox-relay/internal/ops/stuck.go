@@ -62,14 +62,17 @@ update public.outbox_stuck set next_attempt_at = now()
  where outbox_id = $1 and not parked and discarded_at is null
 returning attempts`
 	retryAllSQL = `
-with due as (update public.outbox_stuck set next_attempt_at = now() where not parked and discarded_at is null returning 1)
-select count(*), now() from due`
-	// Of the rows that were stuck at that moment: those that were refused since, and those that
-	// were not tried yet.
+with due as (
+    update public.outbox_stuck set next_attempt_at = now()
+     where not parked and discarded_at is null and ($1 = '' or topic = $1) and ($2 = '' or error_code = $2)
+    returning outbox_id)
+select count(*), now(), case when $1 <> '' or $2 <> '' then array_agg(outbox_id) end from due`
+	// Of the rows that were stuck at that moment, or of some of them: those that were refused
+	// since, and those that were not tried yet.
 	retriedSQL = `
 select count(*) filter (where last_attempt_at > $1), count(*) filter (where last_attempt_at is null or last_attempt_at <= $1)
   from public.outbox_stuck
- where not parked and discarded_at is null and stuck_at <= $1`
+ where not parked and discarded_at is null and stuck_at <= $1 and ($2::bigint[] is null or outbox_id = any($2))`
 )
 
 // Retry has the relay try a stuck row now, and returns what comes of it.
@@ -99,22 +102,34 @@ type Retried struct {
 	Waiting   int64 `json:"waiting" doc:"Those that nothing was seen of yet."`
 }
 
-// RetryAll has the relay try every stuck row now, and returns what comes of it.
-func (d *Database) RetryAll(ctx context.Context, by By) (Retried, error) {
+// StuckFilter chooses stuck rows. What is empty does not restrict.
+type StuckFilter struct {
+	Topic     string `json:"topic,omitempty"`
+	ErrorCode string `json:"errorCode,omitempty"`
+}
+
+// RetryAll has the relay try every stuck row that a filter chooses now, and returns what comes of
+// it.
+func (d *Database) RetryAll(ctx context.Context, by By, f StuckFilter) (Retried, error) {
 	var r Retried
 	var asked time.Time
+	var ids []int64 // nil: all that are stuck
 	err := d.audited(ctx, by, "retry", func(tx pgx.Tx) (entry auditlog.Entry, err error) {
-		if err := tx.QueryRow(ctx, retryAllSQL).Scan(&r.Rows, &asked); err != nil {
+		if err := tx.QueryRow(ctx, retryAllSQL, f.Topic, f.ErrorCode).Scan(&r.Rows, &asked, &ids); err != nil {
 			return entry, fmt.Errorf("retry all stuck rows of database %s: %w", d.Name, err)
 		}
-		return auditlog.Entry{Object: "outbox", Result: fmt.Sprintf("%d stuck rows to be tried", r.Rows)}, notify(ctx, tx)
+		entry = auditlog.Entry{Object: "outbox", Result: fmt.Sprintf("%d stuck rows to be tried", r.Rows)}
+		if f != (StuckFilter{}) {
+			entry.After = f
+		}
+		return entry, notify(ctx, tx)
 	})
 	if err != nil || r.Rows == 0 {
 		return r, err
 	}
 	r.Waiting = r.Rows
 	_, err = observe(ctx, d.Patience, func(ctx context.Context) (bool, error) {
-		err := d.pool.QueryRow(ctx, retriedSQL, asked).Scan(&r.Refused, &r.Waiting)
+		err := d.pool.QueryRow(ctx, retriedSQL, asked, ids).Scan(&r.Refused, &r.Waiting)
 		return err == nil && r.Waiting == 0, err
 	})
 	if err != nil {

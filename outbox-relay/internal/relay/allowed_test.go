@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"waybill.example/outbox-relay/internal/ops"
 	"waybill.example/outbox-relay/internal/relay"
 	"waybill.example/outbox-relay/internal/source"
 )
@@ -60,7 +61,7 @@ func TestATopicThatTheSettingsForbidIsNeverSentTo(t *testing.T) {
 
 	fenced.stop()
 	s.relay(t, relay.Options{Topics: relay.Topics{topic, "inventory.*"}})
-	_, err = s.ops(t).RetryAll(t.Context(), operator)
+	_, err = s.ops(t).RetryAll(t.Context(), operator, ops.StuckFilter{})
 	require.NoError(t, err)
 	await(t, func() bool { return s.stuck(t) == 0 }, "no row to be stuck")
 	values := firsts(s.broker.All(t, "inventory.v1"))

@@ -11,6 +11,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"waybill.example/outbox-relay/internal/ops"
 	"waybill.example/outbox-relay/internal/relay"
 )
 
@@ -141,7 +142,7 @@ func TestATopicThatWasRefusedIsOneEntryAndFlowsAgainInBulk(t *testing.T) {
 	require.EqualValues(t, keys*n-1, stuck[0].ParkedBehind)
 
 	s.broker.CreateTopics(t, 3, "missing.v1")
-	_, err = s.ops(t).RetryAll(t.Context(), operator)
+	_, err = s.ops(t).RetryAll(t.Context(), operator, ops.StuckFilter{})
 	require.NoError(t, err)
 	began := time.Now()
 	await(t, func() bool { return s.stuck(t) == 0 }, "no row to be stuck")

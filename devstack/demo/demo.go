@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"waybill.example/chassis/terminal"
@@ -22,17 +23,37 @@ type Addrs struct{ Orders, Inventory, InventoryGRPC, Orchestrator string }
 
 // wish is an order to place, and where it should end.
 type wish struct {
-	why      string
-	sku      string
-	quantity int32
-	end      orders.Status
+	why   string
+	items []orders.Item
+	end   orders.Status
 }
 
 var wishes = []wish{
-	{why: "there is plenty", sku: "burger", quantity: 2, end: orders.Confirmed},
-	{why: "all that there is", sku: "pizza", quantity: 3, end: orders.Confirmed},
-	{why: "one more than is left", sku: "pizza", quantity: 1, end: orders.Cancelled},
-	{why: "nobody sells it", sku: "unicorn", quantity: 1, end: orders.Cancelled},
+	{"there is plenty", []orders.Item{{SKU: "burger", Quantity: 2}}, orders.Confirmed},
+	{"two lines, both reserved", []orders.Item{{SKU: "burger", Quantity: 1}, {SKU: "pizza", Quantity: 1}}, orders.Confirmed},
+	{"all that there is", []orders.Item{{SKU: "pizza", Quantity: 2}}, orders.Confirmed},
+	{"one more than is left", []orders.Item{{SKU: "pizza", Quantity: 1}}, orders.Cancelled},
+	{"nobody sells it", []orders.Item{{SKU: "unicorn", Quantity: 1}}, orders.Cancelled},
+	{
+		"three lines, two of which cannot be had",
+		[]orders.Item{{SKU: "burger", Quantity: 1}, {SKU: "pizza", Quantity: 5}, {SKU: "unicorn", Quantity: 1}}, orders.Cancelled,
+	},
+}
+
+// draft is the wish as it is placed: one line goes as the single form.
+func (w wish) draft() orders.Draft {
+	if len(w.items) == 1 {
+		return orders.Draft{UserID: "demo", SKU: w.items[0].SKU, Quantity: w.items[0].Quantity}
+	}
+	return orders.Draft{UserID: "demo", Items: w.items}
+}
+
+func (w wish) String() string {
+	lines := make([]string, len(w.items))
+	for i, item := range w.items {
+		lines[i] = fmt.Sprintf("%d × %s", item.Quantity, item.SKU)
+	}
+	return strings.Join(lines, ", ")
 }
 
 // stock is what there is when the demo begins, whatever earlier ones have left.
@@ -55,7 +76,7 @@ func Run(ctx context.Context, addrs Addrs, out io.Writer) error {
 	var errs []error
 	for _, w := range wishes {
 		if err := c.fulfil(ctx, w, out); err != nil {
-			errs = append(errs, fmt.Errorf("order of %d × %s: %w", w.quantity, w.sku, err))
+			errs = append(errs, fmt.Errorf("order of %s: %w", w, err))
 		}
 	}
 	return errors.Join(append(errs, c.callAndWait(ctx, out))...)
@@ -65,11 +86,11 @@ func (c client) fulfil(ctx context.Context, w wish, out io.Writer) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, waitTimeout, fmt.Errorf("it has not ended within %s", waitTimeout))
 	defer cancel()
 	began := time.Now()
-	id, err := c.orders.Place(ctx, orders.Draft{UserID: "demo", SKU: w.sku, Quantity: w.quantity})
+	id, err := c.orders.Place(ctx, w.draft())
 	if err != nil {
 		return err
 	}
-	terminal.Fprintf(out, "\nOrder %d: %d × %s (%s)\n", id, w.quantity, w.sku, w.why)
+	terminal.Fprintf(out, "\nOrder %d: %s (%s)\n", id, w, w.why)
 	terminal.Fprintf(out, "  accepted (202) after %s\n", milliseconds(time.Since(began)))
 	placed, err := c.orders.Wait(ctx, id)
 	ended := time.Since(began)

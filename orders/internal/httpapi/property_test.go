@@ -53,9 +53,32 @@ type placed struct {
 
 type draft struct {
 	UserID   string `json:"userId"`
+	SKU      string `json:"sku,omitempty"`
+	Quantity int    `json:"quantity,omitempty"`
+	Items    []line `json:"items,omitempty"`
+	Note     string `json:"note"`
+}
+
+type line struct {
 	SKU      string `json:"sku"`
 	Quantity int    `json:"quantity"`
-	Note     string `json:"note"`
+}
+
+// order is the draft as every form of it is shown: one line in the single form.
+func (d draft) order() draft {
+	if len(d.Items) == 1 {
+		d.SKU, d.Quantity, d.Items = d.Items[0].SKU, d.Items[0].Quantity, nil
+	}
+	return d
+}
+
+// repeats reports whether two lines are of one sku, which is refused.
+func (d draft) repeats() bool {
+	skus := map[string]bool{}
+	for _, l := range d.Items {
+		skus[l.SKU] = true
+	}
+	return len(skus) < len(d.Items)
 }
 
 // claim is what a key of a user was used for.
@@ -80,17 +103,30 @@ func (m *model) send(t *rapid.T, method, path, key, body string) (*httptest.Resp
 
 var anyKey = rapid.SampledFrom([]string{"", "a", "b", "c"})
 
+var anyLine = rapid.Custom(func(t *rapid.T) line {
+	return line{rapid.SampledFrom([]string{"burger", "cola", "饭/.."}).Draw(t, "sku"), rapid.IntRange(1, 2).Draw(t, "quantity")}
+})
+
 func (m *model) place(t *rapid.T) {
-	d := draft{
-		rapid.SampledFrom(m.users).Draw(t, "user"), rapid.SampledFrom([]string{"burger", "饭/.."}).Draw(t, "sku"),
-		rapid.IntRange(1, 2).Draw(t, "quantity"), rapid.SampledFrom([]string{"", "note"}).Draw(t, "note"),
+	d := draft{UserID: rapid.SampledFrom(m.users).Draw(t, "user"), Note: rapid.SampledFrom([]string{"", "note"}).Draw(t, "note")}
+	if rapid.Bool().Draw(t, "single") {
+		l := anyLine.Draw(t, "line")
+		d.SKU, d.Quantity = l.SKU, l.Quantity
+	} else {
+		d.Items = rapid.SliceOfN(anyLine, 1, 3).Draw(t, "items")
 	}
 	key := anyKey.Draw(t, "key")
 	body, err := json.Marshal(d)
 	require.NoError(t, err)
 	w, answer := m.send(t, http.MethodPost, "/v1/orders", key, string(body))
+	if d.repeats() {
+		require.Equal(t, http.StatusUnprocessableEntity, w.Code, w.Body)
+		return
+	}
+	d = d.order()
+	request := fmt.Sprintf("place %+v", d)
 	used, known := m.keys[[2]string{d.UserID, key}]
-	if known && used.request != "place "+string(body) {
+	if known && used.request != request {
 		require.Equal(t, http.StatusUnprocessableEntity, w.Code, w.Body)
 		return
 	}
@@ -106,7 +142,7 @@ func (m *model) place(t *rapid.T) {
 	}
 	m.orders = append(m.orders, &placed{draft: d, id: id, status: "PENDING"})
 	if key != "" {
-		m.keys[[2]string{d.UserID, key}] = claim{"place " + string(body), id}
+		m.keys[[2]string{d.UserID, key}] = claim{request, id}
 	}
 }
 
@@ -182,8 +218,15 @@ func (m *model) get(t *rapid.T) {
 
 // shown is an order in an answer, without its instants.
 func (o *placed) shown() map[string]any {
-	m := map[string]any{
-		"id": float64(o.id), "userId": o.UserID, "sku": o.SKU, "quantity": float64(o.Quantity), "note": o.Note, "status": o.status, "asked": o.asked,
+	m := map[string]any{"id": float64(o.id), "userId": o.UserID, "note": o.Note, "status": o.status, "asked": o.asked}
+	if len(o.Items) == 0 {
+		m["sku"], m["quantity"] = o.SKU, float64(o.Quantity)
+	} else {
+		var items []any
+		for _, l := range o.Items {
+			items = append(items, map[string]any{"sku": l.SKU, "quantity": float64(l.Quantity)})
+		}
+		m["items"] = items
 	}
 	if o.refused != "" {
 		m["cancelRefused"] = o.refused

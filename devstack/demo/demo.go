@@ -36,7 +36,8 @@ var wishes = []wish{
 	{"nobody sells it", []orders.Item{{SKU: "unicorn", Quantity: 1}}, orders.Cancelled},
 	{
 		"three lines, two of which cannot be had",
-		[]orders.Item{{SKU: "burger", Quantity: 1}, {SKU: "pizza", Quantity: 5}, {SKU: "unicorn", Quantity: 1}}, orders.Cancelled,
+		[]orders.Item{{SKU: "burger", Quantity: 1}, {SKU: "pizza", Quantity: 5}, {SKU: "unicorn", Quantity: 1}},
+		orders.Cancelled,
 	},
 }
 

@@ -73,14 +73,28 @@ const ordersPath = "/v1/orders"
 
 func orderPath(id int64) string { return ordersPath + "/" + strconv.FormatInt(id, 10) }
 
+// accepted is the answer to an order that was placed.
+type accepted struct {
+	ID int64 `json:"id"`
+}
+
+// cancellation is the request to cancel an order.
+type cancellation struct {
+	Reason string `json:"reason,omitempty"`
+}
+
+// page is a page of orders.
+type page struct {
+	Orders []Order `json:"orders"`
+	Next   string  `json:"next,omitempty"`
+}
+
 // Place places an order and returns its id, once that is durable. See [Client.PlaceAndWait] for the
 // outcome.
 func (c *Client) Place(ctx context.Context, d Draft) (id int64, err error) {
-	var accepted struct {
-		ID int64 `json:"id"`
-	}
-	_, err = c.do(ctx, placing(d), &accepted)
-	return accepted.ID, err
+	var answer accepted
+	_, err = c.do(ctx, placing(d), &answer)
+	return answer.ID, err
 }
 
 func placing(d Draft) call {
@@ -102,17 +116,8 @@ func (c *Client) Get(ctx context.Context, id int64) (Order, error) {
 // which [Client.Wait] waits for. An empty reason is the server's.
 func (c *Client) Cancel(ctx context.Context, id int64, reason string) (Order, error) {
 	var shown Order
-	body := struct {
-		Reason string `json:"reason,omitempty"`
-	}{reason}
-	_, err := c.do(ctx, call{method: http.MethodPost, path: orderPath(id) + "/cancel", body: body}, &shown)
+	_, err := c.do(ctx, call{method: http.MethodPost, path: orderPath(id) + "/cancel", body: cancellation{reason}}, &shown)
 	return shown, err
-}
-
-// page is a page of orders.
-type page struct {
-	Orders []Order `json:"orders"`
-	Next   string  `json:"next"`
 }
 
 // List yields the orders that a filter chooses, newest first. It reads a page when it is needed, so

@@ -15,20 +15,20 @@ import (
 type Problem struct {
 	Type     string    `json:"type"` // a URI that names the kind of problem; may be empty
 	Title    string    `json:"title"`
-	Status   int       `json:"status"`   // of HTTP
-	Detail   string    `json:"detail"`   // what the client can do about it
-	Instance string    `json:"instance"` // the path of the request
-	TraceID  string    `json:"traceId"`  // by which the service's log has it; may be empty
-	Errors   []Invalid `json:"errors"`
+	Status   int       `json:"status"`             // of HTTP
+	Detail   string    `json:"detail,omitempty"`   // what the client can do about it
+	Instance string    `json:"instance,omitempty"` // the path of the request
+	TraceID  string    `json:"traceId,omitempty"`  // by which the service's log has it; may be empty
+	Errors   []Invalid `json:"errors,omitempty"`
 	// RetryAfter is how long the server asks to wait before the request is sent again.
 	RetryAfter time.Duration `json:"-"`
 }
 
 // Invalid is a part of a request that is not as it must be.
 type Invalid struct {
-	Location string `json:"location"` // such as body.quantity
-	Message  string `json:"message"`
-	Value    any    `json:"value"` // what was sent, where it is short
+	Location string `json:"location,omitempty"` // such as body.quantity
+	Message  string `json:"message,omitempty"`
+	Value    any    `json:"value,omitempty"` // what was sent, where it is short
 }
 
 // Error says everything that the server said.

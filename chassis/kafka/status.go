@@ -192,8 +192,8 @@ func (s *status) ready() error {
 }
 
 // lockWait returns for how long the attempt that is under way has waited for a lock whose holder is
-// known. It is told while it waits: until the wait is given up, it may be another second or two. A
-// lock that has already failed an attempt is told of as what blocks the consumer.
+// known. It is reported while the attempt waits: until the wait is given up, it may be another
+// second or two. A lock that has already failed an attempt is reported as what blocks the consumer.
 func (s *status) lockWait() time.Duration {
 	if s.began.IsZero() || len(s.blockers) == 0 || s.episodes[reasonLock] != nil {
 		return 0

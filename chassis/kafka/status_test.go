@@ -141,7 +141,7 @@ func TestConsumer_NamesWhoHoldsTheLock(t *testing.T) {
 	eventually(t, "a line that names it", func() bool { return w.log.count(`blocked_by="pid 4711 (psql), active"`) > 0 })
 }
 
-// Whoever looks while the first attempt still waits is told as well, and not once it has its lock.
+// The holder is reported while the first attempt still waits, and no longer once it has its lock.
 func TestConsumer_NamesWhoHoldsTheLockWhileTheFirstAttemptWaits(t *testing.T) {
 	t.Parallel()
 	b := kafkatest.Start(t, "topic")

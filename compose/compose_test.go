@@ -7,6 +7,7 @@ import (
 	"go/version"
 	"maps"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"regexp"
@@ -181,6 +182,24 @@ func TestEveryEnvironmentVariableIsReadBySomething(t *testing.T) {
 		known := variables(t, folders[s.Build.Target]...)
 		for variable := range s.Environment {
 			require.Contains(t, known, variable, "%s: nothing reads it", name)
+		}
+	}
+}
+
+// The commands find an operator's token for each service, and the orchestrator one that reads.
+func TestTheTokensAreThoseThatTheServicesTake(t *testing.T) {
+	t.Parallel()
+	shell := exec.CommandContext(t.Context(), "/bin/sh", "-c", ". ./env && env")
+	out, err := shell.Output()
+	require.NoError(t, err)
+	orchestrator := load(t).Services["orchestrator"].Environment
+	for name, prefix := range map[string]string{"orders": "ORDERS", "inventory": "INVENTORY", "orchestrator": "ORCHESTRATOR", "outbox-relay": "RELAY"} {
+		settings := load(t).Services[name].Environment
+		_, token, ok := strings.Cut(*settings[prefix+"_ADMIN_TOKENS"], "=")
+		require.True(t, ok)
+		require.Contains(t, strings.Split(string(out), "\n"), prefix+"_TOKEN="+token)
+		if name != "orchestrator" {
+			require.Equal(t, "orchestrator="+*orchestrator[prefix+"_READ_TOKEN"], *settings[prefix+"_READ_TOKENS"])
 		}
 	}
 }

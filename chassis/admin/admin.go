@@ -29,6 +29,8 @@ type Tokens struct {
 	named   []namedToken
 	refused *refused // nil: refusals are neither logged nor counted
 	guesses *guesses // nil where there are no tokens
+	// optional lets those in who send no token, under no name.
+	optional bool
 }
 
 type namedToken struct {
@@ -66,6 +68,13 @@ func Parse(setting string, pairs []string) (Tokens, error) {
 // Empty reports whether there is no token.
 func (t Tokens) Empty() bool { return len(t.named) == 0 }
 
+// Optional returns tokens for what everybody may do, and holders of a token under their names: a
+// request without a token is let in, one with a wrong token is not.
+func (t Tokens) Optional() Tokens {
+	t.optional = true
+	return t
+}
+
 // And returns tokens of which each lets its holder in, for what two settings allow.
 func (t Tokens) And(others Tokens) Tokens {
 	t.setting += " or " + others.setting
@@ -102,6 +111,10 @@ func Guard(api huma.API, tokens Tokens) func(huma.Context, func(huma.Context)) {
 			return
 		}
 		header := ctx.Header("Authorization")
+		if tokens.optional && header == "" {
+			next(ctx)
+			return
+		}
 		if wait := tokens.guesses.blocked(ctx.RemoteAddr(), time.Now()); wait > 0 {
 			tokens.refused.record(ctx)
 			ctx.SetHeader("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
@@ -155,6 +168,9 @@ func Secure(api huma.API, tokens Tokens, op huma.Operation) huma.Operation {
 		Type: "http", Scheme: "bearer", Description: "A token of " + tokens.setting + ", and for reading one of its read tokens.",
 	}
 	op.Security = []map[string][]string{{scheme: {}}}
+	if tokens.optional {
+		op.Security = append(op.Security, map[string][]string{})
+	}
 	op.Middlewares = append(slices.Clip(op.Middlewares), Guard(api, tokens))
 	op.Errors = append(slices.Clip(op.Errors), http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests)
 	return op

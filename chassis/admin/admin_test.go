@@ -55,6 +55,27 @@ func TestGuard_WithoutTokensChangesAreOff(t *testing.T) {
 	require.Contains(t, response.Body.String(), "set TEST_TOKENS to name=token pairs")
 }
 
+func TestGuard_LetsEverybodyInWhereTokensAreOptional(t *testing.T) {
+	t.Parallel()
+	const remote = "192.0.2.7:1234"
+	tokens, err := admin.Parse("TEST_TOKENS", []string{"ada=a-token-of-some-length"})
+	require.NoError(t, err)
+	_, api := humatest.New(t)
+	type answer struct{ Body string }
+	op := admin.Secure(api, tokens.Optional(), huma.Operation{OperationID: "change", Method: http.MethodPost, Path: "/change"})
+	require.Len(t, op.Security, 2, "one of them needs nothing")
+	huma.Register(api, op, func(ctx context.Context, _ *struct{}) (*answer, error) { return &answer{admin.Actor(ctx)}, nil })
+	require.JSONEq(t, `""`, api.Post("/change").Body.String())
+	require.JSONEq(t, `"ada"`, api.Post("/change", "Authorization: Bearer a-token-of-some-length").Body.String())
+	require.Equal(t, http.StatusUnauthorized, api.Post("/change", "Authorization: Bearer another").Code, "a token that is wrong is no accident")
+	_, _, ok := tokens.Optional().Check(remote, "")
+	require.True(t, ok)
+	_, _, ok = tokens.Optional().Check(remote, "Bearer another")
+	require.False(t, ok)
+	_, _, ok = tokens.Check(remote, "")
+	require.False(t, ok)
+}
+
 func TestParse_RefusesMalformedPairsWithoutShowingThem(t *testing.T) {
 	t.Parallel()
 	_, err := admin.Parse("TEST_TOKENS", []string{"ada=short", "justasecret", "=nameless-token"})

@@ -35,12 +35,22 @@ type Flags struct {
 
 // Client returns a client of the service that the flags name. name is what errors call it, and
 // prefix that of its variables, such as ORDERS.
-func (f Flags) Client(name, prefix string) Client { return Client{f, name, prefix} }
+func (f Flags) Client(name, prefix string) Client {
+	return Client{f, name, prefix, "set --token or " + prefix + "_TOKEN"}
+}
+
+// Peer returns a client for a service that asks another one, with a token of its own. Its settings
+// say where the token goes, so it may go over http:// to another machine; errors name
+// PREFIX_READ_TOKEN as the setting of the token.
+func Peer(url, token, name, prefix string) Client {
+	return Client{Flags{URL: url, Token: token, Insecure: true}, name, prefix, "set " + prefix + "_READ_TOKEN for the service that asks"}
+}
 
 // Client calls one service. It is safe for concurrent use.
 type Client struct {
 	flags        Flags
 	name, prefix string
+	tokenAdvice  string // how to give it a token
 }
 
 // Request is what is asked.
@@ -74,6 +84,9 @@ func (u *Unreachable) Error() string {
 
 // Name is what errors call the service.
 func (c Client) Name() string { return c.name }
+
+// URL is where the service is asked, without a slash at its end.
+func (c Client) URL() string { return strings.TrimSuffix(c.flags.URL, "/") }
 
 // Get asks for path and decodes the answer into into.
 func (c Client) Get(ctx context.Context, path string, into any) error {
@@ -128,7 +141,7 @@ func (c Client) request(ctx context.Context, r Request) (*http.Request, error) {
 		}
 		content = bytes.NewReader(encoded)
 	}
-	request, err := http.NewRequestWithContext(ctx, r.Method, strings.TrimSuffix(c.flags.URL, "/")+r.Path, content)
+	request, err := http.NewRequestWithContext(ctx, r.Method, c.URL()+r.Path, content)
 	if err != nil || request.URL.Host == "" {
 		return nil, fmt.Errorf("%q is no URL of an %s: set %s_URL", c.flags.URL, c.name, c.prefix)
 	}
@@ -178,7 +191,7 @@ func (c Client) refusal(status int, answer []byte) error {
 		parts = append(parts, e.Location+": "+e.Message)
 	}
 	if status == http.StatusUnauthorized {
-		parts = append(parts, "set --token or "+c.prefix+"_TOKEN")
+		parts = append(parts, c.tokenAdvice)
 	}
 	return &Refusal{Status: status, Type: problem.Type, Detail: strings.Join(parts, "; ")}
 }

@@ -83,5 +83,8 @@ func TestClient_SaysWhatTheServiceAnswered(t *testing.T) {
 	require.True(t, apiclient.NotFound(err))
 	require.EqualError(t, err, "no saga 17")
 	require.EqualError(t, c.Get(t.Context(), "/token", nil), "send a token; header: is missing; set --token or RELAY_TOKEN")
+	peer := apiclient.Peer(server.URL+"/", "", "relay", "RELAY")
+	require.Equal(t, server.URL, peer.URL())
+	require.EqualError(t, peer.Get(t.Context(), "/token", nil), "send a token; header: is missing; set RELAY_READ_TOKEN for the service that asks")
 	require.EqualError(t, c.Get(t.Context(), "/else", nil), "the relay answered 502 Bad Gateway")
 }

@@ -151,6 +151,13 @@ func TestOnCall_ActsOnManySagasByAJob(t *testing.T) {
 		"waybill jobs pause 1 --reason x --revision 99":          "the job has changed since",
 		"waybill jobs show orchestrator/4711":                    "there is no job orchestrator/4711",
 		"ORCHESTRATOR_TOKEN= waybill jobs pause 1 --reason none": "ORCHESTRATOR_TOKEN",
+		// Every service of a stack has the operators' token, and the shell has it.
+		"waybill dlq redrive --service orders 1 --reason x":       "there is no such dead letter",
+		"waybill dlq redrive --service inventory 1 --reason x":    "there is no such dead letter",
+		"waybill dlq redrive --service orchestrator 1 --reason x": "there is no such dead letter",
+		// The stock can be changed without, under no name.
+		"waybill stock move cola --in=1 --reason=found && waybill stock movements cola":                    "dev",
+		"INVENTORY_TOKEN= waybill stock move pizza --in=1 --reason=found && waybill stock movements pizza": "anonymous",
 	} {
 		out, _ := shell(line)
 		require.Contains(t, out, want, line)

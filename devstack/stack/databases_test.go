@@ -124,7 +124,7 @@ func TestWriteEnv_AShellReadsWhatTheCommandsNeed(t *testing.T) {
 	info, err := os.Stat(path)
 	require.NoError(t, err)
 	require.EqualValues(t, 0o600, info.Mode().Perm())
-	shell := exec.Command("/bin/sh", "-c", `. "$0" && printf '%s\n' "$ORDERS_DB" "$RELAY_DATABASES" "$ORCHESTRATOR_URL" "$ORCHESTRATOR_TOKEN" "$RELAY_TOKEN" "${PATH%%:*}"`, path)
+	shell := exec.Command("/bin/sh", "-c", `. "$0" && printf '%s\n' "$ORDERS_DB" "$RELAY_DATABASES" "$ORCHESTRATOR_URL" "$ORCHESTRATOR_TOKEN" "$RELAY_TOKEN" "$ORDERS_TOKEN" "$INVENTORY_TOKEN" "${PATH%%:*}"`, path)
 	out, err := shell.CombinedOutput()
 	require.NoError(t, err, string(out))
 	require.Equal(t, `postgres://a:b@h/orders?x='$(y)
@@ -132,12 +132,15 @@ orders=postgres://a:b@h/orders?x='$(y),inventory=postgres://i,orchestrator=postg
 http://127.0.0.1:1234
 secret-token
 secret-token
+secret-token
+secret-token
 /src/way bill/bin
 `, string(out))
 
 	t.Setenv("ORCHESTRATOR_ADMIN_TOKENS", "me=my-own-token,you=other-token")
-	require.Equal(t, "my-own-token", state.tokenFor(Orchestrator))
-	require.Equal(t, "secret-token", state.tokenFor(Relay))
+	require.Equal(t, "my-own-token", state.TokenFor(Orchestrator))
+	require.Equal(t, "secret-token", state.TokenFor(Relay))
 	require.Empty(t, (&plan{token: "x"}).adminTokens(Orchestrator))
 	require.Equal(t, []string{"RELAY_ADMIN_TOKENS=dev=x"}, (&plan{token: "x"}).adminTokens(Relay))
+	require.Equal(t, []string{"INVENTORY_ADMIN_TOKENS=dev=x", "INVENTORY_ANONYMOUS_STOCK=true"}, (&plan{token: "x"}).adminTokens(Inventory))
 }

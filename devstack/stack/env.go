@@ -12,6 +12,7 @@ var adminTokens = map[string]string{
 	Relay:        "RELAY_ADMIN_TOKENS",
 	Orchestrator: "ORCHESTRATOR_ADMIN_TOKENS",
 	Orders:       "ORDERS_ADMIN_TOKENS",
+	Inventory:    "INVENTORY_ADMIN_TOKENS",
 }
 
 // tokenHolder is who the stack's own token stands for in audit trails.
@@ -24,11 +25,15 @@ func (p *plan) adminTokens(service string) []string {
 	if !has || os.Getenv(setting) != "" {
 		return nil
 	}
-	return []string{setting + "=" + tokenHolder + "=" + p.token}
+	tokens := []string{setting + "=" + tokenHolder + "=" + p.token}
+	if service == Inventory { // whose stock anybody changes who tries the docs
+		tokens = append(tokens, "INVENTORY_ANONYMOUS_STOCK=true")
+	}
+	return tokens
 }
 
-// tokenFor returns what the commands show to a service.
-func (s State) tokenFor(service string) string {
+// TokenFor returns the operators' token that the commands show to a service.
+func (s State) TokenFor(service string) string {
 	if token := firstToken(os.Getenv(adminTokens[service])); token != "" {
 		return token
 	}
@@ -40,20 +45,6 @@ func firstToken(tokens string) string {
 	first, _, _ := strings.Cut(tokens, ",")
 	_, token, _ := strings.Cut(first, "=")
 	return token
-}
-
-// Who may change the stock, and redrive the dead letters of Inventory. A stack has no such tokens
-// unless it is told to: without, everybody may change the stock.
-const inventoryTokens = "INVENTORY_ADMIN_TOKENS"
-
-func (c Config) inventoryToken() string {
-	tokens := os.Getenv(inventoryTokens)
-	for _, setting := range c.Env[Inventory] {
-		if name, value, _ := strings.Cut(setting, "="); name == inventoryTokens {
-			tokens = value
-		}
-	}
-	return firstToken(tokens)
 }
 
 // WriteEnv writes a file to be read by a shell, with what the commands of the docs
@@ -70,16 +61,11 @@ func WriteEnv(dir, workspace string, s State) (string, error) {
 		set(strings.ToUpper(name)+"_DB", s.Databases[name])
 	}
 	set("RELAY_DATABASES", strings.Join(sources, ","))
-	set("RELAY_TOKEN", s.tokenFor(Relay))
 	for _, name := range []string{Orders, Inventory, Orchestrator, Relay} {
 		if process, ok := s.Process(name); ok {
 			set(variables[name]+"_URL", "http://"+process.Addr)
 		}
-	}
-	set("ORDERS_TOKEN", s.tokenFor(Orders))
-	set("ORCHESTRATOR_TOKEN", s.tokenFor(Orchestrator))
-	if token := firstToken(os.Getenv(inventoryTokens)); token != "" {
-		set("INVENTORY_TOKEN", token)
+		set(variables[name]+"_TOKEN", s.TokenFor(name))
 	}
 	fmt.Fprintf(&file, "export PATH=%s:\"$PATH\"\n", quote(filepath.Join(workspace, "bin")))
 	path := filepath.Join(dir, "env")

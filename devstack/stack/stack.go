@@ -106,7 +106,7 @@ func (s *Stack) up(ctx context.Context) error {
 	if err := s.startStage(ctx, plan.services); err != nil {
 		return err
 	}
-	return seedStock(ctx, plan.inventoryAddr, s.cfg.inventoryToken())
+	return seedStock(ctx, plan.inventoryAddr, s.State().TokenFor(Inventory))
 }
 
 // startStage starts some units at once and waits until all are ready. The first

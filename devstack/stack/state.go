@@ -17,7 +17,7 @@ const DefaultDir = ".waybill"
 type State struct {
 	Processes []Process         `json:"processes"`
 	Databases map[string]string `json:"databases"` // name to connection URL
-	// Token is what the relay and the orchestrator take changes for over HTTP.
+	// Token is an operator's, for every service that the environment has no tokens for.
 	Token string `json:"token,omitzero"`
 }
 

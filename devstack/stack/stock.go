@@ -11,8 +11,7 @@ import (
 // experiment, little of another to see an order rejected.
 var initialStock = map[string]int{"burger": 100_000, "cola": 100_000, "pizza": 3}
 
-// seedStock seeds the initial stock, unless it was there before. token is one of Inventory's;
-// empty: it needs none.
+// seedStock seeds the initial stock, unless it was there before. token is one of Inventory's.
 func seedStock(ctx context.Context, inventoryAddr, token string) error {
 	for sku, onHand := range initialStock {
 		url := "http://" + inventoryAddr + "/v1/stock/" + sku
@@ -36,9 +35,7 @@ func call(ctx context.Context, method, url, token, body string) (status int, err
 		return 0, err
 	}
 	request.Header.Set("Content-Type", "application/json")
-	if token != "" {
-		request.Header.Set("Authorization", "Bearer "+token)
-	}
+	request.Header.Set("Authorization", "Bearer "+token)
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return 0, err

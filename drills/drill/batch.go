@@ -96,8 +96,9 @@ select count(*) from job_item i
 // waybill runs the command of the engineer on call.
 func (s *Environment) waybill(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, filepath.Join(s.workspace, "bin", "waybill"), args...)
-	cmd.Env = append(os.Environ(), "ORCHESTRATOR_URL=http://"+s.addr(stack.Orchestrator), "ORCHESTRATOR_TOKEN="+s.stack.State().Token,
-		"INVENTORY_URL=http://"+s.addr(stack.Inventory), "INVENTORY_TOKEN="+inventoryToken)
+	state := s.stack.State()
+	cmd.Env = append(os.Environ(), "ORCHESTRATOR_URL=http://"+s.addr(stack.Orchestrator), "ORCHESTRATOR_TOKEN="+state.TokenFor(stack.Orchestrator),
+		"INVENTORY_URL=http://"+s.addr(stack.Inventory), "INVENTORY_TOKEN="+state.TokenFor(stack.Inventory))
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("waybill %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(string(out)))

@@ -9,12 +9,8 @@ import (
 	"waybill.example/devstack/stack"
 )
 
-const (
-	// redriveRate is slow enough that the consumer can be killed in the middle.
-	redriveRate = 20
-	// inventoryToken is an operator's of Inventory, whom a stack has not.
-	inventoryToken = "drill-token-of-an-operator"
-)
+// redriveRate is slow enough that the consumer can be killed in the middle.
+const redriveRate = 20
 
 var redriveInOrder = Drill{
 	Name:    "redrive-in-order",
@@ -24,7 +20,6 @@ var redriveInOrder = Drill{
 	// dead.
 	Env: map[string][]string{
 		stack.Orchestrator: {"RESERVE_DEADLINE=2s", "RESERVE_ATTEMPTS=2", "REPLY_DEADLINE=3s"},
-		stack.Inventory:    {"INVENTORY_ADMIN_TOKENS=drill=" + inventoryToken},
 	},
 	Processes: true,
 	Break: func(ctx context.Context, s *Environment, d time.Duration) error {

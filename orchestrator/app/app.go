@@ -157,9 +157,7 @@ func (a *parts) serve(c Config, reg *prometheus.Registry) error {
 	api := &httpapi.API{
 		Finder: &find.Finder{
 			Sagas: sagas, Jobs: a.jobs, Records: read, Letters: deadletter.NewStore(a.requests),
-			Orders:    c.client(c.OrdersURL, "", "order service", "ORDERS"),
-			Inventory: c.client(c.InventoryURL, "", "inventory service", "INVENTORY"),
-			Relay:     c.client(c.RelayURL, c.RelayToken, "relay", "RELAY"),
+			Orders: c.ordersClient(), Inventory: c.inventoryClient(), Relay: c.relayClient(),
 		},
 		Sagas: sagas, Runner: a.runner, Log: a.log, Tokens: tokens, Closing: closing, Batches: batches,
 		Explainer: explainer,

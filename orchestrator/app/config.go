@@ -30,13 +30,15 @@ type Config struct {
 	DeadlineRate int `env:"DEADLINE_RATE" envDefault:"500"`
 	// Retention is how long a saga is kept after it ended.
 	Retention time.Duration `env:"SAGA_RETENTION" envDefault:"720h"`
-	// OrdersURL, InventoryURL and RelayURL are where explain asks what the orchestrator's own
-	// database does not say; one that is empty is not asked. RelayToken is one of the relay's
-	// RELAY_READ_TOKENS, which it wants outside of loopback.
-	OrdersURL    string        `env:"ORDERS_URL"`
-	InventoryURL string        `env:"INVENTORY_URL"`
-	RelayURL     string        `env:"RELAY_URL"`
-	RelayToken   config.Secret `env:"RELAY_READ_TOKEN"`
+	// OrdersURL, InventoryURL and RelayURL are where explain, find and notifications ask what the
+	// orchestrator's own database does not say; one that is empty is not asked. The tokens are one
+	// each of their …_READ_TOKENS, which they want outside of loopback.
+	OrdersURL      string        `env:"ORDERS_URL"`
+	OrdersToken    config.Secret `env:"ORDERS_READ_TOKEN"`
+	InventoryURL   string        `env:"INVENTORY_URL"`
+	InventoryToken config.Secret `env:"INVENTORY_READ_TOKEN"`
+	RelayURL       string        `env:"RELAY_URL"`
+	RelayToken     config.Secret `env:"RELAY_READ_TOKEN"`
 	// AdminTokens are name=token pairs of those who may intervene; none: interventions are off.
 	AdminTokens config.Secrets `env:"ORCHESTRATOR_ADMIN_TOKENS"`
 	// ReadTokens are name=token pairs of those who may read what a saga carries, besides, where
@@ -111,12 +113,24 @@ func (c Config) tokens() (admin.Tokens, error) {
 	return admin.Parse("ORCHESTRATOR_ADMIN_TOKENS", c.AdminTokens)
 }
 
-// client returns a client of another service, nil where it is not known where it is. The settings
-// say where a token goes, as they do for explain.
-func (c Config) client(url string, token config.Secret, name, prefix string) *apiclient.Client {
+// The clients of the others: nil where it is not known where one is. The settings say where a token
+// goes, as they do for explain.
+func (c Config) ordersClient() *apiclient.Client {
+	return client(c.OrdersURL, c.OrdersToken, "order service", "ORDERS")
+}
+
+func (c Config) inventoryClient() *apiclient.Client {
+	return client(c.InventoryURL, c.InventoryToken, "inventory service", "INVENTORY")
+}
+
+func (c Config) relayClient() *apiclient.Client {
+	return client(c.RelayURL, c.RelayToken, "relay", "RELAY")
+}
+
+func client(url string, token config.Secret, name, prefix string) *apiclient.Client {
 	if url == "" {
 		return nil
 	}
-	client := apiclient.Flags{URL: url, Token: string(token), Insecure: true}.Client(name, prefix)
+	client := apiclient.Peer(url, string(token), name, prefix)
 	return &client
 }

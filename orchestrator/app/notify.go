@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -24,12 +23,11 @@ func (a *parts) notify(c Config, explainer *collect.Collector, tokens admin.Toke
 		DB: a.requests, Explain: explainer.Explain, Letters: deadletter.NewStore(a.requests),
 		Services: map[string]func(context.Context) (string, error){}, Consumers: map[string]*apiclient.Client{},
 	}
-	if c.RelayURL != "" {
-		sources.Relay = c.client(c.RelayURL, c.RelayToken, "relay", "RELAY")
-	}
-	for name, address := range map[string]string{"orders": c.OrdersURL, "inventory": c.InventoryURL} {
-		if address != "" {
-			sources.Consumers[name] = c.client(address, "", name, strings.ToUpper(name))
+	sources.Relay = c.relayClient()
+	for name, consumer := range map[string]*apiclient.Client{"orders": c.ordersClient(), "inventory": c.inventoryClient()} {
+		if consumer != nil {
+			address := consumer.URL()
+			sources.Consumers[name] = consumer
 			sources.Services[name] = func(ctx context.Context) (string, error) { return collect.Health(ctx, address) }
 		}
 	}

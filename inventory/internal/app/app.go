@@ -79,13 +79,13 @@ func wire(ctx context.Context, app *service.App, cfg Config, log *slog.Logger) e
 	if err != nil {
 		return err
 	}
-	httpapi.Register(server.API, store, tokens, log)
+	httpapi.Register(server.API, store, cfg.stockTokens(tokens), log)
 	letters.Mount(app, server, tokens.And(readers))
 	letters.MountJobs(app, server)
 
 	app.Add("key sweeper", cfg.Idempotency.Sweeper(log, store.ForgetKeys))
 	app.Add("command consumer", commands.Run)
-	if err := serveGRPC(app, cfg.GRPC, tokens, store, handler, checks, log, metrics); err != nil {
+	if err := serveGRPC(app, cfg.GRPC, cfg.stockTokens(tokens), store, handler, checks, log, metrics); err != nil {
 		return err
 	}
 	app.Serve(server)

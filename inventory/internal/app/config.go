@@ -26,6 +26,9 @@ type Config struct {
 	// anybody may change the stock who reaches the API, and the log has no names; dead letters are
 	// not changed.
 	AdminTokens config.Secrets `env:"INVENTORY_ADMIN_TOKENS"`
+	// AnonymousStock lets everybody change the stock although there are tokens. The log has the
+	// names of those who send one.
+	AnonymousStock bool `env:"INVENTORY_ANONYMOUS_STOCK"`
 	// ReadTokens are name=token pairs of those who may read dead letters, besides, where others
 	// than this machine can reach the API.
 	ReadTokens config.Secrets `env:"INVENTORY_READ_TOKENS"`
@@ -47,6 +50,14 @@ func (c Config) readers() (admin.Tokens, error) {
 
 func (c Config) tokens() (admin.Tokens, error) {
 	return admin.Parse("INVENTORY_ADMIN_TOKENS", c.AdminTokens)
+}
+
+// stockTokens are the tokens of those who may change the stock.
+func (c Config) stockTokens(operators admin.Tokens) admin.Tokens {
+	if c.AnonymousStock && !operators.Empty() {
+		return operators.Optional()
+	}
+	return operators
 }
 
 // DefaultConfig returns the settings that differ from service to service; the rest have theirs in

@@ -149,7 +149,7 @@ func pathOf(sku string) string {
 	return "/v1/stock/" + strings.ReplaceAll(url.PathEscape(sku), ".", "%2E")
 }
 
-// anonymous is who changes the stock of a service without tokens.
+// anonymous is who changes the stock without a token.
 const anonymous = "anonymous"
 
 type clientKey struct{}

@@ -22,7 +22,7 @@ type Movement struct {
 	After    int64     `json:"after" doc:"What was on hand afterwards"`
 	Reserved int64     `json:"reserved" doc:"What was reserved at that moment"`
 	Reason   string    `json:"reason,omitempty" doc:"Why"`
-	Actor    string    `json:"actor" doc:"Who: the holder of the token, or anonymous where the service has no tokens"`
+	Actor    string    `json:"actor" doc:"Who: the holder of the token, or anonymous where none was needed"`
 	Client   string    `json:"client,omitempty" doc:"The address and the program that sent the request"`
 	At       time.Time `json:"at" doc:"When"`
 }

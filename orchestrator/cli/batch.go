@@ -10,7 +10,6 @@ import (
 
 	"waybill.example/chassis/jobs"
 	"waybill.example/orchestrator/httpapi"
-	"waybill.example/sdk/saga/runner/inspect"
 )
 
 // Batch is `saga batch`: one intervention in every saga that a filter chooses.
@@ -20,9 +19,11 @@ type Batch struct {
 	State      string   `group:"Which sagas" help:"Only this state, such as COMPENSATION_STUCK."`
 	Definition string   `group:"Which sagas" help:"Only this definition, or one version of it: order, or order@1."`
 	Waiting    string   `group:"Which sagas" name:"step" help:"Only those that wait for this step."`
+	Attempt    int      `group:"Which sagas" help:"Only those whose wait is at this attempt, or a later one."`
 	OlderThan  string   `group:"Which sagas" help:"Only those that began longer ago, such as 10m."`
 	Overdue    bool     `group:"Which sagas" help:"Only those whose deadline has passed."`
 	Stuck      bool     `group:"Which sagas" help:"Only those that a person should look at."`
+	Sagas      []string `group:"Which sagas" name:"saga" help:"Only these, each as definition/id; may be repeated." placeholder:"DEFINITION/ID" sep:"none"`
 	Attributes []string `group:"Which sagas" help:"Only those with this search attribute, such as sku=burger; may be repeated." name:"attr" placeholder:"NAME=VALUE" sep:"none"`
 
 	OnStep string `group:"What to do" help:"The step that the action is about, where it needs one."`
@@ -92,6 +93,9 @@ func (c *Batch) wait(s *Saga, t Terminal, id int64) error {
 
 func (c *Batch) body() (map[string]any, error) {
 	filter := map[string]any{"state": c.State, "step": c.Waiting, "olderThan": c.OlderThan, "overdue": c.Overdue, "stuck": c.Stuck}
+	if c.Attempt > 0 {
+		filter["attempt"] = c.Attempt
+	}
 	name, version, versioned := strings.Cut(c.Definition, "@")
 	filter["definition"] = name
 	if versioned {
@@ -108,6 +112,9 @@ func (c *Batch) body() (map[string]any, error) {
 			return nil, fmt.Errorf("--attr is NAME=VALUE, not %s", condition)
 		}
 		attributes[name] = value
+	}
+	if len(c.Sagas) > 0 {
+		filter["sagas"] = c.Sagas
 	}
 	if len(attributes) > 0 {
 		filter["attributes"] = attributes
@@ -150,7 +157,7 @@ func (p *printer) batch(c *Batch, b httpapi.Batch) {
 	p.line("Stop it:    waybill jobs pause orchestrator/%d --reason=…", b.Job.ID)
 }
 
-func (p *printer) sample(sagas []inspect.Summary) { p.list(sagas, "") }
+func (p *printer) sample(sagas []httpapi.SagaLine) { p.list(sagas, "") }
 
 func (p *printer) job(j jobs.Job) {
 	p.line("Job %d of %d sagas is %s: %d done, %d needed nothing any more, %d refused.", j.ID, j.Total, j.State, j.Done, j.NoEffect, j.Refused)

@@ -41,7 +41,11 @@ func (p *printer) table(rows ...[]string) {
 	}
 }
 
-func (p *printer) list(sagas []inspect.Summary, next string) {
+func (p *printer) list(sagas []httpapi.SagaLine, next string) {
+	if len(sagas) == 0 && next != "" {
+		p.line("None yet; not all were looked at.\n\nMore: --cursor %s", next)
+		return
+	}
 	if len(sagas) == 0 {
 		p.line("No sagas.")
 		return

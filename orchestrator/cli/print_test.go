@@ -19,7 +19,7 @@ func TestPrinter_PrintsAsManyLinesWhateverTheTextsSay(t *testing.T) {
 	t.Parallel()
 	shown := func(text string) string {
 		var p printer
-		p.list([]inspect.Summary{{ID: text, Definition: text, State: text, Step: text, Reason: text}}, text)
+		p.list([]httpapi.SagaLine{{Summary: inspect.Summary{ID: text, Definition: text, State: text, Step: text, Reason: text}}}, text)
 		d := httpapi.Detail{Timeline: []inspect.Line{{Kind: text, Step: text, To: text, CauseType: text, Actor: text, Note: text}}}
 		d.ID, d.Reason, d.Data = text, text, json.RawMessage(text)
 		p.detail(d)

@@ -61,6 +61,8 @@ type List struct {
 	State      string   `help:"Only this state, such as RUNNING or CONFIRMED."`
 	Definition string   `help:"Only this definition."`
 	Attributes []string `help:"Only those with this search attribute, such as sku=burger; may be repeated." name:"attr" placeholder:"NAME=VALUE" sep:"none"`
+	Step       string   `help:"Only those that wait for this step."`
+	Attempt    int      `help:"Only those whose wait is at this attempt, or a later one."`
 	Overdue    bool     `help:"Only those whose deadline has passed."`
 	Stuck      bool     `help:"Only those that a person should look at."`
 	Version    int      `help:"Only this version of the definition."`
@@ -78,13 +80,14 @@ func (c *List) Run(s *Saga, t Terminal) error {
 	for name, value := range map[string]string{
 		"state": c.State, "definition": c.Definition, "olderThan": c.OlderThan, "cursor": c.Cursor,
 		"overdue": yes(c.Overdue), "stuck": yes(c.Stuck), "version": number(c.Version),
+		"step": c.Step, "attempt": number(c.Attempt),
 	} {
 		if value != "" {
 			query.Set(name, value)
 		}
 	}
 	var page struct {
-		Sagas []inspect.Summary
+		Sagas []httpapi.SagaLine
 		Next  string
 	}
 	return s.show(t, http.MethodGet, "/v1/sagas?"+query.Encode(), nil, &page, func(p *printer) { p.list(page.Sagas, page.Next) })

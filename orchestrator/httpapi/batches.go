@@ -17,7 +17,6 @@ import (
 	"waybill.example/chassis/jobs"
 	"waybill.example/orchestrator/internal/sagabatch"
 	"waybill.example/sdk/saga"
-	"waybill.example/sdk/saga/runner/inspect"
 )
 
 // Batches intervene in many sagas at once; see [sagabatch.Batches].
@@ -55,10 +54,12 @@ type BatchFilter struct {
 	Definition httpserver.Text   `json:"definition,omitempty" maxLength:"128"`
 	Version    int               `json:"version,omitempty" minimum:"1" doc:"Of the definition"`
 	Step       httpserver.Text   `json:"step,omitempty" maxLength:"128" doc:"Only those that wait for this step"`
+	Attempt    int               `json:"attempt,omitempty" minimum:"0" maximum:"1000000" doc:"Only those whose wait is at this attempt, or a later one"`
 	OlderThan  httpserver.Text   `json:"olderThan,omitempty" maxLength:"32" doc:"Only those that began longer ago, such as 90s or 2h"`
 	Overdue    bool              `json:"overdue,omitempty" doc:"Only those whose deadline has passed"`
 	Stuck      bool              `json:"stuck,omitempty" doc:"Only those that a person should look at"`
 	Attributes map[string]string `json:"attributes,omitempty" doc:"Only those with these search attributes"`
+	Sagas      []string          `json:"sagas,omitempty" maxItems:"1000" doc:"Only these of the sagas that the other conditions choose: definition/id" example:"[\"order/17\"]"`
 }
 
 // BatchRequest is an intervention; which fields an action needs is that of a single saga.
@@ -77,8 +78,8 @@ func (in *batchInput) spec() (sagabatch.Spec, error) {
 	f, r := in.Body.Filter, in.Body.Intervention
 	spec := sagabatch.Spec{
 		Filter: sagabatch.Filter{
-			State: string(f.State), Definition: string(f.Definition), Version: f.Version, Step: string(f.Step), OlderThan: string(f.OlderThan),
-			Overdue: f.Overdue, Stuck: f.Stuck, Attributes: f.Attributes,
+			State: string(f.State), Definition: string(f.Definition), Version: f.Version, Step: string(f.Step), Attempt: f.Attempt, OlderThan: string(f.OlderThan),
+			Overdue: f.Overdue, Stuck: f.Stuck, Attributes: f.Attributes, Sagas: f.Sagas,
 		},
 		Intervention: saga.Request{
 			Action: saga.Action(r.Action), Step: string(r.Step), As: saga.StepStatus(r.As), Reply: string(r.Reply), End: string(r.End),
@@ -108,9 +109,9 @@ type batchOutput struct {
 
 // Batch is what a filter chose, and the job that was made of it.
 type Batch struct {
-	Count  int               `json:"count" doc:"Sagas that the filter chooses"`
-	Sample []inspect.Summary `json:"sample,omitempty" doc:"The newest of them, in a dry run"`
-	Job    *jobs.Job         `json:"job,omitempty" doc:"Absent in a dry run"`
+	Count  int        `json:"count" doc:"Sagas that the filter chooses"`
+	Sample []SagaLine `json:"sample,omitempty" doc:"The newest of them, in a dry run"`
+	Job    *jobs.Job  `json:"job,omitempty" doc:"Absent in a dry run"`
 }
 
 func (a *API) createBatch(ctx context.Context, in *batchInput) (*batchOutput, error) {
@@ -123,7 +124,7 @@ func (a *API) createBatch(ctx context.Context, in *batchInput) (*batchOutput, er
 		if err != nil {
 			return nil, refusedBatch(err)
 		}
-		return &batchOutput{Status: http.StatusOK, Body: Batch{Count: found.Count, Sample: found.Sample}}, nil
+		return &batchOutput{Status: http.StatusOK, Body: Batch{Count: found.Count, Sample: a.lines(found.Sample, time.Now())}}, nil
 	}
 	by := auditlog.Entry{Actor: admin.Actor(ctx), Client: admin.Client(ctx), Reason: string(in.Body.Reason)}
 	job, err := a.Batches.Create(ctx, spec, by, cmp.Or(in.Body.Rate, defaultRate), time.Now())

@@ -9,6 +9,7 @@ import (
 
 	"waybill.example/chassis/httpserver"
 	"waybill.example/chassis/terminal"
+	"waybill.example/orchestrator/internal/explain"
 	"waybill.example/sdk/saga/runner/inspect"
 )
 
@@ -17,6 +18,8 @@ type listInput struct {
 	State      httpserver.Text `query:"state" maxLength:"64" doc:"RUNNING, COMPENSATING, COMPENSATION_STUCK, SUSPENDED, or an end such as CONFIRMED"`
 	Definition httpserver.Text `query:"definition" maxLength:"128"`
 	Version    int             `query:"version" minimum:"0" doc:"Of the definition; all if left out"`
+	Step       httpserver.Text `query:"step" maxLength:"128" doc:"Only those that wait for this step"`
+	Attempt    int             `query:"attempt" minimum:"0" maximum:"1000000" doc:"Only those whose wait is at this attempt, or a later one"`
 	Overdue    bool            `query:"overdue" doc:"Only those whose deadline has passed"`
 	Stuck      bool            `query:"stuck" doc:"Only those that a person should look at"`
 	OlderThan  httpserver.Text `query:"olderThan" maxLength:"32" doc:"Only those that began longer ago, such as 90s or 2h"`
@@ -26,15 +29,36 @@ type listInput struct {
 type listOutput struct {
 	httpserver.Paged
 	Body struct {
-		Sagas []inspect.Summary `json:"sagas" nullable:"false"`
-		Next  string            `json:"next,omitempty" doc:"The cursor of the next page; absent on the last"`
+		Sagas []SagaLine `json:"sagas" nullable:"false"`
+		Next  string     `json:"next,omitempty" doc:"The cursor of the next page; absent on the last"`
+		// SearchedTo is set where the page ended since enough sagas were looked at.
+		SearchedTo *time.Time `json:"searchedTo,omitempty" doc:"How far back was looked; the page is short since older sagas were not looked at yet: the next page goes on there"`
 	}
+}
+
+// SagaLine is one line of a list of sagas.
+type SagaLine struct {
+	inspect.Summary
+
+	Says string `json:"says" doc:"Where it stands, in a sentence: the first line of its explanation"`
+}
+
+// lines are sagas as a list shows them.
+func (a *API) lines(sagas []inspect.Summary, now time.Time) []SagaLine {
+	lines := make([]SagaLine, len(sagas))
+	for i, s := range sagas {
+		if a.Readers != nil {
+			s.Attributes = nil // they are part of what a saga carries
+		}
+		lines[i] = SagaLine{s, explain.FirstLine(a.Sagas.Registry(), s.Standing, now)}
+	}
+	return lines
 }
 
 func (a *API) list(ctx context.Context, in *listInput) (*listOutput, error) {
 	f := inspect.Filter{
 		State: strings.ToUpper(string(in.State)), Definition: string(in.Definition), Overdue: in.Overdue,
-		Version: in.Version, Stuck: in.Stuck, Limit: in.Limit + 1,
+		Version: in.Version, Step: string(in.Step), Attempt: in.Attempt, Stuck: in.Stuck, Limit: in.Limit,
 	}
 	var err error
 	if f.Attributes, err = attributes(in.Attributes); err != nil {
@@ -50,22 +74,19 @@ func (a *API) list(ctx context.Context, in *listInput) (*listOutput, error) {
 			return nil, httpserver.InvalidCursor()
 		}
 	}
-	sagas, err := a.Sagas.List(ctx, f, time.Now())
+	now := time.Now()
+	page, err := a.Sagas.Page(ctx, f, now)
 	if err != nil {
 		return nil, err
 	}
-	if a.Readers != nil {
-		for i := range sagas {
-			sagas[i].Attributes = nil // they are part of what a saga carries
-		}
-	}
 	out := &listOutput{}
-	if len(sagas) > in.Limit {
-		sagas = sagas[:in.Limit]
-		last := sagas[in.Limit-1]
-		out.Body.Next = formatCursor(inspect.Cursor{StartedAt: last.StartedAt, ID: last.ID, Definition: last.Definition})
+	if page.Next != nil {
+		out.Body.Next = formatCursor(*page.Next)
 	}
-	out.Body.Sagas = sagas
+	if page.Searched {
+		out.Body.SearchedTo = &page.Next.StartedAt
+	}
+	out.Body.Sagas = a.lines(page.Sagas, now)
 	out.Paged = httpserver.Next(ctx, out.Body.Next)
 	return out, nil
 }

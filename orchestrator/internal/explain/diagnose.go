@@ -98,22 +98,15 @@ func (s Evidence) notStarted(e *Report) {
 func (s Evidence) suspended(e *Report) {
 	st := s.Saga
 	e.State = string(saga.Suspended)
-	held := fmt.Sprintf("%d messages are held for it.", len(st.Held))
-	since := ago(s.Now, st.UpdatedAt)
-	if !st.SuspendedAt.IsZero() {
-		since = ago(s.Now, st.SuspendedAt)
-	}
+	e.Summary = fmt.Sprintf("%s %d messages are held for it.", s.suspendedSince(), len(st.Held))
 	switch {
 	case st.SuspendedBy != "":
-		e.Summary = fmt.Sprintf("Suspended by %s since %s: it does nothing until it is resumed. %s", st.SuspendedBy, since, held)
 		e.Next = []string{"Nothing, until it is resumed: then first what is held, in order."}
 		e.advise("lets it go on", "orchestrator", "saga", "resume", "--reason=it can go on", "--", s.ID)
 	case !st.SuspendedAt.IsZero():
-		e.Summary = fmt.Sprintf("Suspended since %s, as all of %s version %d. %s", since, st.Definition, st.Version, held)
 		e.Next = []string{"Nothing, until the version is resumed: then first what is held, in order."}
 		e.advise("lets all of them go on", "orchestrator", "saga", "resume", "--all", "--reason=they can go on", "--", fmt.Sprintf("%s@%d", st.Definition, st.Version))
 	default:
-		e.Summary = fmt.Sprintf("Suspended since %s: definition %s version %d is not registered with the orchestrator. %s", since, st.Definition, st.Version, held)
 		e.Next = []string{"It goes on with what is held as soon as an orchestrator that knows the version runs."}
 		e.Advice = []string{fmt.Sprintf("Run a release that registers %s version %d, or end the saga by hand once it does.", st.Definition, st.Version)}
 	}
@@ -123,15 +116,11 @@ func (s Evidence) running(e *Report) {
 	st := *s.Saga
 	def, ok := s.Registry.Definition(st.Definition, st.Version)
 	e.State = s.Registry.StateName(st)
+	e.Summary = s.firstLine()
 	if !ok {
-		e.Summary = fmt.Sprintf("It is %s; definition %s version %d is not registered here, so no more can be said.", e.State, st.Definition, st.Version)
 		return
 	}
 	if st.Phase.Ended() {
-		e.Summary = fmt.Sprintf("%s, %s after it began.", e.State, round(st.EndedAt.Sub(st.StartedAt)))
-		if st.Reason != "" {
-			e.Summary = fmt.Sprintf("%s, %s after it began: %s.", e.State, round(st.EndedAt.Sub(st.StartedAt)), st.Reason)
-		}
 		s.ended(e)
 		return
 	}
@@ -140,12 +129,7 @@ func (s Evidence) running(e *Report) {
 		s.awaitingStart(e)
 		return
 	}
-	var parts []string
-	if st.Phase != saga.Running {
-		parts = append(parts, fmt.Sprintf("Is being undone (%s).", st.Reason))
-	}
 	for _, w := range e.Waits {
-		parts = append(parts, s.waiting(w))
 		if w.For == saga.ForReply {
 			e.Obstacles = append(e.Obstacles, s.obstacle(w, e))
 		}
@@ -160,12 +144,10 @@ func (s Evidence) running(e *Report) {
 				"orchestrator", "saga", "resolve", "--step="+w.Step, "--as=undone", "--reason=taken back by hand", "--", s.ID)
 		}
 	}
-	e.Summary = strings.Join(parts, " ")
 }
 
 // awaitingStart explains a saga that was cancelled before the message that starts it came.
 func (s Evidence) awaitingStart(e *Report) {
-	e.Summary = fmt.Sprintf("A cancellation came before the message that starts the saga, %s ago.", ago(s.Now, s.Saga.StartedAt))
 	e.Next = []string{"It is undone as soon as that message comes; at " + clock(s.Saga.StartBy) + " it is considered missing, and the cancellation is refused."}
 	for _, f := range s.Databases {
 		if f.Name != OwnDatabase && len(f.Sent) > 0 {

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"time"
 
@@ -33,10 +34,12 @@ type Filter struct {
 	Definition string            `json:"definition,omitempty"`
 	Version    int               `json:"version,omitempty"`
 	Step       string            `json:"step,omitempty"`
+	Attempt    int               `json:"attempt,omitempty"`
 	OlderThan  string            `json:"olderThan,omitempty"` // a duration
 	Overdue    bool              `json:"overdue,omitempty"`
 	Stuck      bool              `json:"stuck,omitempty"`
 	Attributes map[string]string `json:"attributes,omitempty"`
+	Sagas      []string          `json:"sagas,omitempty"` // definition/id
 }
 
 // ErrFilter is wrapped by the errors of a filter that is refused.
@@ -46,9 +49,12 @@ var ErrFilter = errors.New("invalid filter")
 func (f Filter) inspect() (inspect.Filter, error) {
 	found := inspect.Filter{
 		State: strings.ToUpper(f.State), Definition: f.Definition, Version: f.Version, Step: f.Step,
-		Overdue: f.Overdue, Stuck: f.Stuck, Attributes: f.Attributes,
+		Attempt: f.Attempt, Overdue: f.Overdue, Stuck: f.Stuck, Attributes: f.Attributes,
 	}
-	if f.State == "" && f.Definition == "" && f.Version == 0 && f.Step == "" && f.OlderThan == "" && !f.Overdue && !f.Stuck && len(f.Attributes) == 0 {
+	for _, name := range f.Sagas {
+		found.Refs = append(found.Refs, ref(name))
+	}
+	if all := len(f.Attributes)+len(f.Sagas) == 0; all && reflect.DeepEqual(f, Filter{Attributes: f.Attributes, Sagas: f.Sagas}) {
 		return found, fmt.Errorf("%w: it chooses every saga; say at least one condition", ErrFilter)
 	}
 	if f.OlderThan == "" {

@@ -4,7 +4,8 @@
 //
 // In the code:
 //
-//	query.go      lists of sagas, and one with its timeline
+//	list.go       lists of sagas
+//	query.go      one saga with its timeline
 //	deadlines.go  what is waited for, the earliest first
 //	stats.go      counts, rates and durations
 //	versions.go   what is left of each version of a definition

@@ -36,6 +36,10 @@ type row struct {
 // Columns are those of the table sagas that [Collect] reads.
 const Columns = `id, definition, version, phase, suspended_from, stage, steps, data, reason, revision, stale, held, trace, extra, start_id, started_at, updated_at, ended_at`
 
+// StandingColumns are the same without the saga's data, and what is held for it: those are as large
+// as people make them.
+const StandingColumns = `id, definition, version, phase, suspended_from, stage, steps, '{}'::jsonb as data, reason, revision, stale, null::jsonb as held, trace, extra, start_id, started_at, updated_at, ended_at`
+
 // Without a lock: sagas of a batch are rarely changed by another process, and a lock writes to each
 // row. What Save queues detects it.
 const loadSQL = `

@@ -1,0 +1,58 @@
+package explain
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"waybill.example/sdk/saga"
+)
+
+// FirstLine is where a saga stands, in a sentence or two: the summary of its [Report], as far as
+// the saga alone says it. It is pure, so lists can have it for each row.
+func FirstLine(registry *saga.Registry, st saga.State, now time.Time) string {
+	return Evidence{Now: now, Saga: &st, Registry: registry}.firstLine()
+}
+
+func (s Evidence) firstLine() string {
+	st := *s.Saga
+	def, known := s.Registry.Definition(st.Definition, st.Version)
+	state := s.Registry.StateName(st)
+	switch {
+	case st.Phase == saga.Suspended:
+		return s.suspendedSince()
+	case !known:
+		return fmt.Sprintf("It is %s; definition %s version %d is not registered here, so no more can be said.", state, st.Definition, st.Version)
+	case st.Phase.Ended() && st.Reason != "":
+		return fmt.Sprintf("%s, %s after it began: %s.", state, round(st.EndedAt.Sub(st.StartedAt)), st.Reason)
+	case st.Phase.Ended():
+		return fmt.Sprintf("%s, %s after it began.", state, round(st.EndedAt.Sub(st.StartedAt)))
+	case st.Phase == saga.AwaitingStart:
+		return fmt.Sprintf("A cancellation came before the message that starts the saga, %s ago.", ago(s.Now, st.StartedAt))
+	}
+	var parts []string
+	if st.Phase != saga.Running {
+		parts = append(parts, fmt.Sprintf("Is being undone (%s).", st.Reason))
+	}
+	for _, w := range def.Waits(st) {
+		parts = append(parts, s.waiting(w))
+	}
+	return strings.Join(parts, " ")
+}
+
+// suspendedSince says since when a saga does nothing, and who had it so.
+func (s Evidence) suspendedSince() string {
+	st := s.Saga
+	since := ago(s.Now, st.UpdatedAt)
+	if !st.SuspendedAt.IsZero() {
+		since = ago(s.Now, st.SuspendedAt)
+	}
+	switch {
+	case st.SuspendedBy != "":
+		return fmt.Sprintf("Suspended by %s since %s: it does nothing until it is resumed.", st.SuspendedBy, since)
+	case !st.SuspendedAt.IsZero():
+		return fmt.Sprintf("Suspended since %s, as all of %s version %d.", since, st.Definition, st.Version)
+	default:
+		return fmt.Sprintf("Suspended since %s: definition %s version %d is not registered with the orchestrator.", since, st.Definition, st.Version)
+	}
+}

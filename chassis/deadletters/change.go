@@ -134,6 +134,7 @@ type deadLetterEditInput struct {
 		Reason  httpserver.Text `json:"reason" minLength:"1" maxLength:"500" doc:"Why; kept in the audit log"`
 		Payload json.RawMessage `json:"payload" doc:"The value of the copy, as JSON. A member eventId that has the old id gets the new one"`
 		Type    httpserver.Text `json:"type,omitempty" maxLength:"255" doc:"The type of the copy, if it is another"`
+		DryRun  bool            `json:"dryRun,omitempty" doc:"Only say whether the consumer would read it; answers with what is to be edited"`
 	}
 }
 
@@ -146,6 +147,9 @@ func (s *Service) edit(ctx context.Context, in *deadLetterEditInput) (*detailOut
 	edited, err := s.edited(before, in.Body.Payload, string(in.Body.Type))
 	if err != nil {
 		return nil, httpserver.Invalid("body.payload", err.Error())
+	}
+	if in.Body.DryRun {
+		return s.detail(ctx, before)
 	}
 	by := operator{admin.Actor(ctx), admin.Client(ctx), string(in.Body.Reason)}
 	after, err := s.store.Edit(ctx, in.ID, edited, by.change(deadletter.Edit, in.Revision()))

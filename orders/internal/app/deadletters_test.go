@@ -153,13 +153,18 @@ func TestOrders_ADeadLetterIsEditedOverHTTP(t *testing.T) {
 	bad := strings.Replace(string(good.Payload), `"orderId":1`, `"orderId":-1`, 1)
 	broker.Produce(t, kafkatest.Record{Topic: contracts.TopicOrderCommands, Key: []byte("1"), Value: []byte(bad), Headers: map[string]string{"ce_type": "ConfirmOrder"}})
 	eventually(t, "it is dead", func() bool { return s.letters(t, "")["ConfirmOrder"] == "dead" })
-	edit := func(payload string) (int, string) {
-		return s.do(t, http.MethodPost, "/v1/dead-letters/1/edit", fmt.Sprintf(`{"reason":"typo","payload":%s}`, payload), `If-Match: "1"`)
+	edit := func(payload string, dryRun bool) (int, string) {
+		return s.do(t, http.MethodPost, "/v1/dead-letters/1/edit", fmt.Sprintf(`{"reason":"typo","payload":%s,"dryRun":%t}`, payload, dryRun), `If-Match: "1"`)
 	}
-	status, body := edit(bad)
-	require.Equal(t, http.StatusUnprocessableEntity, status, body)
-	require.Contains(t, body, "orders-service would not take it")
-	status, body = edit(string(good.Payload))
+	for _, dryRun := range []bool{true, false} {
+		status, body := edit(bad, dryRun)
+		require.Equal(t, http.StatusUnprocessableEntity, status, body)
+		require.Contains(t, body, "orders-service would not take it")
+	}
+	status, body := edit(string(good.Payload), true)
+	require.Equal(t, http.StatusOK, status, body)
+	require.Contains(t, body, `"id":1,"state":"dead","revision":1`, "a dry run changes nothing")
+	status, body = edit(string(good.Payload), false)
 	require.Equal(t, http.StatusOK, status, body)
 	require.Contains(t, body, `"id":2,"state":"dead"`)
 	status, body = s.do(t, http.MethodPost, "/v1/dead-letters/2/redrive", `{"reason":"edited"}`, "")

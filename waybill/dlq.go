@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -22,6 +23,7 @@ type dlqVerbs struct {
 	Redrive dlqRedrive `cmd:"" help:"Apply one again, or all that a filter chooses, and then what waits behind them."`
 	Discard dlqDiscard `cmd:"" help:"Never apply one, or all that a filter chooses, and go on with what waits behind them."`
 	Edit    dlqEdit    `cmd:"" help:"Put an edited copy, with an id of its own, in the place of one."`
+	Note    dlqNote    `cmd:"" help:"Say who looks at the dead letters of one cause, and what is known of them."`
 	Export  dlqExport  `cmd:"" help:"Print dead letters with what they hold, one JSON object per line."`
 }
 
@@ -99,6 +101,7 @@ type letter struct {
 		Consumer string    `json:"consumer"`
 		At       time.Time `json:"at"`
 	} `json:"handledBy,omitempty"`
+	GroupNote *groupNote `json:"groupNote,omitempty"`
 }
 
 // dlqServices is whose dead letters are meant.
@@ -165,6 +168,9 @@ type group struct {
 	FirstSeen time.Time `json:"firstSeen"`
 	LastSeen  time.Time `json:"lastSeen"`
 	Example   int64     `json:"example"`
+	Hourly    []int64   `json:"hourly"`
+
+	Note *groupNote `json:"note,omitempty"`
 }
 
 type dlqGroups struct {
@@ -193,9 +199,11 @@ func (c *dlqGroups) Run(t saga.Terminal) error {
 		return nil
 	}
 	table := tabwriter.NewWriter(t.Out, 0, 0, 2, ' ', 0)
-	terminal.Fprintf(table, "SERVICE\tCOUNT\tWAITING\tFIRST\tLAST\tTYPE\tEXAMPLE\tCAUSE\n")
+	terminal.Fprintf(table, "SERVICE\tCOUNT\tWAITING\tFIRST\tLAST\tLAST 24 H\tTYPE\tEXAMPLE\tCAUSE\tOWNER\tNOTE\n")
 	for _, g := range all {
-		terminal.Fprintf(table, "%s\t%d\t%d\t%s\t%s\t%s\t%d\t%s\n", g.Service, g.Count, g.Waiting, age(g.FirstSeen), age(g.LastSeen), g.Type, g.Example, g.Cause)
+		note := cmp.Or(g.Note, &groupNote{})
+		terminal.Fprintf(table, "%s\t%d\t%d\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", g.Service, g.Count, g.Waiting,
+			age(g.FirstSeen), age(g.LastSeen), sparkline(g.Hourly), g.Type, g.Example, g.Cause, note.Owner, note.Note)
 	}
 	return table.Flush()
 }
@@ -243,6 +251,9 @@ func (l letter) print(t saga.Terminal) {
 	}
 	if l.SupersededBy != nil {
 		terminal.Fprintf(t.Out, "edited    %d has its place\n", *l.SupersededBy)
+	}
+	if l.GroupNote != nil {
+		l.GroupNote.print(t)
 	}
 	for _, h := range l.Headers {
 		terminal.Fprintf(t.Out, "header    %s: %s\n", h.Key, h.Value)

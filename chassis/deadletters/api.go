@@ -23,6 +23,7 @@ const (
 var answers = []httpserver.Answer{
 	{Err: deadletter.ErrNotFound, Status: http.StatusNotFound, Detail: "there is no such dead letter"},
 	{Err: deadletter.ErrRevision, Status: http.StatusPreconditionFailed},
+	{Err: deadletter.ErrNoCause, Status: http.StatusConflict, Detail: deadletter.ErrNoCause.Error()},
 	{Err: deadletter.ErrNotWhole, Status: http.StatusConflict, Detail: "the message was cut when it was set aside: edit it, or discard it"},
 }
 
@@ -148,7 +149,7 @@ func (s *Service) export(ctx context.Context, in *listInput) (*exportOutput, err
 	}
 	out := &exportOutput{Paged: httpserver.Next(ctx, next), ContentType: jsonLines, Next: next}
 	for _, l := range found {
-		line, err := json.Marshal(toDetail(l, nil, nil))
+		line, err := json.Marshal(toDetail(l, nil, nil, deadletter.GroupNote{}))
 		if err != nil {
 			return nil, err
 		}
@@ -207,5 +208,9 @@ func (s *Service) detail(ctx context.Context, l deadletter.Letter) (*detailOutpu
 	if err != nil {
 		return nil, err
 	}
-	return &detailOutput{etag(l), toDetail(l, waiting, handled)}, nil
+	note, err := s.store.Note(ctx, l)
+	if err != nil {
+		return nil, err
+	}
+	return &detailOutput{etag(l), toDetail(l, waiting, handled, note)}, nil
 }

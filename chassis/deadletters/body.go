@@ -46,6 +46,25 @@ type DeadLetterDetail struct {
 	Headers       []DeadLetterHeader `json:"headers" nullable:"false"`
 	Waiting       []ParkedMessage    `json:"waiting" nullable:"false" doc:"What waits behind it, in order; 100 at most"`
 	HandledBy     []HandledMessage   `json:"handledBy" nullable:"false" doc:"Consumers of this database that have handled the message: a redrive is a duplicate to them"`
+	GroupNote     *DeadLetterNote    `json:"groupNote,omitempty" doc:"Who looks at the dead letters of its group, and what is known of them"`
+}
+
+// DeadLetterNote is what operators know of a group.
+type DeadLetterNote struct {
+	Owner     string    `json:"owner,omitempty" doc:"Who looks at them"`
+	Note      string    `json:"note,omitempty" doc:"What is known of them, such as a ticket"`
+	By        string    `json:"by" doc:"Who wrote it"`
+	ChangedAt time.Time `json:"changedAt"`
+	Revision  int       `json:"revision" doc:"Grows with each change; the ETag of the note"`
+}
+
+// toNote returns nil for a note that was removed, or never written.
+func toNote(n deadletter.GroupNote) *DeadLetterNote {
+	if n.Empty() {
+		return nil
+	}
+	note := DeadLetterNote(n)
+	return &note
 }
 
 // DeadLetterHeader is one Kafka header.
@@ -83,6 +102,8 @@ type DeadLetterGroup struct {
 	LastSeen  time.Time `json:"lastSeen"`
 	Example   int64     `json:"example" doc:"The id of the newest of them"`
 	Hourly    []int64   `json:"hourly" nullable:"false" doc:"How many of them were set aside in each of the last 24 hours, the oldest hour first"`
+
+	Note *DeadLetterNote `json:"note,omitempty" doc:"Who looks at them, and what is known of them"`
 }
 
 func toLetter(l deadletter.Letter) DeadLetter {
@@ -94,10 +115,11 @@ func toLetter(l deadletter.Letter) DeadLetter {
 	}
 }
 
-func toDetail(l deadletter.Letter, waiting []deadletter.Waiter, handled []deadletter.Handled) DeadLetterDetail {
+func toDetail(l deadletter.Letter, waiting []deadletter.Waiter, handled []deadletter.Handled, note deadletter.GroupNote) DeadLetterDetail {
 	d := DeadLetterDetail{
 		DeadLetter: toLetter(l), PayloadBytes: l.PayloadBytes, Headers: make([]DeadLetterHeader, len(l.Headers)),
 		Waiting: make([]ParkedMessage, len(waiting)), HandledBy: make([]HandledMessage, len(handled)),
+		GroupNote: toNote(note),
 	}
 	if json.Valid(l.Payload) && utf8.Valid(l.Payload) {
 		d.Payload = l.Payload
@@ -116,7 +138,12 @@ func toDetail(l deadletter.Letter, waiting []deadletter.Waiter, handled []deadle
 	return d
 }
 
-func toGroup(g deadletter.Group) DeadLetterGroup { return DeadLetterGroup(g) }
+func toGroup(g deadletter.Group) DeadLetterGroup {
+	return DeadLetterGroup{
+		Consumer: g.Consumer, Topic: g.Topic, Type: g.Type, Cause: g.Cause, Count: g.Count, Waiting: g.Waiting,
+		FirstSeen: g.FirstSeen, LastSeen: g.LastSeen, Example: g.Example, Hourly: g.Hourly, Note: toNote(g.Note),
+	}
+}
 
 const maxShown = 2048 // bytes of a key or a header
 

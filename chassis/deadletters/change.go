@@ -39,6 +39,7 @@ func (s *Service) registerChanges(ops httpserver.Operations) {
 		"Never apply a dead letter, and go on with what waits behind it", refusals...), s.discard)
 	httpserver.Handle(ops, change("edit-dead-letter", "/v1/dead-letters/{id}/edit",
 		"Put an edited copy with an id of its own in the place of a dead letter; both are kept", refusals...), s.edit)
+	s.registerNote(ops)
 	if s.Jobs != nil {
 		s.registerBulk(ops, change)
 	}

@@ -6,6 +6,7 @@
 //	api.go          the operations that look
 //	change.go       redrive, discard and edit one
 //	bulk.go         redrive or discard all that a filter chooses, as a job
+//	note.go         who looks at a group, and what is known of it
 //	body.go         what the answers hold
 //	metrics.go      counts and ages
 package deadletters

@@ -20,7 +20,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"waybill.example/chassis/admin"
-	"waybill.example/chassis/auditlog"
 	"waybill.example/chassis/deadletters"
 	"waybill.example/chassis/httpserver"
 	"waybill.example/chassis/jobs"
@@ -78,7 +77,7 @@ func New(ctx context.Context, c Config, sagas Sagas, log *slog.Logger) (_ *servi
 		}
 	}()
 	if err := chassispg.AwaitSchema(ctx, a.pool, log,
-		chassispg.Schema{Set: "outbox", Version: auditlog.SchemaVersion},
+		chassispg.Schema{Set: "outbox", Version: deadletters.SchemaVersion},
 		chassispg.Schema{Set: "orchestrator", Version: notify.SchemaVersion},
 	); err != nil {
 		return nil, err

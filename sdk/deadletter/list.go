@@ -84,6 +84,8 @@ type Group struct {
 	// Hourly is how many of them were set aside in each of the last [Hours] hours, the oldest hour
 	// first.
 	Hourly []int64
+	// Note says who looks at them; it is empty where nobody has written one.
+	Note GroupNote
 }
 
 // Hours is how many hours [Group].Hourly has.
@@ -98,9 +100,11 @@ with hour as (
         min(set_aside_at) as first, max(set_aside_at) as last, max(id) as newest
     from dead_letters d` + whereSQL + ` and state <> 'parked'
     group by consumer, topic, type, cause, ago)
-select consumer, topic, type, cause, sum(letters)::bigint, sum(waiting)::bigint, min(first), max(last), max(newest), array_agg(ago), array_agg(letters)
-from hour
-group by consumer, topic, type, cause order by sum(letters) desc, max(newest) desc limit @limit`
+select consumer, topic, type, cause, sum(letters)::bigint, sum(waiting)::bigint, min(first), max(last), max(newest), array_agg(ago), array_agg(letters),
+    coalesce(n.owner, ''), coalesce(n.note, ''), coalesce(n.changed_by, ''), coalesce(n.changed_at, 'epoch'), coalesce(n.revision, 0)
+from hour left join dead_letter_notes n using (consumer, topic, type, cause)
+group by consumer, topic, type, cause, n.owner, n.note, n.changed_by, n.changed_at, n.revision
+order by sum(letters) desc, max(newest) desc limit @limit`
 
 // Groups returns dead letters by cause, the largest group first.
 func (s *Store) Groups(ctx context.Context, f Filter, limit int) ([]Group, error) {
@@ -121,7 +125,8 @@ func scanGroup(row pgx.CollectableRow) (Group, error) {
 	g := Group{Hourly: make([]int64, Hours)}
 	var ago []int
 	var letters []int64
-	err := row.Scan(&g.Consumer, &g.Topic, &g.Type, &g.Cause, &g.Count, &g.Waiting, &g.FirstSeen, &g.LastSeen, &g.Example, &ago, &letters)
+	err := row.Scan(&g.Consumer, &g.Topic, &g.Type, &g.Cause, &g.Count, &g.Waiting, &g.FirstSeen, &g.LastSeen, &g.Example, &ago, &letters,
+		&g.Note.Owner, &g.Note.Note, &g.Note.By, &g.Note.ChangedAt, &g.Note.Revision)
 	for i, n := range ago {
 		if n <= Hours {
 			g.Hourly[Hours-n] = letters[i]

@@ -268,12 +268,23 @@ delete from dead_letters where id in (
     where state in ('redriven', 'discarded', 'superseded') and changed_at < now() - $1::interval
     order by changed_at limit $2 for update skip locked)`
 
+const sweepNotesSQL = `
+delete from dead_letter_notes n where changed_at < now() - $1::interval and not exists (
+    select from dead_letters d where d.consumer = n.consumer and d.topic = n.topic and d.type = n.type and d.cause = n.cause)`
+
 // Sweep removes up to limit messages that were redriven, discarded or superseded longer ago than
-// retention, and returns how many. Open ones are never removed.
+// retention, and returns how many. Open ones are never removed. Notes of groups that have no
+// message any more go with the last of them.
 func (s *Store) Sweep(ctx context.Context, retention time.Duration, limit int) (int, error) {
 	tag, err := s.db.Exec(ctx, sweepSQL, retention, limit)
 	if err != nil {
 		return 0, fmt.Errorf("remove old dead letters: %w", err)
 	}
-	return int(tag.RowsAffected()), nil
+	if n := int(tag.RowsAffected()); n > 0 {
+		return n, nil
+	}
+	if _, err := s.db.Exec(ctx, sweepNotesSQL, retention); err != nil {
+		return 0, fmt.Errorf("remove the notes of old dead letters: %w", err)
+	}
+	return 0, nil
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"waybill.example/sdk/deadletter"
@@ -75,6 +76,81 @@ func TestStore_RemovesWhatIsClosedAndOldOnly(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 1, n)
 	require.Equal(t, []string{"c1 dead", "c2 parked"}, p.all(t))
+}
+
+// A note is about all dead letters of a cause, also those to come, and goes some time after them.
+func TestStore_ANoteIsOfAGroup(t *testing.T) {
+	t.Parallel()
+	p := newParking(t)
+	for i, key := range []string{"a", "b"} {
+		p.refused[key+"1"] = errors.New("order " + key + " is unknown")
+		p.process(t, keyed(int64(10*i+1), key, key+"1"), keyed(int64(10*i+2), key, key+"2"))
+	}
+	p.refused["c1"] = errors.New(`order "c" is unknown`)
+	p.refused["d1"] = errors.New(`order "d" is unknown`)
+	p.process(t, keyed(31, "c", "c1"))
+	seen := []deadletter.GroupNote{}
+	audit := func(_ context.Context, _ pgx.Tx, l deadletter.Letter, before, after deadletter.GroupNote) error {
+		require.Equal(t, "order … is unknown", l.Cause)
+		seen = append(seen, before, after)
+		return nil
+	}
+	write := func(id int64, revision int, owner string) (deadletter.GroupNote, error) {
+		return p.letters.Annotate(t.Context(), id, deadletter.Annotation{Owner: owner, Note: "ticket 981", By: "ada", Revision: revision, Audit: audit})
+	}
+	c1 := p.id(t, "c1")
+	for _, revision := range []int{-1, 1} {
+		_, err := write(c1, revision, "ann")
+		require.ErrorIs(t, err, deadletter.ErrRevision, "there is none yet")
+	}
+	n, err := write(c1, 0, "ann")
+	require.NoError(t, err)
+	require.Equal(t, 1, n.Revision)
+	n, err = write(c1, 1, "bob")
+	require.NoError(t, err)
+	require.Equal(t, []any{"bob", "ticket 981", "ada", 2}, []any{n.Owner, n.Note, n.By, n.Revision})
+	_, err = write(c1, 1, "eve")
+	require.ErrorIs(t, err, deadletter.ErrRevision)
+	require.Equal(t, []string{"", "ann", "ann", "bob"}, []string{seen[0].Owner, seen[1].Owner, seen[2].Owner, seen[3].Owner})
+	_, err = write(p.id(t, "a2"), 0, "ann")
+	require.ErrorIs(t, err, deadletter.ErrNoCause, "it is parked")
+	_, err = write(999, 0, "ann")
+	require.ErrorIs(t, err, deadletter.ErrNotFound)
+
+	p.process(t, keyed(41, "d", "d1"))
+	groups, err := p.letters.Groups(t.Context(), deadletter.Filter{}, 10)
+	require.NoError(t, err)
+	require.Len(t, groups, 3)
+	for _, g := range groups {
+		require.Equal(t, g.Cause == "order … is unknown", g.Note.Owner == "bob", g.Cause)
+		require.Equal(t, g.Cause == "order … is unknown", g.Count == 2, g.Cause)
+	}
+	d1, err := p.letters.Get(t.Context(), p.id(t, "d1"))
+	require.NoError(t, err)
+	known, err := p.letters.Note(t.Context(), d1)
+	require.NoError(t, err)
+	require.Equal(t, n, known)
+
+	removed, err := write(c1, 0, "")
+	require.NoError(t, err)
+	require.False(t, removed.Empty())
+	_, err = p.letters.Annotate(t.Context(), c1, deadletter.Annotation{By: "ada"})
+	require.NoError(t, err)
+	known, err = p.letters.Note(t.Context(), d1)
+	require.NoError(t, err)
+	require.True(t, known.Empty())
+	notes := func() (n int) {
+		for range 2 { // the letters, then the notes
+			_, err := p.letters.Sweep(t.Context(), 0, 100)
+			require.NoError(t, err)
+		}
+		require.NoError(t, p.pool.QueryRow(t.Context(), `select count(*) from dead_letter_notes`).Scan(&n))
+		return n
+	}
+	p.discarded(t, "c1")
+	require.Equal(t, 1, notes(), "d1 is in its group")
+	p.discarded(t, "d1")
+	require.Zero(t, notes())
 }
 
 func TestCause_LeavesOutWhatDiffersFromMessageToMessage(t *testing.T) {

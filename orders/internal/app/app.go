@@ -5,7 +5,6 @@ import (
 	"context"
 	"log/slog"
 
-	"waybill.example/chassis/auditlog"
 	"waybill.example/chassis/deadletters"
 	"waybill.example/chassis/httpserver"
 	"waybill.example/chassis/jobs"
@@ -35,7 +34,7 @@ func wire(ctx context.Context, app *service.App, cfg Config, log *slog.Logger) e
 	}
 	app.OnStop("postgres pool", pool.Close)
 	if err := chassispg.AwaitSchema(ctx, pool, log,
-		chassispg.Schema{Set: "outbox", Version: auditlog.SchemaVersion},
+		chassispg.Schema{Set: "outbox", Version: deadletters.SchemaVersion},
 		chassispg.Schema{Set: "orders", Version: postgres.SchemaVersion},
 	); err != nil {
 		return err

@@ -109,6 +109,28 @@ func TestOrders_ADeadLetterIsRedrivenOverHTTPAndWhatWaitsFollows(t *testing.T) {
 	status, _ := s.do(t, http.MethodGet, "/v1/dead-letters/999", "", "")
 	require.Equal(t, http.StatusNotFound, status)
 
+	note := func(body, header string) (int, string) {
+		return s.do(t, http.MethodPut, "/v1/dead-letters/1/group-note", body, header)
+	}
+	status, written := note(`{"owner":"ann","note":"ticket 981"}`, "")
+	require.Equal(t, http.StatusOK, status, written)
+	for path, field := range map[string]string{"/v1/dead-letters/groups": "note", "/v1/dead-letters/1": "groupNote"} {
+		_, body := s.do(t, http.MethodGet, path, "", "")
+		require.Contains(t, body, `"`+field+`":{"owner":"ann","note":"ticket 981","by":"ada","changedAt":"`)
+	}
+	for header, want := range map[string]int{`If-Match: "2"`: http.StatusPreconditionFailed, "Authorization: Bearer of-nobody": http.StatusUnauthorized} {
+		status, body := note(`{"owner":"eve"}`, header)
+		require.Equal(t, want, status, body)
+	}
+	status, written = note(`{}`, `If-Match: "1"`)
+	require.Equal(t, http.StatusOK, status, written)
+	_, groups = s.do(t, http.MethodGet, "/v1/dead-letters/groups", "", "")
+	require.NotContains(t, groups, `"note"`)
+	var audited string
+	require.NoError(t, db.Pool.QueryRow(t.Context(),
+		`select string_agg(coalesce(before ->> 'owner', '') || '→' || (after ->> 'owner'), ' ' order by seq) from audit_log where action = 'deadletter.note' and actor = 'ada'`).Scan(&audited))
+	require.Equal(t, "→ann ann→", audited)
+
 	again := func(path, header string) (int, string) {
 		return s.do(t, http.MethodPost, path, `{"reason":"the order is back"}`, header)
 	}

@@ -58,6 +58,19 @@ func TestFind_FollowsTheMessagesOfAKeyThroughEveryDatabase(t *testing.T) {
 	require.Equal(t, map[string]string{"ce_causationid": "x"}, orders.Messages[0].Headers)
 	require.Contains(t, []string{orders.Messages[1].Status, orders.Messages[2].Status}, "stuck")
 
+	var carried struct {
+		Databases []struct {
+			Messages []struct {
+				Payload      []byte
+				PayloadBytes int
+			}
+		}
+	}
+	_, with := get(t, base+"/v1/messages?key=17&payload=true")
+	require.NoError(t, json.Unmarshal([]byte(with), &carried))
+	require.Equal(t, "secret", string(carried.Databases[0].Messages[0].Payload))
+	require.Equal(t, 6, carried.Databases[0].Messages[0].PayloadBytes)
+
 	var deliveries struct {
 		Databases []struct {
 			Deliveries []struct {

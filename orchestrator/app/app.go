@@ -86,7 +86,7 @@ func New(ctx context.Context, c Config, sagas Sagas, log *slog.Logger) (_ *servi
 	if err := a.run(ctx, c, sagas, reg); err != nil {
 		return nil, err
 	}
-	if err := a.serve(c, reg); err != nil {
+	if err := a.serve(c, sagas, reg); err != nil {
 		return nil, err
 	}
 	return a.app(), nil
@@ -116,7 +116,7 @@ func (a *parts) run(ctx context.Context, c Config, sagas Sagas, reg *prometheus.
 }
 
 // serve prepares the HTTP side.
-func (a *parts) serve(c Config, reg *prometheus.Registry) error {
+func (a *parts) serve(c Config, run Sagas, reg *prometheus.Registry) error {
 	tokens, err := c.tokens()
 	if err != nil {
 		return err
@@ -149,8 +149,12 @@ func (a *parts) serve(c Config, reg *prometheus.Registry) error {
 	batches := &sagabatch.Batches{DB: a.requests, Sagas: sagas, Runner: a.runner, Jobs: a.jobs}
 	batches.Register()
 	read := records(kafka.NewLookup(c.Kafka, telemetry.Name("orchestrator-lookup")))
+	codec := run.Codec
+	if codec == nil {
+		codec = runner.CloudEvents{}
+	}
 	explainer := &collect.Collector{
-		Sagas: sagas, Broker: a.consumer.Check, Records: read,
+		Sagas: sagas, Broker: a.consumer.Check, Records: read, Decode: codec.Decode,
 		OrdersURL: c.OrdersURL, InventoryURL: c.InventoryURL, RelayURL: c.RelayURL, RelayToken: string(c.RelayToken),
 	}
 	api := &httpapi.API{

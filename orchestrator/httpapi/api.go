@@ -48,6 +48,7 @@ type API struct {
 	// is no such operation.
 	Explainer interface {
 		Explain(ctx context.Context, id string, now time.Time) (explain.Report, error)
+		Trail(ctx context.Context, ref saga.Ref, now time.Time) (explain.Trail, error)
 		Latency(ctx context.Context, since, now time.Time, sample int) (explain.Latency, error)
 	}
 	// Finder says what a name or an id means; nil: there is no such operation.
@@ -119,6 +120,12 @@ func (a *API) registerExplain(api huma.API) {
 		Description: "What the saga waits for, what stands in the way, what will happen next and when, and one timeline over all databases. Sources that cannot be asked are named.",
 		Tags:        []string{"Sagas"}, Errors: []int{http.StatusNotFound, http.StatusConflict},
 	}), a.explain)
+	httpserver.Handle(a.slow, a.revealing(api, huma.Operation{
+		OperationID: "get-saga-messages", Method: http.MethodGet, Path: "/v1/sagas/{id}/messages",
+		Summary:     "What it sent and was sent, and its data after each transition",
+		Description: "The messages of its key in all outboxes that can be asked, with payloads and who handled them. The data is worked out again from the messages and held against what is stored.",
+		Tags:        []string{"Sagas"}, Errors: []int{http.StatusNotFound, http.StatusConflict},
+	}), a.trail)
 	httpserver.Handle(a.slow, huma.Operation{
 		OperationID: "latency", Method: http.MethodGet, Path: "/v1/latency",
 		Summary:     "Where the time of recent orders went, as percentiles for each hop",
@@ -170,6 +177,18 @@ func (a *API) explain(ctx context.Context, in *SagaID) (*explainOutput, error) {
 		return nil, err
 	}
 	return &explainOutput{Body: e}, nil
+}
+
+type trailOutput struct {
+	Body explain.Trail
+}
+
+func (a *API) trail(ctx context.Context, in *SagaID) (*trailOutput, error) {
+	t, err := a.Explainer.Trail(ctx, in.ref(), time.Now())
+	if err != nil {
+		return nil, err
+	}
+	return &trailOutput{Body: t}, nil
 }
 
 var answers = []httpserver.Answer{

@@ -28,6 +28,11 @@ func (a *API) registerDefinitions(api huma.API) {
 		OperationID: "list-versions", Method: http.MethodGet, Path: "/v1/versions",
 		Summary: "What is left of each version that was ever run, and which can be removed", Tags: []string{"Definitions"},
 	}, a.versions)
+	httpserver.Handle(a.slow, huma.Operation{
+		OperationID: "get-coverage", Method: http.MethodGet, Path: "/v1/definitions/{name}/coverage",
+		Summary: "Which transitions the newest sagas of a version really made, and how often", Tags: []string{"Definitions"},
+		Errors: []int{http.StatusNotFound},
+	}, a.coverage)
 	httpserver.Handle(a.operations, huma.Operation{
 		OperationID: "get-definition", Method: http.MethodGet, Path: "/v1/definitions/{name}",
 		Summary: "One definition as data, as a Mermaid diagram or as an SVG picture", Tags: []string{"Definitions"},
@@ -42,6 +47,30 @@ func (a *API) registerDefinitions(api huma.API) {
 		}},
 	}, a.definition)
 }
+
+type coverageInput struct {
+	Name    httpserver.Text `path:"name" maxLength:"128"`
+	Version int             `query:"version" minimum:"0" doc:"The newest if left out"`
+	Sample  int             `query:"sample" minimum:"1" maximum:"5000" default:"1000" doc:"How many of its newest sagas to look at"`
+}
+
+type coverageOutput struct {
+	Body inspect.Coverage
+}
+
+func (a *API) coverage(ctx context.Context, in *coverageInput) (*coverageOutput, error) {
+	d, ok := a.Sagas.Registry().Definition(string(in.Name), in.Version)
+	if !ok {
+		return nil, errNoDefinition
+	}
+	c, err := a.Sagas.Coverage(ctx, d, in.Sample)
+	if err != nil {
+		return nil, err
+	}
+	return &coverageOutput{Body: c}, nil
+}
+
+var errNoDefinition = huma.Error404NotFound("there is no such definition; GET /v1/definitions lists them")
 
 type versionsOutput struct {
 	Body struct {
@@ -90,7 +119,7 @@ type definitionOutput struct {
 func (a *API) definition(_ context.Context, in *definitionInput) (*definitionOutput, error) {
 	d, ok := a.Sagas.Registry().Definition(string(in.Name), in.Version)
 	if !ok {
-		return nil, huma.Error404NotFound("there is no such definition; GET /v1/definitions lists them")
+		return nil, errNoDefinition
 	}
 	switch in.Format {
 	case "mermaid":

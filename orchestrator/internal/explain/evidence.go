@@ -33,6 +33,8 @@ type Evidence struct {
 	// Broker says what is wrong with it as the orchestrator sees it; empty: nothing, or it could
 	// not be asked.
 	Broker string
+	// Payloads says whether what messages carry is wanted as well.
+	Payloads bool
 	// Records are the records of deliveries in Kafka, as far as they could be read.
 	Records map[Place]Record
 }
@@ -75,6 +77,10 @@ type Message struct {
 	NextAttempt *time.Time
 	Cause       *uuid.UUID // the message it answers
 	Reason      string     // of a dead letter
+	Headers     map[string]string
+	// Payload is the first 64 KiB of it, where payloads were asked for; PayloadBytes is its length.
+	Payload      []byte
+	PayloadBytes int64
 }
 
 // Delivery is a message that a consumer has handled.

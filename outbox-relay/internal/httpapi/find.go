@@ -33,6 +33,8 @@ type sourceList struct {
 type messagesRequest struct {
 	Key   string `query:"key" required:"true" minLength:"1" maxLength:"2048" doc:"The key of the messages."`
 	Limit int    `query:"limit" minimum:"1" maximum:"500" default:"50" doc:"The most messages to return of each database: the newest."`
+	// Payload is for who shows them.
+	Payload bool `query:"payload" doc:"With the first 64 KiB of each payload."`
 }
 
 // found is what the databases of this relay answer, and which of them do not.
@@ -67,7 +69,7 @@ func (a *API) registerFinding() {
 		OperationID: "find-messages", Method: http.MethodGet, Path: "/v1/messages", Summary: "The messages of a key in every outbox, and what became of them",
 	}), func(ctx context.Context, r *messagesRequest) (*answer[found[ops.KeyMessages]], error) {
 		return answered(everyDatabase(ctx, a, func(ctx context.Context, d *ops.Database) (ops.KeyMessages, error) {
-			return d.Messages(ctx, r.Key, r.Limit)
+			return d.Messages(ctx, r.Key, r.Limit, r.Payload)
 		}), nil)
 	})
 	httpserver.Handle(a.operations, a.revealing(huma.Operation{

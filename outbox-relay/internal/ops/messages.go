@@ -23,7 +23,7 @@ type KeyMessages struct {
 	Messages []Message `json:"messages"`
 }
 
-// Message is an outbox row without its payload.
+// Message is an outbox row.
 type Message struct {
 	RowSummary
 	Status string `json:"status"`
@@ -33,13 +33,17 @@ type Message struct {
 	Attempts      int32           `json:"attempts,omitzero"`
 	StuckAt       *time.Time      `json:"stuckAt,omitzero"`
 	NextAttemptAt *time.Time      `json:"nextAttemptAt,omitzero"`
+	// Payload is the first 64 KiB of it, where it was asked for; PayloadBytes is how long it is.
+	Payload      []byte `json:"payload,omitempty"`
+	PayloadBytes int64  `json:"payloadBytes"`
 }
 
 const (
 	keyMessagesSQL = `
 select s.id, s.event_id::text, s.topic, s.key, s.type, s.created_at, s.status,
        case when length(o.headers::text) <= 16384 then o.headers end,
-       left(coalesce(s.error, ''), 4096), coalesce(s.attempts, 0), s.stuck_at, s.next_attempt_at
+       left(coalesce(s.error, ''), 4096), coalesce(s.attempts, 0), s.stuck_at, s.next_attempt_at,
+       case when $3 then substring(o.payload from 1 for 65536) end, octet_length(o.payload)
   from public.outbox_status s
   join public.outbox o using (id)
  where s.key = $1
@@ -53,15 +57,15 @@ select count(*)
          where o.id < $1 and o.id > coalesce(upper(range_merge(c.published)), 0) limit 100000) as ahead`
 )
 
-// Messages returns the newest messages of a key, oldest first, and how the relay of the database
-// is.
-func (d *Database) Messages(ctx context.Context, key string, limit int) (KeyMessages, error) {
+// Messages returns the newest messages of a key, oldest first, with their payloads if asked for, and
+// how the relay of the database is.
+func (d *Database) Messages(ctx context.Context, key string, limit int, payloads bool) (KeyMessages, error) {
 	found := KeyMessages{Database: d.Name}
 	err := pgx.BeginTxFunc(ctx, d.pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
 		if err := tx.QueryRow(ctx, keyRelaySQL).Scan(&found.Paused, &found.Leader); err != nil {
 			return err
 		}
-		rows, _ := tx.Query(ctx, keyMessagesSQL, key, limit)
+		rows, _ := tx.Query(ctx, keyMessagesSQL, key, limit, payloads)
 		var err error
 		if found.Messages, err = pgx.CollectRows(rows, pgx.RowToStructByPos[Message]); err != nil {
 			return err

@@ -29,7 +29,8 @@ chosen as (
      order by id desc limit 200)
 select s.id, s.event_id::text, s.topic, s.key, s.type, s.created_at, s.status,
        case when length(o.headers::text) <= 16384 then o.headers end,
-       left(coalesce(s.error, ''), 4096), coalesce(s.attempts, 0), s.stuck_at, s.next_attempt_at
+       left(coalesce(s.error, ''), 4096), coalesce(s.attempts, 0), s.stuck_at, s.next_attempt_at,
+       null::bytea, octet_length(o.payload)
   from public.outbox_status s
   join public.outbox o using (id)
  where s.id = any (array(select id from chosen))

@@ -15,6 +15,7 @@ import (
 
 	"waybill.example/contracts"
 	"waybill.example/orchestrator/internal/explain"
+	"waybill.example/sdk/inbox"
 	"waybill.example/sdk/saga"
 	"waybill.example/sdk/saga/runner/inspect"
 	"waybill.example/sdk/saga/runner/store"
@@ -32,6 +33,8 @@ type Collector struct {
 	OrdersURL, InventoryURL, RelayURL string
 	// RelayToken is shown to the relay, if it is not empty: one of its RELAY_READ_TOKENS.
 	RelayToken string
+	// Decode reads a message as the runner of the sagas does.
+	Decode func(inbox.Delivery) (saga.Message, error)
 	// Broker says whether the broker answers the orchestrator; nil: nobody asks.
 	Broker func(context.Context) error
 	// Records reads records in Kafka, as far as they are there and this login may; nil: nobody
@@ -77,11 +80,11 @@ func (c *Collector) sent(ctx context.Context, relay relayClient, e *explain.Evid
 
 		relayErr error
 	)
-	asking.Go(func() { own = ownSent(ctx, c.Sagas.DB(), e.ID) })
+	asking.Go(func() { own = ownSent(ctx, c.Sagas.DB(), e.ID, e.Payloads) })
 	asking.Go(func() { e.Broker = c.broker(ctx) })
 	asking.Go(func() { e.Services = c.services(ctx, e.ID) })
 	if e.Relay.Asked = c.RelayURL != ""; e.Relay.Asked {
-		asking.Go(func() { others, relayErr = relay.messages(ctx, e.ID) })
+		asking.Go(func() { others, relayErr = relay.messages(ctx, e.ID, e.Payloads) })
 		asking.Go(func() { states = relay.problems(ctx) })
 	}
 	asking.Wait()

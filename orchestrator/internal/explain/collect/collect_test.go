@@ -100,9 +100,9 @@ func TestRelay_IsShownTheTokenAndNoOtherAddressIs(t *testing.T) {
 		}
 	}))
 	t.Cleanup(relay.Close)
-	_, err := relayClient{client{relay.URL, "another-token-to-try"}}.messages(t.Context(), "17")
+	_, err := relayClient{client{relay.URL, "another-token-to-try"}}.messages(t.Context(), "17", false)
 	require.EqualError(t, err, "status 401: send a token of RELAY_READ_TOKENS")
-	_, err = relayClient{client{relay.URL, "a-token-to-read-with"}}.messages(t.Context(), "17")
+	_, err = relayClient{client{relay.URL, "a-token-to-read-with"}}.messages(t.Context(), "17", false)
 	require.ErrorContains(t, err, "status 307")
 	require.Nil(t, elsewhere)
 }

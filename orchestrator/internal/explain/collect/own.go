@@ -16,7 +16,8 @@ import (
 const (
 	ownSentSQL = `
 select s.id, s.event_id, s.topic, s.type, s.created_at, s.status,
-       coalesce(s.error, ''), coalesce(s.attempts, 0), s.stuck_at, s.next_attempt_at, o.headers
+       coalesce(s.error, ''), coalesce(s.attempts, 0), s.stuck_at, s.next_attempt_at, o.headers,
+       case when $3 then substring(o.payload from 1 for 65536) end, octet_length(o.payload)
   from public.outbox_status s
   join public.outbox o using (id)
  where s.key = $1
@@ -47,10 +48,10 @@ select event_id, consumer, topic, "partition", "offset", handled_at as at
 )
 
 // ownSent reads what the orchestrator itself has sent for an order.
-func ownSent(ctx context.Context, pool *pgxpool.Pool, key string) explain.Database {
+func ownSent(ctx context.Context, pool *pgxpool.Pool, key string, payloads bool) explain.Database {
 	d := explain.Database{Name: explain.OwnDatabase}
 	err := pgx.BeginTxFunc(ctx, pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, ownSentSQL, key, explain.SentLimit)
+		rows, err := tx.Query(ctx, ownSentSQL, key, explain.SentLimit, payloads)
 		if err != nil {
 			return err
 		}
@@ -79,15 +80,15 @@ func ownSent(ctx context.Context, pool *pgxpool.Pool, key string) explain.Databa
 
 func scanMessage(r pgx.CollectableRow) (m explain.Message, err error) {
 	var headers map[string]string
-	err = r.Scan(&m.ID, &m.EventID, &m.Topic, &m.Type, &m.CreatedAt, &m.Status, &m.Error, &m.Attempts, &m.StuckAt, &m.NextAttempt, &headers)
+	err = r.Scan(&m.ID, &m.EventID, &m.Topic, &m.Type, &m.CreatedAt, &m.Status, &m.Error, &m.Attempts, &m.StuckAt, &m.NextAttempt, &headers, &m.Payload, &m.PayloadBytes)
 	readHeaders(&m, headers)
 	return m, err
 }
 
-// readHeaders takes from a message's headers what explain needs: which command it answers, and why
+// readHeaders keeps a message's headers, and takes from them what explain needs: which command it answers, and why
 // it was set aside.
 func readHeaders(m *explain.Message, headers map[string]string) {
-	m.Reason = headers[inbox.HeaderDeadLetterReason]
+	m.Headers, m.Reason = headers, headers[inbox.HeaderDeadLetterReason]
 	for _, name := range []string{contracts.HeaderCausationID, contracts.HeaderInReplyTo} {
 		if id, err := uuid.Parse(headers[name]); err == nil {
 			m.Cause = &id

@@ -40,12 +40,15 @@ type relayMessage struct {
 	StuckAt       *time.Time
 	NextAttemptAt *time.Time
 	Headers       json.RawMessage
+	Payload       []byte
+	PayloadBytes  int64
 }
 
 func (m relayMessage) message() explain.Message {
 	message := explain.Message{
 		ID: m.ID, EventID: m.EventID, Topic: m.Topic, Type: m.Type, CreatedAt: m.CreatedAt, Status: m.Status,
 		Error: m.Error, Attempts: m.Attempts, StuckAt: m.StuckAt, NextAttempt: m.NextAttemptAt,
+		Payload: m.Payload, PayloadBytes: m.PayloadBytes,
 	}
 	var headers map[string]string
 	if json.Unmarshal(m.Headers, &headers) == nil { // others' headers need not be text
@@ -55,9 +58,9 @@ func (m relayMessage) message() explain.Message {
 }
 
 // messages returns what was sent for a key, in every database that the relay serves.
-func (c relayClient) messages(ctx context.Context, key string) ([]explain.Database, error) {
+func (c relayClient) messages(ctx context.Context, key string, payloads bool) ([]explain.Database, error) {
 	var found relayMessages
-	query := url.Values{"key": {key}, "limit": {strconv.Itoa(explain.SentLimit)}}
+	query := url.Values{"key": {key}, "limit": {strconv.Itoa(explain.SentLimit)}, "payload": {strconv.FormatBool(payloads)}}
 	if err := c.get(ctx, "/v1/messages?"+query.Encode(), &found); err != nil {
 		return nil, err
 	}

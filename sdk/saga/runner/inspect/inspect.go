@@ -9,6 +9,7 @@
 //	deadlines.go  what is waited for, the earliest first
 //	stats.go      counts, rates and durations
 //	versions.go   what is left of each version of a definition
+//	coverage.go   which transitions the newest sagas of a definition made
 //	outbox.go     what became of a saga's messages in the outbox
 package inspect
 

@@ -4,6 +4,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -34,7 +35,7 @@ type Tokens struct {
 }
 
 type namedToken struct {
-	name string
+	Holder
 	hash [sha256.Size]byte
 }
 
@@ -43,9 +44,10 @@ type namedToken struct {
 // last 3 hours.
 const minToken = 16
 
-// Parse reads name=token pairs, as they come from the environment variable called setting. None is
-// no error: then changes over HTTP are off. The error names every invalid pair by its place, since
-// the pair itself is a secret. A duplicate name or token is invalid: it would not say who it was.
+// Parse reads name=token pairs, as they come from the environment variable called setting; a name
+// may say its role, name:role=token (see [Role]). None is no error: then changes over HTTP are off.
+// The error names every invalid pair by its place, since the pair itself is a secret. A duplicate
+// name or token is invalid: it would not say who it was.
 func Parse(setting string, pairs []string) (Tokens, error) {
 	t := Tokens{setting: setting, guesses: newGuesses()}
 	var faults []error
@@ -55,8 +57,13 @@ func Parse(setting string, pairs []string) (Tokens, error) {
 			faults = append(faults, fmt.Errorf("%s: pair %d must be name=token, with a token of %d characters or more", setting, i+1, minToken))
 			continue
 		}
-		next := namedToken{name, sha256.Sum256([]byte(token))}
-		if slices.ContainsFunc(t.named, func(n namedToken) bool { return n.name == next.name || n.hash == next.hash }) {
+		name, role, err := splitRole(name)
+		if err != nil || name == "" {
+			faults = append(faults, fmt.Errorf("%s: pair %d: %w", setting, i+1, cmp.Or(err, errNameless)))
+			continue
+		}
+		next := namedToken{Holder{name, role}, sha256.Sum256([]byte(token))}
+		if slices.ContainsFunc(t.named, func(n namedToken) bool { return n.Name == next.Name || n.hash == next.hash }) {
 			faults = append(faults, fmt.Errorf("%s: pair %d has the name or the token of an earlier one", setting, i+1))
 			continue
 		}
@@ -64,6 +71,8 @@ func Parse(setting string, pairs []string) (Tokens, error) {
 	}
 	return t, errors.Join(faults...)
 }
+
+var errNameless = errors.New("a role needs a name before its colon")
 
 // Empty reports whether there is no token.
 func (t Tokens) Empty() bool { return len(t.named) == 0 }
@@ -82,57 +91,76 @@ func (t Tokens) And(others Tokens) Tokens {
 	return t
 }
 
-// holder returns the name of the token in an Authorization header. It takes the same time whichever
+// holder returns who has the token in an Authorization header. It takes the same time whichever
 // token it is, and however much of it is right.
-func (t Tokens) holder(header string) (string, bool) {
+func (t Tokens) holder(header string) (Holder, bool) {
 	scheme, token, _ := strings.Cut(header, " ")
 	hash := sha256.Sum256([]byte(token))
-	name, found := "", false
+	var holder Holder
+	found := false
 	for _, n := range t.named {
 		if subtle.ConstantTimeCompare(n.hash[:], hash[:]) == 1 {
-			name, found = n.name, true
+			holder, found = n.Holder, true
 		}
 	}
-	return name, found && strings.EqualFold(scheme, "Bearer")
+	return holder, found && strings.EqualFold(scheme, "Bearer")
 }
 
 type holderKey struct{}
 
 // Guard is the middleware of an operation that changes something, or shows what is not for
-// everybody: it lets holders of a token at it. Without any token the operation is off (403);
-// without the right one, the answer is 401, and after many wrong ones from one address 429.
+// everybody: it lets holders of a token at it whose role is high enough (see [For]). Without any
+// token the operation is off (403), and so it is for a role that is too low; without the right
+// token, the answer is 401, and after many wrong ones from one address 429.
 func Guard(api huma.API, tokens Tokens) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		refuse := func(status int, detail string) {
 			_ = huma.WriteErr(api, ctx, status, detail) // fails only where the client is gone
 		}
-		if len(tokens.named) == 0 {
-			refuse(http.StatusForbidden, "changes are off here, and so is what only operators may see; set "+tokens.setting+" to name=token pairs to allow them")
-			return
-		}
-		header := ctx.Header("Authorization")
-		if tokens.optional && header == "" {
-			next(ctx)
-			return
-		}
-		if wait := tokens.guesses.blocked(ctx.RemoteAddr(), time.Now()); wait > 0 {
-			tokens.refused.record(ctx)
-			ctx.SetHeader("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
-			refuse(http.StatusTooManyRequests, "too many wrong tokens came from this address")
-			return
-		}
-		name, ok := tokens.holder(header)
-		if !ok {
-			if header != "" {
-				tokens.guesses.wrong(ctx.RemoteAddr(), time.Now())
+		who, inside := ctx.Context().Value(actingKey{}).(acting)
+		if !inside {
+			if len(tokens.named) == 0 {
+				refuse(http.StatusForbidden, "changes are off here, and so is what only operators may see; set "+tokens.setting+" to name=token pairs to allow them")
+				return
 			}
+			if tokens.optional && ctx.Header("Authorization") == "" {
+				next(ctx)
+				return
+			}
+			var ok bool
+			if who, ok = admit(ctx, tokens, refuse); !ok {
+				return
+			}
+		}
+		if role := needed(ctx.Operation()); who.Role < role {
 			tokens.refused.record(ctx)
-			ctx.SetHeader("WWW-Authenticate", "Bearer")
-			refuse(http.StatusUnauthorized, "send a token of "+tokens.setting+" as Authorization: Bearer …")
+			refuse(http.StatusForbidden, fmt.Sprintf("%s has the role %s; this needs %s", cmp.Or(who.Name, "a request without a token"), who.Role, role))
 			return
 		}
-		next(huma.WithValue(huma.WithValue(ctx, holderKey{}, name), clientKey{}, host(ctx.RemoteAddr())))
+		next(huma.WithValue(huma.WithValue(ctx, holderKey{}, who.Name), clientKey{}, who.client))
 	}
+}
+
+// admit finds out whose token a request has, or refuses it.
+func admit(ctx huma.Context, tokens Tokens, refuse func(int, string)) (acting, bool) {
+	header := ctx.Header("Authorization")
+	if wait := tokens.guesses.blocked(ctx.RemoteAddr(), time.Now()); wait > 0 {
+		tokens.refused.record(ctx)
+		ctx.SetHeader("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
+		refuse(http.StatusTooManyRequests, "too many wrong tokens came from this address")
+		return acting{}, false
+	}
+	holder, ok := tokens.holder(header)
+	if !ok {
+		if header != "" {
+			tokens.guesses.wrong(ctx.RemoteAddr(), time.Now())
+		}
+		tokens.refused.record(ctx)
+		ctx.SetHeader("WWW-Authenticate", "Bearer")
+		refuse(http.StatusUnauthorized, "send a token of "+tokens.setting+" as Authorization: Bearer …")
+		return acting{}, false
+	}
+	return acting{holder, host(ctx.RemoteAddr())}, true
 }
 
 type clientKey struct{}

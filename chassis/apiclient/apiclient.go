@@ -36,21 +36,30 @@ type Flags struct {
 // Client returns a client of the service that the flags name. name is what errors call it, and
 // prefix that of its variables, such as ORDERS.
 func (f Flags) Client(name, prefix string) Client {
-	return Client{f, name, prefix, "set --token or " + prefix + "_TOKEN"}
+	return Client{flags: f, name: name, prefix: prefix, tokenAdvice: "set --token or " + prefix + "_TOKEN"}
 }
 
 // Peer returns a client for a service that asks another one, with a token of its own. Its settings
 // say where the token goes, so it may go over http:// to another machine; errors name
 // PREFIX_READ_TOKEN as the setting of the token.
 func Peer(url, token, name, prefix string) Client {
-	return Client{Flags{URL: url, Token: token, Insecure: true}, name, prefix, "set " + prefix + "_READ_TOKEN for the service that asks"}
+	advice := "set " + prefix + "_READ_TOKEN for the service that asks"
+	return Client{flags: Flags{URL: url, Token: token, Insecure: true}, name: name, prefix: prefix, tokenAdvice: advice}
 }
 
 // Client calls one service. It is safe for concurrent use.
 type Client struct {
 	flags        Flags
 	name, prefix string
-	tokenAdvice  string // how to give it a token
+	tokenAdvice  string            // how to give it a token
+	via          http.RoundTripper // nil: the network
+}
+
+// Via returns a client that asks through another transport than the network, for instance the
+// handler of a service that runs in this process.
+func (c Client) Via(transport http.RoundTripper) Client {
+	c.via = transport
+	return c
 }
 
 // Request is what is asked.
@@ -71,6 +80,7 @@ type Refusal struct {
 	Status int
 	Type   string // of the problem (RFC 9457); may be empty
 	Detail string // one line for people
+	Body   []byte // as it came
 }
 
 func (r *Refusal) Error() string { return r.Detail }
@@ -114,7 +124,7 @@ func (c Client) Do(ctx context.Context, r Request) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	response, err := sender.Do(request)
+	response, err := c.sender().Do(request)
 	if err != nil {
 		return nil, &Unreachable{c.name, c.flags.URL, c.prefix + "_URL"}
 	}
@@ -165,7 +175,9 @@ func (c Client) request(ctx context.Context, r Request) (*http.Request, error) {
 }
 
 // sender follows no redirect: the token is for the host that the operator named.
-var sender = &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+func (c Client) sender() *http.Client {
+	return &http.Client{Transport: c.via, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+}
 
 // exposed reports whether others can read what is sent to a URL: it leaves this machine without
 // TLS.
@@ -184,7 +196,7 @@ func (c Client) refusal(status int, answer []byte) error {
 		Errors       []struct{ Message, Location string }
 	}
 	if json.Unmarshal(answer, &problem) != nil || problem.Detail == "" {
-		return &Refusal{Status: status, Detail: fmt.Sprintf("the %s answered %d %s", c.name, status, http.StatusText(status))}
+		return &Refusal{Status: status, Body: answer, Detail: fmt.Sprintf("the %s answered %d %s", c.name, status, http.StatusText(status))}
 	}
 	parts := []string{problem.Detail}
 	for _, e := range problem.Errors {
@@ -193,7 +205,7 @@ func (c Client) refusal(status int, answer []byte) error {
 	if status == http.StatusUnauthorized {
 		parts = append(parts, c.tokenAdvice)
 	}
-	return &Refusal{Status: status, Type: problem.Type, Detail: strings.Join(parts, "; ")}
+	return &Refusal{Status: status, Body: answer, Type: problem.Type, Detail: strings.Join(parts, "; ")}
 }
 
 // NotFound reports whether the service answered that it does not have what was asked for.

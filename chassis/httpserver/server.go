@@ -28,6 +28,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -169,6 +170,21 @@ func (s *Server) DrainDelay() time.Duration { return s.drain.delay }
 func (s *Server) Local() bool {
 	tcp, ok := s.listener.Addr().(*net.TCPAddr)
 	return ok && tcp.IP.IsLoopback()
+}
+
+// Pages serves what has no route of its own, except below /v1/, where there is the API alone: the
+// console.
+func (s *Server) Pages(pages http.Handler) {
+	s.Router.NotFound(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/v1/") {
+			notFound(w, r)
+			return
+		}
+		if route := chi.RouteContext(r.Context()); route != nil {
+			route.RoutePatterns = append(route.RoutePatterns, "pages")
+		}
+		pages.ServeHTTP(w, r)
+	})
 }
 
 // Undocumented are the routes that the OpenAPI document lacks, besides those that every server has.

@@ -27,6 +27,7 @@ import (
 	chassispg "waybill.example/chassis/postgres"
 	"waybill.example/chassis/service"
 	"waybill.example/chassis/telemetry"
+	"waybill.example/orchestrator/console"
 	"waybill.example/orchestrator/httpapi"
 	"waybill.example/orchestrator/internal/explain"
 	"waybill.example/orchestrator/internal/explain/collect"
@@ -165,7 +166,7 @@ func (a *parts) serve(c Config, run Sagas, reg *prometheus.Registry) error {
 		Sagas: sagas, Runner: a.runner, Log: a.log, Tokens: tokens, Closing: closing, Batches: batches,
 		Explainer: explainer,
 	}
-	a.readers = tokens.And(readers)
+	a.readers = tokens.And(readers.ReadOnly())
 	if !a.server.Local() {
 		readers = tokens.And(readers)
 		api.Readers = &readers
@@ -175,6 +176,20 @@ func (a *parts) serve(c Config, run Sagas, reg *prometheus.Registry) error {
 		return err
 	}
 	(&jobs.API{Jobs: a.jobs, Tokens: tokens, Readers: api.Readers}).Register(httpserver.Operations{API: a.server.API, Log: a.log})
+	return a.console(c)
+}
+
+// console serves the console beside the API.
+func (a *parts) console(c Config) error {
+	token := string(c.RelayToken)
+	pages, err := console.New(console.Config{
+		API: a.server.Router, Tokens: a.readers, Open: a.server.Local(), Key: string(c.ConsoleKey), Log: a.log, Waiting: a.server.Waiting,
+		Orders: console.Service{URL: c.OrdersURL}, Inventory: console.Service{URL: c.InventoryURL}, Relay: console.Service{URL: c.RelayURL, ReadToken: token},
+	})
+	if err != nil {
+		return err
+	}
+	a.server.Pages(pages)
 	return nil
 }
 

@@ -44,6 +44,9 @@ type Config struct {
 	// ReadTokens are name=token pairs of those who may read what a saga carries, besides, where
 	// others than this machine can reach the API.
 	ReadTokens config.Secrets `env:"ORCHESTRATOR_READ_TOKENS"`
+	// ConsoleKey encrypts the sessions of the console, so that several instances accept each
+	// other's; empty: a random one, and sessions end with the process.
+	ConsoleKey config.Secret `env:"CONSOLE_KEY"`
 	// Notify is who is notified when something needs a person.
 	Notify NotifyConfig `envPrefix:"NOTIFY_"`
 }

@@ -27,6 +27,7 @@ const (
 	reasonOtherItems    = "ORDER_HAS_OTHER_ITEMS"
 	reasonUnavailable   = "DATABASE_UNAVAILABLE"
 	reasonTokenRequired = "TOKEN_REQUIRED"
+	reasonRoleRequired  = "ROLE_REQUIRED"
 	reasonTooManyTokens = "TOO_MANY_WRONG_TOKENS" //nolint:gosec // no credential
 )
 

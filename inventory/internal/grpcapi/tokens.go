@@ -2,6 +2,7 @@ package grpcapi
 
 import (
 	"context"
+	"fmt"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
@@ -35,13 +36,15 @@ func Guard(tokens admin.Tokens) grpc.UnaryServerInterceptor {
 		if from, ok := peer.FromContext(ctx); ok {
 			remote = from.Addr.String()
 		}
-		_, wait, ok := tokens.Check(remote, header)
+		who, wait, ok := tokens.Check(remote, header)
 		switch {
 		case wait > 0:
 			return nil, refusal(codes.ResourceExhausted, reasonTooManyTokens, "too many wrong tokens came from this address",
 				&errdetails.RetryInfo{RetryDelay: durationpb.New(wait)})
 		case !ok:
 			return nil, refusal(codes.Unauthenticated, reasonTokenRequired, "send a token of INVENTORY_ADMIN_TOKENS as metadata, authorization: Bearer …")
+		case who.Role < admin.Operator:
+			return nil, refusal(codes.PermissionDenied, reasonRoleRequired, fmt.Sprintf("%s has the role %s; this needs %s", who.Name, who.Role, admin.Operator))
 		}
 		return handle(ctx, in)
 	}

@@ -1,0 +1,115 @@
+package browsertest
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/require"
+
+	"waybill.example/devstack/stack"
+)
+
+// Tokens of the roles, which all services of the stack know.
+const (
+	viewerToken   = "viewer-token-of-the-tests"
+	operatorToken = "operator-token-of-the-tests"
+	adminToken    = "admin-token-of-the-tests"
+)
+
+// world is the stack and the browser that all tests share. It starts with the first test that needs
+// it: a stack costs seconds.
+type world struct {
+	stack   *stack.Stack
+	browser context.Context //nolint:containedctx // chromedp's way to name a browser
+	log     bytes.Buffer
+	err     error
+	close   []func()
+}
+
+var shared struct {
+	once sync.Once
+	world
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	for _, c := range slices.Backward(shared.close) {
+		c()
+	}
+	os.Exit(code)
+}
+
+// chromium is Chromium under one of its names, "" if it is not installed.
+func chromium() string {
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	return ""
+}
+
+// theWorld starts the stack and the browser, or skips the test where there is no browser.
+func theWorld(t *testing.T) *world {
+	t.Helper()
+	if chromium() == "" {
+		t.Skip("Chromium is not installed: no browser to try the console in (apt-get install chromium, or .ci/setup)")
+	}
+	shared.once.Do(func() { shared.err = shared.start() })
+	require.NoError(t, shared.err, shared.log.String())
+	return &shared.world
+}
+
+func (w *world) start() error {
+	// Detached: all tests share it, not the first one alone.
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	defer cancel()
+	dir, err := os.MkdirTemp("", "waybill-console-")
+	if err != nil {
+		return fmt.Errorf("make a directory: %w", err)
+	}
+	w.close = append(w.close, func() { _ = os.RemoveAll(dir) })
+	workspace, err := stack.Workspace(".")
+	if err != nil {
+		return fmt.Errorf("find the source tree: %w", err)
+	}
+	for _, service := range []string{"ORDERS", "INVENTORY", "ORCHESTRATOR", "RELAY"} {
+		tokens := "ada:admin=" + adminToken + ",olga:operator=" + operatorToken + ",vic:viewer=" + viewerToken
+		if err := os.Setenv(service+"_ADMIN_TOKENS", tokens); err != nil {
+			return fmt.Errorf("set the tokens: %w", err)
+		}
+	}
+	w.stack, err = stack.Up(ctx, stack.Config{
+		Workspace: workspace, Dir: filepath.Join(dir, "s"), EphemeralPorts: true, Console: stack.NewConsole(&w.log, false),
+	})
+	if err != nil {
+		return fmt.Errorf("start the stack: %w", err)
+	}
+	w.close = append(w.close, func() { _ = w.stack.Down(context.Background()) })
+	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
+		chromedp.ExecPath(chromium()), chromedp.NoSandbox, chromedp.WindowSize(1440, 900),
+		chromedp.WSURLReadTimeout(time.Minute))
+	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
+	w.close = append(w.close, stop)
+	w.browser, stop = chromedp.NewContext(allocator)
+	w.close = append(w.close, stop)
+	if err := chromedp.Do(w.browser); err != nil {
+		return fmt.Errorf("start %s: %w", chromium(), err)
+	}
+	return nil
+}
+
+// url is where a process of the stack answers HTTP.
+func (w *world) url(process string) string {
+	p, _ := w.stack.State().Process(process)
+	return "http://" + p.Addr
+}

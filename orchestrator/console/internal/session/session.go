@@ -1,0 +1,180 @@
+// Package session is who looks at the console: somebody who signed in with a token, or nobody. A
+// session is the token itself, encrypted in a cookie, so that no instance keeps anything, the
+// operator's own token can be passed on to each service, and a token that is taken from the
+// settings ends its sessions.
+package session
+
+import (
+	"cmp"
+	"context"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"net/http"
+	"time"
+
+	"waybill.example/chassis/admin"
+)
+
+// cookieName is the session's cookie, and lifetime how long it lasts: a shift, and some.
+const (
+	cookieName = "waybill_console"
+	lifetime   = 14 * time.Hour
+)
+
+// Session is who makes a request. The zero value is nobody.
+type Session struct {
+	admin.Holder
+	// Token is what the services are shown; empty: nobody has signed in.
+	Token string
+	// Client is the address that the request came from, without the port.
+	Client string
+	cookie string
+}
+
+// SignedIn reports whether somebody has.
+func (s Session) SignedIn() bool { return s.Token != "" }
+
+// Manager reads and writes sessions. It is safe for concurrent use.
+type Manager struct {
+	tokens  admin.Tokens
+	nobody  admin.Role // what those may who have not signed in
+	path    string
+	seal    cipher.AEAD
+	csrfKey []byte
+	now     func() time.Time
+}
+
+// New returns a manager of sessions below a path. Those who hold one of tokens may sign in; nobody
+// is the role of those who have not. The key encrypts; an empty one is made up, and then sessions
+// end with the process and hold in this instance alone.
+func New(tokens admin.Tokens, nobody admin.Role, path, key string) (*Manager, error) {
+	if key == "" {
+		key = rand.Text()
+	}
+	derive := func(purpose string) ([]byte, error) {
+		return hkdf.Key(sha256.New, []byte(key), nil, "waybill console "+purpose, sha256.Size)
+	}
+	sealing, err := derive("session")
+	if err != nil {
+		return nil, fmt.Errorf("derive the key of sessions: %w", err)
+	}
+	csrf, err := derive("csrf")
+	if err != nil {
+		return nil, fmt.Errorf("derive the key of forms: %w", err)
+	}
+	block, err := aes.NewCipher(sealing)
+	if err != nil {
+		return nil, fmt.Errorf("prepare the encryption of sessions: %w", err)
+	}
+	seal, err := cipher.NewGCMWithRandomNonce(block)
+	if err != nil {
+		return nil, fmt.Errorf("prepare the encryption of sessions: %w", err)
+	}
+	return &Manager{tokens: tokens, nobody: nobody, path: cmp.Or(path, "/"), seal: seal, csrfKey: csrf, now: time.Now}, nil
+}
+
+// content is what the cookie holds.
+type content struct {
+	Token string    `json:"t"`
+	Until time.Time `json:"u"`
+}
+
+// Of returns the session of a request. A cookie that is not ours, too old, or of a token that is no
+// longer known is nobody's.
+func (m *Manager) Of(r *http.Request) Session {
+	s := Session{Holder: admin.Holder{Role: m.nobody}, Client: address(r)}
+	cookie, err := r.Cookie(cookieName)
+	if err != nil {
+		return s
+	}
+	sealed, err := base64.RawURLEncoding.DecodeString(cookie.Value)
+	if err != nil {
+		return s
+	}
+	opened, err := m.seal.Open(nil, nil, sealed, nil)
+	var c content
+	if err != nil || json.Unmarshal(opened, &c) != nil || m.now().After(c.Until) {
+		return s
+	}
+	if holder, known := m.tokens.Holder(c.Token); known {
+		s.Holder, s.Token, s.cookie = holder, c.Token, cookie.Value
+	}
+	return s
+}
+
+// ErrUnknown is the error of a token that nobody has.
+var ErrUnknown = errors.New("this token is not one of those that are set here")
+
+// SignIn begins a session. Tokens that are guessed are slowed down as they are everywhere.
+func (m *Manager) SignIn(w http.ResponseWriter, r *http.Request, token string) error {
+	_, wait, ok := m.tokens.Check(r.RemoteAddr, "Bearer "+token)
+	switch {
+	case wait > 0:
+		return fmt.Errorf("too many wrong tokens came from this address; try again in %.0f s", math.Ceil(wait.Seconds()))
+	case !ok:
+		return ErrUnknown
+	}
+	plain, err := json.Marshal(content{token, m.now().Add(lifetime)})
+	if err != nil {
+		return fmt.Errorf("encode the session: %w", err)
+	}
+	m.set(w, r, base64.RawURLEncoding.EncodeToString(m.seal.Seal(nil, nil, plain, nil)), int(lifetime.Seconds()))
+	return nil
+}
+
+// SignOut ends the session of this browser.
+func (m *Manager) SignOut(w http.ResponseWriter, r *http.Request) { m.set(w, r, "", -1) }
+
+func (m *Manager) set(w http.ResponseWriter, r *http.Request, value string, age int) {
+	http.SetCookie(w, &http.Cookie{
+		Name: cookieName, Value: value, Path: m.path, MaxAge: age, HttpOnly: true, SameSite: http.SameSiteStrictMode,
+		Secure: r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https",
+	})
+}
+
+// CSRF is what a change must bring along besides its cookie: a page of another origin cannot read
+// it.
+func (m *Manager) CSRF(s Session) string {
+	mac := hmac.New(sha256.New, m.csrfKey)
+	mac.Write([]byte(s.cookie))
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+}
+
+// Genuine reports whether a change brings the right one along.
+func (m *Manager) Genuine(s Session, token string) bool {
+	return hmac.Equal([]byte(m.CSRF(s)), []byte(token))
+}
+
+// Configured reports whether anybody can sign in, and Setting names what says who can.
+func (m *Manager) Configured() bool { return !m.tokens.Empty() }
+
+// Setting names the environment variable of the tokens.
+func (m *Manager) Setting() string { return m.tokens.Setting() }
+
+func address(r *http.Request) string {
+	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
+		return host
+	}
+	return r.RemoteAddr
+}
+
+type key struct{}
+
+// With returns a context of a session.
+func With(ctx context.Context, s Session) context.Context { return context.WithValue(ctx, key{}, s) }
+
+// From returns the session of a context, which is nobody's where there is none.
+func From(ctx context.Context) Session {
+	s, _ := ctx.Value(key{}).(Session)
+	return s
+}

@@ -104,7 +104,6 @@ bench-relay: ## Measure the outbox relay by itself (10 minutes; --quick: 4): BEN
 .PHONY: test
 test: bin/gotestsum ## Run every test with the race detector
 	bin/gotestsum --format $(TEST_FORMAT) -- -race -timeout 10m $(TESTFLAGS) $(PACKAGES)
-	cd deploy/observability && GOWORK=off go test ./...
 
 # Which databases the outbox and the relay work on: make test-postgres PG=14
 .PHONY: test-postgres
@@ -122,6 +121,11 @@ setup-examples: ## Fetch what the Python and Java examples need (PyPI, Maven Cen
 	python3 -m venv bin/examples/python
 	bin/examples/python/bin/pip install --quiet --disable-pip-version-check -r examples/python-participant/requirements.txt
 	mvn --quiet --batch-mode -f examples/java-participant/pom.xml dependency:build-classpath -Dmdep.outputFile=$(CURDIR)/bin/examples/java-classpath
+
+# What the console looks like, in a real browser on a stack of its own; look at them before you commit.
+.PHONY: screenshots
+screenshots: ## Take the screenshots of docs/images
+	WAYBILL_SCREENSHOTS=$(CURDIR)/docs/images go test -count=1 -timeout 10m ./orchestrator/console/browsertest
 
 TEST_FORMAT ?= standard-quiet
 TESTFLAGS   ?=
@@ -173,7 +177,6 @@ fmt: bin/gofumpt ## Format the code
 tidy: ## Tidy the go.mod of every module
 	cd sdk && GOWORK=off go mod tidy
 	cd tools && GOWORK=off go mod tidy
-	cd deploy/observability && GOWORK=off go mod tidy
 	go mod edit -replace=waybill.example/sdk=./sdk
 	GOWORK=off go mod tidy; status=$$?; go mod edit -dropreplace=waybill.example/sdk; exit $$status
 	cd examples/trip && go mod edit -replace=waybill.example/sdk=../../sdk -replace=waybill.example=../..

@@ -53,7 +53,6 @@ require (
 )
 
 require (
-	github.com/IBM/pgxpoolprometheus v1.1.3
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/distribution/reference v0.6.0 // indirect

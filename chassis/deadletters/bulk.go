@@ -16,6 +16,13 @@ import (
 	"waybill.example/sdk/deadletter"
 )
 
+// adminsOnly is for what changes many at once.
+func adminsOnly(change func(id, path, summary string, errs ...int) huma.Operation) func(id, path, summary string, errs ...int) huma.Operation {
+	return func(id, path, summary string, errs ...int) huma.Operation {
+		return admin.For(admin.Admin, change(id, path, summary, errs...))
+	}
+}
+
 // The kinds of jobs. Their items are ids of dead letters.
 const (
 	kindRedrive = "dead-letter.redrive"
@@ -23,6 +30,7 @@ const (
 )
 
 func (s *Service) registerBulk(ops httpserver.Operations, change func(id, path, summary string, errs ...int) huma.Operation) {
+	change = adminsOnly(change)
 	httpserver.Handle(ops, change("redrive-dead-letters", "/v1/dead-letters/redrive",
 		"Redrive all dead letters that a filter chooses, as a job; or say what that would be"),
 		func(ctx context.Context, in *deadLetterBulkInput) (*deadLetterBulkOutput, error) {

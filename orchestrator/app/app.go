@@ -34,6 +34,7 @@ import (
 	"waybill.example/orchestrator/internal/find"
 	"waybill.example/orchestrator/internal/notify"
 	"waybill.example/orchestrator/internal/sagabatch"
+	"waybill.example/orchestrator/internal/series"
 	"waybill.example/sdk/cloudevents"
 	"waybill.example/sdk/deadletter"
 	"waybill.example/sdk/inbox"
@@ -84,8 +85,6 @@ func New(ctx context.Context, c Config, sagas Sagas, log *slog.Logger) (_ *servi
 		return nil, err
 	}
 	reg := telemetry.Metrics()
-	telemetry.Pool(reg, "orchestrator", a.pool)
-	telemetry.Pool(reg, "orchestrator-api", a.requests)
 	if err := a.run(ctx, c, sagas, reg); err != nil {
 		return nil, err
 	}
@@ -166,7 +165,7 @@ func (a *parts) serve(c Config, run Sagas, reg *prometheus.Registry) error {
 			Orders: c.ordersClient(), Inventory: c.inventoryClient(), Relay: c.relayClient(),
 		},
 		Sagas: sagas, Runner: a.runner, Log: a.log, Tokens: tokens, Closing: closing, Batches: batches,
-		Explainer: explainer,
+		Explainer: explainer, Series: &series.Recorder{DB: a.requests},
 	}
 	a.readers = tokens.And(readers.ReadOnly())
 	if !a.server.Local() {
@@ -183,10 +182,11 @@ func (a *parts) serve(c Config, run Sagas, reg *prometheus.Registry) error {
 
 // console serves the console beside the API.
 func (a *parts) console(c Config) error {
-	token := string(c.RelayToken)
 	pages, err := console.New(console.Config{
 		API: a.server.Router, Tokens: a.readers, Open: a.server.Local(), Key: string(c.ConsoleKey), Log: a.log, Waiting: a.server.Waiting,
-		Orders: console.Service{URL: c.OrdersURL}, Inventory: console.Service{URL: c.InventoryURL}, Relay: console.Service{URL: c.RelayURL, ReadToken: token},
+		Orders:    console.Service{URL: c.OrdersURL, ReadToken: string(c.OrdersToken)},
+		Inventory: console.Service{URL: c.InventoryURL, ReadToken: string(c.InventoryToken)},
+		Relay:     console.Service{URL: c.RelayURL, ReadToken: string(c.RelayToken)},
 	})
 	if err != nil {
 		return err

@@ -31,6 +31,7 @@ import (
 	"waybill.example/chassis/problem"
 	"waybill.example/orchestrator/internal/explain"
 	"waybill.example/orchestrator/internal/find"
+	"waybill.example/orchestrator/internal/series"
 	"waybill.example/sdk/saga"
 	"waybill.example/sdk/saga/runner"
 	"waybill.example/sdk/saga/runner/inspect"
@@ -54,6 +55,10 @@ type API struct {
 	// Finder says what a name or an id means; nil: there is no such operation.
 	Finder interface {
 		Find(ctx context.Context, q string) find.Answer
+	}
+	// Series says how the last hour went; nil: there is no such operation.
+	Series interface {
+		Series(ctx context.Context, now time.Time) (series.Series, error)
 	}
 	// Batches intervenes in many sagas at once; nil: there is no such operation.
 	Batches Batches
@@ -103,6 +108,12 @@ func (a *API) Register(api huma.API) {
 	}
 	if a.Finder != nil {
 		a.registerFind(api)
+	}
+	if a.Series != nil {
+		httpserver.Handle(a.slow, huma.Operation{
+			OperationID: "get-series", Method: http.MethodGet, Path: "/v1/series",
+			Summary: "How the last hour went: sagas that began and ended, and the time they took", Tags: []string{"Sagas"},
+		}, a.series)
 	}
 	a.registerStream(api)
 	a.registerDefinitions(api)

@@ -37,7 +37,7 @@ func (a *API) registerInterventions(api huma.API) {
 	intervention(a, post("suspend-saga", "suspend", "Have the saga do nothing until it is resumed: messages for it are held, its deadlines do not pass"), plainBody(saga.ActSuspend))
 	intervention(a, post("resume-saga", "resume", "Let a suspended saga go on, first with the messages that were held"), plainBody(saga.ActResume))
 	intervention(a, post("restart-saga", "restart-from", "Let the saga go forward again from a step that was not done, where nothing from there on was taken back"), restartBody.request)
-	intervention(a, post("force-saga", "force", "End the saga at once, for what was settled by hand: the last word is sent, and nothing is waited for"), forceBody.request)
+	intervention(a, admin.For(admin.Admin, post("force-saga", "force", "End the saga at once, for what was settled by hand: the last word is sent, and nothing is waited for")), forceBody.request)
 	httpserver.Handle(a.slow, a.changing(api, huma.Operation{
 		OperationID: "move-deadline", Method: http.MethodPut, Path: "/v1/sagas/{id}/deadlines/{step}", Summary: "Let a step's wait end at another time",
 	}), func(ctx context.Context, in *moveInput) (*interventionOutput, error) {

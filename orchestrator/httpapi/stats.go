@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"waybill.example/chassis/httpserver"
+	"waybill.example/orchestrator/internal/series"
 	"waybill.example/sdk/saga/runner/inspect"
 )
 
@@ -26,6 +27,18 @@ func (a *API) stats(ctx context.Context, in *statsInput) (*statsOutput, error) {
 		return nil, err
 	}
 	return &statsOutput{Body: stats}, nil
+}
+
+type seriesOutput struct {
+	Body series.Series
+}
+
+func (a *API) series(ctx context.Context, _ *struct{}) (*seriesOutput, error) {
+	hour, err := a.Series.Series(ctx, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	return &seriesOutput{Body: hour}, nil
 }
 
 type deadlinesInput struct {

@@ -16,9 +16,9 @@ import (
 // registerSuspensions adds what suspends and resumes all sagas of a version.
 func (a *API) registerSuspensions(api huma.API) {
 	add := func(id, verb, summary string, do func(context.Context, string, int, saga.Operator) (runner.Outcome, error)) {
-		httpserver.Handle(a.operations, a.changing(api, huma.Operation{
+		httpserver.Handle(a.operations, a.changing(api, admin.For(admin.Admin, huma.Operation{
 			OperationID: id, Method: http.MethodPost, Path: "/v1/definitions/{name}/versions/{version}/" + verb, Summary: summary,
-		}), func(ctx context.Context, in *suspensionInput) (*suspensionOutput, error) {
+		})), func(ctx context.Context, in *suspensionInput) (*suspensionOutput, error) {
 			return a.suspendAll(ctx, in, verb, do)
 		})
 	}

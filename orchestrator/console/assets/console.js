@@ -58,7 +58,8 @@
 
   const keep = {
     // What somebody types into stays as it is, and what they have opened stays open.
-    beforeNodeMorphed: (old) => !(old.nodeType === 1 && old.hasAttribute('data-keep') && old.closest('details[open]')),
+    // Plots are drawn by a script of their own.
+    beforeNodeMorphed: (old) => !(old.nodeType === 1 && (old.hasAttribute('data-own') || old.hasAttribute('data-keep') && old.closest('details[open]'))),
     beforeAttributeUpdated: (name, node) => !(name === 'open' && node.tagName === 'DETAILS'),
   };
   function show(html) {

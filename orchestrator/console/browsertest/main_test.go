@@ -3,11 +3,14 @@ package browsertest
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -112,4 +115,24 @@ func (w *world) start() error {
 func (w *world) url(process string) string {
 	p, _ := w.stack.State().Process(process)
 	return "http://" + p.Addr
+}
+
+// place places an order, and returns its id once its saga has ended, unless wait is false.
+func (w *world) place(t *testing.T, body string, wait bool) string {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, w.url(stack.Orders)+"/v1/orders", strings.NewReader(body))
+	require.NoError(t, err)
+	request.Header.Set("Content-Type", "application/json")
+	if wait {
+		request.Header.Set("Prefer", "wait=20")
+	}
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	var order struct {
+		ID json.Number `json:"id"`
+	}
+	require.NoError(t, json.NewDecoder(response.Body).Decode(&order))
+	require.Less(t, response.StatusCode, 300, "%v", order)
+	return order.ID.String()
 }

@@ -56,9 +56,9 @@ func (a *API) registerRows() {
 			return d.Retry(ctx, having(ctx, r.Body.why(), r.Seen()), r.ID)
 		})
 	})
-	httpserver.Handle(a.operations, a.changing(huma.Operation{
+	httpserver.Handle(a.operations, a.changing(admin.For(admin.Admin, huma.Operation{
 		OperationID: "retry-stuck", Path: "/v1/outbox/{database}/stuck/retry", Summary: "Try every stuck row now, or those of a topic or an error",
-	}), func(ctx context.Context, r *reasonedStuck) (*answer[ops.Retried], error) {
+	})), func(ctx context.Context, r *reasonedStuck) (*answer[ops.Retried], error) {
 		return on(a, r.Database, func(d *ops.Database) (ops.Retried, error) {
 			return d.RetryAll(ctx, by(ctx, r.Body.why()), ops.StuckFilter{Topic: string(r.Topic), ErrorCode: string(r.ErrorCode)})
 		})

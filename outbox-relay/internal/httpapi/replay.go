@@ -6,6 +6,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"waybill.example/chassis/admin"
 	"waybill.example/chassis/httpserver"
 	"waybill.example/outbox-relay/internal/ops"
 	"waybill.example/outbox-relay/internal/source"
@@ -40,9 +41,9 @@ type jobChange struct {
 }
 
 func (a *API) registerReplays() {
-	httpserver.Handle(a.operations, a.changing(huma.Operation{
+	httpserver.Handle(a.operations, a.changing(admin.For(admin.Admin, huma.Operation{
 		OperationID: "start-replay", Path: "/v1/outbox/{database}/replays", Summary: "Send published rows again, or say what that would do",
-	}), func(ctx context.Context, r *replayRequest) (*answer[replayed], error) {
+	})), func(ctx context.Context, r *replayRequest) (*answer[replayed], error) {
 		return on(a, r.Database, func(d *ops.Database) (replayed, error) { return a.replay(ctx, d, r) })
 	})
 	httpserver.Handle(a.operations, huma.Operation{

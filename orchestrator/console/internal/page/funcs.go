@@ -118,11 +118,11 @@ func stateOf(state string) string {
 		return "active"
 	case "COMPENSATING", "PARKED", "PENDING", "PAUSED", "AWAITING_START", "CONNECTING", "QUEUED":
 		return "warn"
-	case "COMPENSATION_STUCK", "STUCK", "DEAD", "FAILED", "OVERDUE":
+	case "COMPENSATION_STUCK", "STUCK", "DEAD", "FAILED", "OVERDUE", "UNAVAILABLE", "UNREACHABLE", "NOT READY":
 		return "bad"
 	case "SUSPENDED":
 		return "held"
-	case "CONFIRMED", "COMPLETED", "DONE", "OK", "PUBLISHED", "REDRIVEN", "SUCCEEDED":
+	case "CONFIRMED", "COMPLETED", "DONE", "OK", "READY", "PUBLISHED", "REDRIVEN", "SUCCEEDED":
 		return "good"
 	}
 	return "over"

@@ -39,7 +39,7 @@ type entry struct {
 
 // get returns the answer for a key, asking for it where none is fresh. The request goes on where
 // the first who asked gives up: others wait for it.
-func (c *cache) get(ctx context.Context, key string, ask func(context.Context) ([]byte, error)) answer {
+func (c *cache) get(ctx context.Context, key string, fresh time.Duration, ask func(context.Context) ([]byte, error)) answer {
 	c.mu.Lock()
 	last := c.entries[key]
 	if last != nil && (!last.over() || time.Since(last.asked) < fresh) {

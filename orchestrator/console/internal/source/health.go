@@ -47,7 +47,7 @@ func (c *Client) health(ctx context.Context) Health {
 		Status string
 		Checks map[string]string
 	}
-	a := c.ask(ctx, readyPath)
+	a := c.ask(ctx, readyPath, fresh)
 	switch {
 	case a.stale != nil:
 		h.Silent = a.stale.Error()

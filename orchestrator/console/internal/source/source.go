@@ -118,18 +118,28 @@ func Get[T any](ctx context.Context, c *Client, path string) (T, error) {
 // read returns the answer to a GET, from the cache if it is fresh, and notes for the page how the
 // service answered.
 func (c *Client) read(ctx context.Context, path string) ([]byte, error) {
-	a := c.ask(ctx, path)
+	a := c.ask(ctx, path, fresh)
 	note(ctx, c.name, a)
 	return a.body, a.err
 }
 
-func (c *Client) ask(ctx context.Context, path string) answer {
+// Text reads what is no JSON, and passes it on for as long as maxAge: for what is dear, and good
+// enough when it is some seconds old.
+func (c *Client) Text(ctx context.Context, path string, maxAge time.Duration) (string, error) {
+	if c == nil {
+		return "", NotConfigured{}
+	}
+	a := c.ask(ctx, path, maxAge)
+	return string(a.body), a.err
+}
+
+func (c *Client) ask(ctx context.Context, path string, fresh time.Duration) answer {
 	who := session.From(ctx)
 	token := c.readToken
 	if token == "" && !c.inside {
 		token = who.Token
 	}
-	return c.cache.get(ctx, path+"\x00"+token, func(ctx context.Context) ([]byte, error) {
+	return c.cache.get(ctx, path+"\x00"+token, fresh, func(ctx context.Context) ([]byte, error) {
 		ctx, cancel := context.WithTimeout(ctx, readTimeout)
 		defer cancel()
 		if c.inside { // the page decides who sees what

@@ -149,11 +149,13 @@ func (b *backlog) wait(most time.Duration) time.Duration {
 }
 
 // takeWaiting takes out everything that is not held for a fault of its own, after one message went
-// through that could not before.
+// through that could not before. Those that have failed for one stay, and are tried one at a time,
+// also where that is forgotten now that their kind is not suspended any more: together they would
+// be a row of messages that fail alike, and suspend it again, each time that one succeeds.
 func (b *backlog) takeWaiting() []inbox.Delivery {
 	var messages []inbox.Delivery
 	for _, h := range b.keys {
-		if h.counted == 0 {
+		if !h.ownFault() {
 			messages = append(append(messages, h.message), h.followers...)
 			b.remove(h)
 		}
@@ -222,7 +224,7 @@ func (b *backlog) succeeded(batch []inbox.Delivery) {
 func (b *backlog) resetFailures(kind messageKind) {
 	for _, h := range b.keys {
 		if kindOf(h.message) == kind {
-			h.counted, h.attempts, h.next = 0, 0, time.Now()
+			h.counted, h.next = 0, time.Now()
 			h.pause.Reset()
 		}
 	}

@@ -18,7 +18,6 @@ type held struct {
 	followers []inbox.Delivery
 	fault     fault.Fault // of the last attempt
 	err       error
-	attempts  int
 	counted   int // failures that count against the message
 	pause     *backoff.ExponentialBackOff
 	next      time.Time // when it is tried again
@@ -27,9 +26,11 @@ type held struct {
 // exhausted says whether the message has failed so often that it is to be set aside.
 func (h *held) exhausted() bool { return h.fault.Attempts > 0 && h.counted >= h.fault.Attempts }
 
+// ownFault says whether the message itself has failed, with what counts against it.
+func (h *held) ownFault() bool { return h.err != nil && h.fault.Attempts > 0 }
+
 func (h *held) failed(f fault.Fault, err error, now time.Time) {
 	h.fault, h.err = f, err
-	h.attempts++
 	if f.Attempts > 0 {
 		h.counted++
 	}

@@ -62,14 +62,15 @@ func TestHTTP_IfMatchOfAnotherStateChangesNothing(t *testing.T) {
 	response, body := send(t, http.MethodPost, base+"/pause", running)
 	require.Equal(t, http.StatusOK, response.StatusCode, body)
 	refused("/resume", running, http.StatusPreconditionFailed)
-	refused("/pause", strings.Trim(running, `"`), http.StatusUnprocessableEntity)
-	response, body = send(t, http.MethodPost, base+"/resume", etagOf(t, base+"/pause"))
+	refused("/pause", strings.Trim(running, `"`), http.StatusBadRequest)
+	response, body = send(t, http.MethodPost, base+"/resume", running+", "+etagOf(t, base+"/pause"))
 	require.Equal(t, http.StatusOK, response.StatusCode, body)
 
 	for _, verb := range []string{"/retry", "/discard"} {
 		refused("/rows/1"+verb, `"stuck-0"`, http.StatusPreconditionFailed)
 		refused("/rows/1"+verb, `"published"`, http.StatusPreconditionFailed)
-		refused("/rows/1"+verb, `*, "stuck-1"`, http.StatusUnprocessableEntity)
+		refused("/rows/1"+verb, `"stuck-0", "published"`, http.StatusPreconditionFailed)
+		refused("/rows/1"+verb, `*, "stuck-1"`, http.StatusBadRequest)
 	}
 	require.Contains(t, etagOf(t, base+"/rows/1"), "stuck-")
 	response, body = send(t, http.MethodPost, base+"/rows/1/discard", "*")

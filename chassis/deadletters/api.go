@@ -106,28 +106,29 @@ type deadLettersOutput struct {
 }
 
 // find returns a page, and the cursor of the next.
-func (s *Service) find(ctx context.Context, in *listInput) ([]deadletter.Letter, string, error) {
+func (s *Service) find(ctx context.Context, in *listInput) (page []deadletter.Letter, next string, link httpserver.Paged, err error) {
 	filter, err := in.filter()
 	if err != nil {
-		return nil, "", err
+		return nil, "", link, err
 	}
 	below, err := in.After()
 	if err != nil {
-		return nil, "", err
+		return nil, "", link, err
 	}
-	found, err := s.store.List(ctx, filter, deadletter.Page{BeforeID: below, Limit: in.Limit + 1})
-	if err != nil || len(found) <= in.Limit {
-		return found, "", err
+	found, err := s.store.List(ctx, filter, deadletter.Page{BeforeID: below, Limit: in.Fetch()})
+	if err != nil {
+		return nil, "", link, err
 	}
-	return found[:in.Limit], httpserver.CursorOf(found[in.Limit-1].ID), nil
+	page, next, link = httpserver.Cut(ctx, in.Page, found, func(last deadletter.Letter) string { return httpserver.CursorOf(last.ID) })
+	return page, next, link, nil
 }
 
 func (s *Service) list(ctx context.Context, in *listInput) (*deadLettersOutput, error) {
-	found, next, err := s.find(ctx, in)
+	found, next, link, err := s.find(ctx, in)
 	if err != nil {
 		return nil, err
 	}
-	out := &deadLettersOutput{Paged: httpserver.Next(ctx, next)}
+	out := &deadLettersOutput{Paged: link}
 	out.Body.DeadLetters, out.Body.Next = make([]DeadLetter, len(found)), next
 	for i, l := range found {
 		out.Body.DeadLetters[i] = toLetter(l)
@@ -143,11 +144,11 @@ type exportOutput struct {
 }
 
 func (s *Service) export(ctx context.Context, in *listInput) (*exportOutput, error) {
-	found, next, err := s.find(ctx, in)
+	found, next, link, err := s.find(ctx, in)
 	if err != nil {
 		return nil, err
 	}
-	out := &exportOutput{Paged: httpserver.Next(ctx, next), ContentType: jsonLines, Next: next}
+	out := &exportOutput{Paged: link, ContentType: jsonLines, Next: next}
 	for _, l := range found {
 		line, err := json.Marshal(toDetail(l, nil, nil, deadletter.GroupNote{}))
 		if err != nil {

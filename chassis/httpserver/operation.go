@@ -22,6 +22,13 @@ type Operations struct {
 	Timeout time.Duration
 }
 
+// Within gives ctx the time of one of the operations. [Handle] does so; an operation that takes
+// longer, since it waits for something, bounds each of its steps by that of the operations that do
+// not.
+func (ops Operations) Within(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, cmp.Or(ops.Timeout, RequestTimeout))
+}
+
 // Handle adds an operation. Its query must hold no parameter that is not declared (a misspelt
 // filter would choose everything), its body at most [MaxBodyBytes]; do has the time of the
 // operations, which begins once the request is read; an error is answered by [Operations.Problem].
@@ -32,13 +39,13 @@ func Handle[I, O any](ops Operations, op huma.Operation, do func(context.Context
 	op.MaxBodyBytes = cmp.Or(op.MaxBodyBytes, MaxBodyBytes+1) // huma refuses a body of just this size
 	op.RejectUnknownQueryParameters = true
 	what := failed{op.OperationID, adviceFor[I](op.Method)}
-	timeout := cmp.Or(ops.Timeout, RequestTimeout)
+	do = whereMatched(ops, what, do)
 	known := notModified[O](op)
 	if known != nil {
 		ifNoneMatch(&op)
 	}
 	huma.Register(ops.API, op, func(ctx context.Context, in *I) (*O, error) {
-		ctx, cancel := context.WithTimeout(ctx, timeout)
+		ctx, cancel := ops.Within(ctx)
 		defer cancel()
 		out, err := do(ctx, in)
 		if err != nil {

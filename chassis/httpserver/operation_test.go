@@ -10,6 +10,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -114,4 +116,18 @@ func TestHandle_OperationsHaveTheSameLimits(t *testing.T) {
 	pad := func(size int) string { return `{"weight":1` + strings.Repeat(" ", size-frame) + `}` }
 	require.Equal(t, http.StatusNotFound, call(api, http.MethodPost, "/parcel", pad(httpserver.MaxBodyBytes)).Code)
 	require.Equal(t, http.StatusRequestEntityTooLarge, call(api, http.MethodPost, "/parcel", pad(httpserver.MaxBodyBytes+1)).Code)
+}
+
+// The whole of an operation and each step of one that waits have the time of their profile.
+func TestOperations_BoundStepsAsHandleDoes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for ops, want := range map[*httpserver.Operations]time.Duration{{}: httpserver.RequestTimeout, {Timeout: time.Minute}: time.Minute} {
+			began := time.Now()
+			ctx, cancel := ops.Within(t.Context())
+			<-ctx.Done()
+			cancel()
+			require.Equal(t, want, time.Since(began))
+		}
+	})
 }

@@ -8,8 +8,8 @@
 //     answers.
 //   - An error of the domain becomes an [Answer] with a type from chassis/problem; what only the
 //     handler knows is answered by [NewProblem], [Invalid] or [Unavailable].
-//   - A list embeds [Page] in its input and [Paged] in its output: Paged: Next(ctx, cursor), where
-//     the cursor, also the body's next, is made by [EncodeCursor] and read by [DecodeCursor].
+//   - A list embeds [Page] in its input and [Paged] in its output, asks for [Page.Fetch] rows and
+//     cuts the page by [Cut]; its cursor is made by [CursorOf] or [EncodeCursor].
 //   - What an operator changes has a field ETag `header:"ETag"`, made by [ETag], on its GET (which
 //     then answers 304 by itself); its change embeds [IfMatch], compares [IfMatch.Seen] in its
 //     transaction and answers problem.Changed.

@@ -257,22 +257,34 @@ func TestPage_GoesOnAfterAnIDOfAnySize(t *testing.T) {
 
 func TestIfMatch_OfARevisionIsItOrNothing(t *testing.T) {
 	t.Parallel()
-	for sent, want := range map[string]int{"": 0, "*": 0, `"3"`: 3, `"0"`: -1, `"x"`: -1, `"-3"`: -1, `"99999999999"`: -1} {
+	for sent, want := range map[string]int{"": 0, "*": 0, `"3"`: 3, `"0"`: -1, `"x"`: -1, `"-3"`: -1, `"03"`: -1, `"99999999999"`: -1} {
 		require.Equal(t, want, (&httpserver.IfMatch{IfMatch: sent}).Revision(), sent)
 	}
 }
 
-func TestIfMatch_IsOneTagOrRefused(t *testing.T) {
+// RFC 9110, section 13.1.1: the change is made if one of the tags is that of what there is, in a
+// strong comparison.
+func TestIfMatch_IsTagsOrRefused(t *testing.T) {
 	t.Parallel()
 	library, _ := library(t)
 	for sent, status := range map[string]int{
-		`"7"`: 204, `*`: 204, `"8"`: 412, ``: 422, `7`: 422, `W/"7"`: 422, `"7", "8"`: 422, `""`: 422, `"`: 422,
+		`"7"`: 204, `*`: 204, ` "7" `: 204, `"6", "7"`: 204, `"6","7",`: 204, `, "7"`: 204, `W/"7", "7"`: 204, `"6,7", "7"`: 204,
+		`"8"`: 412, `W/"7"`: 412, `"8", W/"7"`: 412, `""`: 412, `"*"`: 412, `"07"`: 412, `"6,7"`: 412, `"7é"`: 412, `"8", "9", "10"`: 412,
+		``: 400, ` `: 400, `,`: 400, `7`: 400, `"`: 400, `"7`: 400, `7"`: 400, `'7'`: 400, `"7" "8"`: 400, `"7"8`: 400, `w/"7"`: 400, `W/ "7"`: 400,
+		`*, "7"`: 400, `"7", *`: 400, `"7", 8`: 400, `"7 8"`: 400, "\"7\x01\"": 400, "\"7\xff\"": 400, strings.Repeat(`"6",`, 7) + `"7"`: 204, strings.Repeat(`"6",`, 8) + `"7"`: 400,
 	} {
 		response, p := ask(t, library, http.MethodPut, "/books/1", "If-Match", sent)
-		require.Equal(t, status, response.StatusCode, "%s: %v", sent, p)
+		require.Equal(t, status, response.StatusCode, "%q: %v", sent, p)
+		if status == http.StatusBadRequest && strings.TrimSpace(sent) != "" && sent != "\"7\xff\"" {
+			require.Equal(t, "header.If-Match", p.Errors[0].Location, sent)
+		}
 	}
-	response, _ := ask(t, library, http.MethodPut, "/books/1", "If-Match", `"7"`, "If-Match", `"8"`)
-	require.Equal(t, 422, response.StatusCode)
+	response, _ := ask(t, library, http.MethodPut, "/books/1", "If-Match", `"8"`, "If-Match", `"7"`)
+	require.Equal(t, 204, response.StatusCode, "two lines are one list")
+	response, _ = ask(t, library, http.MethodGet, "/books/1", "If-None-Match", `"8"`, "If-None-Match", `W/"7"`)
+	require.Equal(t, 304, response.StatusCode, "a weak comparison")
+	response, _ = ask(t, library, http.MethodGet, "/books/1", "If-None-Match", `7`)
+	require.Equal(t, 200, response.StatusCode)
 }
 
 func TestServer_ServesThePagesOfProblems(t *testing.T) {

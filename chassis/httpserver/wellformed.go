@@ -15,8 +15,9 @@ import (
 )
 
 // wellFormed refuses what no operation could read in one way only: a query that is not one, text
-// that is not UTF-8 or has a NUL (400), a parameter that is empty or repeated (422). huma takes
-// an empty parameter for none, and ?userId= would list everybody's orders.
+// that is not UTF-8 or has a NUL, an If-Match that is none (400), a parameter that is empty or
+// repeated (422). huma takes an empty parameter for none, and ?userId= would list everybody's
+// orders.
 func wellFormed(api huma.API) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		request, _ := humachi.Unwrap(ctx)
@@ -54,6 +55,11 @@ func malformed(r *http.Request, op *huma.Operation) *huma.ErrorDetail {
 		// A malformed traceparent is ignored, and no fault of the request (W3C Trace Context, 3.2).
 		if p.In == "header" && p.Name != tracecontext.Header && !isText(r.Header.Get(p.Name)) {
 			return &huma.ErrorDetail{Location: "header." + p.Name, Message: "the header is not text in UTF-8"}
+		}
+		if p.In == "header" && p.Name == "If-Match" {
+			if fault := malformedIfMatch(r); fault != nil {
+				return fault
+			}
 		}
 	}
 	return nil

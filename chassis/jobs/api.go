@@ -78,7 +78,7 @@ type jobOutput struct {
 	Body Job
 }
 
-func output(job Job) *jobOutput { return &jobOutput{strconv.Quote(strconv.Itoa(job.Revision)), job} }
+func output(job Job) *jobOutput { return &jobOutput{httpserver.ETag(strconv.Itoa(job.Revision)), job} }
 
 type listInput struct {
 	State string          `query:"state" enum:"queued,running,paused,cancelled,finished,failed" doc:"Only these"`
@@ -103,16 +103,12 @@ func (a *API) list(ctx context.Context, in *listInput) (*listOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	list, err := a.Jobs.List(ctx, Filter{State: State(in.State), Kind: string(in.Kind), Before: before, Limit: in.Limit + 1})
+	list, err := a.Jobs.List(ctx, Filter{State: State(in.State), Kind: string(in.Kind), Before: before, Limit: in.Fetch()})
 	if err != nil {
 		return nil, err
 	}
 	out := &listOutput{}
-	if len(list) > in.Limit {
-		list = list[:in.Limit]
-		out.Body.Next = httpserver.CursorOf(list[in.Limit-1].ID)
-	}
-	out.Body.Jobs, out.Paged = list, httpserver.Next(ctx, out.Body.Next)
+	out.Body.Jobs, out.Body.Next, out.Paged = httpserver.Cut(ctx, in.Page, list, func(last Job) string { return httpserver.CursorOf(last.ID) })
 	return out, nil
 }
 
@@ -141,16 +137,12 @@ func (a *API) results(ctx context.Context, in *resultsInput) (*resultsOutput, er
 	if _, err := a.Jobs.Get(ctx, in.ID); err != nil {
 		return nil, err
 	}
-	items, err := a.Jobs.Results(ctx, in.ID, Outcome(in.Result), int(after), in.Limit+1)
+	items, err := a.Jobs.Results(ctx, in.ID, Outcome(in.Result), int(after), in.Fetch())
 	if err != nil {
 		return nil, err
 	}
 	out := &resultsOutput{}
-	if len(items) > in.Limit {
-		items = items[:in.Limit]
-		out.Body.Next = httpserver.CursorOf(int64(items[in.Limit-1].N))
-	}
-	out.Body.Items, out.Paged = items, httpserver.Next(ctx, out.Body.Next)
+	out.Body.Items, out.Body.Next, out.Paged = httpserver.Cut(ctx, in.Page, items, func(last JobItem) string { return httpserver.CursorOf(int64(last.N)) })
 	return out, nil
 }
 

@@ -35,8 +35,8 @@ type operation struct {
 	Parameters  []struct {
 		Name, In string
 		Schema   struct {
-			Type, Default, Maximum any
-			Format                 string
+			Type, Default, Maximum, MaxLength any
+			Format                            string
 		}
 	} `json:"parameters"`
 	RequestBody *struct{} `json:"requestBody"`
@@ -133,6 +133,7 @@ func (s *system) vocabulary(t *testing.T) {
 			if a.RequestBody != nil {
 				a.hostileBodies(t)
 			}
+			a.hostileConditions(t)
 			a.otherMethods(t)
 		})
 	}
@@ -237,6 +238,21 @@ func (a api) hostileBodies(t *testing.T) {
 	a.refused(t, http.StatusRequestEntityTooLarge, path, `{"a":"`+strings.Repeat("a", 64<<10)+`"}`, nil)
 	a.refused(t, http.StatusUnprocessableEntity, path, `{"nonsense":1}`, nil)
 	a.refused(t, http.StatusUnprocessableEntity, path, `[]`, nil)
+}
+
+// A condition that is no list of entity tags is refused, and not taken for a weaker one, by
+// everything that takes conditions.
+func (a api) hostileConditions(t *testing.T) {
+	for _, p := range a.Parameters {
+		if p.Name != "If-Match" {
+			continue
+		}
+		require.InDelta(t, 1024, p.Schema.MaxLength, 0, "one declaration of the header for all")
+		for _, tags := range []string{"", "1", "1, 2", `"1`, `'1'`, `"1" "2"`, `*, "1"`, `w/"1"`, `"1", 2`} {
+			a.refused(t, http.StatusBadRequest, a.valid(), "", http.Header{"If-Match": {tags}})
+		}
+		a.refused(t, http.StatusBadRequest, a.valid(), "", http.Header{"If-Match": {`"1"`, "2"}})
+	}
 }
 
 func (a api) otherMethods(t *testing.T) {

@@ -41,9 +41,10 @@ type Change struct {
 	Reason string
 	Origin
 	// IfMatch, if not empty, is the tag of what the operator saw, which must be current: that of
-	// the level for a set, that of the log for the others; see [Current.Tag]. "*" is any of a sku
-	// that exists.
+	// the level for a set, that of the log for the others; see [Current.Tag].
 	IfMatch string
+	// IfExists has the change made only where there is the sku.
+	IfExists bool
 	// IfNew has the change made only where the sku is new.
 	IfNew bool
 	// Key, if not empty, identifies the request: however often it is made, it changes the stock
@@ -88,9 +89,9 @@ func (c Current) Tag(k Kind) string {
 // Apply returns what is on hand after the change; nil stands for a sku that does not exist.
 func (c Change) Apply(now *Current) (onHand int64, err error) {
 	switch {
-	case c.IfNew && now != nil:
+	case c.IfNew && now != nil, c.IfExists && now == nil:
 		return 0, ErrMoved
-	case c.IfMatch != "" && !c.matches(now):
+	case c.IfMatch != "" && (now == nil || c.IfMatch != now.Tag(c.Kind)):
 		return 0, ErrMoved
 	case c.Kind == KindSet:
 		return c.Amount, nil
@@ -100,10 +101,6 @@ func (c Change) Apply(now *Current) (onHand int64, err error) {
 		return now.counted(c.Amount)
 	}
 	return now.moved(c.Amount)
-}
-
-func (c Change) matches(now *Current) bool {
-	return now != nil && (c.IfMatch == "*" || c.IfMatch == now.Tag(c.Kind))
 }
 
 // counted returns what is on hand where so many are on the shelf: those that nobody has reserved.

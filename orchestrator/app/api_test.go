@@ -1,7 +1,6 @@
 package app_test
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -14,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"waybill.example/chassis/httpserver"
 	"waybill.example/contracts"
 	"waybill.example/devstack/kafkatest"
 )
@@ -209,9 +209,11 @@ func TestInterventions_ActOnWhatWasSeen(t *testing.T) {
 		status, _ := do(in.method, in.path, in.body, `"7"`)
 		require.Equal(t, http.StatusPreconditionFailed, status, in.path)
 		status, _ = do(in.method, in.path, in.body, `seven`)
-		require.Equal(t, http.StatusUnprocessableEntity, status, in.path)
+		require.Equal(t, http.StatusBadRequest, status, in.path)
+		status, _ = do(in.method, in.path, in.body, `W/"1", "7"`)
+		require.Equal(t, http.StatusPreconditionFailed, status, in.path)
 	}
-	status, now := do(http.MethodPost, "/v1/sagas/1/retry?wait=0", `{"reason":"x"}`, seen)
+	status, now := do(http.MethodPost, "/v1/sagas/1/retry?wait=0", `{"reason":"x"}`, `"7", `+seen)
 	require.Equal(t, http.StatusOK, status)
 	require.Equal(t, `"2"`, now)
 	status, _ = do(http.MethodPost, "/v1/sagas/1/force?wait=0", `{"reason":"x","end":"CANCELLED"}`, seen)
@@ -230,7 +232,7 @@ func TestAPI_WhatCannotBeTextIsTheClientsFault(t *testing.T) {
 	s.send(created(1))
 	s.command(1, contracts.TypeReserveInventory, 1)
 	cursor := func(id string) string {
-		return base64.RawURLEncoding.EncodeToString([]byte("2026-01-01T00:00:00Z order\x00" + id))
+		return httpserver.EncodeCursor("2026-01-01T00:00:00Z", "order", id)
 	}
 	for _, path := range []string{
 		"/v1/sagas/%00", "/v1/sagas/%ff", "/v1/sagas/%00/explain", "/v1/sagas/%ff/explain", "/v1/sagas/%00/stream",

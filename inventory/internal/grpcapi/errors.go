@@ -41,7 +41,7 @@ var errOtherItems = refusal(codes.AlreadyExists, reasonOtherItems,
 // turns its error into a status.
 func Calls(log *slog.Logger) grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, in any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
-		bounded, cancel := context.WithTimeout(ctx, httpserver.RequestTimeout)
+		bounded, cancel := httpserver.Operations{}.Within(ctx)
 		defer cancel()
 		out, err := handle(bounded, in)
 		if err != nil {

@@ -4,7 +4,6 @@ package httpapi
 
 import (
 	"context"
-	"encoding/base64"
 	"log/slog"
 	"net/http"
 	"strconv"
@@ -106,25 +105,33 @@ type listOutput struct {
 }
 
 func (a *api) list(ctx context.Context, in *listInput) (*listOutput, error) {
-	after, err := base64.RawURLEncoding.DecodeString(in.Cursor)
-	if err != nil || len(after) > 0 && stock.CheckSKU(string(after)) != nil {
-		return nil, httpserver.InvalidCursor()
+	after, err := afterSKU(in.Cursor)
+	if err != nil {
+		return nil, err
 	}
-	levels, err := a.store.Levels(ctx, stock.Page{After: string(after), Limit: in.Limit + 1, Below: in.Below})
+	levels, err := a.store.Levels(ctx, stock.Page{After: after, Limit: in.Fetch(), Below: in.Below})
 	if err != nil {
 		return nil, err
 	}
 	out := &listOutput{}
-	if len(levels) > in.Limit {
-		levels = levels[:in.Limit]
-		out.Body.Next = base64.RawURLEncoding.EncodeToString([]byte(levels[in.Limit-1].SKU))
-	}
+	levels, out.Body.Next, out.Paged = httpserver.Cut(ctx, in.Page, levels, func(last stock.Level) string { return httpserver.EncodeCursor(last.SKU) })
 	out.Body.Stock = make([]Level, len(levels))
 	for i, l := range levels {
 		out.Body.Stock[i] = toResponse(l)
 	}
-	out.Paged = httpserver.Next(ctx, out.Body.Next)
 	return out, nil
+}
+
+// afterSKU is the sku that a cursor names, "" for the first page.
+func afterSKU(cursor string) (string, error) {
+	fields, err := httpserver.DecodeCursor(cursor, 1)
+	if fields == nil {
+		return "", err
+	}
+	if stock.CheckSKU(fields[0]) != nil {
+		return "", httpserver.InvalidCursor()
+	}
+	return fields[0], nil
 }
 
 // SKUPath is the sku in a path. It is exported for huma, which fills in embedded structs only then.

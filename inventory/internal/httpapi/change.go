@@ -46,7 +46,7 @@ var moveOperation = huma.Operation{
 
 // Conditions are what a change of the stock may depend on. Exported for huma.
 type Conditions struct {
-	IfMatch     string `header:"If-Match" maxLength:"128" doc:"The ETag of what was looked at, in its quotes: 412 if it has changed since, and nothing is done" example:"\"64f3a1b2c3d4e-5-5\""`
+	httpserver.IfMatch
 	IfNoneMatch string `header:"If-None-Match" enum:"*" doc:"Only if the sku is new: 412 if it is not"`
 }
 
@@ -122,7 +122,7 @@ func (a *api) move(ctx context.Context, in *moveInput) (*changeOutput, error) {
 }
 
 func (a *api) change(ctx context.Context, on Conditions, c stock.Change) (*changeOutput, error) {
-	c.IfMatch, c.IfNew = strings.Trim(on.IfMatch, `"`), on.IfNoneMatch != ""
+	c.IfMatch, c.IfExists, c.IfNew = on.Seen(), on.Any(), on.IfNoneMatch != ""
 	c.Origin = origin(ctx)
 	changed, err := a.store.Change(ctx, c)
 	if impossible, ok := errors.AsType[stock.Impossible](err); ok {

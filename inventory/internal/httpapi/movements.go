@@ -69,7 +69,7 @@ func (a *api) movements(ctx context.Context, in *pageInput) (*movementsOutput, e
 	if err != nil {
 		return nil, err
 	}
-	movements, err := a.store.Movements(ctx, in.SKU, below, in.Limit+1)
+	movements, err := a.store.Movements(ctx, in.SKU, below, in.Fetch())
 	if err != nil {
 		return nil, err
 	}
@@ -83,11 +83,7 @@ func (a *api) movements(ctx context.Context, in *pageInput) (*movementsOutput, e
 		}
 		out.ETag = strconv.Quote(stock.LogTag(last))
 	}
-	if len(movements) > in.Limit {
-		movements = movements[:in.Limit]
-		out.Body.Next = httpserver.CursorOf(movements[in.Limit-1].ID)
-	}
-	out.Paged = httpserver.Next(ctx, out.Body.Next)
+	movements, out.Body.Next, out.Paged = httpserver.Cut(ctx, in.Page, movements, func(last stock.Movement) string { return httpserver.CursorOf(last.ID) })
 	out.Body.Movements = make([]Movement, len(movements))
 	for i, m := range movements {
 		out.Body.Movements[i] = toMovement(m)

@@ -155,8 +155,12 @@ func TestSet_AWeakTagNeverMatches(t *testing.T) {
 	c.get(201, "PUT", "/v1/stock/rare", `{"onHand":1}`)
 	tag := c.with("GET", "/v1/stock/rare", "").Header().Get("ETag")
 	w := c.with("PUT", "/v1/stock/rare", `{"onHand":2}`, "If-Match", "W/"+tag)
-	require.GreaterOrEqual(t, w.Code, 400, w.Body)
+	require.Equal(t, http.StatusPreconditionFailed, w.Code, w.Body)
+	require.Equal(t, http.StatusPreconditionFailed, c.with("PUT", "/v1/stock/rare", `{"onHand":2}`, "If-Match", `"*"`).Code, "a tag like any other")
+	require.Equal(t, http.StatusBadRequest, c.with("PUT", "/v1/stock/rare", `{"onHand":2}`, "If-Match", strings.Trim(tag, `"`)).Code)
 	c.requireLevel(1, 1)
+	require.Equal(t, http.StatusOK, c.with("PUT", "/v1/stock/rare", `{"onHand":1}`, "If-Match", `"other", `+tag).Code)
+	tag = c.with("GET", "/v1/stock/rare", "").Header().Get("ETag")
 	require.Equal(t, http.StatusOK, c.with("PUT", "/v1/stock/rare", `{"onHand":2}`, "If-Match", tag).Code)
 }
 

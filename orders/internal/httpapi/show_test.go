@@ -158,7 +158,7 @@ func TestList_RefusesWhatItDoesNotUnderstand(t *testing.T) {
 	f := start(t)
 	f.place(t, burger)
 	for query, status := range map[string]int{
-		"cursor=x": 422, "cursor=AAAAAAAAAAA": 422, "cursor=__________8": 422, "cursor=AAAAAAAAEmcAAA": 422, "cursor=%ff": 400,
+		"cursor=x": 422, "cursor=AAAAAAAAAAA": 422, "cursor=MA": 422, "cursor=NDcxMQA": 422, "cursor=%ff": 400,
 		"limit=0": 422, "limit=-1": 422, "limit=501": 422, "limit=ten": 422, "limit=1.5": 422,
 		"status=pending": 422, "status=DONE": 422, "status=%00": 400,
 		"userId=%00": 400, "userId=%ff": 400, "userId=" + strings.Repeat("x", 129): 422,

@@ -49,7 +49,7 @@ func (a *api) await(ctx context.Context, prefer *httpserver.Preferences, id int6
 // asItIs returns the order after a wait. What was heard of it may be late; the query is shared with
 // others whose wait is over.
 func (a *api) asItIs(prefer *httpserver.Preferences, watcher *watch.Watcher, last order.Order) order.Order {
-	ctx, cancel := context.WithTimeout(prefer.Context(), httpserver.RequestTimeout)
+	ctx, cancel := httpserver.Operations{}.Within(prefer.Context())
 	defer cancel()
 	now, err := watcher.Read(ctx)
 	if err != nil {

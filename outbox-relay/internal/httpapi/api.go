@@ -75,22 +75,17 @@ func list[T any](ctx context.Context, a *API, r *listRequest, id func(T) int64, 
 	if err != nil {
 		return nil, err
 	}
-	items, err := verb(d, from, r.Limit+1)
+	items, err := verb(d, from, r.Fetch())
 	if err != nil {
 		return nil, err
 	}
-	return paged(ctx, items, r.Limit, id), nil
+	return paged(ctx, r.Page, items, id), nil
 }
 
-// paged is the page of so many items, of which there is one more if there is another page.
-func paged[T any](ctx context.Context, items []T, limit int, id func(T) int64) *page[T] {
+// paged is the page of items that are found by id.
+func paged[T any](ctx context.Context, p httpserver.Page, items []T, id func(T) int64) *page[T] {
 	out := &page[T]{}
-	if len(items) > limit {
-		items = items[:limit]
-		out.Body.Next = httpserver.CursorOf(id(items[limit-1]))
-	}
-	out.Body.Items = append([]T{}, items...)
-	out.Paged = httpserver.Next(ctx, out.Body.Next)
+	out.Body.Items, out.Body.Next, out.Paged = httpserver.Cut(ctx, p, items, func(last T) string { return httpserver.CursorOf(id(last)) })
 	return out
 }
 

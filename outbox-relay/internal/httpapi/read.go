@@ -59,7 +59,7 @@ type auditLogRequest struct {
 func (r *auditLogRequest) filter() (auditlog.Filter, error) {
 	f := auditlog.Filter{
 		Actor: string(r.Actor), Action: string(r.Action), Object: string(r.Object), Since: r.Since, Until: r.Until,
-		After: r.After, Before: r.Before, Oldest: r.Order == "oldest", Limit: r.Limit + 1,
+		After: r.After, Before: r.Before, Oldest: r.Order == "oldest", Limit: r.Fetch(),
 	}
 	last, err := r.Page.After()
 	switch {
@@ -150,5 +150,5 @@ func (a *API) auditLog(ctx context.Context, r *auditLogRequest) (*page[auditlog.
 	if err != nil {
 		return nil, err
 	}
-	return paged(ctx, records, r.Limit, func(record auditlog.Record) int64 { return record.Seq }), nil
+	return paged(ctx, r.Page, records, func(record auditlog.Record) int64 { return record.Seq }), nil
 }

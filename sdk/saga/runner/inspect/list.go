@@ -32,7 +32,9 @@ type Filter struct {
 	Refs []saga.Ref
 }
 
-// Cursor is a place in the list of sagas, newest first.
+// Cursor is a place in the list of sagas, newest first: behind one saga. Where that began is looked
+// up, since StartedAt may be less exact than the row: an instant that JSON cannot write is shown as
+// the nearest one that it can. StartedAt counts if the saga has been removed meanwhile.
 type Cursor struct {
 	StartedAt  time.Time
 	ID         string
@@ -174,6 +176,9 @@ func (c conditions) all() string {
 	return strings.Join(append(slices.Clip(c.indexed), c.rest...), " and ")
 }
 
+// afterSQL is where the saga of the cursor began.
+const afterSQL = "coalesce((select c.started_at from sagas c where c.id = @id and c.definition = @name), @after)"
+
 // where returns the conditions of the filter: only those asked for, so that each filter is served
 // by the index made for it: open and overdue sagas by sagas_open, those in trouble by
 // sagas_in_trouble, those at a later attempt by sagas_retrying, all others by walking
@@ -195,7 +200,7 @@ func (f Filter) where(now time.Time) conditions {
 	indexed(f.Attempt > 1, "deadline is not null and attempt > 1")
 	indexed(f.Stuck || f.State == string(saga.CompensationStuck) || f.State == string(saga.Suspended), "trouble is not null")
 	indexed(f.Overdue, "deadline < @now")
-	indexed(f.After.ID != "", "(started_at, id) <= (@after, @id) and (started_at, id, definition) < (@after, @id, @name)")
+	indexed(f.After.ID != "", "(started_at, id) <= ("+afterSQL+", @id) and (started_at, id, definition) < ("+afterSQL+", @id, @name)")
 	if f.OlderThan > 0 {
 		c.indexed, c.args["before"] = append(c.indexed, "started_at < @before"), now.Add(-f.OlderThan)
 	}

@@ -1,10 +1,7 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"encoding/csv"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -36,10 +33,7 @@ type auditLogs struct {
 }
 
 // entry is a record and where it is.
-type entry struct {
-	Database string `json:"database"`
-	auditlog.Record
-}
+type entry = auditlog.Located
 
 // databases lists the databases to read, all of the relay's unless some were named.
 func (a *auditLogs) databases(ctx context.Context) ([]string, error) {
@@ -125,7 +119,7 @@ func (c *auditLogList) Run(t saga.Terminal) error {
 			return err
 		}
 		for _, r := range page.Items {
-			entries = append(entries, entry{database, r})
+			entries = append(entries, entry{Database: database, Record: r})
 		}
 	}
 	slices.SortStableFunc(entries, func(a, b entry) int { return b.At.Compare(a.At) })
@@ -165,52 +159,19 @@ func (c *auditLogExport) Run(t saga.Terminal) error {
 	if err != nil {
 		return err
 	}
-	write, finish := jsonLines(t.Out)
+	export := auditlog.JSONLines(t.Out)
 	if c.Format == "csv" {
-		write, finish = commaSeparated(t.Out)
+		export = auditlog.CSV(t.Out)
 	}
 	for _, database := range databases {
 		for r, err := range c.all(t.Context, database, 0) {
 			if err == nil {
-				err = write(entry{database, r})
+				err = export.Write(entry{Database: database, Record: r})
 			}
 			if err != nil {
-				return errors.Join(err, finish())
+				return errors.Join(err, export.Flush())
 			}
 		}
 	}
-	return finish()
-}
-
-func jsonLines(out io.Writer) (write func(entry) error, finish func() error) {
-	buffered := bufio.NewWriter(out)
-	encoder := json.NewEncoder(buffered)
-	return func(e entry) error { return encoder.Encode(e) }, buffered.Flush
-}
-
-func commaSeparated(out io.Writer) (write func(entry) error, finish func() error) {
-	w := csv.NewWriter(out)
-	_ = w.Write([]string{ // flush reports what became of it
-		"database", "seq", "at", "actor", "client", "dbRole", "dbClient", "action", "object", "reason", "before", "after", "result", "hash",
-	})
-	write = func(e entry) error {
-		cells := []string{
-			e.Database, strconv.FormatInt(e.Seq, 10), e.At.UTC().Format(time.RFC3339Nano), e.Actor, e.Client, e.DBRole, e.DBClient,
-			e.Action, e.Object, e.Reason, string(e.Before), string(e.After), e.Result, fmt.Sprintf("%x", e.Hash),
-		}
-		for i := range cells {
-			cells[i] = notAFormula(cells[i])
-		}
-		return w.Write(cells)
-	}
-	return write, func() error { w.Flush(); return w.Error() }
-}
-
-// notAFormula keeps a spreadsheet from running a reason that begins like a formula
-// (OWASP, "CSV Injection").
-func notAFormula(cell string) string {
-	if cell != "" && strings.ContainsRune("=+-@", rune(cell[0])) {
-		return "'" + cell
-	}
-	return cell
+	return export.Flush()
 }

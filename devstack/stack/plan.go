@@ -194,7 +194,7 @@ func (s *Stack) service(bin, name, addr string, p *plan) *unit {
 	}
 	env = append(env, p.adminTokens(name)...)
 	if name == Orchestrator {
-		env = append(env, "ORDERS_URL=http://"+p.ordersAddr, "INVENTORY_URL=http://"+p.inventoryAddr, "RELAY_URL=http://"+p.relayAddr)
+		env = append(env, "ORDERS_URL=http://"+p.ordersAddr, "INVENTORY_URL=http://"+p.inventoryAddr, "RELAY_URL=http://"+p.relayAddr, "DEVSTACK_STATE="+stateFile(s.cfg.Dir))
 	}
 	env = append(env, s.cfg.Env[name]...)
 	return &unit{

@@ -182,8 +182,12 @@ func (a *parts) serve(c Config, run Sagas, reg *prometheus.Registry) error {
 
 // console serves the console beside the API.
 func (a *parts) console(c Config) error {
+	stack := ""
+	if a.server.Local() {
+		stack = c.DevStack
+	}
 	pages, err := console.New(console.Config{
-		API: a.server.Router, Tokens: a.readers, Open: a.server.Local(), Key: string(c.ConsoleKey), Log: a.log, Waiting: a.server.Waiting,
+		API: a.server.Router, Tokens: a.readers, Open: a.server.Local(), Key: string(c.ConsoleKey), Log: a.log, Waiting: a.server.Waiting, Stack: stack,
 		Orders:    console.Service{URL: c.OrdersURL, ReadToken: string(c.OrdersToken)},
 		Inventory: console.Service{URL: c.InventoryURL, ReadToken: string(c.InventoryToken)},
 		Relay:     console.Service{URL: c.RelayURL, ReadToken: string(c.RelayToken)},

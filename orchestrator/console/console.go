@@ -26,7 +26,12 @@ import (
 
 	"waybill.example/chassis/admin"
 	"waybill.example/chassis/httpserver"
+	"waybill.example/orchestrator/console/internal/auditlog"
+	"waybill.example/orchestrator/console/internal/batches"
+	"waybill.example/orchestrator/console/internal/breakit"
+	"waybill.example/orchestrator/console/internal/deadletters"
 	"waybill.example/orchestrator/console/internal/find"
+	"waybill.example/orchestrator/console/internal/outbox"
 	"waybill.example/orchestrator/console/internal/overview"
 	"waybill.example/orchestrator/console/internal/page"
 	"waybill.example/orchestrator/console/internal/session"
@@ -52,7 +57,10 @@ type Config struct {
 	// Key encrypts sessions. Instances of the same key accept each other's; empty: a random one,
 	// and sessions end with the process.
 	Key string
-	Log *slog.Logger
+	// Stack is the stack.json of a development stack, whose processes the console then offers to
+	// break; empty, as it is everywhere else: it offers no such thing.
+	Stack string
+	Log   *slog.Logger
 	// Waiting has the places for pages that are kept up to date; nil: 500 of its own.
 	Waiting *httpserver.Waiting
 }
@@ -65,11 +73,19 @@ type Service struct{ URL, ReadToken string }
 const maxPages = 500
 
 // screens are all of them, in the order of the navigation.
-func screens(s *source.Sources) []page.Screen {
-	return []page.Screen{
+func screens(s *source.Sources, stack string) []page.Screen {
+	all := []page.Screen{
 		overview.New(s),
 		find.New(s),
+		outbox.New(s),
+		deadletters.New(s),
+		batches.New(s),
+		auditlog.New(s),
 	}
+	if stack != "" {
+		all = append(all, breakit.New(s, stack))
+	}
+	return all
 }
 
 // New returns a console. It is safe for concurrent use.
@@ -87,7 +103,7 @@ func New(c Config) (http.Handler, error) {
 		API: c.API, Orders: source.Service(c.Orders), Inventory: source.Service(c.Inventory), Relay: source.Service(c.Relay),
 	})
 	frame, err := page.New(page.Config{
-		Prefix: prefix, Sessions: sessions, Screens: screens(sources), Assets: assets, Log: c.Log, Forget: sources.Forget,
+		Prefix: prefix, Sessions: sessions, Screens: screens(sources, c.Stack), Assets: assets, Log: c.Log, Forget: sources.Forget,
 		Waiting: cmp.Or(c.Waiting, httpserver.NewWaiting(maxPages)),
 	})
 	if err != nil {

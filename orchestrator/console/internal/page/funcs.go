@@ -39,7 +39,11 @@ func functions(prefix string, a *assets) template.FuncMap {
 // Path fills the verbs of format with arguments that are made safe for one segment of a path.
 func Path(format string, args ...any) string {
 	for i, a := range args {
-		args[i] = url.PathEscape(fmt.Sprint(a))
+		switch a.(type) {
+		case int, int32, int64: // for %d
+		default:
+			args[i] = url.PathEscape(fmt.Sprint(a))
+		}
 	}
 	return fmt.Sprintf(format, args...)
 }

@@ -82,6 +82,14 @@ type Request struct {
 // Can reports whether the person who asks has a role.
 func (r *Request) Can(role admin.Role) bool { return r.Session.Role >= role }
 
+// Need returns the error of whoever asks and has not the role, for what is no [Action].
+func (r *Request) Need(role admin.Role) error {
+	if r.Can(role) {
+		return nil
+	}
+	return &forbiddenError{r.Session, role}
+}
+
 // Payload is what a saga or a message carries: other people's data, which not every role may see.
 type Payload struct {
 	raw    json.RawMessage

@@ -85,8 +85,8 @@ type servedFragment struct {
 }
 
 func (p *servedFragment) serve(w http.ResponseWriter, r *Request) error {
-	if need := cmp.Or(p.Role, lowest); !r.Can(need) {
-		return &forbiddenError{r.Session, need}
+	if err := r.Need(cmp.Or(p.Role, lowest)); err != nil {
+		return err
 	}
 	data, err := p.Load(r.Context(), r)
 	if err != nil {
@@ -105,8 +105,8 @@ type servedAction struct {
 }
 
 func (a *servedAction) serve(w http.ResponseWriter, r *Request) error {
-	if need := cmp.Or(a.Role, admin.Operator); !r.Can(need) {
-		return &forbiddenError{r.Session, need}
+	if err := r.Need(cmp.Or(a.Role, admin.Operator)); err != nil {
+		return err
 	}
 	if err := a.frame.form(w, r); err != nil {
 		return err

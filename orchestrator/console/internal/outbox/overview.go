@@ -1,0 +1,128 @@
+package outbox
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"waybill.example/orchestrator/console/internal/page"
+	"waybill.example/orchestrator/console/internal/source"
+)
+
+// database is one database at a glance.
+type database struct {
+	overview
+	State   string    `json:"state"` // of its relay: leading, standby, paused, connecting or unknown
+	Since   time.Time `json:"since,omitzero"`
+	Problem string    `json:"problem,omitempty"`
+	Verdict Verdict   `json:"verdict"`
+}
+
+// Verdict says in one sentence how an outbox is.
+type Verdict struct {
+	Level string `json:"level"` // good, warn or bad
+	Text  string `json:"text"`
+}
+
+// late is for how long a row may be pending before an operator wants to know.
+const late = 5 * time.Second
+
+// judge says the worst there is to say about an outbox.
+func judge(o overview, s relaySource, now time.Time) Verdict {
+	switch {
+	case s.Problem != "":
+		return Verdict{"bad", "Nothing is relayed: " + s.Problem}
+	case s.BrokerProblem != "" && o.Pending > 0:
+		return Verdict{"bad", "Rows wait for the broker: " + s.BrokerProblem}
+	case o.Paused && o.Pending > 0:
+		return Verdict{"warn", fmt.Sprintf("Paused by an operator; %s wait until it is resumed", rows(o.Pending))}
+	case o.Paused:
+		return Verdict{"warn", "Paused by an operator: nothing is published until it is resumed"}
+	case o.Leader == "":
+		return Verdict{"bad", "No relay has led this database yet"}
+	case o.Stuck > 0 && o.Parked > 0:
+		return Verdict{"bad", fmt.Sprintf("%s stuck; waiting behind: %s", rows(o.Stuck), rows(o.Parked))}
+	case o.Stuck > 0:
+		return Verdict{"bad", rows(o.Stuck) + " stuck; others go on"}
+	case o.Pending > 0 && o.OldestPending != nil && now.Sub(*o.OldestPending) > late:
+		return Verdict{"warn", rows(o.Pending) + " pending for longer than they should be"}
+	case o.Pending > 0:
+		return Verdict{"good", rows(o.Pending) + " on their way"}
+	}
+	return Verdict{"good", "Everything is published"}
+}
+
+func rows(n int64) string {
+	if n == 1 {
+		return "1 row"
+	}
+	return fmt.Sprintf("%d rows", n)
+}
+
+// look joins what the databases say with what their relays say.
+func look(found overviews, sources []relaySource, now time.Time) []database {
+	all := make([]database, 0, len(found.Databases))
+	for _, o := range found.Databases {
+		s := relaySource{State: "unknown"}
+		if i := slices.IndexFunc(sources, func(s relaySource) bool { return s.Database == o.Database }); i >= 0 {
+			s = sources[i]
+		}
+		d := database{overview: o, State: s.State, Since: s.Since, Problem: s.Problem + s.BrokerProblem, Verdict: judge(o, s, now)}
+		all = append(all, d)
+	}
+	return all
+}
+
+type overviewPage struct {
+	Databases   []database   `json:"databases"`
+	Unreachable []string     `json:"unreachable"`
+	Groups      []stuckGroup `json:"stuckGroups"`
+	Replays     []Replay     `json:"runningReplays"`
+}
+
+func (s screen) overview(ctx context.Context, _ *page.Request) (any, error) {
+	databases, unreachable, err := s.look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p := overviewPage{Databases: databases, Unreachable: unreachable, Groups: []stuckGroup{}, Replays: []Replay{}}
+	for _, d := range databases {
+		if d.Stuck == 0 {
+			continue
+		}
+		groups, err := s.groups(ctx, d.Database)
+		if err != nil {
+			return nil, err
+		}
+		p.Groups = append(p.Groups, groups...)
+	}
+	slices.SortStableFunc(p.Groups, func(a, b stuckGroup) int { return int(b.Rows - a.Rows) })
+	replays, err := Replays(ctx, s.relay, runningReplays)
+	for _, r := range replays {
+		if r.Running() {
+			p.Replays = append(p.Replays, r)
+		}
+	}
+	return p, err
+}
+
+// runningReplays is among how many of the newest replays is looked for those that run.
+const runningReplays = 5
+
+func (s screen) look(ctx context.Context) ([]database, []string, error) {
+	found, err := source.Get[overviews](ctx, s.relay, "/v1/outbox")
+	if err != nil {
+		return nil, nil, err
+	}
+	sources, err := source.Get[struct{ Sources []relaySource }](ctx, s.relay, "/v1/sources")
+	return look(found, sources.Sources, time.Now()), found.Unreachable, err
+}
+
+func (s screen) groups(ctx context.Context, database string) ([]stuckGroup, error) {
+	found, err := source.Get[struct{ Groups []stuckGroup }](ctx, s.relay, of(database, "/stuck/groups"))
+	for i := range found.Groups {
+		found.Groups[i].Database = database
+	}
+	return found.Groups, err
+}

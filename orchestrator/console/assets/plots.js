@@ -21,13 +21,19 @@
   // The newest interval is not over: its rate is that of the part that is.
   function span(s, b) { return Math.max(1, Math.min(s.intervalSeconds, Date.now() / 1000 - new Date(b.at) / 1000)); }
 
+  // A point without neighbours has no line that shows it.
+  function alone(u, i) {
+    const values = u.data[i];
+    return values.flatMap((v, at) => (v != null && values[at - 1] == null && values[at + 1] == null ? [at] : []));
+  }
+
   function options(kind, width, height) {
     const axis = { stroke: colour('--dim'), grid: { stroke: colour('--line'), width: 1 }, ticks: { stroke: colour('--line'), width: 1 }, font: '11px system-ui, sans-serif' };
     return {
       width, height, cursor: { points: { size: 6 }, drag: { x: false, y: false } }, legend: { show: false },
       scales: { x: { time: true }, y: { range: (u, min, max) => [0, Math.max(max * 1.1, kind === 'duration' ? 10 : 1)] } },
-      axes: [{ ...axis, space: 70, values: [[3600, '{HH}:{mm}'], [60, '{HH}:{mm}'], [1, '{HH}:{mm}:{ss}']].map(([s, f]) => [s, f, null, null, null, null, null, null, 1]) }, { ...axis, size: 58, values: (u, all) => all.map((v) => (v ? kinds[kind].value(v) : '0')) }],
-      series: [{}, ...kinds[kind].series.map(([label, stroke, fill]) => ({ label, stroke, width: 1.5, fill: fill ? `${stroke}${dark() ? '2e' : '1c'}` : undefined, points: { show: false }, spanGaps: false }))],
+      axes: [{ ...axis, size: 30, space: 70, values: [[3600, '{HH}:{mm}'], [60, '{HH}:{mm}'], [1, '{HH}:{mm}:{ss}']].map(([s, f]) => [s, f, null, null, null, null, null, null, 1]) }, { ...axis, size: 58, values: (u, all) => all.map((v) => (v ? kinds[kind].value(v) : '0')) }],
+      series: [{}, ...kinds[kind].series.map(([label, stroke, fill]) => ({ label, stroke, width: 1.5, fill: fill ? `${stroke}${dark() ? '2e' : '1c'}` : undefined, points: { show: true, size: 4, fill: stroke, filter: alone }, spanGaps: false }))],
       hooks: { setCursor: [(u) => hint(u, kind)] },
     };
   }

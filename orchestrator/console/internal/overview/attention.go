@@ -32,7 +32,7 @@ func needs(d data) []attention {
 		switch {
 		case h.Silent != "":
 			stands("", "%s does not answer", h.Service)
-		case !h.Ready:
+		case !h.Ready && !h.Asked:
 			stands("", "%s is not ready", h.Service)
 		}
 	}

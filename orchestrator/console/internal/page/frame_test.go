@@ -203,7 +203,7 @@ func TestFrame_WhoHasNotSignedInSeesNothing(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, refused.StatusCode)
 }
 
-// Where nobody configured tokens, whoever reaches the console looks, and nobody changes anything.
+// Where nobody configured tokens, all who reach the console look, and nobody changes anything.
 func TestFrame_WithoutTokensItIsForLooking(t *testing.T) {
 	t.Parallel()
 	c := newConsole(t, admin.Reader)

@@ -32,9 +32,36 @@ type cache struct {
 }
 
 type entry struct {
-	done  chan struct{} // closed when answer is set
-	asked time.Time
+	done   chan struct{} // closed when answer is set
+	asked  time.Time
+	before *entry // until then
 	answer
+}
+
+// Impatience is the error of an answer that has not come yet, and of which nothing is known.
+type Impatience struct{}
+
+func (Impatience) Error() string { return "it has not answered yet" }
+
+// soon is get for an answer that is dear, and good enough when it is some seconds old: where it
+// takes longer than patience, the last one is returned, and the next to ask gets the new one.
+func (c *cache) soon(ctx context.Context, key string, fresh, patience time.Duration, ask func(context.Context) ([]byte, error)) answer {
+	hurried, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	a := c.get(hurried, key, fresh, ask)
+	if !errors.Is(a.err, context.DeadlineExceeded) || hurried.Err() == nil || ctx.Err() != nil {
+		return a
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.entries[key]
+	if e != nil && !e.over() {
+		e = e.before
+	}
+	if e == nil {
+		return answer{at: time.Now(), err: Impatience{}}
+	}
+	return e.answer
 }
 
 // get returns the answer for a key, asking for it where none is fresh. The request goes on where
@@ -46,7 +73,10 @@ func (c *cache) get(ctx context.Context, key string, fresh time.Duration, ask fu
 		c.mu.Unlock()
 		return last.wait(ctx)
 	}
-	e := &entry{done: make(chan struct{}), asked: time.Now()}
+	e := &entry{done: make(chan struct{}), asked: time.Now(), before: last}
+	if last != nil {
+		last.before = nil // one is enough
+	}
 	c.put(key, e)
 	c.mu.Unlock()
 	go func() {
@@ -117,6 +147,9 @@ func (c *cache) forget() {
 	defer c.mu.Unlock()
 	for key, e := range c.entries {
 		if !e.over() { // it may have been answered before the change
+			e = e.before
+		}
+		if e == nil {
 			delete(c.entries, key)
 			continue
 		}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"time"
 
 	"waybill.example/chassis/apiclient"
 )
@@ -23,11 +24,20 @@ type Health struct {
 	Service string  `json:"service"`
 	Ready   bool    `json:"ready"`
 	Checks  []Check `json:"checks"`
+	// Asked: it has not said yet.
+	Asked bool `json:"asked,omitzero"`
 	// Silent is why it did not answer; empty: it did.
 	Silent string `json:"silent,omitempty"`
 }
 
 const readyPath = "/readyz"
+
+// A service checks its connections when it is asked how it is, which takes it up to a second. No
+// page waits for that: the next look has it.
+const (
+	healthFor      = 3 * time.Second
+	healthPatience = 40 * time.Millisecond
+)
 
 // Health asks all services at once how they are. One that does not answer is part of the answer.
 func (s *Sources) Health(ctx context.Context) []Health {
@@ -47,8 +57,12 @@ func (c *Client) health(ctx context.Context) Health {
 		Status string
 		Checks map[string]string
 	}
-	a := c.ask(ctx, readyPath, fresh)
+	key, ask := c.asking(ctx, readyPath)
+	a := c.cache.soon(ctx, key, healthFor, healthPatience, ask)
 	switch {
+	case errors.Is(a.err, Impatience{}):
+		h.Asked = true
+		return h
 	case a.stale != nil:
 		h.Silent = a.stale.Error()
 		return h

@@ -134,12 +134,18 @@ func (c *Client) Text(ctx context.Context, path string, maxAge time.Duration) (s
 }
 
 func (c *Client) ask(ctx context.Context, path string, fresh time.Duration) answer {
+	key, ask := c.asking(ctx, path)
+	return c.cache.get(ctx, key, fresh, ask)
+}
+
+// asking is how a path is asked for, and the key by which its answer is remembered.
+func (c *Client) asking(ctx context.Context, path string) (key string, ask func(context.Context) ([]byte, error)) {
 	who := session.From(ctx)
 	token := c.readToken
 	if token == "" && !c.inside {
 		token = who.Token
 	}
-	return c.cache.get(ctx, path+"\x00"+token, fresh, func(ctx context.Context) ([]byte, error) {
+	return path + "\x00" + token, func(ctx context.Context) ([]byte, error) {
 		ctx, cancel := context.WithTimeout(ctx, readTimeout)
 		defer cancel()
 		if c.inside { // the page decides who sees what
@@ -152,7 +158,7 @@ func (c *Client) ask(ctx context.Context, path string, fresh time.Duration) answ
 			}
 		}
 		return body, err
-	})
+	}
 }
 
 // Do changes something as the operator of ctx.

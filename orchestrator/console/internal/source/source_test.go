@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -155,6 +156,23 @@ func TestClient_AsksTheOrchestratorInProcess(t *testing.T) {
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 }
 
+// A service takes its time to say how it is. No page waits for that.
+func TestSources_HealthDoesNotWait(t *testing.T) {
+	t.Parallel()
+	answer, asked := make(chan struct{}), make(chan struct{}, 100)
+	slow := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked <- struct{}{}
+		<-answer
+		fmt.Fprint(w, `{"status":"ready","checks":{}}`)
+	})
+	s := source.New(source.Config{API: slow})
+	require.True(t, s.Health(t.Context())[0].Asked)
+	require.True(t, s.Health(t.Context())[0].Asked)
+	require.Len(t, asked, 1, "both wait for one answer")
+	close(answer)
+	require.Eventually(t, func() bool { return s.Health(t.Context())[0].Ready }, 30*time.Second, time.Millisecond)
+}
+
 func TestSources_HealthSaysWhatEachServiceSays(t *testing.T) {
 	t.Parallel()
 	unready := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -167,7 +185,12 @@ func TestSources_HealthSaysWhatEachServiceSays(t *testing.T) {
 	ready := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, `{"status":"ready","checks":{"postgres":"ok"}}`)
 	})
-	health := source.New(source.Config{API: ready, Orders: source.Service{URL: unready.URL}, Relay: source.Service{URL: gone.URL}}).Health(t.Context())
+	sources := source.New(source.Config{API: ready, Orders: source.Service{URL: unready.URL}, Relay: source.Service{URL: gone.URL}})
+	var health []source.Health
+	require.Eventually(t, func() bool {
+		health = sources.Health(t.Context())
+		return !slices.ContainsFunc(health, func(h source.Health) bool { return h.Asked })
+	}, 30*time.Second, time.Millisecond)
 	require.Len(t, health, 3)
 	require.Equal(t, source.Health{Service: "orchestrator", Ready: true, Checks: []source.Check{{Name: "postgres"}}}, health[0])
 	require.Equal(t, source.Health{Service: "orders", Checks: []source.Check{{Name: "kafka"}, {Name: "postgres", Problem: "no connection"}}}, health[1])

@@ -6,10 +6,13 @@ import (
 	"context"
 	"encoding/json"
 	"maps"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"waybill.example/chassis/auditlog"
 	"waybill.example/orchestrator/console/internal/page"
@@ -83,19 +86,37 @@ func (s screen) list(ctx context.Context, r *page.Request) (any, error) {
 	}
 	below := readCursor(asked.Get("cursor"))
 	query.Set("limit", strconv.Itoa(shown))
-	lists := map[string]answer{}
-	for _, database := range chosen {
-		query.Del("before")
-		if seq := below[database]; seq > 0 {
-			query.Set("before", strconv.FormatInt(seq, 10))
-		}
-		if lists[database], err = source.Get[answer](ctx, s.relay, path(database, query)); err != nil {
-			return nil, err
-		}
+	lists, err := s.pages(ctx, chosen, query, below)
+	if err != nil {
+		return nil, err
 	}
 	p := newList(r, lists, below)
 	p.Databases = all
 	return p, nil
+}
+
+// pages asks all databases at once.
+func (s screen) pages(ctx context.Context, databases []string, query url.Values, below map[string]int64) (map[string]answer, error) {
+	answers := make([]answer, len(databases))
+	var asking errgroup.Group
+	for i, database := range databases {
+		query := maps.Clone(query)
+		if seq := below[database]; seq > 0 {
+			query.Set("before", strconv.FormatInt(seq, 10))
+		}
+		asking.Go(func() (err error) {
+			answers[i], err = source.Get[answer](ctx, s.relay, path(database, query))
+			return err
+		})
+	}
+	if err := asking.Wait(); err != nil {
+		return nil, err
+	}
+	lists := map[string]answer{}
+	for i, database := range databases {
+		lists[database] = answers[i]
+	}
+	return lists, nil
 }
 
 // newList puts the newest entries of all databases together. below is where the page began.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -14,10 +15,12 @@ import (
 
 // previewed is what a job would do, with the form that starts it.
 type previewed struct {
-	Verb       string             `json:"verb"`
-	Service    string             `json:"service"`
-	Would      api.DeadLetterBulk `json:"would"`
-	Conditions []condition        `json:"-"`
+	Verb    string             `json:"verb"`
+	Service string             `json:"service"`
+	Would   api.DeadLetterBulk `json:"would"`
+	// Filter is the query of the filter: one field of the form, since a reason of the filter is not
+	// the reason of the change.
+	Filter string `json:"filter"`
 }
 
 // Danger reports whether it cannot be undone.
@@ -47,13 +50,13 @@ func (s screen) ask(ctx context.Context, r *page.Request, dryRun bool) (p previe
 			return p, err
 		}
 	}
-	for _, name := range conditions {
-		if value := r.PostFormValue(name); value != "" {
-			p.Conditions = append(p.Conditions, condition{name, value})
-		}
+	asked, err := url.ParseQuery(r.PostFormValue("filter"))
+	if err != nil {
+		return p, page.Invalid("the filter cannot be read")
 	}
+	p.Filter = asked.Encode()
 	request := apiclient.Request{
-		Path: page.Path("/v1/dead-letters/%s", p.Verb) + filter(r.PostFormValue),
+		Path: page.Path("/v1/dead-letters/%s", p.Verb) + filter(asked.Get),
 		Body: map[string]any{"reason": why, "rate": rate, "dryRun": dryRun},
 	}
 	return p, post(ctx, s.service(p.Service), request, &p.Would)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strings"
 
 	api "waybill.example/chassis/deadletters"
 	"waybill.example/orchestrator/console/internal/page"
@@ -23,11 +24,8 @@ type listPage struct {
 	Next    string   `json:"next,omitempty"`
 	More    bool     `json:"more,omitzero"` // there are more of some service
 	Known   []string `json:"-"`
-	// Conditions is the filter, for the form of a job.
-	Conditions []condition `json:"-"`
+	Filter  string   `json:"-"` // the query of the filter, for the form of a job
 }
-
-type condition struct{ Name, Value string }
 
 type listAnswer struct {
 	DeadLetters []api.DeadLetter `json:"deadLetters"`
@@ -51,11 +49,7 @@ func (s screen) list(ctx context.Context, r *page.Request) (any, error) {
 	for _, c := range s.services() {
 		p.Known = append(p.Known, c.Name())
 	}
-	for _, name := range conditions {
-		if value := asked.Get(name); value != "" {
-			p.Conditions = append(p.Conditions, condition{name, value})
-		}
-	}
+	p.Filter = strings.TrimPrefix(filter(asked.Get), "?")
 	return p, nil
 }
 

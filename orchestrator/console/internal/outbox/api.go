@@ -3,11 +3,17 @@ package outbox
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
+	"waybill.example/chassis/apiclient"
 	"waybill.example/orchestrator/console/internal/page"
 	"waybill.example/orchestrator/console/internal/source"
 )
@@ -172,18 +178,35 @@ func Replays(ctx context.Context, relay *source.Client, limit int) ([]Replay, er
 	if err != nil {
 		return nil, err
 	}
-	all := []Replay{}
-	for _, database := range databases {
-		found, err := source.Get[items[Replay]](ctx, relay, of(database, "/replays")+"?limit="+strconv.Itoa(limit))
-		if err != nil {
-			return nil, fmt.Errorf("list the replays of %s: %w", database, err)
-		}
-		for _, r := range found.Items {
-			r.Database = database
-			all = append(all, r)
-		}
+	found := make([][]Replay, len(databases))
+	var asking errgroup.Group
+	for i, database := range databases {
+		asking.Go(func() error {
+			answer, err := source.Get[items[Replay]](ctx, relay, of(database, "/replays")+"?limit="+strconv.Itoa(limit))
+			if err != nil {
+				return fmt.Errorf("list the replays of %s: %w", database, err)
+			}
+			for _, r := range answer.Items {
+				r.Database = database
+				found[i] = append(found[i], r)
+			}
+			return nil
+		})
 	}
-	return all, nil
+	if err := asking.Wait(); err != nil {
+		return nil, err
+	}
+	return slices.Concat(found...), nil
+}
+
+// refused passes on what the relay has refused. A part of a page that is missing because the relay
+// does not answer is none of the page's errors: the page says so by itself.
+func refused(err error) error {
+	refusal, ok := errors.AsType[*apiclient.Refusal](err)
+	if !ok || refusal.Status >= http.StatusInternalServerError {
+		return nil
+	}
+	return err
 }
 
 // query makes the query of a path, without what is empty.

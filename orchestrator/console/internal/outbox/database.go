@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 
+	"golang.org/x/sync/errgroup"
+
 	"waybill.example/orchestrator/console/internal/page"
 	"waybill.example/orchestrator/console/internal/source"
 )
@@ -52,10 +54,11 @@ func (s screen) database(ctx context.Context, r *page.Request) (any, error) {
 	for _, v := range views {
 		p.Views = append(p.Views, view{v, countOf(p.Database, v)})
 	}
-	if p.Groups, err = s.groups(ctx, name); err != nil {
-		return nil, err
-	}
-	return p, s.fill(ctx, r, &p)
+	var asking errgroup.Group
+	asking.Go(func() (err error) { p.Groups, err = s.groups(ctx, name); return refused(err) })
+	asking.Go(func() error { return refused(s.fill(ctx, r, &p)) })
+	err = asking.Wait()
+	return p, err
 }
 
 // usual is the list that one most likely wants.

@@ -1,10 +1,13 @@
 package outbox
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"waybill.example/orchestrator/console/internal/page"
 	"waybill.example/orchestrator/console/internal/source"
@@ -87,36 +90,45 @@ func (s screen) overview(ctx context.Context, _ *page.Request) (any, error) {
 		return nil, err
 	}
 	p := overviewPage{Databases: databases, Unreachable: unreachable, Groups: []stuckGroup{}, Replays: []Replay{}}
-	for _, d := range databases {
-		if d.Stuck == 0 {
-			continue
+	groups := make([][]stuckGroup, len(databases))
+	var asking errgroup.Group
+	for i, d := range databases {
+		if d.Stuck > 0 {
+			asking.Go(func() (err error) { groups[i], err = s.groups(ctx, d.Database); return refused(err) })
 		}
-		groups, err := s.groups(ctx, d.Database)
-		if err != nil {
-			return nil, err
-		}
-		p.Groups = append(p.Groups, groups...)
 	}
-	slices.SortStableFunc(p.Groups, func(a, b stuckGroup) int { return int(b.Rows - a.Rows) })
-	replays, err := Replays(ctx, s.relay, runningReplays)
+	var replays []Replay
+	asking.Go(func() (err error) { replays, err = Replays(ctx, s.relay, runningReplays); return refused(err) })
+	if err := asking.Wait(); err != nil {
+		return nil, err
+	}
+	p.Groups = append(p.Groups, slices.Concat(groups...)...)
+	slices.SortStableFunc(p.Groups, func(a, b stuckGroup) int { return cmp.Compare(b.Rows, a.Rows) })
 	for _, r := range replays {
 		if r.Running() {
 			p.Replays = append(p.Replays, r)
 		}
 	}
-	return p, err
+	return p, nil
 }
 
 // runningReplays is among how many of the newest replays is looked for those that run.
 const runningReplays = 5
 
-func (s screen) look(ctx context.Context) ([]database, []string, error) {
-	found, err := source.Get[overviews](ctx, s.relay, "/v1/outbox")
-	if err != nil {
+// look asks for both at once: a service that is frozen takes a while to be noticed.
+func (s screen) look(ctx context.Context) (all []database, unreachable []string, err error) {
+	var found overviews
+	var sources struct{ Sources []relaySource }
+	var asking errgroup.Group
+	asking.Go(func() (err error) { found, err = source.Get[overviews](ctx, s.relay, "/v1/outbox"); return err })
+	asking.Go(func() (err error) {
+		sources, err = source.Get[struct{ Sources []relaySource }](ctx, s.relay, "/v1/sources")
+		return refused(err)
+	})
+	if err := asking.Wait(); err != nil {
 		return nil, nil, err
 	}
-	sources, err := source.Get[struct{ Sources []relaySource }](ctx, s.relay, "/v1/sources")
-	return look(found, sources.Sources, time.Now()), found.Unreachable, err
+	return look(found, sources.Sources, time.Now()), found.Unreachable, nil
 }
 
 func (s screen) groups(ctx context.Context, database string) ([]stuckGroup, error) {

@@ -9,6 +9,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"golang.org/x/sync/errgroup"
+
 	"waybill.example/orchestrator/console/internal/page"
 	"waybill.example/orchestrator/console/internal/source"
 )
@@ -42,17 +44,18 @@ func (s screen) row(ctx context.Context, r *page.Request) (any, error) {
 		return nil, err
 	}
 	p := shownRow(r, name, found)
-	if p.Deliveries, err = s.deliveries(ctx, found.EventID); err != nil {
-		return nil, err
-	}
+	var asking errgroup.Group
+	asking.Go(func() (err error) { p.Deliveries, err = s.deliveries(ctx, found.EventID); return refused(err) })
 	if found.ParkedBehind > 0 {
-		parked, err := source.Get[items[listed]](ctx, s.relay, of(name, "/parked")+query("behind", strconv.FormatInt(found.ID, 10), "limit", strconv.Itoa(shownParked)))
-		if err != nil {
-			return nil, err
-		}
-		p.Parked = masked(r, parked.Items)
+		asking.Go(func() error {
+			path := of(name, "/parked") + query("behind", strconv.FormatInt(found.ID, 10), "limit", strconv.Itoa(shownParked))
+			parked, err := source.Get[items[listed]](ctx, s.relay, path)
+			p.Parked = masked(r, parked.Items)
+			return refused(err)
+		})
 	}
-	return p, nil
+	err = asking.Wait()
+	return p, err
 }
 
 // shownRow is a row as the reader may see it.

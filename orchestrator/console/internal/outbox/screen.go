@@ -35,7 +35,7 @@ func New(sources *source.Sources) page.Screen {
 		Actions: []page.Action{
 			{Path: "/outbox/{database}/rows/{id}/retry", Do: s.retry},
 			{Path: "/outbox/{database}/rows/{id}/discard", Do: s.discard},
-			{Path: "/outbox/{database}/stuck/retry", Do: s.retryGroup},
+			{Path: "/outbox/{database}/stuck/retry", Role: admin.Admin, Do: s.retryGroup},
 			{Path: "/outbox/{database}/pause", Do: s.pause},
 			{Path: "/outbox/{database}/resume", Do: s.resume},
 			{Path: "/outbox/{database}/replay/preview", Template: "plan.html", Role: admin.Admin, Do: s.planReplay},

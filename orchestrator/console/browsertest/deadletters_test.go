@@ -1,0 +1,118 @@
+package browsertest
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestDeadLetters_OneIsEditedAndRedriven(t *testing.T) {
+	t.Parallel()
+	w := theWorld(t)
+	const order = 9_007_199_254_740_993 // there is no such order
+	existing := w.place(t, `{"userId":"u1","sku":"burger","quantity":1}`, true)
+	id := w.deadLetter(t, order, `"extra":12345678901234567890,`)
+	tab := open(t, operatorToken)
+	tab.visit("/dead-letters")
+	tab.awaitText("#live", "ConfirmOrder")
+	tab.accessible()
+	tab.shot("dead-letters")
+	tab.visit("/dead-letters/all?service=orders")
+	tab.awaitText("#live", fmt.Sprint(order))
+	tab.accessible()
+	tab.shot("dead-letters-all")
+	tab.visit(fmt.Sprintf("/dead-letters/orders/%d", id))
+	tab.awaitText("#live", "could not apply it")
+	tab.awaitText(".payload", "12345678901234567890")
+	tab.harmless()
+	tab.accessible()
+	tab.shot("dead-letter")
+
+	tab.click(`a[href$="/edit"]`)
+	tab.awaitText("h1", "Edit dead letter")
+	change := func(orderID string) {
+		eval[bool](tab, fmt.Sprintf(`(p => { p.value = p.value.replace(/"orderId": -?\d+/, '"orderId": %s'); return true })(document.querySelector("#payload"))`, orderID))
+		tab.click("form.form button.primary")
+	}
+	change("-1")
+	tab.awaitText("#difference", "would not read it")
+	tab.awaitText("#difference", `+   "orderId": -1,`)
+	change(existing)
+	tab.awaitText("#difference", "orders would read it")
+	tab.accessible()
+	tab.shot("dead-letter-edit")
+	tab.fill("#difference input[name=reason]", "the order was meant to be "+existing)
+	tab.click("#difference button.primary")
+	tab.awaitText("#difference output", "has its place")
+	tab.click("#difference output a")
+	tab.awaitText("#live", "It was redriven")
+	tab.awaitText("#live", fmt.Sprintf("dead letter %d", id)) // of which it is a copy
+	tab.awaitText(".payload", "12345678901234567890")
+	tab.shot("dead-letter-redriven")
+}
+
+func TestDeadLetters_AllThatMatchAreDiscardedAsABatch(t *testing.T) {
+	t.Parallel()
+	w := theWorld(t)
+	const orders = 8_800_770_000
+	for i := range int64(3) {
+		w.deadLetter(t, orders+i, "")
+	}
+	tab := open(t, adminToken)
+	tab.visit("/dead-letters/all?service=orders&reason=88007700")
+	tab.awaitText("#live", fmt.Sprint(orders+2))
+	tab.click(`form[hx-post$="/discard/preview"] button`)
+	tab.awaitText("#batch", "It would discard 3 dead letters of orders")
+	tab.accessible()
+	tab.shot("dead-letters-batch")
+	tab.fill("#batch input[name=reason]", "of a test "+hostile)
+	tab.fill("#batch input[name=count]", "3")
+	tab.click("#batch form button")
+	tab.awaitText("#batch output", "one after the other")
+	tab.click("#batch output a")
+	tab.awaitText("#live", "finished")
+	tab.awaitText("#live", "was discarded")
+	tab.harmless()
+	tab.accessible()
+	tab.shot("batch")
+	tab.visit("/batches")
+	tab.awaitText("#live", "discard dead letters")
+	tab.accessible()
+	tab.shot("batches")
+	tab.harmless()
+}
+
+func TestDeadLetters_AGroupHasAnOwnerAndANote(t *testing.T) {
+	t.Parallel()
+	w := theWorld(t)
+	w.deadLetter(t, 8_900_000_001, "")
+	tab := open(t, operatorToken)
+	tab.visit("/dead-letters?key=8900000001")
+	tab.click(`details[id^="note:orders:"] summary`)
+	tab.fill(`details[open] input[name=owner]`, "olga "+hostile)
+	tab.fill(`details[open] input[name=note]`, "ticket 981")
+	tab.click(`details[open] button.primary`)
+	tab.awaitText(".group-note", "ticket 981")
+	tab.awaitText(".group-note", "olga <script>")
+	tab.harmless()
+	tab.accessible()
+	tab.shot("dead-letters-note")
+}
+
+func TestDeadLetters_AreMaskedForViewers(t *testing.T) {
+	t.Parallel()
+	w := theWorld(t)
+	const order = 8_900_000_077
+	id := w.deadLetter(t, order, "")
+	tab := open(t, viewerToken)
+	tab.visit(fmt.Sprintf("/dead-letters/orders/%d", id))
+	tab.awaitText("#live", "the role viewer does not see")
+	tab.accessible()
+	for _, path := range []string{"/dead-letters", "/dead-letters/all", fmt.Sprintf("/dead-letters/orders/%d", id), fmt.Sprintf("/dead-letters/orders/%d/edit", id)} {
+		for _, accept := range []string{"text/html", "application/json"} {
+			body := eval[string](tab, fmt.Sprintf("fetch(%q, {headers: {Accept: %q}}).then(r => r.text())", path, accept))
+			require.NotContains(t, body, fmt.Sprint(order), path)
+		}
+	}
+}

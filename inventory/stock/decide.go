@@ -75,6 +75,12 @@ func (k *Known) Since(now time.Time) func(r Reply, order int64) time.Time {
 	}
 }
 
+// Executed is what came of a command.
+type Executed struct {
+	Reply
+	Since time.Time // since when the order's reservation is as the reply says
+}
+
 // Decision is what a batch of commands changes, and the replies.
 type Decision struct {
 	Replies  []Reply       // one per command, in their order

@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"waybill.example/chassis/auditlog"
+	"waybill.example/chassis/batch"
 	"waybill.example/chassis/httpserver"
 	"waybill.example/chassis/kafka"
 	chassispg "waybill.example/chassis/postgres"
@@ -24,7 +25,6 @@ import (
 	"waybill.example/contracts"
 	"waybill.example/orchestrator/orderflow"
 	"waybill.example/orchestrator/ordersaga"
-	"waybill.example/orders/internal/batch"
 	"waybill.example/orders/internal/httpapi"
 	"waybill.example/orders/internal/postgres"
 	"waybill.example/orders/internal/watch"

@@ -11,10 +11,11 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
-	"time"
+	"slices"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"waybill.example/chassis/batch"
 	"waybill.example/chassis/fault"
 	"waybill.example/chassis/httpserver"
 	chassispg "waybill.example/chassis/postgres"
@@ -28,10 +29,10 @@ import (
 type Store interface {
 	Level(ctx context.Context, sku string) (stock.Level, error)
 	Levels(ctx context.Context, page stock.Page) ([]stock.Level, error)
-	// Execute carries out a command in a transaction of its own. since is when the order's
-	// reservation came to be as the reply says. The error of another transaction that was faster
-	// is a conflict; the same command may then be executed again.
-	Execute(ctx context.Context, c stock.Command) (reply stock.Reply, since time.Time, err error)
+	// Execute carries out commands in one transaction, and returns what came of each. The error of
+	// another transaction that was faster is a conflict. After any error the same commands may be
+	// executed again.
+	Execute(ctx context.Context, commands []stock.Command) ([]stock.Executed, error)
 }
 
 // API implements inventoryv1.InventoryServiceServer. Its errors are turned into statuses by
@@ -39,15 +40,25 @@ type Store interface {
 type API struct {
 	inventoryv1.UnimplementedInventoryServiceServer
 
-	store Store
-	hub   *watch.Hub
-	log   *slog.Logger
+	store    Store
+	hub      *watch.Hub
+	log      *slog.Logger
+	commands *batch.Coalescer[stock.Command, stock.Executed]
 }
 
 // New returns the service.
 func New(store Store, hub *watch.Hub, log *slog.Logger) *API {
-	return &API{store: store, hub: hub, log: log}
+	a := &API{store: store, hub: hub, log: log}
+	// A client chooses its deadline, so it may leave; a command that is executed twice takes effect
+	// once, so a batch may be taken apart after any error that one command may be the cause of.
+	a.commands = batch.New(a.execute, batch.Options{
+		Limit: maxCommands, MayLeave: true, CanSplit: func(err error) bool { return !chassispg.Unavailable(err) },
+	})
+	return a
 }
+
+// maxCommands bounds the commands of one transaction.
+const maxCommands = 100
 
 func toLevel(l stock.Level) *inventoryv1.StockLevel {
 	return &inventoryv1.StockLevel{
@@ -103,19 +114,19 @@ func (a *API) Reserve(ctx context.Context, in *inventoryv1.ReserveRequest) (*inv
 	if err != nil {
 		return nil, err
 	}
-	reply, since, err := a.execute(ctx, command)
+	done, err := a.commands.Do(ctx, command)
 	if err != nil {
 		return nil, err
 	}
-	if reply.Outcome == stock.Contradicted {
+	if done.Outcome == stock.Contradicted {
 		a.log.WarnContext(ctx, "order asks for other items than at first", "order_id", command.OrderID, "method", "Reserve")
 		return nil, errOtherItems
 	}
 	out := &inventoryv1.ReserveResponse{
-		State: inventoryv1.ReservationState_RESERVATION_STATE_RESERVED, Reason: reply.Reason,
-		Repeated: reply.Outcome == stock.Repeated, DecidedAt: timestamppb.New(since),
+		State: inventoryv1.ReservationState_RESERVATION_STATE_RESERVED, Reason: done.Reason,
+		Repeated: done.Outcome == stock.Repeated, DecidedAt: timestamppb.New(done.Since),
 	}
-	if reply.State == stock.Rejected {
+	if done.State == stock.Rejected {
 		out.State = inventoryv1.ReservationState_RESERVATION_STATE_REJECTED
 	}
 	return out, nil
@@ -126,28 +137,29 @@ func (a *API) Release(ctx context.Context, in *inventoryv1.ReleaseRequest) (*inv
 	if in.GetOrderId() <= 0 {
 		return nil, invalid("order_id", "must be positive")
 	}
-	reply, since, err := a.execute(ctx, stock.Command{Action: stock.Release, OrderID: in.GetOrderId()})
+	done, err := a.commands.Do(ctx, stock.Command{Action: stock.Release, OrderID: in.GetOrderId()})
 	if err != nil {
 		return nil, err
 	}
-	return &inventoryv1.ReleaseResponse{Repeated: reply.Outcome == stock.Repeated, ReleasedAt: timestamppb.New(since)}, nil
+	return &inventoryv1.ReleaseResponse{Repeated: done.Outcome == stock.Repeated, ReleasedAt: timestamppb.New(done.Since)}, nil
 }
 
-// conflictAttempts is how often a command is executed while other transactions are faster. A race
+// conflictAttempts is how often commands are executed while other transactions are faster. A race
 // for one order is over with the second.
 const conflictAttempts = 8
 
-func (a *API) execute(ctx context.Context, c stock.Command) (reply stock.Reply, since time.Time, err error) {
+// execute carries out the commands of calls that came at once, in one transaction.
+func (a *API) execute(ctx context.Context, commands []stock.Command) (executed []stock.Executed, err error) {
 	for range conflictAttempts {
-		reply, since, err = a.store.Execute(ctx, c)
+		executed, err = a.store.Execute(ctx, commands)
 		if err == nil || chassispg.Classify(err).Kind != fault.Conflict {
 			break
 		}
 	}
-	if err == nil && reply.Outcome == stock.Decided {
+	if slices.ContainsFunc(executed, func(e stock.Executed) bool { return e.Outcome == stock.Decided }) {
 		a.hub.Wake()
 	}
-	return reply, since, err
+	return executed, err
 }
 
 // WatchStock implements inventoryv1.InventoryServiceServer.

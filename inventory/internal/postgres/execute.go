@@ -12,29 +12,29 @@ import (
 
 const nowSQL = `select now()`
 
-// Execute carries out one command in a transaction of its own, by the statements with which the
-// consumer carries out a batch of them: whichever of two commands for an order commits first
-// decides. It returns the reply, and since when the order's reservation is as the reply says.
+// Execute carries out commands in one transaction, by the statements with which the consumer
+// carries out a batch of them: whichever of two commands for an order commits first decides. It
+// returns what came of each, in their order.
 //
 // The error is a serialization failure where another transaction was faster; the same again finds
-// what it did. After any other error the command may have been carried out (the answer to its
+// what it did. After any other error the commands may have been carried out (the answer to their
 // commit can be lost), and may be sent again all the same.
-func (s *Store) Execute(ctx context.Context, c stock.Command) (stock.Reply, time.Time, error) {
-	reply, since, err := s.execute(ctx, c)
+func (s *Store) Execute(ctx context.Context, commands []stock.Command) ([]stock.Executed, error) {
+	executed, err := s.execute(ctx, commands)
 	if err != nil {
-		return stock.Reply{}, time.Time{}, fmt.Errorf("%s for order %d: %w", c.Action, c.OrderID, err)
+		return nil, fmt.Errorf("execute %d commands: %w", len(commands), err)
 	}
-	return reply, since, nil
+	return executed, nil
 }
 
 // execute takes two round trips: begin and read, then write and commit.
-func (s *Store) execute(ctx context.Context, c stock.Command) (reply stock.Reply, since time.Time, err error) {
+func (s *Store) execute(ctx context.Context, commands []stock.Command) ([]stock.Executed, error) {
 	conn, err := s.pool.Acquire(ctx)
 	if err != nil {
-		return reply, since, fmt.Errorf("connect to the database: %w", err)
+		return nil, fmt.Errorf("connect to the database: %w", err)
 	}
 	defer conn.Release()
-	commands, now := []stock.Command{c}, time.Time{}
+	var now time.Time
 	reads := &pgx.Batch{}
 	reads.BeginTx(pgx.TxOptions{})
 	reads.Queue(nowSQL).QueryRow(func(row pgx.Row) error { return row.Scan(&now) })
@@ -44,7 +44,7 @@ func (s *Store) execute(ctx context.Context, c stock.Command) (reply stock.Reply
 	tx := results.Tx()
 	if err != nil {
 		_ = tx.Rollback(ctx) // the error that counts is the first; what cannot be rolled back ends with its connection
-		return reply, since, err
+		return nil, err
 	}
 	decision := stock.Decide(*known, commands)
 	writes := &pgx.Batch{}
@@ -52,8 +52,11 @@ func (s *Store) execute(ctx context.Context, c stock.Command) (reply stock.Reply
 	writes.Queue("commit")
 	if err := tx.SendBatch(ctx, writes).Close(); err != nil {
 		_ = tx.Rollback(ctx)
-		return reply, since, err
+		return nil, err
 	}
-	reply = decision.Replies[0]
-	return reply, known.Since(now)(reply, c.OrderID), nil
+	since, executed := known.Since(now), make([]stock.Executed, len(commands))
+	for i, reply := range decision.Replies {
+		executed[i] = stock.Executed{Reply: reply, Since: since(reply, commands[i].OrderID)}
+	}
+	return executed, nil
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 
+	"waybill.example/chassis/batch"
 	"waybill.example/chassis/deadletters"
 	"waybill.example/chassis/httpserver"
 	"waybill.example/chassis/jobs"
@@ -13,7 +14,6 @@ import (
 	"waybill.example/chassis/service"
 	"waybill.example/chassis/telemetry"
 	"waybill.example/contracts"
-	"waybill.example/orders/internal/batch"
 	"waybill.example/orders/internal/consumer"
 	"waybill.example/orders/internal/httpapi"
 	"waybill.example/orders/internal/postgres"

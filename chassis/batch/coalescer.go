@@ -24,6 +24,11 @@ type Options struct {
 	// request may be the cause: each is then retried by itself. An error that leaves it open
 	// whether the batch took effect must not be split, or its requests may be done twice.
 	CanSplit func(error) bool
+	// MayLeave has a caller whose deadline passes return at once, without knowing what becomes of
+	// its request, and a batch end with the latest deadline of its callers in place of the
+	// earliest: for callers that choose their deadlines themselves, so that one in a hurry takes no
+	// time from the others.
+	MayLeave bool
 }
 
 // Coalescer turns concurrent calls of Do into few calls of one function. It is safe for concurrent
@@ -63,7 +68,7 @@ var errNotBegun = fmt.Errorf("waited for most of its time and was not begun: %w"
 // If ctx ends before the request was begun, nothing is done. From then on the caller waits for the
 // outcome: a batch ends with the earliest deadline of its callers, so no caller sees a timeout for
 // a request that succeeds a moment later. Only a caller whose context is cancelled, and who will
-// not read the answer, returns early.
+// not read the answer, returns early; with [Options.MayLeave] every caller whose context ends does.
 func (c *Coalescer[In, Out]) Do(ctx context.Context, in In) (Out, error) {
 	r := &request[In, Out]{ctx: ctx, arrived: time.Now(), in: in, done: make(chan struct{})}
 	c.mu.Lock()
@@ -78,7 +83,7 @@ func (c *Coalescer[In, Out]) Do(ctx context.Context, in In) (Out, error) {
 		return r.out, r.err
 	case <-ctx.Done():
 	}
-	if c.withdraw(r) || !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+	if c.withdraw(r) || c.options.MayLeave || !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		var none Out
 		return none, ctx.Err()
 	}
@@ -119,7 +124,7 @@ func (c *Coalescer[In, Out]) next() (batch []*request[In, Out], more bool) {
 	for _, r := range c.waiting[:n] {
 		switch {
 		case r.ctx.Err() != nil: // its caller returns by itself
-		case r.late():
+		case !c.options.MayLeave && r.late():
 			r.begun, r.err = true, errNotBegun
 			close(r.done)
 		default:
@@ -166,7 +171,7 @@ func (c *Coalescer[In, Out]) call(batch []*request[In, Out]) (results []Out, err
 			err = fmt.Errorf("%w: %v", errPanicked, p)
 		}
 	}()
-	ctx, cancel := sharedContext(batch)
+	ctx, cancel := c.sharedContext(batch)
 	defer cancel()
 	in := make([]In, len(batch))
 	for i, r := range batch {
@@ -180,17 +185,22 @@ func (c *Coalescer[In, Out]) call(batch []*request[In, Out]) (results []Out, err
 }
 
 // sharedContext returns a context that outlives each caller who hangs up, because one client must
-// not cancel the requests of others. It ends at the earliest of the callers' deadlines.
-func sharedContext[In, Out any](batch []*request[In, Out]) (context.Context, context.CancelFunc) {
+// not cancel the requests of others. It ends at the earliest of the callers' deadlines, or at the
+// latest where they may leave.
+func (c *Coalescer[In, Out]) sharedContext(batch []*request[In, Out]) (context.Context, context.CancelFunc) {
 	ctx := context.WithoutCancel(batch[0].ctx)
-	var earliest time.Time
+	var end time.Time
 	for _, r := range batch {
-		if deadline, ok := r.ctx.Deadline(); ok && (earliest.IsZero() || deadline.Before(earliest)) {
-			earliest = deadline
+		deadline, ok := r.ctx.Deadline()
+		switch {
+		case !ok && c.options.MayLeave:
+			return ctx, func() {}
+		case ok && (end.IsZero() || deadline.After(end) == c.options.MayLeave):
+			end = deadline
 		}
 	}
-	if earliest.IsZero() {
+	if end.IsZero() {
 		return ctx, func() {}
 	}
-	return context.WithDeadline(ctx, earliest)
+	return context.WithDeadline(ctx, end)
 }

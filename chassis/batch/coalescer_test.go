@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"waybill.example/orders/internal/batch"
+	"waybill.example/chassis/batch"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -296,5 +296,61 @@ func TestCoalescer_TheEarliestDeadlineEndsTheBatch(t *testing.T) {
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		synctest.Wait()
 		require.Equal(t, time.Second, ended)
+	})
+}
+
+// A caller that chose a short deadline leaves, and takes no time from those in its batch.
+func TestCoalescer_CallersThatMayLeaveDoNotEndTheBatch(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := &ledger{}
+		c := batch.New(l.do, batch.Options{Limit: 4, MayLeave: true, CanSplit: func(error) bool { return true }})
+		var callers sync.WaitGroup
+		do := func(n int, within time.Duration) {
+			callers.Go(func() {
+				ctx, cancel := context.WithTimeout(context.Background(), within)
+				defer cancel()
+				began := time.Now()
+				out, err := c.Do(ctx, n)
+				if within < commit {
+					require.ErrorIs(t, err, context.DeadlineExceeded)
+					require.Equal(t, within, time.Since(began), "it leaves at its own deadline")
+					return
+				}
+				require.NoError(t, err)
+				require.Equal(t, 10*n, out)
+			})
+			synctest.Wait()
+		}
+		do(1, commit/2)
+		do(2, time.Second)
+		do(3, commit/5) // gone before the next batch
+		callers.Wait()
+		require.Empty(t, cmp.Diff([][]int{{2}}, l.batches), "a batch whose callers have all left ends at the latest of their deadlines")
+	})
+}
+
+func TestCoalescer_ABatchEndsWithTheLatestDeadlineOfCallersThatMayLeave(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := &ledger{}
+		c := batch.New(l.do, batch.Options{Limit: 4, MayLeave: true, CanSplit: func(error) bool { return false }})
+		var callers sync.WaitGroup
+		for n, within := range []time.Duration{time.Second, commit + commit/2, time.Second} {
+			callers.Go(func() {
+				ctx, cancel := context.WithTimeout(context.Background(), within)
+				defer cancel()
+				out, err := c.Do(ctx, n)
+				if n == 1 {
+					require.ErrorIs(t, err, context.DeadlineExceeded)
+					return
+				}
+				require.NoError(t, err)
+				require.Equal(t, 10*n, out)
+			})
+			synctest.Wait()
+		}
+		callers.Wait()
+		require.Empty(t, cmp.Diff([][]int{{0}, {1, 2}}, l.batches))
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
@@ -112,14 +113,24 @@ func plainString(text []byte) (value, after []byte, ok bool) {
 
 // any adds the headers of any JSON object of strings, in the order of their names.
 func (e *encoder) any(object []byte) ([]kafka.Header, error) {
-	var pairs map[string]string
+	var pairs map[string]*string
 	if err := json.Unmarshal(object, &pairs); err != nil {
-		return nil, &PermanentError{Code: "BAD_HEADERS", Reason: "the column headers must hold pairs of strings: " + err.Error()}
+		return nil, badHeaders(err.Error())
+	}
+	if pairs == nil {
+		return nil, badHeaders("they are null")
 	}
 	for _, name := range slices.Sorted(maps.Keys(pairs)) {
-		e.add(name, []byte(pairs[name]))
+		if pairs[name] == nil {
+			return nil, badHeaders(strconv.Quote(name) + " is null")
+		}
+		e.add(name, []byte(*pairs[name]))
 	}
 	return e.headers, nil
+}
+
+func badHeaders(why string) error {
+	return &PermanentError{Code: "BAD_HEADERS", Reason: "the column headers must hold pairs of strings: " + why}
 }
 
 func (e *encoder) add(name string, value []byte) {

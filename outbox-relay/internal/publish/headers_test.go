@@ -55,7 +55,7 @@ func TestHeadersAreWhatTheJSONSays(t *testing.T) {
 
 func TestHeadersThatAreNoStringsAreRefused(t *testing.T) {
 	t.Parallel()
-	for _, object := range []string{`{"a": 1}`, `{"a": null, "b": {}}`, `{"a": ["x"]}`, `{"a": "x", "b": true}`, `{"a": "x" `, `["a"]`} {
+	for _, object := range []string{`{"a": 1}`, `{"a": null, "b": {}}`, `{"a": null}`, `{"a": "x", "b": null}`, `null`, `{"a": ["x"]}`, `{"a": "x", "b": true}`, `{"a": "x" `, `["a"]`} {
 		_, err := newEncoder("orders").encode(&source.Row{Headers: []byte(object)})
 		var refusal *PermanentError
 		require.ErrorAs(t, err, &refusal, object)

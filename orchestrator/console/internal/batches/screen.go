@@ -154,6 +154,11 @@ type jobPage struct {
 	Next  string         `json:"next,omitempty"`
 }
 
+// Badge is the class of a result's badge.
+func (p jobPage) Badge(result *jobs.Outcome) string {
+	return map[jobs.Outcome]string{jobs.OutcomeDone: "good", jobs.OutcomeRefused: "bad"}[*result]
+}
+
 // Title implements the frame's titles.
 func (p jobPage) Title() string { return fmt.Sprintf("Batch %d of %s", p.ID, p.Service) }
 

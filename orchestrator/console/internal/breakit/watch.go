@@ -3,11 +3,13 @@ package breakit
 import (
 	"context"
 	"fmt"
+	"html/template"
 	"slices"
 	"sync"
 	"time"
 
 	"waybill.example/orchestrator/console/internal/source"
+	"waybill.example/orchestrator/console/internal/spark"
 )
 
 // How recovery is watched.
@@ -42,6 +44,24 @@ type watchView struct {
 	Pending []int64 `json:"pending"`
 	Over    bool    `json:"over"`
 }
+
+// Spark is how many outbox rows waited, over the time of the watch; nothing where none did.
+func (w watchView) Spark() template.HTML {
+	if w.Most() == 0 {
+		return ""
+	}
+	return spark.Bars(spark.Fit(w.Pending, sparkBars), fmt.Sprintf("Outbox rows that waited, %d at most", w.Most()), nil)
+}
+
+// Most is how many outbox rows waited at most.
+func (w watchView) Most() int64 {
+	if len(w.Pending) == 0 {
+		return 0
+	}
+	return slices.Max(w.Pending)
+}
+
+const sparkBars = 48
 
 // step is something that was seen, so long after the action.
 type step struct {
@@ -127,12 +147,13 @@ func (w *watch) follow(ctx context.Context, s screen) {
 	for first := true; !w.over(); first = false {
 		now := s.look(ctx)
 		after := time.Since(w.view.At)
-		for _, text := range news(before, now, first) {
+		seen := news(before, now, first)
+		for _, text := range seen {
 			w.note(after, text)
 		}
 		w.keep(now.pending)
 		switch {
-		case !now.well():
+		case !now.well() || len(seen) > 0:
 			since = time.Time{}
 		case since.IsZero():
 			since = time.Now()
@@ -149,8 +170,8 @@ func (w *watch) follow(ctx context.Context, s screen) {
 	}
 }
 
-// maxKept is how many counts of pending rows are kept: as many as the picture has bars.
-const maxKept = 240
+// maxKept is how many counts of pending rows are kept: those of ten minutes.
+const maxKept = 2400
 
 func (w *watch) keep(pending int64) {
 	w.mu.Lock()

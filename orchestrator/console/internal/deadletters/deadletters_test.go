@@ -31,18 +31,8 @@ func TestNewGroups_TheLargestOfAllServicesComesFirst(t *testing.T) {
 	require.Equal(t, int64(3), p.Waiting)
 	require.Equal(t, int64(4), p.Recent)
 	require.Equal(t, []string{"inventory", "orders"}, p.Services)
+	require.Contains(t, p.Groups[0].Spark(), "4 in the last 24 hours")
 	require.Equal(t, "?cause=c+%26+d&service=inventory&topic=t", p.Groups[1].Query())
-}
-
-func TestSpark_EachHourThatHasAnythingCanBeSeen(t *testing.T) {
-	t.Parallel()
-	drawn := string(spark([]int64{0, 1, 1000}))
-	require.Equal(t, 3, strings.Count(drawn, "<rect"))
-	require.Contains(t, drawn, `class="none"`)
-	require.Contains(t, drawn, `height="3"`)
-	require.Contains(t, drawn, `height="24"`)
-	require.Contains(t, drawn, "1001 in the last 3 hours")
-	require.Empty(t, spark(nil))
 }
 
 func TestNewList_NewestFirstAndMaskedForViewers(t *testing.T) {

@@ -3,11 +3,13 @@ package deadletters
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"html/template"
 	"slices"
 
 	api "waybill.example/chassis/deadletters"
 	"waybill.example/orchestrator/console/internal/page"
+	"waybill.example/orchestrator/console/internal/spark"
 )
 
 // group is dead letters of one cause in one service.
@@ -22,7 +24,15 @@ func (g group) Query() string {
 }
 
 // Spark is when they were set aside, over the last day.
-func (g group) Spark() template.HTML { return spark(g.Hourly) }
+func (g group) Spark() template.HTML {
+	total := int64(0)
+	for _, n := range g.Hourly {
+		total += n
+	}
+	return spark.Bars(g.Hourly, fmt.Sprintf("%d in the last %d hours", total, len(g.Hourly)), func(i int) string {
+		return fmt.Sprintf("%d h ago", len(g.Hourly)-1-i)
+	})
+}
 
 type groupsPage struct {
 	Groups   []group  `json:"groups"`

@@ -3,7 +3,7 @@
 // operator does about them: redrive, discard, edit.
 //
 //	screen.go  the pages and changes
-//	groups.go  by cause; spark.go: their last day as a picture; note.go: who looks at them
+//	groups.go  by cause; note.go: who looks at them
 //	list.go    those that a filter chooses; bulk.go: a job for all of them
 //	letter.go  one; change.go: redrive and discard it
 //	edit.go    an edited copy; diff.go: what is different

@@ -15,9 +15,9 @@ const (
 	height           = 24
 )
 
-// Bars draws counts from left to right. A bar of anything can be seen, and one of nothing is a line.
-// label says what is shown to those who cannot see it; at says what a bar is when it is pointed at,
-// and may be nil.
+// Bars draws counts from left to right. A bar of anything can be seen, and one of nothing is a
+// line. label says what is shown to those who cannot see it; at says what a bar is when it is
+// pointed at, and may be nil.
 func Bars(counts []int64, label string, at func(i int) string) template.HTML {
 	if len(counts) == 0 {
 		return ""

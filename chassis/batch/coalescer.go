@@ -3,8 +3,8 @@
 // A commit waits for the disk, and a transaction costs its round trips, however many rows it has.
 // So one transaction is in flight at a time: the first request has one of its own at once, and the
 // requests that arrive in the meantime go together in the next. Alone, a request waits for no
-// other; under load, the cost of a transaction is divided by those that share it; and no request is
-// answered before its commit.
+// other; under load, transactions begin a few milliseconds apart (see package pace), and the cost
+// of one is divided by those that share it; and no request is answered before its commit.
 package batch
 
 import (
@@ -14,6 +14,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"waybill.example/chassis/pace"
 )
 
 // Options bound a batch, and say which errors are worth splitting one for.
@@ -36,6 +38,12 @@ type Options struct {
 type Coalescer[In, Out any] struct {
 	do      func(ctx context.Context, requests []In) ([]Out, error)
 	options Options
+	joined  chan struct{} // has one element when a request has come
+
+	// Of the goroutine that runs work.
+	pace   pace.Pace
+	enough int // requests were there at the end of the last window that was waited for to its end
+	left   int // windows until one is waited for to its end again
 
 	mu      sync.Mutex
 	waiting []*request[In, Out]
@@ -46,7 +54,7 @@ type Coalescer[In, Out any] struct {
 // them; it returns as many results as there are requests, in their order. It is called by one
 // goroutine at a time.
 func New[In, Out any](do func(ctx context.Context, requests []In) ([]Out, error), options Options) *Coalescer[In, Out] {
-	return &Coalescer[In, Out]{do: do, options: options}
+	return &Coalescer[In, Out]{do: do, options: options, joined: make(chan struct{}, 1)}
 }
 
 // request is one call of Do.
@@ -73,6 +81,10 @@ func (c *Coalescer[In, Out]) Do(ctx context.Context, in In) (Out, error) {
 	r := &request[In, Out]{ctx: ctx, arrived: time.Now(), in: in, done: make(chan struct{})}
 	c.mu.Lock()
 	c.waiting = append(c.waiting, r)
+	select {
+	case c.joined <- struct{}{}:
+	default:
+	}
 	if !c.working {
 		c.working = true
 		go c.work()
@@ -103,12 +115,47 @@ func (c *Coalescer[In, Out]) withdraw(r *request[In, Out]) bool {
 // because a batch has the deadline of its callers.
 func (c *Coalescer[In, Out]) work() {
 	for {
+		c.gather(c.pace.Wait(time.Now()))
 		batch, more := c.next()
 		if !more {
 			return
 		}
+		c.pace.Began(len(batch), time.Now())
 		c.run(batch)
 	}
+}
+
+// watchEvery is which of so many windows is waited for to its end.
+const watchEvery = 16
+
+// gather lets requests come until the window is over, or until as many have come as a whole window
+// brings: those of callers who ask one after the other are all there soon, and no others come. How
+// many that is, is looked at now and then.
+func (c *Coalescer[In, Out]) gather(window time.Duration) {
+	if window <= 0 || c.here() == 0 {
+		return
+	}
+	timer := time.NewTimer(window)
+	defer timer.Stop()
+	if c.left--; c.left < 0 {
+		<-timer.C
+		c.enough, c.left = c.here(), watchEvery
+		return
+	}
+	for c.here() < c.enough {
+		select {
+		case <-c.joined:
+		case <-timer.C:
+			return
+		}
+	}
+}
+
+// here is how many requests wait.
+func (c *Coalescer[In, Out]) here() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.waiting)
 }
 
 // next takes the requests of the next batch. It refuses those that have waited for most of their

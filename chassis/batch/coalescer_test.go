@@ -100,6 +100,53 @@ func TestCoalescer_FirstRequestIsNotDelayedAndLaterOnesShareTheNextBatch(t *test
 	})
 }
 
+// However quick a transaction is, those of a stream of requests begin about a window apart; a
+// request that comes alone waits for nothing.
+func TestCoalescer_TransactionsOfAStreamAreSpaced(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var began []time.Time
+		c := batch.New(func(_ context.Context, requests []int) ([]int, error) {
+			began = append(began, time.Now())
+			return requests, nil
+		}, batch.Options{Limit: 100})
+		asked := time.Now()
+		for _, a := range ask(c, 500) {
+			require.NoError(t, a.err)
+		}
+		require.Greater(t, len(began), 50)
+		require.Less(t, len(began), 100)
+		time.Sleep(time.Minute - time.Since(asked)) //nolint:forbidigo // in a synctest bubble
+		require.Zero(t, ask(c, 1)[0].at)
+	})
+}
+
+// Callers who wait for an answer before they ask again get no faster ones by waiting for others:
+// one in sixteen transactions is begun late, to see whether others would come.
+func TestCoalescer_CallersWhoAskOneAfterTheOtherAreNotSpaced(t *testing.T) {
+	t.Parallel()
+	for _, callers := range []int{1, 8} {
+		synctest.Test(t, func(t *testing.T) {
+			c := batch.New(func(_ context.Context, requests []int) ([]int, error) {
+				time.Sleep(time.Millisecond) //nolint:forbidigo // in a synctest bubble
+				return requests, nil
+			}, batch.Options{Limit: 100})
+			began := time.Now()
+			var all sync.WaitGroup
+			for range callers {
+				all.Go(func() {
+					for range 400 {
+						_, err := c.Do(context.Background(), 1)
+						require.NoError(t, err)
+					}
+				})
+			}
+			all.Wait()
+			require.Less(t, time.Since(began), 800*time.Millisecond, "two milliseconds each")
+		})
+	}
+}
+
 func TestCoalescer_ARequestThatFailsHarmsNoOther(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"waybill.example/chassis/fault"
+	"waybill.example/chassis/pace"
 	"waybill.example/sdk/inbox"
 )
 
@@ -60,9 +61,9 @@ const (
 )
 
 // Consumer reads topics as a member of a consumer group and dispatches messages in batches: what
-// has arrived, up to BatchSize, without waiting for more. Offsets are committed after the batch is
-// durable, so a message is delivered at least once. What happens to a batch that fails depends on
-// whose fault it is; see the package's documentation.
+// has arrived, up to BatchSize, a few milliseconds apart where many come. Offsets are committed
+// after the batch is durable, so a message is delivered at least once. What happens to a batch that
+// fails depends on whose fault it is; see the package's documentation.
 //
 // One goroutine, the caller of Run, does all of it: librdkafka's rebalance callbacks run inside its
 // calls to Poll, so no batch is in progress in another goroutine when partitions are taken away.
@@ -92,6 +93,7 @@ type Consumer struct {
 	lastPatient  time.Time                // when a held message was last tried as patiently as a new one
 	pending      [][]inbox.Delivery       // parts of the current batch that have not been tried yet
 	full         map[inbox.Partition]bool // paused, since too many of their messages are held
+	pace         pace.Pace                // how far apart batches begin
 	polled       time.Time                // when Poll was last called
 	fatal        error                    // librdkafka cannot go on
 	lastWarned   time.Time                // when the log last said that no broker answers
@@ -199,10 +201,12 @@ func (c *Consumer) Check(ctx context.Context) error {
 // that anybody may read; for a readiness page. It does not look at the broker.
 func (c *Consumer) Ready(context.Context) error { return c.status.ready() }
 
-// collect returns what has arrived. It waits a little for the first message only: under load, the
-// next batch gathers in librdkafka's queue while this one is applied.
+// collect returns what has arrived. It waits for the first message, and for others only where they
+// come so fast that batches are spaced (see package pace): the next batch gathers in librdkafka's
+// queue.
 func (c *Consumer) collect() []inbox.Delivery {
 	c.restartPartitions()
+	c.gather(c.pace.Wait(time.Now()))
 	for len(c.buffered) < c.options.BatchSize && !c.restart.pending() {
 		timeout := c.held.wait(firstMessageWait)
 		if len(c.buffered) > 0 {
@@ -216,11 +220,35 @@ func (c *Consumer) collect() []inbox.Delivery {
 		if len(c.buffered) == 0 {
 			break // an error; while no broker is there they come faster than firstMessageWait
 		}
+		if now := time.Now(); len(c.buffered) == 1 && now.Sub(c.polled) > time.Millisecond && c.pace.Busy(now) {
+			c.gather(sentTogether) // it was waited for
+		}
 	}
 	batch := c.buffered
 	c.buffered = nil
 	clear(c.revoked) // drop has seen to it that what has arrived is ours
+	if len(batch) > 0 {
+		c.pace.Began(len(batch), time.Now())
+	}
 	return batch
+}
+
+// sentTogether is how long after the first of several messages that were sent together the others
+// come: those of each partition come in a request of their own.
+const sentTogether = 2 * time.Millisecond
+
+// gather lets messages arrive for a while. It does not do so inside of Poll: a goroutine that waits
+// in C holds a processor until Go's runtime has noticed that it does.
+func (c *Consumer) gather(window time.Duration) {
+	if window <= 0 {
+		return
+	}
+	timer := time.NewTimer(window)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-c.running.Done():
+	}
 }
 
 func (c *Consumer) poll(timeout time.Duration) kafka.Event {

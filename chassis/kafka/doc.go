@@ -12,7 +12,8 @@
 //
 //	startUnpositioned partitions whose position could not be read when they were assigned
 //	retryHeld         one held message, if one is due
-//	collect           Poll until a batch is full or nothing more has arrived; it waits for the first only
+//	collect           Poll until a batch is full or nothing more has arrived; where many come, some ms
+//	                  after the last batch began (package pace)
 //	process           the handler applies the batch, in one transaction
 //	done              offsets are marked; librdkafka commits the marks every second
 //	flush             with nothing to do: positions that lag are written

@@ -178,7 +178,7 @@ func (l *loop) round(ctx context.Context) error {
 }
 
 // The cursor is moved at most this often while that is all there is to say: what a crash would send
-// again is at most what was acknowledged in that time. A row that comes after a idleGap moves it at
+// again is at most what was acknowledged in that time. A row that comes after a pause moves it at
 // once. At a few hundred rows a second it saves nine statements of ten.
 const (
 	advanceEvery = 50 * time.Millisecond

@@ -1,6 +1,10 @@
 package relay
 
-import "time"
+import (
+	"time"
+
+	"waybill.example/chassis/pace"
+)
 
 // wakeup decides when to read next, and whether the relay sleeps, by what reads find. It is a state
 // machine without I/O:
@@ -8,20 +12,19 @@ import "time"
 //	        rows stop coming, and nothing is in flight
 //	AWAKE ─────────────────────────────────────────────▶ ASLEEP
 //	polls ◀───────────────────────────────────────────── writers notify
-//	        many rows, or many reads in a row that find some
+//	        they come so fast that reads are spaced (see package pace)
 //
-// Awake, it reads again at once while there is much, after a moment while there is little, so that
-// Postgres is not kept busy with tiny reads, and ever later while there is nothing. Asleep, it
-// costs less to be notified of each row than to look for it.
+// Awake, it reads again at once while there is much, after a window while there is little, so that
+// neither Postgres nor the broker is kept busy with tiny batches, and ever later while there is
+// nothing. Asleep, it costs less to be notified of each row than to look for it.
 type wakeup struct {
 	sleeping bool
 	wokeUp   time.Time
 	next     time.Time     // when to read next; zero: at once
 	pause    time.Duration // until then, after a read that found nothing
 
-	lastFound   time.Time // when a read last found rows
-	foundSome   bool      // the last read did
-	consecutive int       // reads that did, less than idleGap apart
+	lastFound time.Time // when a read last found rows
+	pace      pace.Pace // of the rows
 }
 
 // action is what a wakeup asks the loop to do.
@@ -46,11 +49,6 @@ type surroundings struct {
 }
 
 const (
-	// A relay that sleeps wakes up for good, and polls, when a read finds so many rows, or so many
-	// reads find some without an idle gap between them.
-	wakeRows  = 16
-	wakeReads = 8
-	idleGap   = 5 * time.Millisecond
 	// How often the relay looks where nobody notifies it of rows: writers may prepare their
 	// transactions, and so cannot notify, or a transaction that has inserted rows stays open, and
 	// so the relay cannot fall asleep.
@@ -65,18 +63,16 @@ func (w *wakeup) found(rows int, s surroundings, now time.Time) action {
 	if rows == 0 {
 		return w.foundNothing(s, now)
 	}
-	if now.Sub(w.lastFound) > idleGap {
-		w.consecutive = 0
-	}
-	w.consecutive, w.lastFound = w.consecutive+1, now
-	if w.sleeping && rows < wakeRows && w.consecutive < wakeReads {
+	w.pace.Began(rows, now)
+	w.lastFound = now
+	if w.sleeping && !w.pace.Busy(now) {
 		w.next = now.Add(w.pause) // few rows, and their writers notify: sleep on
 		return stay
 	}
 	if rows < s.batchRows/4 {
-		w.next = now.Add(w.minReadInterval(s))
+		w.next = now.Add(w.minReadInterval(s, now))
 	}
-	w.foundSome, w.pause = true, s.pollMin
+	w.pause = s.pollMin
 	if !w.sleeping {
 		return stay
 	}
@@ -90,26 +86,25 @@ func (w *wakeup) foundNothing(s surroundings, now time.Time) action {
 		w.pause = s.fallback
 	case w.sleeping, now.Sub(w.lastFound) >= quietPeriod:
 		w.pause = min(2*w.pause, unnotified)
+	case w.pace.Busy(now):
+		w.pause = pace.Window
 	default:
 		w.pause = min(2*w.pause, s.pollMax)
 	}
-	w.foundSome = false
 	w.next = now.Add(w.pause)
-	if !w.sleeping && !s.inFlight && now.Sub(w.lastFound) >= s.quiet {
+	if !w.sleeping && !s.inFlight && !w.pace.Busy(now) && now.Sub(w.lastFound) >= s.quiet {
 		return goToSleep
 	}
 	return stay
 }
 
-// minReadInterval is the pause after a read that found few rows. Where the one before it found some
-// as well, writers are at work all the time, and would rather have the processor than save their
-// readers a millisecond.
-func (w *wakeup) minReadInterval(s surroundings) time.Duration {
+// minReadInterval is the pause after a read that found few rows.
+func (w *wakeup) minReadInterval(s surroundings, now time.Time) time.Duration {
 	switch {
 	case s.stalled:
 		return stalledPause
-	case w.foundSome:
-		return 3 * s.pollMin
+	case w.pace.Busy(now):
+		return pace.Window
 	default:
 		return s.pollMin
 	}

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"waybill.example/chassis/pace"
 )
 
 var calm = surroundings{
@@ -42,32 +44,50 @@ func TestWakeup_StaysAwakeWhileRowsAreInFlight(t *testing.T) {
 	})
 }
 
-// Single rows are worth a notification each; many of them, or many in a row, are worth polling.
+// Single rows are worth a notification each; a steady stream of them is worth polling, a window
+// apart.
 func TestWakeup_SleepsThroughSingleRowsAndWakesUpForMany(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := wakeup{sleeping: true, pause: calm.fallback}
-		for range 3 * wakeReads {
-			<-time.After(2 * idleGap)
+		for range 100 {
+			<-time.After(time.Second / (pace.Rate / 2))
 			require.Equal(t, stay, w.found(1, calm, time.Now()))
 		}
 		require.Equal(t, calm.fallback, time.Until(w.next))
-		for range wakeReads - 2 {
-			<-time.After(idleGap / 2)
-			require.Equal(t, stay, w.found(1, calm, time.Now()))
+		reads := 0
+		for w.found(1, calm, time.Now()) == stay {
+			reads++
+			<-time.After(time.Second / (2 * pace.Rate))
 		}
-		<-time.After(idleGap / 2)
-		require.Equal(t, wakeUp, w.found(1, calm, time.Now()), "they come without a gap")
+		require.Greater(t, reads, 10, "a short burst is no stream")
+		w.sleeping = false
 		require.False(t, w.quiet(time.Now()))
-		require.Equal(t, calm.pollMin, time.Until(w.next))
-		require.Equal(t, stay, w.found(1, calm, time.Now()))
-		require.Equal(t, 3*calm.pollMin, time.Until(w.next), "writers are at work all the time")
+		require.Equal(t, pace.Window, time.Until(w.next))
+		require.Equal(t, stay, w.found(0, calm, time.Now()))
+		require.Equal(t, pace.Window, time.Until(w.next), "it does not look between two windows either")
 
 		w = wakeup{sleeping: true, pause: calm.fallback}
-		require.Equal(t, wakeUp, w.found(wakeRows, calm, time.Now()))
+		require.Equal(t, wakeUp, w.found(calm.batchRows, calm, time.Now()))
+		require.True(t, w.next.IsZero(), "a full batch is followed by the next at once")
 		w.slept()
 		<-time.After(2 * quietPeriod)
 		require.True(t, w.quiet(time.Now()))
+	})
+}
+
+// A stream that pauses between two batches of its writers is still one.
+func TestWakeup_StaysAwakeBetweenTheBatchesOfAStream(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := wakeup{sleeping: true, pause: calm.fallback}
+		require.Equal(t, wakeUp, w.found(50, calm, time.Now()))
+		for began := time.Now(); time.Since(began) < 5*calm.quiet; {
+			<-time.After(pace.Window)
+			require.Equal(t, stay, w.found(0, calm, time.Now()))
+		}
+		<-time.After(time.Second)
+		require.Equal(t, goToSleep, w.found(0, calm, time.Now()))
 	})
 }
 

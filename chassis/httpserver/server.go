@@ -38,6 +38,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
+	"waybill.example/chassis/tracing"
 )
 
 // Config says where to listen. Each service sets its own default before it loads its settings.
@@ -122,6 +123,9 @@ func New(c Config, o Options) (*Server, error) {
 		return nil, fmt.Errorf("listen for HTTP on %s (set HTTP_ADDR for another address): %w", c.Addr, err)
 	}
 	router := chi.NewRouter()
+	if tracing.Enabled() {
+		router.Use(tracing.Middleware)
+	}
 	router.Use(measured(o.Metrics), recovered(o.Log), middleware.GetHead)
 	router.NotFound(notFound)
 	router.MethodNotAllowed(notAllowed(router))

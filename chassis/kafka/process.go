@@ -12,6 +12,7 @@ import (
 	"github.com/cenkalti/backoff/v5"
 
 	"waybill.example/chassis/fault"
+	"waybill.example/chassis/tracing"
 	"waybill.example/sdk/inbox"
 )
 
@@ -163,8 +164,15 @@ func (c *Consumer) dispatch(ctx context.Context, batch []inbox.Delivery) error {
 	for i, m := range messages {
 		messages[i].Resume = next[partitionOf(m)]
 	}
+	var traced func(error)
+	if tracing.Enabled() {
+		ctx, messages, traced = tracing.Process(ctx, c.options.Group, messages)
+	}
 	began := time.Now()
 	err := c.handler.Process(ctx, messages)
+	if traced != nil {
+		traced(err)
+	}
 	c.metrics.duration.Observe(time.Since(began).Seconds())
 	return err
 }

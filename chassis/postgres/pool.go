@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"waybill.example/chassis/config"
+	"waybill.example/chassis/tracing"
 )
 
 // Config says how to reach the database.
@@ -53,6 +54,9 @@ func Open(ctx context.Context, c Config, name string) (*pgxpool.Pool, error) {
 	var opened atomic.Pointer[pgxpool.Pool]
 	config.ConnConfig.OnPgError = retire(&opened)
 	config.AfterConnect, config.PrepareConn = prepare, adapt
+	if tracing.Enabled() {
+		config.ConnConfig.Tracer = tracing.Statements()
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("open connection pool: %w", err)

@@ -34,6 +34,7 @@ import (
 	"waybill.example/chassis/lifecycle"
 	"waybill.example/chassis/telemetry"
 	"waybill.example/chassis/terminal"
+	"waybill.example/chassis/tracing"
 )
 
 // Exit statuses.
@@ -135,6 +136,11 @@ func runService[C Settings](ctx context.Context, name string, settings C, build 
 	}
 	log := telemetry.Logger(common.Telemetry, name, os.Stderr)
 	config.Announce(log.With("version", version(), "go", runtime.Version()), settings)
+	stopTracing, err := tracing.Start(ctx, name, version(), log)
+	if err != nil {
+		return err
+	}
+	defer stopTracing()
 	app, err := build(ctx, settings, log)
 	if err != nil {
 		return err

@@ -74,9 +74,9 @@ func launch(t *testing.T, dir string, env ...string) *system {
 }
 
 // start runs `devstack up` and waits until everything is ready.
-func start(t *testing.T, dir string) *system {
+func start(t *testing.T, dir string, env ...string) *system {
 	t.Helper()
-	s := launch(t, dir)
+	s := launch(t, dir, env...)
 	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 	defer cancel()
 	require.NoError(t, s.supervisor.AwaitReady(ctx, func(context.Context) error {

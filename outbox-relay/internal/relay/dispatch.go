@@ -8,6 +8,7 @@ import (
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
+	"waybill.example/chassis/tracing"
 	"waybill.example/outbox-relay/internal/publish"
 	"waybill.example/outbox-relay/internal/source"
 )
@@ -243,10 +244,20 @@ func (l *loop) answered(event kafka.Event) {
 func (l *loop) acknowledged(row *source.Row) *flow {
 	l.published.Inc()
 	l.latency.Observe(age(row.Created, l.now))
+	if tracing.Enabled() {
+		l.trace(row)
+	}
 	f := l.complete(row)
 	f.progress, f.exists = l.now, true
 	l.brokerSays(nil)
 	return f
+}
+
+func (l *loop) trace(row *source.Row) {
+	tracing.Published(tracing.Row{
+		Database: l.name, ID: row.ID, EventID: row.EventID, Topic: row.Topic, Type: row.Type,
+		Headers: row.Headers, Inserted: row.CreatedAt(),
+	})
 }
 
 func (l *loop) complete(row *source.Row) *flow {

@@ -1,0 +1,111 @@
+package tracing
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	semconv "go.opentelemetry.io/otel/semconv/v1.37.0"
+	"go.opentelemetry.io/otel/trace"
+
+	"waybill.example/sdk/inbox"
+	"waybill.example/sdk/tracecontext"
+)
+
+// Row is an outbox row that the broker has acknowledged.
+type Row struct {
+	Database string
+	ID       int64
+	EventID  uuid.UUID
+	Topic    string
+	Type     string
+	Headers  []byte // the JSON object
+	Inserted time.Time
+}
+
+// Published makes the span of a row from its insert to the broker's acknowledgement, which is now,
+// if the row belongs to a trace. The message keeps the row's traceparent: a row and a message are
+// the same thing to those who wait for it.
+func Published(row Row) {
+	var headers struct {
+		TraceParent string `json:"traceparent"`
+	}
+	if json.Unmarshal(row.Headers, &headers) != nil {
+		return
+	}
+	ctx, sampled := parent(headers.TraceParent)
+	if !sampled {
+		return
+	}
+	_, span := tracer().Start(ctx, "send "+row.Topic, trace.WithSpanKind(trace.SpanKindProducer), trace.WithTimestamp(row.Inserted),
+		trace.WithAttributes(
+			semconv.MessagingSystemKafka, semconv.MessagingOperationTypeSend, semconv.MessagingOperationName("send"),
+			semconv.MessagingDestinationName(row.Topic), semconv.MessagingMessageID(row.EventID.String()),
+			attribute.String("waybill.message.type", row.Type), attribute.String("waybill.database", row.Database),
+			attribute.Int64("waybill.outbox.id", row.ID)))
+	span.End()
+}
+
+// Process begins the spans of a batch of messages that one transaction applies: one of each message
+// that belongs to a trace, below what caused it. The statements come below it where it is the only
+// one, and otherwise below a span of the batch, which is linked to the others. The messages that
+// are returned carry the traceparents of their spans, so that what they cause comes below them. end
+// takes the transaction's error.
+func Process(ctx context.Context, group string, batch []inbox.Delivery) (context.Context, []inbox.Delivery, func(error)) {
+	var spans []trace.Span
+	var links []trace.Link
+	traced := batch
+	for i, d := range batch {
+		above, sampled := parent(d.Header(tracecontext.Header))
+		if !sampled {
+			continue
+		}
+		below, span := tracer().Start(above, "process "+d.Topic, trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
+			semconv.MessagingSystemKafka, semconv.MessagingOperationTypeProcess, semconv.MessagingOperationName("process"),
+			semconv.MessagingDestinationName(d.Topic), semconv.MessagingDestinationPartitionID(strconv.Itoa(int(d.Partition))),
+			semconv.MessagingKafkaOffset(int(d.Offset)), semconv.MessagingConsumerGroupName(group),
+			semconv.MessagingKafkaMessageKey(string(d.Key)), semconv.MessagingMessageID(d.Header("ce_id")),
+			attribute.String("waybill.message.type", d.Header("ce_type"))))
+		if spans == nil {
+			traced = slices.Clone(batch)
+		}
+		spans, links = append(spans, span), append(links, trace.Link{SpanContext: span.SpanContext()})
+		traced[i].Headers = replaced(d.Headers, Traceparent(below))
+	}
+	if len(spans) == 0 {
+		return ctx, batch, func(error) {}
+	}
+	if len(spans) == 1 {
+		return trace.ContextWithSpan(ctx, spans[0]), traced, func(err error) { end(spans, err) }
+	}
+	ctx, whole := tracer().Start(ctx, "process batch", trace.WithNewRoot(), trace.WithLinks(links...), trace.WithAttributes(
+		semconv.MessagingSystemKafka, semconv.MessagingBatchMessageCount(len(batch)), semconv.MessagingConsumerGroupName(group)))
+	return ctx, traced, func(err error) { end(append(spans, whole), err) }
+}
+
+func end(spans []trace.Span, err error) {
+	for _, span := range spans {
+		if err != nil {
+			span.SetStatus(codes.Error, "the transaction was rolled back")
+			span.RecordError(err)
+		}
+		span.End()
+	}
+}
+
+// replaced is a message's headers with another traceparent.
+func replaced(headers []inbox.Header, traceparent string) []inbox.Header {
+	headers = slices.Clone(headers)
+	for i := range headers {
+		if headers[i].Key == tracecontext.Header {
+			headers[i].Value = []byte(traceparent)
+			break
+		}
+	}
+	return headers
+}

@@ -1,0 +1,149 @@
+package e2e_test
+
+import (
+	"compress/gzip"
+	"encoding/hex"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/protobuf/proto"
+
+	"waybill.example/devstack/stack"
+)
+
+// spans are what the services have exported, over OTLP, to a collector of the test's own.
+type spans struct {
+	mu  sync.Mutex
+	all []span
+}
+
+type span struct {
+	*tracepb.Span
+	service string
+}
+
+func (s *spans) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body := io.Reader(r.Body)
+	if r.Header.Get("Content-Encoding") == "gzip" {
+		body, _ = gzip.NewReader(r.Body)
+	}
+	sent, _ := io.ReadAll(body)
+	var request collector.ExportTraceServiceRequest
+	if err := proto.Unmarshal(sent, &request); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, of := range request.GetResourceSpans() {
+		service := ""
+		for _, a := range of.GetResource().GetAttributes() {
+			if a.GetKey() == "service.name" {
+				service = a.GetValue().GetStringValue()
+			}
+		}
+		for _, scope := range of.GetScopeSpans() {
+			for _, sp := range scope.GetSpans() {
+				s.all = append(s.all, span{sp, service})
+			}
+		}
+	}
+}
+
+// of returns the spans of a trace.
+func (s *spans) of(trace string) (found []span) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, sp := range s.all {
+		if hex.EncodeToString(sp.GetTraceId()) == trace {
+			found = append(found, sp)
+		}
+	}
+	return found
+}
+
+// path is where a span stands below the client's: the names of those above it, and its own, without
+// statements.
+func path(all []span, client string, sp span) string {
+	names := []string{sp.service + ": " + sp.GetName()}
+	for hex.EncodeToString(sp.GetParentSpanId()) != client {
+		i := slices.IndexFunc(all, func(above span) bool { return string(above.GetSpanId()) == string(sp.GetParentSpanId()) })
+		if i < 0 {
+			return "lost: " + strings.Join(names, " > ")
+		}
+		sp = all[i]
+		names = append([]string{sp.service + ": " + sp.GetName()}, names...)
+	}
+	return strings.Join(names, " > ")
+}
+
+// An order is one trace: each hop is below the one that caused it, from the client's own span to
+// the event that says how it ended. What the client has not sampled leaves no span anywhere.
+func TestTraces_AnOrderIsOneTraceThroughAllHops(t *testing.T) {
+	t.Parallel()
+	exported := &spans{}
+	server := httptest.NewServer(exported)
+	t.Cleanup(server.Close)
+	s := start(t, newDir(t), "OTEL_EXPORTER_OTLP_ENDPOINT="+server.URL, "OTEL_BSP_SCHEDULE_DELAY=100")
+
+	const client, sampled, unsampled = "00f067aa0ba902b7", "4bf92f3577b34da6a3ce929d0e0e4736", "5bf92f3577b34da6a3ce929d0e0e4736"
+	for _, traceparent := range []string{"00-" + unsampled + "-" + client + "-00", "00-" + sampled + "-" + client + "-01"} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url(t, stack.Orders, "/v1/orders"),
+			strings.NewReader(`{"userId":"u1","sku":"burger","quantity":1}`))
+		require.NoError(t, err)
+		request.Header.Set("Content-Type", "application/json")
+		request.Header.Set("traceparent", traceparent)
+		response, err := http.DefaultClient.Do(request)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		require.Equal(t, http.StatusAccepted, response.StatusCode)
+	}
+	require.Equal(t, "CONFIRMED", s.outcome(t, 1).Status)
+	require.Equal(t, "CONFIRMED", s.outcome(t, 2).Status)
+
+	const (
+		post      = "orders: POST /v1/orders"
+		started   = post + " > orchestrator: process orders.v1"
+		reserved  = started + " > inventory: process inventory.commands.v1"
+		replied   = reserved + " > orchestrator: process inventory.v1"
+		confirmed = replied + " > orders: process orders.commands.v1"
+		told      = confirmed + " > orchestrator: process orders.v1"
+	)
+	hops := []string{
+		post, post + " > outbox-relay: send orders.v1", started, started + " > outbox-relay: send inventory.commands.v1",
+		reserved, reserved + " > outbox-relay: send inventory.v1", replied, replied + " > outbox-relay: send orders.commands.v1",
+		confirmed, confirmed + " > outbox-relay: send orders.v1", told,
+	}
+	var found []string
+	await(t, "the spans of every hop", func() bool {
+		all := exported.of(sampled)
+		found = found[:0]
+		for _, sp := range all {
+			if !isStatement(sp) {
+				found = append(found, path(all, client, sp))
+			}
+		}
+		lost := func(path string) bool { return strings.HasPrefix(path, "lost") } // or what is above it comes later
+		return len(found) >= len(hops) && !slices.ContainsFunc(found, lost)
+	})
+	require.ElementsMatch(t, hops, found)
+	require.True(t, slices.ContainsFunc(exported.of(sampled), isStatement), "statements are below what sent them")
+	require.Empty(t, exported.of(unsampled))
+}
+
+func isStatement(sp span) bool {
+	for _, a := range sp.GetAttributes() {
+		if a.GetKey() == "db.system.name" || a.GetKey() == "db.system" {
+			return true
+		}
+	}
+	return false
+}

@@ -21,8 +21,8 @@ func ETag(version string) string { return `"` + version + `"` }
 
 // IfMatch is the precondition of a change: embed it in the input of an operation that changes what
 // has an ETag. The change compares [IfMatch.Seen] in its own transaction, and answers with a
-// problem.Changed (412) if it is another; then it must have done nothing, since [Handle] calls it for
-// each tag of a list until one is current.
+// problem.Changed (412) if it is another; then it must have done nothing, since [Handle] calls it
+// for each tag of a list until one is current.
 type IfMatch struct {
 	IfMatch string `header:"If-Match" maxLength:"1024" doc:"The ETag of what was looked at, in its quotes; * for any, a list for one of several. 412 if it has changed since, and nothing is done; weak tags are never current" example:"\"3\""`
 }

@@ -14,8 +14,8 @@ const (
 	MaxPage     = 500
 )
 
-// Page is which part of a list a client wants: embed it in the input of an operation that lists, ask
-// the store for [Page.Fetch] rows, and answer with what [Cut] makes of them.
+// Page is which part of a list a client wants: embed it in the input of an operation that lists,
+// ask the store for [Page.Fetch] rows, and answer with what [Cut] makes of them.
 type Page struct {
 	Cursor string `query:"cursor" minLength:"1" maxLength:"1024" doc:"Where the page begins: the next of the page before it, with the same filters" example:"NDcxMQ"`
 	Limit  int    `query:"limit" minimum:"1" maximum:"500" default:"50" doc:"How many on a page"`

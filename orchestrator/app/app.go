@@ -85,6 +85,8 @@ func New(ctx context.Context, c Config, sagas Sagas, log *slog.Logger) (_ *servi
 		return nil, err
 	}
 	reg := telemetry.Metrics()
+	telemetry.Pool(reg, "orchestrator", a.pool)
+	telemetry.Pool(reg, "orchestrator-api", a.requests)
 	if err := a.run(ctx, c, sagas, reg); err != nil {
 		return nil, err
 	}

@@ -47,8 +47,8 @@ type Config struct {
 	// ConsoleKey encrypts the sessions of the console, so that several instances accept each
 	// other's; empty: a random one, and sessions end with the process.
 	ConsoleKey config.Secret `env:"CONSOLE_KEY"`
-	// DevStack is the stack.json of the development stack that this process is a part of: the console
-	// then offers to kill and freeze its processes. Set by make up, and nowhere else.
+	// DevStack is the stack.json of the development stack that this process is a part of: the
+	// console then offers to kill and freeze its processes. Set by make up, and nowhere else.
 	DevStack string `env:"DEVSTACK_STATE"`
 	// Notify is who is notified when something needs a person.
 	Notify NotifyConfig `envPrefix:"NOTIFY_"`

@@ -37,6 +37,7 @@ func wire(ctx context.Context, app *service.App, cfg Config, log *slog.Logger) e
 		return err
 	}
 	metrics := telemetry.Metrics()
+	telemetry.Pool(metrics, "inventory", pool)
 	store := postgres.NewStore(pool)
 	handler := consumer.New(pool, store, log, metrics)
 	handler.Parking = cfg.DeadLetters.Behind(nil)

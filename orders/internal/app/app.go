@@ -44,6 +44,7 @@ func wire(ctx context.Context, app *service.App, cfg Config, log *slog.Logger) e
 		return err
 	}
 	metrics := telemetry.Metrics()
+	telemetry.Pool(metrics, "orders", pool)
 	store := postgres.NewStore(pool)
 	hub := watch.New(store, log)
 	backlog := shed.New(cfg.Limits.MaxBacklog, store.Backlog, log)

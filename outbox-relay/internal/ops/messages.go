@@ -57,8 +57,8 @@ select count(*)
          where o.id < $1 and o.id > coalesce(upper(range_merge(c.published)), 0) limit 100000) as ahead`
 )
 
-// Messages returns the newest messages of a key, oldest first, with their payloads if asked for, and
-// how the relay of the database is.
+// Messages returns the newest messages of a key, oldest first, with their payloads if asked for,
+// and how the relay of the database is.
 func (d *Database) Messages(ctx context.Context, key string, limit int, payloads bool) (KeyMessages, error) {
 	found := KeyMessages{Database: d.Name}
 	err := pgx.BeginTxFunc(ctx, d.pool, pgx.TxOptions{AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {

@@ -85,8 +85,8 @@ func scanMessage(r pgx.CollectableRow) (m explain.Message, err error) {
 	return m, err
 }
 
-// readHeaders keeps a message's headers, and takes from them what explain needs: which command it answers, and why
-// it was set aside.
+// readHeaders keeps a message's headers, and takes from them what explain needs: which command it
+// answers, and why it was set aside.
 func readHeaders(m *explain.Message, headers map[string]string) {
 	m.Headers, m.Reason = headers, headers[inbox.HeaderDeadLetterReason]
 	for _, name := range []string{contracts.HeaderCausationID, contracts.HeaderInReplyTo} {

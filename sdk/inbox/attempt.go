@@ -195,6 +195,16 @@ func Forget(batch *pgx.Batch, consumer string, ids ...uuid.UUID) {
 	batch.Queue(forgetSQL, consumer, rawIDs(ids))
 }
 
+// QueueDeadLetter queues what makes a dead letter of a message that a consumer had recorded as
+// handled, under the given id, because it kept the message somewhere else, and that cannot be
+// applied after all. No other message waits for it. The copy for the topic is [DeadLetter].
+func QueueDeadLetter(batch *pgx.Batch, consumer string, d Delivery, id uuid.UUID, reason error) error {
+	Forget(batch, consumer, id)
+	accept(consumer, []Entry{{EventID: d.PositionID(), Delivery: d}}).queue(batch, uuid.Nil)
+	letter := toMessage(decoded[struct{}]{Received: Received[struct{}]{Delivery: d}}, &id)
+	return deadletter.Add(batch, consumer, deadletter.Addition{Message: letter, Reason: reason})
+}
+
 // setAside sets messages aside and records them under their positions, so that the same delivery is
 // set aside once. None of them is recorded under its own id any more: it has not been handled.
 func (a *attempt[M, S]) setAside(ctx context.Context, tx *Tx, asides []aside[M]) error {

@@ -32,7 +32,7 @@ import (
 // anywhere. Whatever happens together, at any moment:
 //
 //   - a queue has a row if it has messages, and is due if the first of them is parked: so some
-//     redriver finds it, whoever has died;
+//     redriver finds it, whichever process has died;
 //
 // and in the end:
 //

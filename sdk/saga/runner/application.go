@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
-
 	"waybill.example/sdk/inbox"
 	"waybill.example/sdk/outbox"
 	"waybill.example/sdk/saga"
@@ -28,7 +26,7 @@ type application struct {
 	pending    []localCommand // to be carried out here
 	unknown    []saga.Message
 	rejected   []error
-	refused    []uuid.UUID // messages that had been kept for a saga, and are dead letters now
+	refused    []refusal // messages that had been kept for a saga, and are dead letters now
 }
 
 func (r *Runner) apply(loaded store.Loaded) *application {
@@ -97,13 +95,14 @@ type outcome struct {
 	decisions []saga.Decision
 	messages  []outbox.Message
 	local     []localCommand
+	refused   []refusal
 }
 
 // decide lets the engine decide about an input, and leaves nothing behind.
 func (a *application) decide(ref saga.Ref, in saga.Input, now time.Time) (one outcome, err error) {
 	one.ref = ref
 	if one.decisions, err = a.registry.Apply(a.state(ref), in, now); err == nil {
-		one.messages, one.local, err = a.commands(ref, one.decisions)
+		err = a.commands(&one)
 	}
 	if err != nil {
 		return outcome{}, &applyError{ref, err}
@@ -123,37 +122,37 @@ func (e *applyError) Unwrap() error { return e.err }
 // take collects what an input led to.
 func (a *application) take(one outcome) {
 	a.messages, a.pending = append(a.messages, one.messages...), append(a.pending, one.local...)
+	a.refused = append(a.refused, one.refused...)
 	for _, d := range one.decisions {
 		a.decided(one.ref, d)
-		for _, r := range d.Refused {
-			a.refused = append(a.refused, r.Message.ID)
-		}
 	}
 }
 
 // commands makes messages of all commands that are sent, and dead letters of what had been kept for
 // the saga and cannot be applied.
-func (a *application) commands(ref saga.Ref, decisions []saga.Decision) (messages []outbox.Message, local []localCommand, err error) {
-	for _, d := range decisions {
+func (a *application) commands(one *outcome) error {
+	for _, d := range one.decisions {
 		for _, r := range d.Refused {
-			a.log.Error("suspended message cannot be applied", "saga", ref.String(), "type", r.Message.Type, "event_id", r.Message.ID, "error", r.Err)
-			if letter, ok := a.deadLetter(r.Message, r.Err); ok {
-				messages = append(messages, letter)
+			a.log.Error("suspended message cannot be applied", "saga", one.ref.String(), "type", r.Message.Type, "event_id", r.Message.ID, "error", r.Err)
+			from := a.delivery(r.Message)
+			one.refused = append(one.refused, refusal{r.Message.ID, from, r.Err})
+			if from != nil {
+				one.messages = append(one.messages, inbox.DeadLetter(*from, a.inbox.Consumer, r.Err))
 			}
 		}
 		for _, c := range d.Commands {
 			if do := a.local[c.Type]; do != nil {
-				local = append(local, localCommand{do, c})
+				one.local = append(one.local, localCommand{do, c})
 				continue
 			}
-			m, err := a.codec.Encode(ref, c)
+			m, err := a.codec.Encode(one.ref, c)
 			if err != nil {
-				return nil, nil, err
+				return err
 			}
-			messages = append(messages, m)
+			one.messages = append(one.messages, m)
 		}
 	}
-	return messages, local, nil
+	return nil
 }
 
 // decided takes one decision in.
@@ -188,8 +187,12 @@ func (a *application) finish(ctx context.Context, tx *inbox.Tx, now time.Time) (
 	if err := a.store.Save(&tx.Last, a.changes, a.history); err != nil {
 		return nil, err
 	}
-	if len(a.refused) > 0 {
-		inbox.Forget(&tx.Last, a.inbox.Consumer, a.refused...)
+	for _, r := range a.refused {
+		if r.from == nil {
+			inbox.Forget(&tx.Last, a.inbox.Consumer, r.id)
+		} else if err := inbox.QueueDeadLetter(&tx.Last, a.inbox.Consumer, *r.from, r.id, r.reason); err != nil {
+			return nil, err
+		}
 	}
 	return a.messages, nil
 }

@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
@@ -77,29 +80,58 @@ func (r *Runner) decode(d inbox.Delivery) (uuid.UUID, saga.Message, error) {
 	return m.ID, m, nil
 }
 
-// source says where a message was, in a form that deadLetter reads.
+// source says where a message was, in a form that delivery reads.
 func source(d inbox.Delivery) string {
 	return d.Topic + "/" + strconv.Itoa(int(d.Partition)) + "/" + strconv.FormatInt(d.Offset, 10)
 }
 
-// deadLetter makes the dead letter of a message that was kept for a saga whose definition was not
-// registered, and that the saga cannot apply. It has recorded where the message came from; one that
-// did not come from Kafka has none.
-func (r *Runner) deadLetter(m saga.Message, reason error) (outbox.Message, bool) {
+// refusal is a message that had been kept for a saga, and cannot be applied.
+type refusal struct {
+	id     uuid.UUID
+	from   *inbox.Delivery // nil: it did not come from Kafka
+	reason error
+}
+
+// delivery makes of a message that was kept for a saga what Kafka had delivered, as far as it is
+// known: such that it is read as this message again. One that did not come from Kafka has none.
+func (r *Runner) delivery(m saga.Message) *inbox.Delivery {
 	parts := strings.Split(m.Source, "/")
 	if len(parts) != 3 {
-		return outbox.Message{}, false
+		return nil
 	}
-	d := inbox.Delivery{Topic: parts[0], Key: []byte(m.Key), Value: m.Data, Headers: []inbox.Header{
-		{Key: cloudevents.HeaderID, Value: []byte(m.ID.String())}, {Key: cloudevents.HeaderType, Value: []byte(m.Type)},
-	}}
 	partition, err := strconv.ParseInt(parts[1], 10, 32)
 	if err != nil {
-		return outbox.Message{}, false
+		return nil
 	}
-	d.Partition = int32(partition)
-	if d.Offset, err = strconv.ParseInt(parts[2], 10, 64); err != nil {
-		return outbox.Message{}, false
+	offset, err := strconv.ParseInt(parts[2], 10, 64)
+	if err != nil {
+		return nil
 	}
-	return inbox.DeadLetter(d, r.inbox.Consumer, reason), true
+	d := &inbox.Delivery{Topic: parts[0], Partition: int32(partition), Offset: offset, Key: []byte(m.Key), Value: m.Data, Time: m.Time}
+	// The id of an answer that was sent again is made of its own and the command's, by codecs
+	// whose messages have their own id in the body.
+	for _, again := range []bool{false, true} {
+		d.Headers = headers(m, again)
+		if read, err := r.codec.Decode(*d); err == nil && read.ID == m.ID {
+			return d
+		}
+	}
+	d.Headers = headers(m, false)
+	return d
+}
+
+func headers(m saga.Message, again bool) []inbox.Header {
+	all := map[string]string{}
+	if m.CausationID != uuid.Nil {
+		all = cloudevents.ReplyHeaders(m.CausationID, again, m.Trace)
+	}
+	all[cloudevents.HeaderID], all[cloudevents.HeaderType] = m.ID.String(), m.Type
+	if !m.Time.IsZero() {
+		all[cloudevents.HeaderTime] = m.Time.UTC().Format(time.RFC3339Nano)
+	}
+	list := make([]inbox.Header, 0, len(all))
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		list = append(list, inbox.Header{Key: name, Value: []byte(all[name])})
+	}
+	return list
 }

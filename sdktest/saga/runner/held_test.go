@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"waybill.example/sdk/deadletter"
 	"waybill.example/sdk/saga"
 	"waybill.example/sdk/saga/runner/store"
 )
@@ -28,9 +29,23 @@ func TestApplyDue_AHeldMessageThatIsSetAsideCanBeSentAgain(t *testing.T) {
 
 	_, err = other.due(t.Context(), start.Add(time.Hour), store.ReadAll(), 10)
 	require.NoError(t, err)
-	var letters, recorded int
-	require.NoError(t, db.Pool.QueryRow(t.Context(), `select count(*) from outbox where topic = 't.dlq' and event_id = $1`, id).Scan(&letters))
-	require.Equal(t, 1, letters)
+	var copies, recorded int
+	require.NoError(t, db.Pool.QueryRow(t.Context(), `select count(*) from outbox where topic = 't.dlq' and event_id = $1`, id).Scan(&copies))
+	require.Equal(t, 1, copies)
 	require.NoError(t, db.Pool.QueryRow(t.Context(), `select count(*) from inbox`).Scan(&recorded))
-	require.Equal(t, 2, recorded, "those of the other messages")
+	require.Equal(t, 3, recorded, "those of the other messages, and where this one stands")
+
+	// It is a dead letter as others are, and takes effect when it is redriven.
+	letters := deadletter.NewStore(db.Pool)
+	dead, err := letters.List(t.Context(), deadletter.Filter{}, deadletter.Page{Limit: 10})
+	require.NoError(t, err)
+	require.Len(t, dead, 1)
+	require.Equal(t, id, *dead[0].EventID)
+	require.Contains(t, dead[0].Reason, "not registered")
+	redriven, err := letters.Redrive(t.Context(), dead[0].ID, deadletter.Change{})
+	require.NoError(t, err)
+	require.NoError(t, newer.Redriver(nil).RunQueue(t.Context(), *redriven.KeyID))
+	after, err := letters.Get(t.Context(), dead[0].ID)
+	require.NoError(t, err)
+	require.Equal(t, []any{deadletter.Redriven, "applied"}, []any{after.State, after.Result}, after.Reason)
 }

@@ -30,10 +30,12 @@ import (
 	"waybill.example/orchestrator/console/internal/batches"
 	"waybill.example/orchestrator/console/internal/breakit"
 	"waybill.example/orchestrator/console/internal/deadletters"
+	"waybill.example/orchestrator/console/internal/definitions"
 	"waybill.example/orchestrator/console/internal/find"
 	"waybill.example/orchestrator/console/internal/outbox"
 	"waybill.example/orchestrator/console/internal/overview"
 	"waybill.example/orchestrator/console/internal/page"
+	"waybill.example/orchestrator/console/internal/sagas"
 	"waybill.example/orchestrator/console/internal/session"
 	"waybill.example/orchestrator/console/internal/source"
 )
@@ -76,11 +78,13 @@ const maxPages = 500
 func screens(s *source.Sources, stack string) []page.Screen {
 	all := []page.Screen{
 		overview.New(s),
+		sagas.New(s),
 		find.New(s),
 		outbox.New(s),
 		deadletters.New(s),
 		batches.New(s),
 		auditlog.New(s),
+		definitions.New(s),
 	}
 	if stack != "" {
 		all = append(all, breakit.New(s, stack))

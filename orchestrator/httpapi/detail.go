@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"waybill.example/chassis/httpserver"
+	"waybill.example/orchestrator/internal/explain"
 	"waybill.example/sdk/saga"
 	"waybill.example/sdk/saga/runner/inspect"
 )
@@ -35,6 +36,7 @@ type Detail struct {
 	Definition string          `json:"definition"`
 	Version    int             `json:"version"`
 	State      string          `json:"state"`
+	Says       string          `json:"says" doc:"Where it stands, in a sentence: the first line of its explanation"`
 	Reason     string          `json:"reason,omitempty" doc:"Why it is being undone, or was"`
 	Waits      []saga.Wait     `json:"waits,omitempty" doc:"What it waits for, and until when"`
 	Steps      []StepDetail    `json:"steps" nullable:"false" doc:"How far each step has come"`
@@ -68,7 +70,7 @@ func (a *API) get(ctx context.Context, in *SagaID) (*sagaOutput, error) {
 func (a *API) detail(s saga.State, lines []inspect.Line) Detail {
 	d := Detail{
 		ID: s.ID, Definition: s.Definition, Version: s.Version, State: a.Sagas.Registry().StateName(s), Reason: s.Reason,
-		Steps: []StepDetail{}, Data: s.Data, Revision: s.Revision, Trouble: s.Trouble(), Stale: s.Stale, StartedAt: s.StartedAt, UpdatedAt: s.UpdatedAt, Timeline: lines,
+		Says: explain.FirstLine(a.Sagas.Registry(), s, time.Now()), Steps: []StepDetail{}, Data: s.Data, Revision: s.Revision, Trouble: s.Trouble(), Stale: s.Stale, StartedAt: s.StartedAt, UpdatedAt: s.UpdatedAt, Timeline: lines,
 	}
 	if s.Phase.Ended() {
 		d.EndedAt = &s.EndedAt

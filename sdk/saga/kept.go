@@ -8,7 +8,7 @@ import (
 
 // Kept returns what a saga's data is after a message was applied at a step: the start's data, with
 // what a success keeps added. A message that keeps nothing leaves it as it is. It is pure; with it
-// a history can be told again from the messages that a saga was sent.
+// what the data was is worked out again from the messages that a saga was sent.
 func (d *Definition) Kept(data json.RawMessage, stepName string, m Message) (kept json.RawMessage, err error) {
 	defer func() {
 		if what := recover(); what != nil {

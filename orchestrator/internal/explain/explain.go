@@ -34,7 +34,7 @@ type Report struct {
 type Event struct {
 	At        time.Time  `json:"at"`
 	Source    string     `json:"source" doc:"The service or database that knows of it"`
-	Kind      string     `json:"kind" doc:"accepted, sent, handled, decided or became"`
+	Kind      string     `json:"kind" doc:"accepted, sent, published, handled, decided or became"`
 	What      string     `json:"what"`
 	MessageID *uuid.UUID `json:"messageId,omitempty"`
 	Status    string     `json:"status,omitempty" doc:"Of a message sent: published, pending, stuck or parked"`

@@ -1,7 +1,9 @@
 package explain
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -17,6 +19,7 @@ func (s Evidence) timeline() []Event {
 			events = append(events, Event{At: fact.At, Source: service.Name, Kind: fact.Kind, What: fact.What})
 		}
 	}
+	published := map[Place]Event{} // once, however many have handled it
 	for _, f := range s.Databases {
 		for _, m := range f.Sent {
 			events = append(events, Event{
@@ -25,11 +28,20 @@ func (s Evidence) timeline() []Event {
 			})
 		}
 		for _, h := range f.Deliveries {
+			if record, known := s.Records[Place{h.Topic, h.Partition, h.Offset}]; known {
+				published[Place{h.Topic, h.Partition, h.Offset}] = Event{
+					At: record.At, Source: RelayName, Kind: "published", Topic: h.Topic, Partition: &h.Partition, Offset: &h.Offset, MessageID: &h.EventID,
+					What: fmt.Sprintf("%s published to %s/%d, offset %d", s.nameOf(h), h.Topic, h.Partition, h.Offset),
+				}
+			}
 			events = append(events, Event{
 				At: h.At, Source: f.Name, Kind: "handled", Topic: h.Topic, Partition: &h.Partition, Offset: &h.Offset, MessageID: &h.EventID,
 				What: fmt.Sprintf("%s handled by %s from %s/%d, offset %d", s.nameOf(h), h.Consumer, h.Topic, h.Partition, h.Offset),
 			})
 		}
+	}
+	for _, place := range slices.SortedFunc(maps.Keys(published), comparePlaces) {
+		events = append(events, published[place])
 	}
 	for _, l := range s.History {
 		events = append(events, Event{At: l.At, Source: OwnDatabase, Kind: "decided", MessageID: l.CauseID, What: decided(l)})
@@ -42,6 +54,10 @@ func (s Evidence) timeline() []Event {
 		}
 	}
 	return events
+}
+
+func comparePlaces(a, b Place) int {
+	return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition), cmp.Compare(a.Offset, b.Offset))
 }
 
 // nameOf finds the type of a message that was handled.

@@ -78,6 +78,9 @@ func number(v any) (string, error) {
 	return sign + s, nil
 }
 
+// Duration is a time span as people read it.
+func Duration(d time.Duration) string { return duration(d) }
+
 // duration is a time span with two parts at most: 3 d 4 h, 12.3 s, 38 ms.
 func duration(d time.Duration) string {
 	sign := ""

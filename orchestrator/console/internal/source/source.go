@@ -115,6 +115,28 @@ func Get[T any](ctx context.Context, c *Client, path string) (T, error) {
 	return value, nil
 }
 
+// nowTimeout is what an answer may take that asks others in turn.
+const nowTimeout = 10 * time.Second
+
+// Now reads path as [Get] does, but past what was read before and with more time: an explanation,
+// which asks others in turn, or a preview. It does not mark the page.
+func Now[T any](ctx context.Context, c *Client, path string) (T, error) {
+	var value T
+	if c == nil {
+		return value, NotConfigured{}
+	}
+	ctx, cancel := context.WithTimeout(ctx, nowTimeout)
+	defer cancel()
+	answer, err := c.fetch(ctx, path)
+	if err != nil {
+		return value, err
+	}
+	if err := json.Unmarshal(answer, &value); err != nil {
+		return value, fmt.Errorf("read the answer of the %s: %w", c.name, err)
+	}
+	return value, nil
+}
+
 // read returns the answer to a GET, from the cache if it is fresh, and notes for the page how the
 // service answered.
 func (c *Client) read(ctx context.Context, path string) ([]byte, error) {
@@ -140,18 +162,10 @@ func (c *Client) ask(ctx context.Context, path string, fresh time.Duration) answ
 
 // asking is how a path is asked for, and the key by which its answer is remembered.
 func (c *Client) asking(ctx context.Context, path string) (key string, ask func(context.Context) ([]byte, error)) {
-	who := session.From(ctx)
-	token := c.readToken
-	if token == "" && !c.inside {
-		token = who.Token
-	}
-	return path + "\x00" + token, func(ctx context.Context) ([]byte, error) {
+	return path + "\x00" + c.token(ctx), func(ctx context.Context) ([]byte, error) {
 		ctx, cancel := context.WithTimeout(ctx, readTimeout)
 		defer cancel()
-		if c.inside { // the page decides who sees what
-			ctx = admin.As(ctx, admin.Holder{Name: "console", Role: admin.Reader}, who.Client)
-		}
-		body, err := c.with(token).Do(ctx, apiclient.Request{Path: path})
+		body, err := c.fetch(ctx, path)
 		if path == readyPath {
 			if answer, ok := notReady(err); ok {
 				return answer, nil
@@ -159,6 +173,22 @@ func (c *Client) asking(ctx context.Context, path string) (key string, ask func(
 		}
 		return body, err
 	}
+}
+
+// token is what the service is shown to read.
+func (c *Client) token(ctx context.Context) string {
+	if c.readToken == "" && !c.inside {
+		return session.From(ctx).Token
+	}
+	return c.readToken
+}
+
+func (c *Client) fetch(ctx context.Context, path string) ([]byte, error) {
+	token := c.token(ctx)
+	if c.inside { // the page decides who sees what
+		ctx = admin.As(ctx, admin.Holder{Name: "console", Role: admin.Reader}, session.From(ctx).Client)
+	}
+	return c.with(token).Do(ctx, apiclient.Request{Path: path})
 }
 
 // Do changes something as the operator of ctx.

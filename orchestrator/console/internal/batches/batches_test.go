@@ -1,13 +1,18 @@
 package batches
 
 import (
+	"encoding/json"
+	"net/http/httptest"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"waybill.example/chassis/admin"
 	"waybill.example/chassis/jobs"
 	"waybill.example/orchestrator/console/internal/outbox"
+	"waybill.example/orchestrator/console/internal/page"
+	"waybill.example/orchestrator/console/internal/session"
 )
 
 func TestBatch_SaysWhatItDoesAndWhereItsItemsAre(t *testing.T) {
@@ -22,6 +27,16 @@ func TestBatch_SaysWhatItDoesAndWhereItsItemsAre(t *testing.T) {
 		require.Equal(t, c.what, b.What())
 		require.Equal(t, c.link, b.Link(c.item))
 	}
+}
+
+func TestMasked_ViewersDoNotSeeTheFilter(t *testing.T) {
+	t.Parallel()
+	job := jobs.Job{Parameters: json.RawMessage(`{"filter":{"attributes":{"user":"ann"}}}`)}
+	as := func(role admin.Role) *page.Request {
+		return &page.Request{Request: httptest.NewRequest("GET", "/", nil), Session: session.Session{Holder: admin.Holder{Role: role}}}
+	}
+	require.Empty(t, masked(as(admin.Viewer), job).Parameters)
+	require.NotEmpty(t, masked(as(admin.Reader), job).Parameters)
 }
 
 func TestList_NewestFirstAndCountsWhatRuns(t *testing.T) {

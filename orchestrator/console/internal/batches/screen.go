@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 
+	"waybill.example/chassis/admin"
 	"waybill.example/chassis/apiclient"
 	"waybill.example/chassis/jobs"
 	"waybill.example/orchestrator/console/internal/outbox"
@@ -122,7 +123,7 @@ func (s screen) list(ctx context.Context, r *page.Request) (any, error) {
 	asking.Wait()
 	for i, list := range lists {
 		for _, job := range list {
-			p.Batches = append(p.Batches, batch{services[i].Name(), job})
+			p.Batches = append(p.Batches, batch{services[i].Name(), masked(r, job)})
 		}
 	}
 	p.sort()
@@ -176,7 +177,21 @@ func (s screen) job(ctx context.Context, r *page.Request) (any, error) {
 		}
 	}
 	results, err := source.Get[jobs.JobResults](ctx, service, path+"/results"+query)
-	return jobPage{batch{service.Name(), job}, results.Items, results.Next}, err
+	for i, item := range results.Items {
+		if item.Detail != nil {
+			shown := r.Text(*item.Detail)
+			results.Items[i].Detail = &shown
+		}
+	}
+	return jobPage{batch{service.Name(), masked(r, job)}, results.Items, results.Next}, err
+}
+
+// masked hides what not everybody may see: the filter may name keys and attributes.
+func masked(r *page.Request, job jobs.Job) jobs.Job {
+	if !r.Can(admin.Reader) {
+		job.Parameters = nil
+	}
+	return job
 }
 
 // change pauses, resumes or cancels a job, as it was looked at.

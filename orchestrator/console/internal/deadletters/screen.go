@@ -14,6 +14,7 @@ import (
 	"embed"
 	"slices"
 	"strings"
+	"time"
 
 	"waybill.example/chassis/admin"
 	"waybill.example/orchestrator/console/internal/page"
@@ -23,6 +24,9 @@ import (
 //go:embed *.html
 var templates embed.FS
 
+// groupsEvery is how often an open page groups again: each time all open dead letters are read.
+const groupsEvery = 5 * time.Second
+
 type screen struct{ sources *source.Sources }
 
 // New returns the screen.
@@ -31,7 +35,7 @@ func New(sources *source.Sources) page.Screen {
 	return page.Screen{
 		Title: "Dead letters", Path: "/dead-letters", Key: "d", Templates: templates,
 		Pages: []page.Page{
-			{Path: "/dead-letters", Template: "groups.html", Title: "Dead letters", Load: s.groups},
+			{Path: "/dead-letters", Template: "groups.html", Title: "Dead letters", Every: groupsEvery, Load: s.groups},
 			{Path: "/dead-letters/all", Template: "list.html", Title: "Dead letters", Load: s.list},
 			{Path: "/dead-letters/{service}/{id}", Template: "letter.html", Title: "Dead letter", Load: s.letter},
 			{Path: "/dead-letters/{service}/{id}/edit", Template: "edit.html", Title: "Edit a dead letter", Every: page.Never, Load: s.editForm},

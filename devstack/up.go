@@ -63,6 +63,9 @@ func (c *upCommand) Run(ctx context.Context, stdout io.Writer) error {
 	console.Say("what it needs to be operated (databases, tokens, PATH) is in a file; in another terminal:")
 	console.Say("  . %s", env)
 	console.Say("  orchestrator saga explain 1")
+	if p, ok := s.State().Process(stack.Orchestrator); ok {
+		console.Say("the console, to look and to repair: http://%s/ (sign in with the ORCHESTRATOR_TOKEN of that file)", p.Addr)
+	}
 	<-ctx.Done()
 	console.Say("stopping")
 	if err := s.Down(context.WithoutCancel(ctx)); err != nil {

@@ -67,7 +67,11 @@ func theWorld(t *testing.T) *world {
 	if chromium() == "" {
 		t.Skip("Chromium is not installed: no browser to try the console in (apt-get install chromium, or .ci/setup)")
 	}
-	shared.once.Do(func() { shared.err = shared.start() })
+	shared.once.Do(func() {
+		if shared.err = shared.start(); shared.err == nil {
+			shared.history(t)
+		}
+	})
 	require.NoError(t, shared.err, shared.log.String())
 	return &shared.world
 }

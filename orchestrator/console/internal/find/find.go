@@ -47,8 +47,11 @@ func (f *finder) load(ctx context.Context, r *page.Request) (any, error) {
 		return answer{}, nil
 	}
 	found, err := source.Get[answer](ctx, f.sources.Orchestrator, "/v1/find?q="+url.QueryEscape(q))
-	for i := range found.Meanings {
-		found.Meanings[i].Path = path(found.Meanings[i])
+	for i, m := range found.Meanings {
+		found.Meanings[i].Path = path(m)
+		if m.Kind != "saga" && m.Kind != "job" { // what is said of the others quotes messages
+			found.Meanings[i].What = r.Text(m.What)
+		}
 	}
 	return found, err
 }
@@ -61,6 +64,14 @@ func path(m meaning) string {
 	case "saga":
 		if definition, id, ok := strings.Cut(m.Name, "/"); ok {
 			return page.Path("/sagas/%s/%s", definition, id)
+		}
+	case "dead letter":
+		if service, id, ok := strings.Cut(m.Name, "/"); ok {
+			return page.Path("/dead-letters/%s/%s", service, id)
+		}
+	case "job":
+		if service, id, ok := strings.Cut(m.Name, "/"); ok {
+			return page.Path("/batches/%s/%s", service, id)
 		}
 	case "outbox row":
 		if database, id, ok := strings.Cut(m.Name, "/"); ok {

@@ -24,7 +24,7 @@ type consumer struct {
 }
 
 // metricsAge is how old the figures of consumers may be: a scrape is dearer than the other reads.
-const metricsAge = 5 * time.Second
+const metricsAge = 10 * time.Second
 
 // consumers are read from the services' metrics, which know of lag what their clients know.
 func (o *overview) consumers(ctx context.Context) (all []consumer) {

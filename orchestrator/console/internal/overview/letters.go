@@ -3,6 +3,7 @@ package overview
 import (
 	"context"
 	"sync"
+	"time"
 
 	"waybill.example/orchestrator/console/internal/source"
 )
@@ -16,6 +17,9 @@ type letters struct {
 	Unknown bool   `json:"unknown,omitzero"`
 }
 
+// lettersAge is how old their counts may be.
+const lettersAge = 5 * time.Second
+
 func (o *overview) letters(ctx context.Context) []letters {
 	asked := []*source.Client{o.sources.Orchestrator, o.sources.Orders, o.sources.Inventory}
 	all := make([]letters, 0, len(asked))
@@ -26,9 +30,9 @@ func (o *overview) letters(ctx context.Context) []letters {
 			continue
 		}
 		asking.Go(func() {
-			answer, err := source.Get[struct {
+			answer, err := source.GetWithin[struct {
 				Groups []struct{ Count, Waiting int64 }
-			}](ctx, c, "/v1/dead-letters/groups")
+			}](ctx, c, "/v1/dead-letters/groups", lettersAge)
 			found[i] = letters{Service: c.Name(), Causes: len(answer.Groups), Unknown: err != nil}
 			for _, g := range answer.Groups {
 				found[i].Dead += g.Count

@@ -35,7 +35,7 @@ const readyPath = "/readyz"
 // A service checks its connections when it is asked how it is, which takes it up to a second. No
 // page waits for that: the next look has it.
 const (
-	healthFor      = 3 * time.Second
+	healthFor      = 10 * time.Second
 	healthPatience = 40 * time.Millisecond
 )
 

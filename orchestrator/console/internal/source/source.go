@@ -101,11 +101,17 @@ func (NotConfigured) Error() string { return "where this service is has not been
 // [*apiclient.Refusal] where the service answered so, a [NotConfigured], and otherwise an
 // [*apiclient.Unreachable].
 func Get[T any](ctx context.Context, c *Client, path string) (T, error) {
+	return GetWithin[T](ctx, c, path, fresh)
+}
+
+// GetWithin is Get for an answer that may be as old as maxAge: what is dear, or changes rarely.
+// After a change through the console it is asked for again all the same.
+func GetWithin[T any](ctx context.Context, c *Client, path string, maxAge time.Duration) (T, error) {
 	var value T
 	if c == nil {
 		return value, NotConfigured{}
 	}
-	answer, err := c.read(ctx, path)
+	answer, err := c.read(ctx, path, maxAge)
 	if err != nil {
 		return value, err
 	}
@@ -139,8 +145,8 @@ func Now[T any](ctx context.Context, c *Client, path string) (T, error) {
 
 // read returns the answer to a GET, from the cache if it is fresh, and notes for the page how the
 // service answered.
-func (c *Client) read(ctx context.Context, path string) ([]byte, error) {
-	a := c.ask(ctx, path, fresh)
+func (c *Client) read(ctx context.Context, path string, maxAge time.Duration) ([]byte, error) {
+	a := c.ask(ctx, path, maxAge)
 	note(ctx, c.name, a)
 	return a.body, a.err
 }

@@ -71,8 +71,8 @@ func (w *world) processorTime(t *testing.T) (all float64) {
 	return all
 }
 
-// What a page costs that is open all day, and what fifty cost, in processor time of all services and
-// of Postgres together, on a stack that has nothing else to do.
+// What a page costs that is open all day, and what fifty cost, in processor time of all services
+// and of Postgres together, on a stack that has nothing else to do.
 func TestMeasure_WhatOpenPagesCost(t *testing.T) { //nolint:paralleltest // it measures the whole stack
 	if os.Getenv(measuring) == "" {
 		t.Skip("set " + measuring + "=1 to measure what open pages cost (3 minutes)")

@@ -82,7 +82,7 @@ type Request struct {
 // Can reports whether the person who asks has a role.
 func (r *Request) Can(role admin.Role) bool { return r.Session.Role >= role }
 
-// Need returns the error of whoever asks and has not the role, for what is no [Action].
+// Need returns the error of a person who has not the role, for what is no [Action].
 func (r *Request) Need(role admin.Role) error {
 	if r.Can(role) {
 		return nil

@@ -66,8 +66,8 @@ func (c Config) common(clientID string) kafka.ConfigMap {
 		"bootstrap.servers": strings.Join(c.Brokers, ","),
 		"client.id":         clientID,
 		"security.protocol": strings.ToLower(c.SecurityProtocol),
-		// A broker that returns is used within 0.4 s (a quarter and jitter), not within librdkafka's
-		// ten.
+		// A broker that returns is used within 0.4 s (a quarter and jitter), not within the ten of
+		// librdkafka.
 		"reconnect.backoff.ms":     50,
 		"reconnect.backoff.max.ms": 250,
 		// Topics are created on purpose, with the partitions that they need.

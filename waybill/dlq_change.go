@@ -130,7 +130,7 @@ func (c *dlqChange) bulk(t saga.Terminal, verb string) error {
 		terminal.Fprintf(t.Out, "%d of these have been handled already\n", done.Handled)
 	}
 	if done.Job != nil {
-		terminal.Fprintf(t.Out, "job %d of %s does it: GET /v1/jobs/%d has its progress\n", done.Job.ID, c.Service, done.Job.ID)
+		terminal.Fprintf(t.Out, "job %d of %s does it; see how far: waybill jobs show %s/%d\n", done.Job.ID, c.Service, c.Service, done.Job.ID)
 	}
 	return nil
 }

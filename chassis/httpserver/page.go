@@ -87,8 +87,9 @@ func DecodeCursor(cursor string, n int) ([]string, error) {
 	if cursor == "" {
 		return nil, nil
 	}
+	// The decoder passes over line breaks, which no cursor has.
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
-	if err != nil || !isText(strings.ReplaceAll(string(raw), "\x00", "")) {
+	if err != nil || strings.ContainsAny(cursor, "\r\n") || !isText(strings.ReplaceAll(string(raw), "\x00", "")) {
 		return nil, InvalidCursor()
 	}
 	fields := strings.Split(string(raw), "\x00")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -46,12 +47,16 @@ var strictJSON = huma.Format{
 	},
 }
 
-// requireJSON refuses a body that does not say it is JSON, also one that says nothing: browsers
-// send such requests across origins without asking first.
+// requireJSON refuses a body that is compressed, or does not say that it is JSON, also one that
+// says nothing: browsers send such requests across origins without asking first.
 func requireJSON(api huma.API) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		request, _ := humachi.Unwrap(ctx)
 		nothing := ctx.Operation().RequestBody == nil || request.ContentLength == 0
+		if coding := ctx.Header("Content-Encoding"); !nothing && coding != "" && !strings.EqualFold(coding, "identity") {
+			_ = huma.WriteErr(api, ctx, http.StatusUnsupportedMediaType, "send the body as it is, without Content-Encoding")
+			return
+		}
 		if nothing || isJSON(ctx.Header("Content-Type")) {
 			next(ctx)
 			return

@@ -91,6 +91,19 @@ func TestStrictJSON_ReadsABodyInOneWayOnly(t *testing.T) {
 	}
 }
 
+func TestRequireJSON_RefusesWhatIsCompressed(t *testing.T) {
+	t.Parallel()
+	handler := receive(t)
+	for coding, status := range map[string]int{"": 204, "identity": 204, "gzip": 415, "br, gzip": 415} {
+		r := httptest.NewRequest(http.MethodPost, "/parcels", strings.NewReader(`{"name":"n","weight":1}`))
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Content-Encoding", coding)
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		require.Equal(t, status, w.Code, "%q: %s", coding, w.Body)
+	}
+}
+
 func TestProblem_DoesNotQuoteTheRequest(t *testing.T) {
 	t.Parallel()
 	handler := receive(t)

@@ -1,9 +1,11 @@
 package httpserver
 
 import (
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -84,8 +86,18 @@ func ambiguous(query string, op *huma.Operation) (faults []error) {
 		if several := p.Schema != nil && p.Schema.Type == huma.TypeArray; !several && len(given) > 1 {
 			faults = append(faults, &huma.ErrorDetail{Location: "query." + p.Name, Message: "expected one value"})
 		}
+		if number := p.Schema != nil && p.Schema.Type == huma.TypeNumber; number && slices.ContainsFunc(given, notFinite) {
+			faults = append(faults, &huma.ErrorDetail{Location: "query." + p.Name, Message: "expected a number"})
+		}
 	}
 	return faults
+}
+
+// notFinite reports whether text is a number to strconv that has no bounds: NaN passes every
+// minimum and maximum.
+func notFinite(text string) bool {
+	f, err := strconv.ParseFloat(text, 64)
+	return err == nil && (math.IsNaN(f) || math.IsInf(f, 0))
 }
 
 // acceptable refuses a client that accepts nothing of what the operation answers with (406), before

@@ -203,6 +203,14 @@ func (a api) hostileQueries(t *testing.T) {
 		if p.Schema.Type == "string" || p.Schema.Type == "integer" {
 			a.refused(t, http.StatusUnprocessableEntity, path+"?"+p.Name+"=1&"+p.Name+"=1", "", nil)
 		}
+		if p.Schema.Type == "integer" || p.Schema.Type == "number" {
+			for _, value := range []string{"2147483648", "9223372036854775807", "-2147483649", "-9223372036854775808", "1e300"} {
+				response, answer := a.ask(t, a.method, path+"?"+p.Name+"="+value, "", nil)
+				require.Less(t, response.StatusCode, 500, "%s=%s: %s", p.Name, value, answer)
+			}
+			a.refused(t, http.StatusUnprocessableEntity, path+"?"+p.Name+"=NaN", "", nil)
+			a.refused(t, http.StatusUnprocessableEntity, path+"?"+p.Name+"=Inf", "", nil)
+		}
 		if p.Name == "cursor" {
 			a.refused(t, http.StatusUnprocessableEntity, path+"?cursor=AAAAAAAAAAA", "", nil)
 		}
@@ -218,6 +226,7 @@ func (a api) hostileBodies(t *testing.T) {
 	}
 	a.refused(t, http.StatusUnsupportedMediaType, path, `{}`, http.Header{"Content-Type": {"text/plain"}})
 	a.refused(t, http.StatusUnsupportedMediaType, path, `{}`, http.Header{"Content-Type": nil})
+	a.refused(t, http.StatusUnsupportedMediaType, path, `{}`, http.Header{"Content-Encoding": {"gzip"}})
 	a.refused(t, http.StatusRequestEntityTooLarge, path, `{"a":"`+strings.Repeat("a", 64<<10)+`"}`, nil)
 	a.refused(t, http.StatusUnprocessableEntity, path, `{"nonsense":1}`, nil)
 	a.refused(t, http.StatusUnprocessableEntity, path, `[]`, nil)

@@ -154,6 +154,8 @@ func TestCheckSKU_SaysWhatIsWrong(t *testing.T) {
 		"a\x00":            "must not hold control characters",
 		"a\n":              "must not hold control characters",
 		"a\u0085":          "must not hold control characters",
+		"a\u202eb":         "must not hold control characters",
+		"a\u200bb":         "must not hold control characters",
 	} {
 		require.EqualError(t, stock.CheckSKU(sku), want)
 	}

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"waybill.example/contracts"
@@ -79,7 +77,7 @@ func CheckSKU(sku string) error {
 		return errLongSKU
 	case !utf8.ValidString(sku):
 		return errTextSKU
-	case strings.ContainsFunc(sku, unicode.IsControl):
+	case contracts.CheckLines([]Line{{SKU: sku, Quantity: 1}}) != nil: // a sku that no order could name
 		return errControlSKU
 	}
 	return nil

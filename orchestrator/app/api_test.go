@@ -302,3 +302,28 @@ func TestDefinitionsAndStatisticsAreShown(t *testing.T) {
 	require.Equal(t, http.StatusOK, status)
 	require.Contains(t, body, "/v1/sagas/{id}/stream")
 }
+
+// A number that a column cannot hold is none that anything has, and no fault of the service.
+func TestAPI_NumbersBeyondAColumnAreTheClientsFault(t *testing.T) {
+	t.Parallel()
+	s := startSystem(t, withToken)
+	for path, status := range map[string]int{
+		"/v1/sagas?version=2147483647": http.StatusOK, "/v1/sagas?version=2147483648": http.StatusUnprocessableEntity,
+		"/v1/sagas?version=99999999999": http.StatusUnprocessableEntity, "/v1/sagas?attempt=9223372036854775807": http.StatusUnprocessableEntity,
+		"/v1/definitions/order?version=99999999999": http.StatusUnprocessableEntity, "/v1/sagas/1/stream?version=1": http.StatusUnprocessableEntity,
+	} {
+		got, body := s.do(http.MethodGet, path, "", token)
+		require.Equal(t, status, got, "%s: %s", path, body)
+	}
+	for path, body := range map[string]string{
+		"/v1/saga-batches?dryRun=true":  `{"filter":{"version":99999999999},"intervention":{"action":"retry"},"reason":"x"}`,
+		"/v1/saga-batches?dryRun=false": `{"filter":{"version":2147483648},"intervention":{"action":"retry"},"reason":"x"}`,
+		"/v1/sagas/1/retry?wait=NaN":    `{"reason":"x"}`,
+		"/v1/sagas/1/retry?wait=-Inf":   `{"reason":"x"}`,
+	} {
+		got, answer := s.do(http.MethodPost, path, body, token)
+		require.Equal(t, http.StatusUnprocessableEntity, got, "%s: %s", path, answer)
+	}
+	got, answer := s.do(http.MethodPost, "/v1/definitions/order/versions/99999999999/suspend", `{"reason":"x"}`, token)
+	require.Equal(t, http.StatusBadRequest, got, answer)
+}

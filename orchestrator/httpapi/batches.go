@@ -52,7 +52,7 @@ type batchInput struct {
 type BatchFilter struct {
 	State      httpserver.Text   `json:"state,omitempty" maxLength:"64" doc:"RUNNING, COMPENSATING, COMPENSATION_STUCK, SUSPENDED, or an end such as CONFIRMED"`
 	Definition httpserver.Text   `json:"definition,omitempty" maxLength:"128"`
-	Version    int               `json:"version,omitempty" minimum:"1" doc:"Of the definition"`
+	Version    int               `json:"version,omitempty" minimum:"1" maximum:"2147483647" doc:"Of the definition"`
 	Step       httpserver.Text   `json:"step,omitempty" maxLength:"128" doc:"Only those that wait for this step"`
 	Attempt    int               `json:"attempt,omitempty" minimum:"0" maximum:"1000000" doc:"Only those whose wait is at this attempt, or a later one"`
 	OlderThan  httpserver.Text   `json:"olderThan,omitempty" maxLength:"32" doc:"Only those that began longer ago, such as 90s or 2h"`

@@ -50,7 +50,7 @@ func (a *API) registerDefinitions(api huma.API) {
 
 type coverageInput struct {
 	Name    httpserver.Text `path:"name" maxLength:"128"`
-	Version int             `query:"version" minimum:"0" doc:"The newest if left out"`
+	Version int             `query:"version" minimum:"0" maximum:"2147483647" doc:"The newest if left out"`
 	Sample  int             `query:"sample" minimum:"1" maximum:"5000" default:"1000" doc:"How many of its newest sagas to look at"`
 }
 
@@ -107,7 +107,7 @@ func (a *API) definitions(context.Context, *struct{}) (*definitionsOutput, error
 
 type definitionInput struct {
 	Name    httpserver.Text `path:"name" maxLength:"128"`
-	Version int             `query:"version" minimum:"0" doc:"The newest if left out"`
+	Version int             `query:"version" minimum:"0" maximum:"2147483647" doc:"The newest if left out"`
 	Format  string          `query:"format" enum:"json,mermaid,svg" default:"json"`
 }
 

@@ -15,7 +15,7 @@ type listInput struct {
 	httpserver.Page
 	State      httpserver.Text `query:"state" maxLength:"64" doc:"RUNNING, COMPENSATING, COMPENSATION_STUCK, SUSPENDED, or an end such as CONFIRMED"`
 	Definition httpserver.Text `query:"definition" maxLength:"128"`
-	Version    int             `query:"version" minimum:"0" doc:"Of the definition; all if left out"`
+	Version    int             `query:"version" minimum:"0" maximum:"2147483647" doc:"Of the definition; all if left out"`
 	Step       httpserver.Text `query:"step" maxLength:"128" doc:"Only those that wait for this step"`
 	Attempt    int             `query:"attempt" minimum:"0" maximum:"1000000" doc:"Only those whose wait is at this attempt, or a later one"`
 	Overdue    bool            `query:"overdue" doc:"Only those whose deadline has passed"`

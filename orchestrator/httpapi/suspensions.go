@@ -29,7 +29,7 @@ func (a *API) registerSuspensions(api huma.API) {
 
 type suspensionInput struct {
 	Name    httpserver.Text `path:"name" maxLength:"128"`
-	Version int             `path:"version" minimum:"1"`
+	Version int             `path:"version" minimum:"1" maximum:"2147483647"`
 	Body    suspensionBody
 }
 

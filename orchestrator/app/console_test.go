@@ -109,13 +109,13 @@ func TestConsole_TheFirstPageReadsLittleHoweverManySagasThereAre(t *testing.T) {
 	}
 	var took []time.Duration
 	for range 10 {
-		time.Sleep(time.Second) // what was read a second ago is passed on: this measures the queries
+		<-time.After(time.Second) // what was read a second ago is passed on: this measures the queries
 		took = append(took, s.page("/"))
 	}
 	slices.Sort(took)
 	t.Logf("%d sagas: median %s, longest %s", n, took[5], took[9])
 	// Postgres counts what was read when the session that read it is idle, a second later at most.
-	time.Sleep(1500 * time.Millisecond)
+	<-time.After(1500 * time.Millisecond)
 	require.Less(t, scanned()-before, int64(n), "no query of the page reads the whole table")
 }
 
@@ -154,7 +154,7 @@ func TestConsole_FiftyOpenPagesCostWhatOneCosts(t *testing.T) {
 			return n
 		}
 		before := count()
-		time.Sleep(6 * time.Second) // three looks; what is counted is what does not happen
+		<-time.After(6 * time.Second) // three looks; what is counted is what does not happen
 		return count() - before
 	}
 	one, fifty := queries(1), queries(50)

@@ -84,7 +84,7 @@ func TestMeasure_WhatOpenPagesCost(t *testing.T) { //nolint:paralleltest // it m
 		for _, pages := range []int{0, 1, 50} {
 			leave := w.keepOpen(t, pages, "/")
 			before := w.processorTime(t)
-			time.Sleep(span)
+			<-time.After(span)
 			t.Logf("%2d pages: %.2f %% of a processor", pages, (w.processorTime(t)-before)/span.Seconds()*100)
 			leave()
 		}

@@ -53,26 +53,26 @@ type Failure struct {
 // failure says what an error means to people. What nobody was meant to see is logged, and not
 // shown.
 func (f *Frame) failure(r *Request, err error) Failure {
-	var forbidden *forbiddenError
-	var invalid Invalid
-	var refusal *apiclient.Refusal
-	var silent *apiclient.Unreachable
+	_, forbidden := errors.AsType[*forbiddenError](err)
+	_, invalid := errors.AsType[Invalid](err)
+	refusal, refused := errors.AsType[*apiclient.Refusal](err)
+	silent, unreachable := errors.AsType[*apiclient.Unreachable](err)
 	switch {
 	case errors.Is(err, errNoPage):
 		return Failure{http.StatusNotFound, "There is no such page", "Press / to search for an id, or choose a screen."}
 	case errors.Is(err, errSignIn):
 		return Failure{http.StatusUnauthorized, "Sign in", err.Error()}
-	case errors.Is(err, errForeign), errors.Is(err, errForgery), errors.As(err, &forbidden):
+	case errors.Is(err, errForeign), errors.Is(err, errForgery), forbidden:
 		return Failure{http.StatusForbidden, "Not allowed", err.Error()}
 	case errors.Is(err, errForm):
 		return Failure{http.StatusBadRequest, "The form cannot be read", err.Error()}
-	case errors.As(err, &invalid):
+	case invalid:
 		return Failure{http.StatusUnprocessableEntity, "That cannot be done", err.Error()}
 	case errors.Is(err, errBusy):
 		return Failure{http.StatusServiceUnavailable, "Too many pages are open", err.Error()}
-	case errors.As(err, &refusal):
+	case refused:
 		return Failure{refusal.Status, titles[refusal.Status], refusal.Detail}
-	case errors.As(err, &silent):
+	case unreachable:
 		return Failure{http.StatusServiceUnavailable, "The " + silent.Name + " does not answer", silent.Error()}
 	case errors.Is(err, source.NotConfigured{}):
 		return Failure{http.StatusNotFound, "Not configured", err.Error()}

@@ -150,7 +150,7 @@ func (p *picture) pill(center, y int, class, name string, m Mark) {
 		p.text(center, y+21, "name", "middle", cut(name, 34))
 		p.b.WriteString("</g>")
 	})
-	p.text(center+w/2+8, y+21, "small", "", m.Note)
+	p.text(center+w/2+6, y+11, "small", "", m.Note)
 }
 
 // edge is a line with a label beside it.

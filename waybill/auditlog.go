@@ -9,13 +9,10 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
-	"strings"
-	"text/tabwriter"
 	"time"
 
 	"waybill.example/chassis/apiclient"
 	"waybill.example/chassis/auditlog"
-	"waybill.example/chassis/terminal"
 	saga "waybill.example/orchestrator/cli"
 )
 
@@ -130,22 +127,18 @@ func (c *auditLogList) Run(t saga.Terminal) error {
 }
 
 func printEntries(out io.Writer, entries []entry) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "DATABASE\tNUMBER\tWHEN\tWHO\tFROM\tWHAT\tOBJECT\tWHY\tRESULT")
+	rows := [][]string{{"DATABASE", "NUMBER", "WHEN", "WHO", "FROM", "WHAT", "OBJECT", "WHY", "RESULT"}}
 	for _, e := range entries {
 		result := e.Result
 		if result == "" {
 			result = string(e.After)
 		}
-		cells := []string{
+		rows = append(rows, []string{
 			e.Database, strconv.FormatInt(e.Seq, 10), e.At.UTC().Format(time.RFC3339), e.Actor, e.Client, e.Action, e.Object, e.Reason, result,
-		}
-		for i := range cells {
-			cells[i] = terminal.Clean(cells[i])
-		}
-		fmt.Fprintln(w, strings.Join(cells, "\t"))
+		})
 	}
-	return w.Flush()
+	table(out, rows, "No entries.")
+	return nil
 }
 
 type auditLogExport struct {

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/url"
 	"strconv"
-	"text/tabwriter"
 	"time"
 
 	"waybill.example/chassis/apiclient"
@@ -142,16 +141,14 @@ func (c *dlqList) Run(t saga.Terminal) error {
 	if c.JSON {
 		return printJSON(t.Out, all)
 	}
-	if len(all) == 0 {
-		terminal.Fprintf(t.Out, "no dead letters\n")
-		return nil
-	}
-	table := tabwriter.NewWriter(t.Out, 0, 0, 2, ' ', 0)
-	terminal.Fprintf(table, "SERVICE\tID\tSTATE\tKEY\tTYPE\tAGE\tFAILED\tREASON\n")
+	rows := [][]string{{"SERVICE", "ID", "STATE", "KEY", "TYPE", "AGE", "FAILED", "REASON"}}
 	for _, l := range all {
-		terminal.Fprintf(table, "%s\t%d\t%s\t%s\t%s\t%s\t%d\t%s\n", l.Service, l.ID, l.State, l.Key, l.Type, age(l.SetAsideAt), l.Failures, l.Reason)
+		rows = append(rows, []string{
+			l.Service, strconv.FormatInt(l.ID, 10), l.State, l.Key, l.Type, age(l.SetAsideAt), strconv.Itoa(l.Failures), l.Reason,
+		})
 	}
-	return table.Flush()
+	table(t.Out, rows, "no dead letters")
+	return nil
 }
 
 func age(at time.Time) string { return time.Since(at).Round(time.Second).String() }
@@ -194,18 +191,16 @@ func (c *dlqGroups) Run(t saga.Terminal) error {
 	if c.JSON {
 		return printJSON(t.Out, all)
 	}
-	if len(all) == 0 {
-		terminal.Fprintf(t.Out, "no dead letters\n")
-		return nil
-	}
-	table := tabwriter.NewWriter(t.Out, 0, 0, 2, ' ', 0)
-	terminal.Fprintf(table, "SERVICE\tCOUNT\tWAITING\tFIRST\tLAST\tLAST 24 H\tTYPE\tEXAMPLE\tCAUSE\tOWNER\tNOTE\n")
+	rows := [][]string{{"SERVICE", "COUNT", "WAITING", "FIRST", "LAST", "LAST 24 H", "TYPE", "EXAMPLE", "CAUSE", "OWNER", "NOTE"}}
 	for _, g := range all {
 		note := cmp.Or(g.Note, &groupNote{})
-		terminal.Fprintf(table, "%s\t%d\t%d\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\n", g.Service, g.Count, g.Waiting,
-			age(g.FirstSeen), age(g.LastSeen), sparkline(g.Hourly), g.Type, g.Example, g.Cause, note.Owner, note.Note)
+		rows = append(rows, []string{
+			g.Service, strconv.FormatInt(g.Count, 10), strconv.FormatInt(g.Waiting, 10), age(g.FirstSeen), age(g.LastSeen),
+			sparkline(g.Hourly), g.Type, strconv.FormatInt(g.Example, 10), g.Cause, note.Owner, note.Note,
+		})
 	}
-	return table.Flush()
+	table(t.Out, rows, "no dead letters")
+	return nil
 }
 
 // dlqService is one service, whose dead letters have ids of their own.

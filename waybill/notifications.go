@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"text/tabwriter"
 	"time"
 
 	"waybill.example/chassis/apiclient"
@@ -68,12 +67,12 @@ func (c *notificationList) Run(t saga.Terminal) error {
 	if c.JSON {
 		return printJSON(t.Out, all)
 	}
-	w := tabwriter.NewWriter(t.Out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "WHEN\tTYPE\tABOUT\tSTATE")
+	rows := [][]string{{"WHEN", "TYPE", "ABOUT", "STATE"}}
 	for _, n := range all {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", n.CreatedAt.UTC().Format(time.RFC3339), terminal.Clean(n.Type), terminal.Clean(n.Subject), terminal.Clean(n.state()))
+		rows = append(rows, []string{n.CreatedAt.UTC().Format(time.RFC3339), n.Type, n.Subject, n.state()})
 	}
-	return w.Flush()
+	table(t.Out, rows, "No notifications.")
+	return nil
 }
 
 type notificationTest struct {

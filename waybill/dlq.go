@@ -248,7 +248,7 @@ func (l letter) print(t saga.Terminal) {
 		terminal.Fprintf(t.Out, "edited    %d has its place\n", *l.SupersededBy)
 	}
 	if l.GroupNote != nil {
-		l.GroupNote.print(t)
+		l.GroupNote.show(t)
 	}
 	for _, h := range l.Headers {
 		terminal.Fprintf(t.Out, "header    %s: %s\n", h.Key, h.Value)

@@ -22,7 +22,7 @@ type groupNote struct {
 	Revision  int       `json:"revision"`
 }
 
-func (n groupNote) print(t saga.Terminal) {
+func (n groupNote) show(t saga.Terminal) {
 	for _, line := range [][2]string{{"owner", n.Owner}, {"known", n.Note}} {
 		if line[1] != "" {
 			terminal.Fprintf(t.Out, "%-9s %s (%s, %s ago)\n", line[0], line[1], n.By, age(n.ChangedAt))
@@ -74,7 +74,7 @@ func (c *dlqNote) Run(t saga.Terminal) error {
 		return printJSON(t.Out, written)
 	}
 	terminal.Fprintf(t.Out, "%s: %s on %s: %s\n", c.Service, seen.Type, seen.Topic, seen.Cause)
-	written.print(t)
+	written.show(t)
 	return nil
 }
 

@@ -136,7 +136,7 @@ func TestCoalescer_CallersWhoAskOneAfterTheOtherAreNotSpaced(t *testing.T) {
 			for range callers {
 				all.Go(func() {
 					for range 400 {
-						_, err := c.Do(context.Background(), 1)
+						_, err := c.Do(t.Context(), 1)
 						require.NoError(t, err)
 					}
 				})
@@ -355,7 +355,7 @@ func TestCoalescer_CallersThatMayLeaveDoNotEndTheBatch(t *testing.T) {
 		var callers sync.WaitGroup
 		do := func(n int, within time.Duration) {
 			callers.Go(func() {
-				ctx, cancel := context.WithTimeout(context.Background(), within)
+				ctx, cancel := context.WithTimeout(t.Context(), within)
 				defer cancel()
 				began := time.Now()
 				out, err := c.Do(ctx, n)
@@ -385,7 +385,7 @@ func TestCoalescer_ABatchEndsWithTheLatestDeadlineOfCallersThatMayLeave(t *testi
 		var callers sync.WaitGroup
 		for n, within := range []time.Duration{time.Second, commit + commit/2, time.Second} {
 			callers.Go(func() {
-				ctx, cancel := context.WithTimeout(context.Background(), within)
+				ctx, cancel := context.WithTimeout(t.Context(), within)
 				defer cancel()
 				out, err := c.Do(ctx, n)
 				if n == 1 {

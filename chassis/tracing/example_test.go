@@ -3,6 +3,7 @@ package tracing_test
 import (
 	"context"
 	"log/slog"
+	"os"
 
 	"waybill.example/chassis/tracing"
 )
@@ -10,9 +11,10 @@ import (
 // A service starts it before it builds what it is made of. Without OTEL_EXPORTER_OTLP_ENDPOINT
 // nothing happens.
 func Example() {
-	stop, err := tracing.Start(context.Background(), "hotel", "v1.2.0", slog.Default())
+	log := slog.New(slog.NewJSONHandler(os.Stderr, nil))
+	stop, err := tracing.Start(context.Background(), "hotel", "v1.2.0", log)
 	if err != nil {
-		slog.Error("traces are not exported", "error", err)
+		log.Error("traces are not exported", "error", err)
 		return
 	}
 	defer stop()

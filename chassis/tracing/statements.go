@@ -12,7 +12,7 @@ import (
 // each pipelined batch of them which belongs to a span. What a service asks by itself, such as for
 // deadlines, belongs to none. Parameters are not recorded.
 func Statements() pgx.QueryTracer {
-	return statements{otelpgx.NewTracer(otelpgx.WithTrimSQLInSpanName())}
+	return statements{otelpgx.NewTracer()}
 }
 
 type statements struct{ pgx *otelpgx.Tracer }

@@ -69,11 +69,11 @@ func Start(ctx context.Context, service, version string, log *slog.Logger) (stop
 	}
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("spans are lost", "error", err) }))
 	log.Info("traces are exported", "endpoint", cmp.Or(os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"), os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT")))
-	return start(service, version, sdktrace.NewBatchSpanProcessor(exporter))
+	return start(ctx, service, version, sdktrace.NewBatchSpanProcessor(exporter))
 }
 
 // start is Start with the processor that gets the spans. It is for one service in a process.
-func start(service, version string, processor sdktrace.SpanProcessor) (stop func(), err error) {
+func start(ctx context.Context, service, version string, processor sdktrace.SpanProcessor) (stop func(), err error) {
 	about, err := resource.Merge(resource.NewSchemaless(semconv.ServiceName(service), semconv.ServiceVersion(version)), resource.Environment())
 	if err != nil {
 		return nil, fmt.Errorf("read OTEL_RESOURCE_ATTRIBUTES: %w", err)
@@ -83,7 +83,7 @@ func start(service, version string, processor sdktrace.SpanProcessor) (stop func
 	enabled.Store(true)
 	return func() {
 		enabled.Store(false)
-		ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
 		defer cancel()
 		_ = provider.Shutdown(ctx) // spans are lost then, and nothing else
 	}, nil

@@ -1,12 +1,10 @@
 package tracing
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"testing"
 	"time"
 
@@ -30,7 +28,7 @@ const (
 func recording(t *testing.T) *tracetest.InMemoryExporter {
 	t.Helper()
 	exporter := tracetest.NewInMemoryExporter()
-	stop, err := start("test", "v1", sdktrace.NewSimpleSpanProcessor(exporter))
+	stop, err := start(t.Context(), "test", "v1", sdktrace.NewSimpleSpanProcessor(exporter))
 	require.NoError(t, err)
 	t.Cleanup(stop)
 	return exporter
@@ -74,7 +72,7 @@ func TestStart_StopsInTimeWithoutACollector(t *testing.T) {
 	require.False(t, Enabled())
 }
 
-func TestProcess_PutsWhatAMessageCausesBelowIt(t *testing.T) {
+func TestProcess_PutsWhatAMessageCausesBelowIt(t *testing.T) { //nolint:paralleltest // the provider is the process's
 	exporter := recording(t)
 	ctx, batch, end := Process(t.Context(), "group", []inbox.Delivery{message(in)})
 	span := trace.SpanContextFromContext(ctx)
@@ -86,7 +84,7 @@ func TestProcess_PutsWhatAMessageCausesBelowIt(t *testing.T) {
 	require.Len(t, exporter.GetSpans()[0].Events, 1, "the error")
 }
 
-func TestProcess_LinksABatchToItsMessages(t *testing.T) {
+func TestProcess_LinksABatchToItsMessages(t *testing.T) { //nolint:paralleltest // the provider is the process's
 	exporter := recording(t)
 	given := []inbox.Delivery{message(in), message(unsampled), message("nonsense"), message(in)}
 	_, batch, end := Process(t.Context(), "group", given)
@@ -100,7 +98,7 @@ func TestProcess_LinksABatchToItsMessages(t *testing.T) {
 }
 
 // An order that its client has not sampled is handled as if there was no tracing.
-func TestProcess_ASampledOutMessageCostsNothing(t *testing.T) {
+func TestProcess_ASampledOutMessageCostsNothing(t *testing.T) { //nolint:paralleltest // the provider is the process's
 	exporter := recording(t)
 	given := []inbox.Delivery{message(unsampled)}
 	ctx, batch, end := Process(t.Context(), "group", given)
@@ -111,7 +109,7 @@ func TestProcess_ASampledOutMessageCostsNothing(t *testing.T) {
 	require.Empty(t, exporter.GetSpans())
 }
 
-func TestPublished_IsBelowWhatInsertedTheRow(t *testing.T) {
+func TestPublished_IsBelowWhatInsertedTheRow(t *testing.T) { //nolint:paralleltest // the provider is the process's
 	exporter := recording(t)
 	inserted := time.Now().Add(-time.Second)
 	Published(Row{Topic: "orders.v1", Inserted: inserted, Headers: []byte(`{"traceparent": "` + in + `"}`)})
@@ -123,7 +121,7 @@ func TestPublished_IsBelowWhatInsertedTheRow(t *testing.T) {
 	require.True(t, inserted.Equal(spans[0].StartTime))
 }
 
-func TestMiddleware_NamesRequestsByTheirRouteAndPassesTheirSpansOn(t *testing.T) {
+func TestMiddleware_NamesRequestsByTheirRouteAndPassesTheirSpansOn(t *testing.T) { //nolint:paralleltest // the provider is the process's
 	exporter := recording(t)
 	router := chi.NewRouter()
 	router.Use(Middleware)
@@ -139,17 +137,17 @@ func TestMiddleware_NamesRequestsByTheirRouteAndPassesTheirSpansOn(t *testing.T)
 	require.Len(t, spans, 1)
 	require.Equal(t, "GET /v1/orders/{id}", spans[0].Name)
 	require.Equal(t, traceID, spans[0].SpanContext.TraceID().String())
-	require.True(t, strings.Contains(passed, spans[0].SpanContext.SpanID().String()), passed)
+	require.Contains(t, passed, spans[0].SpanContext.SpanID().String())
 }
 
 // What a service asks its database by itself begins no trace.
-func TestStatements_AreRecordedBelowASpanOnly(t *testing.T) {
+func TestStatements_AreRecordedBelowASpanOnly(t *testing.T) { //nolint:paralleltest // the provider is the process's
 	exporter := recording(t)
 	s := Statements().(statements)
 	ctx := s.TraceQueryStart(t.Context(), nil, pgx.TraceQueryStartData{SQL: "select 1"})
 	s.TraceQueryEnd(ctx, nil, pgx.TraceQueryEndData{})
 	require.Empty(t, exporter.GetSpans())
-	above, span := tracer().Start(context.Background(), "request")
+	above, span := tracer().Start(t.Context(), "request")
 	s.TraceQueryEnd(s.TraceQueryStart(above, nil, pgx.TraceQueryStartData{SQL: "select 1"}), nil, pgx.TraceQueryEndData{})
 	span.End()
 	require.Len(t, exporter.GetSpans(), 2)

@@ -28,9 +28,9 @@ func FuzzEncode_SendsThePairsOrRefusesTheRow(f *testing.F) {
 			return // no jsonb
 		}
 		headers, err := e.encode(&source.Row{Headers: object, Type: "OrderCreated"})
-		var any map[string]any
-		want, strings := map[string]string{}, json.Unmarshal(object, &any) == nil && any != nil
-		for name, value := range any {
+		var decoded map[string]any
+		want, strings := map[string]string{}, json.Unmarshal(object, &decoded) == nil && decoded != nil
+		for name, value := range decoded {
 			text, is := value.(string)
 			want[name], strings = text, strings && is
 		}

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -170,13 +171,13 @@ func (s screen) job(ctx context.Context, r *page.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	query := "?limit=100"
+	query := url.Values{"limit": {"100"}}
 	for _, name := range []string{"result", "cursor"} {
 		if value := asked.Get(name); value != "" {
-			query += "&" + name + "=" + page.Path("%s", value)
+			query.Set(name, value)
 		}
 	}
-	results, err := source.Get[jobs.JobResults](ctx, service, path+"/results"+query)
+	results, err := source.Get[jobs.JobResults](ctx, service, path+"/results?"+query.Encode())
 	for i, item := range results.Items {
 		if item.Detail != nil {
 			shown := r.Text(*item.Detail)

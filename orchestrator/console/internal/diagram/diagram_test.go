@@ -2,6 +2,7 @@ package diagram_test
 
 import (
 	"encoding/xml"
+	"errors"
 	"io"
 	"strconv"
 	"strings"
@@ -83,11 +84,11 @@ func TestDraw_IsWellFormedAndEscapes(t *testing.T) {
 	svg := string(diagram.Draw(d, diagram.Of(order(t), rejected(), time.Duration.String, anchor)))
 	decoder := xml.NewDecoder(strings.NewReader(svg))
 	for {
-		if _, err := decoder.Token(); err == io.EOF {
+		_, err := decoder.Token()
+		if errors.Is(err, io.EOF) {
 			break
-		} else {
-			require.NoError(t, err)
 		}
+		require.NoError(t, err)
 	}
 	require.NotContains(t, svg, "<script")
 	require.NotContains(t, svg, "style=")

@@ -65,18 +65,6 @@ func (a *assets) url(name string) string {
 	return at
 }
 
-// Size is what all of a kind weigh, gzipped, in bytes.
-func (a *assets) size(exts ...string) (bytes int) {
-	for at, file := range a.files {
-		for _, ext := range exts {
-			if path.Ext(at) == ext {
-				bytes += len(file.gzip)
-			}
-		}
-	}
-	return bytes
-}
-
 func (a *assets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	file, ok := a.files[r.URL.Path]
 	if !ok {

@@ -117,7 +117,7 @@ func exact(path string) string {
 func (f *Frame) secured(next http.Handler) http.Handler {
 	protection := http.NewCrossOriginProtection()
 	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		f.fail(w, f.request(r), errForeign)
+		f.fail(w, f.request(r), errForeign) //nolint:contextcheck // the request has it
 	}))
 	protected := protection.Handler(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -137,7 +137,7 @@ func (f *Frame) serving(serve func(http.ResponseWriter, *Request) error) http.Ha
 	return func(w http.ResponseWriter, r *http.Request) {
 		request := f.request(r)
 		if err := serve(w, request); err != nil {
-			f.fail(w, request, err)
+			f.fail(w, request, err) //nolint:contextcheck // the request has it
 		}
 	}
 }

@@ -115,7 +115,7 @@ func (f *feed) refresh(ctx context.Context) {
 		err = f.page.template.ExecuteTemplate(&html, "live-part", view)
 	}
 	if err != nil {
-		failed := f.page.frame.failure(f.request, err)
+		failed := f.page.frame.failure(f.request, err) //nolint:contextcheck // of the request for which all look
 		f.send(event{"trouble", encode(failed.Title + ": " + failed.Detail)}, [sha256.Size]byte{})
 		return
 	}
@@ -191,7 +191,7 @@ func (p *servedPage) stream(w http.ResponseWriter, r *Request) error {
 	events, part := p.frame.feeds.join(p, r)
 	defer part()
 	if write("retry: 1000\n\n") != nil {
-		return nil //nolint:nilerr // the client has gone
+		return nil // the client has gone
 	}
 	for {
 		select {
@@ -199,7 +199,7 @@ func (p *servedPage) stream(w http.ResponseWriter, r *Request) error {
 			return nil
 		case e := <-events:
 			if write(fmt.Sprintf("event: %s\ndata: %s\n\n", e.name, e.data)) != nil {
-				return nil //nolint:nilerr // the client has gone
+				return nil // the client has gone
 			}
 		}
 	}

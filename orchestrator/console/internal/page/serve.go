@@ -33,12 +33,6 @@ type View struct {
 	Sources []source.Note
 }
 
-// loaded is a page with its data.
-type loaded struct {
-	data any
-	view View
-}
-
 type servedPage struct {
 	Page
 	frame    *Frame
@@ -50,7 +44,7 @@ func (p *servedPage) every() time.Duration { return cmp.Or(p.Every, defaultEvery
 // load asks for the data of the page.
 func (p *servedPage) load(ctx context.Context, r *Request) (View, error) {
 	ctx, notes := source.Collect(ctx)
-	data, err := p.Load(ctx, &Request{Request: r.Request.WithContext(ctx), Session: r.Session})
+	data, err := p.Load(ctx, &Request{Request: r.WithContext(ctx), Session: r.Session})
 	view := View{Request: r, frame: p.frame, Title: p.Title, Data: data, At: time.Now(), Every: max(0, p.every()), Sources: notes.All()}
 	if titled, ok := data.(interface{ Title() string }); ok {
 		view.Title = titled.Title()

@@ -157,7 +157,7 @@ func (p previewed) NoEffect() bool { return p.Preview.Result == runner.NoEffect 
 func (x *screen) preview(ctx context.Context, r *page.Request) (any, error) {
 	q, err := request(r.URL.Query(), time.Now())
 	if err != nil {
-		return previewed{Problem: err.Error()}, nil
+		return previewed{Problem: err.Error()}, nil //nolint:nilerr // it is shown in the form
 	}
 	p, err := x.ask(ctx, target(r), q)
 	if reason, refused := refusal(err); refused {

@@ -117,7 +117,7 @@ func TestSnippets_TheGoTestPasses(t *testing.T) {
 
 	workspace, err := filepath.Abs("../../..")
 	require.NoError(t, err)
-	dir, err := os.MkdirTemp(workspace, "_pasted_")
+	dir, err := os.MkdirTemp(workspace, "_pasted_") //nolint:usetesting // within the module, which the pasted test imports
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 	source := `package pasted

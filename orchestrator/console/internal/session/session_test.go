@@ -35,7 +35,7 @@ func signIn(t *testing.T, m *session.Manager, request *http.Request) *http.Cooki
 	t.Helper()
 	w := httptest.NewRecorder()
 	require.NoError(t, m.SignIn(w, request, token))
-	return w.Result().Cookies()[0] //nolint:bodyclose // a recorder's
+	return w.Result().Cookies()[0]
 }
 
 func with(cookie *http.Cookie) *http.Request {

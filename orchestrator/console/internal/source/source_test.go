@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/go-chi/chi/v5"
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"waybill.example/chassis/admin"
@@ -64,7 +63,7 @@ func TestGet_ManyReadersShareOneRequest(t *testing.T) {
 	for range 50 {
 		reading.Go(func() {
 			_, err := source.Get[answer](t.Context(), s.Relay, "/v1/outbox")
-			assert.NoError(t, err)
+			require.NoError(t, err)
 		})
 	}
 	reading.Wait()

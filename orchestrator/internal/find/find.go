@@ -139,7 +139,7 @@ func (f *Finder) looks(q string) []look {
 		return append(f.byEvent(id), f.byKey(q)...)
 	}
 	looks := f.byKey(q)
-	if owner, rest, ok := strings.Cut(q, "/"); ok {
+	if owner, rest, ok := strings.Cut(q, "/"); ok && owner != "" && rest != "" {
 		looks = append(looks, f.qualified(owner, rest)...)
 	}
 	if id, err := strconv.ParseInt(q, 10, 64); err == nil && id > 0 {

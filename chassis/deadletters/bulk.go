@@ -31,12 +31,12 @@ const (
 
 func (s *Service) registerBulk(ops httpserver.Operations, change func(id, path, summary string, errs ...int) huma.Operation) {
 	change = adminsOnly(change)
-	httpserver.Handle(ops, change("redrive-dead-letters", "/v1/dead-letters/redrive",
+	httpserver.HandleJob(ops, change("redrive-dead-letters", "/v1/dead-letters/redrive",
 		"Redrive all dead letters that a filter chooses, as a job; or say what that would be"),
 		func(ctx context.Context, in *deadLetterBulkInput) (*deadLetterBulkOutput, error) {
 			return s.bulk(ctx, kindRedrive, in)
 		})
-	httpserver.Handle(ops, change("discard-dead-letters", "/v1/dead-letters/discard",
+	httpserver.HandleJob(ops, change("discard-dead-letters", "/v1/dead-letters/discard",
 		"Discard all dead letters that a filter chooses, as a job; or say what that would be"),
 		func(ctx context.Context, in *deadLetterBulkInput) (*deadLetterBulkOutput, error) {
 			return s.bulk(ctx, kindDiscard, in)

@@ -60,6 +60,17 @@ func Handle[I, O any](ops Operations, op huma.Operation, do func(context.Context
 	})
 }
 
+// HandleJob is [Handle] for an operation that answers 200 where it only looked, and 202 with the
+// same body where it made a job of it: the document has both.
+func HandleJob[I, O any](ops Operations, op huma.Operation, do func(context.Context, *I) (*O, error)) {
+	op.DefaultStatus = http.StatusOK
+	Handle(ops, op, do)
+	responses := operationOf(ops.API.OpenAPI().Paths[op.Path], op.Method).Responses
+	accepted := *responses["200"]
+	accepted.Description = "A job does it"
+	responses["202"] = &accepted
+}
+
 // answersOf are the errors of an operation, with those that every operation may answer. The list is
 // one of its own: huma appends to it, and an operation may be shared by every API of the process.
 func answersOf(op huma.Operation) []int {

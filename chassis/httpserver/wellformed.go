@@ -58,6 +58,9 @@ func malformed(r *http.Request, op *huma.Operation) *huma.ErrorDetail {
 		if p.In == "header" && p.Name != tracecontext.Header && !isText(r.Header.Get(p.Name)) {
 			return &huma.ErrorDetail{Location: "header." + p.Name, Message: "the header is not text in UTF-8"}
 		}
+		if p.In == "header" && p.Schema != nil && len(p.Schema.Enum) > 0 && emptyHeader(r, p.Name) {
+			return &huma.ErrorDetail{Location: "header." + p.Name, Message: "expected a value; leave the header out if there is none"}
+		}
 		if p.In == "header" && p.Name == "If-Match" {
 			if fault := malformedIfMatch(r); fault != nil {
 				return fault
@@ -65,6 +68,13 @@ func malformed(r *http.Request, op *huma.Operation) *huma.ErrorDetail {
 		}
 	}
 	return nil
+}
+
+// emptyHeader reports whether a header was sent without a value. Where only some values mean
+// anything, its sender believes in a condition that nobody would hold.
+func emptyHeader(r *http.Request, name string) bool {
+	values := r.Header.Values(name)
+	return values != nil && strings.TrimSpace(strings.Join(values, "")) == ""
 }
 
 func isText(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }

@@ -26,12 +26,12 @@ type Batches interface {
 }
 
 func (a *API) registerBatches(api huma.API) {
-	httpserver.Handle(a.slow, admin.Secure(api, a.Tokens, admin.For(admin.Admin, huma.Operation{
+	httpserver.HandleJob(a.slow, admin.Secure(api, a.Tokens, admin.For(admin.Admin, huma.Operation{
 		OperationID: "create-saga-batch", Method: http.MethodPost, Path: "/v1/saga-batches",
 		Summary: "Intervene in all sagas that a filter chooses, by a job; dryRun counts them and shows some",
 		Description: "The sagas that the filter chooses now are the items of the job. At its turn each is judged again: one that the filter " +
 			"would not choose any more is left alone. Follow the job under /v1/jobs.",
-		Tags: []string{"Interventions"}, DefaultStatus: http.StatusOK,
+		Tags: []string{"Interventions"},
 	})), a.createBatch)
 }
 

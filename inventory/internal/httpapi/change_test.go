@@ -56,6 +56,7 @@ func TestSet_AKnownSKUIs200AndANewOne201(t *testing.T) {
 	require.Equal(t, http.StatusOK, c.with("PUT", "/v1/stock/rare", `{"onHand":1}`).Code)
 	require.Equal(t, http.StatusPreconditionFailed, c.with("PUT", "/v1/stock/rare", `{"onHand":1}`, "If-None-Match", "*").Code)
 	require.Equal(t, http.StatusCreated, c.with("PUT", "/v1/stock/rarer", `{"onHand":1}`, "If-None-Match", "*").Code)
+	require.Equal(t, http.StatusBadRequest, c.with("PUT", "/v1/stock/rarest", `{"onHand":1}`, "If-None-Match", "").Code, "a condition that says nothing")
 }
 
 // Fifty arrive: the count that is written was taken before five were sold.

@@ -96,7 +96,7 @@ func needed(op *huma.Operation) Role {
 }
 
 // As returns a context in which guarded operations of this process are called without a token, by
-// somebody whom the caller has let in: the console, which has looked at the token already. client
+// a person whom the caller has let in: the console, which has looked at the token already. client
 // is the address that they came from. No request can bring such a context along.
 func As(ctx context.Context, h Holder, client string) context.Context {
 	return context.WithValue(ctx, actingKey{}, acting{h, client})

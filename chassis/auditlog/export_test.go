@@ -12,7 +12,7 @@ import (
 	"waybill.example/chassis/auditlog"
 )
 
-// What somebody wrote as a reason must not be a formula when the export is opened.
+// What a person wrote as a reason must not be a formula when the export is opened.
 func TestExport_ASpreadsheetRunsNothing(t *testing.T) {
 	t.Parallel()
 	record := auditlog.Located{Database: "orders", Record: auditlog.Record{

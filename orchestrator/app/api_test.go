@@ -303,7 +303,7 @@ func TestDefinitionsAndStatisticsAreShown(t *testing.T) {
 	require.Contains(t, body, "/v1/sagas/{id}/stream")
 }
 
-// A number that a column cannot hold is none that anything has, and no fault of the service.
+// Nothing has a number that a column cannot hold: that is no fault of the service.
 func TestAPI_NumbersBeyondAColumnAreTheClientsFault(t *testing.T) {
 	t.Parallel()
 	s := startSystem(t, withToken)

@@ -68,7 +68,7 @@ type Config struct {
 }
 
 // Service is where a service answers HTTP, and the token that it is shown for reading; empty: that
-// of the person who looks. What somebody changes is sent with their own token.
+// of the person who looks. What a person changes is sent with their own token.
 type Service struct{ URL, ReadToken string }
 
 // maxPages are the pages that may be open at once, where the server has no bound of its own.

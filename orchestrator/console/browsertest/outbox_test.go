@@ -39,7 +39,7 @@ func TestOutbox_AStuckRowIsSeenRetriedAndGone(t *testing.T) {
 	tab.phone()
 	tab.shot("outbox-row-phone")
 
-	// Somebody has to ask for it: the relay would try it again by itself after a while.
+	// A person has to ask for it: the relay would try it again by itself after a while.
 	w.exec(t, "orders", "update outbox_stuck set next_attempt_at = now() + interval '1 hour' where topic = $1 and not parked", topic)
 	require.NoError(t, broker.CreateTopics(t.Context(), w.broker(), 1, topic))
 	tab.visit(fmt.Sprintf("/outbox/orders/rows/%d", id))

@@ -1,6 +1,6 @@
 // Package series is how the last hour went: how many sagas began, how many of those have ended, and
 // how long they took, in intervals of half a minute. It costs nothing while nobody asks. While
-// somebody does it reads the newest interval again and again, and older ones rarely: they hardly
+// anyone does it reads the newest interval again and again, and older ones rarely: they hardly
 // change, and are remembered.
 package series
 

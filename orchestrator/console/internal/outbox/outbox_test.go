@@ -12,7 +12,7 @@ import (
 	"waybill.example/orchestrator/console/internal/session"
 )
 
-// as is a request of somebody of a role.
+// as is a request of a person with a role.
 func as(role admin.Role, url string) *page.Request {
 	return &page.Request{Request: httptest.NewRequest("GET", url, nil), Session: session.Session{Holder: admin.Holder{Name: "x", Role: role}}}
 }

@@ -25,7 +25,7 @@ var (
 	errForm    = errors.New("the form cannot be read")
 )
 
-// forbiddenError is what somebody may not do.
+// forbiddenError is what this person may not do.
 type forbiddenError struct {
 	who  session.Session
 	need admin.Role
@@ -38,7 +38,7 @@ func (e *forbiddenError) Error() string {
 	return fmt.Sprintf("%s has the role %s; this needs %s", e.who.Name, e.who.Role, e.need)
 }
 
-// Invalid is the error of what somebody has typed: 422, with a sentence for them.
+// Invalid is the error of what was typed: 422, with a sentence for them.
 type Invalid string
 
 func (e Invalid) Error() string { return string(e) }

@@ -17,7 +17,7 @@ const (
 	sendWithin = 5 * time.Second
 )
 
-// feeds are the pages that somebody has open. All who have the same one open, and may see the same,
+// feeds are the pages that are open. All who have the same one open, and may see the same,
 // share a feed: it loads and renders once for them all. Nobody there, nothing is loaded.
 type feeds struct {
 	frame *Frame

@@ -73,7 +73,7 @@ type Result struct {
 	Problem bool   `json:"problem,omitzero"` // it was not done, or nothing came of it
 }
 
-// Request is a request of somebody.
+// Request is a request, and who sent it.
 type Request struct {
 	*http.Request
 	Session session.Session

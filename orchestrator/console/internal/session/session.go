@@ -1,4 +1,4 @@
-// Package session is who looks at the console: somebody who signed in with a token, or nobody. A
+// Package session is who looks at the console: a person who signed in with a token, or nobody. A
 // session is the token itself, encrypted in a cookie, so that no instance keeps anything, the
 // operator's own token can be passed on to each service, and a token that is taken from the
 // settings ends its sessions.
@@ -41,7 +41,7 @@ type Session struct {
 	cookie string
 }
 
-// SignedIn reports whether somebody has.
+// SignedIn reports whether anyone has.
 func (s Session) SignedIn() bool { return s.Token != "" }
 
 // Manager reads and writes sessions. It is safe for concurrent use.

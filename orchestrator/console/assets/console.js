@@ -254,6 +254,9 @@
   $('#help-button')?.addEventListener('click', () => $('#help').showModal());
   // Focus goes where a form was opened: its first field.
   document.addEventListener('toggle', (e) => { if (e.target.matches?.('details.action[open]')) $('input:not([type=hidden]), textarea, select', e.target)?.focus(); }, true);
+  // A preview does not depend on the reason: asked for again while one is typed, it might show, and be
+  // confirmed for, a later revision than the one that was decided about.
+  for (const kind of ['input', 'change']) document.addEventListener(kind, (e) => { if (e.target.name === 'reason' && e.target.closest('.action')) e.stopPropagation(); }, true);
   // A filter is applied when it is changed.
   document.addEventListener('change', (e) => { const f = e.target.closest('form[data-auto]'); f?.requestSubmit(); });
   document.addEventListener('submit', (e) => {

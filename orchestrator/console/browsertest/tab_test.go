@@ -146,20 +146,40 @@ func (b *tab) signIn(token string) {
 // meanwhile.
 func (b *tab) await(expression string) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	if !b.within(patience, expression) {
+		require.FailNow(b.t, "waited in vain for "+expression, "the page shows:\n%s", b)
+	}
+}
+
+// within reports whether an expression becomes true in time.
+func (b *tab) within(limit time.Duration, expression string) bool {
+	ctx, cancel := context.WithTimeout(b.ctx, limit)
 	defer cancel()
 	look := time.NewTicker(50 * time.Millisecond)
 	defer look.Stop()
 	for {
 		if is, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("Boolean("+expression+")")); err == nil && is {
-			return
+			return true
 		}
 		select {
 		case <-look.C:
 		case <-ctx.Done():
-			require.FailNow(b.t, "waited in vain for "+expression, "the page shows:\n%s", b)
+			return false
 		}
 	}
+}
+
+// until does something again, as a person does who sees that it was not taken, until the first
+// element of a selector contains a text.
+func (b *tab) until(selector, text string, do func()) {
+	b.t.Helper()
+	for range 6 {
+		do()
+		if b.within(patience/6, fmt.Sprintf("document.querySelector(%q)?.innerText.includes(%q)", selector, text)) {
+			return
+		}
+	}
+	b.awaitText(selector, text)
 }
 
 // awaitText waits until the first element of a selector contains a text.
@@ -186,9 +206,10 @@ func (b *tab) fill(selector, text string) {
 	b.run(chromedp.SendKeys(chromedp.CSS(selector), text))
 }
 
-// press presses keys, wherever the focus is.
+// press presses keys, wherever the focus is, once the page listens for them.
 func (b *tab) press(keys string) {
 	b.t.Helper()
+	b.await(`document.readyState === "complete"`)
 	b.run(chromedp.KeyEvent(keys))
 }
 

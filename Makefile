@@ -195,12 +195,19 @@ module-path: ## Publish under a path of your own: TO=github.com/you/waybill
 generate: ## Write the generated files
 	go generate $(PACKAGES)
 
-# The database is asked for one module first, so that a machine without a network skips at once.
+bin/vulns: tools/vulns/*.go
+	$(call tool,./vulns)
+
+# The database is a Go module as well, which a module proxy has where vuln.go.dev cannot be reached.
+# It is asked for one module first, so that a machine without a network skips at once.
 .PHONY: vuln
-vuln: bin/govulncheck ## Look for known vulnerabilities (asks vuln.go.dev; skips where it cannot be reached)
-	@if bin/govulncheck -mode=query -format=json stdlib@go1.26.0 >/dev/null 2>&1; \
-	  then bin/govulncheck $(PACKAGES); \
-	  else echo "skipped: govulncheck, since its database $${GOVULNDB:-https://vuln.go.dev} cannot be reached"; fi
+vuln: bin/govulncheck bin/vulns ## Look for known vulnerabilities: VULNFLAGS=-strict also those of this Go's standard library
+	@GOWORK=off go test -C tools ./vulns
+	@if bin/govulncheck -mode=query -format=json stdlib@go1.26.0 >/dev/null 2>&1; then db=; \
+	elif dir=$$(GOWORK=off GOFLAGS=-mod=mod go mod download -json golang.org/x/vulndb@latest 2>/dev/null | sed -n 's/.*"Dir": "\(.*\)".*/\1/p') && [ -n "$$dir" ]; \
+	  then db="-db=file://$$dir/data/osv"; echo "the database is $${dir##*/}"; \
+	else echo "skipped: govulncheck, since neither $${GOVULNDB:-https://vuln.go.dev} nor the module golang.org/x/vulndb can be reached"; exit 0; fi; \
+	bin/govulncheck $$db -format=json $(PACKAGES) | bin/vulns $(VULNFLAGS)
 
 ##@ Prove it
 

@@ -23,8 +23,8 @@ var ErrInvalid = errors.New("invalid configuration")
 
 // Load fills cfg, a pointer to a struct with env tags (see caarlos0/env), from the environment. A
 // field whose variable is unset and has no envDefault keeps its value. A [Secret] may be in a file,
-// which the variable with _FILE appended to its name names, as is usual in containers. The error
-// lists every problem, a line each.
+// which the variable with _FILE appended to its name names, as is usual in containers; those of
+// [Secrets] may be on a line each. The error lists every problem, a line each.
 func Load(cfg any) error {
 	environment := env.ToMap(os.Environ())
 	problems := readFiles(reflect.ValueOf(cfg).Elem().Type(), environment)
@@ -57,14 +57,16 @@ func readFiles(t reflect.Type, environment map[string]string) (problems []error)
 		if !secret(field.Type) || path == "" {
 			continue
 		}
-		text, err := os.ReadFile(path)
+		text, err := readFile(path)
 		switch {
 		case err != nil:
 			problems = append(problems, fmt.Errorf("%s_FILE: %w", name, err))
 		case environment[name] != "":
 			problems = append(problems, fmt.Errorf("%s and %s_FILE are both set", name, name))
+		case field.Type == reflect.TypeFor[Secrets]():
+			environment[name] = strings.Join(Pairs(text), ",")
 		default:
-			environment[name] = strings.TrimRight(string(text), "\r\n")
+			environment[name] = text
 		}
 	}
 	return problems

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -111,6 +112,32 @@ func TestLoad_ReadsSecretsFromFiles(t *testing.T) {
 	require.ErrorContains(t, config.Load(&s), "TEST_URL and TEST_URL_FILE are both set")
 	t.Setenv("TEST_URL_FILE", file+"-missing")
 	require.ErrorContains(t, config.Load(&s), "TEST_URL_FILE")
+}
+
+func TestLoad_ReadsAListOfSecretsFromLines(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "tokens")
+	require.NoError(t, os.WriteFile(file, []byte("ada=one\r\nbob=two,carol=three\n"), 0o600))
+	t.Setenv("TEST_TOKENS_FILE", file)
+	var s struct {
+		Tokens config.Secrets `env:"TEST_TOKENS"`
+	}
+	require.NoError(t, config.Load(&s))
+	require.Equal(t, config.Secrets{"ada=one", "bob=two", "carol=three"}, s.Tokens)
+}
+
+func TestFile_IsReadAgain(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "password")
+	require.NoError(t, os.WriteFile(file, []byte("one\n"), 0o600))
+	t.Setenv("TEST_PASSWORD_FILE", file)
+	f := config.FileOf("TEST_PASSWORD")
+	text, err := f.Text()
+	require.NoError(t, err)
+	require.Equal(t, "one", text)
+	require.NoError(t, os.WriteFile(file, []byte("two\n"), 0o600))
+	require.Eventually(t, func() bool { text, err = f.Text(); return err == nil && text == "two" }, 30*time.Second, 10*time.Millisecond)
+	require.NoError(t, os.Remove(file))
+	require.Eventually(t, func() bool { _, err = f.Text(); return err != nil }, 30*time.Second, 10*time.Millisecond)
+	require.Nil(t, config.FileOf("TEST_NOTHING"))
 }
 
 func ExampleLoad() {

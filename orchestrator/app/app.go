@@ -175,7 +175,7 @@ func (a *parts) serve(c Config, run Sagas, reg *prometheus.Registry) error {
 		api.Readers = &readers
 	}
 	api.Register(a.server.API)
-	if err := a.notify(c, explainer, tokens, reg); err != nil {
+	if err := a.notify(c, explainer, tokens, api.Readers, reg); err != nil {
 		return err
 	}
 	(&jobs.API{Jobs: a.jobs, Tokens: tokens, Readers: api.Readers}).Register(httpserver.Operations{API: a.server.API, Log: a.log})

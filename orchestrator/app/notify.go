@@ -14,7 +14,7 @@ import (
 )
 
 // notify prepares the notifier and its operations, where a webhook is set.
-func (a *parts) notify(c Config, explainer *collect.Collector, tokens admin.Tokens, reg *prometheus.Registry) error {
+func (a *parts) notify(c Config, explainer *collect.Collector, tokens admin.Tokens, readers *admin.Tokens, reg *prometheus.Registry) error {
 	webhook, err := c.Notify.webhook()
 	if err != nil || webhook == nil {
 		return err
@@ -34,6 +34,6 @@ func (a *parts) notify(c Config, explainer *collect.Collector, tokens admin.Toke
 	a.notifier = notify.New(notify.Options{
 		DB: a.requests, Find: sources.Find, Webhook: webhook, Every: c.Notify.Every, After: c.Notify.After, Log: a.log, Metrics: reg,
 	})
-	notify.Register(a.server.API, httpserver.Operations{API: a.server.API, Log: a.log}, a.requests, tokens)
+	(&notify.API{DB: a.requests, Tokens: tokens, Readers: readers}).Register(httpserver.Operations{API: a.server.API, Log: a.log})
 	return nil
 }

@@ -160,16 +160,19 @@ func (s *Sources) outboxes(ctx context.Context) ([]Condition, error) {
 func (s *Sources) stuckRow(ctx context.Context, database, summary string) Detail {
 	d := Detail{Summary: summary}
 	d.advise("outbox-relay", "stuck", "list", "--database="+database)
-	var rows []struct {
-		ID           int64
-		Topic, Error string
+	var page struct {
+		Items []struct {
+			ID           int64
+			Topic, Error string
+		}
 	}
-	if s.Relay.Get(ctx, "/v1/outbox/"+url.PathEscape(database)+"/stuck?limit=1", &rows) != nil || len(rows) == 0 {
+	if s.Relay.Get(ctx, "/v1/outbox/"+url.PathEscape(database)+"/stuck?limit=1", &page) != nil || len(page.Items) == 0 {
 		return d
 	}
-	id := fmt.Sprint(rows[0].ID)
+	first := page.Items[0]
+	id := strconv.FormatInt(first.ID, 10)
 	d.Example = id
-	d.Summary += fmt.Sprintf(" The first is row %s for topic %s: %s", id, rows[0].Topic, rows[0].Error)
+	d.Summary += fmt.Sprintf(" The first is row %s for topic %s: %s", id, first.Topic, first.Error)
 	d.advise("outbox-relay", "stuck", "show", "--database="+database, id)
 	d.advise("outbox-relay", "stuck", "retry", "--database="+database, id)
 	return d

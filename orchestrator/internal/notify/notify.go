@@ -86,7 +86,8 @@ func (n *Notifier) look(ctx context.Context) error {
 	})
 }
 
-// send sends what is due, one after the other.
+// send sends what is due, one after the other, until one is not taken: a webhook that hangs must
+// not keep the notifier from looking. What is left is tried at the next turn.
 func (n *Notifier) send(ctx context.Context) error {
 	for ctx.Err() == nil {
 		due, err := n.store.claimDue(ctx)
@@ -105,7 +106,7 @@ func (n *Notifier) send(ctx context.Context) error {
 			n.Log.WarnContext(ctx, "notification not taken", "notification", due.ID, "subject", due.Subject, "attempts", due.Attempts, "error", sendErr)
 		}
 		n.sent.WithLabelValues(outcome).Inc()
-		if err := n.store.settle(ctx, due, sendErr); err != nil {
+		if err := n.store.settle(ctx, due, sendErr); err != nil || sendErr != nil {
 			return err
 		}
 	}

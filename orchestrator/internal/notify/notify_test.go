@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -137,7 +138,7 @@ func TestNotifier_ReportsTheBeginningAndTheEnd(t *testing.T) {
 	c.set()
 	require.Eventually(t, func() bool { return len(r.all()) == 2 }, time.Minute, 10*time.Millisecond)
 	require.Contains(t, r.all()[1], "resolved: Over after ")
-	sent, err := notify.List(t.Context(), db.Pool, 10)
+	sent, err := notify.List(t.Context(), db.Pool, nil, 10)
 	require.NoError(t, err)
 	require.Len(t, sent, 2)
 	require.Nil(t, sent[0].NextAttemptAt)
@@ -176,12 +177,12 @@ func TestNotifier_SendsAgainUntilItIsTaken(t *testing.T) {
 	stop := run(t, db, r, c.find, &log)
 	<-r.arrived
 	require.Eventually(t, func() bool {
-		sent, err := notify.List(context.WithoutCancel(t.Context()), db.Pool, 1)
+		sent, err := notify.List(context.WithoutCancel(t.Context()), db.Pool, nil, 1)
 		return err == nil && strings.Contains(sent[0].Error, "the webhook answered 503")
 	}, time.Minute, 10*time.Millisecond)
 	stop()
 	require.NotContains(t, log.String(), "of-somebody", "an address can be a secret")
-	sent, err := notify.List(t.Context(), db.Pool, 10)
+	sent, err := notify.List(t.Context(), db.Pool, nil, 10)
 	require.NoError(t, err)
 	require.Equal(t, 1, sent[0].Attempts)
 	require.WithinRange(t, *sent[0].NextAttemptAt, time.Now().Add(time.Second), time.Now().Add(time.Minute))
@@ -196,6 +197,27 @@ func TestNotifier_SendsAgainUntilItIsTaken(t *testing.T) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	require.Len(t, r.ids, 1)
+}
+
+// One that does not take anything costs one attempt before it is looked again at what needs a
+// person, however many notifications wait.
+func TestNotifier_LooksBetweenAttemptsThatFail(t *testing.T) {
+	t.Parallel()
+	const waiting = 8
+	db, r, c := database(t), listen(t), &conditions{}
+	r.refuse = waiting
+	for i := range waiting {
+		c.now = append(c.now, urgent(string(rune('a'+i)), "it is stuck"))
+	}
+	var looks atomic.Int64
+	run(t, db, r, func(ctx context.Context) ([]notify.Condition, []string) {
+		looks.Add(1)
+		return c.find(ctx)
+	}, nil)
+	for range waiting {
+		<-r.arrived
+	}
+	require.GreaterOrEqual(t, looks.Load(), int64(waiting/2))
 }
 
 func TestNewWebhook_RefusesWhatCannotWork(t *testing.T) {
@@ -230,7 +252,7 @@ values ('late', 'order', 1, 'RUNNING', 'RUNNING', 'confirm', 1, '[]', '{}', now(
 	relay := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, map[string]string{
 			"/v1/outbox":              `{"databases":[{"database":"orders","stuck":2,"parked":7},{"database":"inventory"}]}`,
-			"/v1/outbox/orders/stuck": `[{"id":812,"topic":"orders.v1","error":"the message is too large"}]`,
+			"/v1/outbox/orders/stuck": `{"items":[{"id":812,"topic":"orders.v1","error":"the message is too large"}]}`,
 			"/v1/dead-letters/groups": `{"groups":[{"topic":"inventory.commands.v1","type":"ReserveInventory","cause":"sku is too long","count":4,"waiting":9,"example":12}]}`,
 			"/v1/sources":             `{"sources":[{"database":"orders"},{"database":"inventory","problem":"it does not answer"}]}`,
 		}[r.URL.Path])

@@ -131,8 +131,8 @@ func (s store) settle(ctx context.Context, due *Due, sendErr error) (err error) 
 	return nil
 }
 
-// Sent is one notification, for people.
-type Sent struct {
+// SentNotification is one notification, for people.
+type SentNotification struct {
 	ID            uuid.UUID  `json:"id"`
 	Type          string     `json:"type"`
 	Subject       string     `json:"subject"`
@@ -143,15 +143,26 @@ type Sent struct {
 	Error         string     `json:"error,omitempty" doc:"Why the last attempt failed."`
 }
 
+// Position is where a notification stands in the list.
+type Position struct {
+	CreatedAt time.Time
+	ID        uuid.UUID
+}
+
 const listSQL = `
 select id, type, subject, created_at, attempts,
        case when sent_at is null then nullif(next_attempt_at, 'infinity') end, nullif(sent_at, 'infinity'), error
-  from notifications order by created_at desc, id limit $1`
+  from notifications where $1::timestamptz is null or (created_at, id) < ($1, $2) order by created_at desc, id desc limit $3`
 
-// List returns the latest notifications, newest first.
-func List(ctx context.Context, db *pgxpool.Pool, limit int) ([]Sent, error) {
-	rows, _ := db.Query(ctx, listSQL, limit)
-	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Sent])
+// List returns notifications, newest first, those before a position; nil: from the newest on.
+func List(ctx context.Context, db *pgxpool.Pool, before *Position, limit int) ([]SentNotification, error) {
+	var at *time.Time
+	var id *uuid.UUID
+	if before != nil {
+		at, id = &before.CreatedAt, &before.ID
+	}
+	rows, _ := db.Query(ctx, listSQL, at, id, limit)
+	all, err := pgx.CollectRows(rows, pgx.RowToStructByPos[SentNotification])
 	if err != nil {
 		return nil, fmt.Errorf("list notifications: %w", err)
 	}

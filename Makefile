@@ -32,6 +32,11 @@ ACTIONLINT := v1.7.12
 bin/actionlint: Makefile
 	GOWORK=off GOBIN=$(CURDIR)/bin go install github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT)
 
+# Nor this one: it brings git and a classifier of licences along.
+CYCLONEDX := v1.10.0
+bin/cyclonedx-gomod: Makefile
+	GOWORK=off GOBIN=$(CURDIR)/bin go install github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@$(CYCLONEDX)
+
 .PHONY: help
 help: ## List the targets
 	@awk -F ':.*## ' '/^##@/ { print "\n" substr($$0, 5) } \
@@ -167,7 +172,7 @@ check-workflows: bin/actionlint ## Check the workflows, and that their actions a
 # What is built from a tag may be another image tomorrow; a digest names what was tried.
 .PHONY: check-digests
 check-digests: ## Check that every image is pinned by digest
-	@! grep -nE '^FROM [^ ]+[:@]|^ +image: .*\.|^ +image: postgres' Dockerfile compose.yaml | grep -v '@sha256:' || \
+	@! grep -nE '^FROM .*[:@]|^ +image: .*\.[a-z]|^ +image: postgres|^[A-Z_]+_IMAGE *:=' Dockerfile compose.yaml Makefile | grep -v '@sha256:' || \
 	  { echo "Pin these images by digest: docker buildx imagetools inspect IMAGE --format '{{.Manifest.Digest}}'" >&2; exit 1; }
 
 .PHONY: fmt
@@ -209,6 +214,39 @@ vuln: bin/govulncheck bin/vulns ## Look for known vulnerabilities: VULNFLAGS=-st
 	else echo "skipped: govulncheck, since neither $${GOVULNDB:-https://vuln.go.dev} nor the module golang.org/x/vulndb can be reached"; exit 0; fi; \
 	bin/govulncheck $$db -format=json $(PACKAGES) | bin/vulns $(VULNFLAGS)
 
+##@ Publish it
+
+# The bytes are a function of the commit: paths are trimmed, and the version comes from git. Of each image
+# there are a bill of materials and how it was built (SLSA provenance), attached in the registry.
+#   make images IMAGES=ghcr.io/you/waybill VERSION=v0.1.0 PUSH=true
+BUILDKIT_IMAGE := docker.io/moby/buildkit:v0.26.2@sha256:de10faf919fc71ba4eb1dd7bd6449566d012b0c9436b1c61bfee21d621b009aa
+SCANNER_IMAGE := docker.io/docker/buildkit-syft-scanner:stable-1@sha256:79e7b013cbec16bbb436f312819a49a4a57752b2270c1a9332ae1a10fcc82a68
+IMAGES  ?= localhost/waybill
+VERSION ?= local
+PUSH    ?= false
+.PHONY: images sbom check-reproducible
+images: ## Build every image for amd64 and arm64: IMAGES=ghcr.io/you/waybill VERSION=v0.1.0 PUSH=true
+	docker buildx inspect waybill >/dev/null 2>&1 || docker buildx create --name waybill --driver docker-container --driver-opt image=$(BUILDKIT_IMAGE)
+	for target in $(notdir $(COMMANDS)); do \
+	  SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) docker buildx build --builder waybill --platform linux/amd64,linux/arm64 \
+	    --target $$target --tag $(IMAGES)/$$target:$(VERSION) --provenance mode=max --attest type=sbom,generator=$(SCANNER_IMAGE) \
+	    --output type=image,rewrite-timestamp=true,push=$(PUSH) . || exit 1; \
+	done
+
+sbom: bin/cyclonedx-gomod ## Write a bill of materials of each command (CycloneDX) into bin/
+	go build -trimpath -o bin/ $(COMMANDS)
+	for command in $(notdir $(COMMANDS)); do \
+	  bin/cyclonedx-gomod bin -json -std -noserial -notimestamp -output bin/$$command.cdx.json bin/$$command || exit 1; \
+	done
+
+# The second copy lies elsewhere and has a cache of its own, so that everything is compiled again.
+check-reproducible: ## Compile the commands of HEAD twice, in two folders, and compare them (minutes)
+	@folder=$$(mktemp -d) && trap 'chmod -R u+w "$$folder"; rm -rf "$$folder"' EXIT && mkdir "$$folder/one" "$$folder/another" && \
+	  git archive HEAD | tar -x -C "$$folder/one" && git archive HEAD | tar -x -C "$$folder/another" && \
+	  go build -C "$$folder/one" -trimpath -buildvcs=false -ldflags=-s -o "$$folder/built/" $(COMMANDS) && \
+	  GOCACHE="$$folder/cache" go build -C "$$folder/another" -trimpath -buildvcs=false -ldflags=-s -o "$$folder/again/" $(COMMANDS) && \
+	  cd "$$folder/built" && sha256sum * >"$$folder/sums" && cd "$$folder/again" && sha256sum --check "$$folder/sums"
+
 ##@ Prove it
 
 # CI runs as many seeds as fit into a minute: make simulate SEEDS=1000000 FOR=1m
@@ -227,7 +265,7 @@ fuzz: ## Fuzz every decoder for a while: FOR=30s
 	.ci/fuzz $(or $(FOR),30s)
 
 .PHONY: ci
-ci: lint build test vuln demo ## What CI runs
+ci: lint build sbom test vuln demo ## What CI runs
 	$(MAKE) simulate SEEDS=1000000 FOR=1m
 	$(MAKE) api-fuzz
 	$(MAKE) drills-short

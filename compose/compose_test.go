@@ -28,11 +28,12 @@ var services = map[string]string{
 }
 
 // load parses compose.yaml as `docker compose` does: against the schema, merged and interpolated.
-// Without an environment, so that a variable without a default would be found; with all profiles.
-func load(t *testing.T) *types.Project {
+// Without an environment but the one given, so that a variable without a default would be found; with
+// all profiles.
+func load(t *testing.T, environment ...string) *types.Project {
 	t.Helper()
 	options, err := cli.NewProjectOptions(
-		[]string{"../compose.yaml"}, cli.WithWorkingDirectory(".."), cli.WithConsistency(true), cli.WithProfiles([]string{"*"}),
+		[]string{"../compose.yaml"}, cli.WithWorkingDirectory(".."), cli.WithConsistency(true), cli.WithProfiles([]string{"*"}), cli.WithEnv(environment),
 	)
 	require.NoError(t, err)
 	project, err := options.LoadProject(t.Context())
@@ -44,17 +45,30 @@ func oneShot(s types.ServiceConfig) bool { return s.Restart == types.RestartPoli
 
 func TestEveryImageIsPinnedToAnExactVersionAndDigest(t *testing.T) {
 	t.Parallel()
-	exact := regexp.MustCompile(`:v?\d+\.\d+(\.\d+)?(-[a-z]+)?@sha256:[0-9a-f]{64}$`)
+	// Distroless has no versions: its tags say the Debian and the user.
+	exact := regexp.MustCompile(`(:v?\d+\.\d+(\.\d+)?(-[a-z]+)?|-debian\d+:nonroot)@sha256:[0-9a-f]{64}$`)
 	for name, s := range load(t).Services {
 		if s.Build == nil {
 			require.Regexp(t, exact, s.Image, name)
 		} else {
-			require.Regexp(t, `^waybill/[a-z-]+:local$`, s.Image, name)
+			// On no registry that others could publish it to: without --build, Compose tries to pull first.
+			require.Regexp(t, `^localhost/waybill/[a-z-]+:local$`, s.Image, name)
 		}
 	}
 	for _, stage := range dockerfile(t) {
 		if !stage.local {
 			require.Regexp(t, exact, stage.from, stage.name)
+		}
+	}
+}
+
+// Who has published images runs those, all of one version, and builds none.
+func TestPublishedImagesAreTakenInsteadOfBuilt(t *testing.T) {
+	t.Parallel()
+	for name, s := range load(t, "WAYBILL_IMAGES=ghcr.io/you/waybill", "WAYBILL_VERSION=v0.1.0").Services {
+		if s.Build != nil {
+			require.Equal(t, "ghcr.io/you/waybill/"+s.Build.Target+":v0.1.0", s.Image, name)
+			require.Empty(t, s.PullPolicy, "%s: then Compose pulls, and builds where there is nothing to pull", name)
 		}
 	}
 }
@@ -214,7 +228,7 @@ func TestEveryImageOfOursIsATargetOfTheDockerfile(t *testing.T) {
 		}
 		target := s.Build.Target
 		require.Contains(t, stages, target, name)
-		require.Equal(t, "waybill/"+target+":local", s.Image)
+		require.Equal(t, "localhost/waybill/"+target+":local", s.Image)
 		require.Contains(t, stages[target].lines, "COPY --from=build /out/"+target+" /usr/local/bin/")
 		require.True(t, slices.ContainsFunc(stages["build"].fields(), func(field string) bool {
 			return strings.HasPrefix(field, "./") && path.Base(field) == target

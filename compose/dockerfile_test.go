@@ -48,6 +48,7 @@ func dockerfile(t *testing.T) stages {
 	for line := range strings.Lines(string(text)) {
 		line = strings.TrimSpace(line)
 		if from, ok := strings.CutPrefix(line, "FROM "); ok {
+			from = strings.TrimPrefix(from, "--platform=$BUILDPLATFORM ")
 			image, name, named := strings.Cut(from, " AS ")
 			require.True(t, named, "a stage without a name: %s", line)
 			_, local := all[image]

@@ -28,8 +28,8 @@ var services = map[string]string{
 }
 
 // load parses compose.yaml as `docker compose` does: against the schema, merged and interpolated.
-// Without an environment but the one given, so that a variable without a default would be found; with
-// all profiles.
+// Without an environment but the one given, so that a variable without a default would be found;
+// with all profiles.
 func load(t *testing.T, environment ...string) *types.Project {
 	t.Helper()
 	options, err := cli.NewProjectOptions(
@@ -51,7 +51,7 @@ func TestEveryImageIsPinnedToAnExactVersionAndDigest(t *testing.T) {
 		if s.Build == nil {
 			require.Regexp(t, exact, s.Image, name)
 		} else {
-			// On no registry that others could publish it to: without --build, Compose tries to pull first.
+			// On no registry that others could publish it to: without --build, Compose pulls first.
 			require.Regexp(t, `^localhost/waybill/[a-z-]+:local$`, s.Image, name)
 		}
 	}

@@ -90,7 +90,7 @@ func (s *Service) work(ctx context.Context, l deadletter.Letter) {
 	ctx, cancel := context.WithTimeout(ctx, runWithin)
 	defer cancel()
 	if err := s.Redriver.RunQueue(ctx, *l.KeyID); err != nil {
-		s.Log.WarnContext(ctx, "queue of a dead letter not worked off yet", "dead_letter", l.ID, "error", err)
+		s.Log.WarnContext(ctx, "queue of a dead letter not worked off yet", "dead_letter", l.ID, "topic", l.Topic, "key", string(l.Key), "error", err)
 	}
 }
 

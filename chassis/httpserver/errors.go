@@ -50,10 +50,10 @@ func (ops Operations) problem(ctx context.Context, what failed, err error) error
 	case errors.Is(err, context.Canceled):
 		return Unavailable("the request was cancelled") // by the client, who will not read this
 	case chassispg.Unavailable(err):
-		ops.Log.WarnContext(ctx, "database is unavailable", "operation", what.operation, "trace_id", TraceID(ctx), "error", err)
+		ops.Log.WarnContext(ctx, "database is unavailable", "operation", what.operation, "error", err)
 		return Unavailable(what.advice)
 	}
-	ops.Log.ErrorContext(ctx, "request failed", "operation", what.operation, "trace_id", TraceID(ctx), "error", err)
+	ops.Log.ErrorContext(ctx, "request failed", "operation", what.operation, "error", err)
 	return NewProblem(problem.Internal, "something went wrong here; it has been logged")
 }
 

@@ -1,6 +1,7 @@
 package httpserver
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
@@ -12,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
+	"waybill.example/chassis/logs"
 	"waybill.example/chassis/problem"
 )
 
@@ -80,7 +82,8 @@ func recovered(log *slog.Logger) func(http.Handler) http.Handler {
 				if cause == http.ErrAbortHandler { //nolint:errorlint // net/http compares it so, too
 					panic(cause)
 				}
-				log.Error("handler panicked", "method", r.Method, "path", r.URL.Path, "cause", cause, "stack", string(debug.Stack()))
+				about := context.WithValue(r.Context(), logs.SubjectKey{}, &occurrence{request: r})
+				log.ErrorContext(about, "handler panicked", "cause", cause, "stack", string(debug.Stack()))
 				WriteProblem(w, r, problem.Internal, "something went wrong here; it has been logged")
 			}()
 			next.ServeHTTP(w, r)

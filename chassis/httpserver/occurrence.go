@@ -4,12 +4,14 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"log/slog"
 	"net/http"
 	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humachi"
 
+	"waybill.example/chassis/logs"
 	"waybill.example/sdk/tracecontext"
 )
 
@@ -21,22 +23,25 @@ type occurrence struct {
 	trace   string // set by once
 }
 
-type occurrenceKey struct{}
-
 // remembered is the middleware that has an operation know its request.
 func remembered(ctx huma.Context, next func(huma.Context)) {
 	request, _ := humachi.Unwrap(ctx)
-	next(huma.WithValue(ctx, occurrenceKey{}, &occurrence{request: request}))
+	next(huma.WithValue(ctx, logs.SubjectKey{}, &occurrence{request: request}))
 }
 
 // occurrenceOf returns the request that ctx belongs to; nil outside of one.
 func occurrenceOf(ctx context.Context) *occurrence {
-	o, _ := ctx.Value(occurrenceKey{}).(*occurrence)
+	o, _ := ctx.Value(logs.SubjectKey{}).(*occurrence)
 	return o
 }
 
 // maxInstance bounds a path that is shown as it came.
 const maxInstance = 512
+
+// LogAttrs implements [logs.Subject].
+func (o *occurrence) LogAttrs() []slog.Attr {
+	return []slog.Attr{slog.String(logs.TraceKey, o.traceID()), slog.String("method", o.request.Method), slog.String("path", o.instance())}
+}
 
 // instance is the path of the request, and "" if it is longer than anybody wants to see.
 func (o *occurrence) instance() string {
@@ -54,17 +59,9 @@ func (o *occurrence) traceID() string {
 
 func traceOf(r *http.Request) string {
 	if parent := tracecontext.Parse(r.Header.Get(tracecontext.Header)); parent != "" {
-		return parent[3:35]
+		return tracecontext.TraceID(parent)
 	}
 	var id [16]byte
 	_, _ = rand.Read(id[:]) // it never fails
 	return hex.EncodeToString(id[:])
-}
-
-// TraceID is what the problem of the request has as traceId, for the log; "" outside of a request.
-func TraceID(ctx context.Context) string {
-	if o := occurrenceOf(ctx); o != nil {
-		return o.traceID()
-	}
-	return ""
 }

@@ -237,7 +237,7 @@ func (s *Server) serve(ctx context.Context) error {
 	}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(s.listener) }()
-	s.log.Info("serving HTTP", "addr", s.Addr())
+	s.log.InfoContext(ctx, "serving HTTP", "addr", s.Addr())
 	select {
 	case err := <-served:
 		return fmt.Errorf("serve HTTP: %w", err)

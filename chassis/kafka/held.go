@@ -124,10 +124,9 @@ func (c *Consumer) setAside(ctx context.Context, h *held) {
 	case err != nil:
 		// Its reason stays: what was wrong with the message, not with the dead letter.
 		h.next = time.Now().Add(h.pause.NextBackOff())
-		c.log.Warn("message not set aside", "topic", h.message.Topic, "partition", h.message.Partition, "offset", h.message.Offset, "error", err)
+		c.logAbout([]inbox.Delivery{h.message}).WarnContext(ctx, "message not set aside", "error", err)
 	default:
-		c.log.Error("message set aside as a dead letter", "topic", h.message.Topic, "partition", h.message.Partition,
-			"offset", h.message.Offset, "error", reason)
+		c.logAbout([]inbox.Delivery{h.message}).ErrorContext(ctx, "message set aside as a dead letter", "error", reason)
 		c.releaseFollowers(ctx, h, false)
 	}
 }

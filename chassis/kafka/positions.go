@@ -65,7 +65,7 @@ func (c *Consumer) startingPoints(ctx context.Context, partitions []kafka.TopicP
 	for i := range committed {
 		position := positions[keys[i]] // 0, the beginning, where the database knows none
 		if offset := int64(committed[i].Offset); offset > position {
-			c.log.Warn("the database is behind Kafka's committed offset; reading again", "topic", keys[i].Topic,
+			c.log.WarnContext(ctx, "the database is behind Kafka's committed offset; reading again", "topic", keys[i].Topic,
 				"partition", keys[i].Partition, "committed", offset, "position", position)
 			c.metrics.reread.Add(float64(offset - position))
 			committed[i].Offset = kafka.Offset(position)
@@ -85,7 +85,7 @@ func (c *Consumer) assign(ctx context.Context, client *kafka.Consumer, partition
 	if err == nil {
 		return client.IncrementalAssign(starts)
 	}
-	c.log.Warn("partitions wait to be read: where to start is not known", "partitions", names(partitions), "error", err)
+	c.log.WarnContext(ctx, "partitions wait to be read: where to start is not known", "partitions", names(partitions), "error", err)
 	for _, p := range partitions {
 		c.unpositioned[toPartition(p)] = true
 	}
@@ -113,11 +113,11 @@ func (c *Consumer) startUnpositioned(ctx context.Context) {
 	}
 	if err != nil {
 		c.positionErr = err
-		c.log.Debug("partitions still wait to be read", "partitions", names(waiting), "error", err)
+		c.log.DebugContext(ctx, "partitions still wait to be read", "partitions", names(waiting), "error", err)
 		return
 	}
 	clear(c.unpositioned)
-	c.log.Info("partitions are read", "partitions", names(waiting))
+	c.log.InfoContext(ctx, "partitions are read", "partitions", names(waiting))
 	if !c.outage {
 		c.resume(waiting)
 	}
@@ -170,7 +170,7 @@ func (c *Consumer) flush(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, positionsTimeout)
 	defer cancel()
 	if err := c.options.Positions.Flush(ctx); err != nil {
-		c.log.Debug("positions not written", "error", err)
+		c.log.DebugContext(ctx, "positions not written", "error", err)
 		return err
 	}
 	c.storeOffsets()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"runtime/debug"
 	"slices"
@@ -79,7 +80,7 @@ func (c *Consumer) withRetry(ctx context.Context, batch []inbox.Delivery, failFa
 		}
 		f := c.classify(err)
 		c.metrics.failure(f)
-		c.log.Debug("batch not applied", "messages", len(batch), "reason", f.Reason, "error", err)
+		c.logAbout(batch).DebugContext(ctx, "batch not applied", "messages", len(batch), "reason", f.Reason, "error", err)
 		switch {
 		case f.Kind == fault.Outage:
 			c.report(blockage{Reason: f.Reason, Code: f.Code, Messages: len(batch), Err: err})
@@ -121,11 +122,19 @@ func (c *Consumer) attempt(ctx context.Context, batch []inbox.Delivery, failFast
 	}
 	defer func() {
 		if value := recover(); value != nil {
-			c.log.Error("handler panicked", "panic", value, "stack", string(debug.Stack()))
+			c.logAbout(batch).ErrorContext(ctx, "handler panicked", "panic", value, "stack", string(debug.Stack()))
 			err = &panicError{value}
 		}
 	}()
 	return do(ctx, batch)
+}
+
+// logAbout is a logger whose lines name the message of the batch, if it is one.
+func (c *Consumer) logAbout(batch []inbox.Delivery) *slog.Logger {
+	if len(batch) != 1 {
+		return c.log
+	}
+	return slog.New(c.log.Handler().WithAttrs(batch[0].LogAttrs()))
 }
 
 type panicError struct{ value any }

@@ -64,9 +64,9 @@ func (g *Group) Run(ctx context.Context, log *slog.Logger, patience time.Duratio
 
 	select {
 	case <-ctx.Done():
-		log.Info("stopping")
+		log.InfoContext(ctx, "stopping")
 	case <-ended:
-		log.Info("stopping, since a part ended")
+		log.InfoContext(ctx, "stopping, since a part ended")
 	}
 	timeout := time.NewTimer(patience)
 	defer timeout.Stop()
@@ -79,7 +79,7 @@ func (g *Group) Run(ctx context.Context, log *slog.Logger, patience time.Duratio
 			if err != nil && !errors.Is(err, context.Canceled) {
 				errs = append(errs, fmt.Errorf("%s: %w", r.name, err))
 			}
-			log.Debug("stopped", "part", r.name)
+			log.DebugContext(ctx, "stopped", "part", r.name)
 		case <-timeout.C:
 			return errors.Join(append(errs, fmt.Errorf("%s did not stop within %s", r.name, patience))...)
 		}

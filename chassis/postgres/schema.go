@@ -50,7 +50,7 @@ func AwaitSchema(ctx context.Context, pool *pgxpool.Pool, log *slog.Logger, need
 		if err == nil || !worthWaiting(err) || ctx.Err() != nil {
 			return err
 		}
-		log.Warn("waiting for the database", "error", strings.Join(strings.Fields(err.Error()), " ")) // pgx writes lines
+		log.WarnContext(ctx, "waiting for the database", "error", strings.Join(strings.Fields(err.Error()), " ")) // pgx writes lines
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("wait for the database: %w", ctx.Err())

@@ -44,7 +44,7 @@ type parcels struct {
 }
 
 func build(ctx context.Context, c parcels, log *slog.Logger) (*App, error) {
-	log.Info("building", "ballast", ballast != nil)
+	log.InfoContext(ctx, "building", "ballast", ballast != nil)
 	if c.Never {
 		<-ctx.Done()
 		return nil, ctx.Err()
@@ -54,10 +54,10 @@ func build(ctx context.Context, c parcels, log *slog.Logger) (*App, error) {
 		return nil, err
 	}
 	app := NewApp(log)
-	app.OnStop("pool", func() { log.Info("pool closed") })
+	app.OnStop("pool", func() { log.InfoContext(ctx, "pool closed") })
 	app.Add("consumer", func(ctx context.Context) error {
 		<-ctx.Done()
-		log.Info("consumer drained")
+		log.InfoContext(ctx, "consumer drained")
 		return nil
 	})
 	app.Serve(server)

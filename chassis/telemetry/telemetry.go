@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"waybill.example/chassis/logs"
 	"waybill.example/chassis/terminal"
 )
 
@@ -30,13 +31,13 @@ func (c Config) Validate() []error {
 	return nil
 }
 
-// Logger returns a logger that names the service in each line. Text is coloured where w is a
-// terminal.
+// Logger returns a logger whose lines say what their context is about (package logs), and with JSON
+// name the service. Text is coloured where w is a terminal.
 func Logger(c Config, service string, w io.Writer) *slog.Logger {
 	if c.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: c.LogLevel})).With("service", service)
+		return slog.New(logs.Handler(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: c.LogLevel}))).With("service", service)
 	}
-	return slog.New(tint.NewTextHandler(w, &tint.Options{
+	return slog.New(logs.Handler(tint.NewTextHandler(w, &tint.Options{
 		Level:      c.LogLevel,
 		TimeFormat: "15:04:05.000",
 		NoColor:    !isTerminal(w),
@@ -51,7 +52,7 @@ func Logger(c Config, service string, w io.Writer) *slog.Logger {
 			}
 			return a
 		},
-	}))
+	})))
 }
 
 // plain returns the attribute with text that neither steers a terminal nor hides what comes after

@@ -67,8 +67,8 @@ func Start(ctx context.Context, service, version string, log *slog.Logger) (stop
 	if err != nil {
 		return nil, fmt.Errorf("export traces: %w", err)
 	}
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("spans are lost", "error", err) }))
-	log.Info("traces are exported", "endpoint", cmp.Or(os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"), os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT")))
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.WarnContext(ctx, "spans are lost", "error", err) }))
+	log.InfoContext(ctx, "traces are exported", "endpoint", cmp.Or(os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"), os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT")))
 	return start(ctx, service, version, sdktrace.NewBatchSpanProcessor(exporter))
 }
 

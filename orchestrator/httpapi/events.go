@@ -54,7 +54,7 @@ func (a *API) deliver(ctx context.Context, in *eventInput) (*eventOutput, error)
 	case err != nil:
 		return nil, err
 	}
-	a.Log.Info("event delivered over http", "saga", in.ID, "type", in.Body.Type, "event_id", in.EventID, "actor", admin.Actor(ctx), "applied", applied)
+	a.Log.InfoContext(ctx, "event delivered over http", "saga", in.ID, "type", in.Body.Type, "event_id", in.EventID, "actor", admin.Actor(ctx), "applied", applied)
 	out := &eventOutput{}
 	out.Body.Applied = applied
 	return out, nil

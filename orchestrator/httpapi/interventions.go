@@ -129,7 +129,7 @@ func (a *API) intervene(ctx context.Context, target Target, request saga.Request
 	if done.Result == runner.NoEffect {
 		return a.unchanged(ctx, target, done)
 	}
-	a.Log.Info("operator intervened", "saga", target.ID, "actor", actor, "action", request.Action, "reason", reason)
+	a.Log.InfoContext(ctx, "operator intervened", "saga", done.After.Ref().String(), "actor", actor, "action", request.Action, "reason", reason)
 	watch, cancel := context.WithTimeout(ctx, min(answerWithin, time.Duration(target.Wait*float64(time.Second))))
 	defer cancel()
 	for {

@@ -52,6 +52,6 @@ func (a *API) suspendAll(ctx context.Context, in *suspensionInput, verb string, 
 	case o.Result == runner.Refused:
 		return nil, huma.Error404NotFound(o.Because)
 	}
-	a.Log.Info("operator changed a definition", "definition", in.Name, "version", in.Version, "action", verb, "actor", by.Actor, "reason", by.Reason)
+	a.Log.InfoContext(ctx, "operator changed a definition", "definition", in.Name, "version", in.Version, "action", verb, "actor", by.Actor, "reason", by.Reason)
 	return &suspensionOutput{Body: SuspensionOutcome{Result: o.Result, Because: o.Because}}, nil
 }

@@ -2,9 +2,12 @@ package inbox
 
 import (
 	"encoding/binary"
+	"log/slog"
 	"time"
 
 	"github.com/google/uuid"
+
+	"waybill.example/sdk/tracecontext"
 )
 
 // Header is one Kafka header. Names may repeat.
@@ -36,6 +39,24 @@ func (d Delivery) Header(name string) string {
 		}
 	}
 	return ""
+}
+
+// maxLogged bounds a key in a log line.
+const maxLogged = 128
+
+// LogAttrs are what a log line says of the message: where it stood, its type and key, and the trace
+// that it belongs to, as trace_id.
+func (d Delivery) LogAttrs() []slog.Attr {
+	attrs := []slog.Attr{slog.String("topic", d.Topic), slog.Int("partition", int(d.Partition)), slog.Int64("offset", d.Offset)}
+	for _, a := range []slog.Attr{
+		slog.String("type", d.Header(headerType)), slog.String("key", string(d.Key[:min(len(d.Key), maxLogged)])),
+		slog.String("trace_id", tracecontext.TraceID(d.Header(tracecontext.Header))),
+	} {
+		if a.Value.String() != "" {
+			attrs = append(attrs, a)
+		}
+	}
+	return attrs
 }
 
 // PositionID is an id for a message that has none of its own which can be trusted: a version 8 UUID

@@ -189,7 +189,7 @@ func (a *attempt[M, S]) report(ctx context.Context) {
 	}
 	if a.Log != nil {
 		for _, d := range a.deadLetters {
-			a.Log.ErrorContext(ctx, "message set aside as a dead letter", logged(d.Delivery, d.EventID, d.reason)...)
+			a.Log.LogAttrs(ctx, slog.LevelError, "message set aside as a dead letter", logged(d.Delivery, d.EventID, d.reason)...)
 		}
 	}
 	a.observe(a.outcome)
@@ -205,8 +205,8 @@ func (p *Processor[M, S]) observe(o Outcome) {
 }
 
 // logged is what the log says of one message.
-func logged(d Delivery, id uuid.UUID, reason error) []any {
-	return []any{"topic", d.Topic, "partition", d.Partition, "offset", d.Offset, "event_id", id, "error", reason}
+func logged(d Delivery, id uuid.UUID, reason error) []slog.Attr {
+	return append(d.LogAttrs(), slog.Any("event_id", id), slog.Any("error", reason))
 }
 
 // decoded is a message, or why it is none.

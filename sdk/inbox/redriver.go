@@ -255,7 +255,8 @@ func (a *attempt[M, S]) afterRedrive(ctx context.Context) {
 	}
 	if a.Log != nil {
 		for _, d := range a.deadLetters {
-			a.Log.ErrorContext(ctx, "redriven message failed again", append(logged(d.Delivery, d.EventID, d.reason), "dead_letter", a.redriven.ID)...)
+			a.Log.LogAttrs(ctx, slog.LevelError, "redriven message failed again",
+				append(logged(d.Delivery, d.EventID, d.reason), slog.Int64("dead_letter", a.redriven.ID))...)
 		}
 	}
 	a.observe(a.outcome)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -45,7 +46,7 @@ func (p *Processor[M, S]) rejected(ctx context.Context, a *attempt[M, S], reason
 		a.outcome.Dropped, a.outcome.DeadLettered = a.outcome.DeadLettered, 0
 		p.Health.drop()
 		if d := a.batch[0]; p.Log != nil {
-			p.Log.ErrorContext(ctx, "message dropped: it could not even be set aside", logged(d.Delivery, d.EventID, errors.Join(reasons...))...)
+			p.Log.LogAttrs(ctx, slog.LevelError, "message dropped: it could not even be set aside", logged(d.Delivery, d.EventID, errors.Join(reasons...))...)
 		}
 	}
 	p.observe(a.outcome)

@@ -34,6 +34,15 @@ func Parse(received string) string {
 	return received
 }
 
+// TraceID returns the trace id of a received traceparent, 32 hex digits, for a log; "" where
+// [Parse] returns "".
+func TraceID(received string) string {
+	if received = Parse(received); received == "" {
+		return ""
+	}
+	return received[3:35]
+}
+
 // Set adds a traceparent that [Parse] returned to the headers of a message, and returns them. ""
 // adds nothing; headers may be nil.
 func Set(headers map[string]string, traceparent string) map[string]string {

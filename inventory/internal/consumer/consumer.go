@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"waybill.example/chassis/logs"
 	"waybill.example/chassis/telemetry"
 	"waybill.example/contracts"
 	"waybill.example/inventory/stock"
@@ -60,23 +61,31 @@ func (h *Handler) load(reads *pgx.Batch, received []command) *stock.Known {
 	return h.store.Load(reads, messages(received))
 }
 
-func (h *Handler) apply(_ context.Context, tx *inbox.Tx, known *stock.Known, received []command) ([]outbox.Message, error) {
+func (h *Handler) apply(ctx context.Context, tx *inbox.Tx, known *stock.Known, received []command) ([]outbox.Message, error) {
 	decision := stock.Decide(*known, messages(received))
 	h.store.Save(&tx.Last, decision, tx.Now)
-	tx.AfterCommit(func() { h.report(received, decision.Replies) })
+	tx.AfterCommit(func() { h.report(ctx, received, decision.Replies) })
 	return answers(received, decision.Replies, known.Since(tx.Now))
 }
 
 // report is about what was committed only.
-func (h *Handler) report(commands []command, replies []stock.Reply) {
+func (h *Handler) report(ctx context.Context, commands []command, replies []stock.Reply) {
+	debug := h.log.Enabled(ctx, slog.LevelDebug)
 	for i, r := range replies {
 		c := commands[i].Message
 		h.metrics.commands.WithLabelValues(string(c.Action), string(r.State), string(r.Outcome)).Inc()
 		if r.Outcome == stock.Contradicted {
-			h.log.Warn("order asks for other items than at first and gets the first answer",
-				"order_id", c.OrderID, "lines", c.Lines, "event_id", commands[i].EventID)
+			h.logged(commands[i]).WarnContext(ctx, "order asks for other items than at first and gets the first answer", "lines", c.Lines)
+		} else if debug {
+			h.logged(commands[i]).DebugContext(ctx, "command carried out", "state", r.State, "outcome", r.Outcome)
 		}
 	}
+}
+
+// logged is a logger whose lines are about one command.
+func (h *Handler) logged(c command) *slog.Logger {
+	return h.log.With("order_id", c.Message.OrderID, "command", c.Message.Action, "event_id", c.EventID,
+		logs.TraceKey, tracecontext.TraceID(c.Delivery.Header(tracecontext.Header)))
 }
 
 func messages(received []command) []stock.Command {

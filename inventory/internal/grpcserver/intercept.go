@@ -9,7 +9,11 @@ import (
 	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/recovery"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+
+	"waybill.example/chassis/logs"
+	"waybill.example/sdk/tracecontext"
 )
 
 // recovered turns a panic into INTERNAL that tells the client nothing, and the log everything.
@@ -27,6 +31,20 @@ func recoveredCall(log *slog.Logger) grpc.UnaryServerInterceptor {
 
 func recoveredStream(log *slog.Logger) grpc.StreamServerInterceptor {
 	return recovery.StreamServerInterceptor(recovered(log))
+}
+
+// call is what a context is about: a client's call that is part of a trace.
+type call struct{ traceID string }
+
+// LogAttrs implements [logs.Subject].
+func (c call) LogAttrs() []slog.Attr { return []slog.Attr{slog.String(logs.TraceKey, c.traceID)} }
+
+// tracedCall has the log name the trace that the client is in, if it said which.
+func tracedCall(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
+	if parent := metadata.ValueFromIncomingContext(ctx, tracecontext.Header); len(parent) == 1 {
+		ctx = context.WithValue(ctx, logs.SubjectKey{}, call{tracecontext.TraceID(parent[0])})
+	}
+	return handle(ctx, request)
 }
 
 var errStopping = errors.New("the server is stopping")

@@ -98,7 +98,7 @@ func New(c Config, o Options) (*Server, error) {
 		grpc.KeepaliveParams(signsOfLife),
 		grpc.KeepaliveEnforcementPolicy(clientsAskFor),
 		grpc.WaitForHandlers(true), // what handlers use is closed after the server
-		grpc.ChainUnaryInterceptor(s.metrics.UnaryServerInterceptor(), recoveredCall(o.Log), readableCall),
+		grpc.ChainUnaryInterceptor(s.metrics.UnaryServerInterceptor(), tracedCall, recoveredCall(o.Log), readableCall),
 		grpc.ChainUnaryInterceptor(o.Unary...),
 		grpc.ChainStreamInterceptor(s.metrics.StreamServerInterceptor(), recoveredStream(o.Log), s.endsOnStop, readableStream, o.Stream),
 	)
@@ -127,7 +127,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer stopWatching()
 	watched := make(chan struct{})
 	go func() { defer close(watched); s.health.run(watching) }()
-	s.log.Info("serving gRPC", "addr", s.Addr())
+	s.log.InfoContext(ctx, "serving gRPC", "addr", s.Addr())
 	var err error
 	select {
 	case err = <-served:

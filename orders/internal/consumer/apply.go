@@ -22,7 +22,7 @@ func (h *Handler) load(reads *pgx.Batch, received []command) *order.Known {
 // apply carries the commands out, and answers them. A command for an order that does not exist can
 // never be applied, because a command follows from an order that was committed: it becomes a dead
 // letter.
-func (h *Handler) apply(_ context.Context, tx *inbox.Tx, known *order.Known, received []command) ([]outbox.Message, error) {
+func (h *Handler) apply(ctx context.Context, tx *inbox.Tx, known *order.Known, received []command) ([]outbox.Message, error) {
 	decision := order.Decide(*known, messages(received))
 	out := make([]outbox.Message, 0, len(received))
 	for i, reply := range decision.Replies {
@@ -41,7 +41,7 @@ func (h *Handler) apply(_ context.Context, tx *inbox.Tx, known *order.Known, rec
 	h.store.Save(&tx.Last, decision)
 	tx.AfterCommit(func() {
 		h.announce(decision.Changes)
-		h.report(received, decision.Replies)
+		h.report(ctx, received, decision.Replies)
 	})
 	return out, nil
 }

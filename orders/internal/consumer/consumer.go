@@ -4,16 +4,19 @@
 package consumer
 
 import (
+	"context"
 	"log/slog"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"waybill.example/chassis/logs"
 	"waybill.example/chassis/telemetry"
 	"waybill.example/contracts"
 	"waybill.example/orders/order"
 	"waybill.example/sdk/inbox"
+	"waybill.example/sdk/tracecontext"
 )
 
 // Store queues the statements that read what commands need, and write what was decided about them.
@@ -64,13 +67,21 @@ func (h *Handler) announce(changes []order.Change) {
 }
 
 // report is about what was committed only.
-func (h *Handler) report(commands []command, replies []order.Reply) {
+func (h *Handler) report(ctx context.Context, commands []command, replies []order.Reply) {
+	debug := h.log.Enabled(ctx, slog.LevelDebug)
 	for i, r := range replies {
 		c := commands[i].Message
 		h.metrics.commands.WithLabelValues(string(c.Action), string(r.Outcome)).Inc()
 		if r.Outcome == order.Contradicted {
-			h.log.Warn("command contradicts the order and changes nothing",
-				"order_id", c.OrderID, "command", c.Action, "status", r.Status, "event_id", commands[i].EventID)
+			h.logged(commands[i]).WarnContext(ctx, "command contradicts the order and changes nothing", "status", r.Status)
+		} else if debug {
+			h.logged(commands[i]).DebugContext(ctx, "command carried out", "status", r.Status, "outcome", r.Outcome)
 		}
 	}
+}
+
+// logged is a logger whose lines are about one command.
+func (h *Handler) logged(c command) *slog.Logger {
+	return h.log.With("order_id", c.Message.OrderID, "command", c.Message.Action, "event_id", c.EventID,
+		logs.TraceKey, tracecontext.TraceID(c.Delivery.Header(tracecontext.Header)))
 }

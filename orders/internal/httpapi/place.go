@@ -70,6 +70,7 @@ func (a *api) place(ctx context.Context, in *placeInput) (*placeOutput, error) {
 	if err := cmp.Or(err, placed.Err); err != nil {
 		return nil, err
 	}
+	a.Log.DebugContext(ctx, "order accepted", "order_id", placed.ID, "user_id", string(in.Body.UserID))
 	out := &placeOutput{Status: http.StatusAccepted, Location: "/v1/orders/" + strconv.FormatInt(placed.ID, 10), Body: Accepted{placed.ID}, Quota: left}
 	if !in.Waits() {
 		return out, nil

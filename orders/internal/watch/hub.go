@@ -124,7 +124,7 @@ func (h *Hub) readLoop(ctx context.Context) {
 				break
 			}
 			if err := h.read(ctx, ids, read); err != nil {
-				h.log.Warn("cannot read the orders that clients wait for", "error", err)
+				h.log.WarnContext(ctx, "cannot read the orders that clients wait for", "error", err)
 				pause(ctx, retryAfter)
 				h.Changed(ids...)
 			}
@@ -217,7 +217,7 @@ func (h *Hub) keepListening(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		h.log.Warn("cannot hear of changes that other instances make; looking for them",
+		h.log.WarnContext(ctx, "cannot hear of changes that other instances make; looking for them",
 			"every", lookEvery.String(), "error", fmt.Errorf("listen: %w", err))
 		pause(ctx, retryAfter)
 	}

@@ -156,7 +156,7 @@ func (l *loop) send(f *flow, row *source.Row) bool {
 
 // missing lets go of a row that somebody has deleted before it was published.
 func (l *loop) missing(row *source.Row) {
-	l.log.Error("a row was deleted before it was published", "id", row.ID, "topic", row.Topic)
+	l.logAbout(row).Error("a row was deleted before it was published")
 	l.complete(row)
 }
 
@@ -246,6 +246,9 @@ func (l *loop) acknowledged(row *source.Row) *flow {
 	l.latency.Observe(age(row.Created, l.now))
 	if tracing.Enabled() {
 		l.trace(row)
+	}
+	if l.debug {
+		l.logAbout(row).Debug("row published")
 	}
 	f := l.complete(row)
 	f.progress, f.exists = l.now, true

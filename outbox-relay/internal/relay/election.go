@@ -43,7 +43,7 @@ func (s *Source) standBy(ctx context.Context, session *source.Session, prober *p
 			return ctx.Err()
 		case a := <-prober.Answers():
 			if s.status.broker(a.Err) && a.Err != nil {
-				s.log.Warn("no broker answers this standby", "error", a.Err)
+				s.log.WarnContext(ctx, "no broker answers this standby", "error", a.Err)
 			}
 		case <-ticker.C:
 		}
@@ -60,7 +60,7 @@ func (s *Source) lookAtLeader(ctx context.Context, session *source.Session, watc
 	if !found || !watch.unresponsive(holder, time.Now()) {
 		return nil
 	}
-	s.log.Warn("the leading relay is unresponsive; taking over", "silent_for", s.options.UnresponsiveAfter)
+	s.log.WarnContext(ctx, "the leading relay is unresponsive; taking over", "silent_for", s.options.UnresponsiveAfter)
 	return session.Evict(ctx, holder)
 }
 

@@ -25,7 +25,7 @@ func (l *loop) sweep(ctx context.Context) error {
 	l.lateFrom = next
 	for _, row := range batch.Rows {
 		l.late.Inc()
-		l.log.Warn("a row came after its id was given up as rolled back; publishing it, perhaps out of order", "id", row.ID)
+		l.logAbout(row).WarnContext(ctx, "a row came after its id was given up as rolled back; publishing it, perhaps out of order")
 	}
 	l.enqueue(batch)
 	return nil

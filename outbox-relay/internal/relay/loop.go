@@ -342,7 +342,7 @@ func (l *loop) drain(ctx context.Context) error {
 		case event := <-l.events():
 			l.answered(event)
 		case <-timeout.C:
-			l.log.Warn("stopping with rows in flight; they will be sent again", "rows", l.sent)
+			l.log.WarnContext(ctx, "stopping with rows in flight; they will be sent again", "rows", l.sent)
 			l.fail(errors.New("stopped"))
 		}
 	}

@@ -54,7 +54,7 @@ func (s *Source) maintain(ctx context.Context, epoch int64, replays <-chan struc
 // job is to be done again; publishing goes on meanwhile.
 func (s *Source) job(ctx context.Context, epoch int64, do func(*maintenance) error) {
 	if err := s.runJob(ctx, epoch, do); err != nil && ctx.Err() == nil {
-		s.log.Warn("maintenance failed; trying again", "error", err)
+		s.log.WarnContext(ctx, "maintenance failed; trying again", "error", err)
 		pause(ctx, longestRetry)
 	}
 }
@@ -138,7 +138,7 @@ func (m *maintenance) clock(ctx context.Context, elapsed time.Duration) (time.Ti
 	if lags := behind > clockLag; lags != m.lags {
 		m.lags = lags
 		if lags {
-			m.log.Warn("the database's clock is far ahead of the retention clock: it has jumped, or no relay has led for long; rows expire by the latter, which catches up",
+			m.log.WarnContext(ctx, "the database's clock is far ahead of the retention clock: it has jumped, or no relay has led for long; rows expire by the latter, which catches up",
 				"behind", behind.Round(time.Second))
 		}
 	}

@@ -43,7 +43,7 @@ func (l *loop) releaseTopic(ctx context.Context, topic string) error {
 		l.quarantine.after[topic] = batch.Rows[n-1].ID
 	}
 	if n < l.options.BatchRows {
-		l.log.Info("the rows of a topic flow again", "topic", topic)
+		l.log.InfoContext(ctx, "the rows of a topic flow again", "topic", topic)
 		l.quarantine.remove(lane{topic: topic, whole: true})
 	}
 	l.enqueue(batch)

@@ -30,7 +30,7 @@ func (m *maintenance) replay(ctx context.Context) error {
 }
 
 func (m *maintenance) replayJob(ctx context.Context, job source.Replay) error {
-	m.log.Info("replaying", "job", job.ID, "from_id", job.LastID+1)
+	m.log.InfoContext(ctx, "replaying", "job", job.ID, "from_id", job.LastID+1)
 	producer, err := publish.Open(m.kafka, m.name, publish.Settings{Profile: publish.Throughput}, m.log)
 	if err != nil {
 		return err
@@ -45,12 +45,12 @@ func (m *maintenance) replayJob(ctx context.Context, job source.Replay) error {
 			return err
 		}
 		if len(batch.Rows) == 0 {
-			m.log.Info("replay done", "job", job.ID)
+			m.log.InfoContext(ctx, "replay done", "job", job.ID)
 			return m.session.FinishReplay(ctx, job.ID, "")
 		}
 		sent, err := m.replayPage(ctx, producer, job, batch)
 		if errors.Is(err, errReplayEnds) {
-			m.log.Info("replay stops", "job", job.ID)
+			m.log.InfoContext(ctx, "replay stops", "job", job.ID)
 			return nil
 		}
 		if _, refused := errors.AsType[*publish.PermanentError](err); refused {

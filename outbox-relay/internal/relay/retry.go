@@ -127,7 +127,7 @@ func (l *loop) probe(ctx context.Context, asked map[int64]source.Due) error {
 	}
 	for id, d := range asked {
 		if !found[id] {
-			l.log.Error("a stuck row was deleted; its followers go out", "id", id, "topic", d.Topic)
+			l.log.ErrorContext(ctx, "a stuck row was deleted; its followers go out", "id", id, "topic", d.Topic, "key", text(d.Key))
 			l.gone(d)
 		}
 	}
@@ -188,7 +188,7 @@ func (l *loop) probed(a publish.Answer) {
 	switch {
 	case a.Err == nil:
 		l.published.Inc()
-		l.log.Info("a stuck row is published", "id", d.ID, "topic", d.Topic)
+		l.logAbout(a.Row).Info("a stuck row is published")
 		l.flows.of(d.Topic).exists = true
 		l.gone(d)
 		l.brokerSays(nil)

@@ -22,6 +22,7 @@ type Source struct {
 	kafka   chassis.Config
 	options Options
 	log     *slog.Logger
+	debug   bool // whether the log takes lines about each row
 	metrics *Metrics
 	status  status
 
@@ -37,6 +38,7 @@ func NewSource(name, dsn, leader string, kafka chassis.Config, options Options, 
 	s := &Source{
 		name: name, dsn: dsn, leader: leader, kafka: kafka,
 		options: options.withDefaults(), metrics: metrics, log: log.With("database", name),
+		debug:      log.Enabled(context.Background(), slog.LevelDebug),
 		maxMessage: publish.MaxMessage(kafka),
 	}
 	s.status.set(Connecting, nil)
@@ -67,7 +69,7 @@ func (s *Source) Run(ctx context.Context) error {
 			pause = firstRetry
 		}
 		if text := err.Error(); text != told || pause == firstRetry {
-			s.log.Warn("not relaying", "error", err, "retry_in", pause)
+			s.log.WarnContext(ctx, "not relaying", "error", err, "retry_in", pause)
 			told = text
 		}
 		select {
@@ -119,11 +121,11 @@ func (s *Source) attempt(ctx context.Context) error {
 	maintaining.Go(func() { s.maintain(leading, session.Epoch(), l.replays) })
 	defer maintaining.Wait()
 	defer resign()
-	s.log.Info("leading", "published_up_to", progress.Published.End()-1, "gaps", len(progress.Published.Gaps()), "stuck", len(progress.Stuck))
+	s.log.InfoContext(ctx, "leading", "published_up_to", progress.Published.End()-1, "gaps", len(progress.Published.Gaps()), "stuck", len(progress.Stuck))
 	s.metrics.leading(s.name, true)
 	err = l.run(ctx)
 	if errors.Is(err, source.ErrFenced) {
-		s.log.Warn("another relay has taken over")
+		s.log.WarnContext(ctx, "another relay has taken over")
 	}
 	return err
 }

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"log/slog"
 	"time"
 
 	"waybill.example/outbox-relay/internal/publish"
@@ -22,9 +23,14 @@ func (l *loop) markStuck(row *source.Row, refusal *publish.PermanentError) {
 	l.quarantineRow(row, stuck)
 	if now := time.Now(); now.Sub(l.lastLogged) > time.Second {
 		l.lastLogged = now
-		l.log.Warn("a row is stuck (logged once per second)", "id", row.ID, "topic", row.Topic, "key", string(row.Key),
-			"code", refusal.Code, "error", refusal.Reason, "whole_topic", refusal.WholeTopic)
+		l.logAbout(row).Warn("a row is stuck (logged once per second)", "code", refusal.Code,
+			"error", refusal.Reason, "whole_topic", refusal.WholeTopic)
 	}
+}
+
+// logAbout is a logger whose lines name the row.
+func (l *loop) logAbout(row *source.Row) *slog.Logger {
+	return slog.New(l.log.Handler().WithAttrs(row.LogAttrs()))
 }
 
 // park sets a row aside because an earlier row of its key or topic is stuck, or its topic waits.
@@ -42,6 +48,14 @@ func (l *loop) quarantineRow(row *source.Row, stuck source.Stuck) {
 	row.Quarantined = true
 	l.stuck.Inc()
 	l.complete(row)
+}
+
+// text is a key in a log line.
+func text(key *string) string {
+	if key == nil {
+		return ""
+	}
+	return *key
 }
 
 func keyOf(row *source.Row) *string {

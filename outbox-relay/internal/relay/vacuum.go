@@ -45,7 +45,7 @@ func (m *maintenance) lookAtVacuum(ctx context.Context) error {
 		holder = found.Kind + ": " + found.Name
 	}
 	if m.status.setVacuum(holder) && holder != "" {
-		m.log.Warn("vacuum is held back; dead versions of the cursor and of expired rows stay until it ends", "kind", found.Kind, "name", found.Name,
+		m.log.WarnContext(ctx, "vacuum is held back; dead versions of the cursor and of expired rows stay until it ends", "kind", found.Kind, "name", found.Name,
 			"for", found.Held.Round(time.Second), "dead_cursor_rows", found.DeadCursors)
 	}
 	return nil

@@ -2,11 +2,16 @@ package source
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
+	"log/slog"
 	"time"
 	"unsafe"
 
+	"github.com/google/uuid"
+
 	"waybill.example/outbox-relay/internal/cursor"
+	"waybill.example/sdk/tracecontext"
 )
 
 // Row is one row of the outbox. Its byte slices belong to the Batch that it was read into.
@@ -60,6 +65,22 @@ func (r *Row) CreatedAt() time.Time { return time.UnixMicro(r.Created).UTC() }
 
 // Loaded says whether payload and headers are there.
 func (r *Row) Loaded() bool { return !r.Deferred || r.Headers != nil }
+
+// LogAttrs are what a log line says of the row: its id, topic, type and key, and the trace that it
+// belongs to, as trace_id, if its headers are there.
+func (r *Row) LogAttrs() []slog.Attr {
+	attrs := []slog.Attr{
+		slog.Int64("id", r.ID), slog.String("topic", r.Topic), slog.String("type", r.Type), slog.String("key", string(r.Key)),
+		slog.Any("event_id", uuid.UUID(r.EventID)),
+	}
+	var headers map[string]any
+	if json.Unmarshal(r.Headers, &headers) == nil {
+		if parent, ok := headers[tracecontext.Header].(string); ok {
+			attrs = append(attrs, slog.String("trace_id", tracecontext.TraceID(parent)))
+		}
+	}
+	return attrs
+}
 
 // Unload lets go of what can be loaded again.
 func (r *Row) Unload() {

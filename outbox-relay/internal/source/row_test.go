@@ -2,6 +2,7 @@ package source
 
 import (
 	"encoding/binary"
+	"log/slog"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -40,4 +41,14 @@ func TestBatch_TakesMemoryAsItFills(t *testing.T) {
 		b.Reset()
 		require.Empty(t, b.Rows)
 	}
+}
+
+func TestRow_ALogLineNamesItsKeyAndTrace(t *testing.T) {
+	t.Parallel()
+	row := Row{ID: 7, Topic: "orders.v1", Type: "OrderCreated", Key: []byte("17"), Headers: []byte(
+		`{"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "other": 1}`)}
+	require.Contains(t, row.LogAttrs(), slog.String("key", "17"))
+	require.Contains(t, row.LogAttrs(), slog.String("trace_id", "4bf92f3577b34da6a3ce929d0e0e4736"))
+	row.Headers = nil
+	require.Len(t, row.LogAttrs(), 5, "a row that is not loaded has its key at least")
 }

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"waybill.example/sdk/inbox"
 	"waybill.example/sdk/outbox"
 	"waybill.example/sdk/saga"
 	"waybill.example/sdk/saga/runner/store"
+	"waybill.example/sdk/tracecontext"
 )
 
 // application applies a batch of inputs to the sagas that were loaded for them, in memory, and
@@ -133,7 +135,8 @@ func (a *application) take(one outcome) {
 func (a *application) commands(one *outcome) error {
 	for _, d := range one.decisions {
 		for _, r := range d.Refused {
-			a.log.Error("suspended message cannot be applied", "saga", one.ref.String(), "type", r.Message.Type, "event_id", r.Message.ID, "error", r.Err)
+			a.log.Error("suspended message cannot be applied", "saga", one.ref.String(), "type", r.Message.Type,
+				"event_id", r.Message.ID, traceID, tracecontext.TraceID(r.Message.Trace), "error", r.Err)
 			from := a.delivery(r.Message)
 			one.refused = append(one.refused, refusal{r.Message.ID, from, r.Err})
 			if from != nil {
@@ -204,7 +207,8 @@ func (a *application) report() {
 		if !a.registry.Handles(m.Type) {
 			continue // another version's, and of no saga here
 		}
-		a.log.Debug("message for a saga that does not exist", "saga", m.Key, "type", m.Type, "event_id", m.ID)
+		a.log.Debug("message for a saga that does not exist", "saga", m.Key, "type", m.Type,
+			"event_id", m.ID, traceID, tracecontext.TraceID(m.Trace))
 		if a.observer.Unknown != nil {
 			a.observer.Unknown(m)
 		}
@@ -218,5 +222,18 @@ func (a *application) report() {
 		for i, r := range a.history {
 			a.observer.Transition(a.states[i], r.Transition)
 		}
+	}
+	if a.log.Enabled(context.Background(), slog.LevelDebug) {
+		a.logTransitions()
+	}
+}
+
+// traceID is the name of the attribute with the trace that a message or saga belongs to.
+const traceID = "trace_id"
+
+func (a *application) logTransitions() {
+	for i, r := range a.history {
+		a.log.Debug("transition", "saga", r.Ref.String(), "seq", r.Seq, "kind", r.Kind, "from", r.From, "to", r.To,
+			"cause", r.Cause.Type, "event_id", r.Cause.ID, traceID, tracecontext.TraceID(a.states[i].Trace))
 	}
 }

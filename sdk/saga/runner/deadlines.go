@@ -12,6 +12,7 @@ import (
 	"waybill.example/sdk/inbox"
 	"waybill.example/sdk/saga"
 	"waybill.example/sdk/saga/runner/store"
+	"waybill.example/sdk/tracecontext"
 )
 
 const (
@@ -104,7 +105,7 @@ func (r *Runner) applyTogether(ctx context.Context, tx pgx.Tx, list []store.DueS
 		missing := slices.DeleteFunc(d.State.Overdue(passed), func(id uuid.UUID) bool { return !unsent[id] })
 		in := saga.Due{By: passed, Unsent: missing, Restart: d.Unsent}
 		if err := a.input(ref, in, now); err != nil {
-			r.postpone(&later, ref, now, err)
+			r.postpone(&later, d.State, now, err)
 		} else if len(missing) > 0 {
 			later.Add(ref, now.Add(lookAgain), unsentTrouble)
 		}
@@ -130,7 +131,7 @@ func (r *Runner) applyEach(ctx context.Context, tx pgx.Tx, list []store.DueSaga,
 		})
 		switch {
 		case permanent(err):
-			r.postpone(&later, d.State.Ref(), now, err)
+			r.postpone(&later, d.State, now, err)
 		case err != nil:
 			return nil, err
 		}
@@ -141,9 +142,9 @@ func (r *Runner) applyEach(ctx context.Context, tx pgx.Tx, list []store.DueSaga,
 }
 
 // postpone has a deadline that cannot be acted on tried again later.
-func (r *Runner) postpone(later *store.Postponed, ref saga.Ref, now time.Time, err error) {
-	r.log.Error("deadline cannot be acted on", "saga", ref.String(), "error", err)
-	later.Add(ref, now.Add(unclaimed), saga.Text("its deadline cannot be acted on: "+err.Error()))
+func (r *Runner) postpone(later *store.Postponed, s saga.State, now time.Time, err error) {
+	r.log.Error("deadline cannot be acted on", "saga", s.Ref().String(), traceID, tracecontext.TraceID(s.Trace), "error", err)
+	later.Add(s.Ref(), now.Add(unclaimed), saga.Text("its deadline cannot be acted on: "+err.Error()))
 }
 
 // unsent are the commands whose answers are overdue and that have not left the outbox. A

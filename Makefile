@@ -110,6 +110,7 @@ bench-relay: ## Measure the outbox relay by itself (10 minutes; --quick: 4): BEN
 test: bin/gotestsum ## Run every test with the race detector
 	bin/gotestsum --format $(TEST_FORMAT) -- -race -timeout 10m $(TESTFLAGS) $(PACKAGES)
 	cd deploy/observability && GOWORK=off go test ./...
+	cd deploy/helm && GOWORK=off go test ./...
 
 # Which databases the outbox and the relay work on: make test-postgres PG=14
 .PHONY: test-postgres
@@ -184,6 +185,7 @@ tidy: ## Tidy the go.mod of every module
 	cd sdk && GOWORK=off go mod tidy
 	cd tools && GOWORK=off go mod tidy
 	cd deploy/observability && GOWORK=off go mod tidy
+	cd deploy/helm && GOWORK=off go mod tidy
 	go mod edit -replace=waybill.example/sdk=./sdk
 	GOWORK=off go mod tidy; status=$$?; go mod edit -dropreplace=waybill.example/sdk; exit $$status
 	cd examples/trip && go mod edit -replace=waybill.example/sdk=../../sdk -replace=waybill.example=../..

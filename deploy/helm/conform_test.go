@@ -58,7 +58,7 @@ func TestManifests_HaveNoFieldThatKubernetesDoesNotKnow(t *testing.T) {
 			seen := map[string]bool{}
 			for _, document := range manifests(t, values) {
 				h, kind := head(t, document)
-				require.False(t, seen[kind+h.Metadata.Name], "%s %s is there twice", kind, h.Metadata.Name)
+				require.False(t, seen[kind+h.Metadata.Name], "duplicate %s %s", kind, h.Metadata.Name)
 				seen[kind+h.Metadata.Name] = true
 				if newObject := kinds[kind]; newObject != nil {
 					require.NoError(t, yaml.UnmarshalStrict([]byte(document), newObject()), "%s\n%s", kind, document)

@@ -191,7 +191,7 @@ func TestPods_AreGivenTheTimeToStop(t *testing.T) {
 	}
 }
 
-// The Jobs' arguments are what the real command takes: it gets as far as a database that is not there.
+// The Jobs' arguments are what the real command takes: it gets as far as connecting.
 func TestMigrations_AreArgumentsThatMigrateTakes(t *testing.T) {
 	t.Parallel()
 	migrate := filepath.Join(t.TempDir(), "migrate")

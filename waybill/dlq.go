@@ -85,6 +85,7 @@ type letter struct {
 	Whole         bool            `json:"whole"`
 	Payload       json.RawMessage `json:"payload,omitempty"`
 	PayloadBase64 string          `json:"payloadBase64,omitempty"`
+	Encoding      string          `json:"encoding,omitempty"`
 	Headers       []struct {
 		Key   string `json:"key"`
 		Value string `json:"value"`
@@ -252,6 +253,9 @@ func (l letter) print(t saga.Terminal) {
 	}
 	for _, h := range l.Headers {
 		terminal.Fprintf(t.Out, "header    %s: %s\n", h.Key, h.Value)
+	}
+	if l.Encoding != "" {
+		terminal.Fprintf(t.Out, "encoding  %s\n", l.Encoding)
 	}
 	if len(l.Payload) > 0 {
 		terminal.Fprintf(t.Out, "payload   %s\n", string(l.Payload))

@@ -150,7 +150,8 @@ func (s *Service) export(ctx context.Context, in *listInput) (*exportOutput, err
 	}
 	out := &exportOutput{Paged: link, ContentType: jsonLines, Next: next}
 	for _, l := range found {
-		line, err := json.Marshal(toDetail(l, nil, nil, deadletter.GroupNote{}))
+		l, encoding := s.revealed(ctx, l)
+		line, err := json.Marshal(toDetail(l, encoding, nil, nil, deadletter.GroupNote{}))
 		if err != nil {
 			return nil, err
 		}
@@ -213,5 +214,6 @@ func (s *Service) detail(ctx context.Context, l deadletter.Letter) (*detailOutpu
 	if err != nil {
 		return nil, err
 	}
-	return &detailOutput{etag(l), toDetail(l, waiting, handled, note)}, nil
+	shown, encoding := s.revealed(ctx, l)
+	return &detailOutput{etag(l), toDetail(shown, encoding, waiting, handled, note)}, nil
 }

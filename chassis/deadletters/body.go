@@ -42,6 +42,7 @@ type DeadLetterDetail struct {
 	DeadLetter
 	Payload       json.RawMessage    `json:"payload,omitempty" doc:"The value, where it is JSON"`
 	PayloadBase64 string             `json:"payloadBase64,omitempty" doc:"The value in base64, where it is not JSON"`
+	Encoding      string             `json:"encoding,omitempty" doc:"How the payload travels, such as encrypted with which key; absent: as it is. It is shown decoded where the service can"`
 	PayloadBytes  int64              `json:"payloadBytes" doc:"Its length before it was cut"`
 	Headers       []DeadLetterHeader `json:"headers" nullable:"false"`
 	Waiting       []ParkedMessage    `json:"waiting" nullable:"false" doc:"What waits behind it, in order; 100 at most"`
@@ -115,9 +116,9 @@ func toLetter(l deadletter.Letter) DeadLetter {
 	}
 }
 
-func toDetail(l deadletter.Letter, waiting []deadletter.Waiter, handled []deadletter.Handled, note deadletter.GroupNote) DeadLetterDetail {
+func toDetail(l deadletter.Letter, encoding string, waiting []deadletter.Waiter, handled []deadletter.Handled, note deadletter.GroupNote) DeadLetterDetail {
 	d := DeadLetterDetail{
-		DeadLetter: toLetter(l), PayloadBytes: l.PayloadBytes, Headers: make([]DeadLetterHeader, len(l.Headers)),
+		DeadLetter: toLetter(l), Encoding: encoding, PayloadBytes: l.PayloadBytes, Headers: make([]DeadLetterHeader, len(l.Headers)),
 		Waiting: make([]ParkedMessage, len(waiting)), HandledBy: make([]HandledMessage, len(handled)),
 		GroupNote: toNote(note),
 	}

@@ -145,7 +145,7 @@ func (s *Service) edit(ctx context.Context, in *deadLetterEditInput) (*detailOut
 	if err != nil {
 		return nil, err
 	}
-	edited, err := s.edited(before, in.Body.Payload, string(in.Body.Type))
+	edited, err := s.edited(ctx, before, in.Body.Payload, string(in.Body.Type))
 	if err != nil {
 		return nil, httpserver.Invalid("body.payload", err.Error())
 	}
@@ -160,29 +160,35 @@ func (s *Service) edit(ctx context.Context, in *deadLetterEditInput) (*detailOut
 	return s.detail(ctx, after)
 }
 
-// edited is the copy, under an id of its own, if the consumer reads it.
-func (s *Service) edited(l deadletter.Letter, payload []byte, kind string) (deadletter.Edited, error) {
-	e := deadletter.Edited{EventID: uuid.Must(uuid.NewV7()), Type: l.Type, Headers: slices.Clone(l.Headers), Payload: payload}
+// edited is the copy, under an id of its own and encoded as the consumer's codec does, if the
+// consumer reads it.
+func (s *Service) edited(ctx context.Context, l deadletter.Letter, payload []byte, kind string) (deadletter.Edited, error) {
+	e := deadletter.Edited{EventID: uuid.Must(uuid.NewV7()), Type: l.Type}
 	if kind != "" {
 		e.Type = kind
 	}
+	d := delivery(l)
+	d.Headers = s.plainHeaders(ctx, l)
 	var err error
-	if e.Payload, err = withID(payload, e.EventID); err != nil {
+	if d.Value, err = withID(payload, e.EventID); err != nil {
 		return e, err
 	}
 	set := func(name, value string) {
-		e.Headers = slices.DeleteFunc(e.Headers, func(h deadletter.Header) bool { return h.Key == name })
-		e.Headers = append(e.Headers, deadletter.Header{Key: name, Value: []byte(value)})
+		d.Headers = slices.DeleteFunc(d.Headers, func(h inbox.Header) bool { return h.Key == name })
+		d.Headers = append(d.Headers, inbox.Header{Key: name, Value: []byte(value)})
 	}
 	set("ce_id", e.EventID.String())
 	if e.Type != "" {
 		set("ce_type", e.Type)
 	}
-	d := inbox.Delivery{Topic: l.Topic, Partition: l.Partition, Offset: l.Offset, Key: l.Key, Value: e.Payload}
-	for _, h := range e.Headers {
-		d.Headers = append(d.Headers, inbox.Header(h))
+	if d, err = inbox.EncodePayload(ctx, s.Redriver.Payloads(), d); err != nil {
+		return e, err
 	}
-	id, err := s.Redriver.Decode(d)
+	e.Payload = d.Value
+	for _, h := range d.Headers {
+		e.Headers = append(e.Headers, deadletter.Header(h))
+	}
+	id, _, err := s.Redriver.Decode(ctx, d)
 	if err != nil {
 		return e, fmt.Errorf("%s would not take it: %w", s.Redriver.Consumer(), err)
 	}

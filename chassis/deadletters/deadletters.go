@@ -8,6 +8,7 @@
 //	bulk.go         redrive or discard all that a filter chooses, as a job
 //	note.go         who looks at a group, and what is known of it
 //	body.go         what the answers hold
+//	reveal.go       payloads that travel encoded, for people
 //	metrics.go      counts and ages
 package deadletters
 

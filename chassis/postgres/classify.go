@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/puddle/v2"
 
 	"waybill.example/chassis/fault"
+	"waybill.example/sdk/payload"
 )
 
 // conflictAttempts is how often a serialization failure may hit one message alone. A race is over
@@ -22,12 +23,15 @@ const conflictAttempts = 8
 // Classify says whose fault an error is. Only SQLSTATE classes 22 (data exception) and 23
 // (integrity constraint violation), and errors that are not the database's at all, count against
 // the message that was being worked on. Everything else is the infrastructure's, with any code:
-// a grant, a password, a schema, a trigger that was added, a lock. The classes are those of
+// a grant, a password, a schema, a trigger that was added, a lock, and what payloads need besides (a
+// key management service, a blob store). The classes are those of
 // PostgreSQL's appendix A, "PostgreSQL Error Codes".
 func Classify(err error) fault.Fault {
 	pgErr, isPg := errors.AsType[*pgconn.PgError](err)
 	_, isConnect := errors.AsType[*pgconn.ConnectError](err)
 	switch {
+	case errors.Is(err, payload.ErrUnavailable):
+		return fault.Fault{Kind: fault.Outage, Reason: "payload_unavailable"}
 	case isConnect && isPg:
 		f := fault.Fault{Kind: fault.Outage, Reason: "database_unavailable", Code: pgErr.Code}
 		if class := pgErr.Code[:2]; class == "28" || class == "3D" || class == "42" || class == "55" {

@@ -38,6 +38,7 @@ import (
 	"waybill.example/sdk/cloudevents"
 	"waybill.example/sdk/deadletter"
 	"waybill.example/sdk/inbox"
+	"waybill.example/sdk/payload"
 	"waybill.example/sdk/saga/runner"
 	"waybill.example/sdk/saga/runner/inspect"
 )
@@ -51,6 +52,7 @@ type parts struct {
 	ends     *kafka.Ends
 	runner   *runner.Runner
 	letters  *deadletters.Service
+	payloads payload.Codec // nil: they travel as they are
 	log      *slog.Logger
 
 	jobs     *jobs.Jobs
@@ -102,11 +104,14 @@ func (a *parts) run(ctx context.Context, c Config, sagas Sagas, reg *prometheus.
 	if a.ends, err = kafka.NewEnds(c.Kafka, telemetry.Name(group), sagas.Topics); err != nil {
 		return err
 	}
+	if a.payloads, err = c.Payloads.Codec(); err != nil {
+		return err
+	}
 	observer := newMetrics(reg).observer()
 	observer.Messages = telemetry.Inbox(reg, group)
 	if a.runner, err = runner.New(ctx, runner.Config{
 		DB: a.pool, OperatorDB: a.requests, Consumer: group, Definitions: sagas.Definitions,
-		Codec: sagas.Codec, Content: sagas.Content, Ends: a.ends.Ask, Parking: c.DeadLetters.Parking,
+		Codec: sagas.Codec, Content: sagas.Content, Payloads: a.payloads, Ends: a.ends.Ask, Parking: c.DeadLetters.Parking,
 		DeadlineRate: c.DeadlineRate, Retention: c.Retention, Audit: audit, Observer: observer, Log: a.log,
 	}); err != nil {
 		return err
@@ -158,7 +163,7 @@ func (a *parts) serve(c Config, run Sagas, reg *prometheus.Registry) error {
 		codec = runner.CloudEvents{}
 	}
 	explainer := &collect.Collector{
-		Sagas: sagas, Broker: a.consumer.Check, Records: read, Decode: codec.Decode,
+		Sagas: sagas, Broker: a.consumer.Check, Records: read, Decode: codec.Decode, Payloads: a.payloads,
 		OrdersURL: c.OrdersURL, InventoryURL: c.InventoryURL, RelayURL: c.RelayURL, RelayToken: string(c.RelayToken),
 	}
 	api := &httpapi.API{

@@ -10,6 +10,7 @@ import (
 	"waybill.example/chassis/config"
 	"waybill.example/chassis/deadletters"
 	"waybill.example/chassis/kafka"
+	"waybill.example/chassis/payloads"
 	"waybill.example/chassis/postgres"
 	"waybill.example/chassis/service"
 	"waybill.example/orchestrator/internal/notify"
@@ -23,6 +24,7 @@ type Config struct {
 	Kafka    kafka.Config
 	// DeadLetters: messages wait behind replies only that could not be applied.
 	DeadLetters deadletters.Config
+	Payloads    payloads.Config
 	// BatchSize bounds the messages of one transaction.
 	BatchSize int `env:"BATCH_SIZE" envDefault:"500"`
 	// DeadlineRate bounds how many deadlines are acted on per second, so that those which passed

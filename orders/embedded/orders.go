@@ -25,11 +25,13 @@ type orders struct {
 // PlaceAll writes orders, their sagas and the sagas' first commands in one transaction, all or
 // none.
 func (o *orders) PlaceAll(ctx context.Context, requests []order.Request) ([]order.Placed, error) {
-	return o.PlaceAllWith(ctx, requests, o.start)
+	return o.PlaceAllWith(ctx, requests, func(batch *pgx.Batch, placements []order.Placement, at time.Time) error {
+		return o.start(ctx, batch, placements, at)
+	})
 }
 
 // start queues the orders' sagas, and their first commands.
-func (o *orders) start(batch *pgx.Batch, placements []order.Placement, at time.Time) error {
+func (o *orders) start(ctx context.Context, batch *pgx.Batch, placements []order.Placement, at time.Time) error {
 	starts := make([]saga.Message, len(placements))
 	for i, p := range placements {
 		var err error
@@ -37,7 +39,7 @@ func (o *orders) start(batch *pgx.Batch, placements []order.Placement, at time.T
 			return err
 		}
 	}
-	return o.sagas.QueueStart(batch, starts...)
+	return o.sagas.QueueStart(ctx, batch, starts...)
 }
 
 // RequestCancel hands a client's wish to cancel to the order's saga, and returns the order as it

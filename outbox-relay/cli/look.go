@@ -10,6 +10,7 @@ import (
 
 	"waybill.example/chassis/auditlog"
 	"waybill.example/outbox-relay/internal/ops"
+	"waybill.example/sdk/payload"
 )
 
 // StatusCommand shows every database at a glance.
@@ -117,8 +118,20 @@ func readable(row ops.Row) readableRow {
 
 const longestPayload = 4096
 
+// encoding says how the payload travels, "" for as it is.
+func encoding(row ops.Row) string {
+	var headers map[string]string
+	if json.Unmarshal(row.Headers, &headers) != nil {
+		return "" // the relay refuses such a row, and says so
+	}
+	return payload.Describe(func(name string) string { return headers[name] })
+}
+
 // printable is the payload as far as a person will read it.
 func printable(row ops.Row) string {
+	if how := encoding(row); how != "" {
+		return fmt.Sprintf("%s, %d bytes, not shown", how, row.PayloadBytes)
+	}
 	if !utf8.Valid(whole(row.Payload)) {
 		return fmt.Sprintf("binary, %d bytes, not shown; --json has the first %d in base64", row.PayloadBytes, len(row.Payload))
 	}

@@ -123,7 +123,7 @@ func (a *attempt[M, S]) witness() uuid.UUID {
 		}
 	}
 	if len(a.batch) > 0 {
-		return a.batch[0].Delivery.PositionID() // refused by Apply, and recorded so
+		return a.batch[0].came().PositionID() // refused by Apply, and recorded so
 	}
 	return uuid.Nil
 }
@@ -152,13 +152,18 @@ func (a *attempt[M, S]) apply(ctx context.Context, tx *Tx) error {
 		if err != nil {
 			return err
 		}
+		if caused, err = a.encode(ctx, caused); err != nil {
+			return err
+		}
 		a.out = append(a.out, caused...)
 	}
 	if err := a.followed(received, tx.refused); err != nil {
 		return err
 	}
 	for i, reason := range tx.refused {
-		asides = append(asides, aside[M]{decoded: decoded[M]{received[i], reason}, index: a.indexes[i]})
+		refused := a.batch[a.indexes[i]]
+		refused.reason = reason
+		asides = append(asides, aside[M]{decoded: refused, index: a.indexes[i]})
 	}
 	a.outcome.Applied = len(received) - len(tx.refused)
 	return a.setAside(ctx, tx, asides)
@@ -201,7 +206,7 @@ func Forget(batch *pgx.Batch, consumer string, ids ...uuid.UUID) {
 func QueueDeadLetter(batch *pgx.Batch, consumer string, d Delivery, id uuid.UUID, reason error) error {
 	Forget(batch, consumer, id)
 	accept(consumer, []Entry{{EventID: d.PositionID(), Delivery: d}}).queue(batch, uuid.Nil)
-	letter := toMessage(decoded[struct{}]{Received: Received[struct{}]{Delivery: d}}, &id)
+	letter := toMessage(d, &id)
 	return deadletter.Add(batch, consumer, deadletter.Addition{Message: letter, Reason: reason})
 }
 
@@ -225,7 +230,9 @@ func (a *attempt[M, S]) setAside(ctx context.Context, tx *Tx, asides []aside[M])
 		default:
 			a.outcome.Parked++
 		}
-		a.add(d)
+		if err := a.add(ctx, d); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -239,7 +246,8 @@ func (a *attempt[M, S]) record(ctx context.Context, tx *Tx, asides []aside[M]) (
 		if d.recorded {
 			continue
 		}
-		entries, indexes = append(entries, Entry{EventID: d.Delivery.PositionID(), Delivery: d.Delivery}), append(indexes, d.index)
+		came := d.came()
+		entries, indexes = append(entries, Entry{EventID: came.PositionID(), Delivery: came}), append(indexes, d.index)
 		if !d.conflict {
 			a.forgotten = append(a.forgotten, d.EventID)
 		}
@@ -261,36 +269,41 @@ func (a *attempt[M, S]) record(ctx context.Context, tx *Tx, asides []aside[M]) (
 }
 
 // add has a message written as dead or parked.
-func (a *attempt[M, S]) add(d aside[M]) {
+func (a *attempt[M, S]) add(ctx context.Context, d aside[M]) error {
 	if d.reason != nil {
 		if a.letter.copy != nil {
-			a.out = append(a.out, a.letter.copy(d.Delivery, a.Consumer, d.reason))
+			a.out = append(a.out, a.letter.copy(d.came(), a.Consumer, d.reason))
 		}
 		a.deadLetters = append(a.deadLetters, d.decoded)
 	}
 	if a.letter.row == nil {
-		return
+		return nil
 	}
-	addition := deadletter.Addition{Message: a.letter.row(toMessage(d.decoded, a.identity(d))), Reason: d.reason}
+	id, err := a.identity(ctx, d)
+	if err != nil {
+		return err
+	}
+	addition := deadletter.Addition{Message: a.letter.row(toMessage(d.came(), id)), Reason: d.reason}
 	if d.reason != nil {
 		addition.KeyID = a.Parking.queueOf(d.Delivery)
 	} else {
 		addition.KeyID = deadletter.KeyID(d.Delivery.Topic, d.Delivery.Key)
 	}
 	a.additions = append(a.additions, addition)
+	return nil
 }
 
 // identity is the id of a message that could be read; nil of any other.
-func (a *attempt[M, S]) identity(d aside[M]) *uuid.UUID {
-	id := d.EventID
-	if id == d.Delivery.PositionID() { // it could not, or the caller of Reject set it aside
-		read, _, err := a.Decode(d.Delivery)
-		if err != nil {
-			return nil
-		}
-		id = read
+func (a *attempt[M, S]) identity(ctx context.Context, d aside[M]) (*uuid.UUID, error) {
+	if d.EventID != d.came().PositionID() {
+		return &d.EventID, nil
 	}
-	return &id
+	// It could not be read, or the caller of Reject set it aside.
+	read, err := a.decode(ctx, []Delivery{d.came()})
+	if err != nil || len(read) == 0 || read[0].reason != nil {
+		return nil, err
+	}
+	return &read[0].EventID, nil
 }
 
 // commit sends what is left to do and the commit.

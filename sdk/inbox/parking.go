@@ -151,21 +151,21 @@ func (a *attempt[M, S]) followed(received []Received[M], refused map[int]error) 
 }
 
 // toMessage makes what is kept of a delivery.
-func toMessage[M any](d decoded[M], id *uuid.UUID) deadletter.Message {
+func toMessage(d Delivery, id *uuid.UUID) deadletter.Message {
 	m := deadletter.Message{
-		Topic: d.Delivery.Topic, Partition: d.Delivery.Partition, Offset: d.Delivery.Offset,
-		Key: d.Delivery.Key, Type: d.Delivery.Header(headerType), EventID: id, Decoded: id != nil,
-		Payload: d.Delivery.Value, PayloadBytes: int64(len(d.Delivery.Value)), Whole: true,
-		Headers: make([]deadletter.Header, len(d.Delivery.Headers)),
+		Topic: d.Topic, Partition: d.Partition, Offset: d.Offset,
+		Key: d.Key, Type: d.Header(headerType), EventID: id, Decoded: id != nil,
+		Payload: d.Value, PayloadBytes: int64(len(d.Value)), Whole: true,
+		Headers: make([]deadletter.Header, len(d.Headers)),
 	}
-	if !d.Delivery.Time.IsZero() {
-		m.SentAt = &d.Delivery.Time
+	if !d.Time.IsZero() {
+		m.SentAt = &d.Time
 	}
-	for i, h := range d.Delivery.Headers {
+	for i, h := range d.Headers {
 		m.Headers[i] = deadletter.Header(h)
 	}
 	if id == nil {
-		if claimed, err := uuid.Parse(d.Delivery.Header(headerID)); err == nil {
+		if claimed, err := uuid.Parse(d.Header(headerID)); err == nil {
 			m.EventID = &claimed
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"waybill.example/sdk/outbox"
+	"waybill.example/sdk/payload"
 )
 
 // ErrSkip is returned (or wrapped) by a Processor's Decode for a message that is not addressed to
@@ -21,7 +22,8 @@ import (
 // consumer that does know it can be given it again.
 var ErrSkip = errors.New("skip this message")
 
-// Received is a decoded message and the delivery that brought it.
+// Received is a decoded message and the delivery that brought it, its payload as
+// [Processor].Payloads has decoded it.
 type Received[M any] struct {
 	Message  M
 	EventID  uuid.UUID
@@ -80,6 +82,11 @@ type Processor[M, S any] struct {
 	// Positions, if set, is shared with the code that assigns partitions. Positions are stored
 	// without it, too, but then a database that goes back while the consumer runs is not noticed.
 	Positions *Positions
+	// Payloads, if set, decodes payloads before Decode and all other functions get them, and
+	// encodes those of the messages that Apply returns. Dead letters keep what was received. A
+	// message that it cannot decode is a dead letter; where it says [payload.ErrUnavailable], the
+	// batch is not processed.
+	Payloads payload.Codec
 	// Decode parses a delivery and returns the id that identifies the message, wherever and
 	// however often it stands. An error that wraps ErrSkip leaves the message alone, any other
 	// sends it to the dead letter topic.
@@ -154,13 +161,14 @@ func (p *Processor[M, S]) Process(ctx context.Context, batch []Delivery) error {
 const maxCareful = 5
 
 func (p *Processor[M, S]) process(ctx context.Context, batch []Delivery) error {
-	a, err := run(ctx, func() *attempt[M, S] {
+	a, err := run(ctx, func() (*attempt[M, S], error) {
+		messages, err := p.decode(ctx, batch)
 		a := &attempt[M, S]{
-			Processor: p, batch: p.decode(batch), positions: positionsAfter(batch, time.Now()), letter: wholeLetter,
+			Processor: p, batch: messages, positions: positionsAfter(batch, time.Now()), letter: wholeLetter,
 			careful: p.Parking != nil && p.Parking.careful.Load(),
 		}
 		a.outcome.Skipped = len(batch) - len(a.batch)
-		return a
+		return a, err
 	})
 	if err != nil {
 		return fmt.Errorf("process %d messages as %s: %w", len(batch), p.Consumer, err)
@@ -171,9 +179,11 @@ func (p *Processor[M, S]) process(ctx context.Context, batch []Delivery) error {
 
 // run makes attempts until one does not have to lock queues that it has not locked, and returns the
 // last.
-func run[M, S any](ctx context.Context, attempted func() *attempt[M, S]) (a *attempt[M, S], err error) {
+func run[M, S any](ctx context.Context, attempted func() (*attempt[M, S], error)) (a *attempt[M, S], err error) {
 	for n := 1; n <= maxCareful; n++ {
-		a = attempted()
+		if a, err = attempted(); err != nil {
+			return nil, err
+		}
 		a.careful = a.careful || n > 1
 		if err = a.run(ctx); !errors.Is(err, errKeysWait) {
 			break
@@ -213,24 +223,50 @@ func logged(d Delivery, id uuid.UUID, reason error) []slog.Attr {
 type decoded[M any] struct {
 	Received[M]
 	reason error
+	raw    *Delivery // as it came, where its payload was encoded
 }
 
-// decode leaves out what is to be skipped.
-func (p *Processor[M, S]) decode(batch []Delivery) []decoded[M] {
+// came is the delivery as it came.
+func (d *decoded[M]) came() Delivery {
+	if d.raw != nil {
+		return *d.raw
+	}
+	return d.Delivery
+}
+
+// decode leaves out what is to be skipped. An error says nothing about the messages.
+func (p *Processor[M, S]) decode(ctx context.Context, batch []Delivery) ([]decoded[M], error) {
 	all := make([]decoded[M], 0, len(batch))
-	for _, d := range batch {
-		id, message, err := p.Decode(d)
+	for i, d := range batch {
+		var raw *Delivery
+		var err error
+		if p.Payloads != nil {
+			raw = &batch[i]
+			if d, err = DecodePayload(ctx, p.Payloads, d); errors.Is(err, payload.ErrUnavailable) {
+				return nil, err
+			}
+		}
+		var id uuid.UUID
+		var message M
+		if err == nil {
+			id, message, err = p.Decode(d)
+		}
 		if errors.Is(err, ErrSkip) {
 			continue
 		}
 		if err != nil {
 			// Whatever id it claims: recorded under it, it would keep the message that
 			// the id belongs to from being handled.
-			id = d.PositionID()
+			id = batch[i].PositionID()
 		}
-		all = append(all, decoded[M]{Received[M]{message, id, d}, err})
+		all = append(all, decoded[M]{Received[M]{message, id, d}, err, raw})
 	}
-	return all
+	return all, nil
+}
+
+// encode has messages that Apply returned encoded for the outbox.
+func (p *Processor[M, S]) encode(ctx context.Context, caused []outbox.Message) ([]outbox.Message, error) {
+	return outbox.Writer{Payloads: p.Payloads}.Encode(ctx, caused...)
 }
 
 var errRolledBack = errors.New("the database rolled back")

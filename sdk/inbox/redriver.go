@@ -14,6 +14,7 @@ import (
 
 	"waybill.example/sdk/deadletter"
 	"waybill.example/sdk/outbox"
+	"waybill.example/sdk/payload"
 )
 
 const (
@@ -35,7 +36,8 @@ type Redriver struct {
 	db        *pgxpool.Pool
 	log       *slog.Logger
 	permanent func(error) bool
-	decode    func(Delivery) (uuid.UUID, error)
+	decode    func(context.Context, Delivery) (uuid.UUID, Delivery, error)
+	payloads  payload.Codec
 	head      func(ctx context.Context, queue uuid.UUID) (step, error)
 	fail      func(ctx context.Context, queue uuid.UUID, id int64, reason error) error
 }
@@ -51,14 +53,19 @@ type step struct {
 // nil stands for errors of the SQLSTATE classes 22 and 23, and those that are not the database's.
 func (p *Processor[M, S]) Redriver(permanent func(error) bool) *Redriver {
 	r := &Redriver{consumer: p.Consumer, db: p.DB, log: p.Log, permanent: permanent, head: p.redriveHead, fail: p.failHead}
-	r.decode = func(d Delivery) (uuid.UUID, error) {
-		id, _, err := p.Decode(d)
-		return id, err
+	r.payloads = p.Payloads
+	r.decode = func(ctx context.Context, d Delivery) (uuid.UUID, Delivery, error) {
+		plain, err := DecodePayload(ctx, p.Payloads, d)
+		if err != nil {
+			return uuid.Nil, d, err
+		}
+		id, _, err := p.Decode(plain)
+		return id, plain, err
 	}
 	if r.permanent == nil {
 		r.permanent = func(err error) bool {
 			_, ofDatabase := errors.AsType[*pgconn.PgError](err)
-			return refused(err) || !ofDatabase && !pgconn.SafeToRetry(err) && !pgconn.Timeout(err)
+			return refused(err) || !ofDatabase && !pgconn.SafeToRetry(err) && !pgconn.Timeout(err) && !errors.Is(err, payload.ErrUnavailable)
 		}
 	}
 	if r.log == nil {
@@ -70,9 +77,14 @@ func (p *Processor[M, S]) Redriver(permanent func(error) bool) *Redriver {
 // Consumer is the name of the consumer whose queues it works off.
 func (r *Redriver) Consumer() string { return r.consumer }
 
-// Decode returns the id of a message as the consumer reads it, or why it cannot: it is what a
-// message has to pass that an operator has edited.
-func (r *Redriver) Decode(d Delivery) (uuid.UUID, error) { return r.decode(d) }
+// Decode returns the id of a message as the consumer reads it, and the message with its payload
+// decoded, or why it cannot be read: it is what a message has to pass that an operator has edited.
+func (r *Redriver) Decode(ctx context.Context, d Delivery) (uuid.UUID, Delivery, error) {
+	return r.decode(ctx, d)
+}
+
+// Payloads is the codec of the consumer's payloads; nil: it has none.
+func (r *Redriver) Payloads() payload.Codec { return r.payloads }
 
 // Run works off the queues that are due, until ctx ends.
 func (r *Redriver) Run(ctx context.Context) error {
@@ -207,12 +219,14 @@ func (a *attempt[M, S]) failed(d Delivery, reason error) {
 		a.out = append(a.out, DeadLetter(d, a.Consumer, reason))
 		a.outcome.DeadLettered++
 	}
-	a.deadLetters = append(a.deadLetters, decoded[M]{Received[M]{Delivery: d, EventID: d.PositionID()}, reason})
+	a.deadLetters = append(a.deadLetters, decoded[M]{Received: Received[M]{Delivery: d, EventID: d.PositionID()}, reason: reason})
 }
 
 // judge has the message decoded, found in the inbox and applied, as one that Kafka delivers is.
 func (a *attempt[M, S]) judge(ctx context.Context, tx *Tx, d Delivery) (result string, reason, err error) {
-	a.batch = a.decode([]Delivery{d})
+	if a.batch, err = a.decode(ctx, []Delivery{d}); err != nil {
+		return "", nil, err
+	}
 	if len(a.batch) == 0 {
 		return "skipped", nil, nil
 	}
@@ -237,6 +251,9 @@ func (a *attempt[M, S]) judge(ctx context.Context, tx *Tx, d Delivery) (result s
 	}
 	caused, err := a.Apply(ctx, tx, a.loaded, []Received[M]{a.batch[0].Received})
 	if err != nil {
+		return "", nil, err
+	}
+	if caused, err = a.encode(ctx, caused); err != nil {
 		return "", nil, err
 	}
 	a.out = append(a.out, caused...)

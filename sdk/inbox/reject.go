@@ -23,11 +23,11 @@ import (
 func (p *Processor[M, S]) Reject(ctx context.Context, d Delivery, reason error) error {
 	var refusals []error
 	for _, letter := range letterForms {
-		a, err := run(ctx, func() *attempt[M, S] {
-			message := decoded[M]{Received[M]{EventID: d.PositionID(), Delivery: d}, reason}
+		a, err := run(ctx, func() (*attempt[M, S], error) {
+			message := decoded[M]{Received: Received[M]{EventID: d.PositionID(), Delivery: d}, reason: reason}
 			return &attempt[M, S]{
 				Processor: p, batch: []decoded[M]{message}, positions: positionsAfter([]Delivery{d}, time.Now()), letter: letter,
-			}
+			}, nil
 		})
 		if err == nil {
 			p.rejected(ctx, a, append(refusals, reason))

@@ -14,6 +14,7 @@ import (
 	"waybill.example/sdk/cloudevents"
 	"waybill.example/sdk/inbox"
 	"waybill.example/sdk/outbox"
+	"waybill.example/sdk/payload"
 )
 
 // SchemaVersion is the version of the migration set "participant" that this package needs.
@@ -30,6 +31,9 @@ type Config struct {
 	// Codec reads commands and writes the bodies of answers. The zero value is CloudEvents with a
 	// JSON body, as the package cloudevents describes.
 	Codec Codec
+	// Payloads, if set, decodes the payloads of commands before Codec reads them, and encodes those
+	// of answers. Answers are stored as they are, to be sent again.
+	Payloads payload.Codec
 	// Observe and Log are those of an [inbox.Processor]; both may be nil.
 	Observe func(inbox.Outcome)
 	Log     *slog.Logger
@@ -87,7 +91,7 @@ func New(c Config, steps ...Step) (*Participant, error) {
 	}
 	p.unguarded = inbox.Processor[*command, records]{
 		Consumer: c.Consumer, DB: c.DB, Positions: inbox.NewPositions(c.DB, c.Consumer), Health: &inbox.Health{},
-		Decode: p.decode, Load: load, Apply: p.applyUnguarded, Observe: c.Observe, Log: c.Log,
+		Payloads: c.Payloads, Decode: p.decode, Load: load, Apply: p.applyUnguarded, Observe: c.Observe, Log: c.Log,
 	}
 	p.guarded = p.unguarded
 	p.guarded.Apply = p.applyGuarded

@@ -41,6 +41,9 @@ func wire(ctx context.Context, app *service.App, cfg Config, log *slog.Logger) e
 	store := postgres.NewStore(pool)
 	handler := consumer.New(pool, store, log, metrics)
 	handler.Parking = cfg.DeadLetters.Behind(nil)
+	if handler.Payloads, err = cfg.Payloads.Codec(); err != nil {
+		return err
+	}
 	commands, err := kafka.NewConsumer(cfg.Kafka, kafka.ConsumerOptions{
 		Group:     contracts.GroupInventory,
 		ClientID:  telemetry.Name("inventory"),

@@ -8,6 +8,7 @@ import (
 	"waybill.example/chassis/deadletters"
 	"waybill.example/chassis/httpserver"
 	"waybill.example/chassis/kafka"
+	"waybill.example/chassis/payloads"
 	"waybill.example/chassis/postgres"
 	"waybill.example/chassis/service"
 	"waybill.example/inventory/internal/grpcserver"
@@ -22,6 +23,7 @@ type Config struct {
 	Idempotency httpserver.IdempotencyConfig
 	GRPC        grpcserver.Config
 	DeadLetters deadletters.Config
+	Payloads    payloads.Config
 	// AdminTokens are name=token pairs of those who may change the stock and dead letters; none:
 	// anybody may change the stock who reaches the API, and the log has no names; dead letters are
 	// not changed.

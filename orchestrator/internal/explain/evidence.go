@@ -81,6 +81,8 @@ type Message struct {
 	// Payload is the first 64 KiB of it, where payloads were asked for; PayloadBytes is its length.
 	Payload      []byte
 	PayloadBytes int64
+	// Encoding says how the payload travels; "" as it is.
+	Encoding string
 }
 
 // Delivery is a message that a consumer has handled.

@@ -34,6 +34,7 @@ type SentMessage struct {
 	Cause        *uuid.UUID        `json:"cause,omitempty" doc:"The message that it answers"`
 	Headers      map[string]string `json:"headers,omitempty"`
 	Payload      json.RawMessage   `json:"payload,omitempty" doc:"As it is in the outbox; a string where it is no JSON"`
+	Encoding     string            `json:"encoding,omitempty" doc:"How the payload travels, such as encrypted with which key; absent: as it is. It is shown decoded where this process can"`
 	PayloadBytes int64             `json:"payloadBytes" doc:"How long it is; of more than 64 KiB the beginning is shown"`
 	PublishedAt  *time.Time        `json:"publishedAt,omitempty" doc:"The time of its record in Kafka, where that could be read"`
 	Handled      []Handling        `json:"handled,omitempty" doc:"Who has handled it"`
@@ -91,10 +92,14 @@ func (m Message) delivery(key string) inbox.Delivery {
 func (s Evidence) sentMessage(database string, m Message) SentMessage {
 	sent := SentMessage{
 		Database: database, ID: m.ID, EventID: m.EventID, Topic: m.Topic, Key: s.ID, Type: m.Type, CreatedAt: m.CreatedAt.UTC(),
-		Status: m.Status, Error: m.Error, Cause: m.Cause, Headers: m.Headers, PayloadBytes: m.PayloadBytes,
+		Status: m.Status, Error: m.Error, Cause: m.Cause, Headers: m.Headers, PayloadBytes: m.PayloadBytes, Encoding: m.Encoding,
 	}
 	if sent.Payload = m.Payload; len(m.Payload) > 0 && !json.Valid(m.Payload) {
-		sent.Payload, _ = json.Marshal(string(m.Payload)) // text can always be encoded
+		text := string(m.Payload)
+		if m.Encoding != "" {
+			text = m.Encoding
+		}
+		sent.Payload, _ = json.Marshal(text) // text can always be encoded
 	}
 	for _, d := range s.Databases {
 		for _, h := range d.Deliveries {

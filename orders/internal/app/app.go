@@ -46,10 +46,13 @@ func wire(ctx context.Context, app *service.App, cfg Config, log *slog.Logger) e
 	metrics := telemetry.Metrics()
 	telemetry.Pool(metrics, "orders", pool)
 	store := postgres.NewStore(pool)
+	if store.Outbox.Payloads, err = cfg.Payloads.Codec(); err != nil {
+		return err
+	}
 	hub := watch.New(store, log)
 	backlog := shed.New(cfg.Limits.MaxBacklog, store.Backlog, log)
 	handler := consumer.New(pool, store, hub.Changed, log, metrics)
-	handler.Parking = cfg.DeadLetters.Behind(nil)
+	handler.Parking, handler.Payloads = cfg.DeadLetters.Behind(nil), store.Outbox.Payloads
 	commands, err := kafka.NewConsumer(cfg.Kafka, kafka.ConsumerOptions{
 		Group:     contracts.GroupOrders,
 		ClientID:  telemetry.Name("orders"),

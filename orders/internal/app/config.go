@@ -8,6 +8,7 @@ import (
 	"waybill.example/chassis/deadletters"
 	"waybill.example/chassis/httpserver"
 	"waybill.example/chassis/kafka"
+	"waybill.example/chassis/payloads"
 	"waybill.example/chassis/postgres"
 	"waybill.example/chassis/service"
 )
@@ -21,6 +22,7 @@ type Config struct {
 	Idempotency httpserver.IdempotencyConfig
 	Limits      Limits
 	DeadLetters deadletters.Config
+	Payloads    payloads.Config
 	// AdminTokens are name=token pairs of those who may change dead letters; none: that is off.
 	AdminTokens config.Secrets `env:"ORDERS_ADMIN_TOKENS"`
 	// ReadTokens are name=token pairs of those who may read them, besides, where others than this

@@ -8,7 +8,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"waybill.example/orders/order"
-	"waybill.example/sdk/outbox"
 )
 
 // The lock decides which is first where a client cancels an order while it is being confirmed: the
@@ -40,7 +39,7 @@ func (s *Store) RequestCancel(ctx context.Context, c order.Cancellation) (order.
 		if found.Status == order.Cancelled || !found.CancelRequestedAt.IsZero() {
 			return nil
 		}
-		return requestCancel(ctx, tx, c)
+		return s.requestCancel(ctx, tx, c)
 	})
 	if err != nil {
 		return order.Order{}, fmt.Errorf("request to cancel: %w", err)
@@ -48,7 +47,7 @@ func (s *Store) RequestCancel(ctx context.Context, c order.Cancellation) (order.
 	return found, nil
 }
 
-func requestCancel(ctx context.Context, tx pgx.Tx, c order.Cancellation) error {
+func (s *Store) requestCancel(ctx context.Context, tx pgx.Tx, c order.Cancellation) error {
 	var at time.Time
 	if err := tx.QueryRow(ctx, cancelRequestedSQL, c.OrderID).Scan(&at); err != nil {
 		return fmt.Errorf("note the request: %w", err)
@@ -57,5 +56,5 @@ func requestCancel(ctx context.Context, tx pgx.Tx, c order.Cancellation) error {
 	if err != nil {
 		return err
 	}
-	return outbox.Append(ctx, tx, event)
+	return s.Outbox.Append(ctx, tx, event)
 }

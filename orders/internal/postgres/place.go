@@ -26,7 +26,9 @@ type Queue func(batch *pgx.Batch, placements []order.Placement, at time.Time) er
 // PlaceAll stores orders and their OrderCreated events in one transaction, all or none, and returns
 // what became of each request, in their order: see [order.Place].
 func (s *Store) PlaceAll(ctx context.Context, requests []order.Request) ([]order.Placed, error) {
-	return s.PlaceAllWith(ctx, requests, queueEvents)
+	return s.PlaceAllWith(ctx, requests, func(batch *pgx.Batch, placements []order.Placement, at time.Time) error {
+		return s.queueEvents(ctx, batch, placements, at)
+	})
 }
 
 // PlaceAllWith stores orders as [Store.PlaceAll] does, with what queue adds instead of their
@@ -67,7 +69,7 @@ func (s *Store) placeAll(ctx context.Context, requests []order.Request, queue Qu
 }
 
 // queueEvents queues the events that start the orders' sagas.
-func queueEvents(batch *pgx.Batch, placements []order.Placement, at time.Time) error {
+func (s *Store) queueEvents(ctx context.Context, batch *pgx.Batch, placements []order.Placement, at time.Time) error {
 	events := make([]outbox.Message, len(placements))
 	for i, p := range placements {
 		var err error
@@ -75,7 +77,7 @@ func queueEvents(batch *pgx.Batch, placements []order.Placement, at time.Time) e
 			return err
 		}
 	}
-	return outbox.Queue(batch, events...)
+	return s.Outbox.Queue(ctx, batch, events...)
 }
 
 // NothingPlaced reports whether an error of [Store.PlaceAll] means that no order was stored. Of a

@@ -12,16 +12,21 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"waybill.example/orders/order"
+	"waybill.example/sdk/outbox"
 )
 
 // SchemaVersion is the version of the migration set "orders" that this package needs.
 const SchemaVersion = 3
 
 // Store loads and saves orders in one database. It is safe for concurrent use.
-type Store struct{ pool *pgxpool.Pool }
+type Store struct {
+	pool *pgxpool.Pool
+	// Outbox is how events are written: with which codec.
+	Outbox outbox.Writer
+}
 
 // NewStore returns a store on a pool that it does not close.
-func NewStore(pool *pgxpool.Pool) *Store { return &Store{pool} }
+func NewStore(pool *pgxpool.Pool) *Store { return &Store{pool: pool} }
 
 // row is an order as the table has it.
 type row struct {

@@ -130,18 +130,14 @@ func (a *application) take(one outcome) {
 	}
 }
 
-// commands makes messages of all commands that are sent, and dead letters of what had been kept for
-// the saga and cannot be applied.
+// commands makes messages of all commands that are sent, and collects what had been kept for the
+// saga and cannot be applied.
 func (a *application) commands(one *outcome) error {
 	for _, d := range one.decisions {
 		for _, r := range d.Refused {
 			a.log.Error("suspended message cannot be applied", "saga", one.ref.String(), "type", r.Message.Type,
 				"event_id", r.Message.ID, traceID, tracecontext.TraceID(r.Message.Trace), "error", r.Err)
-			from := a.delivery(r.Message)
-			one.refused = append(one.refused, refusal{r.Message.ID, from, r.Err})
-			if from != nil {
-				one.messages = append(one.messages, inbox.DeadLetter(*from, a.inbox.Consumer, r.Err))
-			}
+			one.refused = append(one.refused, refusal{r.Message.ID, a.delivery(r.Message), r.Err})
 		}
 		for _, c := range d.Commands {
 			if do := a.local[c.Type]; do != nil {
@@ -181,7 +177,8 @@ func (a *application) decided(ref saga.Ref, d saga.Decision) {
 	a.loaded[ref.ID] = append(list, d.State)
 }
 
-// finish carries out the local commands and queues what writes everything in tx.Last. It returns
+// finish carries out the local commands and queues what writes everything in tx.Last, dead letters
+// of what was refused included. It returns
 // the messages that have to be appended to the outbox.
 func (a *application) finish(ctx context.Context, tx *inbox.Tx, now time.Time) ([]outbox.Message, error) {
 	if err := a.carryOut(ctx, tx, now); err != nil {
@@ -193,9 +190,17 @@ func (a *application) finish(ctx context.Context, tx *inbox.Tx, now time.Time) (
 	for _, r := range a.refused {
 		if r.from == nil {
 			inbox.Forget(&tx.Last, a.inbox.Consumer, r.id)
-		} else if err := inbox.QueueDeadLetter(&tx.Last, a.inbox.Consumer, *r.from, r.id, r.reason); err != nil {
+			continue
+		}
+		// It was kept as the codec had decoded it.
+		from, err := inbox.EncodePayload(ctx, a.inbox.Payloads, *r.from)
+		if err != nil {
 			return nil, err
 		}
+		if err := inbox.QueueDeadLetter(&tx.Last, a.inbox.Consumer, from, r.id, r.reason); err != nil {
+			return nil, err
+		}
+		a.messages = append(a.messages, inbox.DeadLetter(from, a.inbox.Consumer, r.reason))
 	}
 	return a.messages, nil
 }

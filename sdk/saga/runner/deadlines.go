@@ -116,7 +116,7 @@ func (r *Runner) applyTogether(ctx context.Context, tx pgx.Tx, list []store.DueS
 		return nil, err
 	}
 	later.Queue(&within.Last)
-	return []*application{a}, send(ctx, within, messages)
+	return []*application{a}, a.send(ctx, within, messages)
 }
 
 // applyEach applies the deadlines of each saga within a savepoint, and postpones those that fail: a

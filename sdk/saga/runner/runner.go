@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"waybill.example/sdk/inbox"
+	"waybill.example/sdk/payload"
 	"waybill.example/sdk/saga"
 	"waybill.example/sdk/saga/runner/store"
 )
@@ -35,6 +36,10 @@ type Config struct {
 	// Content, if set, returns what of a message's value must be the same whenever it comes under
 	// one id; see [inbox.Processor].
 	Content func(inbox.Delivery) []byte
+	// Payloads, if set, decodes the payloads of messages before Codec reads them, and encodes those
+	// of what the sagas send, after Codec has written them. What a saga keeps, in its data and of
+	// messages that wait for it, is in the database as it is.
+	Payloads payload.Codec
 	// Parking has later messages of a key wait behind a reply of its topic and key that could not
 	// be applied, until that is redriven or discarded. Then [Runner.Redriver] has to run.
 	Parking bool
@@ -115,7 +120,7 @@ func New(ctx context.Context, c Config) (*Runner, error) {
 	r.store.Clock = c.Now
 	r.inbox = inbox.Processor[saga.Message, store.Loaded]{
 		Consumer: c.Consumer, DB: c.DB, Positions: inbox.NewPositions(c.DB, c.Consumer), Health: &inbox.Health{},
-		Decode: r.decode, Content: c.Content, Load: r.load, Apply: r.applyMessages, Observe: c.Observer.Messages, Log: c.Log,
+		Payloads: c.Payloads, Decode: r.decode, Content: c.Content, Load: r.load, Apply: r.applyMessages, Observe: c.Observer.Messages, Log: c.Log,
 	}
 	if c.Parking {
 		r.inbox.Parking = &inbox.Parking{Behind: r.isReply}

@@ -71,7 +71,7 @@ func (r *Runner) Deliver(ctx context.Context, tx pgx.Tx, messages ...saga.Messag
 // transaction, and needs no round trip of its own. If one of the sagas does exist after all, the
 // batch fails with a violated unique constraint. A definition whose first commands are carried out
 // locally needs Start.
-func (r *Runner) QueueStart(batch *pgx.Batch, messages ...saga.Message) error {
+func (r *Runner) QueueStart(ctx context.Context, batch *pgx.Batch, messages ...saga.Message) error {
 	a := r.apply(make(store.Loaded, len(messages)))
 	err := a.deliver(messages)
 	if err == nil && len(a.pending) > 0 {
@@ -81,7 +81,7 @@ func (r *Runner) QueueStart(batch *pgx.Batch, messages ...saga.Message) error {
 		err = a.store.Save(batch, a.changes, a.history)
 	}
 	if err == nil {
-		err = outbox.Queue(batch, a.messages...)
+		err = r.writer().Queue(ctx, batch, a.messages...)
 	}
 	if err != nil {
 		return fmt.Errorf("start %d sagas: %w", len(messages), err)
@@ -117,12 +117,15 @@ func (a *application) write(ctx context.Context, tx *inbox.Tx) error {
 	if err != nil {
 		return err
 	}
-	return send(ctx, tx, messages)
+	return a.send(ctx, tx, messages)
 }
 
+// writer writes into the outbox.
+func (r *Runner) writer() outbox.Writer { return outbox.Writer{Payloads: r.inbox.Payloads} }
+
 // send sends what is queued, and the messages to the outbox with it.
-func send(ctx context.Context, tx *inbox.Tx, messages []outbox.Message) error {
-	if err := outbox.Queue(&tx.Last, messages...); err != nil {
+func (r *Runner) send(ctx context.Context, tx *inbox.Tx, messages []outbox.Message) error {
+	if err := r.writer().Queue(ctx, &tx.Last, messages...); err != nil {
 		return err
 	}
 	return tx.SendBatch(ctx, &tx.Last).Close()

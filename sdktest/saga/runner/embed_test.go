@@ -258,7 +258,7 @@ func TestQueueStart_NeedsNoRoundTripAndRefusesASagaThatExists(t *testing.T) {
 	s := newTrips(t, newDB(t))
 	queue := func(messages ...saga.Message) error {
 		batch := &pgx.Batch{}
-		require.NoError(t, s.QueueStart(batch, messages...))
+		require.NoError(t, s.QueueStart(t.Context(), batch, messages...))
 		return s.Pool.SendBatch(t.Context(), batch).Close()
 	}
 	require.NoError(t, queue(booked("1"), booked("2")))

@@ -16,6 +16,7 @@ import (
 	"waybill.example/contracts"
 	"waybill.example/orchestrator/internal/explain"
 	"waybill.example/sdk/inbox"
+	"waybill.example/sdk/payload"
 	"waybill.example/sdk/saga"
 	"waybill.example/sdk/saga/runner/inspect"
 	"waybill.example/sdk/saga/runner/store"
@@ -35,6 +36,8 @@ type Collector struct {
 	RelayToken string
 	// Decode reads a message as the runner of the sagas does.
 	Decode func(inbox.Delivery) (saga.Message, error)
+	// Payloads decodes the payloads before that; nil: they travel as they are.
+	Payloads payload.Codec
 	// Broker says whether the broker answers the orchestrator; nil: nobody asks.
 	Broker func(context.Context) error
 	// Records reads records in Kafka, as far as they are there and this login may; nil: nobody

@@ -7,6 +7,7 @@ import (
 
 	"waybill.example/chassis/auditlog"
 	"waybill.example/orchestrator/internal/explain"
+	"waybill.example/sdk/payload"
 	"waybill.example/sdk/saga"
 )
 
@@ -20,7 +21,29 @@ func (c *Collector) Trail(ctx context.Context, ref saga.Ref, now time.Time) (exp
 	e := explain.Evidence{ID: state.ID, Now: now.UTC(), Registry: c.Sagas.Registry(), Saga: &state, History: history, Payloads: true}
 	c.collect(ctx, &e)
 	c.records(ctx, &e)
+	c.reveal(ctx, &e)
 	return e.Trail(c.Decode, c.edits(ctx, e)), nil
+}
+
+// reveal decodes the payloads that can be decoded here. What cannot stays as it travels.
+func (c *Collector) reveal(ctx context.Context, e *explain.Evidence) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	for _, d := range e.Databases {
+		for i := range d.Sent {
+			m := &d.Sent[i]
+			m.Encoding = payload.Describe(func(name string) string { return m.Headers[name] })
+			if c.Payloads == nil || m.Encoding == "" || int64(len(m.Payload)) < m.PayloadBytes {
+				continue
+			}
+			plain, err := c.Payloads.Decode(ctx, payload.Message{
+				ID: m.EventID, Topic: m.Topic, Key: e.ID, Type: m.Type, Headers: m.Headers, Value: m.Payload,
+			})
+			if err == nil {
+				m.Payload, m.PayloadBytes, m.Headers = plain.Value, int64(len(plain.Value)), plain.Headers
+			}
+		}
+	}
 }
 
 // edits returns what operators wrote into the saga's data, by the revision that they made of it, as

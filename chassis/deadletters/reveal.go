@@ -1,0 +1,45 @@
+package deadletters
+
+import (
+	"context"
+	"slices"
+
+	"waybill.example/sdk/deadletter"
+	"waybill.example/sdk/inbox"
+	"waybill.example/sdk/payload"
+)
+
+// delivery is a dead letter as the consumer got it.
+func delivery(l deadletter.Letter) inbox.Delivery {
+	d := inbox.Delivery{Topic: l.Topic, Partition: l.Partition, Offset: l.Offset, Key: l.Key, Value: l.Payload}
+	for _, h := range l.Headers {
+		d.Headers = append(d.Headers, inbox.Header(h))
+	}
+	return d
+}
+
+// revealed is a dead letter for people: with its payload decoded, if this process can, and how it
+// is encoded in words. The headers stay those that came.
+func (s *Service) revealed(ctx context.Context, l deadletter.Letter) (shown deadletter.Letter, encoding string) {
+	d := delivery(l)
+	encoding = payload.Describe(d.Header)
+	codec := s.Redriver.Payloads()
+	if codec == nil || encoding == "" || !l.Whole {
+		return l, encoding
+	}
+	plain, err := inbox.DecodePayload(ctx, codec, d)
+	if err != nil {
+		return l, encoding + "; not decoded: " + err.Error()
+	}
+	l.Payload, l.PayloadBytes = plain.Value, int64(len(plain.Value))
+	return l, encoding
+}
+
+// plainHeaders are those of a message that is not encoded: what an edited copy begins with.
+func (s *Service) plainHeaders(ctx context.Context, l deadletter.Letter) []inbox.Header {
+	if d, err := inbox.DecodePayload(ctx, s.Redriver.Payloads(), delivery(l)); err == nil {
+		return slices.Clone(d.Headers)
+	}
+	// What cannot be decoded is replaced.
+	return slices.DeleteFunc(delivery(l).Headers, func(h inbox.Header) bool { return payload.IsCodecHeader(h.Key) })
+}

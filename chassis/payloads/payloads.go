@@ -1,0 +1,70 @@
+// Package payloads makes the codec of a service's payloads of its settings: whether they are
+// encrypted (sdk/payload/encryption). Without settings there is none, and payloads travel as they
+// are.
+package payloads
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"waybill.example/sdk/payload"
+	"waybill.example/sdk/payload/encryption"
+)
+
+// What a list of topics may say in place of topics.
+const (
+	every = "*"
+	none  = "none"
+)
+
+// Config is what can be set.
+type Config struct {
+	// Keyring is the file with the key-encryption keys; empty: encrypted payloads are neither sent
+	// nor read.
+	Keyring string `env:"PAYLOAD_KEYRING"`
+	// EncryptTopics are those whose payloads are encrypted: * for all that the service writes, none
+	// for a service that only reads.
+	EncryptTopics []string `env:"PAYLOAD_ENCRYPT_TOPICS" envDefault:"*"`
+	// RequiredTopics are those of which plain payloads are refused, once all senders encrypt.
+	RequiredTopics []string `env:"PAYLOAD_ENCRYPTION_REQUIRED"`
+	// KeyLifetime is how long a data key is used, and remembered.
+	KeyLifetime time.Duration `env:"PAYLOAD_KEY_LIFETIME" envDefault:"5m"`
+}
+
+// Validate implements config.Validator.
+func (c Config) Validate() []error {
+	var problems []error
+	if c.KeyLifetime < 0 {
+		problems = append(problems, errors.New("PAYLOAD_KEY_LIFETIME must be positive"))
+	}
+	if c.Keyring == "" && len(c.RequiredTopics) > 0 {
+		problems = append(problems, errors.New("PAYLOAD_ENCRYPTION_REQUIRED needs a PAYLOAD_KEYRING"))
+	}
+	if len(c.EncryptTopics) > 1 && (slices.Contains(c.EncryptTopics, every) || slices.Contains(c.EncryptTopics, none)) {
+		problems = append(problems, errors.New("PAYLOAD_ENCRYPT_TOPICS must be *, none, or a list of topics"))
+	}
+	return problems
+}
+
+// Codec returns what the settings ask for, nil for nothing.
+func (c Config) Codec() (payload.Codec, error) {
+	if c.Keyring == "" {
+		return nil, nil //nolint:nilnil // a nil codec is one that does nothing
+	}
+	keys, err := encryption.OpenKeyring(c.Keyring)
+	if err != nil {
+		return nil, fmt.Errorf("PAYLOAD_KEYRING: %w", err)
+	}
+	topics := c.EncryptTopics
+	switch {
+	case slices.Contains(topics, every):
+		topics = nil
+	case slices.Contains(topics, none):
+		topics = []string{}
+	}
+	return encryption.New(encryption.Config{
+		Keys: keys, Topics: topics, Required: c.RequiredTopics, KeyLifetime: c.KeyLifetime,
+	})
+}

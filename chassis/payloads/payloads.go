@@ -1,15 +1,18 @@
 // Package payloads makes the codec of a service's payloads of its settings: whether they are
-// encrypted (sdk/payload/encryption). Without settings there is none, and payloads travel as they
-// are.
+// encrypted (sdk/payload/encryption), and where large ones are kept (sdk/payload/claimcheck).
+// Without settings there is none, and payloads travel as they are.
 package payloads
 
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
+	"waybill.example/chassis/service"
 	"waybill.example/sdk/payload"
+	"waybill.example/sdk/payload/claimcheck"
 	"waybill.example/sdk/payload/encryption"
 )
 
@@ -31,6 +34,7 @@ type Config struct {
 	RequiredTopics []string `env:"PAYLOAD_ENCRYPTION_REQUIRED"`
 	// KeyLifetime is how long a data key is used, and remembered.
 	KeyLifetime time.Duration `env:"PAYLOAD_KEY_LIFETIME" envDefault:"5m"`
+	Blobs       BlobConfig
 }
 
 // Validate implements config.Validator.
@@ -48,8 +52,47 @@ func (c Config) Validate() []error {
 	return problems
 }
 
-// Codec returns what the settings ask for, nil for nothing.
-func (c Config) Codec() (payload.Codec, error) {
+// Payloads are what a service does with payloads.
+type Payloads struct {
+	// Codec is for the outbox and the inbox; nil: payloads travel as they are.
+	Codec payload.Codec
+
+	blobs     claimcheck.BlobStore
+	retention time.Duration
+	log       *slog.Logger
+}
+
+// New makes what the settings ask for. What is encrypted is kept encrypted.
+func New(c Config, log *slog.Logger) (*Payloads, error) {
+	encrypt, err := c.encryption()
+	if err != nil {
+		return nil, err
+	}
+	p := &Payloads{retention: c.Blobs.Retention, log: log}
+	if p.blobs, err = c.Blobs.open(); err != nil {
+		return nil, err
+	}
+	var check payload.Codec
+	if p.blobs != nil {
+		if check, err = claimcheck.New(claimcheck.Config{
+			Store: p.blobs, Threshold: c.Blobs.Threshold, MaxBytes: c.Blobs.MaxBytes,
+		}); err != nil {
+			return nil, err
+		}
+	}
+	p.Codec = payload.Chain(encrypt, check)
+	return p, nil
+}
+
+// Mount adds what works in the background to a service.
+func (p *Payloads) Mount(app *service.App) {
+	if p.blobs != nil && p.retention > 0 {
+		app.Add("blob collector", p.collect)
+	}
+}
+
+// encryption returns the codec that encrypts, nil where nothing is to be.
+func (c Config) encryption() (payload.Codec, error) {
 	if c.Keyring == "" {
 		return nil, nil //nolint:nilnil // a nil codec is one that does nothing
 	}

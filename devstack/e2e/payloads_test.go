@@ -47,7 +47,7 @@ func query[T any](t *testing.T, s *system, database, sql string, args ...any) (v
 
 // Payloads are encrypted from the outbox of one service to the handler of the next, keys are
 // rotated while the services run, and a consumer that gets its key late loses nothing. The relay
-// has no key.
+// has no key. What Inventory answers is kept in a blob store besides.
 func TestPayloads_AreEncryptedAndKeysRotate(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -56,8 +56,9 @@ func TestPayloads_AreEncryptedAndKeysRotate(t *testing.T) {
 	services := []string{stack.Orders, stack.Inventory, stack.Orchestrator}
 	for _, service := range services {
 		writeKeyring(t, keyring(service), "k1")
-		env[service] = []string{"PAYLOAD_KEYRING=" + keyring(service), "PAYLOAD_KEY_LIFETIME=100ms"}
+		env[service] = []string{"PAYLOAD_KEYRING=" + keyring(service), "PAYLOAD_KEY_LIFETIME=100ms", "PAYLOAD_BLOBS=file://" + filepath.Join(dir, "blobs")}
 	}
+	env[stack.Inventory] = append(env[stack.Inventory], "PAYLOAD_BLOB_THRESHOLD=10") // all of its payloads are large
 	workspace, err := stack.Workspace(".")
 	require.NoError(t, err)
 	s := &system{dir: newDir(t)}
@@ -122,6 +123,8 @@ func (s *system) encryptedOnTheWire(t *testing.T) {
 			require.Equal(t, "A256GCM", headers["ce_encryption"])
 			require.Equal(t, "application/octet-stream", headers["content-type"])
 			require.NotContains(t, string(record.Value), "orderId")
+			require.Equal(t, record.Topic == contracts.TopicInventory, headers["ce_dataref"] != "", record.Topic)
+			require.Equal(t, record.Topic == contracts.TopicInventory, len(record.Value) == 0, record.Topic)
 			n++
 		}
 	}

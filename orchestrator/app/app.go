@@ -24,6 +24,7 @@ import (
 	"waybill.example/chassis/httpserver"
 	"waybill.example/chassis/jobs"
 	"waybill.example/chassis/kafka"
+	"waybill.example/chassis/payloads"
 	chassispg "waybill.example/chassis/postgres"
 	"waybill.example/chassis/service"
 	"waybill.example/chassis/telemetry"
@@ -38,7 +39,6 @@ import (
 	"waybill.example/sdk/cloudevents"
 	"waybill.example/sdk/deadletter"
 	"waybill.example/sdk/inbox"
-	"waybill.example/sdk/payload"
 	"waybill.example/sdk/saga/runner"
 	"waybill.example/sdk/saga/runner/inspect"
 )
@@ -52,7 +52,7 @@ type parts struct {
 	ends     *kafka.Ends
 	runner   *runner.Runner
 	letters  *deadletters.Service
-	payloads payload.Codec // nil: they travel as they are
+	payloads *payloads.Payloads
 	log      *slog.Logger
 
 	jobs     *jobs.Jobs
@@ -104,14 +104,14 @@ func (a *parts) run(ctx context.Context, c Config, sagas Sagas, reg *prometheus.
 	if a.ends, err = kafka.NewEnds(c.Kafka, telemetry.Name(group), sagas.Topics); err != nil {
 		return err
 	}
-	if a.payloads, err = c.Payloads.Codec(); err != nil {
+	if a.payloads, err = payloads.New(c.Payloads, a.log); err != nil {
 		return err
 	}
 	observer := newMetrics(reg).observer()
 	observer.Messages = telemetry.Inbox(reg, group)
 	if a.runner, err = runner.New(ctx, runner.Config{
 		DB: a.pool, OperatorDB: a.requests, Consumer: group, Definitions: sagas.Definitions,
-		Codec: sagas.Codec, Content: sagas.Content, Payloads: a.payloads, Ends: a.ends.Ask, Parking: c.DeadLetters.Parking,
+		Codec: sagas.Codec, Content: sagas.Content, Payloads: a.payloads.Codec, Ends: a.ends.Ask, Parking: c.DeadLetters.Parking,
 		DeadlineRate: c.DeadlineRate, Retention: c.Retention, Audit: audit, Observer: observer, Log: a.log,
 	}); err != nil {
 		return err
@@ -163,7 +163,7 @@ func (a *parts) serve(c Config, run Sagas, reg *prometheus.Registry) error {
 		codec = runner.CloudEvents{}
 	}
 	explainer := &collect.Collector{
-		Sagas: sagas, Broker: a.consumer.Check, Records: read, Decode: codec.Decode, Payloads: a.payloads,
+		Sagas: sagas, Broker: a.consumer.Check, Records: read, Decode: codec.Decode, Payloads: a.payloads.Codec,
 		OrdersURL: c.OrdersURL, InventoryURL: c.InventoryURL, RelayURL: c.RelayURL, RelayToken: string(c.RelayToken),
 	}
 	api := &httpapi.API{
@@ -238,6 +238,7 @@ func (a *parts) app() *service.App {
 	app.OnStop("postgres pool of the API", a.requests.Close)
 	app.OnStop("ends of topics", a.ends.Close)
 	a.letters.Mount(app, a.server, a.readers)
+	a.payloads.Mount(app)
 	app.Add("saga runner", a.runner.Run)
 	app.Add("consumer", a.consumer.Run)
 	if a.notifier != nil {

@@ -16,6 +16,7 @@ import (
 	"waybill.example/sdk/inbox"
 	"waybill.example/sdk/outbox"
 	"waybill.example/sdk/payload"
+	"waybill.example/sdk/payload/claimcheck"
 	"waybill.example/sdk/payload/encryption"
 )
 
@@ -150,6 +151,28 @@ func TestPayloads_WhatIsCausedIsEncrypted(t *testing.T) {
 	read, err := codec.Decode(t.Context(), m)
 	require.NoError(t, err)
 	require.Equal(t, "a1", string(read.Value))
+}
+
+// A blob that is missing is a reason of its own, and redriven once it is back.
+func TestPayloads_AMissingBlobIsADeadLetterUntilItIsBack(t *testing.T) {
+	t.Parallel()
+	store, err := claimcheck.OpenDir(t.TempDir())
+	require.NoError(t, err)
+	defer store.Close()
+	checks, err := claimcheck.New(claimcheck.Config{Store: store, Threshold: 1})
+	require.NoError(t, err)
+	p := newParking(t)
+	p.Payloads = checks
+	p.redrive = p.Redriver(nil)
+	large := sent(t, checks, 1, "a", "a1")
+	require.Empty(t, large.Value)
+	require.NoError(t, store.Delete(t.Context(), large.Header(payload.HeaderDataRef)))
+	require.Equal(t, inbox.Outcome{DeadLettered: 1}, p.process(t, large))
+	require.Equal(t, "decode the payload: the payload is not in the blob store: … is missing", p.open(t)[0].Cause)
+
+	require.NoError(t, store.Put(t.Context(), large.Header(payload.HeaderDataRef), []byte("a1")))
+	p.redriveFirst(t)
+	require.Equal(t, []string{"a1"}, p.applied(t))
 }
 
 // unavailable is a codec whose service does not answer.

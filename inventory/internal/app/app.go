@@ -9,6 +9,7 @@ import (
 	"waybill.example/chassis/httpserver"
 	"waybill.example/chassis/jobs"
 	"waybill.example/chassis/kafka"
+	"waybill.example/chassis/payloads"
 	chassispg "waybill.example/chassis/postgres"
 	"waybill.example/chassis/service"
 	"waybill.example/chassis/telemetry"
@@ -40,10 +41,12 @@ func wire(ctx context.Context, app *service.App, cfg Config, log *slog.Logger) e
 	telemetry.Pool(metrics, "inventory", pool)
 	store := postgres.NewStore(pool)
 	handler := consumer.New(pool, store, log, metrics)
-	handler.Parking = cfg.DeadLetters.Behind(nil)
-	if handler.Payloads, err = cfg.Payloads.Codec(); err != nil {
+	bodies, err := payloads.New(cfg.Payloads, log)
+	if err != nil {
 		return err
 	}
+	bodies.Mount(app)
+	handler.Parking, handler.Payloads = cfg.DeadLetters.Behind(nil), bodies.Codec
 	commands, err := kafka.NewConsumer(cfg.Kafka, kafka.ConsumerOptions{
 		Group:     contracts.GroupInventory,
 		ClientID:  telemetry.Name("inventory"),

@@ -10,6 +10,7 @@ import (
 	"waybill.example/chassis/httpserver"
 	"waybill.example/chassis/jobs"
 	"waybill.example/chassis/kafka"
+	"waybill.example/chassis/payloads"
 	chassispg "waybill.example/chassis/postgres"
 	"waybill.example/chassis/service"
 	"waybill.example/chassis/telemetry"
@@ -46,13 +47,16 @@ func wire(ctx context.Context, app *service.App, cfg Config, log *slog.Logger) e
 	metrics := telemetry.Metrics()
 	telemetry.Pool(metrics, "orders", pool)
 	store := postgres.NewStore(pool)
-	if store.Outbox.Payloads, err = cfg.Payloads.Codec(); err != nil {
+	bodies, err := payloads.New(cfg.Payloads, log)
+	if err != nil {
 		return err
 	}
+	bodies.Mount(app)
+	store.Outbox.Payloads = bodies.Codec
 	hub := watch.New(store, log)
 	backlog := shed.New(cfg.Limits.MaxBacklog, store.Backlog, log)
 	handler := consumer.New(pool, store, hub.Changed, log, metrics)
-	handler.Parking, handler.Payloads = cfg.DeadLetters.Behind(nil), store.Outbox.Payloads
+	handler.Parking, handler.Payloads = cfg.DeadLetters.Behind(nil), bodies.Codec
 	commands, err := kafka.NewConsumer(cfg.Kafka, kafka.ConsumerOptions{
 		Group:     contracts.GroupOrders,
 		ClientID:  telemetry.Name("orders"),

@@ -95,7 +95,7 @@ AUDITFLAGS ?=
 #   make bench BENCHFLAGS=--quick
 #   make bench BENCHFLAGS="throughput latency --sustain 20s"
 .PHONY: bench bench-compare bench-relay
-bench: ## Measure the whole system (15 minutes; --quick: 2)
+bench: ## Measure the whole system (20 minutes; --quick: 2)
 	go run ./drills/bench $(BENCHFLAGS)
 
 bench-compare: ## Measure in turns against another revision: BASE=HEAD~1 (15 minutes)

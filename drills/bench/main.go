@@ -2,7 +2,7 @@
 // separate and fsync on. It prints a line "name value unit" for each figure, and writes a report
 // with plots.
 //
-//	bench                      the whole of it, in about a quarter of an hour
+//	bench                      the whole of it, in about twenty minutes
 //	bench --quick              a taste of everything, in less than two minutes
 //	bench throughput latency   some parts; bench --help lists them
 //	bench relay                the outbox relay by itself; bench relay drain latency: parts of it
@@ -35,17 +35,19 @@ type options struct {
 	Latency   time.Duration `default:"30s" help:"How long latencies are measured, at each rate."`
 	Backlog   int64         `default:"200000" help:"How many orders are taken while the broker is down."`
 	Memory    time.Duration `default:"60s" help:"How long memory is watched."`
+	Long      time.Duration `default:"3m" help:"How long tables are watched under load. Autovacuum looks once a minute."`
 	History   int64         `default:"1000000" help:"How many finished orders growth is measured with."`
 	Rate      float64       `help:"Take this for the highest rate, rather than search for it."`
 	Dir       string        `default:".waybill/bench" help:"Where the stack keeps its data. Relative to the source tree."`
 	HTML      string        `name:"html" default:".waybill/bench.html" help:"Where the report goes. Relative to the source tree."`
+	Markdown  string        `default:".waybill/bench.md" help:"Where the same goes as tables in Markdown. Relative to the source tree."`
 	KeepGoing bool          `help:"Go on with the next part where one fails."`
 }
 
 // quick makes everything short.
 func (o *options) quick() {
 	o.Search, o.Sustain, o.Latency, o.Memory = 6*time.Second, 6*time.Second, 3*time.Second, 4*time.Second
-	o.Backlog, o.History = 3000, 20_000
+	o.Backlog, o.History, o.Long = 3000, 20_000, 4*time.Second
 }
 
 type runCommand struct{ options }

@@ -101,8 +101,8 @@ var templates = map[string]string{
 	stack.Orders:    `insert into orders (user_id, sku, quantity, status) values ('u', 's', 1, 'CONFIRMED')`,
 	stack.Inventory: `insert into reservations (order_id, sku, quantity, state) values (1, 's', 1, 'RESERVED')`,
 	stack.Orchestrator: `
-insert into sagas (id, definition, version, phase, state, revision, steps, data, started_at, updated_at, ended_at)
-values ('1', 'order', 1, 'COMPLETED', 'CONFIRMED', 1, '[]', '{}', now(), now(), now());
+insert into sagas (id, definition, version, phase, state, revision, steps, data, started_at, updated_at, ended_at, wake_at)
+values ('1', 'order', 1, 'COMPLETED', 'CONFIRMED', 1, '[]', '{}', now(), now(), now(), null);
 insert into saga_transitions (saga_id, definition, seq, at, kind, from_state, to_state, step, cause_type, actor, note, commands)
 values ('1', 'order', 1, now(), 'started', '', 'RUNNING', '', 'OrderCreated', '', '', '[]')`,
 }

@@ -26,9 +26,11 @@ var allParts = []part{
 	{"limit", (*bench).limit},
 	{"throughput", (*bench).throughput},
 	{"latency", (*bench).latency},
+	{"start", (*bench).start},
 	{"sync-vs-async", (*bench).syncVsAsync},
 	{"embedded", (*bench).embedded},
 	{"memory", (*bench).memory},
+	{"long", (*bench).long},
 	{"backlog", (*bench).backlog},
 	{"baseline", (*bench).baseline},
 	{"growth", (*bench).growth},
@@ -152,8 +154,13 @@ func (b *bench) down(ctx context.Context) error {
 	return s.Down(context.WithoutCancel(ctx))
 }
 
+// write writes the report in both of its forms.
 func (b *bench) write() error {
-	path := within(b.workspace, b.HTML)
+	return errors.Join(b.writeAs(b.HTML, b.report.HTML), b.writeAs(b.Markdown, b.report.Markdown))
+}
+
+func (b *bench) writeAs(path string, render func(w io.Writer, machine string) error) error {
+	path = within(b.workspace, path)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return fmt.Errorf("write the report: %w", err)
 	}
@@ -162,7 +169,7 @@ func (b *bench) write() error {
 		return fmt.Errorf("write the report: %w", err)
 	}
 	machine := fmt.Sprintf("%s/%s, %d cores, %s", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version())
-	if err := errors.Join(b.report.HTML(file, machine), file.Close()); err != nil {
+	if err := errors.Join(render(file, machine), file.Close()); err != nil {
 		return err
 	}
 	b.say("report: %s", path)

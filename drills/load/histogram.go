@@ -27,6 +27,13 @@ func (h *Histogram) Record(d time.Duration) {
 	_ = h.counts.RecordValue(min(max(1, d.Microseconds()), longest.Microseconds())) // in range
 }
 
+// Add counts what another has counted, too. Nobody may use that meanwhile.
+func (h *Histogram) Add(other *Histogram) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.counts.Merge(other.counts)
+}
+
 // Quantile returns the duration that a share q (0 to 1) of those counted do not exceed.
 func (h *Histogram) Quantile(q float64) time.Duration {
 	h.mu.Lock()

@@ -43,6 +43,10 @@ func TestThePageNeedsNothingElseAndSaysWhatWasMissed(t *testing.T) {
 	})
 	var page bytes.Buffer
 	require.NoError(t, r.HTML(&page, "a machine"))
+	var tables bytes.Buffer
+	require.NoError(t, r.Markdown(&tables, "a machine"))
+	require.Contains(t, tables.String(), ", a machine.\n\n### Tom & Jerry\n\na \\< b\n\n| figure | value | target |\n| --- | --- | --- |\n"+
+		"| `met` | 1 s | ≤ 2 met |\n| `missed` | 3 s | ≤ 2 **missed** |\n")
 	text := page.String()
 	require.NotRegexp(t, `(src|href)=|@import|https?://`, text)
 	require.Contains(t, text, "Tom &amp; Jerry")

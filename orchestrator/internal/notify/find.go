@@ -86,7 +86,7 @@ select 'in trouble', definition || '@' || version, state, step, count(*), (array
   from sagas where trouble is not null group by 2, 3, 4
 union all
 select 'overdue', definition || '@' || version, state, step, count(*), (array_agg(id order by deadline))[1]
-  from sagas where deadline < now() - interval '1 minute' and trouble is null group by 2, 3, 4`
+  from sagas where wake_at < now() and deadline < now() - interval '1 minute' and trouble is null group by 2, 3, 4`
 
 func (s *Sources) sagas(ctx context.Context) ([]Condition, error) {
 	type group struct {

@@ -19,6 +19,8 @@ const (
 	// unclaimed is how long a saga of an unknown definition may be overdue before it is suspended,
 	// and after how long a deadline that cannot be acted on is tried again.
 	unclaimed = time.Minute
+	// wakesMoved is how many of the sagas that are to be looked at are put off together.
+	wakesMoved = 1000
 	// lookAgain is when a saga whose commands have not left is looked at again.
 	lookAgain = 15 * time.Second
 	// unsentTrouble is the trouble of such a saga.
@@ -30,6 +32,9 @@ func (r *Runner) actOnDeadlines(ctx context.Context, limit int) (int, error) {
 	due, err := r.store.AnyDue(ctx)
 	if err != nil || !due {
 		r.lag(0)
+		return 0, err
+	}
+	if err := r.store.MoveWakes(ctx, wakesMoved); err != nil {
 		return 0, err
 	}
 	read := store.ReadAll()

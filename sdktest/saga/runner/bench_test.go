@@ -21,10 +21,10 @@ import (
 )
 
 const historySQL = `
-insert into sagas (id, definition, version, phase, state, revision, steps, data, started_at, updated_at, ended_at)
+insert into sagas (id, definition, version, phase, state, revision, steps, data, started_at, updated_at, ended_at, wake_at)
 select (1000000000 + n)::text, 'order', 1, 'COMPLETED', 'CONFIRMED', 3,
        '[{"status":"done"},{"status":"done","attempt":1},{"status":"done","attempt":1}]',
-       '{"orderId":1,"userId":"u1","sku":"burger","quantity":2}', t, t, t
+       '{"orderId":1,"userId":"u1","sku":"burger","quantity":2}', t, t, t, null
 from (select n, now() - interval '1 day' + n * interval '10 ms' as t from generate_series(1, $1::int) as n) as s`
 
 // BenchmarkSagas carries sagas from start to end, 500 messages per transaction, inbox and outbox

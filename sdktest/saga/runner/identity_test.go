@@ -196,7 +196,9 @@ func TestApplyDue_FollowsTheClockOfTheDatabase(t *testing.T) {
 	s, err := trySagas(t, newDB(t), func(c *runner.Config) { c.Now = nil }, refund(t, 1))
 	require.NoError(t, err)
 	apply(t, s, start, happened("RefundAsked", "1", uuid.Nil), happened("RefundAsked", "2", uuid.Nil))
-	_, err = s.Pool.Exec(t.Context(), `update sagas set steps = jsonb_set(steps, '{0,deadline}', to_jsonb(now() - interval '1 hour')), deadline = now() - interval '1 hour' where id = '1'`)
+	_, err = s.Pool.Exec(t.Context(), `
+update sagas set steps = jsonb_set(steps::jsonb, '{0,deadline}', to_jsonb(now() - interval '1 hour')),
+                 deadline = now() - interval '1 hour', wake_at = now() - interval '1 hour' where id = '1'`)
 	require.NoError(t, err)
 	_, err = s.Pool.Exec(t.Context(), `update sagas set deadline = now() + interval '1 hour' where id = '2'`)
 	require.NoError(t, err)

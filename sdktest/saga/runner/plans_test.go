@@ -20,13 +20,14 @@ import (
 // Sagas as they look after a busy day: one in 20 is cancelled, one in a thousand is open, and of
 // those one in ten is asked again; every step has a state.
 const seedSQL = `
-insert into sagas (id, definition, version, phase, state, step, attempt, deadline, reason, revision, stale, stage, steps, data, started_at, updated_at, ended_at, trouble)
+insert into sagas (id, definition, version, phase, state, step, attempt, deadline, wake_at, reason, revision, stale, stage, steps, data, started_at, updated_at, ended_at, trouble)
 select n::text, 'order', 1,
        case when n % 1000 = 0 then 'RUNNING' when n % 20 = 1 then 'CANCELLED' else 'COMPLETED' end,
        case when n % 1000 = 0 then 'RUNNING' when n % 20 = 1 then 'CANCELLED' else 'CONFIRMED' end,
        case when n % 1000 = 0 then 'reserve' else '' end,
        case when n % 1000 <> 0 then 0 when n % 10000 = 0 then 2 else 1 end,
-       case when n % 1000 = 0 then $2::timestamptz + make_interval(secs => n % 7) end, '', 3, 0, 1,
+       case when n % 1000 = 0 then $2::timestamptz + make_interval(secs => n % 7) end,
+       case when n % 1000 = 0 then $2::timestamptz + make_interval(secs => n % 7 - n / 1000 % 2) end, '', 3, 0, 1,
        '[{"status":"done"},{"status":"done","attempt":1},{"status":"done","attempt":1}]',
        '{"orderId":1,"userId":"u","sku":"burger","quantity":2}',
        $2::timestamptz - make_interval(secs => ($1 - n) * 0.01), $2, case when n % 1000 <> 0 then $2::timestamptz end,

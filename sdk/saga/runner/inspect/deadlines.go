@@ -22,7 +22,7 @@ type Deadline struct {
 const deadlinesSQL = `
 select d.saga_id, d.definition, s.version, d.state, d.step_index, d.undo, d.attempts, d.due_at
 from sagas s join saga_deadlines d on d.saga_id = s.id and d.definition = s.definition
-where s.deadline is not null and s.deadline < $1 and d.due_at < $1
+where s.wake_at < $1 and s.deadline < $1 and d.due_at < $1
 order by s.deadline, d.due_at limit $2`
 
 // Deadlines lists deadlines that come before a time, the earliest first.

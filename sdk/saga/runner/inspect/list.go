@@ -196,10 +196,10 @@ func (f Filter) where(now time.Time) conditions {
 		}
 	}
 	open := f.State == string(saga.Running) || f.State == string(saga.Compensating) || f.Step != ""
-	indexed(open && f.Attempt < 2, "deadline is not null")
-	indexed(f.Attempt > 1, "deadline is not null and attempt > 1")
+	indexed(open && f.Attempt < 2, "wake_at is not null and deadline is not null")
+	indexed(f.Attempt > 1, "wake_at is not null and deadline is not null and attempt > 1")
 	indexed(f.Stuck || f.State == string(saga.CompensationStuck) || f.State == string(saga.Suspended), "trouble is not null")
-	indexed(f.Overdue, "deadline < @now")
+	indexed(f.Overdue, "wake_at < @now and deadline < @now")
 	indexed(f.After.ID != "", "(started_at, id) <= ("+afterSQL+", @id) and (started_at, id, definition) < ("+afterSQL+", @id, @name)")
 	if f.OlderThan > 0 {
 		c.indexed, c.args["before"] = append(c.indexed, "started_at < @before"), now.Add(-f.OlderThan)

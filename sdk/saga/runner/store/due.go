@@ -14,19 +14,19 @@ import (
 
 // dueSQL takes sagas whose deadline has passed, the longest overdue first, and skips those that
 // another process, or a batch of messages, has locked. It reads the index sagas_open from its start
-// and stops at the limit. A saga whose definition is not registered here is for a process that
+// and stops at the limit; what that finds before its time is passed over. A saga whose definition is not registered here is for a process that
 // knows it; only if none has taken it for a while is it taken, to be suspended. So is one whose
 // definition is suspended, unless it has ended: then what is held for it waits. The replies that
 // had come by the deadline must have been read in the saga's partition.
 const dueSQL = `
 select ` + Columns + `, coalesce(trouble = $6, false) as unsent, partition
 from sagas
-where deadline <= coalesce($1, now())
+where wake_at <= coalesce($1, now()) and deadline <= coalesce($1, now())
   and deadline <= coalesce((select r.until from unnest($7::int[], $8::timestamptz[]) as r (number, until) where r.number = partition), $9)
   and (exists (select from unnest($2::text[], $3::int[]) as known (d, v) where d = definition and v = version)
        or phase <> 'SUSPENDED' and deadline <= coalesce($1, now()) - $4::interval
           and (ended_at is null or not exists (select from unnest($10::text[], $11::int[]) as idle (d, v) where d = definition and v = version)))
-order by deadline limit $5
+order by wake_at limit $5
 for update skip locked`
 
 // DueQuery says which overdue sagas to take.
@@ -79,9 +79,10 @@ func (r Read) of(partition *int32) time.Time {
 }
 
 const anyDueSQL = `
-select clock_timestamp(), exists (select from sagas where deadline <= coalesce($1, now()))`
+select clock_timestamp(), exists (select from sagas where wake_at <= coalesce($1, now()))`
 
-// AnyDue says whether a deadline has passed by the database's clock.
+// AnyDue says whether a saga is to be looked at by the database's clock: its deadline has passed,
+// or it had an earlier one.
 func (s *Store) AnyDue(ctx context.Context) (due bool, err error) {
 	var now time.Time
 	asked := time.Now()
@@ -90,6 +91,25 @@ func (s *Store) AnyDue(ctx context.Context) (due bool, err error) {
 	}
 	s.clock.set(now, asked, time.Now())
 	return due, nil
+}
+
+// Of the first sagas to be looked at, those that have a later deadline by now, or none.
+const moveWakesSQL = `
+update sagas s set wake_at = s.deadline
+from (select id, definition from sagas
+      where (id, definition) in (select id, definition from sagas where wake_at <= coalesce($1, now()) order by wake_at limit $2)
+        and (deadline is null or deadline > coalesce($1, now()))
+      for no key update skip locked) as early
+where s.id = early.id and s.definition = early.definition`
+
+// MoveWakes has the sagas whose deadline was put off looked at when that comes, not before. It
+// looks at the first limit sagas that are to be looked at now. [Store.Due] finds the right sagas
+// without it, and has more to pass over.
+func (s *Store) MoveWakes(ctx context.Context, limit int) error {
+	if _, err := s.DB.Exec(ctx, moveWakesSQL, s.fixed(), limit); err != nil {
+		return fmt.Errorf("put off when to look at sagas: %w", err)
+	}
+	return nil
 }
 
 // Due locks and returns sagas whose deadline has passed, and the time by the database's clock.
@@ -146,7 +166,7 @@ func (p *Postponed) Add(ref saga.Ref, until time.Time, why string) {
 }
 
 const postponeSQL = `
-update sagas s set deadline = n.until, trouble = n.why
+update sagas s set deadline = n.until, wake_at = n.until, trouble = n.why
 from unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[]) as n (id, definition, until, why)
 where s.id = n.id and s.definition = n.definition and s.deadline is not null`
 
@@ -186,8 +206,8 @@ func (s *Store) Unsent(ctx context.Context, tx pgx.Tx, sagas []string, commands 
 
 // Suspended sagas that wait for nothing else have no deadline by which Due would find them.
 const wakeSQL = `
-update sagas set deadline = coalesce($1, now())
-where phase = 'SUSPENDED' and deadline = 'infinity' and extra ->> 'suspendedBy' is null
+update sagas set deadline = coalesce($1, now()), wake_at = coalesce($1, now())
+where trouble is not null and phase = 'SUSPENDED' and deadline = 'infinity' and extra ->> 'suspendedBy' is null
   and exists (select from unnest($2::text[], $3::int[]) as known (d, v) where d = definition and v = version)`
 
 // WakeSuspended makes the suspended sagas whose definition is registered here due, so that they go

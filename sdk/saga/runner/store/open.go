@@ -24,7 +24,7 @@ type OpenStats struct {
 const OpenStatsSQL = `
 select state, count(*), count(*) filter (where deadline < $1) as overdue, count(*) filter (where trouble is not null) as stuck, min(started_at) as oldest,
        count(*) filter (where attempt > 1) as retrying
-from sagas where deadline is not null
+from sagas where wake_at is not null and deadline is not null
 group by state order by state`
 
 // Open counts the sagas that have not ended, by state.

@@ -19,15 +19,19 @@ import (
 // openUntil is the column deadline: a saga that has not ended always has one.
 const openUntil = `case when n.phase in ('COMPLETED', 'CANCELLED', 'NOT_STARTED') then n.deadline else coalesce(n.deadline, 'infinity') end`
 
+// wakeAt is the column wake_at. It is indexed, so it stays as it is where that is early enough, and
+// then the update writes the row and no index (decision 117).
+const wakeAt = `case when s.wake_at > n.updated_at and ` + openUntil + ` >= s.wake_at then s.wake_at else ` + openUntil + ` end`
+
 const insertSQL = `
 insert into sagas (id, revision, definition, version, phase, state, step, attempt, deadline, reason, stale, stage,
                    steps, data, suspended_from, held, started_at, updated_at, ended_at, extra, trouble,
-                   trace, start_id, partition)
+                   trace, start_id, partition, wake_at)
 select id, revision, definition, version, phase, state, step, attempt, ` + openUntil + `, reason, stale, stage,
        steps, data, suspended_from, held, started_at, updated_at, ended_at, extra, trouble,
-       trace, start_id, partition
+       trace, start_id, partition, ` + openUntil + `
 from unnest($1::text[], $2::int[], $3::text[], $4::int[], $5::text[], $6::text[], $7::text[], $8::int[],
-            $9::timestamptz[], $10::text[], $11::int[], $12::int[], $13::jsonb[], $14::jsonb[], $15::text[],
+            $9::timestamptz[], $10::text[], $11::int[], $12::int[], $13::json[], $14::jsonb[], $15::text[],
             $16::jsonb[], $17::timestamptz[], $18::timestamptz[], $19::timestamptz[], $20::jsonb[], $21::text[],
             $22::text[], $23::uuid[], $24::int[])
   as n (id, revision, definition, version, phase, state, step, attempt, deadline, reason, stale, stage,
@@ -41,12 +45,12 @@ const updateSQL = `
 with changed as (
 update sagas s
 set revision = n.revision, version = n.version, phase = n.phase, state = n.state, step = n.step, attempt = n.attempt,
-    deadline = ` + openUntil + `, reason = n.reason, stale = n.stale, stage = n.stage, steps = n.steps,
+    deadline = ` + openUntil + `, wake_at = ` + wakeAt + `, reason = n.reason, stale = n.stale, stage = n.stage, steps = n.steps,
     data = coalesce(n.data, s.data),
     suspended_from = n.suspended_from, held = n.held, updated_at = n.updated_at, ended_at = n.ended_at,
     extra = n.extra, trouble = n.trouble, start_id = coalesce(s.start_id, n.start_id)
 from unnest($1::text[], $2::int[], $3::text[], $4::int[], $5::text[], $6::text[], $7::text[], $8::int[],
-            $9::timestamptz[], $10::text[], $11::int[], $12::int[], $13::jsonb[], $14::jsonb[], $15::text[],
+            $9::timestamptz[], $10::text[], $11::int[], $12::int[], $13::json[], $14::jsonb[], $15::text[],
             $16::jsonb[], $17::timestamptz[], $18::timestamptz[], $19::timestamptz[], $20::jsonb[], $21::text[],
             $22::uuid[], $23::int[])
   as n (id, revision, definition, version, phase, state, step, attempt, deadline, reason, stale, stage,

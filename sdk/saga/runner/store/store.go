@@ -36,7 +36,7 @@ import (
 )
 
 // SchemaVersion is the version of the migration set "orchestrator" that this package needs.
-const SchemaVersion = 6
+const SchemaVersion = 12
 
 // Store loads and saves sagas. It is safe for concurrent use, by several processes as well.
 type Store struct {

@@ -84,7 +84,7 @@ type class struct {
 	problems []Finding
 }
 
-const openSQL = `select ` + store.Columns + ` from sagas where deadline is not null`
+const openSQL = `select ` + store.Columns + ` from sagas where wake_at is not null and deadline is not null`
 
 // read streams the open sagas.
 func (c *check) read(ctx context.Context, tx pgx.Tx) error {

@@ -14,10 +14,11 @@ import (
 
 // dueSQL takes sagas whose deadline has passed, the longest overdue first, and skips those that
 // another process, or a batch of messages, has locked. It reads the index sagas_open from its start
-// and stops at the limit; what that finds before its time is passed over. A saga whose definition is not registered here is for a process that
-// knows it; only if none has taken it for a while is it taken, to be suspended. So is one whose
-// definition is suspended, unless it has ended: then what is held for it waits. The replies that
-// had come by the deadline must have been read in the saga's partition.
+// and stops at the limit; what that finds before its time is passed over. A saga whose definition
+// is not registered here is for a process that knows it; only if none has taken it for a while is
+// it taken, to be suspended. So is one whose definition is suspended, unless it has ended: then
+// what is held for it waits. The replies that had come by the deadline must have been read in the
+// saga's partition.
 const dueSQL = `
 select ` + Columns + `, coalesce(trouble = $6, false) as unsent, partition
 from sagas

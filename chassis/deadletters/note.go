@@ -16,7 +16,7 @@ import (
 )
 
 // SchemaVersion is the version of the migration set "outbox" that this package needs.
-const SchemaVersion = 11
+const SchemaVersion = 12
 
 func (s *Service) registerNote(ops httpserver.Operations) {
 	httpserver.Handle(ops, admin.Secure(ops.API, s.Tokens, huma.Operation{

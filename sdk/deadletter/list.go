@@ -3,6 +3,7 @@ package deadletter
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -38,28 +39,50 @@ type Page struct {
 	Limit    int
 }
 
-const whereSQL = `
-where case when @any::bool then true when @state = '' then state in ('dead', 'parked') else state = @state end
-  and (@topic = '' or topic = @topic) and (@type = '' or type = @type)
-  and (@key = '' or key = convert_to(@key, 'UTF8')) and (@cause = '' or cause = @cause)
-  and (@reason = '' or position(lower(@reason) in lower(reason)) > 0)
-  and (@event::uuid is null or event_id = @event) and (@before::timestamptz is null or set_aside_at < @before)
-  and (@since::timestamptz is null or set_aside_at >= @since)`
+// where returns the condition of a filter, of what restricts and nothing else, and its arguments.
+// States are literals: a plan that is made once for all values sees nothing else that says that a
+// partial index holds all that is asked for.
+func (f Filter) where() (condition string, args pgx.NamedArgs) {
+	condition, args = "where "+f.states(), pgx.NamedArgs{}
+	and := func(restricts bool, sql, name string, value any) {
+		if restricts {
+			condition += " and " + sql
+			args[name] = value
+		}
+	}
+	and(f.Topic != "", "topic = @topic", "topic", f.Topic)
+	and(f.Type != "", "type = @type", "type", f.Type)
+	and(f.Key != "", "key = @key", "key", []byte(f.Key))
+	and(f.Cause != "", "cause = @cause", "cause", f.Cause)
+	and(f.Reason != "", "position(lower(@reason) in lower(reason)) > 0", "reason", f.Reason)
+	and(f.EventID != nil, "event_id = @event", "event", f.EventID)
+	and(f.Before != nil, "set_aside_at < @before", "before", f.Before)
+	and(f.Since != nil, "set_aside_at >= @since", "since", f.Since)
+	return condition, args
+}
 
-func (f Filter) args() pgx.NamedArgs {
-	return pgx.NamedArgs{
-		"any": f.Any, "state": string(f.State), "topic": f.Topic, "type": f.Type, "key": f.Key, "cause": f.Cause,
-		"reason": f.Reason, "event": f.EventID, "before": f.Before, "since": f.Since,
+func (f Filter) states() string {
+	switch {
+	case f.Any:
+		return "true"
+	case f.State == "":
+		return "state in ('dead', 'parked')"
+	case slices.Contains(States(), f.State):
+		return "state = '" + string(f.State) + "'"
+	default:
+		return "false" // there is no such state
 	}
 }
 
-const listSQL = selectSQL + whereSQL + ` and (@below = 0 or id < @below) order by id desc limit @limit`
-
 // List returns the dead letters that a filter chooses, newest first.
 func (s *Store) List(ctx context.Context, f Filter, p Page) ([]Letter, error) {
-	args := f.args()
-	args["below"], args["limit"] = p.BeforeID, p.Limit
-	rows, err := s.db.Query(ctx, listSQL, args)
+	where, args := f.where()
+	if p.BeforeID != 0 {
+		where += " and id < @below"
+		args["below"] = p.BeforeID
+	}
+	args["limit"] = p.Limit
+	rows, err := s.db.Query(ctx, selectSQL+where+" order by id desc limit @limit", args)
 	if err != nil {
 		return nil, fmt.Errorf("list dead letters: %w", err)
 	}
@@ -92,25 +115,33 @@ type Group struct {
 const Hours = 24
 
 // An hour is counted from now: 1 is the last one, and what is longer ago has the number Hours + 1.
-const groupsSQL = `
+// The filter's condition stands between the two.
+const (
+	groupsSQL = `
 with hour as (
     select consumer, topic, type, cause, greatest(1, width_bucket(extract(epoch from now() - set_aside_at), 0, @hours * 3600, @hours)) as ago,
         count(*) as letters,
         coalesce(sum((select count(*) from dead_letters p where p.consumer = d.consumer and p.key_id = d.key_id and p.state = 'parked' and p.place > d.place)), 0) as waiting,
         min(set_aside_at) as first, max(set_aside_at) as last, max(id) as newest
-    from dead_letters d` + whereSQL + ` and state <> 'parked'
+    from dead_letters d
+`
+	groupedSQL = ` and state <> 'parked'
     group by consumer, topic, type, cause, ago)
 select consumer, topic, type, cause, sum(letters)::bigint, sum(waiting)::bigint, min(first), max(last), max(newest), array_agg(ago), array_agg(letters),
     coalesce(n.owner, ''), coalesce(n.note, ''), coalesce(n.changed_by, ''), coalesce(n.changed_at, 'epoch'), coalesce(n.revision, 0)
 from hour left join dead_letter_notes n using (consumer, topic, type, cause)
 group by consumer, topic, type, cause, n.owner, n.note, n.changed_by, n.changed_at, n.revision
 order by sum(letters) desc, max(newest) desc limit @limit`
+)
 
 // Groups returns dead letters by cause, the largest group first.
 func (s *Store) Groups(ctx context.Context, f Filter, limit int) ([]Group, error) {
-	args := f.args()
+	if f.State == "" && !f.Any {
+		f.State = Dead // what is parked is counted behind them
+	}
+	where, args := f.where()
 	args["limit"], args["hours"] = limit, Hours
-	rows, err := s.db.Query(ctx, groupsSQL, args)
+	rows, err := s.db.Query(ctx, groupsSQL+where+groupedSQL, args)
 	if err != nil {
 		return nil, fmt.Errorf("group dead letters: %w", err)
 	}

@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -75,7 +76,7 @@ type Request struct {
 	ETag *string
 }
 
-// Refusal is an answer with an error status: the service was there, and did not do it.
+// Refusal is an answer with a status other than 2xx: the service was there, and did not do it.
 type Refusal struct {
 	Status int
 	Type   string // of the problem (RFC 9457); may be empty
@@ -86,11 +87,33 @@ type Refusal struct {
 func (r *Refusal) Error() string { return r.Detail }
 
 // Unreachable is the error of a service that gave no answer.
-type Unreachable struct{ Name, URL, Setting string }
+type Unreachable struct {
+	Name, URL, Setting string
+	Waited             time.Duration // for an answer
+	Err                error
+}
 
 func (u *Unreachable) Error() string {
+	if errors.Is(u.Err, context.DeadlineExceeded) {
+		return fmt.Sprintf("the %s does not answer: %s", u.Name, u.Why())
+	}
 	return fmt.Sprintf("no %s answers at %s; start it, or set %s", u.Name, u.URL, u.Setting)
 }
+
+// Why says what is wrong, in words for people: a service that was stopped and one that is frozen
+// are two things, and something else has to be done about each.
+func (u *Unreachable) Why() string {
+	switch {
+	case errors.Is(u.Err, syscall.ECONNREFUSED):
+		return "nothing listens at " + u.URL
+	case errors.Is(u.Err, context.DeadlineExceeded):
+		return fmt.Sprintf("no answer from %s within %s: it is frozen, overloaded or cut off", u.URL, u.Waited.Round(100*time.Millisecond))
+	}
+	return "no connection to " + u.URL
+}
+
+// Unwrap returns what the network said.
+func (u *Unreachable) Unwrap() error { return u.Err }
 
 // Name is what errors call the service.
 func (c Client) Name() string { return c.name }
@@ -116,8 +139,9 @@ func (c Client) Decode(answer []byte, into any) error {
 }
 
 // Do sends one request and returns the body of the answer. The error is a [*Refusal] for an answer
-// with a status of 400 or more, and an [*Unreachable] where there was none.
+// with a status other than 2xx, and an [*Unreachable] where there was none.
 func (c Client) Do(ctx context.Context, r Request) ([]byte, error) {
+	began := time.Now()
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	request, err := c.request(ctx, r)
@@ -126,7 +150,7 @@ func (c Client) Do(ctx context.Context, r Request) ([]byte, error) {
 	}
 	response, err := c.sender().Do(request)
 	if err != nil {
-		return nil, &Unreachable{c.name, c.flags.URL, c.prefix + "_URL"}
+		return nil, &Unreachable{c.name, c.URL(), c.prefix + "_URL", time.Since(began), err}
 	}
 	defer response.Body.Close()
 	if r.ETag != nil {
@@ -134,9 +158,9 @@ func (c Client) Do(ctx context.Context, r Request) ([]byte, error) {
 	}
 	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
-		return nil, fmt.Errorf("read the answer of %s: %w", c.flags.URL, err)
+		return nil, &Unreachable{c.name, c.URL(), c.prefix + "_URL", time.Since(began), err}
 	}
-	if response.StatusCode >= http.StatusBadRequest {
+	if response.StatusCode/100 != 2 {
 		return nil, c.refusal(response.StatusCode, answer)
 	}
 	return answer, nil

@@ -1,11 +1,13 @@
 package apiclient_test
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -43,8 +45,26 @@ func TestClient_SendsNoTokenInTheClear(t *testing.T) {
 	require.Equal(t, []string{"127.0.0.1:" + port + " Bearer t", "localhost:" + port + " Bearer t"}, sent)
 
 	// Nobody is asked to follow to where the operator did not mean to go.
-	require.NoError(t, call(apiclient.Flags{URL: server.URL, Token: "t"}, "/v1/away"))
+	require.EqualError(t, call(apiclient.Flags{URL: server.URL, Token: "t"}, "/v1/away"), "the orchestrator answered 307 Temporary Redirect")
 	require.Len(t, sent, 3)
+}
+
+func TestClient_SaysWhetherNobodyListensOrNobodyAnswers(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0") // takes connections, and answers nothing
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, listener.Close()) })
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	frozen := "http://" + listener.Addr().String()
+	for url, want := range map[string]string{
+		frozen:                "the relay does not answer: no answer from " + frozen + " within 300ms: it is frozen, overloaded or cut off",
+		"http://127.0.0.1:1/": "no relay answers at http://127.0.0.1:1; start it, or set RELAY_URL",
+	} {
+		_, err := apiclient.Flags{URL: url}.Client("relay", "RELAY").Do(ctx, apiclient.Request{Path: "/v1/outbox"})
+		require.EqualError(t, err, want)
+		require.True(t, apiclient.Unknown(err))
+	}
 }
 
 // What is said on purpose, and what needs no saying, is not refused before it is tried.

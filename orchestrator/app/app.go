@@ -164,7 +164,7 @@ func (a *parts) serve(c Config, run Sagas, reg *prometheus.Registry) error {
 	}
 	explainer := &collect.Collector{
 		Sagas: sagas, Broker: a.consumer.Check, Records: read, Decode: codec.Decode, Payloads: a.payloads.Codec,
-		OrdersURL: c.OrdersURL, InventoryURL: c.InventoryURL, RelayURL: c.RelayURL, RelayToken: string(c.RelayToken),
+		Orders: c.ordersClient(), Inventory: c.inventoryClient(), Relay: c.relayClient(),
 	}
 	api := &httpapi.API{
 		Finder: &find.Finder{

@@ -26,9 +26,8 @@ func (a *parts) notify(c Config, explainer *collect.Collector, tokens admin.Toke
 	sources.Relay = c.relayClient()
 	for name, consumer := range map[string]*apiclient.Client{"orders": c.ordersClient(), "inventory": c.inventoryClient()} {
 		if consumer != nil {
-			address := consumer.URL()
 			sources.Consumers[name] = consumer
-			sources.Services[name] = func(ctx context.Context) (string, error) { return collect.Health(ctx, address) }
+			sources.Services[name] = func(ctx context.Context) (string, error) { return collect.Health(ctx, consumer) }
 		}
 	}
 	a.notifier = notify.New(notify.Options{

@@ -38,8 +38,12 @@ type Sources struct {
 // OwnName is the orchestrator among the services.
 const OwnName = "orchestrator"
 
-// findTimeout bounds one look at everything.
-const findTimeout = 10 * time.Second
+// findTimeout bounds one look at everything, and askTimeout what another process may take of it: all
+// wait for the slowest.
+const (
+	findTimeout = 10 * time.Second
+	askTimeout  = 2 * time.Second
+)
 
 // Find is a [Finder].
 func (s *Sources) Find(ctx context.Context) (all []Condition, asked []string) {
@@ -49,8 +53,10 @@ func (s *Sources) Find(ctx context.Context) (all []Condition, asked []string) {
 		mu     sync.Mutex
 		asking sync.WaitGroup
 	)
-	ask := func(source string, find func(context.Context) ([]Condition, error)) {
+	ask := func(within time.Duration, source string, find func(context.Context) ([]Condition, error)) {
 		asking.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, within)
+			defer cancel()
 			found, err := find(ctx)
 			mu.Lock()
 			defer mu.Unlock()
@@ -63,17 +69,17 @@ func (s *Sources) Find(ctx context.Context) (all []Condition, asked []string) {
 			}
 		})
 	}
-	ask("sagas", s.sagas)
+	ask(findTimeout, "sagas", s.sagas)
 	if s.Relay != nil {
-		ask("outboxes", s.outboxes)
-		ask("sources", s.relayed)
+		ask(askTimeout, "outboxes", s.outboxes)
+		ask(askTimeout, "sources", s.relayed)
 	}
 	for name, problem := range s.Services {
-		ask("service "+name, func(ctx context.Context) ([]Condition, error) { return unwell(ctx, name, problem), nil })
+		ask(askTimeout, "service "+name, func(ctx context.Context) ([]Condition, error) { return unwell(ctx, name, problem), nil })
 	}
-	ask("dead letters of "+OwnName, s.ownDeadLetters)
+	ask(askTimeout, "dead letters of "+OwnName, s.ownDeadLetters)
 	for name, client := range s.Consumers {
-		ask("dead letters of "+name, func(ctx context.Context) ([]Condition, error) { return deadLetters(ctx, name, client) })
+		ask(askTimeout, "dead letters of "+name, func(ctx context.Context) ([]Condition, error) { return deadLetters(ctx, name, client) })
 	}
 	asking.Wait()
 	return all, asked

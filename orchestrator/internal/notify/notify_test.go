@@ -238,6 +238,28 @@ func TestNewWebhook_RefusesWhatCannotWork(t *testing.T) {
 	}
 }
 
+// What is frozen holds nothing else up for long: others are stuck meanwhile.
+func TestSources_DoNotWaitLongForWhatIsFrozen(t *testing.T) {
+	t.Parallel()
+	frozen := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-frozen }))
+	defer server.Close()
+	defer close(frozen)
+	client, db := apiclient.Peer(server.URL, "", "inventory service", "INVENTORY"), database(t)
+	s := notify.Sources{
+		DB: db.Pool, Relay: &client, Letters: deadletter.NewStore(db.Pool), Consumers: map[string]*apiclient.Client{"inventory": &client},
+		Services: map[string]func(context.Context) (string, error){"inventory": func(ctx context.Context) (string, error) {
+			<-ctx.Done()
+			return "", ctx.Err()
+		}},
+	}
+	began := time.Now()
+	found, asked := s.Find(t.Context())
+	require.Less(t, time.Since(began), 8*time.Second)
+	require.Contains(t, asked, "sagas")
+	require.Len(t, found, 2, "the relay and inventory do not answer")
+}
+
 func TestSources_FindSagasAndRowsThatNeedAPerson(t *testing.T) {
 	t.Parallel()
 	db := database(t)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"waybill.example/chassis/apiclient"
 	"waybill.example/contracts"
 	"waybill.example/orchestrator/internal/explain"
 	"waybill.example/sdk/inbox"
@@ -29,11 +30,8 @@ const timeout = 2 * time.Second
 // Collector asks everybody. It is safe for concurrent use.
 type Collector struct {
 	Sagas *inspect.Inspector
-	// OrdersURL, InventoryURL and RelayURL are where the services answer HTTP; one that is empty is
-	// not asked.
-	OrdersURL, InventoryURL, RelayURL string
-	// RelayToken is shown to the relay, if it is not empty: one of its RELAY_READ_TOKENS.
-	RelayToken string
+	// Orders, Inventory and Relay are asked over HTTP; one that is nil is not.
+	Orders, Inventory, Relay *apiclient.Client
 	// Decode reads a message as the runner of the sagas does.
 	Decode func(inbox.Delivery) (saga.Message, error)
 	// Payloads decodes the payloads before that; nil: they travel as they are.
@@ -67,32 +65,38 @@ func (c *Collector) Explain(ctx context.Context, id string, now time.Time) (expl
 
 // collect asks everybody at once, first for what was sent, and then who handled it.
 func (c *Collector) collect(ctx context.Context, e *explain.Evidence) {
-	relay := relayClient{client{c.RelayURL, c.RelayToken}}
-	c.sent(ctx, relay, e)
-	c.handled(ctx, relay, e)
+	sentCtx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	var asking sync.WaitGroup
+	var states map[string]string
+	asking.Go(func() { e.Broker = c.broker(sentCtx) })
+	asking.Go(func() { e.Services = c.services(sentCtx, e.ID) })
+	if c.Relay != nil {
+		asking.Go(func() { states = relayClient{c.Relay}.problems(sentCtx) })
+	}
+	c.sent(sentCtx, e)
+	asking.Wait()
+	for i, d := range e.Databases {
+		e.Databases[i].Outbox.Problem = states[d.Name]
+	}
+	c.handled(ctx, e)
 }
 
-func (c *Collector) sent(ctx context.Context, relay relayClient, e *explain.Evidence) {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
+// sent finds what was sent, in all outboxes.
+func (c *Collector) sent(ctx context.Context, e *explain.Evidence) {
 	var (
 		own    explain.Database
 		others []explain.Database
-		states map[string]string
 		asking sync.WaitGroup
-
-		relayErr error
+		err    error
 	)
 	asking.Go(func() { own = ownSent(ctx, c.Sagas.DB(), e.ID, e.Payloads) })
-	asking.Go(func() { e.Broker = c.broker(ctx) })
-	asking.Go(func() { e.Services = c.services(ctx, e.ID) })
-	if e.Relay.Asked = c.RelayURL != ""; e.Relay.Asked {
-		asking.Go(func() { others, relayErr = relay.messages(ctx, e.ID, e.Payloads) })
-		asking.Go(func() { states = relay.problems(ctx) })
+	if e.Relay.Asked = c.Relay != nil; e.Relay.Asked {
+		asking.Go(func() { others, err = relayClient{c.Relay}.messages(ctx, e.ID, e.Payloads) })
 	}
 	asking.Wait()
-	if relayErr != nil {
-		e.Relay.Error = relayErr.Error()
+	if err != nil {
+		e.Relay.Error = err.Error()
 	}
 	e.Databases = []explain.Database{own}
 	for _, d := range others {
@@ -101,16 +105,16 @@ func (c *Collector) sent(ctx context.Context, relay relayClient, e *explain.Evid
 		}
 		e.Databases = append(e.Databases, d)
 	}
-	for i, d := range e.Databases {
-		e.Databases[i].Outbox.Problem = states[d.Name]
-	}
 }
 
 // handled asks who has handled the messages that were found, and those that moved the saga.
-func (c *Collector) handled(ctx context.Context, relay relayClient, e *explain.Evidence) {
+func (c *Collector) handled(ctx context.Context, e *explain.Evidence) {
+	ids, replies := events(*e)
+	if len(ids) == 0 {
+		return // nobody is asked, and so nobody has not answered
+	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	ids, replies := events(*e)
 	var (
 		own         []explain.Delivery
 		byDatabase  map[string][]explain.Delivery
@@ -119,7 +123,7 @@ func (c *Collector) handled(ctx context.Context, relay relayClient, e *explain.E
 	)
 	asking.Go(func() { own, ownErr = ownDeliveries(ctx, c.Sagas.DB(), ids) })
 	if len(e.Databases) > 1 {
-		asking.Go(func() { byDatabase, err = relay.deliveries(ctx, ids) })
+		asking.Go(func() { byDatabase, err = relayClient{c.Relay}.deliveries(ctx, ids) })
 	}
 	asking.Wait()
 	for i := range e.Databases {

@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"waybill.example/chassis/apiclient"
 	"waybill.example/orchestrator/internal/explain"
 )
 
@@ -29,6 +30,16 @@ func serve(t *testing.T, status int, answers map[string]string) string {
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 	return server.URL
+}
+
+func peer(url string) *apiclient.Client {
+	client := apiclient.Peer(url, "", "service", "SERVICE")
+	return &client
+}
+
+func relayWith(url, token string) relayClient {
+	client := apiclient.Peer(url, token, "relay", "RELAY")
+	return relayClient{&client}
 }
 
 // frozen takes connections, and answers nothing.
@@ -58,7 +69,7 @@ func TestServices_SaysWhatIsWrongWithEach(t *testing.T) {
 			t.Parallel()
 			ctx, cancel := context.WithTimeout(t.Context(), timeout)
 			defer cancel()
-			c := Collector{InventoryURL: tt.url}
+			c := Collector{Inventory: peer(tt.url)}
 			services := c.services(ctx, "17")
 			require.Len(t, services, 1)
 			require.Equal(t, "inventory", services[0].Name)
@@ -72,16 +83,16 @@ func TestServices_SayWhatTheyKnowOfAnOrder(t *testing.T) {
 	t.Parallel()
 	const order = `{"id":17,"userId":"u1","sku":"burger","quantity":2,"note":"","status":"CANCELLED","reason":"no stock","createdAt":"2026-01-02T10:03:00Z","updatedAt":"2026-01-02T10:04:00Z"}`
 	c := Collector{
-		OrdersURL:    serve(t, 200, map[string]string{"/readyz": `{"checks":{}}`, "/v1/orders/17": order}),
-		InventoryURL: serve(t, 200, map[string]string{"/readyz": `{"checks":{}}`}), // and no reservation
+		Orders:    peer(serve(t, 200, map[string]string{"/readyz": `{"checks":{}}`, "/v1/orders/17": order})),
+		Inventory: peer(serve(t, 200, map[string]string{"/readyz": `{"checks":{}}`})), // and no reservation
 	}
 	at := time.Date(2026, 1, 2, 10, 3, 0, 0, time.UTC)
 	require.Equal(t, []explain.Service{{
-		Name: "orders", URL: c.OrdersURL, Facts: []explain.Fact{
+		Name: "orders", URL: c.Orders.URL(), Facts: []explain.Fact{
 			{At: at, Kind: explain.Accepted, What: "order accepted over HTTP: 2 × burger for u1"},
 			{At: at.Add(time.Minute), Kind: explain.Became, What: "order became CANCELLED: no stock"},
 		},
-	}, {Name: "inventory", URL: c.InventoryURL}}, c.services(t.Context(), "17"))
+	}, {Name: "inventory", URL: c.Inventory.URL()}}, c.services(t.Context(), "17"))
 }
 
 // The relay wants a token outside of loopback; one that it refuses is named, and not shown.
@@ -100,10 +111,10 @@ func TestRelay_IsShownTheTokenAndNoOtherAddressIs(t *testing.T) {
 		}
 	}))
 	t.Cleanup(relay.Close)
-	_, err := relayClient{client{relay.URL, "another-token-to-try"}}.messages(t.Context(), "17", false)
-	require.EqualError(t, err, "status 401: send a token of RELAY_READ_TOKENS")
-	_, err = relayClient{client{relay.URL, "a-token-to-read-with"}}.messages(t.Context(), "17", false)
-	require.ErrorContains(t, err, "status 307")
+	_, err := relayWith(relay.URL, "another-token-to-try").messages(t.Context(), "17", false)
+	require.EqualError(t, err, "send a token of RELAY_READ_TOKENS; set RELAY_READ_TOKEN for the service that asks")
+	_, err = relayWith(relay.URL, "a-token-to-read-with").messages(t.Context(), "17", false)
+	require.ErrorContains(t, err, "the relay answered 307")
 	require.Nil(t, elsewhere)
 }
 
@@ -126,7 +137,7 @@ func TestRelay_IsAskedForManyDeliveriesInParts(t *testing.T) {
 	for i := range ids {
 		ids[i] = uuid.New()
 	}
-	all, err := relayClient{client{url: server.URL}}.deliveries(t.Context(), ids)
+	all, err := relayWith(server.URL, "").deliveries(t.Context(), ids)
 	require.NoError(t, err)
 	require.Len(t, all["orders"], len(ids))
 }

@@ -20,27 +20,48 @@ const (
 	recordTimeout = 1500 * time.Millisecond
 )
 
-// Sagas that have ended, the newest first; no more are counted than a sample can stand for. The
-// index sagas_started has them in this order.
-const endedSQL = `
-select definition, id from sagas where started_at >= $1 and ended_at is not null
-order by started_at desc, id desc limit 100000`
+// recent is how many sagas, the newest, a sample can stand for: as many rows are read.
+const recent = 100_000
 
-// Latency looks at a sample of the sagas that began since a time and have ended, and adds up where
-// their time went. It reads, and asks the relay twice for each.
-func (c *Collector) Latency(ctx context.Context, since, now time.Time, sample int) (explain.Latency, error) {
-	rows, err := c.Sagas.DB().Query(ctx, endedSQL, since)
-	if err != nil {
-		return explain.Latency{}, fmt.Errorf("choose sagas: %w", err)
-	}
-	refs, err := pgx.CollectRows(rows, func(r pgx.CollectableRow) (ref saga.Ref, err error) {
-		return ref, r.Scan(&ref.Definition, &ref.ID)
+// Of the newest sagas those that have ended, and of these as many as are asked for, evenly spread;
+// all where there are fewer. The index sagas_started has them in this order.
+const endedSQL = `
+with newest as materialized (
+    select definition, id, started_at, ended_at from sagas where started_at >= $1 order by started_at desc, id desc limit $3),
+ended as (
+    select definition, id, row_number() over (order by started_at desc, id desc) as n, count(*) over () as total
+      from newest where ended_at is not null)
+select definition, id, total, (select count(*) from newest), (select min(started_at) from newest)
+  from ended where n * $2 / total > (n - 1) * $2 / total order by n`
+
+// chosen is a sample of the sagas that have ended.
+type chosen struct {
+	refs  []saga.Ref
+	of    int       // so many have
+	read  int       // of so many that began
+	since time.Time // when the oldest of these did
+}
+
+func (c *Collector) choose(ctx context.Context, since time.Time, sample int) (s chosen, err error) {
+	rows, _ := c.Sagas.DB().Query(ctx, endedSQL, since, sample, recent)
+	s.refs, err = pgx.CollectRows(rows, func(r pgx.CollectableRow) (ref saga.Ref, err error) {
+		return ref, r.Scan(&ref.Definition, &ref.ID, &s.of, &s.read, &s.since)
 	})
 	if err != nil {
-		return explain.Latency{}, fmt.Errorf("choose sagas: %w", err)
+		return s, fmt.Errorf("choose sagas: %w", err)
 	}
-	chosen := spread(refs, sample)
-	evidence := c.evidence(ctx, chosen, now)
+	return s, nil
+}
+
+// Latency looks at a sample of the sagas that began since a time and have ended, and adds up where
+// their time went. However many there are, it reads [recent] of them at most, and asks Orders once
+// and the relay twice for each of the sample.
+func (c *Collector) Latency(ctx context.Context, since, now time.Time, sample int) (explain.Latency, error) {
+	chosen, err := c.choose(ctx, since, sample)
+	if err != nil {
+		return explain.Latency{}, err
+	}
+	evidence := c.evidence(ctx, chosen.refs, now)
 	c.records(ctx, evidence...)
 	var bills []*explain.Bill
 	for _, e := range evidence {
@@ -49,40 +70,34 @@ func (c *Collector) Latency(ctx context.Context, since, now time.Time, sample in
 		}
 	}
 	l := explain.Summarize(bills)
-	l.Since, l.Of = since, len(refs)
-	if len(bills) < len(chosen) {
-		l.Notes = append(l.Notes, fmt.Sprintf("%d of %d sagas were not looked at: the time for the answer was over, or nothing of them is known.", len(chosen)-len(bills), len(chosen)))
+	l.Since, l.Of = since, chosen.of
+	if chosen.read == recent {
+		l.Since = chosen.since
+		l.Notes = append(l.Notes, fmt.Sprintf("More sagas began than a sample can stand for: it is of the newest %d, which began since %s.", recent, chosen.since.UTC().Format(time.TimeOnly)))
+	}
+	if len(bills) < len(chosen.refs) {
+		l.Notes = append(l.Notes, fmt.Sprintf("%d of %d sagas were not looked at: the time for the answer was over, or nothing of them is known.", len(chosen.refs)-len(bills), len(chosen.refs)))
 	}
 	return l, nil
 }
 
-// spread returns at most n, evenly spread.
-func spread[T any](all []T, n int) []T {
-	if len(all) <= n {
-		return all
-	}
-	chosen := make([]T, n)
-	for i := range chosen {
-		chosen[i] = all[i*len(all)/n]
-	}
-	return chosen
-}
-
-// evidence collects what is known of sagas, as long as there is time; the records are not read yet.
+// evidence collects where the time of sagas went, as long as there is time; the records are not
+// read yet.
 func (c *Collector) evidence(ctx context.Context, refs []saga.Ref, now time.Time) []*explain.Evidence {
 	all := make([]*explain.Evidence, len(refs))
+	broker := c.broker(ctx)
 	next := make(chan int)
 	var working sync.WaitGroup
 	for range latencyWorkers {
 		working.Go(func() {
 			for i := range next {
-				e := &explain.Evidence{ID: refs[i].ID, Now: now.UTC(), Registry: c.Sagas.Registry()}
+				e := &explain.Evidence{ID: refs[i].ID, Now: now.UTC(), Registry: c.Sagas.Registry(), Broker: broker}
 				state, history, err := c.Sagas.Get(ctx, refs[i])
 				if err != nil {
 					continue
 				}
 				e.Saga, e.History = &state, history
-				c.collect(ctx, e)
+				c.steps(ctx, e)
 				all[i] = e
 			}
 		})
@@ -103,6 +118,29 @@ func (c *Collector) evidence(ctx context.Context, refs []saga.Ref, now time.Time
 		}
 	}
 	return found
+}
+
+// steps collects what the bill of a saga is made of: no more than a sample needs.
+func (c *Collector) steps(ctx context.Context, e *explain.Evidence) {
+	sentCtx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	var asking sync.WaitGroup
+	asking.Go(func() { e.Services = c.accepted(sentCtx, e.ID) })
+	c.sent(sentCtx, e)
+	asking.Wait()
+	c.handled(ctx, e)
+}
+
+// accepted asks Orders when it accepted an order.
+func (c *Collector) accepted(ctx context.Context, id string) []explain.Service {
+	if c.Orders == nil || !isOrder(id) {
+		return nil
+	}
+	facts, err := orderFacts(ctx, c.Orders, id)
+	if err != nil {
+		return nil // the bill begins with the first message
+	}
+	return []explain.Service{{Name: "orders", URL: c.Orders.URL(), Facts: facts}}
 }
 
 // records reads when the messages of orders became records in Kafka.

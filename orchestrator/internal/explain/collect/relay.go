@@ -13,11 +13,12 @@ import (
 
 	"github.com/google/uuid"
 
+	"waybill.example/chassis/apiclient"
 	"waybill.example/orchestrator/internal/explain"
 )
 
 // relayClient asks the relay's API. The types below are as much of its answers as is used here.
-type relayClient struct{ client }
+type relayClient struct{ *apiclient.Client }
 
 type relayMessages struct {
 	Databases []struct {
@@ -61,7 +62,7 @@ func (m relayMessage) message() explain.Message {
 func (c relayClient) messages(ctx context.Context, key string, payloads bool) ([]explain.Database, error) {
 	var found relayMessages
 	query := url.Values{"key": {key}, "limit": {strconv.Itoa(explain.SentLimit)}, "payload": {strconv.FormatBool(payloads)}}
-	if err := c.get(ctx, "/v1/messages?"+query.Encode(), &found); err != nil {
+	if err := get(ctx, c.Client, "/v1/messages?"+query.Encode(), &found); err != nil {
 		return nil, err
 	}
 	var all []explain.Database
@@ -84,7 +85,7 @@ func (c relayClient) problems(ctx context.Context) map[string]string {
 	var list struct {
 		Sources []struct{ Database, Problem, BrokerProblem string }
 	}
-	if c.get(ctx, "/v1/sources", &list) != nil {
+	if get(ctx, c.Client, "/v1/sources", &list) != nil {
 		return nil
 	}
 	problems := map[string]string{}
@@ -123,7 +124,7 @@ func (c relayClient) deliveries(ctx context.Context, ids []uuid.UUID) (map[strin
 		for _, id := range chunk {
 			query.Add("eventId", id.String())
 		}
-		asking.Go(func() { errs[i] = c.get(ctx, "/v1/deliveries?"+query.Encode(), &answers[i]) })
+		asking.Go(func() { errs[i] = get(ctx, c.Client, "/v1/deliveries?"+query.Encode(), &answers[i]) })
 	}
 	asking.Wait()
 	if err := errors.Join(errs...); err != nil {

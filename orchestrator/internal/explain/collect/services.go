@@ -4,22 +4,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
+	"waybill.example/chassis/apiclient"
 	"waybill.example/orchestrator/internal/explain"
 )
 
 // services asks Orders and Inventory what they know of an order, and how they are.
 func (c *Collector) services(ctx context.Context, id string) []explain.Service {
 	var asked []askedService
-	for _, s := range []askedService{{"orders", c.OrdersURL, orderFacts}, {"inventory", c.InventoryURL, reservationFacts}} {
-		if s.url != "" {
+	for _, s := range []askedService{{"orders", c.Orders, orderFacts}, {"inventory", c.Inventory, reservationFacts}} {
+		if s.client != nil {
 			asked = append(asked, s)
 		}
 	}
@@ -34,19 +32,19 @@ func (c *Collector) services(ctx context.Context, id string) []explain.Service {
 
 // askedService is a service, and what it is asked about an order.
 type askedService struct {
-	name, url string
-	facts     func(ctx context.Context, c client, id string) ([]explain.Fact, error)
+	name   string
+	client *apiclient.Client
+	facts  func(ctx context.Context, c *apiclient.Client, id string) ([]explain.Fact, error)
 }
 
 func (s askedService) ask(ctx context.Context, id string) explain.Service {
-	c := client{url: s.url}
-	service := explain.Service{Name: s.name, URL: c.base()}
+	service := explain.Service{Name: s.name, URL: s.client.URL()}
 	var asking sync.WaitGroup
 	var factsErr, healthErr error
-	if _, err := strconv.ParseInt(id, 10, 64); err == nil { // else it is not the id of an order
-		asking.Go(func() { service.Facts, factsErr = s.facts(ctx, c, id) })
+	if isOrder(id) {
+		asking.Go(func() { service.Facts, factsErr = s.facts(ctx, s.client, id) })
 	}
-	asking.Go(func() { service.Unhealthy, healthErr = health(ctx, c) })
+	asking.Go(func() { service.Unhealthy, healthErr = Health(ctx, s.client) })
 	asking.Wait()
 	switch err := errors.Join(factsErr, healthErr); {
 	case healthErr != nil:
@@ -57,28 +55,14 @@ func (s askedService) ask(ctx context.Context, id string) explain.Service {
 	return service
 }
 
-// Health returns what the process at an address says is wrong with it; empty: nothing. The error
-// says why it did not answer.
-func Health(ctx context.Context, url string) (string, error) { return health(ctx, client{url: url}) }
-
-// health returns what a process says is wrong with it, whether it calls itself ready or not; empty:
-// nothing.
-func health(ctx context.Context, c client) (string, error) {
-	var ready struct{ Checks map[string]string }
-	if err := c.get(ctx, "/readyz", &ready, http.StatusServiceUnavailable); err != nil {
-		return "", err
-	}
-	var problems []string
-	for _, check := range slices.Sorted(maps.Keys(ready.Checks)) {
-		if what := ready.Checks[check]; what != "ok" {
-			problems = append(problems, check+": "+what)
-		}
-	}
-	return strings.Join(problems, "; "), nil
+// isOrder says whether a saga's id can be the id of an order.
+func isOrder(id string) bool {
+	_, err := strconv.ParseInt(id, 10, 64)
+	return err == nil
 }
 
 // orderFacts reads GET /v1/orders/{id} of Orders.
-func orderFacts(ctx context.Context, c client, id string) ([]explain.Fact, error) {
+func orderFacts(ctx context.Context, c *apiclient.Client, id string) ([]explain.Fact, error) {
 	var order struct {
 		UserID, SKU string
 		Quantity    int32
@@ -89,7 +73,7 @@ func orderFacts(ctx context.Context, c client, id string) ([]explain.Fact, error
 		Status, Reason       string
 		CreatedAt, UpdatedAt time.Time
 	}
-	if err := c.get(ctx, "/v1/orders/"+id, &order); err != nil {
+	if err := get(ctx, c, "/v1/orders/"+id, &order); err != nil {
 		return nil, err
 	}
 	var lines []string
@@ -109,12 +93,12 @@ func orderFacts(ctx context.Context, c client, id string) ([]explain.Fact, error
 }
 
 // reservationFacts reads GET /v1/reservations/{orderId} of Inventory.
-func reservationFacts(ctx context.Context, c client, id string) ([]explain.Fact, error) {
+func reservationFacts(ctx context.Context, c *apiclient.Client, id string) ([]explain.Fact, error) {
 	var reservation struct {
 		State, Reason string
 		UpdatedAt     time.Time
 	}
-	if err := c.get(ctx, "/v1/reservations/"+id, &reservation); err != nil {
+	if err := get(ctx, c, "/v1/reservations/"+id, &reservation); err != nil {
 		return nil, err
 	}
 	return []explain.Fact{{

@@ -72,10 +72,16 @@ func logOf(t *testing.T, databases map[string]*pgtest.Database) string {
 // run runs a command line against the relay at url.
 func run(t *testing.T, url string, args ...string) (string, error) {
 	t.Helper()
+	return runLine(t, append(args, "--relay-url", url)...)
+}
+
+// runLine runs a command line.
+func runLine(t *testing.T, args ...string) (string, error) {
+	t.Helper()
 	var out bytes.Buffer
 	parser, err := kong.New(&verbs{}, kong.BindTo(saga.Terminal{Context: t.Context(), Out: &out}, new(saga.Terminal)), kong.Bind(saga.Terminal{Context: t.Context(), Out: &out}))
 	require.NoError(t, err)
-	parsed, err := parser.Parse(append(args, "--relay-url", url))
+	parsed, err := parser.Parse(args)
 	require.NoError(t, err)
 	err = parsed.Run()
 	return out.String(), err

@@ -3,14 +3,15 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"strconv"
 	"time"
 
 	"waybill.example/chassis/apiclient"
-	"waybill.example/chassis/terminal"
+	"waybill.example/chassis/deadletters"
 	saga "waybill.example/orchestrator/cli"
 )
 
@@ -51,57 +52,31 @@ func (f dlqFilter) query() url.Values {
 			q.Set(name, value)
 		}
 	}
-	if f.OlderThan > 0 {
+	if f.OlderThan != 0 {
 		q.Set("olderThan", f.OlderThan.String())
 	}
-	if f.NewerThan > 0 {
+	if f.NewerThan != 0 {
 		q.Set("newerThan", f.NewerThan.String())
 	}
 	return q
 }
 
-// letter is a dead letter as the API has it.
+// letter is a dead letter, and whose it is.
 type letter struct {
-	Service       string          `json:"service,omitempty"`
-	ID            int64           `json:"id"`
-	State         string          `json:"state"`
-	Revision      int             `json:"revision"`
-	Consumer      string          `json:"consumer"`
-	Topic         string          `json:"topic"`
-	Partition     int32           `json:"partition"`
-	Offset        int64           `json:"offset"`
-	Key           string          `json:"key"`
-	Type          string          `json:"type"`
-	EventID       string          `json:"eventId,omitempty"`
-	SetAsideAt    time.Time       `json:"setAsideAt"`
-	ChangedAt     time.Time       `json:"changedAt"`
-	Reason        string          `json:"reason,omitempty"`
-	Cause         string          `json:"cause,omitempty"`
-	Failures      int             `json:"failures"`
-	Result        string          `json:"result,omitempty"`
-	Note          string          `json:"note,omitempty"`
-	SupersededBy  *int64          `json:"supersededBy,omitempty"`
-	Replaces      *int64          `json:"replaces,omitempty"`
-	Whole         bool            `json:"whole"`
-	Payload       json.RawMessage `json:"payload,omitempty"`
-	PayloadBase64 string          `json:"payloadBase64,omitempty"`
-	Encoding      string          `json:"encoding,omitempty"`
-	Headers       []struct {
-		Key   string `json:"key"`
-		Value string `json:"value"`
-	} `json:"headers,omitempty"`
-	Waiting []struct {
-		ID        int64  `json:"id"`
-		State     string `json:"state"`
-		Type      string `json:"type"`
-		Partition int32  `json:"partition"`
-		Offset    int64  `json:"offset"`
-	} `json:"waiting,omitempty"`
-	HandledBy []struct {
-		Consumer string    `json:"consumer"`
-		At       time.Time `json:"at"`
-	} `json:"handledBy,omitempty"`
-	GroupNote *groupNote `json:"groupNote,omitempty"`
+	Service string `json:"service"`
+	deadletters.DeadLetterDetail
+}
+
+// listed is one as lists have it: without what it holds.
+type listed struct {
+	Service string `json:"service"`
+	deadletters.DeadLetter
+}
+
+// group is dead letters of one cause, and whose they are.
+type group struct {
+	Service string `json:"service"`
+	deadletters.DeadLetterGroup
 }
 
 // dlqServices is whose dead letters are meant.
@@ -124,23 +99,25 @@ type dlqList struct {
 	Limit int `help:"At most so many of each service, up to 500." default:"50"`
 }
 
-// Run lists dead letters.
+// Run lists dead letters. A service that does not answer is named, and the verb fails.
 func (c *dlqList) Run(t saga.Terminal) error {
-	all := []letter{}
-	for _, name := range c.names() {
-		var page struct{ DeadLetters []letter }
-		q := c.query()
-		q.Set("limit", strconv.Itoa(c.Limit))
-		if err := c.get(t.Context, name, "/v1/dead-letters?"+q.Encode(), &page); err != nil {
-			return err
+	q := c.query()
+	q.Set("limit", strconv.Itoa(c.Limit))
+	more := false
+	all, err := each(c.names(), func(name string) (found []listed, err error) {
+		var page struct {
+			DeadLetters []deadletters.DeadLetter
+			Next        string
 		}
+		err = c.get(t.Context, name, "/v1/dead-letters?"+q.Encode(), &page)
 		for _, l := range page.DeadLetters {
-			l.Service = name
-			all = append(all, l)
+			found = append(found, listed{name, l})
 		}
-	}
+		more = more || page.Next != ""
+		return found, err
+	})
 	if c.JSON {
-		return printJSON(t.Out, all)
+		return errors.Join(err, printJSON(t.Out, all))
 	}
 	rows := [][]string{{"SERVICE", "ID", "STATE", "KEY", "TYPE", "AGE", "FAILED", "REASON"}}
 	for _, l := range all {
@@ -148,60 +125,47 @@ func (c *dlqList) Run(t saga.Terminal) error {
 			l.Service, strconv.FormatInt(l.ID, 10), l.State, l.Key, l.Type, age(l.SetAsideAt), strconv.Itoa(l.Failures), l.Reason,
 		})
 	}
-	table(t.Out, rows, "no dead letters")
-	return nil
+	if len(all) > 0 || err == nil {
+		table(t.Out, rows, "no dead letters")
+	}
+	if more {
+		printf(t.Out, "\nThere are more: choose some by a filter, look at their groups, or export all.\n")
+	}
+	return err
 }
 
 func age(at time.Time) string { return time.Since(at).Round(time.Second).String() }
-
-// group is a group of dead letters as the API has it.
-type group struct {
-	Service   string    `json:"service"`
-	Consumer  string    `json:"consumer"`
-	Topic     string    `json:"topic"`
-	Type      string    `json:"type"`
-	Cause     string    `json:"cause"`
-	Count     int64     `json:"count"`
-	Waiting   int64     `json:"waiting"`
-	FirstSeen time.Time `json:"firstSeen"`
-	LastSeen  time.Time `json:"lastSeen"`
-	Example   int64     `json:"example"`
-	Hourly    []int64   `json:"hourly"`
-
-	Note *groupNote `json:"note,omitempty"`
-}
 
 type dlqGroups struct {
 	dlqServices `embed:""`
 	dlqFilter   `embed:""`
 }
 
-// Run prints dead letters by cause.
+// Run prints dead letters by cause. A service that does not answer is named, and the verb fails.
 func (c *dlqGroups) Run(t saga.Terminal) error {
-	all := []group{}
-	for _, name := range c.names() {
-		var page struct{ Groups []group }
-		if err := c.get(t.Context, name, "/v1/dead-letters/groups?"+c.query().Encode(), &page); err != nil {
-			return err
-		}
+	all, err := each(c.names(), func(name string) (found []group, err error) {
+		var page struct{ Groups []deadletters.DeadLetterGroup }
+		err = c.get(t.Context, name, "/v1/dead-letters/groups?"+c.query().Encode(), &page)
 		for _, g := range page.Groups {
-			g.Service = name
-			all = append(all, g)
+			found = append(found, group{name, g})
 		}
-	}
+		return found, err
+	})
 	if c.JSON {
-		return printJSON(t.Out, all)
+		return errors.Join(err, printJSON(t.Out, all))
 	}
 	rows := [][]string{{"SERVICE", "COUNT", "WAITING", "FIRST", "LAST", "LAST 24 H", "TYPE", "EXAMPLE", "CAUSE", "OWNER", "NOTE"}}
 	for _, g := range all {
-		note := cmp.Or(g.Note, &groupNote{})
+		note := cmp.Or(g.Note, &deadletters.DeadLetterNote{})
 		rows = append(rows, []string{
 			g.Service, strconv.FormatInt(g.Count, 10), strconv.FormatInt(g.Waiting, 10), age(g.FirstSeen), age(g.LastSeen),
 			sparkline(g.Hourly), g.Type, strconv.FormatInt(g.Example, 10), g.Cause, note.Owner, note.Note,
 		})
 	}
-	table(t.Out, rows, "no dead letters")
-	return nil
+	if len(all) > 0 || err == nil {
+		table(t.Out, rows, "no dead letters")
+	}
+	return err
 }
 
 // dlqService is one service, whose dead letters have ids of their own.
@@ -237,36 +201,43 @@ func (c *dlqShow) Run(t saga.Terminal) error {
 }
 
 func (l letter) print(t saga.Terminal) {
-	terminal.Fprintf(t.Out, "%s %d  %s, revision %d, failed %d times\n", l.Service, l.ID, l.State, l.Revision, l.Failures)
-	terminal.Fprintf(t.Out, "message   %s, key %s, event %s\n", l.Type, l.Key, l.EventID)
-	terminal.Fprintf(t.Out, "from      %s/%d offset %d, set aside by %s %s ago\n", l.Topic, l.Partition, l.Offset, l.Consumer, age(l.SetAsideAt))
-	for name, text := range map[string]string{"reason": l.Reason, "note": l.Note, "result": l.Result} {
-		if text != "" {
-			terminal.Fprintf(t.Out, "%-9s %s\n", name, text)
+	event := "none that could be read"
+	if l.EventID != nil {
+		event = l.EventID.String()
+	}
+	printf(t.Out, "%s %d  %s, revision %d, failed %d times\n", l.Service, l.ID, l.State, l.Revision, l.Failures)
+	printf(t.Out, "message   %s, key %s, event %s\n", l.Type, l.Key, event)
+	printf(t.Out, "from      %s/%d offset %d, set aside by %s %s ago\n", l.Topic, l.Partition, l.Offset, l.Consumer, age(l.SetAsideAt))
+	for _, line := range [][2]string{{"reason", l.Reason}, {"note", l.Note}, {"result", l.Result}} {
+		if line[1] != "" {
+			printf(t.Out, "%-9s %s\n", line[0], line[1])
 		}
 	}
 	if l.SupersededBy != nil {
-		terminal.Fprintf(t.Out, "edited    %d has its place\n", *l.SupersededBy)
+		printf(t.Out, "edited    %d has its place\n", *l.SupersededBy)
 	}
 	if l.GroupNote != nil {
-		l.GroupNote.show(t)
+		showNote(t, *l.GroupNote)
 	}
 	for _, h := range l.Headers {
-		terminal.Fprintf(t.Out, "header    %s: %s\n", h.Key, h.Value)
+		printf(t.Out, "header    %s: %s\n", h.Key, h.Value)
 	}
 	if l.Encoding != "" {
-		terminal.Fprintf(t.Out, "encoding  %s\n", l.Encoding)
+		printf(t.Out, "encoding  %s\n", l.Encoding)
 	}
 	if len(l.Payload) > 0 {
-		terminal.Fprintf(t.Out, "payload   %s\n", string(l.Payload))
+		printf(t.Out, "payload   %s\n", string(l.Payload))
 	} else {
-		terminal.Fprintf(t.Out, "payload   (base64) %s\n", l.PayloadBase64)
+		printf(t.Out, "payload   (base64) %s\n", l.PayloadBase64)
+	}
+	if !l.Whole {
+		printf(t.Out, "cut       it was %d bytes: edit it, or discard it\n", l.PayloadBytes)
 	}
 	for _, h := range l.HandledBy {
-		terminal.Fprintf(t.Out, "handled   by %s at %s: a redrive would be a duplicate\n", h.Consumer, h.At.Format(time.RFC3339))
+		printf(t.Out, "handled   by %s at %s: a redrive would be a duplicate\n", h.Consumer, h.At.Format(time.RFC3339))
 	}
 	for _, w := range l.Waiting {
-		terminal.Fprintf(t.Out, "waiting   %d  %s %s, %s/%d offset %d\n", w.ID, w.State, w.Type, l.Topic, w.Partition, w.Offset)
+		printf(t.Out, "waiting   %d  %s %s, %s/%d offset %d\n", w.ID, w.State, w.Type, l.Topic, w.Partition, w.Offset)
 	}
 }
 
@@ -280,23 +251,15 @@ func (c *dlqExport) Run(t saga.Terminal) error {
 	q := c.query()
 	q.Set("limit", "200")
 	for {
-		var page struct {
-			DeadLetters []letter
-			Next        string
-		}
-		if err := c.get(t.Context, c.Service, "/v1/dead-letters?"+q.Encode(), &page); err != nil {
-			return err
-		}
-		if len(page.DeadLetters) == 0 {
-			return nil
-		}
-		lines, err := c.client(c.Service).Do(t.Context, apiclient.Request{Path: "/v1/dead-letters/export?" + q.Encode()})
+		var header http.Header
+		lines, err := c.client(c.Service).Do(t.Context, apiclient.Request{Path: "/v1/dead-letters/export?" + q.Encode(), Header: &header})
 		if err != nil {
 			return err
 		}
-		if _, err := t.Out.Write(lines); err != nil || page.Next == "" {
+		next := header.Get("Waybill-Next")
+		if _, err := t.Out.Write(lines); err != nil || next == "" {
 			return err
 		}
-		q.Set("cursor", page.Next)
+		q.Set("cursor", next)
 	}
 }

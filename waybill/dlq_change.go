@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"waybill.example/chassis/apiclient"
+	"waybill.example/chassis/deadletters"
 	"waybill.example/chassis/terminal"
 	saga "waybill.example/orchestrator/cli"
 )
@@ -95,7 +96,7 @@ func (c *dlqChange) one(t saga.Terminal, verb string) (letter, error) {
 	if c.JSON {
 		return l, printJSON(t.Out, l)
 	}
-	terminal.Fprintf(t.Out, "%s %d is %s %s; %d messages waited behind it\n", l.Service, l.ID, l.State, l.Result, len(seen.Waiting))
+	printf(t.Out, "%s %d is %s %s; %d messages waited behind it\n", l.Service, l.ID, l.State, l.Result, len(seen.Waiting))
 	return l, nil
 }
 
@@ -112,7 +113,7 @@ func (c *dlqChange) bulk(t saga.Terminal, verb string) error {
 	var done struct {
 		Count, Handled int
 		Waiting        int64
-		Sample         []letter
+		Sample         []deadletters.DeadLetter
 		Job            *struct{ ID int64 }
 	}
 	if err := client.Decode(answer, &done); err != nil {
@@ -122,15 +123,15 @@ func (c *dlqChange) bulk(t saga.Terminal, verb string) error {
 		_, err := t.Out.Write(append(answer, '\n'))
 		return err
 	}
-	terminal.Fprintf(t.Out, "%d dead letters, and %d messages that wait behind them\n", done.Count, done.Waiting)
+	printf(t.Out, "%d dead letters, and %d messages that wait behind them\n", done.Count, done.Waiting)
 	for _, l := range done.Sample {
-		terminal.Fprintf(t.Out, "  %d  %s of key %s: %s\n", l.ID, l.Type, l.Key, l.Reason)
+		printf(t.Out, "  %d  %s of key %s: %s\n", l.ID, l.Type, l.Key, l.Reason)
 	}
 	if done.Handled > 0 {
-		terminal.Fprintf(t.Out, "%d of these have been handled already\n", done.Handled)
+		printf(t.Out, "%d of these have been handled already\n", done.Handled)
 	}
 	if done.Job != nil {
-		terminal.Fprintf(t.Out, "job %d of %s does it; see how far: waybill jobs show %s/%d\n", done.Job.ID, c.Service, c.Service, done.Job.ID)
+		printf(t.Out, "job %d of %s does it; see how far: waybill jobs show %s/%d\n", done.Job.ID, c.Service, c.Service, done.Job.ID)
 	}
 	return nil
 }
@@ -159,20 +160,20 @@ func (c *dlqEdit) Run(t saga.Terminal) error {
 	if !c.JSON {
 		_, _ = terminal.Writer(t.Out).Write([]byte(difference(lines(seen.Payload), lines(payload))))
 	}
-	if !c.Yes {
-		fmt.Fprintln(os.Stderr, "nothing was changed; add --yes to do it")
-		return nil
-	}
 	client := c.client(c.Service)
 	answer, err := client.Do(t.Context, apiclient.Request{
 		Method: http.MethodPost, Path: fmt.Sprintf("/v1/dead-letters/%d/edit", c.ID),
-		Body:    map[string]any{"reason": c.Reason, "payload": json.RawMessage(payload), "type": c.Type},
+		Body:    map[string]any{"reason": c.Reason, "payload": json.RawMessage(payload), "type": c.Type, "dryRun": !c.Yes},
 		IfMatch: strconv.Quote(strconv.Itoa(seen.Revision)),
 	})
 	if err != nil {
 		return err
 	}
-	copied := letter{}
+	if !c.Yes {
+		fmt.Fprintf(os.Stderr, "%s would read it; nothing was changed; add --yes to do it\n", c.Service)
+		return nil
+	}
+	copied := letter{Service: c.Service}
 	if err := client.Decode(answer, &copied); err != nil {
 		return err
 	}
@@ -180,7 +181,7 @@ func (c *dlqEdit) Run(t saga.Terminal) error {
 		if c.JSON {
 			return printJSON(t.Out, copied)
 		}
-		terminal.Fprintf(t.Out, "%s %d has the place of %d now; waybill dlq redrive applies it\n", c.Service, copied.ID, c.ID)
+		printf(t.Out, "%s %d has the place of %d now; waybill dlq redrive applies it\n", c.Service, copied.ID, c.ID)
 		return nil
 	}
 	return (&dlqRedrive{dlqChange{dlqService: c.dlqService, ID: copied.ID, Reason: c.Reason}}).Run(t)
@@ -210,8 +211,15 @@ func lines(value []byte) []string {
 	return strings.Split(out.String(), "\n")
 }
 
+// largestTable bounds what a difference of texts takes, in numbers: beyond, all lines of the one are
+// said to be gone, and all of the other to be new.
+const largestTable = 4 << 20
+
 // difference is what two texts have that the other has not, by lines.
 func difference(before, after []string) string {
+	if len(before)*len(after) > largestTable {
+		return "- " + strings.Join(before, "\n- ") + "\n+ " + strings.Join(after, "\n+ ") + "\n"
+	}
 	longest := make([][]int, len(before)+1) // of common subsequences from here on
 	for i := range longest {
 		longest[i] = make([]int, len(after)+1)

@@ -1,31 +1,22 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
-	"time"
 
 	"waybill.example/chassis/apiclient"
-	"waybill.example/chassis/terminal"
+	"waybill.example/chassis/deadletters"
 	saga "waybill.example/orchestrator/cli"
 )
 
-// groupNote is what operators know of the dead letters of one cause.
-type groupNote struct {
-	Owner     string    `json:"owner,omitempty"`
-	Note      string    `json:"note,omitempty"`
-	By        string    `json:"by"`
-	ChangedAt time.Time `json:"changedAt"`
-	Revision  int       `json:"revision"`
-}
-
-func (n groupNote) show(t saga.Terminal) {
+func showNote(t saga.Terminal, n deadletters.DeadLetterNote) {
 	for _, line := range [][2]string{{"owner", n.Owner}, {"known", n.Note}} {
 		if line[1] != "" {
-			terminal.Fprintf(t.Out, "%-9s %s (%s, %s ago)\n", line[0], line[1], n.By, age(n.ChangedAt))
+			printf(t.Out, "%-9s %s (%s, %s ago)\n", line[0], line[1], n.By, age(n.ChangedAt))
 		}
 	}
 }
@@ -58,7 +49,7 @@ func (c *dlqNote) Run(t saga.Terminal) error {
 	if known := seen.GroupNote; known != nil {
 		request.IfMatch = strconv.Quote(strconv.Itoa(known.Revision))
 		if !c.Clear {
-			body["owner"], body["note"] = orElse(c.Owner, known.Owner), orElse(c.Note, known.Note)
+			body["owner"], body["note"] = cmp.Or(c.Owner, known.Owner), cmp.Or(c.Note, known.Note)
 		}
 	}
 	client := c.client(c.Service)
@@ -66,23 +57,16 @@ func (c *dlqNote) Run(t saga.Terminal) error {
 	if err != nil {
 		return err
 	}
-	var written groupNote
+	var written deadletters.DeadLetterNote
 	if err := client.Decode(answer, &written); err != nil {
 		return err
 	}
 	if c.JSON {
 		return printJSON(t.Out, written)
 	}
-	terminal.Fprintf(t.Out, "%s: %s on %s: %s\n", c.Service, seen.Type, seen.Topic, seen.Cause)
-	written.show(t)
+	printf(t.Out, "%s: %s on %s: %s\n", c.Service, seen.Type, seen.Topic, seen.Cause)
+	showNote(t, written)
 	return nil
-}
-
-func orElse(said, known string) string {
-	if said != "" {
-		return said
-	}
-	return known
 }
 
 // sparkline draws counts, the highest of them as a full block, and none as a dot.

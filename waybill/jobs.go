@@ -54,23 +54,23 @@ func (c *jobsList) Run(t saga.Terminal) error {
 			query.Set(name, value)
 		}
 	}
-	all, errs := []serviceJob{}, []error(nil)
-	for _, name := range withJobs {
-		if c.Service != "" && c.Service != name {
-			continue
-		}
+	names := withJobs
+	if c.Service != "" {
+		names = []string{c.Service}
+	}
+	all, err := each(names, func(name string) (found []serviceJob, err error) {
 		var page struct{ Jobs []jobs.Job }
-		err := c.get(t.Context, name, "/v1/jobs?"+query.Encode(), &page)
-		if err != nil && !apiclient.NotFound(err) { // some services have no jobs
-			errs = append(errs, err)
+		if err = c.get(t.Context, name, "/v1/jobs?"+query.Encode(), &page); apiclient.NotFound(err) {
+			err = nil // some services have no jobs
 		}
 		for _, j := range page.Jobs {
-			all = append(all, serviceJob{name, j})
+			found = append(found, serviceJob{name, j})
 		}
-	}
+		return found, err
+	})
 	slices.SortStableFunc(all, func(a, b serviceJob) int { return b.CreatedAt.Compare(a.CreatedAt) })
 	if c.JSON {
-		return errors.Join(append(errs, printJSON(t.Out, all))...)
+		return errors.Join(err, printJSON(t.Out, all))
 	}
 	rows := [][]string{{"JOB", "KIND", "STATE", "DONE", "NO EFFECT", "REFUSED", "OF", "CREATED (UTC)", "BY", "REASON"}}
 	for _, j := range all {
@@ -79,10 +79,10 @@ func (c *jobsList) Run(t saga.Terminal) error {
 			j.CreatedAt.UTC().Format(time.DateTime), j.Actor, j.Reason,
 		})
 	}
-	if len(all) > 0 || len(errs) == 0 {
+	if len(all) > 0 || err == nil {
 		table(t.Out, rows, "No jobs.")
 	}
-	return errors.Join(errs...)
+	return err
 }
 
 // oneJob names a job.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"waybill.example/chassis/apiclient"
 )
@@ -35,4 +36,15 @@ func (s *services) client(name string) apiclient.Client {
 // get asks a service and decodes its answer.
 func (s *services) get(ctx context.Context, name, path string, into any) error {
 	return s.client(name).Get(ctx, path, into)
+}
+
+// each asks services one after the other, and returns what they have; the error names those that did
+// not say, which must not hide what the others have.
+func each[T any](names []string, ask func(name string) ([]T, error)) ([]T, error) {
+	all, errs := []T{}, []error(nil)
+	for _, name := range names {
+		found, err := ask(name)
+		all, errs = append(all, found...), append(errs, err)
+	}
+	return all, errors.Join(errs...)
 }

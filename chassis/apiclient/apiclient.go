@@ -72,8 +72,8 @@ type Request struct {
 	// Key, if not empty, is sent as Idempotency-Key: the service carries the request out once,
 	// however often it is sent.
 	Key string
-	// ETag, if not nil, is where the answer's entity tag is put.
-	ETag *string
+	// Header, if not nil, is where the answer's header is put.
+	Header *http.Header
 }
 
 // Refusal is an answer with a status other than 2xx: the service was there, and did not do it.
@@ -153,8 +153,8 @@ func (c Client) Do(ctx context.Context, r Request) ([]byte, error) {
 		return nil, &Unreachable{c.name, c.URL(), c.prefix + "_URL", time.Since(began), err}
 	}
 	defer response.Body.Close()
-	if r.ETag != nil {
-		*r.ETag = response.Header.Get("ETag")
+	if r.Header != nil {
+		*r.Header = response.Header
 	}
 	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {

@@ -46,9 +46,9 @@ func (s *Service) registerBulk(ops httpserver.Operations, change func(id, path, 
 type deadLetterBulkInput struct {
 	Filter
 	Body struct {
-		Reason httpserver.Text `json:"reason" minLength:"1" maxLength:"500" doc:"Why; kept in the audit log"`
-		Rate   float64         `json:"rate,omitempty" minimum:"0.01" maximum:"1000" default:"50" doc:"Dead letters per second, at most"`
-		DryRun bool            `json:"dryRun,omitempty" doc:"Only say what it would be"`
+		Reason httpserver.Reason `json:"reason" minLength:"1" maxLength:"500" doc:"Why; kept in the audit log"`
+		Rate   float64           `json:"rate,omitempty" minimum:"0.01" maximum:"1000" default:"50" doc:"Dead letters per second, at most"`
+		DryRun bool              `json:"dryRun,omitempty" doc:"Only say what it would be"`
 	}
 }
 

@@ -54,7 +54,7 @@ type Changing struct {
 type deadLetterChangeInput struct {
 	Changing
 	Body struct {
-		Reason httpserver.Text `json:"reason" minLength:"1" maxLength:"500" doc:"Why; kept in the audit log"`
+		Reason httpserver.Reason `json:"reason" minLength:"1" maxLength:"500" doc:"Why; kept in the audit log"`
 	}
 }
 
@@ -132,10 +132,10 @@ func refusal(err error) error {
 type deadLetterEditInput struct {
 	Changing
 	Body struct {
-		Reason  httpserver.Text `json:"reason" minLength:"1" maxLength:"500" doc:"Why; kept in the audit log"`
-		Payload json.RawMessage `json:"payload" doc:"The value of the copy, as JSON. A member eventId that has the old id gets the new one"`
-		Type    httpserver.Text `json:"type,omitempty" maxLength:"255" doc:"The type of the copy, if it is another"`
-		DryRun  bool            `json:"dryRun,omitempty" doc:"Only say whether the consumer would read it; answers with what is to be edited"`
+		Reason  httpserver.Reason `json:"reason" minLength:"1" maxLength:"500" doc:"Why; kept in the audit log"`
+		Payload json.RawMessage   `json:"payload" doc:"The value of the copy, as JSON. A member eventId that has the old id gets the new one"`
+		Type    httpserver.Text   `json:"type,omitempty" maxLength:"255" doc:"The type of the copy, if it is another"`
+		DryRun  bool              `json:"dryRun,omitempty" doc:"Only say whether the consumer would read it; answers with what is to be edited"`
 	}
 }
 

@@ -36,3 +36,23 @@ func PlainText(at *huma.PathBuffer, text string) []error {
 	}
 	return []error{&huma.ErrorDetail{Location: at.String(), Message: "expected plain text in UTF-8, without control or invisible characters"}}
 }
+
+// Reason is a [Text] that says something: what others read of a change, when they ask why.
+type Reason string
+
+// Schema implements [huma.SchemaProvider]; a field's own tags, such as maxLength, add to it.
+func (Reason) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{
+		Type:               huma.TypeString,
+		Pattern:            `^[^\x00-\x1f\x7f-\x9f]*[^\x00-\x20\x7f-\xa0][^\x00-\x1f\x7f-\x9f]*$`,
+		PatternDescription: "more than blanks, and free of control characters",
+	}
+}
+
+// Resolve implements [huma.ResolverWithPath].
+func (r Reason) Resolve(_ huma.Context, at *huma.PathBuffer) []error {
+	if strings.TrimSpace(string(r)) == "" && strings.Trim(string(r), " \u00a0") != "" && !strings.ContainsFunc(string(r), unicode.IsControl) {
+		return []error{&huma.ErrorDetail{Location: at.String(), Message: "expected more than blanks"}}
+	}
+	return PlainText(at, string(r))
+}

@@ -154,7 +154,7 @@ type changeInput struct {
 
 // JobChange is why a job is paused, resumed or cancelled.
 type JobChange struct {
-	Reason httpserver.Text `json:"reason" minLength:"1" maxLength:"500" doc:"Why; kept in the audit log"`
+	Reason httpserver.Reason `json:"reason" minLength:"1" maxLength:"500" doc:"Why; kept in the audit log"`
 }
 
 // change does what an operator wants in one transaction with its record.

@@ -1,12 +1,10 @@
 package cli
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"waybill.example/chassis/terminal"
@@ -15,24 +13,6 @@ import (
 
 // Times are UTC, as everywhere in the system.
 const timeLayout = "2006-01-02 15:04:05"
-
-// table writes rows of columns; the first row is the head. What others wrote does nothing to the
-// terminal.
-func table(out io.Writer, rows ...[]string) {
-	var aligned bytes.Buffer
-	w := tabwriter.NewWriter(&aligned, 0, 0, 2, ' ', 0)
-	for _, r := range rows {
-		cells := make([]string, len(r))
-		for i, text := range r {
-			cells[i] = terminal.Clean(text)
-		}
-		fmt.Fprintln(w, strings.Join(cells, "\t"))
-	}
-	_ = w.Flush() // into memory
-	for line := range strings.Lines(aligned.String()) {
-		fmt.Fprintln(out, strings.TrimRight(line, " \n"))
-	}
-}
 
 // more says how to go on.
 func more(out io.Writer, next string) {
@@ -58,17 +38,18 @@ func printLevels(out io.Writer, page levels) {
 		for _, l := range page.Stock {
 			rows = append(rows, []string{l.SKU, number(l.OnHand), number(l.Reserved), number(l.Received), at(l.UpdatedAt)})
 		}
-		table(out, rows...)
+		terminal.Table(out, rows, "")
 	}
 	more(out, page.Next)
 }
 
 func printShown(out io.Writer, v shown) {
-	table(out,
-		[]string{"Sku", v.SKU}, []string{"On hand", number(v.OnHand)}, []string{"Reserved", number(v.Reserved)},
-		[]string{"Received", number(v.Received)}, []string{"Changed", at(v.UpdatedAt) + " UTC"},
-		[]string{"To set", "--if-match=" + strings.Trim(v.ETag, `"`) + ", refused if anything changed since, orders included"},
-		[]string{"To count or move", "--if-match=" + strings.Trim(v.MovementsETag, `"`) + ", refused if another operator changed it since"})
+	terminal.Table(out, [][]string{
+		{"Sku", v.SKU}, {"On hand", number(v.OnHand)}, {"Reserved", number(v.Reserved)},
+		{"Received", number(v.Received)}, {"Changed", at(v.UpdatedAt) + " UTC"},
+		{"To set", "--if-match=" + strings.Trim(v.ETag, `"`) + ", refused if anything changed since, orders included"},
+		{"To count or move", "--if-match=" + strings.Trim(v.MovementsETag, `"`) + ", refused if another operator changed it since"},
+	}, "")
 }
 
 func printChanged(out io.Writer, c httpapi.Changed) {
@@ -92,7 +73,7 @@ func printMovements(out io.Writer, page movements) {
 				m.Actor, m.Client, m.Reason,
 			})
 		}
-		table(out, rows...)
+		terminal.Table(out, rows, "")
 	}
 	more(out, page.Next)
 }
@@ -110,7 +91,7 @@ func printHolders(out io.Writer, page holders) {
 		for _, h := range page.Reservations {
 			rows = append(rows, []string{number(h.OrderID), number(int64(h.Quantity)), at(h.Since)})
 		}
-		table(out, rows...)
+		terminal.Table(out, rows, "")
 	}
 	more(out, page.Next)
 }

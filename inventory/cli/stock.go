@@ -112,15 +112,15 @@ type shown struct {
 
 // Run prints one level.
 func (c *Show) Run(ctx context.Context, s *Stock, out io.Writer) error {
-	var level, log string
-	answer, err := s.client().Do(ctx, apiclient.Request{Path: c.path(""), ETag: &level})
+	var level, log http.Header
+	answer, err := s.client().Do(ctx, apiclient.Request{Path: c.path(""), Header: &level})
 	if err != nil {
 		return err
 	}
-	if _, err := s.client().Do(ctx, apiclient.Request{Path: c.path("/movements?limit=1"), ETag: &log}); err != nil {
+	if _, err := s.client().Do(ctx, apiclient.Request{Path: c.path("/movements?limit=1"), Header: &log}); err != nil {
 		return err
 	}
-	v := shown{ETag: level, MovementsETag: log}
+	v := shown{ETag: level.Get("ETag"), MovementsETag: log.Get("ETag")}
 	if err := s.client().Decode(answer, &v.Level); err != nil {
 		return err
 	}

@@ -71,8 +71,10 @@ func TestWithoutATokenNobodyIntervenes(t *testing.T) {
 	}
 	status, body = s.do(http.MethodPost, "/v1/sagas/1/cancel", `{"reason":"x"}`, token)
 	require.Equal(t, http.StatusNotFound, status, body)
-	status, body = s.do(http.MethodPost, "/v1/sagas/1/cancel", `{}`, token)
-	require.Equal(t, http.StatusUnprocessableEntity, status, body)
+	for _, nothing := range []string{`{}`, `{"reason":""}`, `{"reason":"  "}`, `{"reason":"\u00a0"}`, `{"reason":"\u2003 "}`} {
+		status, body = s.do(http.MethodPost, "/v1/sagas/1/cancel", nothing, token)
+		require.Equal(t, http.StatusUnprocessableEntity, status, body)
+	}
 }
 
 func TestAnInterventionIsRecordedAndReportsWhatCameOfIt(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"waybill.example/chassis/terminal"
@@ -24,22 +23,8 @@ const timeLayout = "15:04:05.000"
 
 func (p *printer) line(format string, args ...any) { terminal.Fprintf(p, format+"\n", args...) }
 
-// table writes rows of columns; the first row is the head.
-func (p *printer) table(rows ...[]string) {
-	var aligned bytes.Buffer
-	w := tabwriter.NewWriter(&aligned, 0, 0, 2, ' ', 0)
-	for _, r := range rows {
-		cells := make([]string, len(r))
-		for i, text := range r {
-			cells[i] = terminal.Clean(text)
-		}
-		fmt.Fprintln(w, strings.Join(cells, "\t"))
-	}
-	_ = w.Flush() // into memory
-	for line := range strings.Lines(aligned.String()) {
-		p.line("%s", strings.TrimRight(line, " \n"))
-	}
-}
+// table writes rows in columns, the first of them the head.
+func (p *printer) table(rows ...[]string) { terminal.Table(p, rows, "") }
 
 func (p *printer) list(sagas []httpapi.SagaLine, next string) {
 	if len(sagas) == 0 && next != "" {

@@ -41,10 +41,10 @@ const defaultRate = 50
 type batchInput struct {
 	DryRun bool `query:"dryRun" doc:"Only say what the filter chooses; nothing is written"`
 	Body   struct {
-		Filter       BatchFilter     `json:"filter"`
-		Intervention BatchRequest    `json:"intervention"`
-		Reason       httpserver.Text `json:"reason" minLength:"1" maxLength:"400" doc:"Why; kept in each saga's timeline"`
-		Rate         float64         `json:"rate,omitempty" minimum:"0.01" maximum:"1000" default:"50" doc:"Sagas per second, at most"`
+		Filter       BatchFilter       `json:"filter"`
+		Intervention BatchRequest      `json:"intervention"`
+		Reason       httpserver.Reason `json:"reason" minLength:"1" maxLength:"400" doc:"Why; kept in each saga's timeline"`
+		Rate         float64           `json:"rate,omitempty" minimum:"0.01" maximum:"1000" default:"50" doc:"Sagas per second, at most"`
 	}
 }
 

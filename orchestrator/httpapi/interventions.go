@@ -64,7 +64,7 @@ type bodyInput[B any] struct {
 }
 
 // intervention registers an intervention whose body says what to do, and why.
-func intervention[B any](a *API, op huma.Operation, request func(B) (saga.Request, httpserver.Text)) {
+func intervention[B any](a *API, op huma.Operation, request func(B) (saga.Request, httpserver.Reason)) {
 	httpserver.Handle(a.slow, op, func(ctx context.Context, in *bodyInput[B]) (*interventionOutput, error) {
 		do, reason := request(in.Body)
 		return a.intervene(ctx, in.Target, do, reason)
@@ -86,15 +86,15 @@ type moveInput struct {
 	Target
 	Step httpserver.Text `path:"step" maxLength:"128"`
 	Body struct {
-		Reason httpserver.Text `json:"reason" minLength:"1" maxLength:"500" doc:"Why; kept in the timeline"`
-		To     time.Time       `json:"to" doc:"When the wait is to end"`
+		Reason httpserver.Reason `json:"reason" minLength:"1" maxLength:"500" doc:"Why; kept in the timeline"`
+		To     time.Time         `json:"to" doc:"When the wait is to end"`
 	}
 }
 
 type revokeInput struct {
 	Target
 	Step   httpserver.Text `path:"step" maxLength:"128"`
-	Reason httpserver.Text `query:"reason" required:"true" minLength:"1" maxLength:"500" doc:"Why; kept in the timeline"`
+	Reason httpserver.Reason `query:"reason" required:"true" minLength:"1" maxLength:"500" doc:"Why; kept in the timeline"`
 }
 
 type interventionOutput struct {
@@ -114,7 +114,7 @@ type Outcome struct {
 
 // intervene does what an operator wants, and watches what comes of it: of a cancellation the end of
 // the saga, of anything else that sent something an answer.
-func (a *API) intervene(ctx context.Context, target Target, request saga.Request, reason httpserver.Text) (*interventionOutput, error) {
+func (a *API) intervene(ctx context.Context, target Target, request saga.Request, reason httpserver.Reason) (*interventionOutput, error) {
 	actor := admin.Actor(ctx)
 	operator := saga.Operator{ID: uuid.Must(uuid.NewV7()), Actor: actor, Reason: string(reason), Seen: target.Revision()}
 	do, err := request.For(operator)

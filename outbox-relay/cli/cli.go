@@ -10,7 +10,6 @@ import (
 	"io"
 	"os/user"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"waybill.example/chassis/terminal"
@@ -123,17 +122,16 @@ func (s *Session) json(value any) error {
 func (s *Session) printf(format string, args ...any) { terminal.Fprintf(s.Out, format, args...) }
 
 // table writes rows under a header, in columns.
-func (s *Session) table(header string, rows [][]any) error {
-	w := tabwriter.NewWriter(s.Out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(w, strings.ReplaceAll(header, " ", "\t"))
+func (s *Session) table(header string, rows [][]any) {
+	table := [][]string{strings.Fields(header)}
 	for _, row := range rows {
 		cells := make([]string, len(row))
 		for i, value := range row {
 			cells[i] = cell(value)
 		}
-		_, _ = fmt.Fprintln(w, strings.Join(cells, "\t"))
+		table = append(table, cells)
 	}
-	return w.Flush()
+	terminal.Table(s.Out, table, "none")
 }
 
 const longestCell = 70
@@ -197,10 +195,8 @@ func listing[T any](s *Session, w Where, header string, list func(*ops.Database)
 	switch {
 	case w.JSON:
 		err = s.json(byName)
-	case len(rows) == 0 && len(errs) == 0:
-		s.printf("none\n")
-	case len(rows) > 0:
-		err = s.table("DATABASE "+header, rows)
+	case len(rows) > 0 || len(errs) == 0:
+		s.table("DATABASE "+header, rows)
 	}
 	return errors.Join(append(errs, err)...)
 }

@@ -70,5 +70,6 @@ func (c GapsCommand) print(s *Session, gaps ops.Gaps) error {
 		}
 		rows = append(rows, []any{who, h.Role, h.Application, h.State, h.Since, h.Query})
 	}
-	return s.table("HELD-BY ROLE APPLICATION STATE SINCE QUERY", rows)
+	s.table("HELD-BY ROLE APPLICATION STATE SINCE QUERY", rows)
+	return nil
 }

@@ -79,9 +79,7 @@ func (c ShowCommand) Run(s *Session) error {
 	if row.ParkedBehind > 0 {
 		lines = append(lines, []any{"rows behind it", row.ParkedBehind})
 	}
-	if err := s.table("ROW "+cell(row.ID), lines); err != nil {
-		return err
-	}
+	s.table("ROW "+cell(row.ID), lines)
 	if row.Error != "" {
 		s.printf("error     %s: %s\n", row.ErrorCode, row.Error)
 	}

@@ -93,7 +93,7 @@ type StuckDiscardCommand struct {
 
 // Run implements the command.
 func (c StuckDiscardCommand) Run(s *Session) error {
-	if c.Reason == "" {
+	if strings.TrimSpace(c.Reason) == "" {
 		return errors.New("say why: --reason")
 	}
 	d, err := c.thatHasStuck(s, c.IDs...)

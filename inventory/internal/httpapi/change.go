@@ -55,8 +55,8 @@ type setInput struct {
 	httpserver.Keyed
 	Conditions
 	Body struct {
-		OnHand int64           `json:"onHand" minimum:"0" maximum:"1000000000000" example:"100" doc:"What the next order can have"`
-		Reason httpserver.Text `json:"reason,omitempty" minLength:"1" maxLength:"500" doc:"Why; kept in the log" example:"first delivery"`
+		OnHand int64             `json:"onHand" minimum:"0" maximum:"1000000000000" example:"100" doc:"What the next order can have"`
+		Reason httpserver.Reason `json:"reason,omitempty" minLength:"1" maxLength:"500" doc:"Why; kept in the log" example:"first delivery"`
 	}
 }
 
@@ -69,9 +69,9 @@ type moveInput struct {
 
 // Draft is a movement that is asked for: a difference, or a count.
 type Draft struct {
-	Delta   *int64          `json:"delta,omitempty" minimum:"-1000000000000" maximum:"1000000000000" example:"50" doc:"What came in; negative: what went out"`
-	Counted *int64          `json:"counted,omitempty" minimum:"0" maximum:"1000000000000" doc:"What is on the shelf, with what is reserved; in place of delta"`
-	Reason  httpserver.Text `json:"reason" minLength:"1" maxLength:"500" doc:"Why; kept in the log" example:"delivery 4711"`
+	Delta   *int64            `json:"delta,omitempty" minimum:"-1000000000000" maximum:"1000000000000" example:"50" doc:"What came in; negative: what went out"`
+	Counted *int64            `json:"counted,omitempty" minimum:"0" maximum:"1000000000000" doc:"What is on the shelf, with what is reserved; in place of delta"`
+	Reason  httpserver.Reason `json:"reason" minLength:"1" maxLength:"500" doc:"Why; kept in the log" example:"delivery 4711"`
 }
 
 // Resolve implements [huma.ResolverWithPath]: it finds what a JSON Schema says badly.

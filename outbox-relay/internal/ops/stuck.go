@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -148,7 +149,7 @@ returning coalesce(error_code, ''), coalesce(error, ''), attempts`
 // Discard gives a stuck row up: it is never sent, and what is parked behind it goes out. A reason
 // is required.
 func (d *Database) Discard(ctx context.Context, by By, id int64) (Outcome, error) {
-	if by.Reason == "" {
+	if strings.TrimSpace(by.Reason) == "" {
 		return Outcome{}, fmt.Errorf("%w: discarding a row needs a reason", ErrInvalid)
 	}
 	err := d.audited(ctx, by, "discard", func(tx pgx.Tx) (entry auditlog.Entry, err error) {

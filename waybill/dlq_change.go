@@ -211,8 +211,8 @@ func lines(value []byte) []string {
 	return strings.Split(out.String(), "\n")
 }
 
-// largestTable bounds what a difference of texts takes, in numbers: beyond, all lines of the one are
-// said to be gone, and all of the other to be new.
+// largestTable bounds what a difference of texts takes, in numbers: beyond, all lines of the one
+// are said to be gone, and all of the other to be new.
 const largestTable = 4 << 20
 
 // difference is what two texts have that the other has not, by lines.

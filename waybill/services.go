@@ -38,8 +38,8 @@ func (s *services) get(ctx context.Context, name, path string, into any) error {
 	return s.client(name).Get(ctx, path, into)
 }
 
-// each asks services one after the other, and returns what they have; the error names those that did
-// not say, which must not hide what the others have.
+// each asks services one after the other, and returns what they have; the error names those that
+// did not say, which must not hide what the others have.
 func each[T any](names []string, ask func(name string) ([]T, error)) ([]T, error) {
 	all, errs := []T{}, []error(nil)
 	for _, name := range names {

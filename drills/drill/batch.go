@@ -105,3 +105,17 @@ func (s *Environment) waybill(ctx context.Context, args ...string) (string, erro
 	}
 	return string(out), nil
 }
+
+// shell runs a line as an engineer does who has read the stack's file of settings.
+func (s *Environment) shell(ctx context.Context, line string) (string, error) {
+	env, err := stack.WriteEnv(s.dir, s.workspace, s.stack.State())
+	if err != nil {
+		return "", fmt.Errorf("write the settings of the stack: %w", err)
+	}
+	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", `. "$0" && `+line, env)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("%s: %w: %s", line, err, strings.TrimSpace(string(out)))
+	}
+	return string(out), nil
+}

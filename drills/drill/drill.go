@@ -26,6 +26,8 @@ type Drill struct {
 	MostRate float64
 	// Env sets the processes up, by their name: deadlines that fit into a drill, for example.
 	Env map[string][]string
+	// Notified has the orchestrator notify a webhook of the drill's.
+	Notified bool
 	// Proxied puts a proxy between the services and the servers.
 	Proxied bool
 	// EmbeddedOnly keeps the drill from a real Kafka, with the reason.
@@ -65,10 +67,10 @@ func All() []Drill {
 		relayCrash, relayFailover, topicRefused, topicUnreplicated, partitionLeaderless, largePoison,
 		serviceCrash, consumersKilled, rollingRestart, inventorySilent,
 		postgresRestart, postgresDown, loginsRefused, lockHeld,
-		restoreOrders, restoreInventory, restoreOrchestrator, failover,
+		restoreOrders, restoreInventory, restoreOrchestrator, failover, restoreDeadLetters,
 		slowNetwork, cutNetwork,
 		duplicates, reorder, poison,
-		redriveInOrder, batch10000,
+		redriveInOrder, batch10000, notified,
 		diskFull, chaos,
 	}
 }

@@ -35,6 +35,7 @@ type Environment struct {
 	urls           []string // where the load goes
 	run            string   // the name of the run
 	balancer       *balancer
+	webhook        *webhook // nil: nobody is notified
 
 	mu       sync.Mutex
 	faults   []Fault

@@ -25,24 +25,30 @@ var redriveInOrder = Drill{
 	Break: func(ctx context.Context, s *Environment, d time.Duration) error {
 		end := s.Fault("inventory cannot write every fortieth order")
 		defer end()
-		if err := s.constrain(ctx, "add constraint drill check (order_id % 40 <> 0) not valid"); err != nil {
+		if err := s.constrain(ctx, fortiethRefused); err != nil {
 			return err
 		}
 		if err := s.Wait(ctx, d); err != nil {
 			return err
 		}
-		if err := s.constrain(ctx, "drop constraint drill"); err != nil {
+		if err := s.constrain(ctx, fortiethTaken); err != nil {
 			return err
 		}
 		if err := s.nothingHeld(ctx); err != nil {
 			return err
 		}
-		if err := s.redriveAll(ctx); err != nil {
+		if err := s.redriveAll(ctx, redriveRate, true); err != nil {
 			return err
 		}
 		return s.judgeRedrive(ctx)
 	},
 }
+
+// What inventory's table refuses: every fortieth order, or none.
+const (
+	fortiethRefused = "add constraint drill check (order_id % 40 <> 0) not valid"
+	fortiethTaken   = "drop constraint drill"
+)
 
 // constrain adds or removes the drill's constraint.
 func (s *Environment) constrain(ctx context.Context, change string) error {
@@ -61,14 +67,15 @@ func (s *Environment) nothingHeld(ctx context.Context) error {
 	})
 }
 
-// redriveAll asks what it would be, starts the job, and kills the consumer in the middle of it.
-func (s *Environment) redriveAll(ctx context.Context) error {
+// redriveAll asks what it would be, starts the job, and waits for its end, and that of what
+// follows. With kill, the consumer is killed in the middle of it.
+func (s *Environment) redriveAll(ctx context.Context, rate int, kill bool) error {
 	db := s.pools[stack.Inventory]
-	dead, parked := s.count(ctx, db, `select count(*) from dead_letters where state = 'dead'`), s.count(ctx, db, `select count(*) from dead_letters where state = 'parked'`)
+	dead, parked := s.count(ctx, db, deadSQL), s.count(ctx, db, behindSQL)
 	if dead <= 0 || parked <= 0 {
 		return fmt.Errorf("%d messages are dead and %d wait behind them: nothing can be tested", dead, parked)
 	}
-	args := []string{"dlq", "redrive", "--service=inventory", "--all", "--reason=the constraints are gone", fmt.Sprintf("--rate=%d", redriveRate)}
+	args := []string{"dlq", "redrive", "--service=inventory", "--all", "--reason=the constraints are gone", fmt.Sprintf("--rate=%d", rate)}
 	if _, err := s.waybill(ctx, append(args, "--dry-run")...); err != nil {
 		return err
 	}
@@ -76,9 +83,34 @@ func (s *Environment) redriveAll(ctx context.Context) error {
 	if _, err := s.waybill(ctx, args...); err != nil {
 		return err
 	}
+	if kill {
+		if err := s.killInRedrive(ctx, dead); err != nil {
+			return err
+		}
+	}
+	const openSQL = `select (select count(*) from job where state <> 'finished') + (select count(*) from parked_keys)`
+	err := s.Until(ctx, time.Minute, "the redrive is over", func(ctx context.Context) (bool, error) {
+		return s.count(ctx, db, openSQL) == 0, nil
+	})
+	if err != nil {
+		rest, _ := s.waybill(ctx, "dlq", "list", "--service=inventory")
+		return fmt.Errorf("%w; open are:\n%s", err, rest)
+	}
+	s.Measured("%d dead letters and %d messages behind them when the cause was gone, of which the job took %d; all were applied in %s",
+		dead, parked, s.count(ctx, db, `select total from job`), time.Since(began).Round(100*time.Millisecond))
+	return nil
+}
+
+const (
+	deadSQL   = `select count(*) from dead_letters where state = 'dead'`
+	behindSQL = `select count(*) from dead_letters where state = 'parked'`
+)
+
+// killInRedrive kills the consumer when a third of the job is done.
+func (s *Environment) killInRedrive(ctx context.Context, dead int64) error {
 	const doneSQL = `select done + no_effect + refused from job`
 	err := s.Until(ctx, time.Minute, "a third is redriven", func(ctx context.Context) (bool, error) {
-		return s.count(ctx, db, doneSQL) >= dead/3, nil
+		return s.count(ctx, s.pools[stack.Inventory], doneSQL) >= dead/3, nil
 	})
 	if err != nil {
 		return err
@@ -86,17 +118,7 @@ func (s *Environment) redriveAll(ctx context.Context) error {
 	if err := s.bounce(ctx, stack.Inventory, 0); err != nil {
 		return err
 	}
-	killed := s.count(ctx, db, doneSQL)
-	const openSQL = `select (select count(*) from job where state <> 'finished') + (select count(*) from parked_keys)`
-	err = s.Until(ctx, time.Minute, "the redrive is over", func(ctx context.Context) (bool, error) {
-		return s.count(ctx, db, openSQL) == 0, nil
-	})
-	if err != nil {
-		rest, _ := s.waybill(ctx, "dlq", "list", "--service=inventory")
-		return fmt.Errorf("%w; open are:\n%s", err, rest)
-	}
-	s.Measured("%d dead letters and %d messages behind them when the cause was gone; inventory was killed after %d of %d; all were applied in %s",
-		dead, parked, killed, s.count(ctx, db, `select total from job`), time.Since(began).Round(100*time.Millisecond))
+	s.Measured("inventory was killed after %d of them", s.count(ctx, s.pools[stack.Inventory], doneSQL))
 	return nil
 }
 

@@ -39,6 +39,11 @@ func (r *runner) setUp(ctx context.Context) (*Environment, error) {
 		Workspace: s.workspace, Dir: s.dir, EphemeralPorts: true, Fresh: true, RealKafka: r.options.RealKafka,
 		Env: r.drill.Env, Console: stack.NewConsole(console, false),
 	}
+	if r.drill.Notified {
+		if cfg.Env, err = s.notifying(cfg.Env); err != nil {
+			return s, err
+		}
+	}
 	if r.drill.Proxied {
 		cfg.Front = func(server, addr string) (string, error) {
 			p, err := newProxy(server, addr)

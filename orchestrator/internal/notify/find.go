@@ -38,8 +38,8 @@ type Sources struct {
 // OwnName is the orchestrator among the services.
 const OwnName = "orchestrator"
 
-// findTimeout bounds one look at everything, and askTimeout what another process may take of it: all
-// wait for the slowest.
+// findTimeout bounds one look at everything, and askTimeout what another process may take of it:
+// all wait for the slowest.
 const (
 	findTimeout = 10 * time.Second
 	askTimeout  = 2 * time.Second

@@ -81,5 +81,7 @@ type suspensionBody struct {
 
 // plainBody is for an action that needs nothing but its reason.
 func plainBody(action saga.Action) func(suspensionBody) (saga.Request, httpserver.Reason) {
-	return func(b suspensionBody) (saga.Request, httpserver.Reason) { return saga.Request{Action: action}, b.Reason }
+	return func(b suspensionBody) (saga.Request, httpserver.Reason) {
+		return saga.Request{Action: action}, b.Reason
+	}
 }

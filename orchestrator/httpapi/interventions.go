@@ -93,7 +93,7 @@ type moveInput struct {
 
 type revokeInput struct {
 	Target
-	Step   httpserver.Text `path:"step" maxLength:"128"`
+	Step   httpserver.Text   `path:"step" maxLength:"128"`
 	Reason httpserver.Reason `query:"reason" required:"true" minLength:"1" maxLength:"500" doc:"Why; kept in the timeline"`
 }
 

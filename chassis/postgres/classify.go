@@ -22,10 +22,10 @@ const conflictAttempts = 8
 
 // Classify says whose fault an error is. Only SQLSTATE classes 22 (data exception) and 23
 // (integrity constraint violation), and errors that are not the database's at all, count against
-// the message that was being worked on. Everything else is the infrastructure's, with any code:
-// a grant, a password, a schema, a trigger that was added, a lock, and what payloads need besides (a
-// key management service, a blob store). The classes are those of
-// PostgreSQL's appendix A, "PostgreSQL Error Codes".
+// the message that was being worked on. Everything else is the infrastructure's, with any code: a
+// grant, a password, a schema, a trigger that was added, a lock, and what payloads need besides (a
+// key management service, a blob store). The classes are those of PostgreSQL's appendix A,
+// "PostgreSQL Error Codes".
 func Classify(err error) fault.Fault {
 	pgErr, isPg := errors.AsType[*pgconn.PgError](err)
 	_, isConnect := errors.AsType[*pgconn.ConnectError](err)

@@ -1,5 +1,5 @@
-// Package s3blobs keeps blobs in a bucket of Amazon S3, or of what speaks its protocol (MinIO, Ceph,
-// the other clouds), for sdk/payload/claimcheck.
+// Package s3blobs keeps blobs in a bucket of Amazon S3, or of what speaks its protocol (MinIO,
+// Ceph, the other clouds), for sdk/payload/claimcheck.
 package s3blobs
 
 import (

@@ -76,8 +76,8 @@ func TestPayloads_AreEncryptedAndKeysRotate(t *testing.T) {
 	}
 	s.encryptedOnTheWire(t)
 
-	// Inventory and the orchestrator are to have the new key before Orders uses it; the orchestrator
-	// was forgotten.
+	// Inventory and the orchestrator are to have the new key before Orders uses it; the
+	// orchestrator was forgotten.
 	writeKeyring(t, keyring(stack.Inventory), "k1", "k2")
 	writeKeyring(t, keyring(stack.Orders), "k2", "k1")
 	var id int64

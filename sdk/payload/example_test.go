@@ -23,7 +23,7 @@ func (compression) Encode(_ context.Context, m payload.Message) (payload.Message
 		return payload.Message{}, err
 	}
 	m.Value = packed.Bytes()
-	return m.With("content-encoding", "gzip"), nil
+	return m.With(map[string]string{"content-encoding": "gzip"}), nil
 }
 
 func (compression) Decode(_ context.Context, m payload.Message) (payload.Message, error) {

@@ -38,8 +38,8 @@ const (
 	HeaderDataRef              = "ce_dataref"
 )
 
-// IsCodecHeader says whether a header is about how a payload is encoded: what a message with another
-// payload must not keep.
+// IsCodecHeader says whether a header is about how a payload is encoded: what a message with
+// another payload must not keep.
 func IsCodecHeader(name string) bool {
 	switch name {
 	case HeaderContentType, HeaderEncryption, HeaderEncryptionKeyID, HeaderEncryptionKey, HeaderEncryptedContentType, HeaderDataRef:
@@ -67,12 +67,12 @@ type Message struct {
 	Value   []byte
 }
 
-// With returns the message with a header.
-func (m Message) With(name, value string) Message {
-	headers := make(map[string]string, len(m.Headers)+1)
-	maps.Copy(headers, m.Headers)
-	headers[name] = value
-	m.Headers = headers
+// With returns the message with these headers besides, or in place of its own.
+func (m Message) With(headers map[string]string) Message {
+	all := make(map[string]string, len(m.Headers)+len(headers))
+	maps.Copy(all, m.Headers)
+	maps.Copy(all, headers)
+	m.Headers = all
 	return m
 }
 

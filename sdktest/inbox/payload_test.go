@@ -107,10 +107,10 @@ func TestPayloads_AMissingKeyIsADeadLetterUntilTheKeyIsThere(t *testing.T) {
 	require.Equal(t, []string{"b1", "a1", "a2"}, p.applied(t))
 	require.Equal(t, inbox.Outcome{Duplicates: 3}, p.process(t,
 		sent(t, sender, 1, "a", "a1"), sent(t, nil, 2, "a", "a2"), sent(t, receiver, 4, "b", "b1")),
-		"encrypted anew, or not at all, it is the same message")
+		"encrypted again, or not at all, it is the same message")
 }
 
-// The copy for the dead letter topic is what was received, and whoever has the key can read it
+// The copy for the dead letter topic is what was received, and anyone who has the key can read it
 // there.
 func TestPayloads_ADeadLetterKeepsWhatWasReceived(t *testing.T) {
 	t.Parallel()

@@ -20,7 +20,7 @@ type tagging struct{ err error }
 
 func (c tagging) Encode(_ context.Context, m payload.Message) (payload.Message, error) {
 	m.Value = append([]byte(m.ID.String()+" "), m.Value...)
-	return m.With("ce_tagged", m.Topic+"/"+m.Key+"/"+m.Type), c.err
+	return m.With(map[string]string{"ce_tagged": m.Topic + "/" + m.Key + "/" + m.Type}), c.err
 }
 
 func (tagging) Decode(_ context.Context, m payload.Message) (payload.Message, error) { return m, nil }

@@ -5,8 +5,8 @@
 //
 // # Guarantees
 //
-//   - A blob is stored before its message's row is inserted, so a message that can be read refers to
-//     a blob that exists, until it is collected.
+//   - A blob is stored before its message's row is inserted, so a message that can be read refers
+//     to a blob that exists, until it is collected.
 //   - The name has the SHA-256 of what is stored, so a blob that was changed is not read.
 //   - A reference leads nowhere but into the receiver's own store, by the name that belongs to the
 //     message's own id: a reference is no address.
@@ -16,13 +16,13 @@
 //
 // # Blobs without a message
 //
-// A transaction that is rolled back leaves its blob behind, and nothing says when the last reader of
-// a topic has read a message. So blobs are removed by age ([Collect], or a rule of the store). The
-// age must be longer than messages can be read: than Kafka keeps them, than rows of the outbox are
-// kept for a replay, and than a dead letter may wait for its operator.
+// A transaction that is rolled back leaves its blob behind, and nothing says when the last reader
+// of a topic has read a message. So blobs are removed by age ([Collect], or a rule of the store).
+// The age must be longer than messages can be read: than Kafka keeps them, than rows of the outbox
+// are kept for a replay, and than a dead letter may wait for its operator.
 //
-// With encryption, put this codec behind that one (payload.Chain(encryption, claimcheck)): then what
-// is stored is encrypted.
+// With encryption, put this codec behind that one (payload.Chain(encryption, claimcheck)): then
+// what is stored is encrypted.
 package claimcheck
 
 import (
@@ -113,8 +113,8 @@ var (
 	errLarge = errors.New("the payload is too long")
 )
 
-// Encode implements [payload.Codec]. A message that refers to a blob already, such as a dead letter,
-// is left alone.
+// Encode implements [payload.Codec]. A message that refers to a blob already, such as a dead
+// letter, is left alone.
 func (c *Codec) Encode(ctx context.Context, m payload.Message) (payload.Message, error) {
 	switch {
 	case len(m.Value) <= c.Threshold || m.Headers[payload.HeaderDataRef] != "":
@@ -132,7 +132,7 @@ func (c *Codec) Encode(ctx context.Context, m payload.Message) (payload.Message,
 		return payload.Message{}, fmt.Errorf("%w: store a payload of %d bytes: %w", payload.ErrUnavailable, len(m.Value), err)
 	}
 	m.Value = []byte{}
-	return m.With(payload.HeaderDataRef, name), nil
+	return m.With(map[string]string{payload.HeaderDataRef: name}), nil
 }
 
 // Decode implements [payload.Codec].
@@ -163,7 +163,8 @@ func (c *Codec) Decode(ctx context.Context, m payload.Message) (payload.Message,
 	return m.Without(payload.HeaderDataRef), nil
 }
 
-// digest reads a reference. Whatever is in it is of the message's own id and cannot leave the store.
+// digest reads a reference. Whatever is in it is of the message's own id and cannot leave the
+// store.
 func digest(id uuid.UUID, ref string) (sum [sha256.Size]byte, err error) {
 	topic, rest, _ := strings.Cut(ref, "/")
 	of, hash, _ := strings.Cut(rest, "/")

@@ -16,14 +16,14 @@
 //
 // Sizes are not hidden: the value grows by 28 bytes. Keys of messages, types and headers are not
 // encrypted. The inbox keeps 64 bits of a SHA-256 of type, key and payload, with which somebody who
-// reads the receiver's database can confirm a guess. Random nonces of one data key would repeat with
-// a probability of 2^-33 after 2^32 messages; KeyMessages stays far below.
+// reads the receiver's database can confirm a guess. Random nonces of one data key would repeat
+// with a probability of 2^-33 after 2^32 messages; KeyMessages stays far below.
 //
 // # A key that is not there
 //
-// A payload whose key-encryption key this process does not have is a [KeyError]: the message becomes
-// a dead letter with that reason, still encrypted, and is redriven once the key is there. A key
-// management service that does not answer is no reason for that: see [payload.ErrUnavailable].
+// A payload whose key-encryption key this process does not have is a [KeyError]: the message
+// becomes a dead letter with that reason, still encrypted, and is redriven once the key is there. A
+// key management service that does not answer is no reason for that: see [payload.ErrUnavailable].
 package encryption
 
 import (
@@ -132,9 +132,10 @@ func (c *Codec) Encode(ctx context.Context, m payload.Message) (payload.Message,
 	}
 	kind := cmp.Or(m.Headers[payload.HeaderContentType], defaultContentType)
 	m.Value = s.aead.Seal(nil, nil, m.Value, boundTo(m, s.keyID, kind))
-	return m.With(payload.HeaderEncryption, Algorithm).With(payload.HeaderEncryptionKeyID, s.keyID).
-		With(payload.HeaderEncryptionKey, s.wrapped).With(payload.HeaderEncryptedContentType, kind).
-		With(payload.HeaderContentType, contentType), nil
+	return m.With(map[string]string{
+		payload.HeaderEncryption: Algorithm, payload.HeaderEncryptionKeyID: s.keyID, payload.HeaderEncryptionKey: s.wrapped,
+		payload.HeaderEncryptedContentType: kind, payload.HeaderContentType: contentType,
+	}), nil
 }
 
 // Decode implements [payload.Codec].
@@ -164,7 +165,7 @@ func (c *Codec) Decode(ctx context.Context, m payload.Message) (payload.Message,
 	}
 	m.Value = plain
 	return m.Without(payload.HeaderEncryption, payload.HeaderEncryptionKeyID, payload.HeaderEncryptionKey,
-		payload.HeaderEncryptedContentType).With(payload.HeaderContentType, kind), nil
+		payload.HeaderEncryptedContentType).With(map[string]string{payload.HeaderContentType: kind}), nil
 }
 
 // boundTo is what is authenticated besides the payload. Each part goes with its length, so that no

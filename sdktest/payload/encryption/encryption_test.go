@@ -135,9 +135,9 @@ func TestCodec_WhatItCannotReadSaysWhy(t *testing.T) {
 	require.EqualError(t, err, `the payload is encrypted with the key "k1", which this consumer does not have`)
 	require.NotErrorIs(t, err, payload.ErrUnavailable)
 
-	_, err = c.Decode(t.Context(), sent.With(payload.HeaderEncryption, "ROT13"))
+	_, err = c.Decode(t.Context(), sent.With(map[string]string{payload.HeaderEncryption: "ROT13"}))
 	require.ErrorContains(t, err, `an algorithm that is not known here, "ROT13"`)
-	_, err = c.Decode(t.Context(), sent.With(payload.HeaderEncryptionKey, "!"))
+	_, err = c.Decode(t.Context(), sent.With(map[string]string{payload.HeaderEncryptionKey: "!"}))
 	require.ErrorContains(t, err, "is not base64")
 
 	strict := codec(t, encryption.Config{Keys: c.Keys, Required: []string{"orders.v1"}})
@@ -184,7 +184,7 @@ func TestCodec_KeysRotateWithoutARestart(t *testing.T) {
 	require.NoError(t, err, "the key is back, and the same process reads the message")
 }
 
-// kms is a key management service that counts, and fails as it is told.
+// kms is a key management service that counts, and fails when it has to.
 type kms struct {
 	encryption.Keys
 	wraps, unwraps atomic.Int64

@@ -6,8 +6,6 @@ package admin
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"math"
@@ -15,67 +13,78 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
-
-	"waybill.example/chassis/terminal"
 )
 
-// Tokens are the tokens of a service, each with the name of its holder. The zero value has none,
-// and lets nobody in.
+// Tokens are what lets people in: the tokens of a setting, each with the name of its holder, and
+// those of an identity provider. The zero value has none, and lets nobody in. Values that were made
+// from another share what it knows.
 type Tokens struct {
 	setting string
-	named   []namedToken
+	from    []issuer
 	refused *refused // nil: refusals are neither logged nor counted
 	guesses *guesses // nil where there are no tokens
 	// optional lets those in who send no token, under no name.
 	optional bool
 }
 
-type namedToken struct {
-	Holder
-	hash [sha256.Size]byte
+// issuer is who knows some of the tokens, and the most that their holders may do here.
+type issuer struct {
+	Identifier
+	ceiling Role
 }
 
-// minToken is how many characters a token has at least. At the 8,500 guesses per second that one
-// client has been seen to make, 16 lower-case letters last longer than the universe has; 8 digits
-// last 3 hours.
-const minToken = 16
+// Identifier knows whose a token is: a setting, or an identity provider. It is safe for concurrent
+// use.
+type Identifier interface {
+	// Identify returns the holder of a token; ErrUnknown for one that is nobody's, ErrExpired for
+	// one that was somebody's, and any other error where that cannot be known now.
+	Identify(ctx context.Context, token string) (Holder, error)
+}
+
+// Errors of a token that lets nobody in.
+var (
+	ErrUnknown = errors.New("the token is nobody's")
+	ErrExpired = errors.New("the token has expired")
+)
+
+// TooManyError is the error for an address that sent too many wrong tokens.
+type TooManyError struct{ Wait time.Duration }
+
+func (e *TooManyError) Error() string { return "too many wrong tokens came from this address" }
 
 // Parse reads name=token pairs, as they come from the environment variable called setting; a name
 // may say its role, name:role=token (see [Role]). None is no error: then changes over HTTP are off.
 // The error names every invalid pair by its place, since the pair itself is a secret. A duplicate
 // name or token is invalid: it would not say who it was.
+//
+// Where the variable with _FILE appended names a file, that is read again when it changes: tokens
+// are given and taken without a restart.
 func Parse(setting string, pairs []string) (Tokens, error) {
-	t := Tokens{setting: setting, guesses: newGuesses()}
-	var faults []error
-	for i, pair := range pairs {
-		name, token, ok := strings.Cut(strings.TrimSpace(pair), "=")
-		if !ok || name == "" || !terminal.Plain(name) || len(token) < minToken {
-			faults = append(faults, fmt.Errorf("%s: pair %d must be name=token, with a token of %d characters or more", setting, i+1, minToken))
-			continue
-		}
-		name, role, err := splitRole(name)
-		if err != nil || name == "" {
-			faults = append(faults, fmt.Errorf("%s: pair %d: %w", setting, i+1, cmp.Or(err, errNameless)))
-			continue
-		}
-		next := namedToken{Holder{name, role}, sha256.Sum256([]byte(token))}
-		if slices.ContainsFunc(t.named, func(n namedToken) bool { return n.Name == next.Name || n.hash == next.hash }) {
-			faults = append(faults, fmt.Errorf("%s: pair %d has the name or the token of an earlier one", setting, i+1))
-			continue
-		}
-		t.named = append(t.named, next)
-	}
-	return t, errors.Join(faults...)
+	named, err := parse(setting, pairs)
+	list := newList(setting, named)
+	t := Tokens{setting: setting, guesses: newGuesses(), refused: list.refused}
+	t.from = []issuer{{list, Admin}}
+	return t, err
 }
 
-var errNameless = errors.New("a role needs a name before its colon")
+// Empty reports whether there is no token, nor anybody who issues some.
+func (t Tokens) Empty() bool {
+	return !slices.ContainsFunc(t.from, func(i issuer) bool {
+		list, is := i.Identifier.(*list)
+		return !is || !list.empty()
+	})
+}
 
-// Empty reports whether there is no token.
-func (t Tokens) Empty() bool { return len(t.named) == 0 }
+// With returns the tokens and those of an identity provider; a nil one is none.
+func (t Tokens) With(provider Identifier) Tokens {
+	if provider != nil {
+		t.from = append(slices.Clip(t.from), issuer{provider, Admin})
+	}
+	return t
+}
 
 // Optional returns tokens for what everybody may do, and holders of a token under their names: a
 // request without a token is let in, one with a wrong token is not.
@@ -84,26 +93,36 @@ func (t Tokens) Optional() Tokens {
 	return t
 }
 
-// And returns tokens of which each lets its holder in, for what two settings allow.
+// And returns tokens of which each lets its holder in, for what two settings allow. It is for
+// wiring: nobody may look at tokens yet.
 func (t Tokens) And(others Tokens) Tokens {
 	t.setting += " or " + others.setting
-	t.named = append(slices.Clip(t.named), others.named...)
+	t.from = append(slices.Clip(t.from), others.from...)
+	for _, i := range others.from {
+		if list, is := i.Identifier.(*list); is && t.refused != nil {
+			list.refused = t.refused // one place reports for both
+		}
+	}
 	return t
 }
 
-// holder returns who has the token in an Authorization header. It takes the same time whichever
-// token it is, and however much of it is right.
-func (t Tokens) holder(header string) (Holder, bool) {
-	scheme, token, _ := strings.Cut(header, " ")
-	hash := sha256.Sum256([]byte(token))
-	var holder Holder
-	found := false
-	for _, n := range t.named {
-		if subtle.ConstantTimeCompare(n.hash[:], hash[:]) == 1 {
-			holder, found = n.Holder, true
+// identify returns who has a token. It takes the same time whichever token of a setting it is, and
+// however much of it is right.
+func (t Tokens) identify(ctx context.Context, token string) (holder Holder, err error) {
+	err = ErrUnknown
+	for _, i := range t.from {
+		if _, ours := i.Identifier.(*list); err == nil && !ours {
+			continue // a token of a setting is nobody else's business
+		}
+		found, why := i.Identify(ctx, token)
+		switch {
+		case why == nil:
+			holder, err = Holder{found.Name, min(found.Role, i.ceiling)}, nil
+		case err != nil && !errors.Is(why, ErrUnknown):
+			err = why
 		}
 	}
-	return holder, found && strings.EqualFold(scheme, "Bearer")
+	return holder, err
 }
 
 type holderKey struct{}
@@ -119,7 +138,7 @@ func Guard(api huma.API, tokens Tokens) func(huma.Context, func(huma.Context)) {
 		}
 		who, inside := ctx.Context().Value(actingKey{}).(acting)
 		if !inside {
-			if len(tokens.named) == 0 {
+			if tokens.Empty() {
 				refuse(http.StatusForbidden, "changes are off here, and so is what only operators may see; set "+tokens.setting+" to name=token pairs to allow them")
 				return
 			}
@@ -127,13 +146,15 @@ func Guard(api huma.API, tokens Tokens) func(huma.Context, func(huma.Context)) {
 				next(ctx)
 				return
 			}
-			var ok bool
-			if who, ok = admit(ctx, tokens, refuse); !ok {
+			holder, err := tokens.Check(ctx.Context(), ctx.RemoteAddr(), ctx.Header("Authorization"), ctx.Operation().OperationID)
+			if err != nil {
+				turnAway(ctx, err, tokens.setting, refuse)
 				return
 			}
+			who = acting{holder, host(ctx.RemoteAddr())}
 		}
 		if role := needed(ctx.Operation()); who.Role < role {
-			tokens.refused.record(ctx)
+			tokens.refused.record(ctx.RemoteAddr(), ctx.Operation().OperationID)
 			refuse(http.StatusForbidden, fmt.Sprintf("%s has the role %s; this needs %s", cmp.Or(who.Name, "a request without a token"), who.Role, role))
 			return
 		}
@@ -141,26 +162,23 @@ func Guard(api huma.API, tokens Tokens) func(huma.Context, func(huma.Context)) {
 	}
 }
 
-// admit finds out whose token a request has, or refuses it.
-func admit(ctx huma.Context, tokens Tokens, refuse func(int, string)) (acting, bool) {
-	header := ctx.Header("Authorization")
-	if wait := tokens.guesses.blocked(ctx.RemoteAddr(), time.Now()); wait > 0 {
-		tokens.refused.record(ctx)
-		ctx.SetHeader("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
-		refuse(http.StatusTooManyRequests, "too many wrong tokens came from this address")
-		return acting{}, false
-	}
-	holder, ok := tokens.holder(header)
-	if !ok {
-		if header != "" {
-			tokens.guesses.wrong(ctx.RemoteAddr(), time.Now())
-		}
-		tokens.refused.record(ctx)
+// turnAway answers a request whose token lets nobody in.
+func turnAway(ctx huma.Context, err error, setting string, refuse func(int, string)) {
+	blocked, tooMany := errors.AsType[*TooManyError](err)
+	switch {
+	case tooMany:
+		ctx.SetHeader("Retry-After", strconv.Itoa(int(math.Ceil(blocked.Wait.Seconds()))))
+		refuse(http.StatusTooManyRequests, err.Error())
+	case errors.Is(err, ErrExpired):
+		ctx.SetHeader("WWW-Authenticate", `Bearer error="invalid_token", error_description="the token has expired"`)
+		refuse(http.StatusUnauthorized, err.Error())
+	case errors.Is(err, ErrUnknown):
 		ctx.SetHeader("WWW-Authenticate", "Bearer")
-		refuse(http.StatusUnauthorized, "send a token of "+tokens.setting+" as Authorization: Bearer …")
-		return acting{}, false
+		refuse(http.StatusUnauthorized, "send a token of "+setting+" as Authorization: Bearer …")
+	default:
+		ctx.SetHeader("Retry-After", "5")
+		refuse(http.StatusServiceUnavailable, "who you are cannot be found out now: "+err.Error())
 	}
-	return acting{holder, host(ctx.RemoteAddr())}, true
 }
 
 type clientKey struct{}

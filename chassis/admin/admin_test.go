@@ -68,12 +68,12 @@ func TestGuard_LetsEverybodyInWhereTokensAreOptional(t *testing.T) {
 	require.JSONEq(t, `""`, api.Post("/change").Body.String())
 	require.JSONEq(t, `"ada"`, api.Post("/change", "Authorization: Bearer a-token-of-some-length").Body.String())
 	require.Equal(t, http.StatusUnauthorized, api.Post("/change", "Authorization: Bearer another").Code, "a token that is wrong is no accident")
-	_, _, ok := tokens.Optional().Check(remote, "")
-	require.True(t, ok)
-	_, _, ok = tokens.Optional().Check(remote, "Bearer another")
-	require.False(t, ok)
-	_, _, ok = tokens.Check(remote, "")
-	require.False(t, ok)
+	_, err = tokens.Optional().Check(t.Context(), remote, "", "change")
+	require.NoError(t, err)
+	_, err = tokens.Optional().Check(t.Context(), remote, "Bearer another", "change")
+	require.ErrorIs(t, err, admin.ErrUnknown)
+	_, err = tokens.Check(t.Context(), remote, "", "change")
+	require.ErrorIs(t, err, admin.ErrUnknown)
 }
 
 func TestParse_RefusesMalformedPairsWithoutShowingThem(t *testing.T) {

@@ -47,11 +47,17 @@ func splitRole(name string) (string, Role, error) {
 	if !said {
 		return name, Admin, nil
 	}
+	role, err := ParseRole(word)
+	return name, role, err
+}
+
+// ParseRole returns the role of a name. A word that is none is an error.
+func ParseRole(word string) (Role, error) {
 	role := Role(slices.Index(roleNames, word))
 	if role < Viewer {
-		return "", Nobody, fmt.Errorf("what is behind the colon must be one of %s", strings.Join(roleNames[Viewer:], ", "))
+		return Nobody, fmt.Errorf("a role must be one of %s", strings.Join(roleNames[Viewer:], ", "))
 	}
-	return name, role, nil
+	return role, nil
 }
 
 // Holder is who has a token.
@@ -62,9 +68,9 @@ type Holder struct {
 
 // ReadOnly returns the tokens as those of people who may read, whatever else they may elsewhere.
 func (t Tokens) ReadOnly() Tokens {
-	t.named = slices.Clone(t.named)
-	for i := range t.named {
-		t.named[i].Role = min(t.named[i].Role, Reader)
+	t.from = slices.Clone(t.from)
+	for i := range t.from {
+		t.from[i].ceiling = min(t.from[i].ceiling, Reader)
 	}
 	return t
 }

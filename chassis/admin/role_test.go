@@ -65,10 +65,11 @@ func TestParse_AWordThatIsNoRoleIsRefused(t *testing.T) {
 
 func TestTokens_ReadOnlyMayRead(t *testing.T) {
 	t.Parallel()
-	who, _, ok := everyRole(t).ReadOnly().Check("127.0.0.1:1", "Bearer aaaaaaaaaaaaaaaa")
-	require.True(t, ok)
+	who, err := everyRole(t).ReadOnly().Check(t.Context(), "127.0.0.1:1", "Bearer aaaaaaaaaaaaaaaa", "")
+	require.NoError(t, err)
 	require.Equal(t, admin.Holder{Name: "ada", Role: admin.Reader}, who)
-	who, _, _ = everyRole(t).ReadOnly().Check("127.0.0.1:1", "Bearer vvvvvvvvvvvvvvvv")
+	who, err = everyRole(t).ReadOnly().Check(t.Context(), "127.0.0.1:1", "Bearer vvvvvvvvvvvvvvvv", "")
+	require.NoError(t, err)
 	require.Equal(t, admin.Viewer, who.Role)
 }
 

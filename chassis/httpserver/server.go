@@ -22,6 +22,7 @@ package httpserver
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -61,6 +62,7 @@ type Config struct {
 	DrainDelay time.Duration `env:"HTTP_DRAIN_DELAY" envDefault:"0s"`
 
 	Concurrency ConcurrencyConfig
+	TLS         TLSConfig
 }
 
 // Validate implements config.Validator.
@@ -111,6 +113,7 @@ type Server struct {
 	drain    *drain
 	log      *slog.Logger
 	listener net.Listener
+	tls      *tls.Config // nil: HTTP in the clear
 	hosts    []string
 	profiler *profiler // nil: not asked for
 	own      []string  // routes of every server: method and pattern
@@ -119,6 +122,10 @@ type Server struct {
 // New listens on the configured address, so that a port in use is found at once, and returns a
 // server that Run will serve.
 func New(c Config, o Options) (*Server, error) {
+	encryption, err := c.TLS.Server(o.Log)
+	if err != nil {
+		return nil, err
+	}
 	listener, err := net.Listen("tcp", c.Addr)
 	if err != nil {
 		return nil, fmt.Errorf("listen for HTTP on %s (set HTTP_ADDR for another address): %w", c.Addr, err)
@@ -154,7 +161,7 @@ func New(c Config, o Options) (*Server, error) {
 	if c.MaxConnections > 0 {
 		listener = limit(listener, c.MaxConnections)
 	}
-	s := &Server{API: api, Router: router, Waiting: NewWaiting(c.MaxWaiting), drain: drain, log: o.Log, listener: listener, hosts: c.Hosts}
+	s := &Server{API: api, Router: router, Waiting: NewWaiting(c.MaxWaiting), drain: drain, log: o.Log, listener: listener, tls: encryption, hosts: c.Hosts}
 	s.own = s.Undocumented()
 	if c.PprofAddr != "" {
 		if s.profiler, err = newProfiler(c.PprofAddr, c.Hosts, o.Log); err != nil {
@@ -225,6 +232,18 @@ func (s *Server) Run(ctx context.Context) error {
 	return together.Wait()
 }
 
+// accept serves the listener, by HTTP/1.1 alone: its limits are what the tests hold, and a client
+// of an API or a console of a few pages gains nothing by HTTP/2.
+func (s *Server) accept(server *http.Server) error {
+	server.Protocols = new(http.Protocols)
+	server.Protocols.SetHTTP1(true)
+	if s.tls == nil {
+		return server.Serve(s.listener)
+	}
+	server.TLSConfig = s.tls
+	return server.ServeTLS(s.listener, "", "")
+}
+
 func (s *Server) serve(ctx context.Context) error {
 	server := &http.Server{
 		Handler:           s.drain.closing(KnownHosts(s.listener.Addr(), s.hosts, sameOrigin(hardened(s.Router)))),
@@ -236,8 +255,8 @@ func (s *Server) serve(ctx context.Context) error {
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
 	served := make(chan error, 1)
-	go func() { served <- server.Serve(s.listener) }()
-	s.log.InfoContext(ctx, "serving HTTP", "addr", s.Addr())
+	go func() { served <- s.accept(server) }()
+	s.log.InfoContext(ctx, "serving HTTP", "addr", s.Addr(), "tls", s.tls != nil)
 	select {
 	case err := <-served:
 		return fmt.Errorf("serve HTTP: %w", err)

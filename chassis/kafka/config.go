@@ -16,10 +16,12 @@ type Config struct {
 	// Brokers are the addresses to start from, host:port.
 	Brokers []string `env:"KAFKA_BROKERS" envDefault:"127.0.0.1:19092"`
 	// SecurityProtocol is PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.
-	SecurityProtocol string        `env:"KAFKA_SECURITY_PROTOCOL" envDefault:"PLAINTEXT"`
-	SASLMechanism    string        `env:"KAFKA_SASL_MECHANISM"`
-	SASLUsername     string        `env:"KAFKA_SASL_USERNAME"`
-	SASLPassword     config.Secret `env:"KAFKA_SASL_PASSWORD"`
+	SecurityProtocol string `env:"KAFKA_SECURITY_PROTOCOL" envDefault:"PLAINTEXT"`
+	SASLMechanism    string `env:"KAFKA_SASL_MECHANISM"`
+	SASLUsername     string `env:"KAFKA_SASL_USERNAME"`
+	// SASLPassword, if it is in the file of KAFKA_SASL_PASSWORD_FILE, is read again when that
+	// changes; see FollowLogin.
+	SASLPassword config.Secret `env:"KAFKA_SASL_PASSWORD"`
 	// The TLS files, in PEM.
 	SSLCALocation          string        `env:"KAFKA_SSL_CA_LOCATION"`
 	SSLCertificateLocation string        `env:"KAFKA_SSL_CERTIFICATE_LOCATION"`
@@ -28,6 +30,8 @@ type Config struct {
 	// Properties are further librdkafka settings, name=value, which win over all others. Those that
 	// a promise rests on are refused.
 	Properties config.Secrets `env:"KAFKA_PROPERTIES"`
+
+	fixedLogin bool // by LoginAs
 }
 
 // Validate returns all problems of the settings at once.
@@ -79,7 +83,7 @@ func (c Config) common(clientID string) kafka.ConfigMap {
 	for name, value := range map[string]string{
 		"sasl.mechanisms":          c.SASLMechanism,
 		"sasl.username":            c.SASLUsername,
-		"sasl.password":            string(c.SASLPassword),
+		"sasl.password":            c.password(),
 		"ssl.ca.location":          c.SSLCALocation,
 		"ssl.certificate.location": c.SSLCertificateLocation,
 		"ssl.key.location":         c.SSLKeyLocation,

@@ -76,6 +76,7 @@ type Consumer struct {
 	metrics consumerMetrics
 	logs    *Logs
 	status  *status
+	unlogin func() // ends what FollowLogin began
 
 	running      context.Context           //nolint:containedctx // Run's own: librdkafka's callbacks are given none
 	buffered     []inbox.Delivery          // received, not dispatched yet; of partitions that are ours
@@ -122,6 +123,7 @@ func NewConsumer(c Config, o ConsumerOptions, h Handler, log *slog.Logger, reg p
 		metrics: newConsumerMetrics(reg, o.Group),
 		logs:    ReadLogs(client.Logs(), log),
 		status:  status,
+		unlogin: c.FollowLogin(client),
 
 		revoked:      make(map[inbox.Partition]bool),
 		unpositioned: make(map[inbox.Partition]bool),
@@ -170,6 +172,7 @@ func (c *Consumer) canContinue(ctx context.Context) bool { return ctx.Err() == n
 func (c *Consumer) close() error {
 	closed := make(chan error, 1)
 	go func() {
+		c.unlogin()
 		err := c.client.Close()
 		c.logs.Wait()
 		closed <- err

@@ -12,8 +12,9 @@ import (
 // Ends asks brokers where the messages of topics stand. It has connections of its own: on those of
 // a consumer, an answer waits behind a fetch that waits for messages.
 type Ends struct {
-	client *kafka.AdminClient
-	topics []string
+	client  *kafka.AdminClient
+	topics  []string
+	unlogin func()
 }
 
 // NewEnds does not wait for a broker.
@@ -25,11 +26,14 @@ func NewEnds(c Config, clientID string, topics []string) (*Ends, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create Kafka admin client: %w", err)
 	}
-	return &Ends{client, topics}, nil
+	return &Ends{client, topics, c.FollowLogin(client)}, nil
 }
 
 // Close ends the connections.
-func (e *Ends) Close() { e.client.Close() }
+func (e *Ends) Close() {
+	e.unlogin()
+	e.client.Close()
+}
 
 // Ask returns where the messages of all partitions stand now. It takes no longer than ctx's
 // deadline, or a second for each topic.

@@ -19,7 +19,9 @@ import (
 // Config says how to reach the database.
 type Config struct {
 	// URL is postgres://user:password@host:port/name; pool_max_conns and the like may follow as
-	// parameters (see pgxpool.ParseConfig).
+	// parameters (see pgxpool.ParseConfig), and so may sslmode, sslrootcert, sslcert and sslkey.
+	// The file that DATABASE_URL_FILE names, and those that the URL names, are read again for each
+	// new connection: passwords and certificates are rotated without a restart.
 	URL config.Secret `env:"DATABASE_URL,required,notEmpty"`
 }
 
@@ -53,7 +55,7 @@ func Open(ctx context.Context, c Config, name string) (*pgxpool.Pool, error) {
 	}
 	var opened atomic.Pointer[pgxpool.Pool]
 	config.ConnConfig.OnPgError = retire(&opened)
-	config.AfterConnect, config.PrepareConn = prepare, adapt
+	config.BeforeConnect, config.AfterConnect, config.PrepareConn = Renewed(c.current()), prepare, adapt
 	if tracing.Enabled() {
 		config.ConnConfig.Tracer = tracing.Statements()
 	}

@@ -39,6 +39,10 @@ type Config struct {
 	Disposable bool
 	// MaxConnections is Postgres' max_connections; zero is 200.
 	MaxConnections int
+	// Settings are further settings of the server, name=value, and Files what they name: they are
+	// in the directory that the server is started in, which is the parent of its data directory.
+	Settings []string
+	Files    map[string][]byte
 	// Progress shows what takes long; nil shows nothing.
 	Progress io.Writer
 	// Output gets the server's log; nil drops it.
@@ -54,6 +58,7 @@ type Cluster struct {
 	password    string
 	disposable  bool
 	connections int
+	more        []string // settings
 	output      io.Writer
 }
 
@@ -67,7 +72,7 @@ func Prepare(ctx context.Context, cfg Config) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{in: in, port: cfg.Port, disposable: cfg.Disposable, connections: cfg.MaxConnections, output: cfg.Output}
+	c := &Cluster{in: in, port: cfg.Port, disposable: cfg.Disposable, connections: cfg.MaxConnections, more: cfg.Settings, output: cfg.Output}
 	if c.as, err = serverUser(); err != nil {
 		return nil, err
 	}
@@ -89,6 +94,12 @@ func Prepare(ctx context.Context, cfg Config) (*Cluster, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	for name, content := range cfg.Files {
+		path := filepath.Join(c.home, name)
+		if err := errors.Join(os.WriteFile(path, content, 0o600), giveTo(c.as, path)); err != nil {
+			return nil, fmt.Errorf("write the server's files: %w", err)
+		}
 	}
 	password, err := os.ReadFile(c.passwordFile())
 	if err != nil {
@@ -177,7 +188,7 @@ func (c *Cluster) settings() []string {
 	if c.hasLibrary("pg_stat_statements") {
 		settings = append(settings, "shared_preload_libraries=pg_stat_statements")
 	}
-	return settings
+	return append(settings, c.more...)
 }
 
 // hasLibrary looks for a server module where builds keep them.

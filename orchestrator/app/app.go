@@ -24,6 +24,7 @@ import (
 	"waybill.example/chassis/httpserver"
 	"waybill.example/chassis/jobs"
 	"waybill.example/chassis/kafka"
+	"waybill.example/chassis/oidc"
 	"waybill.example/chassis/payloads"
 	chassispg "waybill.example/chassis/postgres"
 	"waybill.example/chassis/service"
@@ -59,6 +60,7 @@ type parts struct {
 	notifier *notify.Notifier // nil: nobody is notified
 
 	readers      admin.Tokens
+	identity     *oidc.Provider // nil: there is none
 	closeStreams func()
 }
 
@@ -134,7 +136,9 @@ func (a *parts) serve(c Config, run Sagas, reg *prometheus.Registry) error {
 	if err != nil {
 		return err
 	}
-	tokens = tokens.Observed(a.log, reg)
+	if tokens, a.identity, err = c.Operators(tokens, a.log, reg); err != nil {
+		return err
+	}
 	a.jobs = jobs.New(a.requests, a.log)
 	a.letters = deadletters.New(deadletters.Options{
 		Jobs: a.jobs, DB: a.requests, Redriver: a.runner.Redriver(deadletters.Permanent), Config: c.DeadLetters, Tokens: tokens, Log: a.log, Metrics: reg,

@@ -1,6 +1,7 @@
-// Command vulns reads what govulncheck writes as JSON, and decides. A vulnerability of a module that
-// our code calls is a failure. One of Go's standard library is a matter of what one builds with: it
-// is named with the version of Go that has it fixed, and fails with -strict, as for a release.
+// Command vulns reads what govulncheck writes as JSON, and decides. A vulnerability of a module
+// that our code calls is a failure. One of Go's standard library is a matter of what one builds
+// with: it is named with the version of Go that has it fixed, and fails with -strict, as for a
+// release.
 package main
 
 import (

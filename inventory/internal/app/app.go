@@ -63,7 +63,9 @@ func wire(ctx context.Context, app *service.App, cfg Config, log *slog.Logger) e
 	if err != nil {
 		return err
 	}
-	tokens = tokens.Observed(log, metrics)
+	if tokens, _, err = cfg.Operators(tokens, log, metrics); err != nil {
+		return err
+	}
 	readers, err := cfg.readers()
 	if err != nil {
 		return err
@@ -91,7 +93,7 @@ func wire(ctx context.Context, app *service.App, cfg Config, log *slog.Logger) e
 
 	app.Add("key sweeper", cfg.Idempotency.Sweeper(log, store.ForgetKeys))
 	app.Add("command consumer", commands.Run)
-	if err := serveGRPC(app, cfg.GRPC, cfg.stockTokens(tokens), store, handler, checks, log, metrics); err != nil {
+	if err := serveGRPC(app, cfg, cfg.stockTokens(tokens), store, handler, checks, log, metrics); err != nil {
 		return err
 	}
 	app.Serve(server)

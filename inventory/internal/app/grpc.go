@@ -20,15 +20,19 @@ import (
 )
 
 // serveGRPC adds the gRPC server, and what those who watch stock are served from.
-func serveGRPC(app *service.App, cfg grpcserver.Config, tokens admin.Tokens, store *postgres.Store, handler *consumer.Handler,
+func serveGRPC(app *service.App, cfg Config, tokens admin.Tokens, store *postgres.Store, handler *consumer.Handler,
 	checks []httpserver.Check, log *slog.Logger, metrics *prometheus.Registry,
 ) error {
 	calls := []grpc.UnaryServerInterceptor{grpcapi.Calls(log)}
 	if !tokens.Empty() {
 		calls = append(calls, grpcapi.Guard(tokens))
 	}
-	server, err := grpcserver.New(cfg, grpcserver.Options{
-		Log: log, Metrics: metrics, Ready: ready(checks),
+	encryption, err := cfg.HTTP.TLS.Server(log)
+	if err != nil {
+		return err
+	}
+	server, err := grpcserver.New(cfg.GRPC, grpcserver.Options{
+		Log: log, Metrics: metrics, Ready: ready(checks), TLS: encryption,
 		Unary: calls, Stream: grpcapi.Streams(log),
 	})
 	if err != nil {

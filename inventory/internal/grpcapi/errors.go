@@ -29,6 +29,8 @@ const (
 	reasonTokenRequired = "TOKEN_REQUIRED"
 	reasonRoleRequired  = "ROLE_REQUIRED"
 	reasonTooManyTokens = "TOO_MANY_WRONG_TOKENS" //nolint:gosec // no credential
+
+	reasonTokenUnchecked = "TOKEN_UNCHECKED" //nolint:gosec // no credential
 )
 
 // retryAfter is when a client may try again after UNAVAILABLE, as over HTTP.

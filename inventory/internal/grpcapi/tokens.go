@@ -2,6 +2,7 @@ package grpcapi
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -36,13 +37,19 @@ func Guard(tokens admin.Tokens) grpc.UnaryServerInterceptor {
 		if from, ok := peer.FromContext(ctx); ok {
 			remote = from.Addr.String()
 		}
-		who, wait, ok := tokens.Check(remote, header)
+		who, err := tokens.Check(ctx, remote, header, info.FullMethod)
+		blocked, tooMany := errors.AsType[*admin.TooManyError](err)
 		switch {
-		case wait > 0:
-			return nil, refusal(codes.ResourceExhausted, reasonTooManyTokens, "too many wrong tokens came from this address",
-				&errdetails.RetryInfo{RetryDelay: durationpb.New(wait)})
-		case !ok:
+		case tooMany:
+			return nil, refusal(codes.ResourceExhausted, reasonTooManyTokens, err.Error(),
+				&errdetails.RetryInfo{RetryDelay: durationpb.New(blocked.Wait)})
+		case errors.Is(err, admin.ErrExpired):
+			return nil, refusal(codes.Unauthenticated, reasonTokenRequired, err.Error())
+		case errors.Is(err, admin.ErrUnknown):
 			return nil, refusal(codes.Unauthenticated, reasonTokenRequired, "send a token of INVENTORY_ADMIN_TOKENS as metadata, authorization: Bearer …")
+		case err != nil:
+			return nil, refusal(codes.Unavailable, reasonTokenUnchecked, "who you are cannot be found out now: "+err.Error(),
+				&errdetails.RetryInfo{RetryDelay: durationpb.New(retryAfter)})
 		case who.Role < admin.Operator:
 			return nil, refusal(codes.PermissionDenied, reasonRoleRequired, fmt.Sprintf("%s has the role %s; this needs %s", who.Name, who.Role, admin.Operator))
 		}

@@ -6,6 +6,7 @@ package grpcserver
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/net/netutil"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
@@ -53,6 +55,8 @@ type Options struct {
 	// Ready returns nil where the service can do its work; the health service answers SERVING only
 	// then.
 	Ready func(context.Context) error
+	// TLS, if not nil, is the certificate.
+	TLS *tls.Config
 	// DrainTimeout is what calls that are under way have to finish after the stop; 0: ten seconds.
 	DrainTimeout time.Duration
 	// Unary and Stream run around the handlers, inside of recovery and metrics.
@@ -91,6 +95,7 @@ func New(c Config, o Options) (*Server, error) {
 	s.grpc = grpc.NewServer(
 		grpc.ForceServerCodecV2(newCodec()),
 		tracing.Calls(),
+		encrypted(o.TLS),
 		grpc.MaxRecvMsgSize(maxMessageBytes),
 		grpc.MaxHeaderListSize(maxHeaderBytes),
 		grpc.MaxConcurrentStreams(maxStreams),
@@ -106,6 +111,14 @@ func New(c Config, o Options) (*Server, error) {
 	healthpb.RegisterHealthServer(s.grpc, s.health)
 	reflection.Register(s.grpc)
 	return s, nil
+}
+
+// encrypted is the option of a server with a certificate.
+func encrypted(c *tls.Config) grpc.ServerOption {
+	if c == nil {
+		return grpc.EmptyServerOption{}
+	}
+	return grpc.Creds(credentials.NewTLS(c))
 }
 
 // RegisterService implements [grpc.ServiceRegistrar].

@@ -69,7 +69,10 @@ func wire(ctx context.Context, app *service.App, cfg Config, log *slog.Logger) e
 	if err != nil {
 		return err
 	}
-	operators = operators.Observed(log, metrics)
+	operators, _, err = cfg.Operators(operators, log, metrics)
+	if err != nil {
+		return err
+	}
 	letters := deadletters.New(deadletters.Options{
 		DB: pool, Redriver: handler.Redriver(deadletters.Permanent), Jobs: jobs.New(pool, log), Config: cfg.DeadLetters,
 		Tokens: operators, Log: log, Metrics: metrics,
@@ -92,7 +95,7 @@ func wire(ctx context.Context, app *service.App, cfg Config, log *slog.Logger) e
 		Rates: cfg.Limits.rates(), Backlog: backlog,
 	})
 	observeWaiting(metrics, server.Waiting, hub)
-	letters.Mount(app, server, readers)
+	letters.Mount(app, server, operators.And(readers))
 	letters.MountJobs(app, server)
 
 	app.Add("key sweeper", cfg.Idempotency.Sweeper(log, store.ForgetKeys))

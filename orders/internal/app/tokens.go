@@ -19,5 +19,5 @@ func (c Config) Validate() []error {
 func (c Config) tokens() (operators, readers admin.Tokens, err error) {
 	operators, bad := admin.Parse("ORDERS_ADMIN_TOKENS", c.AdminTokens)
 	readers, worse := admin.Parse("ORDERS_READ_TOKENS", c.ReadTokens)
-	return operators, operators.And(readers), errors.Join(bad, worse)
+	return operators, readers, errors.Join(bad, worse)
 }

@@ -57,9 +57,14 @@ const (
 // Listen implements watch.Orders. It has a session of its own: one that waits is of no use to
 // others.
 func (s *Store) Listen(ctx context.Context, changed func(ids ...int64)) error {
-	config := s.pool.Config().ConnConfig
-	config.OnNotification = nil
-	conn, err := pgx.ConnectConfig(ctx, config)
+	pool := s.pool.Config()
+	pool.ConnConfig.OnNotification = nil
+	if pool.BeforeConnect != nil { // it says how to log in by now
+		if err := pool.BeforeConnect(ctx, pool.ConnConfig); err != nil {
+			return fmt.Errorf("connect: %w", err)
+		}
+	}
+	conn, err := pgx.ConnectConfig(ctx, pool.ConnConfig)
 	if err != nil {
 		return fmt.Errorf("connect: %w", err)
 	}

@@ -53,7 +53,7 @@ func New(_ context.Context, c Config, log *slog.Logger) (*service.App, error) {
 	shared := publish.NewClients(c.Kafka, log)
 	var sources sources
 	for _, db := range pairs {
-		options.Topics = allowed[db.Name]
+		options.Topics, options.URL = allowed[db.Name], c.Databases.Current(db)
 		brokers := c.Kafka
 		options.Clients = shared
 		if login, ok := logins[db.Name]; ok {
@@ -68,7 +68,10 @@ func New(_ context.Context, c Config, log *slog.Logger) (*service.App, error) {
 		databases.Close(opened)
 		return nil, err
 	}
-	tokens = tokens.Observed(log, registry)
+	if tokens, _, err = c.Operators(tokens, log, registry); err != nil {
+		databases.Close(opened)
+		return nil, err
+	}
 	api := &httpapi.API{Databases: opened, Sources: sources.list, Tokens: tokens, Log: log}
 	if !server.Local() {
 		readers = tokens.And(readers)

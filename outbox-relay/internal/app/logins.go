@@ -71,6 +71,5 @@ func (c Config) loginFaults() (faults []error) {
 
 // as returns the Kafka settings that log in as l.
 func (l login) as(c kafka.Config) kafka.Config {
-	c.SASLUsername, c.SASLPassword = l.username, config.Secret(l.password)
-	return c
+	return c.LoginAs(l.username, config.Secret(l.password))
 }

@@ -62,6 +62,28 @@ func (c Setting) Entries() (all []Entry, faults []error) {
 	return all, faults
 }
 
+// Current returns the URL of a database as it is now: RELAY_DATABASES_FILE may be replaced while
+// the process runs, for instance with another password.
+func (c Setting) Current(db Entry) func() string {
+	file := config.FileOf("RELAY_DATABASES")
+	return func() string {
+		if file == nil {
+			return db.URL
+		}
+		text, err := file.Text()
+		if err != nil {
+			return db.URL
+		}
+		now, faults := Setting{config.Secret(text)}.Entries()
+		for _, e := range now {
+			if e.Name == db.Name && len(faults) == 0 {
+				return e.URL
+			}
+		}
+		return db.URL
+	}
+}
+
 // Open returns the databases for operators to look at. It connects to none yet.
 func (c Setting) Open() ([]*ops.Database, error) {
 	pairs, faults := c.Entries()
@@ -70,7 +92,7 @@ func (c Setting) Open() ([]*ops.Database, error) {
 	}
 	var all []*ops.Database
 	for _, db := range pairs {
-		d, err := ops.Open(db.Name, db.URL)
+		d, err := ops.OpenRenewed(db.Name, db.URL, c.Current(db))
 		if err != nil {
 			Close(all)
 			return nil, err

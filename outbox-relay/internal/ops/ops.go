@@ -37,10 +37,17 @@ type Database struct {
 
 // Open returns a Database that connects when it is first used.
 func Open(name, url string) (*Database, error) {
+	return OpenRenewed(name, url, func() string { return url })
+}
+
+// OpenRenewed is Open for a database whose URL may become another one, such as by a new password:
+// each connection asks for it as it is now.
+func OpenRenewed(name, url string, now func() string) (*Database, error) {
 	config, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, fmt.Errorf("the URL of database %s is not valid", name) // the error would show the password
 	}
+	config.BeforeConnect = chassispg.Renewed(now)
 	config.MaxConns = 4
 	config.MaxConnIdleTime = time.Minute
 	config.ConnConfig.ConnectTimeout = 3 * time.Second

@@ -153,6 +153,7 @@ func (p *Prober) Close() {
 type probeClient struct {
 	client  *kafka.Producer
 	logs    *chassis.Logs
+	unlogin func()
 	users   int           // guarded by Clients.mu
 	places  chan struct{} // of lookups
 	running sync.WaitGroup
@@ -169,7 +170,7 @@ func openProbeClient(config chassis.Config, log *slog.Logger) (*probeClient, err
 		return nil, err
 	}
 	c := &probeClient{
-		client: client, logs: chassis.ReadLogs(client.Logs(), log),
+		client: client, logs: chassis.ReadLogs(client.Logs(), log), unlogin: config.FollowLogin(client),
 		places: make(chan struct{}, lookUpsAtOnce), asked: map[string][]question{},
 	}
 	c.running.Go(c.deliveries)
@@ -227,6 +228,7 @@ func (c *probeClient) deliveries() {
 }
 
 func (c *probeClient) close() {
+	c.unlogin()
 	purge(c.client)
 	c.client.Close()
 	c.running.Wait()

@@ -34,6 +34,7 @@ type Producer struct {
 	warming sync.WaitGroup
 	closed  atomic.Bool // ends the warming early
 	share   *share      // nil: nobody else sends with the client
+	unlogin func()      // nil of a share
 }
 
 // gapless are the settings that the package's promise rests on; see its documentation.
@@ -95,6 +96,7 @@ func Open(config chassis.Config, database string, s Settings, log *slog.Logger) 
 		logs:    chassis.ReadLogs(client.Logs(), log),
 		encoder: newEncoder(database),
 		opened:  time.Now(),
+		unlogin: config.FollowLogin(client),
 	}, nil
 }
 
@@ -229,6 +231,7 @@ func (p *Producer) Close() {
 	}
 	p.closed.Store(true)
 	p.warming.Wait()
+	p.unlogin()
 	purge(p.client)
 	p.client.Close()
 	p.logs.Wait()

@@ -27,6 +27,7 @@ type shared struct {
 	client  *kafka.Producer
 	logs    *chassis.Logs
 	opened  time.Time
+	unlogin func()
 	reading sync.WaitGroup
 
 	// Guarded by Clients.mu.
@@ -52,7 +53,7 @@ func openShared(c *Clients) (*shared, error) {
 	}
 	s := &shared{
 		clients: c, client: client, logs: chassis.ReadLogs(client.Logs(), c.log), opened: time.Now(),
-		shares: map[*share]struct{}{},
+		unlogin: c.config.FollowLogin(client), shares: map[*share]struct{}{},
 	}
 	s.reading.Go(s.forward)
 	return s, nil
@@ -111,6 +112,7 @@ func (s *shared) leave(own *share) {
 	if !last {
 		return
 	}
+	s.unlogin()
 	purge(s.client)
 	s.client.Close()
 	s.reading.Wait()

@@ -61,7 +61,7 @@ func (s *Source) job(ctx context.Context, epoch int64, do func(*maintenance) err
 
 func (s *Source) runJob(ctx context.Context, epoch int64, do func(*maintenance) error) (err error) {
 	defer safely(s.log, &err)
-	session, err := source.Connect(ctx, s.name, s.dsn)
+	session, err := source.Connect(ctx, s.name, s.url())
 	if err != nil {
 		return err
 	}

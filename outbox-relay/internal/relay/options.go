@@ -17,6 +17,8 @@ type Options struct {
 	InFlightBytes int
 	// Budget bounds the bytes of all sources that share it. Default: none.
 	Budget *Budget
+	// URL, if not nil, is where the database is by now: a password may have been rotated.
+	URL func() string
 	// Clients are the Kafka clients that the sources of a process share. A source with other Kafka
 	// settings, such as another login, has its own. Default: clients of the source's own.
 	Clients *publish.Clients

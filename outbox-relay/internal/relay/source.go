@@ -45,6 +45,14 @@ func NewSource(name, dsn, leader string, kafka chassis.Config, options Options, 
 	return s
 }
 
+// url is the database's as it is now.
+func (s *Source) url() string {
+	if s.options.URL != nil {
+		return s.options.URL()
+	}
+	return s.dsn
+}
+
 // Name returns what people call the database.
 func (s *Source) Name() string { return s.name }
 
@@ -96,7 +104,7 @@ func safely(log *slog.Logger, err *error) {
 
 // attempt connects, waits for the lead, and leads for as long as nothing fails.
 func (s *Source) attempt(ctx context.Context) error {
-	session, err := source.Connect(ctx, s.name, s.dsn)
+	session, err := source.Connect(ctx, s.name, s.url())
 	if err != nil {
 		return err
 	}

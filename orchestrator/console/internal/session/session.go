@@ -106,7 +106,7 @@ func (m *Manager) Of(r *http.Request) Session {
 	if err != nil || json.Unmarshal(opened, &c) != nil || m.now().After(c.Until) {
 		return s
 	}
-	if holder, known := m.tokens.Holder(c.Token); known {
+	if holder, err := m.tokens.Holder(r.Context(), c.Token); err == nil {
 		s.Holder, s.Token, s.cookie = holder, c.Token, cookie.Value
 	}
 	return s
@@ -117,12 +117,15 @@ var ErrUnknown = errors.New("this token is not one of those that are set here")
 
 // SignIn begins a session. Tokens that are guessed are slowed down as they are everywhere.
 func (m *Manager) SignIn(w http.ResponseWriter, r *http.Request, token string) error {
-	_, wait, ok := m.tokens.Check(r.RemoteAddr, "Bearer "+token)
+	_, err := m.tokens.Check(r.Context(), r.RemoteAddr, "Bearer "+token, "sign-in")
+	blocked, tooMany := errors.AsType[*admin.TooManyError](err)
 	switch {
-	case wait > 0:
-		return fmt.Errorf("too many wrong tokens came from this address; try again in %.0f s", math.Ceil(wait.Seconds()))
-	case !ok:
+	case tooMany:
+		return fmt.Errorf("%w; try again in %.0f s", err, math.Ceil(blocked.Wait.Seconds()))
+	case errors.Is(err, admin.ErrUnknown):
 		return ErrUnknown
+	case err != nil:
+		return err
 	}
 	plain, err := json.Marshal(content{token, m.now().Add(lifetime)})
 	if err != nil {

@@ -29,7 +29,9 @@ func TestServer_HasTheCertificateOfTheService(t *testing.T) {
 	require.NoError(t, err)
 	server, err := grpcserver.New(grpcserver.Config{Addr: "127.0.0.1:0"}, grpcserver.Options{
 		Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(), TLS: encryption, Ready: always,
-		Stream: func(s any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handle grpc.StreamHandler) error { return handle(s, stream) },
+		Stream: func(s any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
+			return handle(s, stream)
+		},
 	})
 	require.NoError(t, err)
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))

@@ -50,8 +50,9 @@ type ConsumerOptions struct {
 }
 
 const (
-	// firstMessageWait bounds how long an idle consumer takes to notice that it is to stop.
-	firstMessageWait = 100 * time.Millisecond
+	// firstMessageWait bounds how long an idle consumer takes to notice that it is to stop. Each
+	// such wait in C costs some forty wake-ups of the Go runtime's monitor thread.
+	firstMessageWait = 200 * time.Millisecond
 	// attemptTimeout bounds one attempt to apply a batch.
 	attemptTimeout = 30 * time.Second
 	// closeTimeout bounds leaving the group, which takes some seconds while no broker answers. A

@@ -161,13 +161,6 @@ func TestGaps_OfOneLongTransactionAreOneCohort(t *testing.T) {
 	require.EqualValues(t, 999, g.found(taken, taken.End()).Size())
 }
 
-func TestAdvancePause_IsTwentyTimesWhatTheLastMoveTook(t *testing.T) {
-	t.Parallel()
-	require.Equal(t, advanceEvery, advancePause(time.Millisecond))
-	require.Equal(t, 400*time.Millisecond, advancePause(20*time.Millisecond))
-	require.Equal(t, longestAdvance, advancePause(time.Second))
-}
-
 // Thousands of gaps are looked into in pieces: no read takes long, none goes past gaps that it has
 // not looked into, and in the end all were.
 func TestGaps_AreLookedIntoInPieces(t *testing.T) {

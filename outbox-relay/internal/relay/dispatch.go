@@ -242,6 +242,7 @@ func (l *loop) answered(event kafka.Event) {
 }
 
 func (l *loop) acknowledged(row *source.Row) *flow {
+	l.moves.acknowledged++
 	l.published.Inc()
 	l.latency.Observe(age(row.Created, l.now))
 	if tracing.Enabled() {

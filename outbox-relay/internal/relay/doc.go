@@ -40,9 +40,10 @@
 //	   └─────────┘                                 │
 //	the producer has ended                         └──not the bad one──▶ sent by the isolator
 //
-// A batch stays in memory until its last row is completed. Its completed rows go to the cursor with
-// one UPDATE when the batch is complete, or after a second. A row that may not be sent is
-// quarantined: in the table outbox_stuck, and in handled.
+// A batch stays in memory until its last row is completed. Its rows go to the cursor with one
+// UPDATE as far as they are completed in the order in which they were read, and after a second the
+// others that are. A row that may not be sent is quarantined: in the table outbox_stuck, and in
+// handled.
 //
 // # Guarantees
 //
@@ -79,6 +80,7 @@
 //	quarantine.go  lanes: the rows of a key or a topic that wait together, and their release
 //	gaps.go        which missing ids may be given up, and which need not be looked into
 //	vacuum.go      for how long the same session has held back vacuum
+//	advance.go     when the cursor is moved, and what is accounted for by then
 //
 // # Around them, in the loop
 //

@@ -3,7 +3,6 @@ package relay
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
 	"time"
 
@@ -80,11 +79,10 @@ type loop struct {
 	found     int  // how many rows the last read found
 
 	// When the database was last written to and asked.
-	advanced    time.Time     // when the cursor was last moved
-	advanceTook time.Duration // what that took
-	accountedAt time.Time     // when completed rows of incomplete batches were last accounted for
-	checked     time.Time     // when the term, pausing and replays were last asked about
-	verified    time.Time     // when the cursor was last compared with the id sequence
+	moves       moves     // of the cursor: see advance.go
+	accountedAt time.Time // when completed rows of incomplete batches were last accounted for
+	checked     time.Time // when the term, pausing and replays were last asked about
+	verified    time.Time // when the cursor was last compared with the id sequence
 
 	replays chan struct{} // has one element while there are replays to work on; maintenance takes it
 }
@@ -175,119 +173,6 @@ func (l *loop) round(ctx context.Context) error {
 		return err
 	}
 	return l.check(ctx)
-}
-
-// The cursor is moved at most this often while that is all there is to say: what a crash would send
-// again is at most what was acknowledged in that time. A row that comes after a pause moves it at
-// once. At a few hundred rows a second it saves nine statements of ten.
-const (
-	advanceEvery = 50 * time.Millisecond
-	advanceSoon  = 5 * time.Millisecond // where rows are quarantined, of which there may be thousands
-)
-
-// advancePause is how long the cursor rests after a move that took so long: it takes a twentieth of
-// the time at most, also where it has many gaps, or a long transaction keeps its old versions from
-// being removed.
-func advancePause(took time.Duration) time.Duration {
-	return min(max(advanceEvery, 20*took), longestAdvance)
-}
-
-const longestAdvance = 2 * time.Second
-
-// untilDue is how long it may take until the step is made durable.
-func (l *loop) untilDue() time.Duration {
-	switch {
-	case l.step.Empty():
-		return l.options.Fallback
-	case !l.step.Urgent():
-		return time.Until(l.advanced.Add(advancePause(l.advanceTook)))
-	default:
-		return time.Until(l.advanced.Add(advanceSoon))
-	}
-}
-
-// advance makes durable what has been completed since the last time.
-func (l *loop) advance(ctx context.Context) error {
-	l.collect()
-	if l.step.Empty() {
-		return nil
-	}
-	l.advanced = time.Now()
-	paused, err := l.session.Advance(ctx, &l.step)
-	if err != nil {
-		return err
-	}
-	l.advanceTook = time.Since(l.advanced)
-	l.step.Clear()
-	l.confirmed(paused)
-	return nil
-}
-
-// partlyEvery is how often the completed rows of batches are accounted for that wait for others of
-// theirs.
-const partlyEvery = time.Second
-
-// collect takes the batches whose last row is completed out of the flight. Of the others, what is
-// completed goes to the cursor now and then, so that a row that waits keeps none of its neighbours
-// from being known as published.
-func (l *loop) collect() {
-	partly := l.now.Sub(l.accountedAt) >= partlyEvery
-	if partly {
-		l.accountedAt = l.now
-	}
-	kept := l.batches[:0]
-	for _, b := range l.batches {
-		if b.Incomplete > 0 {
-			if partly && l.now.Sub(b.At) >= partlyEvery {
-				l.account(b)
-			}
-			kept = append(kept, b)
-			continue
-		}
-		l.account(b)
-		if b.Origin == source.Released {
-			l.retried = time.Time{} // the next page of them
-		}
-		l.charge(-b.Bytes())
-		l.recycle(b)
-	}
-	clear(l.batches[len(kept):])
-	l.batches = kept
-}
-
-// witness returns the last row of a batch that was published, or the one before it.
-func witness(b *source.Batch, before *source.Witness) *source.Witness {
-	for _, row := range slices.Backward(b.Rows) {
-		if row.State == source.Completed && !row.Quarantined {
-			return &source.Witness{ID: row.ID, EventID: row.EventID}
-		}
-	}
-	return before
-}
-
-// account notes the completed rows of a batch for the next step.
-func (l *loop) account(b *source.Batch) {
-	if b.Origin == source.New {
-		l.witness = witness(b, l.witness)
-	}
-	if b.Origin == source.New && b.Incomplete == 0 {
-		l.step.Done.AddSet(&b.IDs)
-		return
-	}
-	for _, row := range b.Rows {
-		if row.State != source.Completed || row.Accounted {
-			continue
-		}
-		row.Accounted = true
-		switch {
-		case b.Origin == source.New:
-			l.step.Done.AddID(row.ID)
-		case b.Origin == source.Late:
-			l.step.Late.AddID(row.ID)
-		case !row.Quarantined:
-			l.step.Released = append(l.step.Released, row.ID)
-		}
-	}
 }
 
 // check makes sure from time to time that the lead is still ours, that nobody has paused the

@@ -139,3 +139,29 @@ func TestACrashBetweenAcknowledgementAndCursorMakesOnlyDuplicates(t *testing.T) 
 	require.Greater(t, len(records), 500, "the crashes came after acknowledgements")
 	requireCounted(t, firsts(records), 5, 100)
 }
+
+// A crash in the middle of a backlog publishes again what was acknowledged since the cursor was
+// last moved. That is little also where one move took long: here one is held up for a tenth of a
+// second, and later the session dies.
+func TestACrashDuringADrainRepeatsFewRows(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	const rows, window = 30_000, 2000
+	s.exec(t, `create sequence public.moves`)
+	s.exec(t, `create function hold_up() returns trigger language plpgsql as $$ begin
+		if upper(new.published) > 2000 and nextval('public.moves') = 1 then
+			perform pg_sleep(0.1);
+		elsif upper(new.published) > 15000 and nextval('public.moves') < 1000000 then
+			perform setval('public.moves', 1000000);
+			perform pg_terminate_backend(pg_backend_pid());
+		end if;
+		return new; end $$`)
+	s.exec(t, `create trigger hold_up before update on outbox_cursor for each row execute function hold_up()`)
+	s.insertMany(t, 20, rows/20)
+	s.relay(t, relay.Options{BatchRows: 500, InFlightRows: window})
+	s.drained(t)
+	records := s.distinct(t, rows)
+	require.Greater(t, len(records), rows, "the crash came after acknowledgements")
+	require.Less(t, len(records), rows+3*window)
+	requireCounted(t, firsts(records), 20, rows/20)
+}

@@ -94,8 +94,9 @@ type Batch struct {
 	Rows []*Row
 	// IDs are the ids of Rows.
 	IDs cursor.Set
-	// Incomplete counts the rows that are not completed.
-	Incomplete int
+	// Incomplete counts the rows that are not completed, and Accounted the first ones that the
+	// cursor knows to be.
+	Incomplete, Accounted int
 	// Origin is why the rows were read, and At when.
 	Origin Origin
 	At     time.Time
@@ -143,7 +144,7 @@ func (b *Batch) Reset() {
 	clear(b.Rows)
 	b.Rows = b.Rows[:0]
 	b.IDs.Clear()
-	b.Incomplete, b.Origin, b.At = 0, New, time.Time{}
+	b.Incomplete, b.Accounted, b.Origin, b.At = 0, 0, New, time.Time{}
 	b.used, b.full = 0, 0
 	b.arena = b.arena[:0]
 }

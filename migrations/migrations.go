@@ -108,9 +108,9 @@ func Latest(set Set) (int64, error) {
 }
 
 func each(ctx context.Context, databaseURL string, sets []Set, do func(Set, *goose.Provider) ([]Step, error)) (steps []Step, err error) {
-	config, err := pgx.ParseConfig(databaseURL)
+	config, err := parse(databaseURL)
 	if err != nil {
-		return nil, errors.New("the database URL cannot be parsed; it looks like postgres://user:password@host:5432/name")
+		return nil, err
 	}
 	db := stdlib.OpenDB(*config)
 	defer func() { err = errors.Join(err, db.Close()) }()
@@ -126,6 +126,27 @@ func each(ctx context.Context, databaseURL string, sets []Set, do func(Set, *goo
 		}
 	}
 	return steps, nil
+}
+
+// parse does not repeat a URL that it cannot parse: it holds a password.
+func parse(databaseURL string) (*pgx.ConnConfig, error) {
+	config, err := pgx.ParseConfig(databaseURL)
+	if err != nil {
+		return nil, errors.New("the database URL cannot be parsed; it looks like postgres://user:password@host:5432/name")
+	}
+	return config, nil
+}
+
+func connect(ctx context.Context, databaseURL string) (*pgx.Conn, error) {
+	config, err := parse(databaseURL)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := pgx.ConnectConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("connect: %w", err)
+	}
+	return conn, nil
 }
 
 func provider(db *sql.DB, set Set) (*goose.Provider, error) {

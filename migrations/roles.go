@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/pressly/goose/v3/lock"
 )
 
 //go:embed roles/*.sql
@@ -79,11 +80,16 @@ alter role %s login nosuperuser nocreatedb nocreaterole noreplication nobypassrl
 }
 
 func execute(ctx context.Context, databaseURL, sql, login string, of []Role) error {
-	conn, err := pgx.Connect(ctx, databaseURL)
+	conn, err := connect(ctx, databaseURL)
 	if err != nil {
-		return fmt.Errorf("connect: %w", err)
+		return err
 	}
-	defer conn.Close(ctx)
+	defer conn.Close(ctx) // which lets go of the lock
+	// Two that grant at once would fail with "tuple concurrently updated". The lock is the one that
+	// migrations run under.
+	if _, err := conn.Exec(ctx, "select pg_advisory_lock($1)", lock.DefaultLockID); err != nil {
+		return fmt.Errorf("take the lock of the migrations: %w", err)
+	}
 	if _, err := conn.PgConn().Exec(ctx, sql).ReadAll(); err != nil {
 		return fmt.Errorf("grant %v to %s: %w", of, login, err)
 	}

@@ -1,5 +1,6 @@
 // Command migrate applies, shows and takes back the schema of a Waybill database.
 //
+//	migrate up     --database postgres://… --dry-run outbox orders
 //	migrate up     --database postgres://… outbox orders
 //	migrate up     --database postgres://… --grant orders_relay=relay outbox orders
 //	migrate status --database postgres://… outbox orders
@@ -51,8 +52,9 @@ type database struct {
 
 type up struct {
 	database
-	Sets  []migrations.Set             `arg:"" help:"The sets to apply, in this order."`
-	Grant map[string][]migrations.Role `placeholder:"LOGIN=ROLE,…" help:"Then give a login, which has to be there, what its roles need, as grants prints it. Can be repeated."`
+	Sets   []migrations.Set             `arg:"" help:"The sets to apply, in this order."`
+	DryRun bool                         `help:"Print the SQL that would run, for psql or for a review, and change nothing."`
+	Grant  map[string][]migrations.Role `placeholder:"LOGIN=ROLE,…" help:"Then give a login, which has to be there, what its roles need, as grants prints it. Can be repeated."`
 }
 
 type down struct {
@@ -77,6 +79,16 @@ func (c *grants) Run(_ context.Context, out io.Writer) error {
 }
 
 func (c *up) Run(ctx context.Context, out io.Writer) error {
+	pending, err := migrations.Plan(ctx, c.URL, c.Sets...)
+	if err != nil {
+		return err
+	}
+	if c.DryRun {
+		return c.show(out, pending)
+	}
+	for _, p := range pending {
+		fmt.Fprintf(out, "to apply: %s/%s\n", p.Set, p.File)
+	}
 	steps, err := migrations.Up(ctx, c.URL, c.Sets...)
 	for _, s := range steps {
 		fmt.Fprintf(out, "applied %s/%s in %s\n", s.Set, s.File, s.Took.Round(time.Millisecond))
@@ -92,6 +104,24 @@ func (c *up) Run(ctx context.Context, out io.Writer) error {
 			return err
 		}
 		fmt.Fprintf(out, "granted %v to %s\n", c.Grant[login], login)
+	}
+	return nil
+}
+
+// show prints what would run. A migration is one transaction, and is recorded in it.
+func (c *up) show(out io.Writer, pending []migrations.Pending) error {
+	for _, p := range pending {
+		fmt.Fprintf(out, "-- %s/%s\nbegin;\n%scommit;\n\n", p.Set, p.File, p.SQL)
+	}
+	if len(pending) == 0 {
+		fmt.Fprintln(out, "-- nothing to apply: the schema is up to date")
+	}
+	for _, login := range slices.Sorted(maps.Keys(c.Grant)) {
+		sql, err := migrations.Grants(login, c.Grant[login]...)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "-- grants of %s\n%s", login, sql)
 	}
 	return nil
 }

@@ -118,6 +118,11 @@ test-postgres: ## Test schema, outbox and relay on another Postgres: PG=14 to 18
 	WAYBILL_POSTGRES_VERSION=$(or $(PG),$(error say which Postgres: make test-postgres PG=14)) \
 	  go test -race -count=1 -timeout 15m ./migrations/... ./sdktest/outbox/... ./sdktest/inbox/... ./sdktest/participant/... ./outbox-relay/...
 
+# From the commit that its test names, or another: make test-upgrade FROM=v0.1.0
+.PHONY: test-upgrade
+test-upgrade: ## Upgrade a running system of an earlier revision to this one under load, and roll it back (3 minutes)
+	WAYBILL_UPGRADE_FROM=$(or $(FROM),previous) go test -count=1 -timeout 20m -v -run TestUpgrade ./drills/upgrade
+
 .PHONY: setup
 setup: ## Install what a bare Debian or Ubuntu lacks beside Go, for every test to run
 	.ci/setup

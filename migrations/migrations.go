@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
@@ -61,7 +62,10 @@ type Step struct {
 }
 
 // Up applies the pending migrations of the sets, each migration in its own transaction, and
-// returns them. Several processes may call it at once: one works, the others wait for it.
+// returns them. Several processes may call it at once: one works, the others wait for it. A
+// statement that waits for a lock keeps everybody else waiting behind it, so after ten seconds
+// (lock_timeout of the URL says otherwise) it gives up: its migration is undone, and Up can be
+// called again.
 func Up(ctx context.Context, databaseURL string, sets ...Set) ([]Step, error) {
 	return each(ctx, databaseURL, sets, func(set Set, p *goose.Provider) ([]Step, error) {
 		results, err := p.Up(ctx)
@@ -112,7 +116,10 @@ func each(ctx context.Context, databaseURL string, sets []Set, do func(Set, *goo
 	if err != nil {
 		return nil, err
 	}
-	db := stdlib.OpenDB(*config)
+	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, "select set_config('lock_timeout', '10s', false) where current_setting('lock_timeout') = '0'")
+		return err
+	}))
 	defer func() { err = errors.Join(err, db.Close()) }()
 	for _, set := range sets {
 		p, err := provider(db, set)
@@ -122,10 +129,21 @@ func each(ctx context.Context, databaseURL string, sets []Set, do func(Set, *goo
 		done, err := do(set, p)
 		steps = append(steps, done...)
 		if err != nil {
-			return steps, fmt.Errorf("migrate set %s: %w", set, err)
+			return steps, fmt.Errorf("migrate set %s: %w", set, hint(err))
 		}
 	}
 	return steps, nil
+}
+
+const lockNotAvailable = "55P03"
+
+// hint says what to do about a lock that was not to be had.
+func hint(err error) error {
+	if refused, ok := errors.AsType[*pgconn.PgError](err); ok && refused.Code == lockNotAvailable {
+		return fmt.Errorf("%w: a session holds what the migration needs, perhaps a long transaction or a dump "+
+			"(select pid, query from pg_stat_activity order by xact_start); the migration was undone, run it again", err)
+	}
+	return err
 }
 
 // parse does not repeat a URL that it cannot parse: it holds a password.

@@ -78,6 +78,32 @@ func TestUp_ProcessesThatMigrateAtOnceDoNotCollide(t *testing.T) {
 	}
 }
 
+// What waits for a lock on a table keeps all others off it that come later.
+func TestUp_GivesUpALockThatItDoesNotGet(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t, migrations.Outbox)
+	_, err := migrations.Down(t.Context(), db.URL, migrations.Outbox)
+	require.NoError(t, err)
+	_, err = migrations.Down(t.Context(), db.URL, migrations.Outbox)
+	require.NoError(t, err)
+	before, err := migrations.Plan(t.Context(), db.URL, migrations.Outbox)
+	require.NoError(t, err)
+	reader, err := db.Pool.Begin(t.Context())
+	require.NoError(t, err)
+	defer reader.Rollback(t.Context())
+	_, err = reader.Exec(t.Context(), "lock table pg_catalog.pg_class in access exclusive mode")
+	require.NoError(t, err)
+
+	_, err = migrations.Up(t.Context(), db.URL+"&lock_timeout=200ms", migrations.Outbox)
+	require.ErrorContains(t, err, "run it again")
+	require.NoError(t, reader.Rollback(t.Context()))
+	after, err := migrations.Plan(t.Context(), db.URL, migrations.Outbox)
+	require.NoError(t, err)
+	require.Equal(t, before, after)
+	_, err = migrations.Up(t.Context(), db.URL, migrations.Outbox)
+	require.NoError(t, err)
+}
+
 func TestUp_RefusesAnUnknownSetByName(t *testing.T) {
 	t.Parallel()
 	_, err := migrations.Up(t.Context(), "postgres://127.0.0.1:1/x", "shipping")

@@ -13,11 +13,13 @@ import (
 	"github.com/pressly/goose/v3"
 )
 
-// Pending is a migration that [Up] would apply, and the statements that it would run, in one
-// transaction.
+// Pending is a migration that [Up] would apply, and the statements that it would run.
 type Pending struct {
 	Step
 	SQL string
+	// InTransaction: all or nothing. Otherwise one after the other, as an index needs that is
+	// created concurrently.
+	InTransaction bool
 }
 
 // Plan returns what [Up] would apply, in its order. It reads the database and changes nothing, not
@@ -60,7 +62,10 @@ func plan(ctx context.Context, conn *pgx.Conn, set Set) (pending []Pending, err 
 		if err != nil {
 			return nil, fmt.Errorf("read migration: %w", err)
 		}
-		pending = append(pending, Pending{Step{Set: set, Version: version, File: path.Base(name)}, statements(string(text))})
+		pending = append(pending, Pending{
+			Step: Step{Set: set, Version: version, File: path.Base(name)},
+			SQL:  statements(string(text)), InTransaction: !strings.Contains(string(text), "-- +goose NO TRANSACTION"),
+		})
 	}
 	return pending, nil
 }

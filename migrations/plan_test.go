@@ -99,7 +99,9 @@ func TestApplyGrants_ProcessesThatGrantAtOnceDoNotCollide(t *testing.T) {
 	var wg sync.WaitGroup
 	errs := make([]error, 8)
 	for i := range errs {
-		wg.Go(func() { errs[i] = migrations.ApplyGrants(t.Context(), db.URL, login, migrations.Writer, migrations.Consumer) })
+		wg.Go(func() {
+			errs[i] = migrations.ApplyGrants(t.Context(), db.URL, login, migrations.Writer, migrations.Consumer)
+		})
 	}
 	wg.Wait()
 	for _, err := range errs {

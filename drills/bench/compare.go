@@ -13,7 +13,7 @@ import (
 	"waybill.example/devstack/stack"
 	"waybill.example/drills/bench/internal/environment"
 	"waybill.example/drills/bench/internal/paired"
-	"waybill.example/drills/bench/internal/revision"
+	"waybill.example/drills/internal/revision"
 	"waybill.example/drills/load"
 )
 

@@ -53,7 +53,7 @@ type database struct {
 type up struct {
 	database
 	Sets   []migrations.Set             `arg:"" help:"The sets to apply, in this order."`
-	DryRun bool                         `help:"Print the SQL that would run, for psql or for a review, and change nothing."`
+	DryRun bool                         `help:"Print the SQL that would run, for a review, and change nothing."`
 	Grant  map[string][]migrations.Role `placeholder:"LOGIN=ROLE,…" help:"Then give a login, which has to be there, what its roles need, as grants prints it. Can be repeated."`
 }
 
@@ -108,10 +108,14 @@ func (c *up) Run(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
-// show prints what would run. A migration is one transaction, and is recorded in it.
+// show prints what would run.
 func (c *up) show(out io.Writer, pending []migrations.Pending) error {
 	for _, p := range pending {
-		fmt.Fprintf(out, "-- %s/%s\nbegin;\n%scommit;\n\n", p.Set, p.File, p.SQL)
+		sql := p.SQL
+		if p.InTransaction {
+			sql = "begin;\n" + sql + "commit;\n"
+		}
+		fmt.Fprintf(out, "-- %s/%s\n%s\n", p.Set, p.File, sql)
 	}
 	if len(pending) == 0 {
 		fmt.Fprintln(out, "-- nothing to apply: the schema is up to date")

@@ -1,6 +1,6 @@
 // Package revision runs the stack of any revision of this repository: it checks the revision out
 // beside the working tree, builds it there, and starts it as its own devstack does. The bench
-// compares two revisions with it.
+// compares two revisions with it, and package upgrade goes from one to the other.
 package revision
 
 import (
@@ -17,7 +17,6 @@ import (
 
 	"waybill.example/devstack/process"
 	"waybill.example/devstack/stack"
-	"waybill.example/drills/bench/internal/environment"
 )
 
 // startTimeout bounds the start of a stack, the build of its services included.
@@ -109,8 +108,12 @@ func (s *Stack) awaitReady(ctx context.Context, dir string) error {
 	}
 	for _, name := range services {
 		p, _ := s.State.Process(name)
-		if err := environment.AwaitReady(ctx, p.Addr); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+		for stack.AskReady(ctx, p.Addr) != nil {
+			select {
+			case <-ctx.Done():
+				return fmt.Errorf("wait for %s: %w", name, ctx.Err())
+			case <-ticker.C:
+			}
 		}
 	}
 	return nil

@@ -118,6 +118,12 @@ test-postgres: ## Test schema, outbox and relay on another Postgres: PG=14 to 18
 	WAYBILL_POSTGRES_VERSION=$(or $(PG),$(error say which Postgres: make test-postgres PG=14)) \
 	  go test -race -count=1 -timeout 15m ./migrations/... ./sdktest/outbox/... ./sdktest/inbox/... ./sdktest/participant/... ./outbox-relay/...
 
+# With search, and every link checked: a page that is not there, or a heading, fails the build.
+.PHONY: docs-site
+docs-site: ## Build the documentation as a site into bin/site (MkDocs from PyPI)
+	test -x bin/docs/bin/mkdocs || { python3 -m venv bin/docs && bin/docs/bin/pip install --quiet --disable-pip-version-check -r .ci/docs-requirements.txt; }
+	NO_MKDOCS_2_WARNING=1 bin/docs/bin/mkdocs build --strict --clean --quiet
+
 # From the commit that its test names, or another: make test-upgrade FROM=v0.1.0
 .PHONY: test-upgrade
 test-upgrade: ## Upgrade a running system of an earlier revision to this one under load, and roll it back (3 minutes)

@@ -42,7 +42,11 @@ func Docs(workspace string) ([]Line, error) {
 	if err != nil {
 		return nil, err
 	}
-	pages = append(pages, filepath.Join(workspace, "README.md"), filepath.Join(workspace, "CONTRIBUTING.md"), filepath.Join(workspace, "waybill", "README.md"))
+	guides, err := filepath.Glob(filepath.Join(workspace, "docs", "guides", "*.md"))
+	if err != nil {
+		return nil, err
+	}
+	pages = append(append(pages, guides...), filepath.Join(workspace, "README.md"), filepath.Join(workspace, "CONTRIBUTING.md"), filepath.Join(workspace, "waybill", "README.md"))
 	var lines []Line
 	for _, page := range pages {
 		text, err := os.ReadFile(page)

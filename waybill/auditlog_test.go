@@ -146,8 +146,22 @@ func TestAuditLog_VerifyFindsAnEndThatWasCutOff(t *testing.T) {
 	out, err = run(t, url, "audit-log", "verify", "--expect", "orders="+end)
 	require.Error(t, err)
 	require.Contains(t, out, "it ends at entry 1, and ended at entry 2 before")
+	out, err = run(t, url, "audit-log", "verify", "--expect", "ordres="+end)
+	require.ErrorContains(t, err, "1 of 2 audit logs are not what was recorded", "a name that is misspelt expects nothing")
+	require.Contains(t, out, "ordres: BROKEN: there is no log of it, and it ended at 2:")
 	out, err = run(t, url, "audit-log", "verify", "--expect", "orders=nonsense")
 	require.ErrorContains(t, err, "is not the end of a chain", out)
+}
+
+func TestAuditLog_RefusesAFileThatIsNoExport(t *testing.T) {
+	t.Parallel()
+	for content, want := range map[string]string{`{"seq":1}`: "an entry names no database", `{`: "unexpected EOF", `[]`: "cannot unmarshal"} {
+		file := filepath.Join(t.TempDir(), "audit.jsonl")
+		require.NoError(t, os.WriteFile(file, []byte(content), 0o600))
+		_, err := runLine(t, "audit-log", "verify", "--file", file)
+		require.ErrorContains(t, err, "is no export of audit logs as JSON lines")
+		require.ErrorContains(t, err, want)
+	}
 }
 
 func TestAuditLog_SaysWhichDatabaseIsNotThere(t *testing.T) {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -32,6 +33,7 @@ func (c *auditLogVerify) Run(t saga.Terminal) error {
 	if err != nil {
 		return err
 	}
+	results = append(results, c.missing(results)...)
 	broken := 0
 	for _, r := range results {
 		switch {
@@ -53,6 +55,16 @@ func (c *auditLogVerify) Run(t saga.Terminal) error {
 		return fmt.Errorf("%d of %d audit logs are not what was recorded", broken, len(results))
 	}
 	return nil
+}
+
+// missing are the logs that are expected to go on, and are not there at all.
+func (c *auditLogVerify) missing(found []verified) (all []verified) {
+	for _, database := range slices.Sorted(maps.Keys(c.Expect)) {
+		if !slices.ContainsFunc(found, func(r verified) bool { return r.Database == database }) {
+			all = append(all, verified{Database: database, Fault: "there is no log of it, and it ended at " + c.Expect[database] + " before"})
+		}
+	}
+	return all
 }
 
 func (c *auditLogVerify) verify(ctx context.Context) ([]verified, error) {
@@ -94,7 +106,11 @@ func (c *auditLogVerify) verifyFile() ([]verified, error) {
 	decoder := json.NewDecoder(in)
 	for decoder.More() {
 		var e entry
-		if err := decoder.Decode(&e); err != nil || e.Database == "" {
+		err := decoder.Decode(&e)
+		if err == nil && e.Database == "" {
+			err = errors.New("an entry names no database")
+		}
+		if err != nil {
 			return nil, fmt.Errorf("%s is no export of audit logs as JSON lines: %w", c.File, err)
 		}
 		if checks[e.Database] == nil {

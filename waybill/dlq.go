@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"waybill.example/chassis/apiclient"
@@ -103,7 +104,7 @@ type dlqList struct {
 func (c *dlqList) Run(t saga.Terminal) error {
 	q := c.query()
 	q.Set("limit", strconv.Itoa(c.Limit))
-	more := false
+	var more atomic.Bool
 	all, err := each(c.names(), func(name string) (found []listed, err error) {
 		var page struct {
 			DeadLetters []deadletters.DeadLetter
@@ -113,7 +114,9 @@ func (c *dlqList) Run(t saga.Terminal) error {
 		for _, l := range page.DeadLetters {
 			found = append(found, listed{name, l})
 		}
-		more = more || page.Next != ""
+		if page.Next != "" {
+			more.Store(true)
+		}
 		return found, err
 	})
 	if c.JSON {
@@ -128,7 +131,7 @@ func (c *dlqList) Run(t saga.Terminal) error {
 	if len(all) > 0 || err == nil {
 		table(t.Out, rows, "no dead letters")
 	}
-	if more {
+	if more.Load() {
 		printf(t.Out, "\nThere are more: choose some by a filter, look at their groups, or export all.\n")
 	}
 	return err

@@ -96,7 +96,7 @@ func (c *dlqChange) one(t saga.Terminal, verb string) (letter, error) {
 	if c.JSON {
 		return l, printJSON(t.Out, l)
 	}
-	printf(t.Out, "%s %d is %s %s; %d messages waited behind it\n", l.Service, l.ID, l.State, l.Result, len(seen.Waiting))
+	printf(t.Out, "%s; %d messages waited behind it\n", strings.TrimSpace(fmt.Sprintf("%s %d is %s %s", l.Service, l.ID, l.State, l.Result)), len(seen.Waiting))
 	return l, nil
 }
 

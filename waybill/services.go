@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
+	"sync"
 
 	"waybill.example/chassis/apiclient"
 )
@@ -38,13 +40,22 @@ func (s *services) get(ctx context.Context, name, path string, into any) error {
 	return s.client(name).Get(ctx, path, into)
 }
 
-// each asks services one after the other, and returns what they have; the error names those that
-// did not say, which must not hide what the others have.
+// each asks services at once, and returns what they have, in their order; the error names those
+// that did not say, which must not hide what the others have.
 func each[T any](names []string, ask func(name string) ([]T, error)) ([]T, error) {
-	all, errs := []T{}, []error(nil)
-	for _, name := range names {
-		found, err := ask(name)
-		all, errs = append(all, found...), append(errs, err)
+	found, errs := make([][]T, len(names)), make([]error, len(names))
+	var asking sync.WaitGroup
+	for i, name := range names {
+		asking.Go(func() { found[i], errs[i] = ask(name) })
 	}
-	return all, errors.Join(errs...)
+	asking.Wait()
+	said := map[string]bool{}
+	for i, err := range errs {
+		if err != nil && said[err.Error()] { // that a request is invalid, for instance
+			errs[i] = nil
+		} else if err != nil {
+			said[err.Error()] = true
+		}
+	}
+	return append([]T{}, slices.Concat(found...)...), errors.Join(errs...)
 }

@@ -47,6 +47,13 @@ func TestBatch_EverySagaOnceOrWithTheReasonWhyNot(t *testing.T) {
 	require.Contains(t, out, "Nothing was done: say --yes")
 	require.Zero(t, s.count(retried)+s.count("select count(*) from job"))
 
+	for _, more := range [][]string{{"--yes"}, {"--yes", "--wait"}} {
+		out, err = s.runCLI(append([]string{"--token", token, "batch", "retry", "--step", "revserve", "--reason", "typed in a hurry"}, more...)...)
+		require.NoError(t, err)
+		require.Equal(t, "The filter chooses no saga: nothing was done.\n", out)
+	}
+	require.Zero(t, s.count("select count(*) from job"))
+
 	out, err = s.runCLI(append(batch, "--rate", "40", "--yes")...)
 	require.NoError(t, err)
 	require.Contains(t, out, "waybill jobs show orchestrator/1")

@@ -62,6 +62,9 @@ func (c *Batch) Run(s *Saga, t Terminal) error {
 	if err := s.client().Decode(answer, &batch); err != nil {
 		return err
 	}
+	if batch.Job == nil {
+		return s.print(t, answer, func(p *printer) { p.batch(c, batch) })
+	}
 	return c.wait(s, t, batch.Job.ID)
 }
 
@@ -143,6 +146,10 @@ func given(all map[string]any) map[string]any {
 }
 
 func (p *printer) batch(c *Batch, b httpapi.Batch) {
+	if b.Job == nil && c.Yes {
+		p.line("The filter chooses no saga: nothing was done.")
+		return
+	}
 	if b.Job == nil {
 		p.line("%s would be done to %d sagas.", c.Action, b.Count)
 		if b.Count > 0 {

@@ -22,7 +22,7 @@ import (
 // Batches intervene in many sagas at once; see [sagabatch.Batches].
 type Batches interface {
 	Select(ctx context.Context, s sagabatch.Spec, now time.Time) (sagabatch.Selection, error)
-	Create(ctx context.Context, s sagabatch.Spec, by auditlog.Entry, rate float64, now time.Time) (jobs.Job, error)
+	Create(ctx context.Context, s sagabatch.Spec, by auditlog.Entry, rate float64, now time.Time) (*jobs.Job, error)
 }
 
 func (a *API) registerBatches(api huma.API) {
@@ -111,7 +111,7 @@ type batchOutput struct {
 type Batch struct {
 	Count  int        `json:"count" doc:"Sagas that the filter chooses"`
 	Sample []SagaLine `json:"sample,omitempty" doc:"The newest of them, in a dry run"`
-	Job    *jobs.Job  `json:"job,omitempty" doc:"Absent in a dry run"`
+	Job    *jobs.Job  `json:"job,omitempty" doc:"Absent in a dry run, and where nothing is chosen"`
 }
 
 func (a *API) createBatch(ctx context.Context, in *batchInput) (*batchOutput, error) {
@@ -131,8 +131,11 @@ func (a *API) createBatch(ctx context.Context, in *batchInput) (*batchOutput, er
 	if err != nil {
 		return nil, refusedBatch(err)
 	}
+	if job == nil {
+		return &batchOutput{Status: http.StatusOK}, nil
+	}
 	a.Log.InfoContext(ctx, "operator created a batch", "job", job.ID, "kind", job.Kind, "sagas", job.Total, "actor", by.Actor, "reason", by.Reason)
-	return &batchOutput{Status: http.StatusAccepted, Location: fmt.Sprintf("/v1/jobs/%d", job.ID), Body: Batch{Count: job.Total, Job: &job}}, nil
+	return &batchOutput{Status: http.StatusAccepted, Location: fmt.Sprintf("/v1/jobs/%d", job.ID), Body: Batch{Count: job.Total, Job: job}}, nil
 }
 
 // refusedBatch answers what is wrong with a request.

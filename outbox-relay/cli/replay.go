@@ -128,7 +128,7 @@ func (c ReplayCommand) print(s *Session, database string, plan ops.Plan) {
 		s.printf("  the inbox in %s could not be read\n", name)
 	}
 	if plan.Rows > 0 {
-		s.printf("  nothing is sent yet; to do it, add --database %s --yes\n", cell(database))
+		s.printf("  nothing is sent yet; to do it, add --yes, for this database: --database %s\n", cell(database))
 	}
 }
 

@@ -127,16 +127,18 @@ func (b *Batches) check(s Spec) (inspect.Filter, error) {
 	return s.Filter.inspect()
 }
 
-// Create makes a job of a spec, with the sagas that the filter chooses now.
-func (b *Batches) Create(ctx context.Context, s Spec, by auditlog.Entry, rate float64, now time.Time) (job jobs.Job, err error) {
+// Create makes a job of a spec, with the sagas that the filter chooses now. Where there are none,
+// the job is nil.
+func (b *Batches) Create(ctx context.Context, s Spec, by auditlog.Entry, rate float64, now time.Time) (*jobs.Job, error) {
 	filter, err := b.check(s)
 	if err != nil {
-		return jobs.Job{}, err
+		return nil, err
 	}
+	var job *jobs.Job
 	filter.Limit = jobs.MaxItems + 1
 	err = pgx.BeginFunc(ctx, b.DB, func(tx pgx.Tx) error {
 		refs, err := inspect.Refs(ctx, tx, filter, now)
-		if err != nil {
+		if err != nil || len(refs) == 0 {
 			return err
 		}
 		if len(refs) > jobs.MaxItems {
@@ -146,16 +148,19 @@ func (b *Batches) Create(ctx context.Context, s Spec, by auditlog.Entry, rate fl
 		for _, ref := range refs {
 			spec.Items = append(spec.Items, item(ref))
 		}
-		if job, err = b.Jobs.Create(ctx, tx, spec); err != nil {
+		made, err := b.Jobs.Create(ctx, tx, spec)
+		if err != nil {
 			return err
 		}
+		job = &made
 		by.Action, by.Object, by.After, by.Result = "job.create", jobs.Object(job.ID), s, fmt.Sprintf("%d sagas", job.Total)
 		return auditlog.Append(ctx, tx, by)
 	})
-	if err == nil {
-		b.Jobs.Wake()
+	if err != nil || job == nil {
+		return nil, err
 	}
-	return job, err
+	b.Jobs.Wake()
+	return job, nil
 }
 
 // item names a saga as find does. An id may have any character, a definition no slash.

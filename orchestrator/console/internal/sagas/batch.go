@@ -218,6 +218,9 @@ func (x *screen) start(ctx context.Context, r *page.Request) (any, error) {
 	if err := json.Unmarshal(answer, &made); err != nil {
 		return nil, err
 	}
+	if made.Job == nil { // they have moved on since they were counted
+		return nil, page.Invalid("No saga matches any more.")
+	}
 	return page.Result{
 		Text: fmt.Sprintf("Job %d was made of %d sagas.", made.Job.ID, made.Job.Total),
 		Link: page.Path("/batches/orchestrator/%d", made.Job.ID), Label: "Follow it",

@@ -4,8 +4,8 @@
 
 -- An update that changes a column of any index writes into all of them. The deadline changes with each step, so what the
 -- poller finds sagas by is a column of its own, which need not: it is never later than the deadline, it is null once the
--- saga has ended, and where a deadline has been put off, the poller moves it when it comes by (decision 117). A row that
--- is written by hand is looked at at once.
+-- saga has ended, and where it is too early, the poller moves it to the deadline when it comes by (decision 117). A row
+-- that is written by hand is looked at at once.
 alter table sagas add column wake_at timestamptz default '-infinity';
 update sagas set wake_at = deadline;
 

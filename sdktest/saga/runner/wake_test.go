@@ -61,17 +61,15 @@ func (s *sagas) time(t *testing.T, column, id string) (at *time.Time) {
 	return at
 }
 
-// A saga whose deadline was put off is looked at when it would have come, put off in its turn, and
-// acted on when its deadline comes.
-func TestApplyDue_ADeadlineThatWasPutOffComesInTime(t *testing.T) {
+// A saga is looked at before its deadline, put off until then, and acted on when it comes.
+func TestApplyDue_ASagaThatIsLookedAtTooEarlyIsActedOnInTime(t *testing.T) {
 	t.Parallel()
 	s := newSagas(t, newDB(t), refund(t, 1, "tell"))
 	out := apply(t, s, start, happened("RefundAsked", "1", uuid.Nil))
-	first := *s.time(t, "deadline", "1")
-	require.Equal(t, first, *s.wake(t, "1"))
+	first := *s.wake(t, "1")
+	require.True(t, first.After(start.Add(600*time.Millisecond)) && first.Before(*s.time(t, "deadline", "1")), "a second, give or take a tenth")
 	apply(t, s, start.Add(500*time.Millisecond), happened("Done-pay", "1", out[0].EventID))
 	second := *s.time(t, "deadline", "1")
-	require.True(t, second.After(first))
 	require.Equal(t, first, *s.wake(t, "1"))
 
 	s.moveTo(first.Add(time.Millisecond))
@@ -91,7 +89,7 @@ func TestApplyDue_ADeadlineThatWasPutOffComesInTime(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, 1, n)
 	require.True(t, s.wake(t, "1").After(second), "a wake that has passed moves with the deadline")
-	require.Equal(t, *s.time(t, "deadline", "1"), *s.wake(t, "1"))
+	require.True(t, s.wake(t, "1").Before(*s.time(t, "deadline", "1")))
 }
 
 // A row that was written without wake_at, by hand, is looked at at once, and then when it should

@@ -19,9 +19,13 @@ import (
 // openUntil is the column deadline: a saga that has not ended always has one.
 const openUntil = `case when n.phase in ('COMPLETED', 'CANCELLED', 'NOT_STARTED') then n.deadline else coalesce(n.deadline, 'infinity') end`
 
-// wakeAt is the column wake_at. It is indexed, so it stays as it is where that is early enough, and
-// then the update writes the row and no index (decision 117).
-const wakeAt = `case when s.wake_at > n.updated_at and ` + openUntil + ` >= s.wake_at then s.wake_at else ` + openUntil + ` end`
+// The column wake_at is indexed, so it stays as it is where that is early enough, and then the
+// update writes the row and no index (decision 117). It begins a quarter of the wait before the
+// deadline, since waits have a jitter: the next one may be the shorter.
+const (
+	wakeFirst = `coalesce(least(n.deadline, n.updated_at + (n.deadline - n.updated_at) * 0.75), ` + openUntil + `)`
+	wakeAt    = `case when s.wake_at > n.updated_at and ` + openUntil + ` >= s.wake_at then s.wake_at else ` + wakeFirst + ` end`
+)
 
 const insertSQL = `
 insert into sagas (id, revision, definition, version, phase, state, step, attempt, deadline, reason, stale, stage,
@@ -29,7 +33,7 @@ insert into sagas (id, revision, definition, version, phase, state, step, attemp
                    trace, start_id, partition, wake_at)
 select id, revision, definition, version, phase, state, step, attempt, ` + openUntil + `, reason, stale, stage,
        steps, data, suspended_from, held, started_at, updated_at, ended_at, extra, trouble,
-       trace, start_id, partition, ` + openUntil + `
+       trace, start_id, partition, ` + wakeFirst + `
 from unnest($1::text[], $2::int[], $3::text[], $4::int[], $5::text[], $6::text[], $7::text[], $8::int[],
             $9::timestamptz[], $10::text[], $11::int[], $12::int[], $13::json[], $14::jsonb[], $15::text[],
             $16::jsonb[], $17::timestamptz[], $18::timestamptz[], $19::timestamptz[], $20::jsonb[], $21::text[],

@@ -42,6 +42,7 @@ import (
 	"waybill.example/sdk/inbox"
 	"waybill.example/sdk/saga/runner"
 	"waybill.example/sdk/saga/runner/inspect"
+	"waybill.example/sdk/saga/runner/store"
 )
 
 // parts are what an orchestrator is made of.
@@ -85,6 +86,7 @@ func New(ctx context.Context, c Config, sagas Sagas, log *slog.Logger) (_ *servi
 	if err := chassispg.AwaitSchema(ctx, a.pool, log,
 		chassispg.Schema{Set: "outbox", Version: deadletters.SchemaVersion},
 		chassispg.Schema{Set: "orchestrator", Version: notify.SchemaVersion},
+		chassispg.Schema{Set: "orchestrator", Version: store.SchemaVersion},
 	); err != nil {
 		return nil, err
 	}

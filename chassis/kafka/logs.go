@@ -11,11 +11,15 @@ import (
 type Logs struct{ wg sync.WaitGroup }
 
 // ReadLogs starts to read a client's log lines. librdkafka's own levels are those of syslog(3).
-func ReadLogs(lines <-chan kafka.LogEvent, log *slog.Logger) *Logs {
+// seen are called for each line that was passed on, one after the other.
+func ReadLogs(lines <-chan kafka.LogEvent, log *slog.Logger, seen ...func(kafka.LogEvent)) *Logs {
 	l := &Logs{}
 	l.wg.Go(func() {
 		for line := range lines {
 			pass(log, line)
+			for _, f := range seen {
+				f(line)
+			}
 		}
 	})
 	return l

@@ -36,6 +36,7 @@
 //	clients.go    the clients that the sources of a process share, and who shares them
 //	shared.go     a producer that several databases send with
 //	producer.go   a producer, of one database's own or shared, and its settings
+//	client.go     the client of librdkafka behind both
 //	prober.go     questions about topics and single rows, answered on a channel
 //	permanent.go  which errors sending again will not change
 //	headers.go    a row's headers, as CloudEvents in Kafka's binary mode

@@ -238,7 +238,7 @@ func (c *probeClient) close() {
 // LookUp asks a broker whether a topic exists, and waits for the answer: nil, a *PermanentError,
 // ErrUnavailable or ErrNoLeader.
 func (p *Producer) LookUp(topic string) error {
-	_, err := lookUp(p.client, topic)
+	_, err := lookUp(p.client.Producer, topic)
 	return err
 }
 

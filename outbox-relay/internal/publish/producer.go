@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,15 +25,13 @@ var ErrUnavailable = errors.New("no broker answers")
 // Producer is one life of a librdkafka producer, or the share that one database has in it: it ends
 // with the first row that a broker refuses. It is for one goroutine.
 type Producer struct {
-	client  *kafka.Producer
-	logs    *chassis.Logs // nil of a share
+	client  *client
 	encoder *encoder
 	message kafka.Message // reused by every Send
 	opened  time.Time
 	warming sync.WaitGroup
 	closed  atomic.Bool // ends the warming early
 	share   *share      // nil: nobody else sends with the client
-	unlogin func()      // nil of a share
 }
 
 // gapless are the settings that the package's promise rests on; see its documentation.
@@ -87,28 +84,11 @@ type Settings struct {
 
 // Open starts a producer for the rows of a database. It does not wait for a broker.
 func Open(config chassis.Config, database string, s Settings, log *slog.Logger) (*Producer, error) {
-	client, err := s.open(config, "outbox-relay-"+database)
+	client, err := s.open(config, "outbox-relay-"+database, log)
 	if err != nil {
 		return nil, configError(fmt.Errorf("start the Kafka producer of database %s: %w", database, err))
 	}
-	return &Producer{
-		client:  client,
-		logs:    chassis.ReadLogs(client.Logs(), log),
-		encoder: newEncoder(database),
-		opened:  time.Now(),
-		unlogin: config.FollowLogin(client),
-	}, nil
-}
-
-func (s Settings) open(config chassis.Config, clientID string) (*kafka.Producer, error) {
-	settings := maps.Clone(tuned)
-	maps.Copy(settings, alive)
-	settings["linger.ms"] = linger[s.Profile]
-	if s.BatchBytes > 0 {
-		settings["batch.size"] = s.BatchBytes
-	}
-	maps.Copy(settings, gapless)
-	return kafka.NewProducer(config.ProducerConfig(clientID, settings))
+	return &Producer{client: client, encoder: newEncoder(database), opened: time.Now()}, nil
 }
 
 // MaxMessage is the longest message in bytes that the client sends, which a setting may have
@@ -214,11 +194,7 @@ func (p *Producer) Purge() {
 		p.share.of.end()
 		return
 	}
-	purge(p.client)
-}
-
-func purge(client *kafka.Producer) {
-	_ = client.Purge(kafka.PurgeQueue | kafka.PurgeInFlight | kafka.PurgeNonBlocking) // it knows no other errors than a wrong flag
+	purge(p.client.Producer)
 }
 
 // Close ends the producer, which takes up to a few hundred milliseconds, or gives up the share in
@@ -231,8 +207,5 @@ func (p *Producer) Close() {
 	}
 	p.closed.Store(true)
 	p.warming.Wait()
-	p.unlogin()
-	purge(p.client)
-	p.client.Close()
-	p.logs.Wait()
+	p.client.close()
 }

@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
-
-	chassis "waybill.example/chassis/kafka"
 )
 
 const (
@@ -24,10 +22,8 @@ const (
 // shared is a low-latency producer that several databases send with.
 type shared struct {
 	clients *Clients
-	client  *kafka.Producer
-	logs    *chassis.Logs
+	client  *client
 	opened  time.Time
-	unlogin func()
 	reading sync.WaitGroup
 
 	// Guarded by Clients.mu.
@@ -47,14 +43,11 @@ type share struct {
 }
 
 func openShared(c *Clients) (*shared, error) {
-	client, err := Settings{Profile: LowLatency}.open(c.config, "outbox-relay")
+	client, err := Settings{Profile: LowLatency}.open(c.config, "outbox-relay", c.log)
 	if err != nil {
 		return nil, err
 	}
-	s := &shared{
-		clients: c, client: client, logs: chassis.ReadLogs(client.Logs(), c.log), opened: time.Now(),
-		unlogin: c.config.FollowLogin(client), shares: map[*share]struct{}{},
-	}
+	s := &shared{clients: c, client: client, opened: time.Now(), shares: map[*share]struct{}{}}
 	s.reading.Go(s.forward)
 	return s, nil
 }
@@ -96,7 +89,7 @@ func (s *shared) end() {
 	if again {
 		return
 	}
-	purge(s.client)
+	purge(s.client.Producer)
 	s.tell(kafka.NewError(kafka.ErrFatal, "the producer has ended, and others that share it go on with another", true))
 }
 
@@ -112,11 +105,8 @@ func (s *shared) leave(own *share) {
 	if !last {
 		return
 	}
-	s.unlogin()
-	purge(s.client)
-	s.client.Close()
+	s.client.close()
 	s.reading.Wait()
-	s.logs.Wait()
 }
 
 // Shared says whether others send with the same client.

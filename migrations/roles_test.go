@@ -51,6 +51,8 @@ func TestRoles_MayDoTheirWorkAndNothingElse(t *testing.T) {
 				"select payload from outbox", "update outbox set topic = 'x'", "delete from outbox", "truncate outbox",
 				"update outbox_cursor set published = '{}'", "select setval('outbox_id_seq', 1)", "delete from audit_log",
 				"insert into audit_log (actor, action, object) values ('x', 'pause', 'outbox')", handled, "select * from inbox",
+				"select payload from dead_letters", "select * from parked_keys", "select * from dead_letter_notes", "select * from job", "select * from job_item",
+				"select * from audit_log_head", "select * from outbox_stuck", "select * from outbox_replay", "select * from consumer_positions",
 			},
 		},
 		migrations.Consumer: {
@@ -63,6 +65,8 @@ func TestRoles_MayDoTheirWorkAndNothingElse(t *testing.T) {
 			mayNot: []string{
 				"select * from audit_log_head", "update audit_log_head set seq = 7", "update audit_log set actor = 'y'", "delete from audit_log",
 				row, "select * from outbox", "update inbox set consumer = 'x'", "truncate inbox", "delete from consumer_positions",
+				"truncate dead_letters", "truncate parked_keys", "truncate dead_letter_notes", "select * from job", "select * from outbox_stuck",
+				"update outbox_cursor set epoch = 1", "alter table dead_letters disable trigger all", "select audit_log_chain()",
 			},
 		},
 		migrations.Relay: {
@@ -77,12 +81,18 @@ func TestRoles_MayDoTheirWorkAndNothingElse(t *testing.T) {
 				"truncate audit_log", "insert into audit_log (actor, action, object, db_role) values ('x', 'pause', 'o', 'ada')",
 				"insert into audit_log (actor, action, object, hash) values ('x', 'pause', 'o', '')", "delete from outbox_cursor",
 				"select pg_read_file('/etc/passwd')", "copy outbox to program 'true'",
+				"select payload from dead_letters", "update dead_letters set state = 'discarded'", "select * from dead_letter_notes", "select * from parked_keys",
+				"select * from job", "update job set state = 'cancelled'", "update consumer_positions set next_offset = 0", "select * from audit_log_head",
 				"create trigger t before update on outbox_cursor for each row execute function outbox_wake()",
 			},
 		},
 		migrations.Reader: {
-			may:    []string{"select payload from outbox", "select * from audit_log", "select * from inbox", "select * from outbox_status"},
-			mayNot: []string{row, handled, "delete from outbox", "update outbox_cursor set epoch = 1"},
+			may: []string{"select payload from outbox", "select * from audit_log", "select * from inbox", "select * from outbox_status"},
+			mayNot: []string{
+				row, handled, "delete from outbox", "update outbox_cursor set epoch = 1", "update dead_letters set payload = ''", "delete from dead_letters",
+				"update dead_letter_notes set note = 'x'", "insert into parked_keys (consumer, key_id) values ('c', gen_random_uuid())", "update job set state = 'x'",
+				"delete from job_item", "insert into audit_log (actor, action, object) values ('x', 'pause', 'o')", "update audit_log_head set seq = 1",
+			},
 		},
 	} {
 		t.Run(string(role), func(t *testing.T) {

@@ -48,6 +48,9 @@ type groupsAnswer struct {
 }
 
 func (s screen) groups(ctx context.Context, r *page.Request) (any, error) {
+	if err := mayFilter(r); err != nil {
+		return nil, err
+	}
 	answers, err := each[groupsAnswer](ctx, s.chosen(r), "/v1/dead-letters/groups"+filter(r.URL.Query().Get))
 	if err != nil {
 		return nil, err

@@ -33,6 +33,9 @@ type listAnswer struct {
 }
 
 func (s screen) list(ctx context.Context, r *page.Request) (any, error) {
+	if err := mayFilter(r); err != nil {
+		return nil, err
+	}
 	asked := r.URL.Query()
 	services := s.chosen(r)
 	if len(services) == 0 {

@@ -87,6 +87,17 @@ func filter(value func(string) string, more ...string) string {
 	return query(append(pairs, more...)...)
 }
 
+// mayFilter refuses to filter by what the person who asks may not see: whether something is found
+// would tell it, a letter at a time.
+func mayFilter(r *page.Request) error {
+	for _, name := range []string{"key", "reason"} {
+		if strings.TrimSpace(r.URL.Query().Get(name)) != "" {
+			return r.Need(admin.Reader)
+		}
+	}
+	return nil
+}
+
 // each asks several services at once, and returns what those answered that did, in their order. How
 // the others failed is noted on the page; if all did, the first error is returned.
 func each[T any](ctx context.Context, services []*source.Client, path string) (map[string]T, error) {

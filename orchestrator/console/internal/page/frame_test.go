@@ -296,6 +296,7 @@ func (c *console) stream(t *testing.T, path string) <-chan string {
 	require.Equal(t, "text/event-stream", answer.Header.Get("Content-Type"))
 	events := make(chan string, 1000)
 	go func() {
+		defer close(events)
 		defer answer.Body.Close()
 		for lines := bufio.NewScanner(answer.Body); lines.Scan(); {
 			if data, ok := strings.CutPrefix(lines.Text(), "data: "); ok {

@@ -198,6 +198,10 @@ func (p *servedPage) stream(w http.ResponseWriter, r *Request) error {
 		case <-ctx.Done():
 			return nil
 		case e := <-events:
+			// Whose token was taken away, or has expired, is shown nothing more.
+			if now := p.frame.Sessions.Of(r.Request); now.Holder != r.Session.Holder {
+				return nil
+			}
 			if write(fmt.Sprintf("event: %s\ndata: %s\n\n", e.name, e.data)) != nil {
 				return nil // the client has gone
 			}

@@ -10,6 +10,7 @@
 //	config.go    the settings
 //	provider.go  whose a token is
 //	fetch.go     how seldom the provider is asked
+//	signin.go    signing in with a browser: authorization code and PKCE
 package oidc
 
 import (
@@ -17,9 +18,11 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 
 	"waybill.example/chassis/admin"
+	"waybill.example/chassis/config"
 )
 
 // Config says which provider to believe, and what. It is off without an issuer.
@@ -38,12 +41,21 @@ type Config struct {
 	// NameClaim is the claim that audit logs name people by. An email counts only if the provider
 	// has verified it.
 	NameClaim string `env:"OIDC_NAME_CLAIM" envDefault:"sub"`
+
+	// ClientID lets people sign in to the console by the provider, with ClientSecret unless the
+	// provider wants none, and RedirectURL, where the browser comes back to: the console's address
+	// and /sign-in/oidc/back.
+	ClientID     string        `env:"OIDC_CLIENT_ID"`
+	ClientSecret config.Secret `env:"OIDC_CLIENT_SECRET"`
+	RedirectURL  string        `env:"OIDC_REDIRECT_URL"`
+	// Scopes are asked for besides openid.
+	Scopes []string `env:"OIDC_SCOPES" envDefault:"profile,email"`
 }
 
 // Validate implements config.Validator.
 func (c Config) Validate() []error {
 	if c.Issuer == "" {
-		if len(c.Audience)+len(c.Roles) > 0 {
+		if len(c.Audience)+len(c.Roles) > 0 || c.ClientID != "" {
 			return []error{errors.New("OIDC_ISSUER must be set with the other settings of OIDC")}
 		}
 		return nil
@@ -60,6 +72,15 @@ func (c Config) Validate() []error {
 	}
 	if _, err := c.roles(); err != nil {
 		faults = append(faults, err)
+	}
+	if (c.ClientID == "") != (c.RedirectURL == "") {
+		faults = append(faults, errors.New("OIDC_CLIENT_ID and OIDC_REDIRECT_URL must be set together"))
+	}
+	if c.ClientID != "" && !slices.Contains(c.Audience, c.ClientID) {
+		faults = append(faults, errors.New("OIDC_AUDIENCE must have OIDC_CLIENT_ID in it: the tokens of the console are meant for that"))
+	}
+	if c.RedirectURL != "" && (!protected(c.RedirectURL) || !strings.HasSuffix(c.RedirectURL, BackPath)) {
+		faults = append(faults, fmt.Errorf("OIDC_REDIRECT_URL must be the console's address and %s, such as https://console.example.com%s", BackPath, BackPath))
 	}
 	return faults
 }

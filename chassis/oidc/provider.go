@@ -4,9 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -207,5 +207,11 @@ func values(claims map[string]json.RawMessage, path string) (all []string) {
 	return all
 }
 
-// String names the provider by its issuer.
-func (p *Provider) String() string { return fmt.Sprintf("the identity provider %s", p.config.Issuer) }
+// Host is the provider's, by which people know it.
+func (p *Provider) Host() string {
+	u, err := url.Parse(p.config.Issuer)
+	if err != nil {
+		return p.config.Issuer
+	}
+	return u.Host
+}

@@ -175,12 +175,15 @@ func TestConfig_SaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	require.Empty(t, Config{}.Validate(), "off")
 	for fault, change := range map[string]func(*Config){
-		"OIDC_ISSUER must be a URL":     func(c *Config) { c.Issuer = "http://id.example.com" },
-		"OIDC_ISSUER must be set":       func(c *Config) { c.Issuer = "" },
-		"OIDC_AUDIENCE must say":        func(c *Config) { c.Audience = nil },
-		"OIDC_ROLES must say":           func(c *Config) { c.Roles = nil },
-		"a role must be one of":         func(c *Config) { c.Roles = []string{"x=king"} },
-		"OIDC_ROLES must be value=role": func(c *Config) { c.Roles = []string{"=admin"} },
+		"OIDC_ISSUER must be a URL":                    func(c *Config) { c.Issuer = "http://id.example.com" },
+		"OIDC_ISSUER must be set":                      func(c *Config) { c.Issuer = "" },
+		"OIDC_AUDIENCE must say":                       func(c *Config) { c.Audience = nil },
+		"OIDC_ROLES must say":                          func(c *Config) { c.Roles = nil },
+		"a role must be one of":                        func(c *Config) { c.Roles = []string{"x=king"} },
+		"OIDC_ROLES must be value=role":                func(c *Config) { c.Roles = []string{"=admin"} },
+		"OIDC_CLIENT_ID and OIDC_REDIRECT_URL must be": func(c *Config) { c.ClientID = "a" },
+		"OIDC_AUDIENCE must have":                      func(c *Config) { c.ClientID, c.RedirectURL = "b", "https://x.example"+BackPath },
+		"OIDC_REDIRECT_URL must be the console's":      func(c *Config) { c.ClientID, c.RedirectURL = "a", "https://x.example/elsewhere" },
 	} {
 		c := Config{Issuer: "https://id.example.com", Audience: []string{"a"}, Roles: []string{"x=admin"}}
 		require.Empty(t, c.Validate())

@@ -200,7 +200,7 @@ func (a *parts) console(c Config) error {
 		stack = c.DevStack
 	}
 	pages, err := console.New(console.Config{
-		API: a.server.Router, Tokens: a.readers, Open: a.server.Local(), Key: string(c.ConsoleKey), Log: a.log, Waiting: a.server.Waiting, Stack: stack,
+		API: a.server.Router, Tokens: a.readers, Provider: a.identity, Open: a.server.Local(), Key: string(c.ConsoleKey), Log: a.log, Waiting: a.server.Waiting, Stack: stack,
 		Orders:    console.Service{URL: c.OrdersURL, ReadToken: string(c.OrdersToken)},
 		Inventory: console.Service{URL: c.InventoryURL, ReadToken: string(c.InventoryToken)},
 		Relay:     console.Service{URL: c.RelayURL, ReadToken: string(c.RelayToken)},

@@ -26,6 +26,7 @@ import (
 
 	"waybill.example/chassis/admin"
 	"waybill.example/chassis/httpserver"
+	"waybill.example/chassis/oidc"
 	"waybill.example/orchestrator/console/internal/auditlog"
 	"waybill.example/orchestrator/console/internal/batches"
 	"waybill.example/orchestrator/console/internal/breakit"
@@ -54,6 +55,9 @@ type Config struct {
 	Orders, Inventory, Relay Service
 	// Tokens are whose holders may sign in, with their roles.
 	Tokens admin.Tokens
+	// Provider is where people can sign in with a browser, if Tokens are those of its people, too;
+	// nil: nowhere.
+	Provider *oidc.Provider
 	// Open lets everybody look who reaches the console, as the API does on a loopback address.
 	Open bool
 	// Key encrypts sessions. Instances of the same key accept each other's; empty: a random one,
@@ -103,6 +107,7 @@ func New(c Config) (http.Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("console: %w", err)
 	}
+	sessions.Provider = c.Provider
 	sources := source.New(source.Config{
 		API: c.API, Orders: source.Service(c.Orders), Inventory: source.Service(c.Inventory), Relay: source.Service(c.Relay),
 	})

@@ -19,6 +19,7 @@ import (
 
 	"waybill.example/chassis/admin"
 	"waybill.example/chassis/httpserver"
+	"waybill.example/chassis/oidc"
 	"waybill.example/orchestrator/console/internal/page"
 	"waybill.example/orchestrator/console/internal/session"
 )
@@ -53,11 +54,19 @@ const template = `
 
 func newConsole(t *testing.T, nobody admin.Role, pairs ...string) *console {
 	t.Helper()
+	return newConsoleWith(t, nobody, func(string) *oidc.Provider { return nil }, pairs...)
+}
+
+// newConsoleWith is newConsole with an identity provider, which is given the console's address.
+func newConsoleWith(t *testing.T, nobody admin.Role, provider func(url string) *oidc.Provider, pairs ...string) *console {
+	t.Helper()
 	tokens, err := admin.Parse("TEST_TOKENS", pairs)
 	require.NoError(t, err)
-	sessions, err := session.New(tokens, nobody, "/c", "")
+	c := &console{Server: httptest.NewUnstartedServer(nil)}
+	people := provider("http://" + c.Listener.Addr().String() + "/c")
+	sessions, err := session.New(tokens.With(people.Identifier()), nobody, "/c", "")
 	require.NoError(t, err)
-	c := &console{}
+	sessions.Provider = people
 	load := func(_ context.Context, r *page.Request) (any, error) {
 		c.loads.Add(1)
 		return shown{r.PathValue("name"), c.value.Load(), r.Payload([]byte(`{"card":4711000000000000123}`)), r.Text("the-key")}, nil
@@ -82,7 +91,8 @@ func newConsole(t *testing.T, nobody admin.Role, pairs ...string) *console {
 		}},
 	})
 	require.NoError(t, err)
-	c.Server = httptest.NewServer(frame)
+	c.Config.Handler = frame
+	c.Start()
 	t.Cleanup(c.Close)
 	jar, err := cookiejar.New(nil)
 	require.NoError(t, err)

@@ -40,6 +40,13 @@ func (v View) Stream() string { return v.frame.Prefix + v.URL.RequestURI() }
 // Configured reports whether anybody can sign in, and Setting names what says who can.
 func (v View) Configured() bool { return v.frame.Sessions.Configured() }
 
+// Interactive reports whether people can sign in by an identity provider, and ProviderName is its
+// host.
+func (v View) Interactive() bool { return v.frame.Sessions.Provider.Interactive() }
+
+// ProviderName is what people know the identity provider by.
+func (v View) ProviderName() string { return v.frame.Sessions.Provider.Host() }
+
 // Setting names the environment variable of the tokens.
 func (v View) Setting() string { return v.frame.Sessions.Setting() }
 

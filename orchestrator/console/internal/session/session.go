@@ -14,7 +14,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -23,6 +22,7 @@ import (
 	"time"
 
 	"waybill.example/chassis/admin"
+	"waybill.example/chassis/oidc"
 )
 
 // cookieName is the session's cookie, and lifetime how long it lasts: a shift, and some.
@@ -52,6 +52,9 @@ type Manager struct {
 	seal    cipher.AEAD
 	csrfKey []byte
 	now     func() time.Time
+
+	// Provider is where people can sign in with a browser; nil: nowhere.
+	Provider *oidc.Provider
 }
 
 // New returns a manager of sessions below a path. Those who hold one of tokens may sign in; nobody
@@ -93,21 +96,13 @@ type content struct {
 // longer known is nobody's.
 func (m *Manager) Of(r *http.Request) Session {
 	s := Session{Holder: admin.Holder{Role: m.nobody}, Client: address(r)}
-	cookie, err := r.Cookie(cookieName)
-	if err != nil {
-		return s
-	}
-	sealed, err := base64.RawURLEncoding.DecodeString(cookie.Value)
-	if err != nil {
-		return s
-	}
-	opened, err := m.seal.Open(nil, nil, sealed, nil)
+	value := pieces(r)
 	var c content
-	if err != nil || json.Unmarshal(opened, &c) != nil || m.now().After(c.Until) {
+	if !m.open(value, cookieName, &c) || m.now().After(c.Until) {
 		return s
 	}
 	if holder, err := m.tokens.Holder(r.Context(), c.Token); err == nil {
-		s.Holder, s.Token, s.cookie = holder, c.Token, cookie.Value
+		s.Holder, s.Token, s.cookie = holder, c.Token, value
 	}
 	return s
 }
@@ -117,7 +112,7 @@ var ErrUnknown = errors.New("this token is not one of those that are set here")
 
 // SignIn begins a session. Tokens that are guessed are slowed down as they are everywhere.
 func (m *Manager) SignIn(w http.ResponseWriter, r *http.Request, token string) error {
-	_, err := m.tokens.Check(r.Context(), r.RemoteAddr, "Bearer "+token, "sign-in")
+	who, err := m.tokens.Check(r.Context(), r.RemoteAddr, "Bearer "+token, "sign-in")
 	blocked, tooMany := errors.AsType[*admin.TooManyError](err)
 	switch {
 	case tooMany:
@@ -126,24 +121,10 @@ func (m *Manager) SignIn(w http.ResponseWriter, r *http.Request, token string) e
 		return ErrUnknown
 	case err != nil:
 		return err
+	case who.Role < admin.Viewer:
+		return ErrNoRole
 	}
-	plain, err := json.Marshal(content{token, m.now().Add(lifetime)})
-	if err != nil {
-		return fmt.Errorf("encode the session: %w", err)
-	}
-	sealed := m.seal.Seal(nil, nil, plain, nil) //nolint:gosec // it draws a nonce by itself
-	m.set(w, r, base64.RawURLEncoding.EncodeToString(sealed), int(lifetime.Seconds()))
-	return nil
-}
-
-// SignOut ends the session of this browser.
-func (m *Manager) SignOut(w http.ResponseWriter, r *http.Request) { m.set(w, r, "", -1) }
-
-func (m *Manager) set(w http.ResponseWriter, r *http.Request, value string, age int) {
-	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure wherever the browser came by TLS
-		Name: cookieName, Value: value, Path: m.path, MaxAge: age, HttpOnly: true, SameSite: http.SameSiteStrictMode,
-		Secure: r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https",
-	})
+	return m.begin(w, r, token)
 }
 
 // CSRF is what a change must bring along besides its cookie: a page of another origin cannot read

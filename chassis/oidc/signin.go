@@ -15,8 +15,8 @@ import (
 // BackPath is where a browser comes back to from the provider, below the console's address.
 const BackPath = "/sign-in/oidc/back"
 
-// SignIn is somebody on their way to the provider and back. It has to be kept for them, where nobody
-// else can read or change it: Verifier is secret, and State ties the answer to this browser.
+// SignIn is somebody on their way to the provider and back. It has to be kept for them, where
+// nobody else can read or change it: Verifier is secret, and State ties the answer to this browser.
 type SignIn struct {
 	State    string    `json:"s"`
 	Nonce    string    `json:"n"`

@@ -39,16 +39,17 @@ type Message struct {
 }
 
 const (
+	// The limits of one have each row looked up by its id: a join may walk the primary key down to
+	// where the key's rows are, which took 60 ms where they were 50,000 rows back.
 	keyMessagesSQL = `
 select s.id, s.event_id::text, s.topic, s.key, s.type, s.created_at, s.status,
        case when length(o.headers::text) <= 16384 then o.headers end,
        left(coalesce(s.error, ''), 4096), coalesce(s.attempts, 0), s.stuck_at, s.next_attempt_at,
        case when $3 then substring(o.payload from 1 for 65536) end, octet_length(o.payload)
-  from public.outbox_status s
-  join public.outbox o using (id)
- where s.key = $1
- order by s.id desc
- limit $2`
+  from (select id from public.outbox where key = $1 order by id desc limit $2) k
+ cross join lateral (select * from public.outbox_status t where t.id = k.id limit 1) s
+ cross join lateral (select * from public.outbox t where t.id = k.id limit 1) o
+ order by s.id desc`
 	keyRelaySQL = `select paused, leader from public.outbox_cursor`
 	// Counts no further than a person wants to know, and reads no row twice.
 	aheadSQL = `

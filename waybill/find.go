@@ -12,7 +12,7 @@ import (
 type find struct {
 	services `embed:""`
 
-	What string `arg:"" help:"An order id, an event id, an outbox row (orders/812), a record (orders.v1/2@41), a key, a saga (order/17), a dead letter (inventory/3), a job (orchestrator/7), or a trace id."`
+	What string `arg:"" help:"An order id, an event id, an outbox row (orders/812), a record (orders.v1/2@41), a key, a saga (order/17), a dead letter (inventory/3), a job (orchestrator/7), or a trace (its id, or a traceparent)."`
 }
 
 // Run says what it is and where it stands. What is not found is an error that names what was
@@ -54,7 +54,11 @@ func (c *find) Run(t saga.Terminal) error {
 		if missing != "" {
 			missing = "; " + missing
 		}
-		return fmt.Errorf("nothing is known of %s; searched as: %s%s", c.What, strings.Join(a.Searched, ", "), missing)
+		searched := ""
+		if len(a.Searched) > 0 {
+			searched = "; searched as: " + strings.Join(a.Searched, ", ")
+		}
+		return fmt.Errorf("nothing is known of %s%s%s", c.What, searched, missing)
 	}
 	if missing != "" && !c.JSON {
 		printf(t.Out, "%s\n", missing)

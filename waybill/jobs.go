@@ -209,7 +209,15 @@ type jobChange struct {
 	oneJob `embed:""`
 
 	Reason   string `help:"Why; kept in the audit log." required:""`
-	Revision int    `help:"Only if the job is still at this revision, which show prints."`
+	Revision *int   `help:"Only if the job is still at this revision, which show prints."`
+}
+
+// Validate implements kong's validation.
+func (c *jobChange) Validate() error {
+	if c.Revision != nil && *c.Revision < 1 { // none would be no condition
+		return errors.New("--revision must be 1 or more")
+	}
+	return nil
 }
 
 func (c *jobChange) do(t saga.Terminal, verb string) error {
@@ -220,8 +228,8 @@ func (c *jobChange) do(t saga.Terminal, verb string) error {
 	request := apiclient.Request{
 		Method: http.MethodPost, Path: fmt.Sprintf("/v1/jobs/%d/%s", job.ID, verb), Body: map[string]string{"reason": c.Reason},
 	}
-	if c.Revision > 0 {
-		request.IfMatch = strconv.Quote(strconv.Itoa(c.Revision))
+	if c.Revision != nil {
+		request.IfMatch = strconv.Quote(strconv.Itoa(*c.Revision))
 	}
 	client := c.client(job.Service)
 	answer, err := client.Do(t.Context, request)

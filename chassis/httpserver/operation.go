@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -65,10 +66,16 @@ func Handle[I, O any](ops Operations, op huma.Operation, do func(context.Context
 func HandleJob[I, O any](ops Operations, op huma.Operation, do func(context.Context, *I) (*O, error)) {
 	op.DefaultStatus = http.StatusOK
 	Handle(ops, op, do)
-	responses := operationOf(ops.API.OpenAPI().Paths[op.Path], op.Method).Responses
-	accepted := *responses["200"]
-	accepted.Description = "A job does it"
-	responses["202"] = &accepted
+	DocumentAlso(ops.API, op, http.StatusAccepted, "A job does it")
+}
+
+// DocumentAlso documents another status with which an operation succeeds, whose answer is that of
+// its default one: huma knows of one success.
+func DocumentAlso(api huma.API, op huma.Operation, status int, description string) {
+	responses := operationOf(api.OpenAPI().Paths[op.Path], op.Method).Responses
+	other := *responses[strconv.Itoa(cmp.Or(op.DefaultStatus, http.StatusOK))]
+	other.Description = description
+	responses[strconv.Itoa(status)] = &other
 }
 
 // answersOf are the errors of an operation, with those that every operation may answer. The list is

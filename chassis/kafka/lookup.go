@@ -85,6 +85,7 @@ func readable(ctx context.Context, consumer *kafka.Consumer, places []Place) (le
 		switch {
 		case err != nil:
 			errs = append(errs, fmt.Errorf("ask about topic %s: %w", topic, err))
+		case metadata.Topics[topic].Error.Code() == kafka.ErrUnknownTopicOrPart: // it has no records
 		case metadata.Topics[topic].Error.Code() != kafka.ErrNoError:
 			errs = append(errs, fmt.Errorf("ask about topic %s: %w", topic, metadata.Topics[topic].Error))
 		}
@@ -161,9 +162,14 @@ func read(ctx context.Context, consumer *kafka.Consumer, wanted map[inbox.Partit
 			if e.IsFatal() || e.Code() == kafka.ErrAllBrokersDown {
 				return errors.Join(append(errs, e)...)
 			}
-			errs = append(errs, e)
-			if e.Code() == kafka.ErrOffsetOutOfRange || e.Code() == kafka.ErrAutoOffsetReset || e.Code() == kafka.ErrTopicAuthorizationFailed {
-				left = min(left, 0) // which partition, the error does not say: what is found is found
+			switch e.Code() {
+			case kafka.ErrOffsetOutOfRange, kafka.ErrAutoOffsetReset: // expired, or not written yet: it is not found
+				left = 0 // which partition, the error does not say: what is found is found
+			case kafka.ErrTopicAuthorizationFailed:
+				left = 0
+				errs = append(errs, e)
+			default:
+				errs = append(errs, e)
 			}
 		}
 	}

@@ -95,6 +95,9 @@ func (s *Environment) notifiedOfProcesses(ctx context.Context) error {
 		{stack.Inventory, "service/inventory", stack.Freeze, stack.Thaw},
 		{stack.Relay, "relay", stack.Stop, stack.Start},
 	} {
+		if err := s.calm(ctx, broken.subject); err != nil { // the parts before have disturbed it, too
+			return err
+		}
 		end := s.Fault(fmt.Sprintf("%s: %s", broken.name, broken.off))
 		began := time.Now()
 		err := s.Act(ctx, broken.off, broken.name)

@@ -148,6 +148,14 @@ func (s *Environment) notified(ctx context.Context, subject string, needed bool)
 	return last, err
 }
 
+// calm waits until nothing is the matter with a subject, as far as a person was notified.
+func (s *Environment) calm(ctx context.Context, subject string) error {
+	return s.Until(ctx, notifiedWithin, subject+" is nobody's concern", func(context.Context) (bool, error) {
+		all := s.webhook.taken(subject)
+		return len(all) == 0 || !all[len(all)-1].needed(), nil
+	})
+}
+
 // follow runs the command of a notification that begins with some words, as it was reported, with
 // more behind it.
 func (s *Environment) follow(ctx context.Context, n notice, words string, more ...string) error {

@@ -3,6 +3,7 @@ package app_test
 import (
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -58,6 +59,18 @@ func TestFind_AnswersWithEverythingThatItCanMean(t *testing.T) {
 	event := s.find(cause)
 	require.Equal(t, []string{"event " + cause}, event.kinds())
 	require.Contains(t, event.Meanings[0].What, "of key 1, handled by orchestrator at ")
+
+	for _, nowhere := range []string{"orders.v1/0@99999", "orders.v1/99@0", "nowhere.v1/0@0"} {
+		record := s.find(nowhere)
+		require.Empty(t, record.Meanings, nowhere)
+		require.Empty(t, record.Unreachable, "Kafka has answered that there is none")
+		require.Equal(t, []string{"record in Kafka"}, record.Searched)
+	}
+	const trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+	for _, q := range []string{trace, strings.ToUpper(trace), "00-" + trace + "-00f067aa0ba902b7-01"} {
+		require.Contains(t, strings.Join(s.find(q).Unreachable, " "), "trace, among the newest rows", q)
+	}
+	require.Equal(t, []string{"saga", "dead letter of orchestrator"}, s.find("a/b").Searched)
 
 	nothing := s.find("4711")
 	require.Empty(t, nothing.Meanings)

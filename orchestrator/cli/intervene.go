@@ -22,7 +22,7 @@ type intervention struct {
 	Reason string  `help:"Why; kept in the timeline. Needed unless --preview."`
 	Wait   float64 `help:"Seconds to watch what comes of it." default:"2"`
 
-	Revision int  `help:"Only if the saga is still at this revision, which show and --preview print: what was decided about is what is acted on."`
+	Revision *int `help:"Only if the saga is still at this revision, which show and --preview print: what was decided about is what is acted on."`
 	Preview  bool `help:"Only say what would be sent and what could follow; nothing is changed."`
 	Depth    int  `help:"How many messages or deadlines a preview looks ahead." default:"2"`
 }
@@ -31,6 +31,9 @@ type intervention struct {
 func (c intervention) Validate() error {
 	if c.Reason == "" && !c.Preview {
 		return errors.New("missing flags: --reason=STRING")
+	}
+	if c.Revision != nil && *c.Revision < 1 { // none would be no condition
+		return errors.New("--revision must be 1 or more")
 	}
 	return nil
 }
@@ -59,7 +62,9 @@ func (c intervention) send(s *Saga, t Terminal, method, operation string, query 
 		query = url.Values{}
 	}
 	query.Set("wait", strconv.FormatFloat(c.Wait, 'f', -1, 64))
-	s.ifMatch = c.Revision
+	if c.Revision != nil {
+		s.ifMatch = *c.Revision
+	}
 	var o httpapi.Outcome
 	return s.show(t, method, c.path(operation, query), body, &o, func(p *printer) { p.outcome(o) })
 }
@@ -189,17 +194,26 @@ type suspension struct {
 	All          bool `help:"All sagas of a version: ID is then the definition and its version, such as order@1."`
 }
 
-func (c suspension) run(s *Saga, t Terminal, action saga.Action) error {
-	if !c.All {
-		return c.do(s, t, saga.Request{Action: action})
+// Validate is called by kong.
+func (c suspension) Validate() error {
+	if err := c.intervention.Validate(); err != nil || !c.All {
+		return err
 	}
-	name, version, found := strings.Cut(c.ID, "@")
-	if _, err := strconv.Atoi(version); err != nil || !found {
+	_, version, _ := strings.Cut(c.ID, "@")
+	if _, err := strconv.Atoi(version); err != nil {
 		return fmt.Errorf("%q is no version of a definition, such as order@1", c.ID)
 	}
 	if c.Preview {
 		return errors.New("--preview is for one saga; see `saga list --definition` for which there are")
 	}
+	return nil
+}
+
+func (c suspension) run(s *Saga, t Terminal, action saga.Action) error {
+	if !c.All {
+		return c.do(s, t, saga.Request{Action: action})
+	}
+	name, version, _ := strings.Cut(c.ID, "@")
 	var o httpapi.SuspensionOutcome
 	path := "/v1/definitions/" + url.PathEscape(name) + "/versions/" + version + "/" + string(action)
 	return s.show(t, http.MethodPost, path, map[string]string{"reason": c.Reason}, &o, func(p *printer) {
@@ -279,16 +293,33 @@ type MoveDeadline struct {
 	To           string `help:"When the wait is to end: RFC 3339, or from now, such as 30m." required:""`
 }
 
+// Validate is called by kong.
+func (c MoveDeadline) Validate() error {
+	if _, err := c.moment(); err != nil {
+		return err
+	}
+	return c.intervention.Validate()
+}
+
+// moment is when the wait is to end.
+func (c MoveDeadline) moment() (time.Time, error) {
+	if at, err := time.Parse(time.RFC3339, c.To); err == nil {
+		return at, nil
+	}
+	after, err := time.ParseDuration(c.To)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("--to: %q is no time such as 2026-01-02T03:04:05Z, and no duration such as 30m", c.To)
+	}
+	return time.Now().Add(after).UTC(), nil
+}
+
 // Run moves the deadline and prints what came of it.
 func (c *MoveDeadline) Run(s *Saga, t Terminal) error {
-	to, err := time.Parse(time.RFC3339, c.To)
-	if after, wrong := time.ParseDuration(c.To); err != nil && wrong == nil {
-		to, err = time.Now().Add(after).UTC(), nil
+	to, err := c.moment()
+	if err != nil {
+		return err
 	}
-	switch {
-	case err != nil:
-		return fmt.Errorf("--to: %q is no time such as 2026-01-02T03:04:05Z, and no duration such as 30m", c.To)
-	case c.Preview:
+	if c.Preview {
 		return c.preview(s, t, saga.Request{Action: saga.ActMoveDeadline, Step: c.Step, To: to})
 	}
 	body := map[string]any{"reason": c.Reason, "to": to}

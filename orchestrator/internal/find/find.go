@@ -67,6 +67,9 @@ type look struct {
 	do   func(ctx context.Context) ([]Meaning, error)
 }
 
+// traceparent is what logs and headers have of a trace (W3C Trace Context).
+var traceparent = regexp.MustCompile(`^[0-9A-Fa-f]{2}-([0-9A-Fa-f]{32})-[0-9A-Fa-f]{16}-[0-9A-Fa-f]{2}$`)
+
 var place = regexp.MustCompile(`^([A-Za-z0-9._-]{1,249})/(\d{1,9})@(\d{1,18})$`)
 
 // Find looks for everything that q can mean, at once.
@@ -89,7 +92,9 @@ func (f *Finder) Find(ctx context.Context, q string) Answer {
 			a.Unreachable = append(a.Unreachable, l.name+": "+words(errs[i]))
 			continue
 		}
-		a.Searched = append(a.Searched, l.name)
+		if !slices.Contains(a.Searched, l.name) {
+			a.Searched = append(a.Searched, l.name)
+		}
 		for _, m := range found[i] {
 			a.add(m)
 		}
@@ -130,6 +135,9 @@ func (f *Finder) looks(q string) []look {
 		return []look{{"record in Kafka", func(ctx context.Context) ([]Meaning, error) {
 			return f.record(ctx, explain.Place{Topic: m[1], Partition: int32(partition), Offset: offset})
 		}}}
+	}
+	if m := traceparent.FindStringSubmatch(q); m != nil {
+		q = m[1]
 	}
 	if raw, err := hex.DecodeString(q); err == nil && len(raw) == 16 {
 		looks := []look{{"trace, among the newest rows of each outbox", func(ctx context.Context) ([]Meaning, error) { return f.recent(ctx, "", strings.ToLower(q)) }}}
@@ -187,6 +195,9 @@ func (f *Finder) qualified(owner, rest string) []look {
 	looks = append(looks, f.deadLetter(owner, id)...)
 	if owner == explain.OwnDatabase {
 		looks = append(looks, look{"job of the orchestrator", func(ctx context.Context) ([]Meaning, error) { return f.job(ctx, id) }})
+	}
+	if client, ok := f.others()[owner]; ok {
+		looks = append(looks, look{"job of " + owner, func(ctx context.Context) ([]Meaning, error) { return jobOf(ctx, owner, client, id) }})
 	}
 	return looks
 }

@@ -75,9 +75,23 @@ func (f *Finder) job(ctx context.Context, id int64) ([]Meaning, error) {
 	if err != nil {
 		return nil, err
 	}
-	name := fmt.Sprintf("orchestrator/%d", id)
+	return jobMeaning(explain.OwnDatabase, job), nil
+}
+
+// jobOf asks another service for one of its jobs.
+func jobOf(ctx context.Context, service string, client *apiclient.Client, id int64) ([]Meaning, error) {
+	var job jobs.Job
+	found, err := get(ctx, client, fmt.Sprintf("/v1/jobs/%d", id), &job)
+	if !found {
+		return nil, err
+	}
+	return jobMeaning(service, job), nil
+}
+
+func jobMeaning(service string, job jobs.Job) []Meaning {
+	name := fmt.Sprintf("%s/%d", service, job.ID)
 	what := fmt.Sprintf("%s of %d items for %s is %s: %d done, %d without effect, %d refused", job.Kind, job.Total, job.Actor, job.State, job.Done, job.NoEffect, job.Refused)
-	return []Meaning{{"job", name, what, command("waybill", "jobs", "show", name)}}, nil
+	return []Meaning{{"job", name, what, command("waybill", "jobs", "show", name)}}
 }
 
 // databases are those that the relay serves.

@@ -5,6 +5,7 @@ package httpapi
 import (
 	"context"
 	"log/slog"
+	"net/http"
 	"strconv"
 	"time"
 
@@ -55,7 +56,7 @@ func Register(to huma.API, s Service) {
 	httpserver.Handle(operations, listOperation, a.list)
 	httpserver.Handle(operations, cancelOperation, a.cancel)
 	a.registerEvents(operations)
-	documentNoop(to.OpenAPI())
+	httpserver.DocumentAlso(to, cancelOperation, http.StatusOK, "The order is CANCELLED already")
 	documentWait(to.OpenAPI())
 }
 

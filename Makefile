@@ -155,7 +155,7 @@ build: ## Compile everything, the sdk also on its own, and the commands into bin
 	cd sdk && GOWORK=off go vet ./...
 
 .PHONY: lint
-lint: check-workflows check-proto check-digests bin/golangci-lint ## Check the code with the linters of .golangci.yml, the workflows and the images
+lint: check-workflows check-proto check-schemas check-digests bin/golangci-lint ## Check the code with the linters of .golangci.yml, the workflows and the images
 	bin/golangci-lint run $(PACKAGES)
 
 # The generated code is committed. What is compared with is the contract of the last release
@@ -174,6 +174,14 @@ check-proto: $(PROTO_TOOLS) ## Check the gRPC contract: lint, breaking changes, 
 	@was=$$(cat contracts/proto/*/v1/*.go | cksum); (cd contracts/proto && ../../bin/buf generate); \
 	  [ "$$was" = "$$(cat contracts/proto/*/v1/*.go | cksum)" ] || \
 	  { echo "the generated code was not that of contracts/proto; commit what \`make proto\` has written" >&2; exit 1; }
+
+# As for the gRPC contract, with the messages on the topics.
+.PHONY: check-schemas schemas-baseline
+check-schemas: ## Check that consumers of today read the messages of the last release
+	go run ./contracts/schemas/check contracts/schemas/baseline contracts/schemas
+
+schemas-baseline: ## Take the messages' schemas as they are for what later changes must not break
+	rm -f contracts/schemas/baseline/*.json && cp contracts/schemas/*.json contracts/schemas/baseline/
 
 .PHONY: check-workflows
 check-workflows: bin/actionlint ## Check the workflows, and that their actions are pinned by commit

@@ -15,6 +15,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"waybill.example/chassis/service"
+	"waybill.example/contracts/schemas"
 	"waybill.example/orchestrator/app"
 	"waybill.example/orchestrator/cli"
 	"waybill.example/orchestrator/orderflow"
@@ -54,7 +55,7 @@ func build(ctx context.Context, s settings, log *slog.Logger) (*service.App, err
 		return nil, err
 	}
 	return app.New(ctx, s.Config, app.Sagas{
-		Definitions: definitions, Topics: orderflow.Topics(), Codec: orderflow.Codec{}, Content: orderflow.Content,
+		Definitions: definitions, Topics: orderflow.Topics(), Codec: orderflow.Codec{}, Content: orderflow.Content, Schemas: schemas.FS,
 	}, log)
 }
 

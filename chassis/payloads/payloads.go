@@ -1,11 +1,13 @@
 // Package payloads makes the codec of a service's payloads of its settings: whether they are
-// encrypted (sdk/payload/encryption), and where large ones are kept (sdk/payload/claimcheck).
-// Without settings there is none, and payloads travel as they are.
+// encrypted (sdk/payload/encryption), where large ones are kept (sdk/payload/claimcheck), and
+// whether they are checked against schemas (chassis/schemaregistry). Without settings there is
+// none, and payloads travel as they are.
 package payloads
 
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"slices"
 	"time"
@@ -35,19 +37,22 @@ type Config struct {
 	// KeyLifetime is how long a data key is used, and remembered.
 	KeyLifetime time.Duration `env:"PAYLOAD_KEY_LIFETIME" envDefault:"5m"`
 	Blobs       BlobConfig
+	Schemas     SchemaConfig
 }
 
 // Validate implements config.Validator.
 func (c Config) Validate() []error {
 	var problems []error
+	for name, topics := range map[string][]string{"PAYLOAD_ENCRYPT_TOPICS": c.EncryptTopics, "PAYLOAD_SCHEMA_TOPICS": c.Schemas.Topics} {
+		if len(topics) > 1 && (slices.Contains(topics, every) || slices.Contains(topics, none)) {
+			problems = append(problems, errors.New(name+" must be *, none, or a list of topics"))
+		}
+	}
 	if c.KeyLifetime < 0 {
 		problems = append(problems, errors.New("PAYLOAD_KEY_LIFETIME must be positive"))
 	}
 	if c.Keyring == "" && len(c.RequiredTopics) > 0 {
 		problems = append(problems, errors.New("PAYLOAD_ENCRYPTION_REQUIRED needs a PAYLOAD_KEYRING"))
-	}
-	if len(c.EncryptTopics) > 1 && (slices.Contains(c.EncryptTopics, every) || slices.Contains(c.EncryptTopics, none)) {
-		problems = append(problems, errors.New("PAYLOAD_ENCRYPT_TOPICS must be *, none, or a list of topics"))
 	}
 	return problems
 }
@@ -62,8 +67,14 @@ type Payloads struct {
 	log       *slog.Logger
 }
 
-// New makes what the settings ask for. What is encrypted is kept encrypted.
-func New(c Config, log *slog.Logger) (*Payloads, error) {
+// New makes what the settings ask for. schemas has the JSON Schema of each type of message that the
+// service sends, named as its type (OrderCreated.json); nil where there are none. What is encrypted
+// is kept encrypted, and checked before.
+func New(c Config, schemas fs.FS, log *slog.Logger) (*Payloads, error) {
+	schema, err := c.Schemas.codec(schemas)
+	if err != nil {
+		return nil, err
+	}
 	encrypt, err := c.encryption()
 	if err != nil {
 		return nil, err
@@ -80,7 +91,7 @@ func New(c Config, log *slog.Logger) (*Payloads, error) {
 			return nil, err
 		}
 	}
-	p.Codec = payload.Chain(encrypt, check)
+	p.Codec = payload.Chain(schema, encrypt, check)
 	return p, nil
 }
 
@@ -100,14 +111,18 @@ func (c Config) encryption() (payload.Codec, error) {
 	if err != nil {
 		return nil, fmt.Errorf("PAYLOAD_KEYRING: %w", err)
 	}
-	topics := c.EncryptTopics
+	return encryption.New(encryption.Config{
+		Keys: keys, Topics: listed(c.EncryptTopics), Required: c.RequiredTopics, KeyLifetime: c.KeyLifetime,
+	})
+}
+
+// listed is a list of topics as codecs take it: nil for all.
+func listed(topics []string) []string {
 	switch {
 	case slices.Contains(topics, every):
-		topics = nil
+		return nil
 	case slices.Contains(topics, none):
-		topics = []string{}
+		return []string{}
 	}
-	return encryption.New(encryption.Config{
-		Keys: keys, Topics: topics, Required: c.RequiredTopics, KeyLifetime: c.KeyLifetime,
-	})
+	return topics
 }

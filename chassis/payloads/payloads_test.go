@@ -6,9 +6,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/sr/srfake"
 
 	"waybill.example/chassis/payloads"
 	"waybill.example/sdk/payload"
@@ -25,7 +27,7 @@ func keyring(t *testing.T) string {
 
 func TestNew_DoesNothingUnlessItIsAsked(t *testing.T) {
 	t.Parallel()
-	p, err := payloads.New(payloads.Config{}, slog.New(slog.DiscardHandler))
+	p, err := payloads.New(payloads.Config{}, nil, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	require.Nil(t, p.Codec)
 }
@@ -36,7 +38,7 @@ func TestNew_EncryptsWhatIsKeptInTheBlobStore(t *testing.T) {
 	dir := t.TempDir()
 	p, err := payloads.New(payloads.Config{
 		Keyring: keyring(t), EncryptTopics: []string{"*"}, Blobs: payloads.BlobConfig{Store: "file://" + dir, Threshold: 100},
-	}, slog.New(slog.DiscardHandler))
+	}, nil, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	m := payload.Message{ID: uuid.New(), Topic: "orders.v1", Type: "T", Value: []byte(strings.Repeat("secret", 100))}
 	sent, err := p.Codec.Encode(t.Context(), m)
@@ -58,7 +60,7 @@ func TestNew_EncryptsTheTopicsThatItIsGiven(t *testing.T) {
 		topics    []string
 		encrypted bool
 	}{{[]string{"*"}, true}, {[]string{"none"}, false}, {[]string{"a", "orders.v1"}, true}, {[]string{"a"}, false}} {
-		p, err := payloads.New(payloads.Config{Keyring: keyring(t), EncryptTopics: c.topics}, slog.New(slog.DiscardHandler))
+		p, err := payloads.New(payloads.Config{Keyring: keyring(t), EncryptTopics: c.topics}, nil, slog.New(slog.DiscardHandler))
 		require.NoError(t, err)
 		sent, err := p.Codec.Encode(t.Context(), payload.Message{ID: uuid.New(), Topic: "orders.v1", Type: "T", Value: []byte("x")})
 		require.NoError(t, err)
@@ -71,11 +73,44 @@ func TestNew_SaysWhichSettingIsWrong(t *testing.T) {
 	for says, c := range map[string]payloads.Config{
 		"PAYLOAD_KEYRING": {Keyring: "/nowhere"},
 		"PAYLOAD_BLOBS":   {Blobs: payloads.BlobConfig{Store: "ftp://x"}},
+		"has no schemas":  {Schemas: payloads.SchemaConfig{Validate: true}},
 		"file:///dir":     {Blobs: payloads.BlobConfig{Store: "file://"}},
 	} {
-		_, err := payloads.New(c, slog.New(slog.DiscardHandler))
+		_, err := payloads.New(c, nil, slog.New(slog.DiscardHandler))
 		require.ErrorContains(t, err, says)
 	}
 	require.Len(t, payloads.Config{EncryptTopics: []string{"*", "a"}, RequiredTopics: []string{"a"}, KeyLifetime: -1}.Validate(), 3)
 	require.Len(t, payloads.BlobConfig{Threshold: -1, Store: "%"}.Validate(), 2)
+}
+
+// All at once: checked, in the registry's wire format, encrypted, and kept in the blob store.
+func TestNew_ChecksFramesEncryptsAndKeeps(t *testing.T) {
+	t.Parallel()
+	registry := srfake.New()
+	defer registry.Close()
+	schemas := fstest.MapFS{"T.json": {Data: []byte(`{"type":"object","required":["id"]}`)}}
+	p, err := payloads.New(payloads.Config{
+		Keyring: keyring(t), EncryptTopics: []string{"*"}, Blobs: payloads.BlobConfig{Store: "file://" + t.TempDir(), Threshold: 1},
+		Schemas: payloads.SchemaConfig{Validate: true, Registry: registry.URL(), Topics: []string{"*"}, Register: true},
+	}, schemas, slog.New(slog.DiscardHandler))
+	require.NoError(t, err)
+	m := payload.Message{ID: uuid.New(), Topic: "t", Type: "T", Value: []byte(`{"id":1}`)}
+	sent, err := p.Codec.Encode(t.Context(), m)
+	require.NoError(t, err)
+	require.True(t, registry.SubjectExists("t-T"))
+	require.Empty(t, sent.Value)
+	said := payload.Describe(func(name string) string { return sent.Headers[name] })
+	require.Regexp(t, "kept in the blob store as .*, encrypted with key .*, in the wire format of a schema registry", said)
+	read, err := p.Codec.Decode(t.Context(), sent)
+	require.NoError(t, err)
+	require.Equal(t, m.Value, read.Value)
+	require.Equal(t, map[string]string{"content-type": "application/json"}, read.Headers)
+	m.Value = []byte(`{}`)
+	m.Received = true
+	kept, err := p.Codec.Encode(t.Context(), m)
+	require.NoError(t, err, "a dead letter may be wrong, and is encrypted all the same")
+	require.NotEmpty(t, kept.Headers[payload.HeaderEncryption])
+	m.Received = false
+	_, err = p.Codec.Encode(t.Context(), m)
+	require.ErrorContains(t, err, "does not adhere to the schema of T")
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sr/srfake"
 
 	"waybill.example/contracts"
 	"waybill.example/devstack/stack"
@@ -47,16 +48,19 @@ func query[T any](t *testing.T, s *system, database, sql string, args ...any) (v
 
 // Payloads are encrypted from the outbox of one service to the handler of the next, keys are
 // rotated while the services run, and a consumer that gets its key late loses nothing. The relay
-// has no key. What Inventory answers is kept in a blob store besides.
+// has no key. What Inventory answers is kept in a blob store besides. And
+// payloads are in the wire format of a schema registry.
 func TestPayloads_AreEncryptedAndKeysRotate(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	dir, registry := t.TempDir(), srfake.New()
+	defer registry.Close()
 	env := map[string][]string{}
 	keyring := func(service string) string { return filepath.Join(dir, service+".json") }
 	services := []string{stack.Orders, stack.Inventory, stack.Orchestrator}
 	for _, service := range services {
 		writeKeyring(t, keyring(service), "k1")
-		env[service] = []string{"PAYLOAD_KEYRING=" + keyring(service), "PAYLOAD_KEY_LIFETIME=100ms", "PAYLOAD_BLOBS=file://" + filepath.Join(dir, "blobs")}
+		env[service] = []string{"PAYLOAD_KEYRING=" + keyring(service), "PAYLOAD_KEY_LIFETIME=100ms", "PAYLOAD_BLOBS=file://" + filepath.Join(dir, "blobs"),
+			"PAYLOAD_VALIDATE=true", "PAYLOAD_SCHEMA_REGISTRY=" + registry.URL(), "PAYLOAD_SCHEMA_REGISTER=true"}
 	}
 	env[stack.Inventory] = append(env[stack.Inventory], "PAYLOAD_BLOB_THRESHOLD=10") // all of its payloads are large
 	workspace, err := stack.Workspace(".")
@@ -75,6 +79,9 @@ func TestPayloads_AreEncryptedAndKeysRotate(t *testing.T) {
 			`select count(*) from outbox where position('orderId'::bytea in payload) > 0 or headers->>'ce_enckeyid' <> 'k1'`), database)
 	}
 	s.encryptedOnTheWire(t)
+	for _, subject := range []string{"orders.v1-OrderCreated", "inventory.commands.v1-ReserveInventory", "inventory.v1-InventoryReserved"} {
+		require.True(t, registry.SubjectExists(subject), subject)
+	}
 
 	// Inventory and the orchestrator are to have the new key before Orders uses it; the
 	// orchestrator was forgotten.
@@ -87,7 +94,8 @@ func TestPayloads_AreEncryptedAndKeysRotate(t *testing.T) {
 	})
 	letter := s.deadLetter(t, fmt.Sprint(id))
 	require.Contains(t, letter.Reason, `encrypted with the key "k2", which this consumer does not have`)
-	require.Contains(t, letter.Encoding, `encrypted with key "k2" (A256GCM); not decoded`)
+	require.Contains(t, letter.Encoding, `encrypted with key "k2" (A256GCM), in the wire format`)
+	require.Contains(t, letter.Encoding, "; not decoded: ")
 	require.NotEmpty(t, letter.PayloadBase64)
 
 	writeKeyring(t, keyring(stack.Orchestrator), "k1", "k2")

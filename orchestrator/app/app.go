@@ -108,7 +108,7 @@ func (a *parts) run(ctx context.Context, c Config, sagas Sagas, reg *prometheus.
 	if a.ends, err = kafka.NewEnds(c.Kafka, telemetry.Name(group), sagas.Topics); err != nil {
 		return err
 	}
-	if a.payloads, err = payloads.New(c.Payloads, a.log); err != nil {
+	if a.payloads, err = payloads.New(c.Payloads, sagas.Schemas, a.log); err != nil {
 		return err
 	}
 	observer := newMetrics(reg).observer()

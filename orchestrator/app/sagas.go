@@ -1,6 +1,8 @@
 package app
 
 import (
+	"io/fs"
+
 	"waybill.example/sdk/inbox"
 	"waybill.example/sdk/saga"
 	"waybill.example/sdk/saga/runner"
@@ -16,6 +18,9 @@ type Sagas struct {
 	Group string
 	// Codec translates the messages; nil is [runner.CloudEvents].
 	Codec runner.Codec
+	// Schemas, if set, has the JSON Schema of each type of message that the sagas send, in a file
+	// that is named as the type: OrderCreated.json.
+	Schemas fs.FS
 	// Content, if set, is what of a message must be the same whenever it comes under one id.
 	Content func(inbox.Delivery) []byte
 }

@@ -26,12 +26,14 @@ func DecodePayload(ctx context.Context, codec payload.Codec, d Delivery) (Delive
 }
 
 // EncodePayload is the opposite of [DecodePayload]: it makes of a message what might have been
-// delivered.
+// delivered, to be kept.
 func EncodePayload(ctx context.Context, codec payload.Codec, d Delivery) (Delivery, error) {
 	if codec == nil {
 		return d, nil
 	}
-	m, err := codec.Encode(ctx, d.message())
+	m := d.message()
+	m.Received = true
+	m, err := codec.Encode(ctx, m)
 	if err != nil {
 		return d, fmt.Errorf("encode the payload: %w", err)
 	}

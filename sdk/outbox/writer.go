@@ -11,6 +11,9 @@ import (
 	"waybill.example/sdk/payload"
 )
 
+// headerDeadLetterTopic is on dead letters. They are what was received.
+const headerDeadLetterTopic = "waybill-dlq-topic"
+
 // Writer is [Append] and [Queue] with a codec for the payloads. The zero value has none, and does
 // what those do. It is safe for concurrent use.
 type Writer struct {
@@ -38,13 +41,17 @@ func (w Writer) Queue(ctx context.Context, batch *pgx.Batch, messages ...Message
 }
 
 // Encode returns the messages as they are to be inserted, each with its event id, which the codec
-// may bind the payload to. Without a codec it returns them as they are.
+// may bind the payload to. Dead letters are what was received, and stay so. Without a codec it
+// returns them as they are.
 func (w Writer) Encode(ctx context.Context, messages ...Message) ([]Message, error) {
 	if w.Payloads == nil {
 		return messages, nil
 	}
 	encoded := slices.Clone(messages)
 	for i, m := range encoded {
+		if m.Headers[headerDeadLetterTopic] != "" {
+			continue
+		}
 		if err := m.check(); err != nil {
 			return nil, fmt.Errorf("message %d: %w", i, err)
 		}

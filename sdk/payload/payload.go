@@ -14,6 +14,7 @@
 //	ce_enckey           the data key, encrypted with that
 //	ce_enccontenttype   the content type of what is encrypted
 //	ce_dataref          the value is in a blob store, under this name; see the package claimcheck
+//	ce_dataschema       the value is in the wire format of a schema registry, with this schema
 //
 // Codecs are put together with [Chain].
 package payload
@@ -36,13 +37,14 @@ const (
 	HeaderEncryptionKey        = "ce_enckey"
 	HeaderEncryptedContentType = "ce_enccontenttype"
 	HeaderDataRef              = "ce_dataref"
+	HeaderDataSchema           = "ce_dataschema"
 )
 
 // IsCodecHeader says whether a header is about how a payload is encoded: what a message with
 // another payload must not keep.
 func IsCodecHeader(name string) bool {
 	switch name {
-	case HeaderContentType, HeaderEncryption, HeaderEncryptionKeyID, HeaderEncryptionKey, HeaderEncryptedContentType, HeaderDataRef:
+	case HeaderContentType, HeaderEncryption, HeaderEncryptionKeyID, HeaderEncryptionKey, HeaderEncryptedContentType, HeaderDataRef, HeaderDataSchema:
 		return true
 	}
 	return false
@@ -65,6 +67,9 @@ type Message struct {
 	// changes them with With and Without only, which copy them.
 	Headers map[string]string
 	Value   []byte
+	// Received says of a message that is encoded that it was received, and is only kept: as a dead
+	// letter. It is not what this process sends, so it is encrypted, and not held against schemas.
+	Received bool
 }
 
 // With returns the message with these headers besides, or in place of its own.
@@ -149,6 +154,9 @@ func Describe(header func(name string) string) string {
 	}
 	if algorithm := header(HeaderEncryption); algorithm != "" {
 		parts = append(parts, fmt.Sprintf("encrypted with key %q (%s)", header(HeaderEncryptionKeyID), algorithm))
+	}
+	if schema := header(HeaderDataSchema); strings.Contains(schema, "/schemas/ids/") {
+		parts = append(parts, fmt.Sprintf("in the wire format of a schema registry (%s)", schema))
 	}
 	return strings.Join(parts, ", ")
 }

@@ -14,6 +14,7 @@ import (
 	"waybill.example/chassis/service"
 	"waybill.example/chassis/telemetry"
 	"waybill.example/contracts"
+	"waybill.example/contracts/schemas"
 	"waybill.example/inventory/internal/consumer"
 	"waybill.example/inventory/internal/httpapi"
 	"waybill.example/inventory/internal/postgres"
@@ -41,7 +42,7 @@ func wire(ctx context.Context, app *service.App, cfg Config, log *slog.Logger) e
 	telemetry.Pool(metrics, "inventory", pool)
 	store := postgres.NewStore(pool)
 	handler := consumer.New(pool, store, log, metrics)
-	bodies, err := payloads.New(cfg.Payloads, log)
+	bodies, err := payloads.New(cfg.Payloads, schemas.FS, log)
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 	"waybill.example/chassis/service"
 	"waybill.example/chassis/telemetry"
 	"waybill.example/contracts"
+	"waybill.example/contracts/schemas"
 	"waybill.example/orders/internal/consumer"
 	"waybill.example/orders/internal/httpapi"
 	"waybill.example/orders/internal/postgres"
@@ -47,7 +48,7 @@ func wire(ctx context.Context, app *service.App, cfg Config, log *slog.Logger) e
 	metrics := telemetry.Metrics()
 	telemetry.Pool(metrics, "orders", pool)
 	store := postgres.NewStore(pool)
-	bodies, err := payloads.New(cfg.Payloads, log)
+	bodies, err := payloads.New(cfg.Payloads, schemas.FS, log)
 	if err != nil {
 		return err
 	}

@@ -67,7 +67,8 @@ const (
 type Config struct {
 	// Keys encrypts and decrypts data keys.
 	Keys Keys
-	// Topics are those whose payloads are encrypted when they are sent; nil: all.
+	// Topics are those whose payloads are encrypted when they are sent; nil: all. What is kept of a
+	// received message is encrypted whatever its topic.
 	Topics []string
 	// Required are topics of which only encrypted payloads are accepted. Without it a plain message
 	// is read as it is, as is needed while senders begin to encrypt.
@@ -121,7 +122,7 @@ var (
 // left alone.
 func (c *Codec) Encode(ctx context.Context, m payload.Message) (payload.Message, error) {
 	switch {
-	case m.Headers[payload.HeaderEncryption] != "" || c.Topics != nil && !slices.Contains(c.Topics, m.Topic):
+	case m.Headers[payload.HeaderEncryption] != "" || !m.Received && c.Topics != nil && !slices.Contains(c.Topics, m.Topic):
 		return m, nil
 	case m.ID == uuid.Nil:
 		return payload.Message{}, errNoID

@@ -153,6 +153,11 @@ func TestCodec_WhatItCannotReadSaysWhy(t *testing.T) {
 	same, err := some.Encode(t.Context(), message())
 	require.NoError(t, err)
 	require.Equal(t, message(), same)
+	kept := message()
+	kept.Received = true
+	kept, err = some.Encode(t.Context(), kept)
+	require.NoError(t, err)
+	require.Equal(t, encryption.Algorithm, kept.Headers[payload.HeaderEncryption])
 }
 
 // Keys rotate while processes run: messages of the old key are read for as long as it is there.

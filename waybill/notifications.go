@@ -39,6 +39,8 @@ func (n notification) state() string {
 		return "given up: " + n.Error
 	case n.Attempts == 0:
 		return "waits"
+	case n.Error == "":
+		return fmt.Sprintf("attempt %d is under way", n.Attempts)
 	default:
 		return fmt.Sprintf("attempt %d failed: %s; next at %s", n.Attempts, n.Error, n.NextAttemptAt.UTC().Format(time.RFC3339))
 	}

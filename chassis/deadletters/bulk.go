@@ -2,6 +2,7 @@ package deadletters
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
@@ -163,7 +164,9 @@ func (s *Service) item(
 	if err != nil {
 		return jobs.Result{Outcome: jobs.OutcomeRefused, Detail: "is not the id of a dead letter"}, nil //nolint:nilerr // it is the item's
 	}
-	l, err := do(ctx, tx, id, operator{job.Actor, "", job.Reason}.change(action, 0))
+	var from struct{ Client string }
+	_ = json.Unmarshal(job.Parameters, &from) // what it was made with; without, nothing is known of it
+	l, err := do(ctx, tx, id, operator{job.Actor, from.Client, job.Reason}.change(action, 0))
 	if state, ok := errors.AsType[*deadletter.StateError](err); ok {
 		return jobs.Result{Outcome: jobs.OutcomeNoEffect, Detail: state.Error()}, nil
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"time"
 
 	"waybill.example/drills/bench/internal/environment"
@@ -32,6 +33,9 @@ func (b *bench) long(ctx context.Context) error {
 	}
 	if failed != nil {
 		return failed
+	}
+	if len(marks) == 0 {
+		return fmt.Errorf("--long %s is too short to see anything", b.Long)
 	}
 	section.Add("long_rate", rate, "orders/s", nil)
 	section.Add("long_time", b.Long.Seconds(), "s", nil)

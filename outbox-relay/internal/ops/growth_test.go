@@ -17,7 +17,7 @@ import (
 	"waybill.example/sdk/saga/runner/inspect"
 )
 
-// Five rows a key, ten rows a second, up to now.
+// Five rows of each key, ten rows per second, up to now.
 const growSQL = `
 insert into outbox (topic, key, type, payload, headers, created_at)
 select 'orders.v1', (n / 5)::text, 'OrderCreated', convert_to(repeat('x', 250), 'UTF8'), '{"traceparent": "00-x"}', now() - ($1::int - n) * interval '100 ms'

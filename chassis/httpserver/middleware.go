@@ -15,6 +15,8 @@ import (
 
 	"waybill.example/chassis/logs"
 	"waybill.example/chassis/problem"
+	"waybill.example/chassis/telemetry"
+	"waybill.example/chassis/tracing"
 )
 
 // measured counts and times requests by route pattern, so that ids do not become labels. Requests
@@ -41,7 +43,8 @@ func measured(reg prometheus.Registerer) func(http.Handler) http.Handler {
 			if status == 0 {
 				status = http.StatusOK
 			}
-			duration.WithLabelValues(method(r.Method), route, strconv.Itoa(status)).Observe(time.Since(began).Seconds())
+			telemetry.Observe(duration.WithLabelValues(method(r.Method), route, strconv.Itoa(status)),
+				time.Since(began).Seconds(), tracing.Recorded(r.Context()))
 		})
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/singleflight"
+
+	"waybill.example/chassis/version"
 )
 
 // Check looks at one thing that the service relies on.
@@ -26,6 +28,12 @@ const (
 	notReady     = "not ready"
 	checkOK      = "ok"
 )
+
+// built answers with what the program was built from: it is the answer to "is the fix in?".
+func built(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(version.Get()) // only a client that hung up fails here
+}
 
 type readiness struct {
 	Status string            `json:"status"` // "ready" or "not ready"

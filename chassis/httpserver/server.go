@@ -1,6 +1,6 @@
 // Package httpserver is the HTTP side that every service has: chi for routing, huma for operations
 // that are declared once (routes, validation, OpenAPI 3.1), RFC 9457 problem+json for every error,
-// /docs and /problems/ for people, and /livez, /readyz and /metrics.
+// /docs and /problems/ for people, and /livez, /readyz, /metrics and /version.
 //
 // A new operation uses what the others do, so that clients meet one vocabulary:
 //
@@ -138,9 +138,10 @@ func New(c Config, o Options) (*Server, error) {
 	router.NotFound(notFound)
 	router.MethodNotAllowed(notAllowed(router))
 	router.Get("/livez", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	router.Get("/version", built)
 	drain := &drain{delay: c.DrainDelay}
 	router.Get("/readyz", drain.ready(readyz(o.Checks)))
-	router.Method(http.MethodGet, "/metrics", promhttp.HandlerFor(o.Metrics, promhttp.HandlerOpts{}))
+	router.Method(http.MethodGet, "/metrics", promhttp.HandlerFor(o.Metrics, promhttp.HandlerOpts{EnableOpenMetrics: true}))
 
 	registerPages(router)
 

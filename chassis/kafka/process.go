@@ -13,6 +13,7 @@ import (
 	"github.com/cenkalti/backoff/v5"
 
 	"waybill.example/chassis/fault"
+	"waybill.example/chassis/telemetry"
 	"waybill.example/chassis/tracing"
 	"waybill.example/sdk/inbox"
 )
@@ -182,7 +183,7 @@ func (c *Consumer) dispatch(ctx context.Context, batch []inbox.Delivery) error {
 	if traced != nil {
 		traced(err)
 	}
-	c.metrics.duration.Observe(time.Since(began).Seconds())
+	telemetry.Observe(c.metrics.duration, time.Since(began).Seconds(), tracing.Recorded(ctx))
 	return err
 }
 

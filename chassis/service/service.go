@@ -25,7 +25,6 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"runtime"
 
 	"github.com/alecthomas/kong"
 
@@ -35,6 +34,7 @@ import (
 	"waybill.example/chassis/telemetry"
 	"waybill.example/chassis/terminal"
 	"waybill.example/chassis/tracing"
+	"waybill.example/chassis/version"
 )
 
 // Exit statuses.
@@ -97,7 +97,7 @@ func runVerb(name, description string, grammar any, options ...kong.Option) int 
 	}()
 	parser := kong.Must(grammar, append(options,
 		kong.Name(name), kong.Description(description), kong.UsageOnError(), kong.Exit(exit),
-		kong.Vars{"version": name + " " + version() + " " + runtime.Version()},
+		kong.Vars{"version": name + " " + version.Get().String()},
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.BindTo(terminal.Writer(os.Stdout), (*io.Writer)(nil)),
 		kong.Bind(Cleanup(func(release func()) { releases = append(releases, release) })))...)
@@ -135,8 +135,8 @@ func runService[C Settings](ctx context.Context, name string, settings C, build 
 		keepBallast()
 	}
 	log := telemetry.Logger(common.Telemetry, name, os.Stderr)
-	config.Announce(log.With("version", version(), "go", runtime.Version()), settings)
-	stopTracing, err := tracing.Start(ctx, name, version(), log)
+	config.Announce(log.With("version", version.Get().Version, "commit", version.Get().Commit, "go", version.Get().Go), settings)
+	stopTracing, err := tracing.Start(ctx, name, version.Get().Version, log)
 	if err != nil {
 		return err
 	}

@@ -227,7 +227,7 @@ func TestMain_SaysWhatWasBuilt(t *testing.T) {
 	t.Parallel()
 	p := start(t, []string{"--version"})
 	require.Zero(t, p.status(t))
-	require.Regexp(t, `^parcels \S+ go1\.\S+\n$`, p.out.String())
+	require.Regexp(t, `^parcels \S+( [0-9a-f]{12})? go1\.\S+ \S+\n$`, p.out.String())
 }
 
 // A service that cannot start leaves nothing open, or an end-to-end test that expects it would.

@@ -14,6 +14,7 @@ import (
 
 	"waybill.example/chassis/logs"
 	"waybill.example/chassis/terminal"
+	"waybill.example/chassis/version"
 )
 
 // Config says how to log.
@@ -81,8 +82,18 @@ func Metrics() *prometheus.Registry {
 		collectors.NewGoCollector(),
 		collectors.NewBuildInfoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		buildInfo(),
 	)
 	return reg
+}
+
+// buildInfo is 1, with what was built in its labels.
+func buildInfo() prometheus.Collector {
+	about := version.Get()
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "waybill_build_info", Help: "1; the labels say what was built.",
+		ConstLabels: prometheus.Labels{"version": about.Version, "commit": about.Commit, "goversion": about.Go},
+	}, func() float64 { return 1 })
 }
 
 // Name makes an identifier for this process, such as a client id: service-host-pid.

@@ -30,17 +30,17 @@ type Row struct {
 
 // Published makes the span of a row from its insert to the broker's acknowledgement, which is now,
 // if the row belongs to a trace. The message keeps the row's traceparent: a row and a message are
-// the same thing to those who wait for it.
-func Published(row Row) {
+// the same thing to those who wait for it. It returns the trace's id, "" if there is none.
+func Published(row Row) (traceID string) {
 	var headers struct {
 		TraceParent string `json:"traceparent"`
 	}
 	if json.Unmarshal(row.Headers, &headers) != nil {
-		return
+		return ""
 	}
 	ctx, sampled := parent(headers.TraceParent)
 	if !sampled {
-		return
+		return ""
 	}
 	_, span := tracer().Start(ctx, "send "+row.Topic, trace.WithSpanKind(trace.SpanKindProducer), trace.WithTimestamp(row.Inserted),
 		trace.WithAttributes(
@@ -49,6 +49,7 @@ func Published(row Row) {
 			attribute.String("waybill.message.type", row.Type), attribute.String("waybill.database", row.Database),
 			attribute.Int64("waybill.outbox.id", row.ID)))
 	span.End()
+	return span.SpanContext().TraceID().String()
 }
 
 // Process begins the spans of a batch of messages that one transaction applies: one of each message

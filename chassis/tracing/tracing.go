@@ -30,6 +30,8 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	semconv "go.opentelemetry.io/otel/semconv/v1.37.0"
 	"go.opentelemetry.io/otel/trace"
+
+	"waybill.example/sdk/tracecontext"
 )
 
 // scope names the instrumentation, as its import path.
@@ -104,6 +106,23 @@ func parent(traceparent string) (context.Context, bool) {
 func sampled(traceparent string) bool {
 	const flags = len("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01") - 1
 	return len(traceparent) > flags && strings.IndexByte("13579bdf", traceparent[flags]) >= 0
+}
+
+// Recorded is the trace id of the span that ctx has, "" if there is none or it is not recorded:
+// what an exemplar may point to.
+func Recorded(ctx context.Context) string {
+	if span := trace.SpanContextFromContext(ctx); Enabled() && span.IsSampled() {
+		return span.TraceID().String()
+	}
+	return ""
+}
+
+// RecordedIn is [Recorded] of a traceparent.
+func RecordedIn(traceparent string) string {
+	if !Enabled() || !sampled(traceparent) {
+		return ""
+	}
+	return tracecontext.TraceID(traceparent)
 }
 
 // Traceparent is that of the span which ctx has, for what is caused by it; "" where there is none.

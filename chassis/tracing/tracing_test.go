@@ -77,6 +77,7 @@ func TestProcess_PutsWhatAMessageCausesBelowIt(t *testing.T) { //nolint:parallel
 	ctx, batch, end := Process(t.Context(), "group", []inbox.Delivery{message(in)})
 	span := trace.SpanContextFromContext(ctx)
 	require.Equal(t, traceID, span.TraceID().String())
+	require.Equal(t, traceID, Recorded(ctx))
 	require.Equal(t, "00-"+traceID+"-"+span.SpanID().String()+"-01", batch[0].Header("traceparent"))
 	end(errors.New("no"))
 	require.Len(t, exporter.GetSpans(), 1)
@@ -105,14 +106,17 @@ func TestProcess_ASampledOutMessageCostsNothing(t *testing.T) { //nolint:paralle
 	end(nil)
 	require.Same(t, &given[0], &batch[0])
 	require.Equal(t, t.Context(), ctx)
-	Published(Row{Headers: []byte(`{"traceparent": "` + unsampled + `"}`)})
+	require.Empty(t, Published(Row{Headers: []byte(`{"traceparent": "` + unsampled + `"}`)}))
+	require.Empty(t, RecordedIn(unsampled))
+	require.Empty(t, Recorded(ctx))
 	require.Empty(t, exporter.GetSpans())
 }
 
 func TestPublished_IsBelowWhatInsertedTheRow(t *testing.T) { //nolint:paralleltest // the provider is the process's
 	exporter := recording(t)
 	inserted := time.Now().Add(-time.Second)
-	Published(Row{Topic: "orders.v1", Inserted: inserted, Headers: []byte(`{"traceparent": "` + in + `"}`)})
+	require.Equal(t, traceID, Published(Row{Topic: "orders.v1", Inserted: inserted, Headers: []byte(`{"traceparent": "` + in + `"}`)}))
+	require.Equal(t, traceID, RecordedIn(in))
 	Published(Row{Headers: []byte(`{}`)})
 	Published(Row{})
 	spans := exporter.GetSpans()

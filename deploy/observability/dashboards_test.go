@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,12 +16,15 @@ type dashboard struct {
 	UID    string `json:"uid"`
 	Title  string `json:"title"`
 	Panels []struct {
-		Type    string `json:"type"`
-		Title   string `json:"title"`
-		Targets []struct {
-			Expr string `json:"expr"`
-		} `json:"targets"`
+		Type    string   `json:"type"`
+		Title   string   `json:"title"`
+		Targets []target `json:"targets"`
 	} `json:"panels"`
+}
+
+type target struct {
+	Expr     string `json:"expr"`
+	Exemplar bool   `json:"exemplar"`
 }
 
 func TestDashboards_AskWhatPrometheusUnderstands(t *testing.T) {
@@ -41,6 +45,9 @@ func TestDashboards_AskWhatPrometheusUnderstands(t *testing.T) {
 		require.NotEmpty(t, d.UID, file)
 		for _, panel := range d.Panels {
 			require.True(t, panel.Type == "row" || len(panel.Targets) > 0, panel.Title)
+			shows := func(t target) bool { return t.Exemplar }
+			quantiles := slices.ContainsFunc(panel.Targets, func(t target) bool { return strings.HasPrefix(t.Expr, "histogram_quantile") })
+			require.Equal(t, quantiles, slices.ContainsFunc(panel.Targets, shows), "%s: a slow one leads to its trace", panel.Title)
 			for _, target := range panel.Targets {
 				query, err := p.ParseExpr(strings.ReplaceAll(target.Expr, "$__rate_interval", "1m"))
 				require.NoError(t, err, "%s: %s", file, panel.Title)

@@ -31,6 +31,7 @@ func TestOrders(t *testing.T) {
 
 	t.Run("the tutorial's order is confirmed", s.tutorial)
 	t.Run("the four APIs have one vocabulary", s.vocabulary)
+	t.Run("each service says what was built", s.version)
 	t.Run("every metric of the dashboards and alerts exists", s.metrics)
 	t.Run("what cannot be had is cancelled with a reason", s.rejections)
 	t.Run("an order of several lines gets all of them or none", s.severalLines)

@@ -137,6 +137,26 @@ func TestTraces_AnOrderIsOneTraceThroughAllHops(t *testing.T) {
 	require.ElementsMatch(t, hops, found)
 	require.True(t, slices.ContainsFunc(exported.of(sampled), isStatement), "statements are below what sent them")
 	require.Empty(t, exported.of(unsampled))
+	s.exemplars(t, sampled)
+}
+
+// exemplars: what was slow leads to its trace, from the latency of each hop.
+func (s *system) exemplars(t *testing.T, trace string) {
+	t.Helper()
+	for histogram, service := range map[string]string{
+		"http_request_duration_seconds": stack.Orders, "waybill_consumer_batch_seconds": stack.Inventory,
+		"waybill_relay_publish_seconds": stack.Relay, "waybill_saga_seconds": stack.Orchestrator,
+	} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url(t, service, "/metrics"), nil)
+		require.NoError(t, err)
+		request.Header.Set("Accept", "application/openmetrics-text")
+		response, err := http.DefaultClient.Do(request)
+		require.NoError(t, err)
+		page, err := io.ReadAll(response.Body)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		require.Regexp(t, `(?m)^`+histogram+`_bucket.* # \{trace_id="`+trace+`"\}`, string(page))
+	}
 }
 
 func isStatement(sp span) bool {

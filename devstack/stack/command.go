@@ -9,6 +9,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"waybill.example/chassis/lifecycle"
+	"waybill.example/chassis/version"
 )
 
 // Main is the main function of a command that works on a stack: it runs the verb of commands, a
@@ -27,12 +28,16 @@ func Main(name, description string, commands any) {
 // Run runs the verb that the arguments choose. Its Run method may take a [context.Context], and an
 // [io.Writer] for its output. With [EnvParseOnly] set, the arguments are only parsed.
 func Run(ctx context.Context, name, description string, commands any, args []string, stdout, stderr io.Writer) error {
-	parser, err := kong.New(commands,
+	var about struct {
+		Version kong.VersionFlag `help:"Say what was built, and stop."`
+	}
+	parser, err := kong.New(&about,
+		kong.Embed(commands),
 		kong.Name(name),
 		kong.Description(description),
 		kong.UsageOnError(),
 		kong.Writers(stdout, stderr),
-		kong.Vars{"dir": DefaultDir},
+		kong.Vars{"dir": DefaultDir, "version": name + " " + version.Get().String()},
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.BindTo(stdout, (*io.Writer)(nil)),
 	)

@@ -22,6 +22,7 @@ import (
 	"waybill.example/chassis/config"
 	"waybill.example/chassis/lifecycle"
 	"waybill.example/chassis/telemetry"
+	"waybill.example/chassis/version"
 	"waybill.example/drills/bench/internal/baseline"
 	"waybill.example/drills/bench/internal/relay"
 )
@@ -81,6 +82,8 @@ type commands struct {
 	Relay   relayCommand   `cmd:"" help:"Measure the outbox relay by itself."`
 	Compare compareCommand `cmd:"" help:"Measure in turns against another revision of this repository."`
 
+	Version kong.VersionFlag `help:"Say what was built, and stop."`
+
 	// The processes that the bench starts.
 	Baseline       baselineCommand `cmd:"" name:"baseline-process" hidden:""`
 	Produce        produceCommand  `cmd:"" hidden:""`
@@ -92,7 +95,7 @@ func main() {
 	var c commands
 	parsed := kong.Parse(&c, kong.Name("bench"), kong.UsageOnError(),
 		kong.Description("Measures the whole of Waybill from outside."),
-		kong.Vars{"parts": strings.Join(partNames(), ", "), "relay_parts": strings.Join(relay.Parts(), ", ")},
+		kong.Vars{"version": "bench " + version.Get().String(), "parts": strings.Join(partNames(), ", "), "relay_parts": strings.Join(relay.Parts(), ", ")},
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.BindTo(os.Stdout, (*io.Writer)(nil)),
 	)

@@ -16,18 +16,20 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"waybill.example/chassis/version"
 	"waybill.example/drills/ordersim"
 	"waybill.example/sdk/saga/sagasim"
 )
 
 type options struct {
-	Seeds    uint64        `help:"How many seeds to run." default:"1000"`
-	From     uint64        `help:"The first seed."`
-	Orders   int           `help:"Orders in each run." default:"20"`
-	Bug      string        `help:"Take a safeguard out: ${bugs}." default:""`
-	For      time.Duration `help:"Stop after this long, however many seeds are left." default:"0"`
-	Trace    bool          `help:"Print what happened in the first seed, even if nothing is wrong."`
-	Coverage bool          `help:"Print each move that was made, and how often."`
+	Seeds    uint64           `help:"How many seeds to run." default:"1000"`
+	From     uint64           `help:"The first seed."`
+	Orders   int              `help:"Orders in each run." default:"20"`
+	Bug      string           `help:"Take a safeguard out: ${bugs}." default:""`
+	For      time.Duration    `help:"Stop after this long, however many seeds are left." default:"0"`
+	Trace    bool             `help:"Print what happened in the first seed, even if nothing is wrong."`
+	Version  kong.VersionFlag `help:"Say what was built, and stop."`
+	Coverage bool             `help:"Print each move that was made, and how often."`
 }
 
 // Validate implements kong's interface for options that are checked together.
@@ -52,7 +54,7 @@ func (o options) config(seed uint64) ordersim.Config {
 
 func main() {
 	var o options
-	kong.Parse(&o, kong.Name("simulate"), kong.Vars{"bugs": bugs()},
+	kong.Parse(&o, kong.Name("simulate"), kong.Vars{"bugs": bugs(), "version": "simulate " + version.Get().String()},
 		kong.Description("Run the order flow through loss, duplicates, reordering, delays, crashes, restores, deployments and interventions, and check that every promise holds."))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()

@@ -92,6 +92,7 @@ func New(ctx context.Context, c Config, sagas Sagas, log *slog.Logger) (_ *servi
 	}
 	reg := telemetry.Metrics()
 	telemetry.Pool(reg, "orchestrator", a.pool)
+	telemetry.Tables(reg, a.pool)
 	telemetry.Pool(reg, "orchestrator-api", a.requests)
 	if err := a.run(ctx, c, sagas, reg); err != nil {
 		return nil, err

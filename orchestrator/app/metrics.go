@@ -7,6 +7,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
+	"waybill.example/chassis/telemetry"
+	"waybill.example/chassis/tracing"
 	"waybill.example/sdk/saga"
 	"waybill.example/sdk/saga/runner"
 	"waybill.example/sdk/saga/runner/store"
@@ -112,6 +114,7 @@ func (m *metrics) transition(s saga.State, t saga.Transition) {
 	}
 	if s.Phase.Ended() && t.From != t.To {
 		m.ended.WithLabelValues(s.Definition, t.To).Inc()
-		m.duration.WithLabelValues(s.Definition, t.To).Observe(s.EndedAt.Sub(s.StartedAt).Seconds())
+		telemetry.Observe(m.duration.WithLabelValues(s.Definition, t.To),
+			s.EndedAt.Sub(s.StartedAt).Seconds(), tracing.RecordedIn(s.Trace))
 	}
 }

@@ -40,6 +40,7 @@ func wire(ctx context.Context, app *service.App, cfg Config, log *slog.Logger) e
 	}
 	metrics := telemetry.Metrics()
 	telemetry.Pool(metrics, "inventory", pool)
+	telemetry.Tables(metrics, pool)
 	store := postgres.NewStore(pool)
 	handler := consumer.New(pool, store, log, metrics)
 	bodies, err := payloads.New(cfg.Payloads, schemas.FS, log)

@@ -22,6 +22,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"waybill.example/chassis/version"
 	"waybill.example/migrations"
 )
 
@@ -33,6 +34,7 @@ func main() {
 		kong.Name("migrate"),
 		kong.Description("Applies, shows and takes back the schema of a Waybill database.\nSets: outbox participant orders inventory orchestrator."),
 		kong.UsageOnError(),
+		kong.Vars{"version": "migrate " + version.Get().String()},
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.BindTo(os.Stdout, (*io.Writer)(nil)),
 	)
@@ -40,9 +42,11 @@ func main() {
 }
 
 type cli struct {
-	Up     up     `cmd:"" help:"Apply the pending migrations of the sets."`
-	Down   down   `cmd:"" help:"Take back the newest migration of one set, and its data with it."`
-	Status status `cmd:"" help:"List the migrations of the sets, applied and pending."`
+	Up      up               `cmd:"" help:"Apply the pending migrations of the sets."`
+	Down    down             `cmd:"" help:"Take back the newest migration of one set, and its data with it."`
+	Status  status           `cmd:"" help:"List the migrations of the sets, applied and pending."`
+	Version kong.VersionFlag `help:"Say what was built, and stop."`
+
 	Grants grants `cmd:"" help:"Print the SQL that gives a login what its roles need, for psql. Roles: writer consumer participant relay reader, and by service orders inventory orchestrator."`
 }
 

@@ -47,6 +47,7 @@ func wire(ctx context.Context, app *service.App, cfg Config, log *slog.Logger) e
 	}
 	metrics := telemetry.Metrics()
 	telemetry.Pool(metrics, "orders", pool)
+	telemetry.Tables(metrics, pool)
 	store := postgres.NewStore(pool)
 	bodies, err := payloads.New(cfg.Payloads, schemas.FS, log)
 	if err != nil {

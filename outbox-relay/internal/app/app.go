@@ -39,6 +39,9 @@ func New(_ context.Context, c Config, log *slog.Logger) (*service.App, error) {
 		return nil, err
 	}
 	registry := telemetry.Metrics()
+	for _, db := range opened {
+		db.Observe(registry)
+	}
 	metrics := relay.NewMetrics(registry)
 	options := relay.Options{
 		Retention:         cmp.Or(c.Retention, relay.KeepForever),

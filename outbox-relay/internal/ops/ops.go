@@ -12,9 +12,11 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"waybill.example/chassis/auditlog"
 	chassispg "waybill.example/chassis/postgres"
+	"waybill.example/chassis/telemetry"
 	"waybill.example/chassis/terminal"
 )
 
@@ -64,6 +66,11 @@ func OpenRenewed(name, url string, now func() string) (*Database, error) {
 		return nil, fmt.Errorf("open database %s: %w", name, err)
 	}
 	return &Database{Name: name, Patience: 3 * time.Second, pool: pool}, nil
+}
+
+// Observe reports the connections, as pgxpool_*.
+func (d *Database) Observe(reg prometheus.Registerer) {
+	telemetry.Pool(reg, "outbox-relay-ops-"+d.Name, d.pool)
 }
 
 // Close ends the connections.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
+	"waybill.example/chassis/telemetry"
 	"waybill.example/chassis/tracing"
 	"waybill.example/outbox-relay/internal/publish"
 	"waybill.example/outbox-relay/internal/source"
@@ -244,10 +245,11 @@ func (l *loop) answered(event kafka.Event) {
 func (l *loop) acknowledged(row *source.Row) *flow {
 	l.moves.acknowledged++
 	l.published.Inc()
-	l.latency.Observe(age(row.Created, l.now))
+	traceID := ""
 	if tracing.Enabled() {
-		l.trace(row)
+		traceID = l.trace(row)
 	}
+	telemetry.Observe(l.latency, age(row.Created, l.now), traceID)
 	if l.debug {
 		l.logAbout(row).Debug("row published")
 	}
@@ -257,8 +259,8 @@ func (l *loop) acknowledged(row *source.Row) *flow {
 	return f
 }
 
-func (l *loop) trace(row *source.Row) {
-	tracing.Published(tracing.Row{
+func (l *loop) trace(row *source.Row) (traceID string) {
+	return tracing.Published(tracing.Row{
 		Database: l.name, ID: row.ID, EventID: row.EventID, Topic: row.Topic, Type: row.Type,
 		Headers: row.Headers, Inserted: row.CreatedAt(),
 	})

@@ -1,0 +1,9 @@
+package telemetry_test
+
+import (
+	"testing"
+
+	"waybill.example/devstack/pgtest"
+)
+
+func TestMain(m *testing.M) { pgtest.Main(m) }

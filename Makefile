@@ -237,6 +237,11 @@ vuln: bin/govulncheck bin/vulns ## Look for known vulnerabilities: VULNFLAGS=-st
 
 ##@ Publish it
 
+# The licences of what is linked and shipped; devstack/notices has a test that this is current.
+.PHONY: notices
+notices: ## Write THIRD_PARTY_NOTICES.md
+	go run ./devstack/notices >THIRD_PARTY_NOTICES.new && mv THIRD_PARTY_NOTICES.new THIRD_PARTY_NOTICES.md
+
 # The bytes are a function of the commit: paths are trimmed, and the version comes from git. Of each image
 # there are a bill of materials and how it was built (SLSA provenance), attached in the registry.
 #   make images IMAGES=ghcr.io/you/waybill VERSION=v0.1.0 PUSH=true

@@ -89,6 +89,7 @@ require (
 	github.com/docker/go-units v0.5.0 // indirect
 	github.com/exaring/otelpgx v0.13.0
 	github.com/go-viper/mapstructure/v2 v2.5.0 // indirect
+	github.com/google/licensecheck v0.3.1
 	github.com/gorilla/mux v1.8.1 // indirect
 	github.com/hamba/avro/v2 v2.31.0
 	github.com/jackc/pgpassfile v1.0.0 // indirect

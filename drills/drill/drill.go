@@ -71,7 +71,7 @@ func All() []Drill {
 		slowNetwork, cutNetwork,
 		duplicates, reorder, poison,
 		redriveInOrder, batch10000, notified,
-		diskFull, chaos,
+		diskFull, chaos, soak,
 	}
 }
 

@@ -111,7 +111,10 @@ func sampled(traceparent string) bool {
 // Recorded is the trace id of the span that ctx has, "" if there is none or it is not recorded:
 // what an exemplar may point to.
 func Recorded(ctx context.Context) string {
-	if span := trace.SpanContextFromContext(ctx); Enabled() && span.IsSampled() {
+	if !Enabled() {
+		return "" // before anything is looked for in the context
+	}
+	if span := trace.SpanContextFromContext(ctx); span.IsSampled() {
 		return span.TraceID().String()
 	}
 	return ""

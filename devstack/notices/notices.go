@@ -30,7 +30,8 @@ var vendored = []string{
 	"orchestrator/console/assets/htmx", "orchestrator/console/assets/idiomorph", "orchestrator/console/assets/uplot",
 }
 
-// librdkafka is linked into the commands from the module of its Go client, with libraries of its own.
+// librdkafka is linked into the commands from the module of its Go client, with libraries of its
+// own.
 const librdkafka = "github.com/confluentinc/confluent-kafka-go/v2"
 
 // allowed are the licences (SPDX) that a release may have in it: they ask for a notice, and for

@@ -23,6 +23,7 @@ type Commands struct {
 	Show     ShowCommand     `cmd:"" help:"Show one row, whatever has become of it."`
 	Gaps     GapsCommand     `cmd:"" help:"Show ids that are missing, and the transactions that may still fill them."`
 	Stuck    StuckCommand    `cmd:"" help:"Look after rows that the broker refuses."`
+	Topic    TopicCommand    `cmd:"" help:"Create a topic for which rows are stuck."`
 	Replay   ReplayCommand   `cmd:"" help:"Send published rows again. Without --yes: only say what that would do."`
 	Replays  ReplaysCommand  `cmd:"" help:"Look after replays."`
 	Pause    PauseCommand    `cmd:"" help:"Publish nothing more until resume; writers go on."`

@@ -268,6 +268,21 @@
   document.addEventListener('htmx:configRequest', (e) => { e.detail.headers['X-CSRF-Token'] = $('meta[name=csrf]').content; });
   let reasons = stored('reasons', []);
   function showReasons() { $('#reasons').replaceChildren(...reasons.map((r) => { const o = document.createElement('option'); o.value = r; return o; })); }
+  // What was done is not offered again: the outcome takes the form's place. Opened again, the form is
+  // as it was at first.
+  document.addEventListener('htmx:afterRequest', (e) => {
+    const form = e.target.closest?.('form');
+    if (!form || e.target !== form || e.detail.xhr.status >= 400 || !$('output', form)?.contains(e.detail.target)) return;
+    form.classList.add('done');
+    $('[data-close]', form)?.focus();
+  });
+  document.addEventListener('toggle', (e) => {
+    const form = e.target.matches?.('details.action:not([open])') && $('form.done', e.target);
+    if (!form) return;
+    form.reset();
+    form.classList.remove('done');
+    $('output', form).replaceChildren();
+  }, true);
   document.addEventListener('htmx:afterRequest', (e) => {
     const reason = e.target.elements?.reason?.value;
     if (!reason || !e.detail.successful) return;

@@ -12,8 +12,10 @@ import (
 	"waybill.example/chassis/telemetry"
 	"waybill.example/outbox-relay/internal/databases"
 	"waybill.example/outbox-relay/internal/httpapi"
+	"waybill.example/outbox-relay/internal/ops"
 	"waybill.example/outbox-relay/internal/publish"
 	"waybill.example/outbox-relay/internal/relay"
+	"waybill.example/outbox-relay/internal/topics"
 )
 
 // New wires the relay: a Source per database, and the HTTP server. It listens, and connects to no
@@ -55,6 +57,7 @@ func New(_ context.Context, c Config, log *slog.Logger) (*service.App, error) {
 	}
 	shared := publish.NewClients(c.Kafka, log)
 	var sources sources
+	asWhom := map[string]topics.Broker{}
 	for _, db := range pairs {
 		options.Topics, options.URL = allowed[db.Name], c.Databases.Current(db)
 		brokers := c.Kafka
@@ -62,6 +65,7 @@ func New(_ context.Context, c Config, log *slog.Logger) (*service.App, error) {
 		if login, ok := logins[db.Name]; ok {
 			brokers, options.Clients = login.as(c.Kafka), nil // who shares a client shares its rights
 		}
+		asWhom[db.Name] = topics.NewBroker(brokers)
 		sources = append(sources, relay.NewSource(db.Name, db.URL, telemetry.Name("outbox-relay"), brokers, options, metrics, log))
 	}
 	server, err := httpserver.New(c.HTTP, httpserver.Options{
@@ -75,7 +79,8 @@ func New(_ context.Context, c Config, log *slog.Logger) (*service.App, error) {
 		databases.Close(opened)
 		return nil, err
 	}
-	api := &httpapi.API{Databases: opened, Sources: sources.list, Tokens: tokens, Log: log}
+	api := &httpapi.API{Databases: opened, Sources: sources.list, Tokens: tokens, Log: log,
+		Broker: func(database string) ops.Broker { return asWhom[database] }}
 	if !server.Local() {
 		readers = tokens.And(readers)
 		api.Readers = &readers

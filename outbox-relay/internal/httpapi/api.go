@@ -23,7 +23,10 @@ type API struct {
 	Databases []*ops.Database
 	// Sources says how the relay of each database is doing. It must be safe for concurrent use.
 	Sources func() []Source
-	Tokens  admin.Tokens
+	// Broker is the Kafka that the rows of a database go to, as its login. It must be safe for
+	// concurrent use.
+	Broker func(database string) ops.Broker
+	Tokens admin.Tokens
 	// Readers may read payloads, which are other people's data; nil: everybody who reaches the API.
 	Readers *admin.Tokens
 	Log     *slog.Logger
@@ -39,6 +42,7 @@ func (a *API) Register(api huma.API) {
 	a.registerFinding()
 	a.registerRows()
 	a.registerReplays()
+	a.registerTopics()
 }
 
 // answerTimeout is what a verb has to answer.

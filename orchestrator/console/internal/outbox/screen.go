@@ -6,6 +6,7 @@
 //	api.go       what the relay's API answers
 //	overview.go  all databases; database.go: one; row.go: one row
 //	change.go    retry, discard, pause and resume; replay.go: replays and their dry run
+//	topic.go     a topic that is missing, and its creation
 package outbox
 
 import (
@@ -32,7 +33,11 @@ func New(sources *source.Sources) page.Screen {
 			{Path: "/outbox/{database}/rows/{id}", Template: "row.html", Title: "Outbox row", Load: s.row},
 			{Path: "/outbox/{database}/replay", Template: "replay.html", Title: "Replay", Every: page.Never, Load: s.replayForm},
 		},
+		Fragments: []page.Fragment{
+			{Path: "/outbox/{database}/topics/{topic}/preview", Template: "topic.html", Role: admin.Operator, Load: s.planTopic},
+		},
 		Actions: []page.Action{
+			{Path: "/outbox/{database}/topics/{topic}/create", Do: s.createTopic},
 			{Path: "/outbox/{database}/rows/{id}/retry", Do: s.retry},
 			{Path: "/outbox/{database}/rows/{id}/discard", Do: s.discard},
 			{Path: "/outbox/{database}/stuck/retry", Role: admin.Admin, Do: s.retryGroup},

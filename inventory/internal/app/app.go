@@ -9,6 +9,7 @@ import (
 	"waybill.example/chassis/httpserver"
 	"waybill.example/chassis/jobs"
 	"waybill.example/chassis/kafka"
+	"waybill.example/chassis/locks"
 	"waybill.example/chassis/payloads"
 	chassispg "waybill.example/chassis/postgres"
 	"waybill.example/chassis/service"
@@ -49,13 +50,14 @@ func wire(ctx context.Context, app *service.App, cfg Config, log *slog.Logger) e
 	}
 	bodies.Mount(app)
 	handler.Parking, handler.Payloads = cfg.DeadLetters.Behind(nil), bodies.Codec
+	holders := locks.New(pool)
 	commands, err := kafka.NewConsumer(cfg.Kafka, kafka.ConsumerOptions{
 		Group:     contracts.GroupInventory,
 		ClientID:  telemetry.Name("inventory"),
 		Topics:    []string{contracts.TopicInventoryCommands},
 		Classify:  chassispg.Classify,
 		FailFast:  chassispg.FailFast,
-		Blockers:  chassispg.NameBlockers(pool),
+		Blockers:  holders.Names,
 		Positions: handler.Positions,
 	}, handler, log, metrics)
 	if err != nil {
@@ -92,6 +94,7 @@ func wire(ctx context.Context, app *service.App, cfg Config, log *slog.Logger) e
 	httpapi.Register(server.API, store, cfg.stockTokens(tokens), log)
 	letters.Mount(app, server, tokens.And(readers))
 	letters.MountJobs(app, server)
+	(&locks.API{Watch: holders, Tokens: tokens, Readers: letters.Readers}).Register(httpserver.Operations{API: server.API, Log: log})
 
 	app.Add("key sweeper", cfg.Idempotency.Sweeper(log, store.ForgetKeys))
 	app.Add("command consumer", commands.Run)

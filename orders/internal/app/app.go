@@ -10,6 +10,7 @@ import (
 	"waybill.example/chassis/httpserver"
 	"waybill.example/chassis/jobs"
 	"waybill.example/chassis/kafka"
+	"waybill.example/chassis/locks"
 	"waybill.example/chassis/payloads"
 	chassispg "waybill.example/chassis/postgres"
 	"waybill.example/chassis/service"
@@ -59,13 +60,14 @@ func wire(ctx context.Context, app *service.App, cfg Config, log *slog.Logger) e
 	backlog := shed.New(cfg.Limits.MaxBacklog, store.Backlog, log)
 	handler := consumer.New(pool, store, hub.Changed, log, metrics)
 	handler.Parking, handler.Payloads = cfg.DeadLetters.Behind(nil), bodies.Codec
+	holders := locks.New(pool)
 	commands, err := kafka.NewConsumer(cfg.Kafka, kafka.ConsumerOptions{
 		Group:     contracts.GroupOrders,
 		ClientID:  telemetry.Name("orders"),
 		Topics:    []string{contracts.TopicOrderCommands},
 		Classify:  chassispg.Classify,
 		FailFast:  chassispg.FailFast,
-		Blockers:  chassispg.NameBlockers(pool),
+		Blockers:  holders.Names,
 		Positions: handler.Positions,
 	}, handler, log, metrics)
 	if err != nil {
@@ -99,6 +101,7 @@ func wire(ctx context.Context, app *service.App, cfg Config, log *slog.Logger) e
 	observeWaiting(metrics, server.Waiting, hub)
 	letters.Mount(app, server, operators.And(readers))
 	letters.MountJobs(app, server)
+	(&locks.API{Watch: holders, Tokens: operators, Readers: letters.Readers}).Register(httpserver.Operations{API: server.API, Log: log})
 
 	app.Add("key sweeper", cfg.Idempotency.Sweeper(log, store.ForgetKeys))
 	app.Add("watched orders", hub.Run)

@@ -66,7 +66,7 @@ func (p *printer) versions(list []inspect.VersionUse) {
 	rows := [][]string{{"SAGA", "OPEN", "ENDED", "KNOWN HERE", "CAN BE REMOVED", "SUSPENDED BY"}}
 	for _, v := range list {
 		rows = append(rows, []string{
-			fmt.Sprintf("%s v%d", v.Definition, v.Version), strconv.FormatInt(v.Open, 10), strconv.FormatInt(v.Ended, 10),
+			fmt.Sprintf("%s v%d", v.Definition, v.Version), strconv.FormatInt(v.Open, 10), atLeast(v.Ended, v.More),
 			no(v.Registered), no(v.Removable), v.Suspended,
 		})
 	}
@@ -247,4 +247,12 @@ func short(d time.Duration) string {
 	default:
 		return d.Round(time.Second).String()
 	}
+}
+
+// atLeast is a count, of which there may be more.
+func atLeast(n int64, more bool) string {
+	if more {
+		return fmt.Sprintf("> %d", n)
+	}
+	return strconv.FormatInt(n, 10)
 }

@@ -77,6 +77,48 @@ func TestPages_ReadABoundedPartOfTheTable(t *testing.T) {
 	require.True(t, !large || took < 100*time.Millisecond, "one saga took %s", took)
 }
 
+// What is left of each version is counted by two indexes, however many sagas are kept.
+func TestVersions_AreCountedByIndexes(t *testing.T) {
+	t.Parallel()
+	count := 100_000
+	if n, err := strconv.Atoi(os.Getenv("WAYBILL_TEST_SAGAS")); err == nil {
+		count = n
+	}
+	db := newDB(t)
+	sagas := newSagas(t, db)
+	_, err := db.Pool.Exec(t.Context(), seedSQL, count, start)
+	require.NoError(t, err)
+	_, err = db.Pool.Exec(t.Context(), "insert into saga_definitions (name, version, fingerprint) values ('order', 1, ''), ('order', 2, ''), ('order', 7, '') on conflict do nothing")
+	require.NoError(t, err)
+	_, err = db.Pool.Exec(t.Context(), "update sagas set version = 2 where id = '3'")
+	require.NoError(t, err)
+	_, err = db.Pool.Exec(t.Context(), "vacuum analyze sagas")
+	require.NoError(t, err)
+	pool, plan := explained(t, db.URL)
+	_, err = pool.Exec(t.Context(), "set enable_seqscan = off; set jit = off") // as the services' sessions have it
+	require.NoError(t, err)
+	s := inspect.New(pool, sagas.Runner.Registry())
+	took := fastest(func() {
+		found, err := s.Versions(t.Context())
+		require.NoError(t, err)
+		ended := map[int]int64{}
+		for _, v := range found {
+			if v.Definition == "order" {
+				ended[v.Version] = v.Ended
+				require.Equal(t, v.Version == 7, v.Removable)
+				require.Equal(t, v.Version == 1 && count > 11_000, v.More)
+			}
+		}
+		require.Equal(t, map[int]int64{1: int64(min(10_000, count-count/1000-1)), 2: 1, 7: 0}, ended)
+	})
+	t.Logf("%d sagas: %s", count, took)
+	text := plan()
+	require.NotContains(t, text, "Seq Scan on sagas")
+	require.Contains(t, text, "sagas_ended")
+	require.Contains(t, text, "sagas_open")
+	require.True(t, count < 1_000_000 || took < 100*time.Millisecond, "took %s", took)
+}
+
 // explained is a pool whose statements are explained as they are run: plan returns what was
 // since the last call.
 func explained(t *testing.T, url string) (_ *pgxpool.Pool, plan func() string) {

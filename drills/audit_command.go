@@ -32,7 +32,7 @@ type auditCommand struct {
 	JSON    bool              `name:"json" help:"As JSON."`
 	Watch   bool              `help:"Audit again and again, and export the findings as metrics."`
 	Every   time.Duration     `default:"5s" help:"How often, with --watch."`
-	Addr    string            `default:"127.0.0.1:8084" help:"Where to serve /metrics, with --watch."`
+	Addr    string            `default:"127.0.0.1:8084" help:"Where to serve /metrics and /report, with --watch."`
 }
 
 var errFindings = errors.New("the audit found what should not be")
@@ -102,19 +102,32 @@ func (c *auditCommand) watch(ctx context.Context, auditor *audit.Auditor, stdout
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
+	tell := func(f audit.Finding) {
+		terminal.Fprintf(stdout, "%s  %s: %s: %s\n          proposed: %s\n", time.Now().Format(time.TimeOnly), f.Check, f.Subject, f.Problem, f.Repair)
+	}
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	watcher := audit.NewWatcher(auditor, c.Every, tell, log, reg)
+	mux.HandleFunc("GET /report", func(w http.ResponseWriter, _ *http.Request) { answerReport(w, watcher.Last()) })
 	server := &http.Server{Handler: httpserver.KnownHosts(listener.Addr(), nil, mux), ReadHeaderTimeout: time.Second}
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
 		_ = server.Serve(listener) // returns when it is closed
 	}()
-	fmt.Fprintf(stdout, "auditing every %s; metrics on http://%s/metrics; Ctrl-C ends it\n", c.Every, listener.Addr())
-	tell := func(f audit.Finding) {
-		terminal.Fprintf(stdout, "%s  %s: %s: %s\n          proposed: %s\n", time.Now().Format(time.TimeOnly), f.Check, f.Subject, f.Problem, f.Repair)
-	}
-	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	audit.NewWatcher(auditor, c.Every, tell, log, reg).Run(ctx)
+	fmt.Fprintf(stdout, "auditing every %s; metrics on http://%s/metrics, what was last found on /report; Ctrl-C ends it\n", c.Every, listener.Addr())
+	watcher.Run(ctx)
 	err = server.Close()
 	<-served
 	return err
+}
+
+// answerReport answers with the report of a pass, as --json prints it.
+func answerReport(w http.ResponseWriter, found *audit.Report) {
+	w.Header().Set("Content-Type", "application/json")
+	if found == nil {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = io.WriteString(w, `{"detail":"no pass is complete yet"}`) // only a client that hung up fails here
+		return
+	}
+	_ = json.NewEncoder(w).Encode(found) // as above
 }

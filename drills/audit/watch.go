@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,6 +18,7 @@ type Watcher struct {
 	found   func(Finding)
 	known   map[Finding]bool
 	metrics watchMetrics
+	last    atomic.Pointer[Report] // of the last complete pass
 }
 
 type watchMetrics struct {
@@ -71,6 +73,10 @@ func (w *Watcher) Run(ctx context.Context) {
 	}
 }
 
+// Last returns the report of the last complete pass; nil before there is one. It is safe for
+// concurrent use.
+func (w *Watcher) Last() *Report { return w.last.Load() }
+
 func (w *Watcher) pass(ctx context.Context) {
 	report, err := w.auditor.Pass(ctx)
 	if ctx.Err() != nil {
@@ -86,6 +92,7 @@ func (w *Watcher) pass(ctx context.Context) {
 	w.metrics.seconds.Observe(report.Took.Seconds())
 	w.metrics.last.Set(float64(report.At.Unix()))
 	w.metrics.open.Set(float64(report.Open))
+	w.last.Store(&report)
 	now := map[Finding]bool{}
 	for _, c := range report.Checks {
 		w.metrics.findings.WithLabelValues(string(c.Check)).Set(float64(c.Count()))

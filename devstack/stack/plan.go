@@ -49,6 +49,10 @@ type plan struct {
 	relayAddr         string
 }
 
+// auditAddr is where the audit's watch answers, which the stack does not start: it reads
+// everything.
+const auditAddr = "127.0.0.1:8084"
+
 func (s *Stack) plan(ctx context.Context, bin string) (*plan, error) {
 	databaseURL, externalPostgres, err := postgres.External()
 	if err != nil {
@@ -194,6 +198,9 @@ func (s *Stack) service(bin, name, addr string, p *plan) *unit {
 	}
 	env = append(env, p.adminTokens(name)...)
 	if name == Orchestrator {
+		if !s.cfg.EphemeralPorts {
+			env = append(env, "AUDIT_URL=http://"+auditAddr)
+		}
 		env = append(env, "ORDERS_URL=http://"+p.ordersAddr, "INVENTORY_URL=http://"+p.inventoryAddr, "RELAY_URL=http://"+p.relayAddr, "DEVSTACK_STATE="+stateFile(s.cfg.Dir))
 	}
 	env = append(env, s.cfg.Env[name]...)

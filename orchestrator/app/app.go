@@ -24,6 +24,7 @@ import (
 	"waybill.example/chassis/httpserver"
 	"waybill.example/chassis/jobs"
 	"waybill.example/chassis/kafka"
+	"waybill.example/chassis/locks"
 	"waybill.example/chassis/oidc"
 	"waybill.example/chassis/payloads"
 	chassispg "waybill.example/chassis/postgres"
@@ -51,6 +52,7 @@ type parts struct {
 	requests *pgxpool.Pool // of the HTTP API
 	server   *httpserver.Server
 	consumer *kafka.Consumer
+	holders  *locks.Watch // of what the consumer waits for
 	ends     *kafka.Ends
 	runner   *runner.Runner
 	letters  *deadletters.Service
@@ -121,9 +123,10 @@ func (a *parts) run(ctx context.Context, c Config, sagas Sagas, reg *prometheus.
 	}); err != nil {
 		return err
 	}
+	a.holders = locks.New(a.pool)
 	a.consumer, err = kafka.NewConsumer(c.Kafka, kafka.ConsumerOptions{
 		Group: group, ClientID: telemetry.Name(group), Topics: sagas.Topics, BatchSize: c.BatchSize,
-		Classify: chassispg.Classify, FailFast: chassispg.FailFast, Blockers: chassispg.NameBlockers(a.pool),
+		Classify: chassispg.Classify, FailFast: chassispg.FailFast, Blockers: a.holders.Names,
 		Positions: a.runner.Positions(),
 	}, a.runner, a.log, reg)
 	return err
@@ -190,7 +193,9 @@ func (a *parts) serve(c Config, run Sagas, reg *prometheus.Registry) error {
 	if err := a.notify(c, explainer, tokens, api.Readers, reg); err != nil {
 		return err
 	}
-	(&jobs.API{Jobs: a.jobs, Tokens: tokens, Readers: api.Readers}).Register(httpserver.Operations{API: a.server.API, Log: a.log})
+	operations := httpserver.Operations{API: a.server.API, Log: a.log}
+	(&jobs.API{Jobs: a.jobs, Tokens: tokens, Readers: api.Readers}).Register(operations)
+	(&locks.API{Watch: a.holders, Tokens: tokens, Readers: api.Readers}).Register(operations)
 	return a.console(c)
 }
 
@@ -205,6 +210,7 @@ func (a *parts) console(c Config) error {
 		Orders:    console.Service{URL: c.OrdersURL, ReadToken: string(c.OrdersToken)},
 		Inventory: console.Service{URL: c.InventoryURL, ReadToken: string(c.InventoryToken)},
 		Relay:     console.Service{URL: c.RelayURL, ReadToken: string(c.RelayToken)},
+		Audit:     c.AuditURL,
 	})
 	if err != nil {
 		return err

@@ -41,6 +41,9 @@ type Config struct {
 	InventoryToken config.Secret `env:"INVENTORY_READ_TOKEN"`
 	RelayURL       string        `env:"RELAY_URL"`
 	RelayToken     config.Secret `env:"RELAY_READ_TOKEN"`
+	// AuditURL is where drills audit --watch answers, whose findings the console shows; empty:
+	// nobody watches.
+	AuditURL string `env:"AUDIT_URL"`
 	// AdminTokens are name=token pairs of those who may intervene; none: interventions are off.
 	AdminTokens config.Secrets `env:"ORCHESTRATOR_ADMIN_TOKENS"`
 	// ReadTokens are name=token pairs of those who may read what a saga carries, besides, where
@@ -99,7 +102,7 @@ func (c Config) Validate() []error {
 	if _, err := c.Notify.webhook(); err != nil {
 		faults = append(faults, err)
 	}
-	for name, address := range map[string]string{"ORDERS_URL": c.OrdersURL, "INVENTORY_URL": c.InventoryURL, "RELAY_URL": c.RelayURL} {
+	for name, address := range map[string]string{"ORDERS_URL": c.OrdersURL, "INVENTORY_URL": c.InventoryURL, "RELAY_URL": c.RelayURL, "AUDIT_URL": c.AuditURL} {
 		if u, err := url.Parse(address); address != "" && (err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
 			faults = append(faults, fmt.Errorf("%s must be a URL such as http://host:port", name))
 		}

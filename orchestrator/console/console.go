@@ -33,6 +33,7 @@ import (
 	"waybill.example/orchestrator/console/internal/deadletters"
 	"waybill.example/orchestrator/console/internal/definitions"
 	"waybill.example/orchestrator/console/internal/find"
+	"waybill.example/orchestrator/console/internal/locks"
 	"waybill.example/orchestrator/console/internal/outbox"
 	"waybill.example/orchestrator/console/internal/overview"
 	"waybill.example/orchestrator/console/internal/page"
@@ -53,6 +54,9 @@ type Config struct {
 	API http.Handler
 	// Orders, Inventory and Relay are where the other services are; one without a URL is not asked.
 	Orders, Inventory, Relay Service
+	// Audit is where drills audit --watch answers, whose findings the overview shows; empty: nobody
+	// watches.
+	Audit string
 	// Tokens are whose holders may sign in, with their roles.
 	Tokens admin.Tokens
 	// Provider is where people can sign in with a browser, if Tokens are those of its people, too;
@@ -81,13 +85,14 @@ const maxPages = 500
 // screens are all of them, in the order of the navigation.
 func screens(s *source.Sources, stack string) []page.Screen {
 	all := []page.Screen{
-		overview.New(s),
+		overview.New(s, stack != ""),
 		sagas.New(s),
 		find.New(s),
 		outbox.New(s),
 		deadletters.New(s),
 		batches.New(s),
 		auditlog.New(s),
+		locks.New(s),
 		definitions.New(s),
 	}
 	if stack != "" {
@@ -109,7 +114,7 @@ func New(c Config) (http.Handler, error) {
 	}
 	sessions.Provider = c.Provider
 	sources := source.New(source.Config{
-		API: c.API, Orders: source.Service(c.Orders), Inventory: source.Service(c.Inventory), Relay: source.Service(c.Relay),
+		API: c.API, Orders: source.Service(c.Orders), Inventory: source.Service(c.Inventory), Relay: source.Service(c.Relay), Audit: c.Audit,
 	})
 	frame, err := page.New(page.Config{
 		Prefix: prefix, Sessions: sessions, Screens: screens(sources, c.Stack), Assets: assets, Log: c.Log, Forget: sources.Forget,

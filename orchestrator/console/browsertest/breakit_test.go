@@ -41,6 +41,21 @@ func TestBreakIt_TheRelayIsKilledAndRecovers(t *testing.T) { //nolint:parallelte
 	tab.await(`!document.querySelector("#notice-relay")`)
 }
 
+// Stopped as an operator stops it, and started again.
+func TestBreakIt_AServiceIsStoppedAndStarted(t *testing.T) { //nolint:paralleltest // it stops what all tests need
+	tab := open(t, adminToken)
+	t.Cleanup(func() { _ = tab.world.stack.Act(context.WithoutCancel(t.Context()), stack.Start, stack.Inventory) })
+	tab.visit("/break-it")
+	tab.click(`button[aria-label="stop inventory"]`)
+	tab.awaitText("#did", "inventory was stopped")
+	tab.awaitText("#process-inventory", "stopped")
+	order := tab.world.place(t, `{"userId":"u1","sku":"burger","quantity":1}`, false)
+	tab.click(`button[aria-label="start inventory"]`)
+	tab.awaitText("#process-inventory", "running")
+	tab.visit("/sagas/order/" + order)
+	tab.awaitText("#live", "CONFIRMED")
+}
+
 // What is paused stays so until it is resumed, and every page says it.
 func TestOutbox_IsPausedAndResumed(t *testing.T) { //nolint:paralleltest // it pauses what all tests need
 	tab := open(t, operatorToken)
@@ -62,7 +77,7 @@ func TestOutbox_IsPausedAndResumed(t *testing.T) { //nolint:paralleltest // it p
 	tab.visit("/audit-log?object=outbox&database=orders")
 	tab.awaitText("#live", "outbox.resume")
 	tab.awaitText("#live", "true") // paused, before
-	tab.visit("/find?q=" + order)
+	tab.visit("/sagas/order/" + order)
 	tab.awaitText("#live", "CONFIRMED")
 }
 

@@ -115,3 +115,49 @@ func TestDeadLetters_AreMaskedForViewers(t *testing.T) {
 		}
 	}
 }
+
+// A batch is redriven one after the other, paused, resumed, and takes effect; and what was typed
+// has to be how many there are by then.
+func TestDeadLetters_AllThatMatchAreRedrivenAsABatch(t *testing.T) {
+	t.Parallel()
+	w := theWorld(t)
+	const orders = 8_800_660_000
+	letter := func(n int64) {
+		w.deadLetter(t, orders+n, "")
+		w.exec(t, "orders", `insert into orders (id, user_id, sku, quantity) overriding system value values ($1, 'u1', 'burger', 1)`, orders+n)
+	}
+	letter(0)
+	letter(1)
+	tab := open(t, adminToken)
+	preview := func() {
+		tab.visit("/dead-letters/all?service=orders&reason=88006600")
+		tab.awaitText("#live", fmt.Sprint(orders))
+		tab.click(`form[hx-post$="/redrive/preview"] button`)
+		tab.awaitText("#batch", "It would redrive")
+		tab.fill("#batch input[name=reason]", "the orders are there now")
+		tab.fill("#batch input[name=rate]", "0.5")
+	}
+	preview()
+	tab.awaitText("#batch", "redrive 2 dead letters")
+	letter(2)
+	tab.tolerate("422")
+	tab.fill("#batch input[name=count]", "2")
+	tab.click("#batch form button")
+	tab.awaitText("#batch output", "it is 3 by now")
+	require.Equal(t, int64(3), query[int64](t, w, "orders", `select count(*) from dead_letters where state = 'dead' and convert_from(key, 'UTF8') like '88006600%'`), "nothing was done")
+	preview()
+	tab.fill("#batch input[name=count]", "3")
+	tab.click("#batch form button")
+	tab.awaitText("#batch output", "one after the other")
+	require.False(t, eval[bool](tab, `document.querySelector("#batch input[name=count]").checkVisibility()`), "what was done is not offered again")
+	tab.click("#batch output a")
+	tab.awaitText("#live", "have had their turn")
+	batch := eval[string](tab, "location.pathname")
+	tab.does(fmt.Sprintf(`details[id="action:%s/pause"]`, batch), "wait", "It is paused")
+	tab.awaitText("#live .badge", "paused")
+	tab.does(fmt.Sprintf(`details[id="action:%s/resume"]`, batch), "go on", "It is")
+	tab.awaitText("#live .badge", "finished")
+	for n := range int64(3) {
+		require.Equal(t, "CONFIRMED", query[string](t, w, "orders", "select status from orders where id = $1", orders+n))
+	}
+}

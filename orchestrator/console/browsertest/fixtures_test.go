@@ -65,19 +65,25 @@ func (w *world) deadLetter(t *testing.T, order int64, more string) int64 {
 	t.Helper()
 	message, err := contracts.Encode(contracts.ConfirmOrder{Envelope: contracts.NewEnvelope(order, uuid.New(), time.Now())})
 	require.NoError(t, err)
-	client, err := kgo.NewClient(kgo.SeedBrokers(w.broker()))
-	require.NoError(t, err)
-	defer client.Close()
 	payload := strings.Replace(string(message.Payload), "{", "{"+more, 1)
 	record := &kgo.Record{
 		Topic: contracts.TopicOrderCommands, Key: fmt.Append(nil, order), Value: []byte(payload),
 		Headers: []kgo.RecordHeader{{Key: "ce_type", Value: []byte("ConfirmOrder")}, {Key: "note", Value: []byte(hostile)}},
 	}
-	require.NoError(t, client.ProduceSync(t.Context(), record).FirstErr())
+	w.produce(t, record)
 	var id int64
 	require.Eventually(t, func() bool {
 		id = query[int64](t, w, "orders", `select coalesce(max(id), 0) from dead_letters where key = convert_to($1, 'UTF8') and state = 'dead'`, fmt.Sprint(order))
 		return id > 0
 	}, patience, 50*time.Millisecond)
 	return id
+}
+
+// produce appends a record to a topic, past all outboxes.
+func (w *world) produce(t *testing.T, record *kgo.Record) {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(w.broker()))
+	require.NoError(t, err)
+	defer client.Close()
+	require.NoError(t, client.ProduceSync(t.Context(), record).FirstErr())
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -33,6 +34,8 @@ const (
 type world struct {
 	stack   *stack.Stack
 	browser context.Context //nolint:containedctx // chromedp's way to name a browser
+	audit   string          // where the audit beside the system answers, once it runs
+	dir     string
 	log     bytes.Buffer
 	err     error
 	close   []func()
@@ -78,13 +81,17 @@ func theWorld(t *testing.T) *world {
 
 func (w *world) start() error {
 	// Detached: all tests share it, not the first one alone.
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute)
 	defer cancel()
 	dir, err := os.MkdirTemp("", "waybill-console-")
 	if err != nil {
 		return fmt.Errorf("make a directory: %w", err)
 	}
 	w.close = append(w.close, func() { _ = os.RemoveAll(dir) })
+	w.dir = dir
+	if w.audit, err = freeAddress(); err != nil {
+		return err
+	}
 	workspace, err := stack.Workspace(".")
 	if err != nil {
 		return fmt.Errorf("find the source tree: %w", err)
@@ -97,6 +104,7 @@ func (w *world) start() error {
 	}
 	w.stack, err = stack.Up(ctx, stack.Config{
 		Workspace: workspace, Dir: filepath.Join(dir, "s"), EphemeralPorts: true, Console: stack.NewConsole(&w.log, false),
+		Env: map[string][]string{stack.Orchestrator: {"AUDIT_URL=http://" + w.audit}},
 	})
 	if err != nil {
 		return fmt.Errorf("start the stack: %w", err)
@@ -113,6 +121,14 @@ func (w *world) start() error {
 		return fmt.Errorf("start %s: %w", chromium(), err)
 	}
 	return nil
+}
+
+func freeAddress() (string, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("find a free port: %w", err)
+	}
+	return listener.Addr().String(), listener.Close()
 }
 
 // url is where a process of the stack answers HTTP.

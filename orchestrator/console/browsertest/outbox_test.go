@@ -2,6 +2,8 @@ package browsertest
 
 import (
 	"fmt"
+	"os"
+	"os/exec"
 	"testing"
 	"time"
 
@@ -9,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"waybill.example/devstack/broker"
+	"waybill.example/devstack/stack"
 )
 
 func TestOutbox_AStuckRowIsSeenRetriedAndGone(t *testing.T) {
@@ -107,4 +110,79 @@ func TestOutbox_IsMaskedForViewers(t *testing.T) {
 		}
 	}
 	require.Equal(t, "vic has the role viewer; this needs operator", eval[string](tab, `document.querySelector("#live .button[aria-disabled]").dataset.why`))
+}
+
+// A row that is never to be sent is discarded, and the page of the row says so.
+func TestOutbox_ARowIsDiscarded(t *testing.T) {
+	t.Parallel()
+	w := theWorld(t)
+	id := w.stuckRows(t, "discarded-"+uuid.NewString(), "k", 1)
+	tab := open(t, operatorToken)
+	page := fmt.Sprintf("/outbox/orders/rows/%d", id)
+	form := fmt.Sprintf(`details[id="action:%s/discard"]`, page)
+	tab.tolerate("412") // the relay may have tried it again since it was looked at
+	tab.until(form+" output", "it is never sent", func() {
+		tab.visit(page)
+		tab.awaitText("#live", "Kafka refuses it")
+		tab.opened(form)
+		tab.fill(form+" input[name=reason]", "written by mistake")
+		tab.click(form + " .buttons button:not([data-close])")
+	})
+	tab.awaitText("#live", "Discarded by an operator")
+	tab.visit("/audit-log?action=outbox.discard")
+	tab.awaitText("#live", "written by mistake")
+}
+
+// A replay that was a mistake is ended, and says how far it came.
+func TestOutbox_AReplayIsCancelled(t *testing.T) {
+	t.Parallel()
+	w := theWorld(t)
+	topic := "cancelled-" + uuid.NewString()
+	require.NoError(t, broker.CreateTopics(t.Context(), w.broker(), 1, topic))
+	id := w.stuckRows(t, topic, topic, 200)
+	require.Eventually(t, func() bool {
+		return query[string](t, w, "orders", "select status from outbox_status where id = $1", id+199) == "published"
+	}, patience, 50*time.Millisecond)
+	tab := open(t, adminToken)
+	tab.visit("/outbox/orders/replay?key=" + topic)
+	tab.fill("form.form input[name=rate]", "1")
+	tab.click("form.form button.primary")
+	tab.awaitText("#plan", "It would send 200 rows")
+	tab.fill("#plan input[name=reason]", "a mistake")
+	tab.fill("#plan input[name=count]", "200")
+	tab.click("#plan button.primary")
+	tab.awaitText("#plan output", "sends 200 rows")
+	replay := query[int64](t, w, "orders", "select max(id) from outbox_replay where key = $1", topic)
+	tab.visit("/outbox/orders?show=replays")
+	tab.does(fmt.Sprintf(`details[id="action:/outbox/orders/replays/%d/cancel"]`, replay), "it was one", "is cancelled")
+	tab.awaitText(fmt.Sprintf("#replay-%d", replay), "cancelled")
+}
+
+// What is copied as curl is a command that answers with the row.
+func TestOutbox_TheCurlSnippetRuns(t *testing.T) {
+	t.Parallel()
+	w := theWorld(t)
+	order := w.place(t, `{"userId":"u1","sku":"burger","quantity":1}`, true)
+	tab := open(t, adminToken)
+	tab.visit("/sagas/order/" + order)
+	tab.awaitText("#trail", "Messages")
+	row := tab.curl("#messages")
+	require.Contains(t, row, `"topic":"orders.v1"`)
+	require.Contains(t, row, `"key":"`+order+`"`)
+	id := w.stuckRows(t, "copied-"+uuid.NewString(), "k", 1)
+	tab.visit(fmt.Sprintf("/outbox/orders/rows/%d", id))
+	tab.awaitText("#live", "Copy as curl")
+	require.Contains(t, tab.curl("#live"), fmt.Sprintf(`"id":%d,`, id))
+}
+
+// curl runs what the first button in an element copies as curl, in a shell as .waybill/env makes
+// it.
+func (b *tab) curl(within string) string {
+	b.t.Helper()
+	command := eval[string](b, fmt.Sprintf(`document.querySelector(%q).querySelector('[data-copy^="curl "]').dataset.copy`, within))
+	shell := exec.CommandContext(b.t.Context(), "/bin/sh", "-euc", command)
+	shell.Env = append(os.Environ(), "RELAY_URL="+b.world.url(stack.Relay), "RELAY_TOKEN="+adminToken)
+	output, err := shell.CombinedOutput()
+	require.NoError(b.t, err, "%s\n%s", command, output)
+	return string(output)
 }

@@ -23,7 +23,7 @@ import (
 )
 
 // patience is for what comes within a moment on a machine that has nothing else to do.
-const patience = 60 * time.Second
+const patience = 2 * time.Minute
 
 //go:embed testdata/axe/axe.min.js
 var axe string

@@ -41,7 +41,7 @@ func (s screen) database(ctx context.Context, r *page.Request) (any, error) {
 	name := r.PathValue("database")
 	i := slices.IndexFunc(databases, func(d database) bool { return d.Database == name })
 	if i < 0 {
-		_, err := s.groups(ctx, name) // it says what is the matter
+		_, err := s.groups(ctx, overview{Database: name}) // it says what is the matter
 		if err == nil {
 			err = page.Invalid("the database " + name + " does not answer")
 		}
@@ -55,7 +55,7 @@ func (s screen) database(ctx context.Context, r *page.Request) (any, error) {
 		p.Views = append(p.Views, view{v, countOf(p.Database, v)})
 	}
 	var asking errgroup.Group
-	asking.Go(func() (err error) { p.Groups, err = s.groups(ctx, name); return refused(err) })
+	asking.Go(func() (err error) { p.Groups, err = s.groups(ctx, databases[i].overview); return refused(err) })
 	asking.Go(func() error { return refused(s.fill(ctx, r, &p)) })
 	err = asking.Wait()
 	return p, err

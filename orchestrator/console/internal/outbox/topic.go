@@ -56,11 +56,14 @@ func (s screen) planTopic(ctx context.Context, r *page.Request) (any, error) {
 
 // createTopic creates a topic as the form shows it.
 func (s screen) createTopic(ctx context.Context, r *page.Request) (any, error) {
-	partitions, err := strconv.Atoi(r.PostFormValue("partitions"))
-	if err != nil || partitions < -1 || partitions == 0 {
-		return nil, page.Invalid("how many partitions is a number from 1 on")
+	body := map[string]any{"reason": r.PostFormValue("reason"), "like": r.PostFormValue("like")}
+	if text := r.PostFormValue("partitions"); text != "" {
+		partitions, err := strconv.Atoi(text)
+		if err != nil || partitions < 1 {
+			return nil, page.Invalid("how many partitions is a number from 1 on")
+		}
+		body["partitions"] = partitions
 	}
-	body := map[string]any{"reason": r.PostFormValue("reason"), "like": r.PostFormValue("like"), "partitions": max(0, partitions)}
 	t, err := s.askTopic(ctx, r, body)
 	if err != nil {
 		return nil, err

@@ -20,7 +20,7 @@ type attention struct {
 const lateAfter = 30 * time.Second
 
 // needs lists what needs a person, what stands still first.
-func needs(d data) []attention {
+func (o *overview) needs(d data) []attention {
 	var bad, slow []attention
 	stands := func(path, format string, args ...any) {
 		bad = append(bad, attention{fmt.Sprintf(format, args...), path, true})
@@ -28,29 +28,43 @@ func needs(d data) []attention {
 	notice := func(path, format string, args ...any) {
 		slow = append(slow, attention{fmt.Sprintf(format, args...), path, false})
 	}
+	processes := "/#health"
+	if o.breakable {
+		processes = "/break-it"
+	}
+	locked := map[string]bool{}
+	for _, c := range d.Consumers {
+		if c.Blocked == "lock" && !locked[c.Service] {
+			locked[c.Service] = true
+			stands("/locks", "%s waits for a lock that another session holds", c.Service)
+		}
+	}
 	for _, h := range d.Health {
 		switch {
 		case h.Silent != "":
-			stands("", "%s does not answer", h.Service)
-		case !h.Ready && !h.Asked:
-			stands("", "%s is not ready", h.Service)
+			stands(processes, "%s does not answer: it is down, frozen or unreachable", h.Service)
+		case !h.Ready && !h.Asked && !locked[h.Service]:
+			stands("/#health", "%s is not ready", h.Service)
 		}
+	}
+	if d.Audit.Found > 0 {
+		stands("/#audit", "the audit found %s as promised", count(int64(d.Audit.Found), "thing that is not", "things that are not"))
 	}
 	if n := d.Sagas.Stuck; n > 0 {
 		stands("/sagas?stuck=true", "%s a person", count(n, "saga needs", "sagas need"))
 	}
-	for _, o := range d.Outboxes {
-		at := page.Path("/outbox/%s", o.Database)
+	for _, b := range d.Outboxes {
+		at := page.Path("/outbox/%s", b.Database)
 		switch {
-		case o.Unreachable:
-			stands(at, "the relay cannot reach the database %s", o.Database)
-		case o.Paused:
-			notice(at, "the outbox of %s is paused", o.Database)
-		case o.OldestPending != nil && time.Since(*o.OldestPending) > lateAfter:
-			notice(at, "%s of %s wait to be published", count(o.Pending, "row", "rows"), o.Database)
+		case b.Unreachable:
+			stands(at, "the relay cannot reach the database %s", b.Database)
+		case b.Paused:
+			notice(at, "the outbox of %s is paused", b.Database)
+		case b.OldestPending != nil && time.Since(*b.OldestPending) > lateAfter:
+			notice(at, "%s of %s wait to be published", count(b.Pending, "row", "rows"), b.Database)
 		}
-		if o.Stuck > 0 {
-			stands(at, "%s of %s the broker refuses", count(o.Stuck, "row", "rows"), o.Database)
+		if b.Stuck > 0 {
+			stands(at, "%s of %s the broker refuses", count(b.Stuck, "row", "rows"), b.Database)
 		}
 	}
 	for _, r := range d.Relays {

@@ -21,6 +21,8 @@ type consumer struct {
 	Blocked        string        `json:"blocked,omitempty"`
 	BlockedFor     time.Duration `json:"-"`
 	BlockedSeconds float64       `json:"blockedSeconds,omitzero"`
+	// LastKnown is when the service last said so, where it does not answer; nil: just now.
+	LastKnown *time.Time `json:"lastKnown,omitempty"`
 }
 
 // metricsAge is how old the figures of consumers may be: a scrape is dearer than the other reads.
@@ -33,8 +35,15 @@ func (o *overview) consumers(ctx context.Context) (all []consumer) {
 	var asking sync.WaitGroup
 	for i, c := range asked {
 		asking.Go(func() {
-			if text, err := c.Text(ctx, "/metrics", metricsAge); err == nil {
-				found[i] = readConsumers(c.Name(), text)
+			answer, err := c.Aside(ctx, "/metrics", metricsAge)
+			if err != nil {
+				return
+			}
+			found[i] = readConsumers(c.Name(), string(answer.Body))
+			for n := range found[i] {
+				if answer.Stale != nil {
+					found[i][n].LastKnown = &answer.At
+				}
 			}
 		})
 	}

@@ -4,6 +4,7 @@
 //	outboxes.go   the databases' outboxes, as the relay sees them
 //	consumers.go  the consumer groups and their lag
 //	letters.go    dead letters
+//	audit.go      what the audit beside the system has found
 //	attention.go  what needs a person, in a sentence each
 package overview
 
@@ -24,9 +25,10 @@ import (
 //go:embed *.html
 var templates embed.FS
 
-// New returns the screen.
-func New(s *source.Sources) page.Screen {
-	o := &overview{s}
+// New returns the screen. In a development stack, whose processes can be started and thawed from
+// the console (breakable), one that does not answer is linked there.
+func New(s *source.Sources, breakable bool) page.Screen {
+	o := &overview{s, breakable}
 	return page.Screen{
 		Title: "Overview", Path: "/", Key: "o", Templates: templates,
 		Pages: []page.Page{{Path: "/", Template: "overview.html", Title: "Overview", Load: o.load}},
@@ -34,7 +36,10 @@ func New(s *source.Sources) page.Screen {
 	}
 }
 
-type overview struct{ sources *source.Sources }
+type overview struct {
+	sources   *source.Sources
+	breakable bool
+}
 
 // data is what the page shows, and its JSON.
 type data struct {
@@ -46,6 +51,7 @@ type data struct {
 	Relays    []relay         `json:"relays"`
 	Consumers []consumer      `json:"consumers"`
 	Letters   []letters       `json:"deadLetters"`
+	Audit     audited         `json:"audit"`
 	Unknown   unknown         `json:"unknown"`
 }
 
@@ -97,7 +103,7 @@ func (d data) Dead() (n int64) {
 	return n
 }
 
-func (o *overview) load(ctx context.Context, _ *page.Request) (any, error) {
+func (o *overview) load(ctx context.Context, r *page.Request) (any, error) {
 	var d data
 	var sagasErr, outboxErr error
 	var asking sync.WaitGroup
@@ -109,10 +115,11 @@ func (o *overview) load(ctx context.Context, _ *page.Request) (any, error) {
 	asking.Go(func() { d.Relays = o.relays(ctx) })
 	asking.Go(func() { d.Consumers = o.consumers(ctx) })
 	asking.Go(func() { d.Letters = o.letters(ctx) })
+	asking.Go(func() { d.Audit = o.audited(ctx, r) })
 	asking.Wait()
 	d.Unknown = unknown{Sagas: sagasErr != nil, Outboxes: outboxErr != nil}
 	d.Sagas = sum(d.Stats.Open)
-	d.Attention = needs(d)
+	d.Attention = o.needs(d)
 	return d, nil
 }
 

@@ -34,6 +34,8 @@ const (
 // Sources are the services. One whose client is nil is not configured.
 type Sources struct {
 	Orchestrator, Orders, Inventory, Relay *Client
+	// Audit is the watch beside the system. It is no service: no page depends on it.
+	Audit *Client
 }
 
 // Config says where the services are.
@@ -41,6 +43,8 @@ type Config struct {
 	// API is the orchestrator's own, in this process.
 	API                      http.Handler
 	Orders, Inventory, Relay Service
+	// Audit is the URL of the watch; empty: there is none.
+	Audit string
 }
 
 // Service is where a service answers HTTP; an empty URL: it is not asked. ReadToken is what it is
@@ -50,11 +54,16 @@ type Service struct{ URL, ReadToken string }
 // New returns the sources.
 func New(c Config) *Sources {
 	own := apiclient.Flags{URL: "http://orchestrator.internal"}.Client("orchestrator", "ORCHESTRATOR").Via(inProcess{c.API})
+	audit := remote(Service{URL: c.Audit}, "audit", "AUDIT")
+	if audit != nil {
+		audit.open = true // it needs none, and is no service of ours to trust with one
+	}
 	return &Sources{
 		Orchestrator: &Client{name: "orchestrator", inside: true, with: func(string) apiclient.Client { return own }},
 		Orders:       remote(c.Orders, "orders", "ORDERS"),
 		Inventory:    remote(c.Inventory, "inventory", "INVENTORY"),
 		Relay:        remote(c.Relay, "relay", "RELAY"),
+		Audit:        audit,
 	}
 }
 
@@ -84,6 +93,7 @@ type Client struct {
 	name      string
 	readToken string
 	inside    bool // in this process
+	open      bool // it is shown no token
 	with      func(token string) apiclient.Client
 	cache     cache
 }
@@ -151,14 +161,22 @@ func (c *Client) read(ctx context.Context, path string, maxAge time.Duration) ([
 	return a.body, a.err
 }
 
-// Text reads what is no JSON, and passes it on for as long as maxAge: for what is dear, and good
-// enough when it is some seconds old.
-func (c *Client) Text(ctx context.Context, path string, maxAge time.Duration) (string, error) {
+// Answer is what a source answered, and when.
+type Answer struct {
+	Body []byte
+	At   time.Time
+	// Stale is why the source could not be asked since At; nil: Body is current.
+	Stale error
+}
+
+// Aside reads what a page can do without, and passes it on for as long as maxAge: what is dear, and
+// good enough when it is some seconds old. It does not mark the page.
+func (c *Client) Aside(ctx context.Context, path string, maxAge time.Duration) (Answer, error) {
 	if c == nil {
-		return "", NotConfigured{}
+		return Answer{}, NotConfigured{}
 	}
 	a := c.ask(ctx, path, maxAge)
-	return string(a.body), a.err
+	return Answer{a.body, a.at, a.stale}, a.err
 }
 
 func (c *Client) ask(ctx context.Context, path string, fresh time.Duration) answer {
@@ -183,7 +201,7 @@ func (c *Client) asking(ctx context.Context, path string) (key string, ask func(
 
 // token is what the service is shown to read.
 func (c *Client) token(ctx context.Context) string {
-	if c.readToken == "" && !c.inside {
+	if c.readToken == "" && !c.inside && !c.open {
 		return session.From(ctx).Token
 	}
 	return c.readToken

@@ -59,9 +59,9 @@
   const keep = {
     // What somebody types into stays as it is, and what they have opened stays open.
     // What is of its own (a plot, a part that is fetched, a box that was ticked) stays, and so does an
-    // open form whose button has gone: what came of it is shown in it.
+    // open form whose button has gone, with the row that it is in: what came of it is shown in it.
     beforeNodeMorphed: (old) => !(old.nodeType === 1 && (old.hasAttribute('data-own') || old.hasAttribute('data-keep') && old.closest('details[open]'))),
-    beforeNodeRemoved: (old) => !(old.nodeType === 1 && old.matches('details.action[open]')),
+    beforeNodeRemoved: (old) => !(old.nodeType === 1 && (old.matches('details.action[open]') || $('details.action[open]', old))),
     beforeAttributeUpdated: (name, node) => !(name === 'open' && node.tagName === 'DETAILS'),
   };
   function show(html) {

@@ -219,7 +219,7 @@ func TestOnCall_ASagaIsForced(t *testing.T) { //nolint:paralleltest // it pauses
 	tab.await(`location.pathname === "/find" && document.querySelector("main a.row")`)
 	tab.click(`main a.row[href*="/sagas/"]`)
 	tab.awaitText("#live", "the customer was angry")
-	tab.does(`[id="act:cancel:saga"]`, "there are no unicorns", "OrderCancelled")
+	tab.does(`[id="act:cancel:saga"]`, "there are no unicorns", "CANCELLED")
 	tab.awaitText("#live", "CANCELLED")
 	tab.visit("/")
 	tab.awaitText("#live", "last pass")

@@ -125,7 +125,7 @@ func stateOf(state string) string {
 		return "active"
 	case "COMPENSATING", "PARKED", "PENDING", "PAUSED", "AWAITING_START", "CONNECTING", "QUEUED":
 		return "warn"
-	case "COMPENSATION_STUCK", "STUCK", "DEAD", "FAILED", "OVERDUE", "UNAVAILABLE", "UNREACHABLE", "NOT READY":
+	case "COMPENSATION_STUCK", "STUCK", "DEAD", "FAILED", "OVERDUE", "FROZEN", "UNAVAILABLE", "UNREACHABLE", "NOT READY":
 		return "bad"
 	case "SUSPENDED":
 		return "held"

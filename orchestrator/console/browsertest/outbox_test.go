@@ -179,6 +179,7 @@ func TestOutbox_TheCurlSnippetRuns(t *testing.T) {
 // it.
 func (b *tab) curl(within string) string {
 	b.t.Helper()
+	b.await(fmt.Sprintf(`document.querySelector(%q)?.querySelector('[data-copy^="curl "]')`, within))
 	command := eval[string](b, fmt.Sprintf(`document.querySelector(%q).querySelector('[data-copy^="curl "]').dataset.copy`, within))
 	shell := exec.CommandContext(b.t.Context(), "/bin/sh", "-euc", command)
 	shell.Env = append(os.Environ(), "RELAY_URL="+b.world.url(stack.Relay), "RELAY_TOKEN="+adminToken)

@@ -195,7 +195,7 @@ func masked(r *page.Request, job jobs.Job) jobs.Job {
 	return job
 }
 
-// change pauses, resumes or cancels a job, as it was looked at.
+// change pauses, resumes or cancels a job, in whatever state that allows it.
 func (s screen) change(verb string) func(context.Context, *page.Request) (any, error) {
 	return func(ctx context.Context, r *page.Request) (any, error) {
 		why := strings.TrimSpace(r.PostFormValue("reason"))
@@ -204,7 +204,7 @@ func (s screen) change(verb string) func(context.Context, *page.Request) (any, e
 		}
 		answer, err := s.service(r.PathValue("service")).Do(ctx, apiclient.Request{
 			Method: http.MethodPost, Path: page.Path("/v1/jobs/%s/%s", r.PathValue("id"), verb),
-			Body: map[string]string{"reason": why}, IfMatch: r.PostFormValue("revision"),
+			Body: map[string]string{"reason": why},
 		})
 		if err != nil {
 			return nil, err

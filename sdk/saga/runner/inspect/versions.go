@@ -14,7 +14,7 @@ type VersionUse struct {
 	Registered bool   `json:"registered" doc:"Whether this orchestrator knows it"`
 	Open       int64  `json:"open" doc:"Sagas that have not ended"`
 	Ended      int64  `json:"ended" doc:"Sagas that have ended and are still kept: a cancellation or a late reply can come for them"`
-	More       bool   `json:"more" doc:"Whether there are more that have ended: they are counted up to 10,000"`
+	More       bool   `json:"more,omitzero" doc:"Whether there are more that have ended: they are counted up to 10,000"`
 	Removable  bool   `json:"removable" doc:"True where no saga is left that could need it"`
 	Suspended  string `json:"suspended,omitempty" doc:"By whom and why all of its sagas are suspended"`
 }

@@ -22,9 +22,14 @@ func ACLs(ctx context.Context, cfg Config, args ...string) error {
 		return fmt.Errorf("run kafka-acls: %w", err)
 	}
 	login := cfg.path("admin.properties")
-	err = os.WriteFile(login, fmt.Appendf(nil, "security.protocol=SASL_PLAINTEXT\nsasl.mechanism=SCRAM-SHA-512\n"+
+	properties := fmt.Appendf(nil, "security.protocol=%s\nsasl.mechanism=SCRAM-SHA-512\n"+
 		"sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required username=%q password=%q;\n",
-		Admin, cfg.Users[Admin]), 0o600)
+		cfg.protocol(), Admin, cfg.Users[Admin])
+	if cfg.TLS != nil {
+		properties = fmt.Appendf(properties, "ssl.keystore.type=PEM\nssl.keystore.location=%s\nssl.truststore.type=PEM\nssl.truststore.location=%s\n",
+			cfg.path("admin.pem"), cfg.path("authority.pem"))
+	}
+	err = os.WriteFile(login, properties, 0o600)
 	if err != nil {
 		return fmt.Errorf("run kafka-acls: %w", err)
 	}

@@ -45,8 +45,31 @@ type Config struct {
 	// SCRAM-SHA-512 over SASL_PLAINTEXT. One of them is [Admin], which may do everything; the
 	// others may do what ACLs allow them.
 	Users map[string]string
+	// TLS, if not nil, has clients connect over TLS and show a certificate, users besides.
+	TLS *TLS
 	// Progress shows what takes long.
 	Progress io.Writer
+}
+
+// TLS are the files of a node, in PEM: its certificate and key, and the authority of its clients.
+// Client is what kafka-acls shows, and Authority what it trusts.
+type TLS struct {
+	Cert, Key, Clients    string
+	Authority             string
+	ClientCert, ClientKey string
+}
+
+// protocol is how clients connect.
+func (cfg Config) protocol() string {
+	switch {
+	case cfg.TLS != nil && cfg.Users != nil:
+		return "SASL_SSL"
+	case cfg.TLS != nil:
+		return "SSL"
+	case cfg.Users != nil:
+		return "SASL_PLAINTEXT"
+	}
+	return "PLAINTEXT"
 }
 
 // Admin is the super user of a node that has users.
@@ -91,14 +114,39 @@ func writeSettings(cfg Config) error {
 	var properties bytes.Buffer
 	err = template.Must(template.New("").Parse(serverProperties)).Execute(&properties, map[string]any{
 		"Port": cfg.Port, "Advertise": cfg.Advertise, "ControllerPort": controllerPort, "Data": cfg.path("data"),
-		"Users": cfg.Users, "Admin": Admin,
+		"Users": cfg.Users, "Admin": Admin, "Protocol": cfg.protocol(), "TLS": cfg.TLS != nil, "KeyStore": cfg.path("node.pem"), "TrustStore": cfg.path("clients.pem"),
 	})
 	return errors.Join(err,
 		os.MkdirAll(cfg.Dir, 0o755),
 		os.WriteFile(cfg.path("pom.xml"), pom, 0o644),
 		os.WriteFile(cfg.path("log4j2.yaml"), log4j, 0o644),
 		os.WriteFile(cfg.path("server.properties"), properties.Bytes(), 0o600),
+		cfg.writeTLS(),
 	)
+}
+
+// writeTLS writes the stores that Java reads: a key and its certificate in one file (KIP-651). A
+// node must trust its own certificate, or it does not start.
+func (cfg Config) writeTLS() error {
+	if cfg.TLS == nil {
+		return nil
+	}
+	return errors.Join(
+		join(cfg.path("node.pem"), cfg.TLS.Key, cfg.TLS.Cert), join(cfg.path("clients.pem"), cfg.TLS.Clients, cfg.TLS.Authority),
+		join(cfg.path("admin.pem"), cfg.TLS.ClientKey, cfg.TLS.ClientCert), join(cfg.path("authority.pem"), cfg.TLS.Authority),
+	)
+}
+
+func join(to string, from ...string) error {
+	var all []byte
+	for _, file := range from {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		all = append(all, content...)
+	}
+	return os.WriteFile(to, all, 0o600)
 }
 
 // fetch has Maven bring the jars into its own repository, once for all nodes,

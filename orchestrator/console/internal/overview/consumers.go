@@ -76,6 +76,9 @@ func readConsumers(service, metrics string) []consumer {
 			}
 		}
 	}
+	if blocked != "" && len(byTopic) == 0 { // it has not applied a message yet
+		byTopic[""] = &consumer{Service: service}
+	}
 	all := make([]consumer, 0, len(byTopic))
 	for _, c := range byTopic {
 		c.Blocked, c.BlockedSeconds, c.BlockedFor = blocked, seconds, time.Duration(seconds*float64(time.Second))

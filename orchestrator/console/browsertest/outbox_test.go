@@ -166,7 +166,7 @@ func TestOutbox_TheCurlSnippetRuns(t *testing.T) {
 	tab := open(t, adminToken)
 	tab.visit("/sagas/order/" + order)
 	tab.awaitText("#trail", "Messages")
-	row := tab.curl("#messages")
+	row := tab.curl("#trail")
 	require.Contains(t, row, `"topic":"orders.v1"`)
 	require.Contains(t, row, `"key":"`+order+`"`)
 	id := w.stuckRows(t, "copied-"+uuid.NewString(), "k", 1)

@@ -79,7 +79,7 @@ migrate: ## Migrate a database: DATABASE_URL=postgres://… SETS="outbox orders"
 drill: ## Kill the broker for 30 s under load, and show that nothing was lost
 	go run ./drills run kafka-down $(DRILLFLAGS)
 
-drills: ## Run every failure drill (up to 26 minutes)
+drills: ## Run every failure drill (up to 28 minutes)
 	go run ./drills run --all $(DRILLFLAGS)
 
 drills-short: ## Run the drills that CI runs (up to 5 minutes)

@@ -28,9 +28,9 @@ func (c *brokerCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	log.Info("broker is up", "addr", b.Addr(), "dir", c.Dir)
+	log.InfoContext(ctx, "broker is up", "addr", b.Addr(), "dir", c.Dir)
 	<-ctx.Done()
 	b.Close()
-	log.Info("broker has stopped")
+	log.InfoContext(ctx, "broker has stopped")
 	return nil
 }

@@ -90,7 +90,7 @@ func TestUp_GivesUpALockThatItDoesNotGet(t *testing.T) {
 	require.NoError(t, err)
 	reader, err := db.Pool.Begin(t.Context())
 	require.NoError(t, err)
-	defer reader.Rollback(t.Context())
+	defer func() { _ = reader.Rollback(t.Context()) }()
 	_, err = reader.Exec(t.Context(), "lock table pg_catalog.pg_class in access exclusive mode")
 	require.NoError(t, err)
 

@@ -94,7 +94,7 @@ func TestApplyGrants_ProcessesThatGrantAtOnceDoNotCollide(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		name := pgx.Identifier{login}.Sanitize()
-		_, _ = db.Pool.Exec(t.Context(), "drop owned by "+name+"; drop role "+name) //nolint:usetesting // the server goes anyway
+		_, _ = db.Pool.Exec(t.Context(), "drop owned by "+name+"; drop role "+name)
 	})
 	var wg sync.WaitGroup
 	errs := make([]error, 8)

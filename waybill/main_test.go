@@ -14,8 +14,10 @@ import (
 func TestWaybill_BuildsWithoutCgo(t *testing.T) {
 	t.Parallel()
 	program := build(t)
-	for line, status := range map[string]int{"--help": 0, "--version": 0, "explain 1 --url http://127.0.0.1:1": 1, "explain": 2, "saga fixx 1": 2, "saga retry 1 --reason x --revision 0": 2, "jobs pause 1 --reason x --revision 0": 2,
-		"saga deadline move 1 reserve --to yesterday --reason x": 2, "saga suspend --all order --reason x": 2} {
+	for line, status := range map[string]int{
+		"--help": 0, "--version": 0, "explain 1 --url http://127.0.0.1:1": 1, "explain": 2, "saga fixx 1": 2, "saga retry 1 --reason x --revision 0": 2, "jobs pause 1 --reason x --revision 0": 2,
+		"saga deadline move 1 reserve --to yesterday --reason x": 2, "saga suspend --all order --reason x": 2,
+	} {
 		out, err := exec.Command("/bin/sh", "-c", program+" "+line).CombinedOutput()
 		got := 0
 		if exit, ok := err.(*exec.ExitError); ok { //nolint:errorlint // of this command itself

@@ -73,7 +73,7 @@ func TestServer_WithACertificateNothingIsInTheClear(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, response.Body.Close())
 	require.Equal(t, http.StatusBadRequest, response.StatusCode)
-	_, err = tls.Dial("tcp", server.Addr(), &tls.Config{RootCAs: authority.Pool(), MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}) //nolint:gosec // which is what is tried
+	_, err = tls.Dial("tcp", server.Addr(), &tls.Config{RootCAs: authority.Pool(), MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11})
 	require.ErrorContains(t, err, "protocol version")
 
 	var out bytes.Buffer

@@ -76,7 +76,7 @@ func producer(t *testing.T, c kafka.Config) *confluent.Producer {
 	client, err := confluent.NewProducer(c.ProducerConfig("test", nil))
 	require.NoError(t, err)
 	go func() {
-		for range client.Logs() { //nolint:revive // they are read so that the client goes on
+		for range client.Logs() { // they are read so that the client goes on
 		}
 	}()
 	t.Cleanup(client.Close)

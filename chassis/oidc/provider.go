@@ -91,7 +91,7 @@ func (p *Provider) discover(ctx context.Context) (*discovered, error) {
 		err = provider.Claims(&about)
 	}
 	if err != nil {
-		p.log.Warn("the identity provider cannot be asked", "issuer", p.config.Issuer, "error", err)
+		p.log.WarnContext(ctx, "the identity provider cannot be asked", "issuer", p.config.Issuer, "error", err)
 		return nil, errSilent
 	}
 	// Signatures by a shared secret are out of the question: this is no secret of the provider's.
@@ -100,7 +100,7 @@ func (p *Provider) discover(ctx context.Context) (*discovered, error) {
 		endpoint: provider.Endpoint(),
 		verifier: oidc.NewVerifier(p.config.Issuer, keys{oidc.NewRemoteKeySet(ctx, about.JWKS)}, &oidc.Config{SkipClientIDCheck: true, SupportedSigningAlgs: about.Algs}),
 	}
-	p.log.Info("the identity provider was found", "issuer", p.config.Issuer)
+	p.log.InfoContext(ctx, "the identity provider was found", "issuer", p.config.Issuer)
 	return p.found, nil
 }
 
@@ -133,7 +133,7 @@ func (p *Provider) Identify(ctx context.Context, token string) (admin.Holder, er
 	}
 	name := p.name(claims)
 	if name == "" {
-		p.log.Warn("a token has no name that can be used", "claim", p.config.NameClaim)
+		p.log.WarnContext(ctx, "a token has no name that can be used", "claim", p.config.NameClaim)
 		return admin.Holder{}, admin.ErrUnknown
 	}
 	return admin.Holder{Name: prefix + name, Role: p.role(claims)}, nil

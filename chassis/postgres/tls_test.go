@@ -49,7 +49,7 @@ func startSecured(t *testing.T) *secured {
 	}
 	dir, err := os.MkdirTemp("", "waybill-tls-") //nolint:usetesting // open to the user that the server runs as
 	require.NoError(t, err)
-	require.NoError(t, os.Chmod(dir, 0o755)) //nolint:gosec // the same
+	require.NoError(t, os.Chmod(dir, 0o755))
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
@@ -131,7 +131,8 @@ func TestOpen_OverTLSWithACertificateOfItsOwn(t *testing.T) {
 	} {
 		_, _, err := session(t, openURL(t, address))
 		require.Error(t, err, what)
-		require.Regexp(t, `SQLSTATE 28|x509|tls: `, err.Error(), what)
+		// A server that refuses a certificate may close before the client reads why.
+		require.Regexp(t, `SQLSTATE 28|x509|tls: |connection reset by peer|broken pipe`, err.Error(), what)
 		require.NotContains(t, err.Error(), "second", what)
 	}
 

@@ -33,13 +33,13 @@ type table struct {
 // Where the database does not answer within a second, they are left out.
 func Tables(reg prometheus.Registerer, pool *pgxpool.Pool) {
 	desc := func(name, help string) *prometheus.Desc {
-		return prometheus.NewDesc("waybill_table_"+name, help, []string{"table"}, nil)
+		return prometheus.NewDesc(name, help, []string{"table"}, nil)
 	}
 	reg.MustRegister(&tables{
 		pool:  pool,
-		bytes: desc("bytes", "Size of a table with its indexes."),
-		rows:  desc("rows", "Rows of a table, as Postgres estimates them."),
-		dead:  desc("dead_rows", "Rows of a table that vacuum has not removed yet, as Postgres estimates them."),
+		bytes: desc("waybill_table_bytes", "Size of a table with its indexes."),
+		rows:  desc("waybill_table_rows", "Rows of a table, as Postgres estimates them."),
+		dead:  desc("waybill_table_dead_rows", "Rows of a table that vacuum has not removed yet, as Postgres estimates them."),
 	})
 }
 

@@ -59,8 +59,10 @@ func TestPayloads_AreEncryptedAndKeysRotate(t *testing.T) {
 	services := []string{stack.Orders, stack.Inventory, stack.Orchestrator}
 	for _, service := range services {
 		writeKeyring(t, keyring(service), "k1")
-		env[service] = []string{"PAYLOAD_KEYRING=" + keyring(service), "PAYLOAD_KEY_LIFETIME=100ms", "PAYLOAD_BLOBS=file://" + filepath.Join(dir, "blobs"),
-			"PAYLOAD_VALIDATE=true", "PAYLOAD_SCHEMA_REGISTRY=" + registry.URL(), "PAYLOAD_SCHEMA_REGISTER=true"}
+		env[service] = []string{
+			"PAYLOAD_KEYRING=" + keyring(service), "PAYLOAD_KEY_LIFETIME=100ms", "PAYLOAD_BLOBS=file://" + filepath.Join(dir, "blobs"),
+			"PAYLOAD_VALIDATE=true", "PAYLOAD_SCHEMA_REGISTRY=" + registry.URL(), "PAYLOAD_SCHEMA_REGISTER=true",
+		}
 	}
 	env[stack.Inventory] = append(env[stack.Inventory], "PAYLOAD_BLOB_THRESHOLD=10") // all of its payloads are large
 	workspace, err := stack.Workspace(".")

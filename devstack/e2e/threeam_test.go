@@ -3,12 +3,10 @@ package e2e_test
 import (
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"waybill.example/devstack/commandline"
@@ -67,7 +65,7 @@ func TestOnCall_WhatTheReadmeAndTheRunbookSayRuns(t *testing.T) {
 		for command, says := range threeAMSays {
 			if strings.HasPrefix(line, command) {
 				found = true
-				require.Regexp(t, regexp.MustCompile(says), out, line)
+				require.Regexp(t, says, out, line)
 			}
 		}
 		require.True(t, found, "what does %q say?", line)
@@ -100,9 +98,9 @@ func (s *system) runbook(t *testing.T, workspace string) {
 			continue
 		}
 		// What there is nothing of on this stack is refused, in one line.
-		assert.Equal(t, 1, status, "%s: %s\n%s", line.Where, line.Text, out)
-		assert.Regexp(t, `(?m)^`+tool+`: .+$`, out, "%s: %s", line.Where, line.Text)
-		assert.NotContains(t, out, "panic", line.Text)
+		require.Equal(t, 1, status, "%s: %s\n%s", line.Where, line.Text, out)
+		require.Regexp(t, `(?m)^`+tool+`: .+$`, out, "%s: %s", line.Where, line.Text)
+		require.NotContains(t, out, "panic", line.Text)
 	}
 	t.Logf("%d of the runbook's %d commands did something here", done, ran)
 	require.Greater(t, ran, 50)

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -71,10 +72,8 @@ var (
 // run types one line.
 func (l *learner) run(t *testing.T, line string) {
 	t.Helper()
-	for _, skipped := range elsewhere {
-		if line == skipped {
-			return
-		}
+	if slices.Contains(elsewhere, line) {
+		return
 	}
 	if m := act.FindStringSubmatch(line); m != nil {
 		l.act(t, stack.Action(m[1]), m[2])

@@ -17,7 +17,7 @@ func TestNotices_AreCurrent(t *testing.T) {
 	require.NoError(t, write(t.Context(), &now, root))
 	committed, err := os.ReadFile(root + "/THIRD_PARTY_NOTICES.md")
 	require.NoError(t, err)
-	require.True(t, now.String() == string(committed), "what is linked has changed, or its licences: commit what `make notices` writes")
+	require.True(t, bytes.Equal(now.Bytes(), committed), "what is linked has changed, or its licences: commit what `make notices` writes")
 }
 
 // A licence that asks more than a notice of who uses Waybill is a decision, and not an accident of

@@ -84,7 +84,7 @@ func (w *Watcher) pass(ctx context.Context) {
 	}
 	if err != nil {
 		w.metrics.passes.WithLabelValues("failed").Inc()
-		w.log.Warn("the audit could not read everything", "error", err)
+		w.log.WarnContext(ctx, "the audit could not read everything", "error", err)
 		return
 	}
 	w.auditor.Forget()

@@ -39,6 +39,7 @@ var services = []string{stack.Orders, stack.Inventory, stack.Orchestrator, stack
 // the previous ones end; then the services, and not the schema, are rolled back. Every order that
 // was accepted ends, every one once, and the audit finds nothing.
 func TestUpgrade_UnderLoadNothingIsLost(t *testing.T) {
+	t.Parallel()
 	u := start(t)
 	u.place(t, "before", hold, u.addr(stack.Orders))
 

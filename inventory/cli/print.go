@@ -45,8 +45,11 @@ func printLevels(out io.Writer, page levels) {
 
 func printShown(out io.Writer, v shown) {
 	terminal.Table(out, [][]string{
-		{"Sku", v.SKU}, {"On hand", number(v.OnHand)}, {"Reserved", number(v.Reserved)},
-		{"Received", number(v.Received)}, {"Changed", at(v.UpdatedAt) + " UTC"},
+		{"Sku", v.SKU},
+		{"On hand", number(v.OnHand)},
+		{"Reserved", number(v.Reserved)},
+		{"Received", number(v.Received)},
+		{"Changed", at(v.UpdatedAt) + " UTC"},
 		{"To set", "--if-match=" + strings.Trim(v.ETag, `"`) + ", refused if anything changed since, orders included"},
 		{"To count or move", "--if-match=" + strings.Trim(v.MovementsETag, `"`) + ", refused if another operator changed it since"},
 	}, "")

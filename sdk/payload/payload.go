@@ -24,6 +24,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -136,9 +137,9 @@ func (c chain) Encode(ctx context.Context, m Message) (Message, error) {
 }
 
 func (c chain) Decode(ctx context.Context, m Message) (Message, error) {
-	for i := len(c) - 1; i >= 0; i-- {
+	for _, codec := range slices.Backward(c) {
 		var err error
-		if m, err = c[i].Decode(ctx, m); err != nil {
+		if m, err = codec.Decode(ctx, m); err != nil {
 			return Message{}, err
 		}
 	}

@@ -158,7 +158,7 @@ func TestPayloads_AMissingBlobIsADeadLetterUntilItIsBack(t *testing.T) {
 	t.Parallel()
 	store, err := claimcheck.OpenDir(t.TempDir())
 	require.NoError(t, err)
-	defer store.Close()
+	defer func() { _ = store.Close() }()
 	checks, err := claimcheck.New(claimcheck.Config{Store: store, Threshold: 1})
 	require.NoError(t, err)
 	p := newParking(t)

@@ -51,6 +51,7 @@ func TestWriter_EncodesWhatIsInsertedUnderItsID(t *testing.T) {
 		return nil
 	})
 	require.NoError(t, err)
+	require.NoError(t, rows.Err())
 	require.Equal(t, 3, n)
 
 	failing := outbox.Writer{Payloads: tagging{errors.New("no key")}}

@@ -30,7 +30,7 @@ const (
 	reasonRoleRequired  = "ROLE_REQUIRED"
 	reasonTooManyTokens = "TOO_MANY_WRONG_TOKENS" //nolint:gosec // no credential
 
-	reasonTokenUnchecked = "TOKEN_UNCHECKED" //nolint:gosec // no credential
+	reasonTokenUnchecked = "TOKEN_UNCHECKED"
 )
 
 // retryAfter is when a client may try again after UNAVAILABLE, as over HTTP.

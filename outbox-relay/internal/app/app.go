@@ -66,7 +66,7 @@ func New(_ context.Context, c Config, log *slog.Logger) (*service.App, error) {
 			brokers, options.Clients = login.as(c.Kafka), nil // who shares a client shares its rights
 		}
 		asWhom[db.Name] = topics.NewBroker(brokers)
-		sources = append(sources, relay.NewSource(db.Name, db.URL, telemetry.Name("outbox-relay"), brokers, options, metrics, log))
+		sources = append(sources, relay.NewSource(db.Name, db.URL, telemetry.Name("outbox-relay"), brokers, options, metrics, log)) //nolint:contextcheck // its client outlives this
 	}
 	server, err := httpserver.New(c.HTTP, httpserver.Options{
 		Title: "Outbox relay", Version: "1", Log: log, Metrics: registry, Checks: sources.checks(),
@@ -79,8 +79,10 @@ func New(_ context.Context, c Config, log *slog.Logger) (*service.App, error) {
 		databases.Close(opened)
 		return nil, err
 	}
-	api := &httpapi.API{Databases: opened, Sources: sources.list, Tokens: tokens, Log: log,
-		Broker: func(database string) ops.Broker { return asWhom[database] }}
+	api := &httpapi.API{
+		Databases: opened, Sources: sources.list, Tokens: tokens, Log: log,
+		Broker: func(database string) ops.Broker { return asWhom[database] },
+	}
 	if !server.Local() {
 		readers = tokens.And(readers)
 		api.Readers = &readers

@@ -50,7 +50,7 @@ func (c *client) askAgain(line kafka.LogEvent) {
 	if line.Tag != "GETPID" || line.Level > warning {
 		return
 	}
-	time.Sleep(idPause)
+	time.Sleep(idPause) //nolint:forbidigo // nothing tells when the broker gives ids
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.closed {
@@ -65,7 +65,7 @@ func (c *client) close() {
 	c.mu.Unlock()
 	c.unlogin()
 	purge(c.Producer)
-	c.Producer.Close()
+	c.Close()
 	c.logs.Wait()
 }
 

@@ -116,6 +116,7 @@ func explained(err error) error {
 		return fmt.Errorf("%w: it exists already", ops.ErrConflict)
 	case kafka.ErrInvalidPartitions, kafka.ErrInvalidReplicationFactor, kafka.ErrInvalidConfig, kafka.ErrPolicyViolation, kafka.ErrTopicException:
 		return fmt.Errorf("%w: the broker refuses it: %w", ops.ErrInvalid, err)
+	default:
+		return err
 	}
-	return err
 }

@@ -178,9 +178,10 @@ func digest(id uuid.UUID, ref string) (sum [sha256.Size]byte, err error) {
 }
 
 func nameOfTopic(name string) bool {
-	other := func(r rune) bool {
-		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("._-", r))
+	legal := func(r rune) bool {
+		return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("._-", r)
 	}
+	other := func(r rune) bool { return !legal(r) }
 	return name != "" && name != "." && name != ".." && !strings.ContainsFunc(name, other)
 }
 

@@ -18,12 +18,12 @@ func Example() {
 	if err != nil {
 		panic(err)
 	}
-	defer os.RemoveAll(path)
+	defer func() { _ = os.RemoveAll(path) }()
 	store, err := claimcheck.OpenDir(path)
 	if err != nil {
 		panic(err)
 	}
-	defer store.Close()
+	defer func() { _ = store.Close() }()
 	codec, err := claimcheck.New(claimcheck.Config{Store: store, Threshold: 100_000})
 	if err != nil {
 		panic(err)

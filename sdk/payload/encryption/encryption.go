@@ -132,7 +132,7 @@ func (c *Codec) Encode(ctx context.Context, m payload.Message) (payload.Message,
 		return payload.Message{}, err
 	}
 	kind := cmp.Or(m.Headers[payload.HeaderContentType], defaultContentType)
-	m.Value = s.aead.Seal(nil, nil, m.Value, boundTo(m, s.keyID, kind))
+	m.Value = s.aead.Seal(nil, nil, m.Value, boundTo(m, s.keyID, kind)) //nolint:gosec // it draws its nonces itself
 	return m.With(map[string]string{
 		payload.HeaderEncryption: Algorithm, payload.HeaderEncryptionKeyID: s.keyID, payload.HeaderEncryptionKey: s.wrapped,
 		payload.HeaderEncryptedContentType: kind, payload.HeaderContentType: contentType,

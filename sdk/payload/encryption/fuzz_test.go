@@ -47,7 +47,7 @@ func FuzzDecode(f *testing.F) {
 			},
 		})
 		genuine := bytes.Equal(value, sent.Value) && key == "k" && kind == "T"
-		if algorithm != "" && err == nil && !(genuine && bytes.Equal(got.Value, plain.Value)) {
+		if algorithm != "" && err == nil && (!genuine || !bytes.Equal(got.Value, plain.Value)) {
 			t.Fatalf("it decrypts: %q", got.Value)
 		}
 	})

@@ -125,7 +125,7 @@ func (k *Keyring) Wrap(_ context.Context, topic string, dataKey []byte) (Wrapped
 	if !ok {
 		id = k.loaded.primary
 	}
-	return Wrapped{id, k.loaded.aeads[id].Seal(nil, nil, dataKey, wrapContext(topic, id))}, nil
+	return Wrapped{id, k.loaded.aeads[id].Seal(nil, nil, dataKey, wrapContext(topic, id))}, nil //nolint:gosec // it draws its nonces itself
 }
 
 // Unwrap implements [Keys].

@@ -88,7 +88,7 @@ func (r *Runner) takeDue(ctx context.Context, read store.Read, limit int, apply 
 		return 0, err
 	}
 	for _, a := range done {
-		a.report()
+		a.report() //nolint:contextcheck // it only asks whether debug lines are wanted
 	}
 	return taken, nil
 }

@@ -60,6 +60,6 @@ func (r *Runner) deliverEvent(ctx context.Context, m saga.Message) (applied bool
 	if err != nil {
 		return false, fmt.Errorf("deliver %s: %w", m.Type, err)
 	}
-	a.report()
+	a.report() //nolint:contextcheck // it only asks whether debug lines are wanted
 	return applied, nil
 }

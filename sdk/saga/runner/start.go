@@ -62,7 +62,7 @@ func (r *Runner) Deliver(ctx context.Context, tx pgx.Tx, messages ...saga.Messag
 	if err != nil {
 		return fmt.Errorf("deliver %d messages to their sagas: %w", len(messages), err)
 	}
-	a.report()
+	a.report() //nolint:contextcheck // it only asks whether debug lines are wanted
 	return nil
 }
 
@@ -86,7 +86,7 @@ func (r *Runner) QueueStart(ctx context.Context, batch *pgx.Batch, messages ...s
 	if err != nil {
 		return fmt.Errorf("start %d sagas: %w", len(messages), err)
 	}
-	a.report()
+	a.report() //nolint:contextcheck // it only asks whether debug lines are wanted
 	return nil
 }
 

@@ -238,7 +238,7 @@ func TestCodec_ADataKeyIsUsedForAWhileAndForSoManyMessages(t *testing.T) {
 		require.EqualValues(t, 2, k.wraps.Load(), "ten messages per key")
 		send("payments.v1")
 		require.EqualValues(t, 3, k.wraps.Load(), "each topic has its own")
-		time.Sleep(time.Minute)
+		time.Sleep(time.Minute) //nolint:forbidigo // in a bubble of synctest
 		send("orders.v1")
 		require.EqualValues(t, 4, k.wraps.Load(), "a minute per key")
 
@@ -247,7 +247,7 @@ func TestCodec_ADataKeyIsUsedForAWhileAndForSoManyMessages(t *testing.T) {
 			require.NoError(t, err)
 		}
 		require.EqualValues(t, 1, k.unwraps.Load())
-		time.Sleep(time.Minute)
+		time.Sleep(time.Minute) //nolint:forbidigo // in a bubble of synctest
 		_, err := c.Decode(t.Context(), first)
 		require.NoError(t, err)
 		require.EqualValues(t, 2, k.unwraps.Load(), "a key that was withdrawn is not remembered for longer")

@@ -85,7 +85,7 @@ func (m *Manager) set(w http.ResponseWriter, r *http.Request, value string, age 
 	}
 }
 
-func (m *Manager) cookie(w http.ResponseWriter, r *http.Request, c *http.Cookie) {
+func (m *Manager) cookie(w http.ResponseWriter, r *http.Request, c *http.Cookie) { //nolint:gosec // its callers say SameSite
 	c.HttpOnly = true
 	c.Secure = r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https" // wherever the browser came by TLS
 	http.SetCookie(w, c)

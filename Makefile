@@ -82,7 +82,7 @@ drill: ## Kill the broker for 30 s under load, and show that nothing was lost
 drills: ## Run every failure drill (up to 28 minutes)
 	go run ./drills run --all $(DRILLFLAGS)
 
-drills-short: ## Run the drills that CI runs (up to 5 minutes)
+drills-short: ## Run the drills that CI runs (up to 7 minutes)
 	go run ./drills run --short $(DRILLFLAGS)
 
 audit: ## Compare databases and topics of the running stack: AUDITFLAGS=--watch goes on and on

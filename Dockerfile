@@ -7,7 +7,7 @@
 # most of the time. That stage always runs on the builder's own platform and compiles for the other one,
 # so that nothing is emulated.
 
-FROM --platform=$BUILDPLATFORM golang:1.26.7-bookworm@sha256:6ef6e30f0ea5c384f6d111cf856e024e3086bbdcb1779da3f3b3fbba0aea53d2 AS build
+FROM --platform=$BUILDPLATFORM golang:1.26.9-bookworm@sha256:d9c68c2c51161e12fd77e4c6320687c9cd86e1af1e3ad6e6cd63ff970641453c AS build
 ARG BUILDARCH
 ARG TARGETARCH
 # hadolint ignore=DL3008 -- Debian serves only the newest version of a package, so a pin would break.

@@ -14,6 +14,8 @@ import (
 	"waybill.example/chassis/service"
 	"waybill.example/outbox-relay/cli"
 	"waybill.example/outbox-relay/internal/app"
+	"waybill.example/outbox-relay/internal/ops"
+	"waybill.example/outbox-relay/internal/topics"
 )
 
 const description = "Publish the rows of outbox tables to Kafka, and look after them. " +
@@ -27,7 +29,10 @@ func main() {
 func session(ctx context.Context, out io.Writer, cleanup service.Cleanup) (*cli.Session, error) {
 	s, err := cli.Open(ctx, out)
 	if err == nil {
+		s.Broker = broker
 		cleanup(s.Close)
 	}
 	return s, err
 }
+
+func broker() (ops.Broker, error) { return topics.Load() }

@@ -133,7 +133,7 @@ func TestCLI_VerbsFindTheirDatabase(t *testing.T) {
 	plan := verb("replay", "--from-id", "1")
 	require.Contains(t, plan, "orders: would send 0 rows")
 	require.Contains(t, plan, "inventory: would send 3 rows")
-	require.Contains(t, plan, "--database inventory --yes")
+	require.Contains(t, plan, "add --yes, for this database: --database inventory")
 	require.Contains(t, verb("replay", "--from-id", "1", "--yes", "--detach"), "of 3 rows has been asked for")
 	require.Contains(t, verb("replays", "cancel", "1"), "cancelled")
 

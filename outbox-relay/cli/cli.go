@@ -61,6 +61,9 @@ type Session struct {
 	Context   context.Context // of the process; kong hands a verb one value
 	Out       io.Writer
 	Databases []*ops.Database
+	// Broker opens a client of the broker, for verbs about topics. It is given by who links one:
+	// that needs cgo, which other verbs do not.
+	Broker func() (ops.Broker, error)
 }
 
 // all returns the databases that a verb is about: one that was named, or every one.

@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"waybill.example/outbox-relay/internal/ops"
-	"waybill.example/outbox-relay/internal/topics"
 )
 
 // TopicCommand looks after the topics that rows are for.
@@ -25,7 +24,7 @@ type TopicCreateCommand struct {
 
 // Run implements the command.
 func (c TopicCreateCommand) Run(s *Session) error {
-	broker, err := topics.Load()
+	broker, err := s.Broker()
 	if err != nil {
 		return err
 	}

@@ -25,9 +25,9 @@ const maxEnded = 10_000
 // Both are index scans, of sagas_open and sagas_ended: neither takes longer for the sagas of a
 // month.
 const versionsSQL = `
-with open as (select definition, version, count(*) as n from sagas where deadline is not null group by definition, version)
+with open as (select definition, version, count(*) as n from sagas where wake_at is not null and deadline is not null group by definition, version)
 select d.name, d.version, coalesce(d.suspended_by || ': ' || d.suspended_because, ''), coalesce(o.n, 0),
-       (select count(*) from (select from sagas s where s.definition = d.name and s.version = d.version and s.deadline is null limit $1) e)
+       (select count(*) from (select from sagas s where s.definition = d.name and s.version = d.version and s.wake_at is null limit $1) e)
   from saga_definitions d left join open o on o.definition = d.name and o.version = d.version
  order by d.name, d.version`
 

@@ -5,8 +5,8 @@ import (
 	"net/http"
 	"testing"
 
-	hamba "github.com/hamba/avro/v2"
 	"github.com/stretchr/testify/require"
+	twmbavro "github.com/twmb/avro"
 	"github.com/twmb/franz-go/pkg/sr"
 	"github.com/twmb/franz-go/pkg/sr/srfake"
 
@@ -35,7 +35,7 @@ func schemas(messageType string) (schemaregistry.Schema, bool) {
 // avroValue is {"id": 17}.
 func avroValue(t *testing.T) []byte {
 	t.Helper()
-	value, err := hamba.Marshal(hamba.MustParse(avroText), map[string]any{"id": int64(17)})
+	value, err := twmbavro.MustParse(avroText).Encode(map[string]any{"id": int64(17)})
 	require.NoError(t, err)
 	return value
 }

@@ -3,12 +3,10 @@
 package avro
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 
-	"github.com/hamba/avro/v2"
+	"github.com/twmb/avro"
 	"github.com/twmb/franz-go/pkg/sr"
 
 	"waybill.example/chassis/schemaregistry"
@@ -24,21 +22,17 @@ func (format) Type() sr.SchemaType { return sr.TypeAvro }
 // Compile implements [schemaregistry.Format]. The payload has to be one value and nothing behind
 // it.
 func (format) Compile(text, _ string) (schemaregistry.Compiled, error) {
-	schema, err := avro.ParseWithCache(text, "", &avro.SchemaCache{})
+	schema, err := avro.Parse(text)
 	if err != nil {
 		return schemaregistry.Compiled{}, fmt.Errorf("parse the Avro schema: %w", err)
 	}
 	return schemaregistry.Compiled{Check: func(payload []byte) error {
 		var value any
-		reader := avro.NewReader(bytes.NewReader(payload), 512)
-		reader.ReadVal(schema, &value)
-		if reader.Error != nil && !errors.Is(reader.Error, io.EOF) {
-			return reader.Error
+		rest, err := schema.Decode(payload, &value)
+		if err != nil {
+			return fmt.Errorf("decode: %w", err)
 		}
-		if reader.Error != nil {
-			return io.ErrUnexpectedEOF
-		}
-		if reader.Peek(); reader.Error == nil {
+		if len(rest) > 0 {
 			return errors.New("there is more behind the value")
 		}
 		return nil

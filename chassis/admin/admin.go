@@ -40,7 +40,7 @@ type issuer struct {
 // use.
 type Identifier interface {
 	// Identify returns the holder of a token; ErrUnknown for one that is nobody's, ErrExpired for
-	// one that was somebody's, and any other error where that cannot be known now.
+	// one that was known, and any other error where that cannot be known now.
 	Identify(ctx context.Context, token string) (Holder, error)
 }
 

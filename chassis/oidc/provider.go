@@ -42,7 +42,7 @@ var _ admin.Identifier = (*Provider)(nil)
 // for the holder of a token of a setting, whose names have no colon.
 const prefix = "oidc:"
 
-// maxName bounds what an audit log names somebody by, in bytes.
+// maxName bounds the name that an audit log records, in bytes.
 const maxName = 200
 
 // New returns the provider of the settings; nil where there is none. It is not asked for anything
@@ -166,7 +166,7 @@ func (p *Provider) verify(ctx context.Context, token string) (*oidc.IDToken, err
 	return verified, nil
 }
 
-// name is what the audit log calls somebody; empty: there is nothing that it can.
+// name is what the audit log records as the actor; empty: no claim can be used.
 func (p *Provider) name(claims map[string]json.RawMessage) string {
 	var name string
 	if json.Unmarshal(claims[p.config.NameClaim], &name) != nil || len(name) > maxName || !terminal.Plain(name) {

@@ -15,8 +15,9 @@ import (
 // BackPath is where a browser comes back to from the provider, below the console's address.
 const BackPath = "/sign-in/oidc/back"
 
-// SignIn is somebody on their way to the provider and back. It has to be kept for them, where
-// nobody else can read or change it: Verifier is secret, and State ties the answer to this browser.
+// SignIn is a sign-in that has been sent to the provider and is not back yet. It has to be kept for
+// them, where nobody else can read or change it: Verifier is secret, and State ties the answer to
+// this browser.
 type SignIn struct {
 	State    string    `json:"s"`
 	Nonce    string    `json:"n"`

@@ -7,7 +7,7 @@ import (
 
 func Example() {
 	codec, err := schemaregistry.New(schemaregistry.Config{
-		URL: "https://registry.internal:8081",
+		URL: "https://schemas.internal:8081",
 		Schemas: func(messageType string) (schemaregistry.Schema, bool) {
 			return schemaregistry.Schema{Format: schemaregistry.JSON, Text: `{"type":"object"}`}, messageType == "OrderCreated"
 		},

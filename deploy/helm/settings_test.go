@@ -94,7 +94,7 @@ func find(t *testing.T, folder string, what *regexp.Regexp) (matches [][]string)
 	return matches
 }
 
-// A variable that nothing reads is a setting that somebody believes in.
+// A variable that nothing reads is a setting that has no effect.
 func TestSettings_EachIsReadByItsService(t *testing.T) {
 	t.Parallel()
 	for _, values := range variants {

@@ -42,7 +42,8 @@ var scenarios = []scenario{
 	{
 		"requests fail", `http_request_duration_seconds_count{job="orders",status="202"} 0+95x120
 			http_request_duration_seconds_count{job="orders",status="503"} 0+5x120` + leads,
-		2 * time.Hour, []string{`RequestsFailFast{job="orders"}`},
+		2 * time.Hour,
+		[]string{`RequestsFailFast{job="orders"}`},
 	},
 	{
 		"clients' faults are not failures", `http_request_duration_seconds_count{job="orders",status="202"} 0+50x120
@@ -54,14 +55,16 @@ var scenarios = []scenario{
 	{
 		"a saga is stuck, and two orchestrators say so", `waybill_sagas_stuck{state="COMPENSATION_STUCK",instance="a"} 0x5 1x5
 			waybill_sagas_stuck{state="COMPENSATION_STUCK",instance="b"} 0x5 1x5` + leads,
-		10 * time.Minute, []string{`SagasStuck{state="COMPENSATION_STUCK"}`},
+		10 * time.Minute,
+		[]string{`SagasStuck{state="COMPENSATION_STUCK"}`},
 	},
 	{"sagas are overdue", `waybill_sagas_overdue 0x5 3x10` + leads, 10 * time.Minute, []string{"SagasOverdue"}},
 	{"sagas are overdue for a moment", `waybill_sagas_overdue 0x5 3 0x10` + leads, 6 * time.Minute, nil},
 	{"deadlines wait", `waybill_saga_deadlines_behind_seconds 0+60x10` + leads, 5 * time.Minute, []string{"DeadlinesWait"}},
 	{
 		"two things go by one id", `waybill_saga_start_conflicts_total{job="orchestrator"} 0x5 1x10` + leads,
-		10 * time.Minute, []string{`SagaStartConflict{job="orchestrator"}`},
+		10 * time.Minute,
+		[]string{`SagaStartConflict{job="orchestrator"}`},
 	},
 	{
 		"no relay leads", `waybill_relay_leader{database="orders",instance="a"} 0x10
@@ -76,11 +79,13 @@ var scenarios = []scenario{
 	{"the broker restarts", `waybill_relay_broker_up{database="orders"} 0x3 1x10` + leads, 6 * time.Minute, nil},
 	{
 		"rows wait", `waybill_relay_oldest_pending_seconds{database="orders"} 0+60x10` + leads,
-		4 * time.Minute, []string{`OutboxRowsWait{database="orders"}`},
+		4 * time.Minute,
+		[]string{`OutboxRowsWait{database="orders"}`},
 	},
 	{
 		"the broker takes no rows", `waybill_relay_oldest_in_flight_seconds{database="orders"} 0+60x10` + leads,
-		4 * time.Minute, []string{`BrokerTakesNoRows{database="orders"}`},
+		4 * time.Minute,
+		[]string{`BrokerTakesNoRows{database="orders"}`},
 	},
 	{
 		"rows are stuck", `waybill_relay_stuck_rows{database="orders",state="stuck"} 1x10
@@ -89,41 +94,50 @@ var scenarios = []scenario{
 	{"a row came late", `waybill_relay_late_rows_total{database="orders"} 0x5 1x10` + leads, 8 * time.Minute, []string{`RowsCameLate{database="orders"}`}},
 	{
 		"the clock jumped", `waybill_relay_retention_clock_behind_seconds{database="orders"} 86400x10` + leads,
-		8 * time.Minute, []string{`DatabaseClockJumped{database="orders"}`},
+		8 * time.Minute,
+		[]string{`DatabaseClockJumped{database="orders"}`},
 	},
 	{
 		"vacuum is held back", `waybill_relay_oldest_xmin_seconds{database="orders"} 3590+60x10` + leads,
-		8 * time.Minute, []string{`VacuumHeldBack{database="orders"}`},
+		8 * time.Minute,
+		[]string{`VacuumHeldBack{database="orders"}`},
 	},
 	{
 		"a consumer is blocked", `waybill_consumer_blocked_seconds{job="inventory",reason="lock"} 0+20x10` + leads,
-		3 * time.Minute, []string{`ConsumerBlocked{job="inventory",reason="lock"}`},
+		3 * time.Minute,
+		[]string{`ConsumerBlocked{job="inventory",reason="lock"}`},
 	},
 	{
 		"a consumer has ended", `waybill_consumer_up{job="orders",instance="a"} 0x10` + leads,
-		3 * time.Minute, []string{`ConsumerEnded{instance="a",job="orders"}`},
+		3 * time.Minute,
+		[]string{`ConsumerEnded{instance="a",job="orders"}`},
 	},
 	{
 		"a group is not formed", `waybill_consumer_unassigned_seconds{job="orders"} 0+40x10` + leads,
-		3 * time.Minute, []string{`ConsumerUnassigned{job="orders"}`},
+		3 * time.Minute,
+		[]string{`ConsumerUnassigned{job="orders"}`},
 	},
 	{
 		"a consumer falls behind", `waybill_consumer_lag_messages{job="orders",topic="orders.commands.v1",partition="0"} 0+500x20` + leads,
-		15 * time.Minute, []string{`ConsumerFallsBehind{job="orders",topic="orders.commands.v1"}`},
+		15 * time.Minute,
+		[]string{`ConsumerFallsBehind{job="orders",topic="orders.commands.v1"}`},
 	},
 	{"a consumer catches up", `waybill_consumer_lag_messages{job="orders",topic="t",partition="0"} 50000-500x20` + leads, 15 * time.Minute, nil},
 	{
 		"a dead letter", `waybill_dead_letters{job="inventory",consumer="inventory",topic="inventory.commands.v1"} 1x10` + leads,
-		3 * time.Minute, []string{`DeadLetters{consumer="inventory",job="inventory",topic="inventory.commands.v1"}`},
+		3 * time.Minute,
+		[]string{`DeadLetters{consumer="inventory",job="inventory",topic="inventory.commands.v1"}`},
 	},
 	{
 		"messages conflict", `waybill_inbox_messages_total{job="orders",outcome="conflict"} 0x3 1x10
 			waybill_inbox_messages_total{job="orders",outcome="duplicate"} 0+5x13` + leads,
-		5 * time.Minute, []string{`MessagesConflict{job="orders"}`},
+		5 * time.Minute,
+		[]string{`MessagesConflict{job="orders"}`},
 	},
 	{
 		"a database was behind", `waybill_consumer_reread_messages_total{job="orders"} 0x3 120x10` + leads,
-		5 * time.Minute, []string{`MessagesReadAgain{job="orders"}`},
+		5 * time.Minute,
+		[]string{`MessagesReadAgain{job="orders"}`},
 	},
 	{"tokens are tried out", `waybill_admin_refused_total{job="orders"} 0+30x20` + leads, 15 * time.Minute, []string{`TokensRefused{job="orders"}`}},
 	{"one wrong token", `waybill_admin_refused_total{job="orders"} 0x5 1x20` + leads, 15 * time.Minute, nil},

@@ -15,7 +15,7 @@ import (
 	"waybill.example/devstack/stack"
 )
 
-// learner is somebody who types the commands of docs/tutorial.md, in their order, and fills in what
+// learner is a reader who types the commands of docs/tutorial.md, in their order, and fills in what
 // the page leaves open.
 type learner struct {
 	*system

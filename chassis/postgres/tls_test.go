@@ -2,11 +2,13 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -107,6 +109,19 @@ func session(t *testing.T, pool *pgxpool.Pool) (role, serial string, err error) 
 	return role, serial, err
 }
 
+// refused returns why a session is refused. A server that refuses a certificate may close the
+// connection before the client has read why (TLS 1.3 has it checked after the client's handshake),
+// so it is asked again; let in it must never be.
+func refused(t *testing.T, pool *pgxpool.Pool, what string) (why error) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		_, _, why = session(t, pool)
+		return why == nil || !errors.Is(why, syscall.ECONNRESET) && !errors.Is(why, syscall.EPIPE)
+	}, patience, 10*time.Millisecond, what)
+	require.Error(t, why, what)
+	return why
+}
+
 // The settings of docs/security.md against a server with hostssl: what they let in, and what is
 // refused without them.
 func TestOpen_OverTLSWithACertificateOfItsOwn(t *testing.T) {
@@ -129,10 +144,8 @@ func TestOpen_OverTLSWithACertificateOfItsOwn(t *testing.T) {
 		"with a certificate and no more":  s.url(t, "relay_orders", "second", &relay),
 		"to a server that nobody vouches": s.url(t, "orders_service", "", &pair, "sslrootcert="+s.clients.File),
 	} {
-		_, _, err := session(t, openURL(t, address))
-		require.Error(t, err, what)
-		// A server that refuses a certificate may close before the client reads why.
-		require.Regexp(t, `SQLSTATE 28|x509|tls: |connection reset by peer|broken pipe`, err.Error(), what)
+		err := refused(t, openURL(t, address), what)
+		require.Regexp(t, `SQLSTATE 28|x509|tls: `, err.Error(), what)
 		require.NotContains(t, err.Error(), "second", what)
 	}
 

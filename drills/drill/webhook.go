@@ -136,7 +136,7 @@ const notifiedWithin = time.Minute
 // notified waits until a person was notified of a cause, and returns that notification; or of its
 // end.
 func (s *Environment) notified(ctx context.Context, subject string, needed bool) (last notice, err error) {
-	what := map[bool]string{true: "somebody is notified of ", false: "somebody is notified of the end of "}[needed]
+	what := map[bool]string{true: "a person is notified of ", false: "a person is notified of the end of "}[needed]
 	err = s.Until(ctx, notifiedWithin, what+subject, func(context.Context) (bool, error) {
 		all := s.webhook.taken(subject)
 		if len(all) == 0 {

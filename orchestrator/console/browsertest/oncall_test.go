@@ -152,7 +152,7 @@ func TestOnCall_AServiceIsFrozen(t *testing.T) { //nolint:paralleltest // it fre
 	tab.awaitText("#live", "CONFIRMED")
 }
 
-// Somebody has changed a row with the service's login and has not committed.
+// A session has changed a row with the service's login and has not committed.
 func TestOnCall_ARowIsLocked(t *testing.T) { //nolint:paralleltest // it holds up what all tests need
 	tab := open(t, operatorToken)
 	w := tab.world
@@ -197,8 +197,8 @@ func (w *world) loginOf(t *testing.T, service string) string {
 	return strings.TrimPrefix(variables[i], "DATABASE_URL=")
 }
 
-// Somebody has forced a saga to CONFIRMED whose items were never there. The audit beside the system
-// notices.
+// An operator has forced a saga to CONFIRMED whose items were never there. The audit beside the
+// system notices.
 func TestOnCall_ASagaIsForced(t *testing.T) { //nolint:paralleltest // it pauses what all tests need
 	tab := open(t, adminToken)
 	w := tab.world

@@ -15,8 +15,8 @@
 // # Limits
 //
 // Sizes are not hidden: the value grows by 28 bytes. Keys of messages, types and headers are not
-// encrypted. The inbox keeps 64 bits of a SHA-256 of type, key and payload, with which somebody who
-// reads the receiver's database can confirm a guess. Random nonces of one data key would repeat
+// encrypted. The inbox keeps 64 bits of a SHA-256 of type, key and payload, with which a reader of
+// the receiver's database can confirm a guess. Random nonces of one data key would repeat
 // with a probability of 2^-33 after 2^32 messages; KeyMessages stays far below.
 //
 // # A key that is not there

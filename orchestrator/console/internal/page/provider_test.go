@@ -78,7 +78,7 @@ func TestFrame_ASignInIsOfTheBrowserThatBeganIt(t *testing.T) {
 	t.Parallel()
 	c, there := withProvider(t)
 	there.SignInAs(map[string]any{"sub": "ann", "groups": []string{"oncall"}})
-	// The way back of somebody else's sign-in: the browser that is sent there has not begun it.
+	// The way back of another user's sign-in: the browser that is sent there has not begun it.
 	var back string
 	c.client.CheckRedirect = func(r *http.Request, _ []*http.Request) error {
 		if strings.HasSuffix(r.URL.Path, oidc.BackPath) {

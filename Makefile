@@ -37,10 +37,15 @@ CYCLONEDX := v1.10.0
 bin/cyclonedx-gomod: Makefile
 	GOWORK=off GOBIN=$(CURDIR)/bin go install github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@$(CYCLONEDX)
 
+# Nor this one: it brings the clients of every registry and packager along.
+GORELEASER := v2.15.1
+bin/goreleaser: Makefile
+	GOWORK=off GOBIN=$(CURDIR)/bin go install github.com/goreleaser/goreleaser/v2@$(GORELEASER)
+
 .PHONY: help
 help: ## List the targets
 	@awk -F ':.*## ' '/^##@/ { print "\n" substr($$0, 5) } \
-	  /^[a-z-]+:.*## / { printf "  %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	  /^[a-z-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 ##@ Run it
 
@@ -79,7 +84,7 @@ migrate: ## Migrate a database: DATABASE_URL=postgres://… SETS="outbox orders"
 drill: ## Kill the broker for 30 s under load, and show that nothing was lost
 	go run ./drills run kafka-down $(DRILLFLAGS)
 
-drills: ## Run every failure drill (up to 28 minutes)
+drills: ## Run every failure drill (up to 40 minutes)
 	go run ./drills run --all $(DRILLFLAGS)
 
 drills-short: ## Run the drills that CI runs (up to 7 minutes)
@@ -108,7 +113,7 @@ bench-relay: ## Measure the outbox relay by itself (10 minutes; --quick: 4): BEN
 
 .PHONY: test
 test: bin/gotestsum ## Run every test with the race detector
-	bin/gotestsum --format $(TEST_FORMAT) -- -race -timeout 10m $(TESTFLAGS) $(PACKAGES)
+	bin/gotestsum --format $(TEST_FORMAT) $(TEST_RERUN) --packages "$(PACKAGES)" -- -race -timeout 20m $(TESTFLAGS)
 	cd deploy/observability && GOWORK=off go test ./...
 	cd deploy/helm && GOWORK=off go test ./...
 
@@ -147,6 +152,8 @@ screenshots: ## Take the screenshots of docs/images
 
 TEST_FORMAT ?= standard-quiet
 TESTFLAGS   ?=
+# Flags of gotestsum: which failed tests are run again. .ci/run sets them, and names those tests.
+TEST_RERUN  ?=
 
 .PHONY: build
 build: ## Compile everything, the sdk also on its own, and the commands into bin/
@@ -265,6 +272,12 @@ sbom: bin/cyclonedx-gomod ## Write a bill of materials of each command (CycloneD
 	  bin/cyclonedx-gomod bin -json -std -noserial -notimestamp -output bin/$$command.cdx.json bin/$$command || exit 1; \
 	done
 
+# In a folder with a remote, which it wants to know, so that a copy without one can be checked as well.
+.PHONY: check-release
+check-release: bin/goreleaser ## Check the configuration of releases (GoReleaser)
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && cp .goreleaser.yaml "$$folder" && cd "$$folder" && \
+	  git init --quiet && git remote add origin https://github.com/you/waybill.git && $(CURDIR)/bin/goreleaser check --quiet
+
 # The second copy lies elsewhere and has a cache of its own, so that everything is compiled again.
 check-reproducible: ## Compile the commands of HEAD twice, in two folders, and compare them (minutes)
 	@folder=$$(mktemp -d) && trap 'chmod -R u+w "$$folder"; rm -rf "$$folder"' EXIT && mkdir "$$folder/one" "$$folder/another" && \
@@ -291,7 +304,7 @@ fuzz: ## Fuzz every decoder for a while: FOR=30s
 	.ci/fuzz $(or $(FOR),30s)
 
 .PHONY: ci
-ci: lint build sbom test vuln demo ## What CI runs
+ci: lint build sbom check-release test vuln demo ## What CI runs
 	$(MAKE) simulate SEEDS=1000000 FOR=1m
 	$(MAKE) api-fuzz
 	$(MAKE) drills-short

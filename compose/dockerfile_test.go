@@ -64,11 +64,11 @@ func dockerfile(t *testing.T) stages {
 }
 
 var (
-	envTag    = regexp.MustCompile(`\benv:"([A-Z0-9_]+)`)
+	envTag    = regexp.MustCompile(`\b(?:env:|os\.Getenv\()"([A-Z0-9_]+)`)
 	envPrefix = regexp.MustCompile(`\benvPrefix:"([A-Z0-9_]+)`)
 )
 
-// variables are the environment variables that the struct tags in the folders name.
+// variables are the environment variables that the code in the folders names.
 func variables(t *testing.T, folders ...string) []string {
 	t.Helper()
 	var names, prefixes []string

@@ -10,7 +10,7 @@ import (
 	"waybill.example/devstack/stack"
 )
 
-type demoCommand struct{ brokerChoice }
+type demoCommand struct{ stack.BrokerFlag }
 
 // Run has a stack of its own on free ports, so it can run beside another.
 func (c *demoCommand) Run(ctx context.Context, stdout io.Writer) (err error) {
@@ -18,23 +18,23 @@ func (c *demoCommand) Run(ctx context.Context, stdout io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	dir, remove, err := stack.TempDir()
+	dir, remove, err := stack.TempDir("demo")
 	if err != nil {
 		return err
 	}
 	defer func() {
-		if err != nil {
-			err = fmt.Errorf("%w\nthe logs are kept in %s", err, dir)
+		if err != nil && ctx.Err() == nil {
+			err = fmt.Errorf("%w\nthe logs are kept in %s until the next demo", err, dir)
 			return
 		}
-		err = remove()
+		err = errors.Join(err, remove())
 	}()
 	console := stack.NewConsole(stdout, isTerminal(stdout))
 	s, err := stack.Up(ctx, stack.Config{
 		Workspace:      workspace,
 		Dir:            dir,
 		EphemeralPorts: true,
-		RealKafka:      c.Broker == "kafka",
+		KafkaNodes:     c.KafkaNodes(),
 		Console:        console,
 	})
 	if err != nil {
@@ -50,5 +50,5 @@ func (c *demoCommand) Run(ctx context.Context, stdout io.Writer) (err error) {
 	inventory, _ := state.Process(stack.Inventory)
 	err = demo.Run(ctx, demo.Addrs{Orders: orders.Addr, Inventory: inventory.Addr, InventoryGRPC: inventory.GRPC, Orchestrator: orchestrator.Addr}, stdout)
 	fmt.Fprintln(stdout)
-	return err
+	return stack.Interrupted(ctx, err)
 }

@@ -4,7 +4,7 @@
 //	devstack up              run it in the foreground until Ctrl-C
 //	devstack demo            start it, place orders, show what became of them, stop
 //	devstack status          show the processes of the stack that is up
-//	devstack kill broker     act on one of them: start stop kill freeze thaw
+//	devstack kill broker     act on one of them: start stop kill freeze thaw promote
 package main
 
 import "waybill.example/devstack/stack"
@@ -19,6 +19,8 @@ type commands struct {
 	Kill   killCommand   `cmd:"" help:"Kill a process of the stack with SIGKILL."`
 	Freeze freezeCommand `cmd:"" help:"Freeze a process of the stack with SIGSTOP."`
 	Thaw   thawCommand   `cmd:"" help:"Let a frozen process of the stack go on."`
+
+	Promote promoteCommand `cmd:"" help:"Make a primary of the standby (up --standby=async)."`
 
 	Broker brokerCommand `cmd:"" help:"Run the embedded broker alone."`
 }

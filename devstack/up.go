@@ -13,17 +13,14 @@ import (
 	"waybill.example/devstack/stack"
 )
 
-// brokerChoice is a flag of the commands that start a stack.
-type brokerChoice struct {
-	Broker string `enum:"embedded,kafka" default:"embedded" env:"BROKER" help:"The embedded broker, or a real Apache Kafka (kafka), which needs Java and Maven."`
-}
-
 type upCommand struct {
-	brokerChoice
+	stack.BrokerFlag
 
 	Dir            string `default:"${dir}" help:"Where the stack keeps its state, data and logs. Relative to the source tree."`
 	EphemeralPorts bool   `help:"Take free ports, so that several stacks can run side by side."`
+	Standby        string `enum:"none,async,sync" default:"none" env:"STANDBY" help:"Add a Postgres that follows the other by streaming replication, asynchronously or synchronously, to be promoted."`
 	Fresh          bool   `help:"Remove the data of the last run first."`
+	Shards         int    `help:"Divide Orders, Inventory and the orchestrator into so many shards by order id, each with a Postgres of its own. Those behind the first take free ports."`
 	Quiet          bool   `short:"q" help:"Show the steps only, not what the processes log."`
 }
 
@@ -41,7 +38,9 @@ func (c *upCommand) Run(ctx context.Context, stdout io.Writer) error {
 		Dir:            c.Dir,
 		EphemeralPorts: c.EphemeralPorts,
 		Fresh:          c.Fresh,
-		RealKafka:      c.Broker == "kafka",
+		KafkaNodes:     c.KafkaNodes(),
+		Standby:        replications[c.Standby],
+		Shards:         c.Shards,
 		Console:        console,
 		ShowLogs:       !c.Quiet,
 	})
@@ -50,7 +49,7 @@ func (c *upCommand) Run(ctx context.Context, stdout io.Writer) error {
 	}
 	console.Say("everything is ready; Ctrl-C stops it")
 	for _, p := range s.State().Processes {
-		console.Say("  %-12s %s", p.Name, p.Addr)
+		console.Say("  %-16s %s", p.Name, p.Addr)
 	}
 	orders, _ := s.State().Process(stack.Orders)
 	console.Say("place an order, and see what became of it:")
@@ -62,7 +61,7 @@ func (c *upCommand) Run(ctx context.Context, stdout io.Writer) error {
 	}
 	console.Say("what it needs to be operated (databases, tokens, PATH) is in a file; in another terminal:")
 	console.Say("  . %s", env)
-	console.Say("  orchestrator saga explain 1")
+	console.Say("  waybill explain 1")
 	if p, ok := s.State().Process(stack.Orchestrator); ok {
 		console.Say("the console, to look and to repair: http://%s/ (sign in with the ORCHESTRATOR_TOKEN of that file)", p.Addr)
 	}
@@ -74,6 +73,9 @@ func (c *upCommand) Run(ctx context.Context, stdout io.Writer) error {
 	console.Say("all processes have ended")
 	return nil
 }
+
+// replications are the choices of --standby.
+var replications = map[string]stack.Replication{"async": stack.Asynchronous, "sync": stack.Synchronous}
 
 // isTerminal reports whether a writer is a screen that may be coloured.
 func isTerminal(w io.Writer) bool {
@@ -138,7 +140,7 @@ func (c *statusCommand) Run(ctx context.Context, stdout io.Writer) error {
 type target struct {
 	running
 
-	Name string `arg:"" help:"Which process: postgres, broker, orders, inventory, orchestrator or outbox-relay."`
+	Name string `arg:"" help:"Which process: postgres, postgres-standby, broker (with BROKER=kafka3: all three, or broker-1 to broker-3), orders, inventory, orchestrator or outbox-relay."`
 }
 
 func (t target) act(ctx context.Context, action stack.Action) error {
@@ -151,11 +153,16 @@ func (t target) act(ctx context.Context, action stack.Action) error {
 }
 
 type (
-	stopCommand   struct{ target }
-	killCommand   struct{ target }
-	freezeCommand struct{ target }
-	thawCommand   struct{ target }
-	startCommand  struct {
+	stopCommand    struct{ target }
+	killCommand    struct{ target }
+	freezeCommand  struct{ target }
+	thawCommand    struct{ target }
+	promoteCommand struct {
+		running
+
+		Name string `arg:"" default:"postgres-standby" help:"Which standby."`
+	}
+	startCommand struct {
 		target
 
 		NoWait bool `help:"Do not wait until it is ready."`
@@ -172,4 +179,8 @@ func (c *startCommand) Run(ctx context.Context) error {
 func (c *stopCommand) Run(ctx context.Context) error   { return c.act(ctx, stack.Stop) }
 func (c *killCommand) Run(ctx context.Context) error   { return c.act(ctx, stack.Kill) }
 func (c *freezeCommand) Run(ctx context.Context) error { return c.act(ctx, stack.Freeze) }
-func (c *thawCommand) Run(ctx context.Context) error   { return c.act(ctx, stack.Thaw) }
+func (c *promoteCommand) Run(ctx context.Context) error {
+	return target(*c).act(ctx, stack.Promote)
+}
+
+func (c *thawCommand) Run(ctx context.Context) error { return c.act(ctx, stack.Thaw) }

@@ -40,7 +40,7 @@ select statement
             user_id, case when data ? 'items' then '"items":[{' || lines || '}]' else lines end)) as statement
       from lost
     union all
-    select max(id) + 1, format('select setval(''orders_id_seq'', greatest((select last_value from orders_id_seq), %s));', max(id) + 1000)
+    select max(id) + 1, format('select setval(''orders_id_seq'', %1$s) from orders_id_seq where last_value < %1$s;', max(id) + 1000)
       from lost
     having count(*) > 0
   ) as statements

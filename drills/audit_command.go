@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,22 +19,26 @@ import (
 
 	"waybill.example/chassis/httpserver"
 	"waybill.example/chassis/terminal"
+	"waybill.example/contracts"
 	"waybill.example/devstack/stack"
 	"waybill.example/drills/audit"
 	"waybill.example/drills/report"
 )
 
 type auditCommand struct {
-	Dir     string            `default:"${dir}" help:"The state directory of the stack. Relative to the source tree."`
-	Ledger  string            `type:"path" help:"The client's own record, as a load writes it."`
-	DB      map[string]string `name:"database" placeholder:"NAME=URL" help:"Audit these databases in place of the stack's: orders, inventory and orchestrator."`
-	Brokers []string          `placeholder:"HOST:PORT" help:"Audit the topics of this Kafka in place of the stack's."`
-	Settle  time.Duration     `default:"2s" help:"How long nothing of an order must have changed for it to be judged."`
-	Overdue time.Duration     `default:"5m" help:"From which age on an order must have ended. Longer than the sagas' deadlines."`
-	JSON    bool              `name:"json" help:"As JSON."`
-	Watch   bool              `help:"Audit again and again, and export the findings as metrics."`
-	Every   time.Duration     `default:"5s" help:"How often, with --watch."`
-	Addr    string            `default:"127.0.0.1:8084" help:"Where to serve /metrics and /report, with --watch."`
+	Dir        string            `default:"${dir}" help:"The state directory of the stack. Relative to the source tree."`
+	Ledger     string            `type:"path" help:"The client's own record, as a load writes it."`
+	DB         map[string]string `name:"database" placeholder:"NAME=URL" help:"Audit these databases in place of the stack's: orders, inventory and orchestrator."`
+	Shard      contracts.Shard   `help:"Audit this shard of a stack that has shards, by its number."`
+	Brokers    []string          `placeholder:"HOST:PORT" help:"Audit the topics of this Kafka in place of the stack's."`
+	Settle     time.Duration     `default:"2s" help:"How long nothing of an order must have changed for it to be judged."`
+	Overdue    time.Duration     `default:"5m" help:"From which age on an order must have ended. Longer than the sagas' deadlines."`
+	Restored   map[string]string `placeholder:"NAME=FROM..TO" help:"A database that was taken back to an earlier moment: which one, and when (RFC 3339). What was published in between may have no row any more."`
+	RepairPlan bool              `help:"Print what to run about the findings, as a script to be read first."`
+	JSON       bool              `name:"json" help:"As JSON."`
+	Watch      bool              `help:"Audit again and again, and export the findings as metrics."`
+	Every      time.Duration     `default:"5s" help:"How often, with --watch."`
+	Addr       string            `default:"127.0.0.1:8084" help:"Where to serve /metrics and /report, with --watch."`
 }
 
 var errFindings = errors.New("the audit found what should not be")
@@ -54,11 +60,14 @@ func (c *auditCommand) Run(ctx context.Context, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if c.JSON {
+	switch {
+	case c.RepairPlan:
+		found.Plan().Write(stdout)
+	case c.JSON:
 		encoder := json.NewEncoder(terminal.Writer(stdout))
 		encoder.SetIndent("", "  ")
 		err = encoder.Encode(found)
-	} else {
+	default:
 		report.Audit(stdout, found)
 	}
 	if err == nil && !found.Passed() {
@@ -70,8 +79,15 @@ func (c *auditCommand) Run(ctx context.Context, stdout io.Writer) error {
 // config reads stack.json for what is not said.
 func (c *auditCommand) config() (audit.Config, error) {
 	cfg := audit.Config{
-		Databases: c.DB, Brokers: c.Brokers, Ledger: c.Ledger,
+		Databases: c.DB, Brokers: c.Brokers, Ledger: c.Ledger, Shard: c.Shard,
 		Limits: audit.Limits{Settle: c.Settle, Overdue: c.Overdue},
+	}
+	for name, period := range c.Restored {
+		restored, err := parseRestored(name, period)
+		if err != nil {
+			return cfg, err
+		}
+		cfg.Restored = append(cfg.Restored, restored)
 	}
 	if len(c.DB) > 0 && len(c.Brokers) > 0 {
 		return cfg, nil
@@ -85,13 +101,30 @@ func (c *auditCommand) config() (audit.Config, error) {
 		return cfg, fmt.Errorf("find what to audit: %w", err)
 	}
 	if len(c.DB) == 0 {
-		cfg.Databases = state.Databases
+		cfg.Databases = state.DatabasesOf(c.Shard)
 	}
 	if len(c.Brokers) == 0 {
-		broker, _ := state.Process(stack.Broker)
-		cfg.Brokers = []string{broker.Addr}
+		cfg.Brokers = strings.Split(state.Brokers(), ",")
 	}
 	return cfg, nil
+}
+
+// parseRestored reads FROM..TO.
+func parseRestored(name, period string) (r audit.Restored, err error) {
+	from, to, ok := strings.Cut(period, "..")
+	if ok {
+		r.Database = name
+		if r.From, err = time.Parse(time.RFC3339, from); err == nil {
+			r.To, err = time.Parse(time.RFC3339, to)
+		}
+	}
+	if !ok || err != nil || r.To.Before(r.From) {
+		return r, fmt.Errorf("--restored %s=%s: say to which moment it went back and when it was put in place, such as 2026-11-26T12:00:00Z..2026-11-26T12:20:00Z", name, period)
+	}
+	if !slices.Contains([]string{stack.Orders, stack.Inventory, stack.Orchestrator}, name) {
+		return r, fmt.Errorf("--restored %s: the databases are orders, inventory and orchestrator", name)
+	}
+	return r, nil
 }
 
 func (c *auditCommand) watch(ctx context.Context, auditor *audit.Auditor, stdout io.Writer) error {

@@ -10,6 +10,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"waybill.example/devstack/kafka"
 	"waybill.example/devstack/stack"
 	"waybill.example/drills/drill"
 	"waybill.example/drills/report"
@@ -27,6 +28,8 @@ func (listCommand) Run(stdout io.Writer) error {
 }
 
 type runCommand struct {
+	stack.BrokerFlag
+
 	Names   []string      `arg:"" optional:"" name:"drill" help:"Which drills; see list."`
 	All     bool          `help:"Every drill."`
 	Short   bool          `help:"The short set: some drills, and brief ones."`
@@ -36,7 +39,6 @@ type runCommand struct {
 	Dir     string        `default:"${dir}/drill" help:"Where the drill's stack keeps its data. Relative to the source tree."`
 	HTML    string        `name:"html" default:"${dir}/drills.html" help:"Where the report goes. Relative to the source tree."`
 	Compose bool          `help:"Run them on Redpanda, in the containers of compose.yaml. It needs Docker, and removes the containers' volumes."`
-	Broker  string        `enum:"embedded,kafka" default:"embedded" env:"BROKER" help:"The embedded broker, or a real Apache Kafka (kafka), which needs Java and Maven."`
 }
 
 var errNotPassed = errors.New("not every promise was kept")
@@ -56,13 +58,17 @@ func (c *runCommand) Run(ctx context.Context, stdout io.Writer) error {
 		failed   []error
 	)
 	for _, d := range drills {
-		if why := d.Unfit(c.Broker == "kafka", c.Compose); why != "" {
+		if why := d.Unfit(c.KafkaNodes(), c.Compose); why != "" {
 			fmt.Fprintf(stdout, "\n%s: left out, %s\n", d.Name, why)
 			continue
 		}
 		outcome, err := c.run(ctx, d, workspace, stdout)
 		if ctx.Err() != nil {
 			return errors.New("interrupted")
+		}
+		if errors.Is(err, kafka.ErrUnavailable) && c.KafkaNodes() == 0 { // and nobody has asked for it
+			fmt.Fprintf(stdout, "\n%s: left out: %v\n", d.Name, err)
+			continue
 		}
 		if err != nil {
 			fmt.Fprintf(stdout, "\n%s: could not be run: %v\n", d.Name, err)
@@ -97,7 +103,7 @@ func (c *runCommand) run(ctx context.Context, d drill.Drill, workspace string, s
 	}
 	return drill.Run(ctx, d, drill.Options{
 		Workspace: workspace, Dir: within(workspace, c.Dir), Rate: c.Rate, For: length,
-		Seed: c.Seed, RealKafka: c.Broker == "kafka", Compose: c.Compose, Show: live.Show,
+		Seed: c.Seed, KafkaNodes: c.KafkaNodes(), Compose: c.Compose, Show: live.Show,
 	})
 }
 

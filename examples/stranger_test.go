@@ -241,7 +241,7 @@ type goCommand struct {
 
 func (g goCommand) run(args ...string) string {
 	g.t.Helper()
-	ctx, cancel := context.WithTimeout(g.t.Context(), 8*time.Minute)
+	ctx, cancel := context.WithTimeout(g.t.Context(), 15*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir, cmd.Env, cmd.WaitDelay = g.dir, append(os.Environ(), g.env...), 10*time.Second

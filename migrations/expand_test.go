@@ -16,7 +16,7 @@ import (
 // first is what the first release has: up to there files go from nothing to it in one step, and no
 // service runs in between.
 var first = map[migrations.Set]int64{
-	migrations.Outbox: 14, migrations.Participant: 1, migrations.Orders: 4, migrations.Inventory: 5, migrations.Orchestrator: 14,
+	migrations.Outbox: 14, migrations.Participant: 1, migrations.Orders: 5, migrations.Inventory: 5, migrations.Orchestrator: 14,
 }
 
 // A rule is a statement that needs a word with it, because services of the previous release run

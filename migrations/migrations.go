@@ -50,6 +50,16 @@ func Sets() []Set { return []Set{Outbox, Participant, Orders, Inventory, Orchest
 // ErrUnknownSet is wrapped by the error for a set that does not exist.
 var ErrUnknownSet = errors.New("unknown migration set")
 
+// UnmarshalText reads the name of a set. It implements [encoding.TextUnmarshaler]; the error is an
+// [ErrUnknownSet].
+func (s *Set) UnmarshalText(text []byte) error {
+	if !slices.Contains(Sets(), Set(text)) {
+		return unknown(Set(text))
+	}
+	*s = Set(text)
+	return nil
+}
+
 // Step is one migration of a set, and what was done with it or is known of it.
 type Step struct {
 	Set     Set

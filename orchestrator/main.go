@@ -15,6 +15,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"waybill.example/chassis/service"
+	"waybill.example/contracts"
 	"waybill.example/contracts/schemas"
 	"waybill.example/orchestrator/app"
 	"waybill.example/orchestrator/cli"
@@ -31,6 +32,8 @@ type settings struct {
 	app.Config
 
 	Timing ordersaga.Timing
+	// Shard is which orders have their sagas here, by their ids; not set: all.
+	Shard contracts.Shard `env:"ORDER_SHARD"`
 }
 
 // Validate returns every problem of the settings at once.
@@ -56,6 +59,7 @@ func build(ctx context.Context, s settings, log *slog.Logger) (*service.App, err
 	}
 	return app.New(ctx, s.Config, app.Sagas{
 		Definitions: definitions, Topics: orderflow.Topics(), Codec: orderflow.Codec{}, Content: orderflow.Content, Schemas: schemas.FS,
+		Shard: s.Shard,
 	}, log)
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -11,6 +10,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
+
+	"waybill.example/devstack/loopback"
 )
 
 // An advisory lock needs no right but that to connect, which every role has unless it is taken
@@ -30,10 +31,9 @@ func TestReadyz_NamesAHolderOfTheLeadThatIsNoRelay(t *testing.T) {
 	_, err = conn.Exec(t.Context(), "set application_name = 'outbox-relay'; select pg_advisory_lock(122550254464888)")
 	require.NoError(t, err)
 
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := loopback.FreePort()
 	require.NoError(t, err)
-	addr := listener.Addr().String()
-	require.NoError(t, listener.Close())
+	addr := loopback.Addr(port)
 	relay := p.start(t, p.db.URL, "HTTP_ADDR="+addr)
 	await(t, func() bool {
 		status, body := get(t, "http://"+addr+"/readyz")

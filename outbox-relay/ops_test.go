@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"waybill.example/devstack/loopback"
 	"waybill.example/devstack/pgtest"
 	"waybill.example/migrations"
 )
@@ -133,8 +133,8 @@ func TestCLI_VerbsFindTheirDatabase(t *testing.T) {
 	plan := verb("replay", "--from-id", "1")
 	require.Contains(t, plan, "orders: would send 0 rows")
 	require.Contains(t, plan, "inventory: would send 3 rows")
-	require.Contains(t, plan, "add --yes, for this database: --database inventory")
-	require.Contains(t, verb("replay", "--from-id", "1", "--yes", "--detach"), "of 3 rows has been asked for")
+	require.Contains(t, plan, "add --yes and --reason, for this database: --database inventory")
+	require.Contains(t, verb("replay", "--from-id", "1", "--yes", "--reason", "a new consumer", "--detach"), "of 3 rows has been asked for")
 	require.Contains(t, verb("replays", "cancel", "1"), "cancelled")
 
 	out, err = outboxRelay(t, both, "resume")
@@ -191,10 +191,9 @@ func TestCLI_GapsNamesWhatHoldsThem(t *testing.T) {
 // serve starts a relay process with these settings and returns its address once it answers.
 func (p *pair) serve(t *testing.T, env ...string) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := loopback.FreePort()
 	require.NoError(t, err)
-	addr := listener.Addr().String()
-	require.NoError(t, listener.Close())
+	addr := loopback.Addr(port)
 	p.start(t, p.db.URL, append(env, "HTTP_ADDR="+addr)...)
 	await(t, func() bool {
 		status, _ := get(t, "http://"+addr+"/readyz")
@@ -267,7 +266,12 @@ func TestTheHTTPVerbsNeedATokenToChangeAnything(t *testing.T) {
 	status, body = post(t, base+"/orders/resume", "correct-horse-battery", `{"reason":"test"}`)
 	require.Equal(t, http.StatusOK, status, body)
 	status, body = post(t, base+"/orders/replays", "correct-horse-battery", `{"fromId":1,"yes":true}`)
+	require.Equal(t, http.StatusUnprocessableEntity, status, body)
+	require.Contains(t, body, "a replay needs a reason")
+	status, body = post(t, base+"/orders/replays", "correct-horse-battery", `{"fromId":1,"yes":true,"reason":"a new consumer"}`)
 	require.Equal(t, http.StatusOK, status, body)
+	_, body = get(t, base+"/orders/audit-log")
+	require.Contains(t, body, "a new consumer")
 	p.broker.Consume(t, topic, 2)
 	status, body = post(t, base+"/orders/replays", "correct-horse-battery", `{}`)
 	require.Equal(t, http.StatusUnprocessableEntity, status, body)

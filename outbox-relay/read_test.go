@@ -1,12 +1,14 @@
 package main
 
 import (
-	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"waybill.example/devstack/loopback"
 )
 
 // A payload is somebody's data. Who reaches the API from elsewhere shows a token to read one;
@@ -16,13 +18,10 @@ func TestPayloads_NeedATokenOutsideLoopback(t *testing.T) {
 	p := newPair(t)
 	_, err := p.db.Pool.Exec(t.Context(), `insert into outbox (topic, key, type, payload) values ('orders.v1', '1', 'T', '{"userId":"u1"}')`)
 	require.NoError(t, err)
-	listener, err := net.Listen("tcp", "0.0.0.0:0")
+	port, err := loopback.FreePort()
 	require.NoError(t, err)
-	_, port, err := net.SplitHostPort(listener.Addr().String())
-	require.NoError(t, err)
-	require.NoError(t, listener.Close())
-	p.start(t, p.db.URL, "HTTP_ADDR=0.0.0.0:"+port, "RELAY_READ_TOKENS=rita=a-token-to-read-with", "RELAY_ADMIN_TOKENS=ada=a-token-to-change-with")
-	base := "http://127.0.0.1:" + port
+	p.start(t, p.db.URL, "HTTP_ADDR=0.0.0.0:"+strconv.Itoa(port), "RELAY_READ_TOKENS=rita=a-token-to-read-with", "RELAY_ADMIN_TOKENS=ada=a-token-to-change-with")
+	base := "http://" + loopback.Addr(port)
 	await(t, func() bool { status, _ := get(t, base+"/readyz"); return status == http.StatusOK }, "the relay to be ready")
 
 	status, body := get(t, base+"/v1/outbox/orders/rows/1")

@@ -128,6 +128,10 @@ func TestAuditLog_ListsExportsAndVerifiesAllDatabases(t *testing.T) {
 	out, err = run(t, url, "audit-log", "verify", "--file", file)
 	require.ErrorContains(t, err, "1 of 2 audit logs are not what was recorded")
 	require.Contains(t, out, "orders: BROKEN: entry 2 is not what was recorded")
+	require.NoError(t, os.WriteFile(file, []byte(strings.Replace(exported, `"seq":2,`, `"seq":2,"masked":true,`, 1)), 0o600))
+	out, err = run(t, url, "audit-log", "verify", "--file", file)
+	require.ErrorContains(t, err, "1 of 2 audit logs could not be checked")
+	require.Contains(t, out, "not checked: entry 2 has fields that are hidden from you; verify with a token whose role sees them")
 }
 
 func TestAuditLog_VerifyFindsAnEndThatWasCutOff(t *testing.T) {

@@ -25,25 +25,26 @@ type verified struct {
 	Entries  int64  `json:"entries"`
 	End      string `json:"end"`
 	Fault    string `json:"fault,omitempty"`
+	Hidden   bool   `json:"hidden,omitempty"` // the fault: it cannot be checked by who asks
 }
 
-// Run checks the chains; the error says that one of them is broken.
+// Run checks the chains; the error says that one of them is broken, or could not be checked.
 func (c *auditLogVerify) Run(t saga.Terminal) error {
 	results, err := c.verify(t.Context)
 	if err != nil {
 		return err
 	}
 	results = append(results, c.missing(results)...)
-	broken := 0
+	broken, hidden := 0, 0
 	for _, r := range results {
 		switch {
+		case r.Hidden:
+			hidden++
 		case r.Fault != "":
 			broken++
-			if !c.JSON {
-				fmt.Fprintf(t.Out, "%s: BROKEN: %s\n", r.Database, r.Fault)
-			}
-		case !c.JSON:
-			fmt.Fprintf(t.Out, "%s: %d entries, ends at %s\n", r.Database, r.Entries, r.End)
+		}
+		if !c.JSON {
+			fmt.Fprintln(t.Out, r)
 		}
 	}
 	if c.JSON {
@@ -51,10 +52,24 @@ func (c *auditLogVerify) Run(t saga.Terminal) error {
 			return err
 		}
 	}
-	if broken > 0 {
+	switch {
+	case broken > 0:
 		return fmt.Errorf("%d of %d audit logs are not what was recorded", broken, len(results))
+	case hidden > 0:
+		return fmt.Errorf("%d of %d audit logs could not be checked", hidden, len(results))
 	}
 	return nil
+}
+
+// String is the line about it.
+func (r verified) String() string {
+	switch {
+	case r.Hidden:
+		return fmt.Sprintf("%s: not checked: %s", r.Database, r.Fault)
+	case r.Fault != "":
+		return fmt.Sprintf("%s: BROKEN: %s", r.Database, r.Fault)
+	}
+	return fmt.Sprintf("%s: %d entries, ends at %s", r.Database, r.Entries, r.End)
 }
 
 // missing are the logs that are expected to go on, and are not there at all.
@@ -164,7 +179,7 @@ func (c *check) result() verified {
 	}
 	r := verified{Database: c.database, Entries: c.chain.Seq, End: c.chain.String()}
 	if c.fault != nil {
-		r.Fault = c.fault.Error()
+		r.Fault, r.Hidden = c.fault.Error(), errors.Is(c.fault, auditlog.ErrHidden)
 	}
 	return r
 }

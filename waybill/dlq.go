@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
@@ -228,10 +229,13 @@ func (l letter) print(t saga.Terminal) {
 	if l.Encoding != "" {
 		printf(t.Out, "encoding  %s\n", l.Encoding)
 	}
-	if len(l.Payload) > 0 {
-		printf(t.Out, "payload   %s\n", string(l.Payload))
+	if l.PayloadBase64.IsZero() {
+		printf(t.Out, "payload   %s\n", l.Payload.Bytes())
 	} else {
-		printf(t.Out, "payload   (base64) %s\n", l.PayloadBase64)
+		printf(t.Out, "payload   (base64) %s\n", base64.StdEncoding.EncodeToString(l.PayloadBase64.Bytes()))
+	}
+	if l.Masked != "" {
+		printf(t.Out, "masked    %s\n", l.Masked)
 	}
 	if !l.Whole {
 		printf(t.Out, "cut       it was %d bytes: edit it, or discard it\n", l.PayloadBytes)

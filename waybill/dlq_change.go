@@ -158,7 +158,7 @@ func (c *dlqEdit) Run(t saga.Terminal) error {
 		return err
 	}
 	if !c.JSON {
-		_, _ = terminal.Writer(t.Out).Write([]byte(difference(lines(seen.Payload), lines(payload))))
+		_, _ = terminal.Writer(t.Out).Write([]byte(difference(lines(seen.Payload.Bytes()), lines(payload))))
 	}
 	client := c.client(c.Service)
 	answer, err := client.Do(t.Context, apiclient.Request{

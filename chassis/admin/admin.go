@@ -63,8 +63,19 @@ func (e *TooManyError) Error() string { return "too many wrong tokens came from 
 // Where the variable with _FILE appended names a file, that is read again when it changes: tokens
 // are given and taken without a restart.
 func Parse(setting string, pairs []string) (Tokens, error) {
-	named, err := parse(setting, pairs)
-	list := newList(setting, named)
+	return parseAs(setting, pairs, Admin)
+}
+
+// ParseReaders is Parse for tokens that are for reading: one that does not say its role is a
+// [Reader]'s. A higher role lets its holder change nothing, where these tokens are not those of
+// changes; it is for a service that has to read what is hidden from people (chassis/masking).
+func ParseReaders(setting string, pairs []string) (Tokens, error) {
+	return parseAs(setting, pairs, Reader)
+}
+
+func parseAs(setting string, pairs []string, unsaid Role) (Tokens, error) {
+	named, err := parse(setting, pairs, unsaid)
+	list := newList(setting, named, unsaid)
 	t := Tokens{setting: setting, guesses: newGuesses(), refused: list.refused}
 	t.from = []issuer{{list, Admin}}
 	return t, err
@@ -146,20 +157,34 @@ func Guard(api huma.API, tokens Tokens) func(huma.Context, func(huma.Context)) {
 				next(ctx)
 				return
 			}
-			holder, err := tokens.Check(ctx.Context(), ctx.RemoteAddr(), ctx.Header("Authorization"), ctx.Operation().OperationID)
-			if err != nil {
-				turnAway(ctx, err, tokens.setting, refuse)
+			var ok bool
+			if who, ok = authenticate(ctx, tokens, refuse); !ok {
 				return
 			}
-			who = acting{holder, host(ctx.RemoteAddr())}
 		}
 		if role := needed(ctx.Operation()); who.Role < role {
 			tokens.refused.record(ctx.RemoteAddr(), ctx.Operation().OperationID)
 			refuse(http.StatusForbidden, fmt.Sprintf("%s has the role %s; this needs %s", cmp.Or(who.Name, "a request without a token"), who.Role, role))
 			return
 		}
-		next(huma.WithValue(huma.WithValue(ctx, holderKey{}, who.Name), clientKey{}, who.client))
+		next(known(ctx, who))
 	}
+}
+
+// authenticate returns who sent a request, or refuses it if its token is invalid.
+func authenticate(ctx huma.Context, tokens Tokens, refuse func(int, string)) (who acting, ok bool) {
+	holder, err := tokens.Check(ctx.Context(), ctx.RemoteAddr(), ctx.Header("Authorization"), ctx.Operation().OperationID)
+	if err != nil {
+		turnAway(ctx, err, tokens.setting, refuse)
+		return acting{}, false
+	}
+	return acting{holder, host(ctx.RemoteAddr())}, true
+}
+
+// known returns the context of a request with who sent it, from which client, and with which role.
+func known(ctx huma.Context, who acting) huma.Context {
+	role := min(who.Role, shownTo(ctx.Header(HeaderShowTo)))
+	return huma.WithValue(huma.WithValue(huma.WithValue(ctx, holderKey{}, who.Name), clientKey{}, who.client), roleOfKey{}, role)
 }
 
 // turnAway answers a request whose token lets nobody in.

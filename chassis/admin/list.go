@@ -28,6 +28,7 @@ const minToken = 16
 // list is the tokens of a setting. Those of a file are read again when it changes.
 type list struct {
 	setting string
+	unsaid  Role         // of a token whose name says none
 	file    *config.File // nil: the setting has the tokens itself
 	refused *refused
 
@@ -37,8 +38,8 @@ type list struct {
 	fault string // what was last wrong with it
 }
 
-func newList(setting string, named []namedToken) *list {
-	l := &list{setting: setting, named: named, file: config.FileOf(setting), refused: &refused{}}
+func newList(setting string, named []namedToken, unsaid Role) *list {
+	l := &list{setting: setting, unsaid: unsaid, named: named, file: config.FileOf(setting), refused: &refused{}}
 	if l.file != nil {
 		l.text, _ = l.file.Text() // config.Load has reported the fault
 	}
@@ -57,7 +58,7 @@ func (l *list) tokens() []namedToken {
 	if err == nil && text != l.text {
 		l.text = text
 		var named []namedToken
-		if named, err = parse(l.setting, config.Pairs(text)); err == nil {
+		if named, err = parse(l.setting, config.Pairs(text), l.unsaid); err == nil {
 			l.named, l.fault = named, ""
 			l.refused.reread(l.setting, len(named))
 			return l.named
@@ -86,7 +87,7 @@ func (l *list) Identify(_ context.Context, token string) (Holder, error) {
 	return holder, err
 }
 
-func parse(setting string, pairs []string) (tokens []namedToken, err error) {
+func parse(setting string, pairs []string, unsaid Role) (tokens []namedToken, err error) {
 	var faults []error
 	for i, pair := range pairs {
 		name, token, ok := strings.Cut(strings.TrimSpace(pair), "=")
@@ -94,7 +95,7 @@ func parse(setting string, pairs []string) (tokens []namedToken, err error) {
 			faults = append(faults, fmt.Errorf("%s: pair %d must be name=token, with a token of %d characters or more", setting, i+1, minToken))
 			continue
 		}
-		name, role, err := splitRole(name)
+		name, role, err := splitRole(name, unsaid)
 		if err != nil || name == "" {
 			faults = append(faults, fmt.Errorf("%s: pair %d: %w", setting, i+1, cmp.Or(err, errNameless)))
 			continue

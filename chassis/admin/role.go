@@ -42,10 +42,10 @@ func (r Role) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
 // splitRole reads the name of a pair: ann, or ann:viewer. A word that is no role is an error, or
 // what was meant for a viewer would be an admin's.
-func splitRole(name string) (string, Role, error) {
+func splitRole(name string, unsaid Role) (string, Role, error) {
 	name, word, said := strings.Cut(name, ":")
 	if !said {
-		return name, Admin, nil
+		return name, unsaid, nil
 	}
 	role, err := ParseRole(word)
 	return name, role, err

@@ -92,3 +92,43 @@ func TestAs_CallsWithoutAToken(t *testing.T) {
 	defer refused.Body.Close()
 	require.Equal(t, http.StatusForbidden, refused.StatusCode)
 }
+
+// What a request is shown is what its token's role may see, or a lower one that it asks for, also
+// where no token is needed.
+func TestRoleOf_IsTheTokensOrALowerOne(t *testing.T) {
+	t.Parallel()
+	_, api := humatest.New(t)
+	tokens := everyRole(t)
+	readers, err := admin.ParseReaders("TEST_READ_TOKENS", []string{"plain=pppppppppppppppp", "service:admin=ssssssssssssssss"})
+	require.NoError(t, err)
+	tokens = tokens.And(readers)
+	say := func(path string, wrap func(huma.Operation) huma.Operation) {
+		huma.Register(api, wrap(huma.Operation{OperationID: path, Method: http.MethodGet, Path: path}),
+			func(ctx context.Context, _ *struct{}) (*struct{ Body string }, error) {
+				return &struct{ Body string }{admin.RoleOf(ctx).String()}, nil
+			})
+	}
+	say("/guarded", func(op huma.Operation) huma.Operation { return admin.Reading(api, &tokens, tokens, false, op) })
+	say("/open", func(op huma.Operation) huma.Operation { return admin.Reading(api, nil, tokens, true, op) })
+	say("/unaware", func(op huma.Operation) huma.Operation { return admin.Reading(api, nil, tokens, false, op) })
+	for _, path := range []string{"/guarded", "/open"} {
+		for _, c := range []struct{ token, showTo, role string }{
+			{"oooooooooooooooo", "", "operator"},
+			{"aaaaaaaaaaaaaaaa", "", "admin"},
+			{"pppppppppppppppp", "", "reader"},
+			{"ssssssssssssssss", "", "admin"},
+			{"aaaaaaaaaaaaaaaa", "operator", "operator"},
+			{"pppppppppppppppp", "admin", "reader"},
+			{"aaaaaaaaaaaaaaaa", "boss", "nobody"},
+		} {
+			args := []any{"Authorization: Bearer " + c.token}
+			if c.showTo != "" {
+				args = append(args, admin.HeaderShowTo+": "+c.showTo)
+			}
+			require.JSONEq(t, `"`+c.role+`"`, api.Get(path, args...).Body.String(), "%s %+v", path, c)
+		}
+		require.Equal(t, http.StatusUnauthorized, api.Get(path, "Authorization: Bearer xxxxxxxxxxxxxxxx").Code)
+	}
+	require.JSONEq(t, `"nobody"`, api.Get("/open").Body.String())
+	require.JSONEq(t, `"nobody"`, api.Get("/unaware", "Authorization: Bearer aaaaaaaaaaaaaaaa").Body.String())
+}

@@ -12,10 +12,14 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"os"
 	"strings"
 	"syscall"
 	"time"
 )
+
+// HeaderShowTo lowers the role as which a request is answered; the package admin reads it.
+const HeaderShowTo = "Waybill-Show-To"
 
 // requestTimeout is longer than any API watches what comes of an intervention.
 const requestTimeout = 20 * time.Second
@@ -72,6 +76,9 @@ type Request struct {
 	// Key, if not empty, is sent as Idempotency-Key: the service carries the request out once,
 	// however often it is sent.
 	Key string
+	// ShowTo is the role to whom the answer is to be shown, if that may see less than the holder of
+	// the token; see [HeaderShowTo].
+	ShowTo string
 	// Header, if not nil, is where the answer's header is put.
 	Header *http.Header
 }
@@ -94,7 +101,7 @@ type Unreachable struct {
 }
 
 func (u *Unreachable) Error() string {
-	if errors.Is(u.Err, context.DeadlineExceeded) {
+	if u.late() {
 		return fmt.Sprintf("the %s does not answer: %s", u.Name, u.Why())
 	}
 	return fmt.Sprintf("no %s answers at %s; start it, or set %s", u.Name, u.URL, u.Setting)
@@ -106,10 +113,16 @@ func (u *Unreachable) Why() string {
 	switch {
 	case errors.Is(u.Err, syscall.ECONNREFUSED):
 		return "nothing listens at " + u.URL
-	case errors.Is(u.Err, context.DeadlineExceeded):
+	case u.late():
 		return fmt.Sprintf("no answer from %s within %s: it is frozen, overloaded or cut off", u.URL, u.Waited.Round(100*time.Millisecond))
 	}
 	return "no connection to " + u.URL
+}
+
+// late reports whether the time for an answer was over. A connection has the deadline of its
+// context for its own, and may be the first to notice.
+func (u *Unreachable) late() bool {
+	return errors.Is(u.Err, context.DeadlineExceeded) || errors.Is(u.Err, os.ErrDeadlineExceeded)
 }
 
 // Unwrap returns what the network said.
@@ -182,6 +195,9 @@ func (c Client) request(ctx context.Context, r Request) (*http.Request, error) {
 	request.Header.Set("User-Agent", "waybill") // logs of changes have it
 	if r.Body != nil {
 		request.Header.Set("Content-Type", "application/json")
+	}
+	if r.ShowTo != "" {
+		request.Header.Set(HeaderShowTo, r.ShowTo)
 	}
 	if r.IfMatch != "" {
 		request.Header.Set("If-Match", r.IfMatch)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -34,14 +35,19 @@ func (c Chain) String() string {
 	return strconv.FormatInt(c.Seq, 10) + ":" + hex.EncodeToString(c.Hash)
 }
 
+// ErrHidden is why an entry cannot be checked: its hash is of more than is shown.
+var ErrHidden = errors.New("has fields that are hidden from you")
+
 // Follow checks that r is the next entry of the chain and is what was recorded, and says what is
-// wrong if it is not.
+// wrong if it is not: [ErrHidden] says that it may be.
 func (c *Chain) Follow(r Record) error {
 	switch {
 	case r.Seq != c.Seq+1:
 		return fmt.Errorf("entry %d follows entry %d: what was between them is missing", r.Seq, c.Seq)
 	case !bytes.Equal(r.Previous, c.Hash):
 		return fmt.Errorf("entry %d was not recorded after entry %d as that is now: one of them was changed or replaced", r.Seq, c.Seq)
+	case r.Masked:
+		return fmt.Errorf("entry %d %w; verify with a token whose role sees them", r.Seq, ErrHidden)
 	case !bytes.Equal(r.Hash, r.sum()):
 		return fmt.Errorf("entry %d is not what was recorded: it was changed", r.Seq)
 	}

@@ -25,6 +25,8 @@ type Record struct {
 	Result   string          `json:"result"`
 	Previous []byte          `json:"previous" doc:"The hash of the entry before, in base64; empty for the first."`
 	Hash     []byte          `json:"hash" doc:"The hash of this entry, in base64."`
+	// Masked: the hash is not of what is here.
+	Masked bool `json:"masked,omitempty" db:"-" doc:"True where fields of before or after are hidden from you: the hash is of what was recorded."`
 }
 
 // Filter says which entries to list. The zero value of a field does not restrict.

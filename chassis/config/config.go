@@ -27,13 +27,15 @@ var ErrInvalid = errors.New("invalid configuration")
 // [Secrets] may be on a line each. The error lists every problem, a line each.
 func Load(cfg any) error {
 	environment := env.ToMap(os.Environ())
-	problems := readFiles(reflect.ValueOf(cfg).Elem().Type(), environment)
+	problems := readFiles(reflect.ValueOf(cfg).Elem().Type(), "", environment)
 	if err := env.ParseWithOptions(cfg, env.Options{Environment: environment}); err != nil {
 		var many env.AggregateError
 		if !errors.As(err, &many) {
 			return fmt.Errorf("%w: %w", ErrInvalid, err)
 		}
-		problems = append(problems, many.Errors...)
+		for _, problem := range many.Errors {
+			problems = append(problems, named(problem, reflect.TypeOf(cfg).Elem(), environment))
+		}
 	}
 	problems = append(problems, validate(reflect.ValueOf(cfg).Elem())...)
 	if len(problems) == 0 {
@@ -46,15 +48,25 @@ func Load(cfg any) error {
 	return fmt.Errorf("%w:\n%s", ErrInvalid, strings.Join(lines, "\n"))
 }
 
+// variable returns the name of the environment variable that sets a field of a struct whose own
+// fields have this prefix; "" where none does. A struct inside has settings of its own, whose names
+// begin with the prefix that inside returns.
+func variable(field reflect.StructField, prefix string) (name, inside string) {
+	if name, _, _ = strings.Cut(field.Tag.Get("env"), ","); name != "" {
+		name = prefix + name
+	}
+	return name, prefix + field.Tag.Get("envPrefix")
+}
+
 // readFiles puts what the files of secrets hold into the environment.
-func readFiles(t reflect.Type, environment map[string]string) (problems []error) {
+func readFiles(t reflect.Type, prefix string, environment map[string]string) (problems []error) {
 	for field := range t.Fields() {
-		name, _, _ := strings.Cut(field.Tag.Get("env"), ",")
+		name, inside := variable(field, prefix)
 		if name == "" && field.Type.Kind() == reflect.Struct {
-			problems = append(problems, readFiles(field.Type, environment)...)
+			problems = append(problems, readFiles(field.Type, inside, environment)...)
 		}
 		path := environment[name+"_FILE"]
-		if !secret(field.Type) || path == "" {
+		if name == "" || !secret(field.Type) || path == "" {
 			continue
 		}
 		text, err := readFile(path)
@@ -115,21 +127,21 @@ func cautions(v reflect.Value) []string {
 // is shown as *** where it is set, and so is what precedes the @ of any URL.
 func Masked(cfg any) []any {
 	var out []any
-	walk(reflect.Indirect(reflect.ValueOf(cfg)), &out)
+	walk(reflect.Indirect(reflect.ValueOf(cfg)), "", &out)
 	return out
 }
 
 // credentials is the part of a URL that says who.
 var credentials = regexp.MustCompile(`://[^/?#\s,]*@`)
 
-func walk(v reflect.Value, out *[]any) {
+func walk(v reflect.Value, prefix string, out *[]any) {
 	for i := range v.NumField() {
 		field, value := v.Type().Field(i), v.Field(i)
-		name, _, _ := strings.Cut(field.Tag.Get("env"), ",")
+		name, inside := variable(field, prefix)
 		switch {
 		case !field.IsExported():
 		case name == "" && value.Kind() == reflect.Struct:
-			walk(value, out)
+			walk(value, inside, out)
 		case name == "":
 		default:
 			*out = append(*out, strings.ToLower(name), credentials.ReplaceAllString(fmt.Sprint(value.Interface()), "://***@"))

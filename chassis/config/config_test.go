@@ -53,6 +53,22 @@ func TestLoad_NamesEveryProblemAtOnce(t *testing.T) {
 	require.ErrorContains(t, err, "TEST_SIZE must be positive")
 }
 
+func TestLoad_NamesTheVariableThatCannotBeRead(t *testing.T) {
+	type limits struct {
+		Size    int           `env:"SIZE"`
+		Timeout time.Duration `env:"TIMEOUT"`
+	}
+	type nested struct {
+		One   limits `envPrefix:"TEST_ONE_"`
+		Other limits `envPrefix:"TEST_OTHER_"`
+	}
+	t.Setenv("TEST_ONE_SIZE", "many")
+	t.Setenv("TEST_OTHER_TIMEOUT", "soon")
+	require.EqualError(t, config.Load(&nested{}), `invalid configuration:
+  TEST_ONE_SIZE: strconv.ParseInt: parsing "many": invalid syntax
+  TEST_OTHER_TIMEOUT: unable to parse duration: time: invalid duration "soon"`)
+}
+
 func TestMasked_HidesSecrets(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, []any{"test_addr", "a", "test_url", "***", "test_size", "1"},
@@ -112,6 +128,29 @@ func TestLoad_ReadsSecretsFromFiles(t *testing.T) {
 	require.ErrorContains(t, config.Load(&s), "TEST_URL and TEST_URL_FILE are both set")
 	t.Setenv("TEST_URL_FILE", file+"-missing")
 	require.ErrorContains(t, config.Load(&s), "TEST_URL_FILE")
+}
+
+// A struct inside may have a prefix of its own: its settings are called by it everywhere.
+func TestLoad_NamesTheSettingsOfAStructWithItsPrefix(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "webhook")
+	require.NoError(t, os.WriteFile(file, []byte("https://hooks.example/secret\n"), 0o600))
+	var s struct {
+		Notify struct {
+			Webhook config.Secret `env:"WEBHOOK_URL"`
+			Mail    struct {
+				Password config.Secret `env:"PASSWORD"`
+				From     string        `env:"FROM"`
+			} `envPrefix:"MAIL_"`
+		} `envPrefix:"TEST_NOTIFY_"`
+	}
+	t.Setenv("TEST_NOTIFY_WEBHOOK_URL_FILE", file)
+	t.Setenv("TEST_NOTIFY_MAIL_PASSWORD_FILE", file)
+	t.Setenv("WEBHOOK_URL_FILE", file+"-of-something-else")
+	require.NoError(t, config.Load(&s))
+	require.Equal(t, config.Secret("https://hooks.example/secret"), s.Notify.Webhook)
+	require.Equal(t, config.Secret("https://hooks.example/secret"), s.Notify.Mail.Password)
+	require.Equal(t, []any{"test_notify_webhook_url", "***", "test_notify_mail_password", "***", "test_notify_mail_from", ""},
+		config.Masked(s))
 }
 
 func TestLoad_ReadsAListOfSecretsFromLines(t *testing.T) {

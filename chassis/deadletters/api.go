@@ -32,10 +32,7 @@ func (s *Service) Register(ops httpserver.Operations) {
 	ops.Answers = slices.Concat(ops.Answers, answers)
 	read := func(id, path, summary string) huma.Operation {
 		op := huma.Operation{OperationID: id, Method: http.MethodGet, Path: path, Summary: summary, Tags: []string{"Dead letters"}}
-		if s.Readers != nil {
-			op = admin.Secure(ops.API, *s.Readers, op)
-		}
-		return op
+		return admin.Reading(ops.API, s.Readers, s.known, s.Masks != nil, op)
 	}
 	httpserver.Handle(ops, read("list-dead-letters", "/v1/dead-letters", "List dead letters and what waits behind them, newest first"), s.list)
 	httpserver.Handle(ops, read("group-dead-letters", "/v1/dead-letters/groups", "Dead letters by cause, the largest group first"), s.groups)
@@ -92,6 +89,14 @@ func (f Filter) filter() (deadletter.Filter, error) {
 	return out, nil
 }
 
+// filter is f for who asks: a reason may quote what is hidden from them, and is not searched.
+func (s *Service) filter(ctx context.Context, f Filter) (deadletter.Filter, error) {
+	if f.Reason != "" && s.Masks.Hides(admin.RoleOf(ctx)) {
+		return deadletter.Filter{}, httpserver.Invalid("query.reason", "a reason may quote what PAYLOAD_MASKS hides from you; filter by cause")
+	}
+	return f.filter()
+}
+
 type listInput struct {
 	Filter
 	httpserver.Page
@@ -107,7 +112,7 @@ type deadLettersOutput struct {
 
 // find returns a page, and the cursor of the next.
 func (s *Service) find(ctx context.Context, in *listInput) (page []deadletter.Letter, next string, link httpserver.Paged, err error) {
-	filter, err := in.filter()
+	filter, err := s.filter(ctx, in.Filter)
 	if err != nil {
 		return nil, "", link, err
 	}
@@ -131,7 +136,7 @@ func (s *Service) list(ctx context.Context, in *listInput) (*deadLettersOutput, 
 	out := &deadLettersOutput{Paged: link}
 	out.Body.DeadLetters, out.Body.Next = make([]DeadLetter, len(found)), next
 	for i, l := range found {
-		out.Body.DeadLetters[i] = toLetter(l)
+		out.Body.DeadLetters[i] = s.letter(ctx, l)
 	}
 	return out, nil
 }
@@ -150,8 +155,7 @@ func (s *Service) export(ctx context.Context, in *listInput) (*exportOutput, err
 	}
 	out := &exportOutput{Paged: link, ContentType: jsonLines, Next: next}
 	for _, l := range found {
-		l, encoding := s.revealed(ctx, l)
-		line, err := json.Marshal(toDetail(l, encoding, nil, nil, deadletter.GroupNote{}))
+		line, err := json.Marshal(s.toDetail(ctx, l, nil, nil, deadletter.GroupNote{}))
 		if err != nil {
 			return nil, err
 		}
@@ -167,7 +171,7 @@ type deadLetterGroupsOutput struct {
 }
 
 func (s *Service) groups(ctx context.Context, in *struct{ Filter }) (*deadLetterGroupsOutput, error) {
-	filter, err := in.filter()
+	filter, err := s.filter(ctx, in.Filter)
 	if err != nil {
 		return nil, err
 	}
@@ -214,6 +218,5 @@ func (s *Service) detail(ctx context.Context, l deadletter.Letter) (*detailOutpu
 	if err != nil {
 		return nil, err
 	}
-	shown, encoding := s.revealed(ctx, l)
-	return &detailOutput{etag(l), toDetail(shown, encoding, waiting, handled, note)}, nil
+	return &detailOutput{etag(l), s.toDetail(ctx, l, waiting, handled, note)}, nil
 }

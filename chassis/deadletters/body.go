@@ -1,15 +1,16 @@
 package deadletters
 
 import (
-	"encoding/base64"
-	"encoding/json"
+	"context"
 	"strconv"
 	"time"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
 
+	"waybill.example/chassis/masking"
 	"waybill.example/sdk/deadletter"
+	"waybill.example/sdk/inbox"
 )
 
 // DeadLetter is a message that a consumer has set aside.
@@ -40,8 +41,9 @@ type DeadLetter struct {
 // DeadLetterDetail is a dead letter with what it holds.
 type DeadLetterDetail struct {
 	DeadLetter
-	Payload       json.RawMessage    `json:"payload,omitempty" doc:"The value, where it is JSON"`
-	PayloadBase64 string             `json:"payloadBase64,omitempty" doc:"The value in base64, where it is not JSON"`
+	Payload       masking.View       `json:"payload,omitzero" doc:"The value, where it is JSON"`
+	PayloadBase64 masking.Bytes      `json:"payloadBase64,omitzero" doc:"The value in base64, where it is not JSON"`
+	Masked        string             `json:"masked,omitempty" doc:"What of the payload is hidden from you, in words; absent: nothing is"`
 	Encoding      string             `json:"encoding,omitempty" doc:"How the payload travels, such as encrypted with which key; absent: as it is. It is shown decoded where the service can"`
 	PayloadBytes  int64              `json:"payloadBytes" doc:"Its length before it was cut"`
 	Headers       []DeadLetterHeader `json:"headers" nullable:"false"`
@@ -116,19 +118,22 @@ func toLetter(l deadletter.Letter) DeadLetter {
 	}
 }
 
-func toDetail(l deadletter.Letter, encoding string, waiting []deadletter.Waiter, handled []deadletter.Handled, note deadletter.GroupNote) DeadLetterDetail {
+// toDetail is a dead letter for who asks.
+func (s *Service) toDetail(ctx context.Context, l deadletter.Letter, waiting []deadletter.Waiter, handled []deadletter.Handled, note deadletter.GroupNote) DeadLetterDetail {
+	l, encoding := s.revealed(ctx, l)
+	shown := s.view(ctx, l)
 	d := DeadLetterDetail{
-		DeadLetter: toLetter(l), Encoding: encoding, PayloadBytes: l.PayloadBytes, Headers: make([]DeadLetterHeader, len(l.Headers)),
+		DeadLetter: s.letter(ctx, l), Masked: shown.Says(), Encoding: encoding, PayloadBytes: l.PayloadBytes, Headers: make([]DeadLetterHeader, len(l.Headers)),
 		Waiting: make([]ParkedMessage, len(waiting)), HandledBy: make([]HandledMessage, len(handled)),
 		GroupNote: toNote(note),
 	}
-	if json.Valid(l.Payload) && utf8.Valid(l.Payload) {
-		d.Payload = l.Payload
+	if shown.IsJSON() {
+		d.Payload = shown
 	} else {
-		d.PayloadBase64 = base64.StdEncoding.EncodeToString(l.Payload)
+		d.PayloadBase64 = masking.Bytes{View: shown}
 	}
 	for i, h := range l.Headers {
-		d.Headers[i] = DeadLetterHeader{h.Key, readable(h.Value)}
+		d.Headers[i] = DeadLetterHeader{h.Key, header(h, shown)}
 	}
 	for i, w := range waiting {
 		d.Waiting[i] = ParkedMessage{w.ID, string(w.State), w.Type, w.EventID, w.Partition, w.Offset, w.SetAsideAt}
@@ -144,6 +149,18 @@ func toGroup(g deadletter.Group) DeadLetterGroup {
 		Consumer: g.Consumer, Topic: g.Topic, Type: g.Type, Cause: g.Cause, Count: g.Count, Waiting: g.Waiting,
 		FirstSeen: g.FirstSeen, LastSeen: g.LastSeen, Example: g.Example, Hourly: g.Hourly, Note: toNote(g.Note),
 	}
+}
+
+// header is the value of a header as who is shown the payload may see it.
+func header(h deadletter.Header, payload masking.View) string {
+	switch {
+	case !payload.Hides():
+	case h.Key == inbox.HeaderDeadLetterReason:
+		return masking.Placeholder // it may quote any of the message
+	case payload.IsPart():
+		return payload.Scrub(readable(h.Value))
+	}
+	return readable(h.Value)
 }
 
 const maxShown = 2048 // bytes of a key or a header

@@ -97,7 +97,7 @@ func (s *Service) choose(ctx context.Context, f deadletter.Filter) ([]deadletter
 }
 
 func (s *Service) bulk(ctx context.Context, kind string, in *deadLetterBulkInput) (*deadLetterBulkOutput, error) {
-	filter, err := in.filter()
+	filter, err := s.filter(ctx, in.Filter)
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +142,7 @@ func (s *Service) preview(ctx context.Context, f deadletter.Filter, chosen []dea
 		if len(handled) > 0 {
 			b.Handled++
 		}
-		b.Sample = append(b.Sample, toLetter(l))
+		b.Sample = append(b.Sample, s.letter(ctx, l))
 	}
 	return b, nil
 }

@@ -2,6 +2,7 @@ package deadletters
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -18,6 +19,7 @@ import (
 	"waybill.example/chassis/admin"
 	"waybill.example/chassis/auditlog"
 	"waybill.example/chassis/httpserver"
+	"waybill.example/chassis/masking"
 	"waybill.example/sdk/deadletter"
 	"waybill.example/sdk/inbox"
 )
@@ -145,9 +147,15 @@ func (s *Service) edit(ctx context.Context, in *deadLetterEditInput) (*detailOut
 	if err != nil {
 		return nil, err
 	}
-	edited, err := s.edited(ctx, before, in.Body.Payload, string(in.Body.Type))
+	plain, _ := s.revealed(ctx, before)
+	shown := s.view(ctx, plain)
+	payload, err := s.restored(ctx, shown, before, in.Body.Payload, string(in.Body.Type))
 	if err != nil {
 		return nil, httpserver.Invalid("body.payload", err.Error())
+	}
+	edited, err := s.edited(ctx, before, payload, string(in.Body.Type))
+	if err != nil {
+		return nil, httpserver.Invalid("body.payload", shown.Scrub(err.Error()))
 	}
 	if in.Body.DryRun {
 		return s.detail(ctx, before)
@@ -158,6 +166,20 @@ func (s *Service) edit(ctx context.Context, in *deadLetterEditInput) (*detailOut
 		return nil, refusal(err)
 	}
 	return s.detail(ctx, after)
+}
+
+// restored is an edited payload with what was hidden from who edits it. Of another type it would
+// be hidden by other rules, or by none: then it would be shown.
+func (s *Service) restored(ctx context.Context, shown masking.View, l deadletter.Letter, edited []byte, kind string) ([]byte, error) {
+	payload, err := shown.Restore(edited)
+	if err != nil {
+		return nil, err
+	}
+	after := s.Masks.Message(admin.RoleOf(ctx), l.Topic, cmp.Or(kind, l.Type), payload)
+	if masking.Contains(edited) && !after.Covers(shown) {
+		return nil, fmt.Errorf("what is hidden from you would not be hidden in a message of the type %s: say all values, or leave the type", kind)
+	}
+	return payload, nil
 }
 
 // edited is the copy, under an id of its own and encoded as the consumer's codec does, if the

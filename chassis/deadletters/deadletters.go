@@ -8,7 +8,7 @@
 //	bulk.go         redrive or discard all that a filter chooses, as a job
 //	note.go         who looks at a group, and what is known of it
 //	body.go         what the answers hold
-//	reveal.go       payloads that travel encoded, for people
+//	reveal.go       payloads that travel encoded, for people, and what of them is hidden
 //	metrics.go      counts and ages
 package deadletters
 
@@ -26,6 +26,7 @@ import (
 	"waybill.example/chassis/fault"
 	"waybill.example/chassis/httpserver"
 	"waybill.example/chassis/jobs"
+	"waybill.example/chassis/masking"
 	chassispg "waybill.example/chassis/postgres"
 	"waybill.example/chassis/service"
 	"waybill.example/chassis/sweep"
@@ -73,6 +74,8 @@ type Options struct {
 	// Jobs do what a filter chooses; nil: dead letters are changed one by one only.
 	Jobs   *jobs.Jobs
 	Config Config
+	// Masks are what is hidden of payloads from whom; nil: nothing is.
+	Masks *masking.Rules
 	// Tokens are who may change dead letters; none: changes are off.
 	Tokens admin.Tokens
 	// Readers may look at them; nil: every client that reaches the API.
@@ -85,6 +88,7 @@ type Options struct {
 type Service struct {
 	Options
 	store *deadletter.Store
+	known admin.Tokens // whose holders are recognised where everybody may look
 }
 
 // New returns the dead letters of a service, and registers their metrics and the kinds of jobs
@@ -105,6 +109,7 @@ func (s *Service) Mount(app *service.App, server *httpserver.Server, readers adm
 	if !server.Local() {
 		s.Readers = &readers
 	}
+	s.known = readers
 	s.Register(httpserver.Operations{API: server.API, Log: s.Log})
 	app.Add("redriver", s.Run)
 	app.Add("dead letter sweeper", s.Sweep)

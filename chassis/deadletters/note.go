@@ -15,9 +15,6 @@ import (
 	"waybill.example/sdk/deadletter"
 )
 
-// SchemaVersion is the version of the migration set "outbox" that this package needs.
-const SchemaVersion = 12
-
 func (s *Service) registerNote(ops httpserver.Operations) {
 	httpserver.Handle(ops, admin.Secure(ops.API, s.Tokens, huma.Operation{
 		OperationID: "note-dead-letter-group", Method: http.MethodPut, Path: "/v1/dead-letters/{id}/group-note", Tags: []string{"Dead letters"},

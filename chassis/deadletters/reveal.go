@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 
+	"waybill.example/chassis/admin"
+	"waybill.example/chassis/masking"
 	"waybill.example/sdk/deadletter"
 	"waybill.example/sdk/inbox"
 	"waybill.example/sdk/payload"
@@ -33,6 +35,21 @@ func (s *Service) revealed(ctx context.Context, l deadletter.Letter) (shown dead
 	}
 	l.Payload, l.PayloadBytes = plain.Value, int64(len(plain.Value))
 	return l, encoding
+}
+
+// view is the payload of a dead letter, decoded, as who asks may see it. What is cut is not JSON.
+func (s *Service) view(ctx context.Context, l deadletter.Letter) masking.View {
+	return s.Masks.Message(admin.RoleOf(ctx), l.Topic, l.Type, l.Payload)
+}
+
+// letter is a dead letter as who asks may see it. Its reason may quote the message; where something
+// of that is hidden from them, its cause says why it could not be applied.
+func (s *Service) letter(ctx context.Context, l deadletter.Letter) DeadLetter {
+	shown := toLetter(l)
+	if shown.Reason != "" && s.Masks.HidesMessage(admin.RoleOf(ctx), l.Topic, l.Type) {
+		shown.Reason = shown.Cause
+	}
+	return shown
 }
 
 // plainHeaders are those of a message that is not encoded: what an edited copy begins with.

@@ -68,7 +68,7 @@ func (b *balancer) pick() *url.URL {
 // instance is a server that Run serves until stop, which waits for its end.
 func instance(t *testing.T) (url string, stop func()) {
 	t.Helper()
-	server, err := httpserver.New(httpserver.Config{Addr: "127.0.0.1:0", DrainDelay: 25 * probeEvery}, httpserver.Options{
+	server, err := httpserver.New(httpserver.Config{Addr: "127.0.0.1:0", DrainDelay: 150 * probeEvery}, httpserver.Options{
 		Title: "Test", Version: "1", Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
 	})
 	require.NoError(t, err)

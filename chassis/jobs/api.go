@@ -13,6 +13,7 @@ import (
 	"waybill.example/chassis/admin"
 	"waybill.example/chassis/auditlog"
 	"waybill.example/chassis/httpserver"
+	"waybill.example/chassis/masking"
 )
 
 // API serves jobs under /v1/jobs.
@@ -22,6 +23,10 @@ type API struct {
 	Tokens admin.Tokens
 	// Readers may look; nil: every client that reaches the API.
 	Readers *admin.Tokens
+	// Known are the tokens whose holders are recognised where there are no Readers, and Masks what
+	// is hidden of the parameters of batches; nil: nothing is.
+	Known admin.Tokens
+	Masks *masking.Rules
 }
 
 var answers = []httpserver.Answer{
@@ -54,16 +59,13 @@ func (a *API) Register(ops httpserver.Operations) {
 func (a *API) registerReads(ops httpserver.Operations) {
 	read := func(id, path, summary string, errors ...int) huma.Operation {
 		op := huma.Operation{OperationID: id, Method: http.MethodGet, Path: path, Summary: summary, Tags: []string{"Jobs"}, Errors: errors}
-		if a.Readers != nil {
-			op = admin.Secure(ops.API, *a.Readers, op)
-		}
-		return op
+		return admin.Reading(ops.API, a.Readers, a.Known, a.Masks != nil, op)
 	}
 	httpserver.Handle(ops, read("list-jobs", "/v1/jobs", "List jobs, newest first"), a.list)
 	httpserver.Handle(ops, read("get-job", "/v1/jobs/{id}", "One job, and how far it is", http.StatusNotFound),
 		func(ctx context.Context, in *JobID) (*jobOutput, error) {
 			job, err := a.Jobs.Get(ctx, in.ID)
-			return output(job), err
+			return a.output(ctx, job), err
 		})
 	httpserver.Handle(ops, read("list-job-results", "/v1/jobs/{id}/results", "The items of a job in their order, with what came of each", http.StatusNotFound), a.results)
 }
@@ -78,7 +80,16 @@ type jobOutput struct {
 	Body Job
 }
 
-func output(job Job) *jobOutput { return &jobOutput{httpserver.ETag(strconv.Itoa(job.Revision)), job} }
+func (a *API) output(ctx context.Context, job Job) *jobOutput {
+	job = job.Shown(a.Masks, admin.RoleOf(ctx))
+	return &jobOutput{httpserver.ETag(strconv.Itoa(job.Revision)), job}
+}
+
+// Shown is a job as a role may see it.
+func (j Job) Shown(masks *masking.Rules, role admin.Role) Job {
+	j.Parameters = masks.Batch(role, j.Parameters).Bytes()
+	return j
+}
 
 type listInput struct {
 	State string          `query:"state" enum:"queued,running,paused,cancelled,finished,failed" doc:"Only these"`
@@ -106,6 +117,9 @@ func (a *API) list(ctx context.Context, in *listInput) (*listOutput, error) {
 	list, err := a.Jobs.List(ctx, Filter{State: State(in.State), Kind: string(in.Kind), Before: before, Limit: in.Fetch()})
 	if err != nil {
 		return nil, err
+	}
+	for i := range list {
+		list[i] = list[i].Shown(a.Masks, admin.RoleOf(ctx))
 	}
 	out := &listOutput{}
 	out.Body.Jobs, out.Body.Next, out.Paged = httpserver.Cut(ctx, in.Page, list, func(last Job) string { return httpserver.CursorOf(last.ID) })
@@ -178,7 +192,7 @@ func (a *API) change(ctx context.Context, verb string, in *changeInput, do func(
 	}
 	a.Jobs.log.InfoContext(ctx, "operator changed a job", "job", in.ID, "action", verb, "actor", admin.Actor(ctx), "reason", in.Body.Reason)
 	a.Jobs.Wake()
-	return output(job), nil
+	return a.output(ctx, job), nil
 }
 
 // Object is how the audit log names a job.

@@ -49,6 +49,8 @@ type backlog struct {
 	count     map[inbox.Partition]int // messages held, those behind others included
 	breakers  map[messageKind]*breaker
 	restUntil time.Time // until when none of them is tried
+
+	lastAtFault bool // what due returned last
 }
 
 func newBacklog() backlog {
@@ -114,18 +116,45 @@ func (b *backlog) first() map[inbox.Partition]int64 {
 	return first
 }
 
-// due returns the message that has waited longest for its next attempt, if its time has come.
+// due returns the message whose turn it is, of those whose time has come: one that fails for a
+// fault of its own, and one that waits for something else, in turn. The latter take turns among
+// each other. Of the former the one that failed first has all of its attempts before the next:
+// where such messages are found faster than they are set aside, each would otherwise wait, time and
+// again, for all that were found meanwhile.
 func (b *backlog) due(now time.Time) *held {
-	var next *held
+	var atFault, waiting *held
 	for _, h := range b.keys {
-		if b.dueAt(h).After(now) {
-			continue
-		}
-		if next == nil || h.next.Before(next.next) || h.next.Equal(next.next) && h.message.Offset < next.message.Offset {
-			next = h
+		switch {
+		case b.dueAt(h).After(now):
+		case b.atFault(h):
+			atFault = earlier(atFault, h, func(h *held) time.Time { return h.since })
+		default:
+			waiting = earlier(waiting, h, func(h *held) time.Time { return h.next })
 		}
 	}
-	return next
+	if waiting != nil && (atFault == nil || b.lastAtFault) {
+		b.lastAtFault = false
+		return waiting
+	}
+	b.lastAtFault = atFault != nil
+	return atFault
+}
+
+// atFault says whether a message waits to be set aside. Of a suspended kind none does: any of them
+// may be the one that succeeds.
+func (b *backlog) atFault(h *held) bool {
+	return h.ownFault() && !b.breakers[kindOf(h.message)].open()
+}
+
+// earlier returns the message whose turn comes first. It may be given nil for a.
+func earlier(a, b *held, turn func(*held) time.Time) *held {
+	if a == nil {
+		return b
+	}
+	if c := cmp.Or(turn(a).Compare(turn(b)), cmp.Compare(a.message.Offset, b.message.Offset)); c <= 0 {
+		return a
+	}
+	return b
 }
 
 // dueAt is when the message may be tried. Of a kind that is suspended only one is tried at a time.

@@ -82,6 +82,7 @@ type Consumer struct {
 	running      context.Context           //nolint:containedctx // Run's own: librdkafka's callbacks are given none
 	buffered     []inbox.Delivery          // received, not dispatched yet; of partitions that are ours
 	last         map[inbox.Partition]int64 // the offset that was received last
+	starts       map[inbox.Partition]int64 // from where partitions are read that nothing has come of yet
 	restart      restart                   // what has come since a partition began again
 	revoked      map[inbox.Partition]bool  // taken away since the current batch was received
 	unpositioned map[inbox.Partition]bool  // assigned, paused, and where to start is not known
@@ -93,6 +94,7 @@ type Consumer struct {
 	held         backlog
 	flushed      time.Time                // when positions were last written without a batch
 	lastPatient  time.Time                // when a held message was last tried as patiently as a new one
+	worked       time.Duration            // how long the last batch took, until held messages are tried
 	pending      [][]inbox.Delivery       // parts of the current batch that have not been tried yet
 	full         map[inbox.Partition]bool // paused, since too many of their messages are held
 	pace         pace.Pace                // how far apart batches begin
@@ -129,6 +131,7 @@ func NewConsumer(c Config, o ConsumerOptions, h Handler, log *slog.Logger, reg p
 		revoked:      make(map[inbox.Partition]bool),
 		unpositioned: make(map[inbox.Partition]bool),
 		last:         make(map[inbox.Partition]int64),
+		starts:       make(map[inbox.Partition]int64),
 		applied:      make(map[inbox.Partition]int64),
 		unstored:     make(map[inbox.Partition]int64),
 		full:         make(map[inbox.Partition]bool),
@@ -155,8 +158,10 @@ func (c *Consumer) Run(ctx context.Context) (err error) {
 		c.retryHeld(ctx)
 		if batch := c.collect(); len(batch) > 0 {
 			c.metrics.batchSize.Observe(float64(len(batch)))
+			began := time.Now()
 			// While a lock is held, each batch would wait for it in turn.
 			c.process(ctx, batch, c.held.locked())
+			c.worked = time.Since(began)
 		} else if time.Since(c.flushed) > positionsLag {
 			if err := c.flush(ctx); inbox.Rewound(err) {
 				c.rewind(err)
@@ -212,9 +217,9 @@ func (c *Consumer) collect() []inbox.Delivery {
 	c.restartPartitions()
 	c.gather(c.pace.Wait(time.Now()))
 	for len(c.buffered) < c.options.BatchSize && !c.restart.pending() {
-		timeout := c.held.wait(firstMessageWait)
-		if len(c.buffered) > 0 {
-			timeout = 0
+		var timeout time.Duration
+		if len(c.buffered) == 0 {
+			timeout = c.held.wait(firstMessageWait)
 		}
 		event := c.poll(timeout)
 		if event == nil {
@@ -350,6 +355,7 @@ func (c *Consumer) drop(p inbox.Partition) {
 	delete(c.unstored, p)
 	delete(c.full, p)
 	delete(c.last, p)
+	delete(c.starts, p)
 	c.held.drop(p)
 	if c.options.Positions != nil {
 		c.options.Positions.Forget(p)

@@ -11,7 +11,8 @@
 // away:
 //
 //	startUnpositioned partitions whose position could not be read when they were assigned
-//	retryHeld         one held message, if one is due
+//	retryHeld         held messages that are due: for a fourth of the time that the last batch took,
+//	                  and one at least
 //	collect           Poll until a batch is full or nothing more has arrived; where many come, some ms
 //	                  after the last batch began (package pace)
 //	process           the handler applies the batch, in one transaction

@@ -20,6 +20,7 @@ type held struct {
 	err       error
 	counted   int // failures that count against the message
 	pause     *backoff.ExponentialBackOff
+	since     time.Time // when it failed first, or could not be set aside
 	next      time.Time // when it is tried again
 }
 
@@ -33,6 +34,9 @@ func (h *held) failed(f fault.Fault, err error, now time.Time) {
 	h.fault, h.err = f, err
 	if f.Attempts > 0 {
 		h.counted++
+	}
+	if h.since.IsZero() {
+		h.since = now
 	}
 	h.next = now.Add(h.pause.NextBackOff())
 }
@@ -67,24 +71,47 @@ func (c *Consumer) hold(m inbox.Delivery, f fault.Fault, err error) {
 	}
 }
 
-// retryHeld tries one held message again, if one is due.
+// retryHeld tries held messages again that are due: as many as it may by the time that the last
+// batch took, and one at least. Batches take long where messages have to be found that cannot be
+// applied; with one attempt for each batch, more would be found than are ever set aside.
 func (c *Consumer) retryHeld(ctx context.Context) {
-	if c.held.empty() {
+	began := time.Now()
+	if c.held.empty() || c.held.restUntil.After(began) {
 		return
 	}
-	now := time.Now()
-	h := c.held.due(now)
-	if h == nil || c.held.restUntil.After(now) {
-		return
+	var spent time.Duration
+	for c.canContinue(ctx) {
+		took, tried := c.retryNext(ctx)
+		if !tried {
+			break
+		}
+		spent += took
+		if retryShare*time.Since(began) >= c.worked {
+			break
+		}
+		c.keepPolling()
+	}
+	if rest := retryShare*spent - c.worked; rest > 0 {
+		c.held.restUntil = time.Now().Add(rest)
+	}
+	c.worked = 0
+}
+
+// retryNext tries the held message again whose turn it is, if one is due. It returns how long the
+// attempt took.
+func (c *Consumer) retryNext(ctx context.Context) (took time.Duration, tried bool) {
+	h := c.held.due(time.Now())
+	if h == nil {
+		return 0, false
 	}
 	defer c.report()
 	if h.exhausted() && !c.held.breakers[kindOf(h.message)].open() {
 		c.setAside(ctx, h)
-		return
+		return 0, true
 	}
 	began := time.Now()
 	err := c.withRetry(ctx, []inbox.Delivery{h.message}, !c.mayWaitForLock(began), c.dispatch)
-	c.held.restUntil = time.Now().Add(retryShare * time.Since(began))
+	took = time.Since(began)
 	switch {
 	case !c.canContinue(ctx) || !c.held.has(h): // stopping, or no longer ours
 	case err != nil:
@@ -93,11 +120,12 @@ func (c *Consumer) retryHeld(ctx context.Context) {
 	default:
 		c.releaseFollowers(ctx, h, true)
 	}
+	return took, true
 }
 
 const (
-	// retryShare is how much longer the consumer does other work after an attempt with a held
-	// message than that took: new messages come first, however many are held.
+	// retryShare is how much longer the consumer does other work than attempts with held messages
+	// take: new messages come first, however many are held.
 	retryShare = 4
 	// lockWaitInterval is how often a held message is given the time to wait for a lock that a new
 	// one has. One that many want is never free at once; and who holds it is looked for meanwhile.
@@ -123,7 +151,9 @@ func (c *Consumer) setAside(ctx context.Context, h *held) {
 	case !c.canContinue(ctx) || !c.held.has(h):
 	case err != nil:
 		// Its reason stays: what was wrong with the message, not with the dead letter.
-		h.next = time.Now().Add(h.pause.NextBackOff())
+		// Its turn comes after that of those that failed since.
+		h.since = time.Now()
+		h.next = h.since.Add(h.pause.NextBackOff())
 		c.logAbout([]inbox.Delivery{h.message}).WarnContext(ctx, "message not set aside", "error", err)
 	default:
 		c.logAbout([]inbox.Delivery{h.message}).ErrorContext(ctx, "message set aside as a dead letter", "error", reason)

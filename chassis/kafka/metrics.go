@@ -19,6 +19,7 @@ type consumerMetrics struct {
 	isolations   prometheus.Counter
 	clientErrors prometheus.Counter
 	reread       prometheus.Counter
+	expired      prometheus.Counter
 	rebalances   prometheus.Counter
 }
 
@@ -50,6 +51,10 @@ func newConsumerMetrics(reg prometheus.Registerer, group string) consumerMetrics
 		reread: f.NewCounter(prometheus.CounterOpts{
 			Name: "waybill_consumer_reread_messages_total",
 			Help: "Offsets read again because the database was behind Kafka, as after a restore.",
+		}),
+		expired: f.NewCounter(prometheus.CounterOpts{
+			Name: "waybill_consumer_expired_messages_total",
+			Help: "Offsets that were never applied and that Kafka no longer has.",
 		}),
 		rebalances: f.NewCounter(prometheus.CounterOpts{
 			Name: "waybill_consumer_rebalances_total",

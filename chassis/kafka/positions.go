@@ -70,8 +70,36 @@ func (c *Consumer) startingPoints(ctx context.Context, partitions []kafka.TopicP
 			c.metrics.reread.Add(float64(offset - position))
 			committed[i].Offset = kafka.Offset(position)
 		}
+		c.starts[keys[i]] = position
+		if offset := int64(committed[i].Offset); offset >= 0 {
+			c.starts[keys[i]] = offset
+		}
 	}
 	return committed, nil
+}
+
+// begin is passed the offset of the first message that comes of a partition. If it is not the one
+// that was asked for, retention may have removed those before: the database was restored from a
+// backup that is older, or nobody has consumed for longer. They are lost to this service, and
+// librdkafka does not say so: it goes on with the first that there is.
+func (c *Consumer) begin(p inbox.Partition, first int64) {
+	start, asked := c.starts[p]
+	delete(c.starts, p)
+	if !asked || first <= start {
+		return
+	}
+	// The markers of transactions leave holes, too.
+	oldest, _, err := c.client.QueryWatermarkOffsets(p.Topic, p.Partition, int(time.Second.Milliseconds()))
+	if err != nil {
+		c.log.Warn("messages between two offsets did not come, and where their partition begins is not known",
+			"topic", p.Topic, "partition", p.Partition, "position", start, "first", first, "error", err)
+		return
+	}
+	if oldest > start {
+		c.log.Error("Kafka no longer has messages that were not applied: its retention is too short",
+			"topic", p.Topic, "partition", p.Partition, "position", start, "oldest", oldest, "lost", oldest-start)
+		c.metrics.expired.Add(float64(oldest - start))
+	}
 }
 
 // assign starts to read partitions that were assigned. Those whose starting point cannot be learned

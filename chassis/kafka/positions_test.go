@@ -103,6 +103,25 @@ func TestConsumer_APartitionWithoutACommittedOffsetIsReadFromItsBeginning(t *tes
 	require.Equal(t, want, l.distinct())
 }
 
+// A database from a backup that is older than Kafka's retention cannot read again all that it
+// lacks. That must not pass in silence.
+func TestConsumer_SaysWhatKafkaNoLongerHas(t *testing.T) {
+	t.Parallel()
+	b := kafkatest.Start(t, "topic")
+	produce(t, b, 0, 300)
+	consumed(t, b, 300)
+	b.DeleteRecords(t, "topic", map[int32]int64{0: 20, 1: 5})
+	l := newLedger()
+	w := watch(t, plaintext(b.Addr()), l, func(o *kafka.ConsumerOptions) {
+		o.Positions = readFunc(func(context.Context, []inbox.Partition) (map[inbox.Partition]int64, error) {
+			return positions{{Topic: "topic", Partition: 0}: 7, {Topic: "topic", Partition: 1}: 7, {Topic: "topic", Partition: 2}: 7}, nil
+		})
+	})
+	l.await(t, "what there is", func(l *ledger) bool { return len(l.applied) >= 300-3*7-13 })
+	require.InDelta(t, 13, w.value(t, "waybill_consumer_expired_messages_total", ""), 0, "7 to 19 of partition 0; nothing of the others")
+	require.Equal(t, 1, w.log.count("Kafka no longer has messages that were not applied"))
+}
+
 // Reading from Kafka's offset while the database does not answer would skip what a restored
 // database has lost.
 func TestConsumer_PartitionsWaitUntilThePositionsAreKnown(t *testing.T) {

@@ -26,7 +26,11 @@ func (r *restart) drop(p inbox.Partition) {
 // receive takes a message from the client.
 func (c *Consumer) receive(m inbox.Delivery) {
 	p := partitionOf(m)
-	if last, known := c.last[p]; known && m.Offset <= last {
+	last, known := c.last[p]
+	if !known {
+		c.begin(p, m.Offset)
+	}
+	if known && m.Offset <= last {
 		c.log.Warn("a partition begins again: its topic was re-created", "topic", m.Topic, "partition", m.Partition, "last", last, "offset", m.Offset)
 		if c.restart.partitions == nil {
 			c.restart.partitions = make(map[inbox.Partition]bool)

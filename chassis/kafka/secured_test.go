@@ -102,7 +102,7 @@ func TestConfig_LogsInToApacheKafkaOverTLS(t *testing.T) {
 	client := producer(t, orders)
 	stop := orders.FollowLogin(client)
 	defer stop()
-	require.Eventually(t, func() bool { return letIn(client, 5*time.Second) }, time.Minute, 100*time.Millisecond, "the node is up, and lets it in")
+	require.Eventually(t, func() bool { return letIn(client, 10*time.Second) }, 3*time.Minute, 100*time.Millisecond, "the node is up, and lets it in")
 
 	for what, change := range map[string]func(*kafka.Config){
 		"a wrong password":               func(c *kafka.Config) { *c = c.LoginAs("orders", "guessed") },
@@ -119,7 +119,7 @@ func TestConfig_LogsInToApacheKafkaOverTLS(t *testing.T) {
 	// The password is rotated, and all connections are cut.
 	admin, err := confluent.NewAdminClientFromProducer(producer(t, n.as("", "", own).LoginAs(devstack.Admin, "of-the-admin")))
 	require.NoError(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	result, err := admin.AlterUserScramCredentials(ctx, []confluent.UserScramCredentialUpsertion{{
 		User: "orders", Password: []byte("second"), ScramCredentialInfo: confluent.ScramCredentialInfo{Mechanism: confluent.ScramMechanismSHA512, Iterations: 8192},
@@ -129,6 +129,6 @@ func TestConfig_LogsInToApacheKafkaOverTLS(t *testing.T) {
 	n.Kill()
 	n.run(t)
 	require.NoError(t, os.WriteFile(file, []byte("second"), 0o600))
-	require.Eventually(t, func() bool { return letIn(client, 5*time.Second) }, time.Minute, 100*time.Millisecond, "the same client, with the new password")
+	require.Eventually(t, func() bool { return letIn(client, 10*time.Second) }, 3*time.Minute, 100*time.Millisecond, "the same client, with the new password")
 	require.False(t, letIn(producer(t, orders.LoginAs("orders", "first")), 3*time.Second), "the old one")
 }

@@ -137,7 +137,8 @@ func TestConsumer_NamesWhoHoldsTheLock(t *testing.T) {
 		err := w.Ready(t.Context())
 		return err != nil && strings.Contains(err.Error(), "held by pid 4711 (psql), active")
 	})
-	require.InDelta(t, 1, w.value(t, "waybill_consumer_blocked_by", "pid 4711 (psql)"), 0)
+	// Also once the first attempt is over, of which readiness speaks before.
+	eventually(t, "a metric that names it", func() bool { return w.value(t, "waybill_consumer_blocked_by", "pid 4711 (psql)") == 1 })
 	eventually(t, "a line that names it", func() bool { return w.log.count(`blocked_by="pid 4711 (psql), active"`) > 0 })
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,7 +23,7 @@ import (
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
 
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // service is a service's pool, with a login of its own, and a person who has locked a row.
 type service struct {
@@ -66,15 +67,24 @@ func (s service) hold(dsn string) *pgx.Conn {
 	return conn
 }
 
-// wait has the service wait for the row once, and notice who holds it meanwhile.
+// wait has the service wait for the row, as often as it takes to notice who holds it meanwhile: an
+// attempt ends at the lock_timeout.
 func (s service) wait() {
 	s.t.Helper()
+	var noticed atomic.Bool
 	waited := make(chan error, 1)
-	go func() { _, err := s.pool.Exec(s.t.Context(), `update things set id = 1`); waited <- err }()
+	go func() {
+		var err error
+		for again := true; again; again = err != nil && !noticed.Load() {
+			_, err = s.pool.Exec(s.t.Context(), `update things set id = 1`)
+		}
+		waited <- err
+	}()
 	require.Eventually(s.t, func() bool {
 		names, err := s.watch.Names(s.t.Context())
 		return err == nil && len(names) == 1
 	}, patience, 10*time.Millisecond)
+	noticed.Store(true)
 	require.Error(s.t, <-waited)
 }
 

@@ -66,23 +66,11 @@ func (c BlobConfig) open() (claimcheck.BlobStore, error) {
 // collectEvery is how often blobs are removed: to look for old ones, all are listed.
 const collectEvery = time.Hour
 
-// collect removes old blobs until ctx ends.
-func (p *Payloads) collect(ctx context.Context) error {
-	timer := time.NewTimer(collectEvery)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-timer.C:
-		}
-		n, err := claimcheck.Collect(ctx, p.blobs, time.Now().Add(-p.retention))
-		if err != nil && ctx.Err() == nil {
-			p.log.WarnContext(ctx, "old blobs not collected", "error", err)
-		}
-		if n > 0 {
-			p.log.InfoContext(ctx, "old blobs collected", "blobs", n)
-		}
-		timer.Reset(collectEvery)
+// collect removes old blobs, all at once, and so leaves none for a next batch.
+func (p *Payloads) collect(ctx context.Context, _ int) (int, error) {
+	n, err := claimcheck.Collect(ctx, p.blobs, time.Now().Add(-p.retention))
+	if n > 0 {
+		p.log.InfoContext(ctx, "old blobs collected", "blobs", n)
 	}
+	return 0, err
 }

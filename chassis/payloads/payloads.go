@@ -1,7 +1,8 @@
 // Package payloads makes the codec of a service's payloads of its settings: whether they are
 // encrypted (sdk/payload/encryption), where large ones are kept (sdk/payload/claimcheck), and
 // whether they are checked against schemas (chassis/schemaregistry). Without settings there is
-// none, and payloads travel as they are.
+// none, and payloads travel as they are. Beside it are the rules of what people see of them
+// (chassis/masking).
 package payloads
 
 import (
@@ -12,7 +13,9 @@ import (
 	"slices"
 	"time"
 
+	"waybill.example/chassis/masking"
 	"waybill.example/chassis/service"
+	"waybill.example/chassis/sweep"
 	"waybill.example/sdk/payload"
 	"waybill.example/sdk/payload/claimcheck"
 	"waybill.example/sdk/payload/encryption"
@@ -38,6 +41,8 @@ type Config struct {
 	KeyLifetime time.Duration `env:"PAYLOAD_KEY_LIFETIME" envDefault:"5m"`
 	Blobs       BlobConfig
 	Schemas     SchemaConfig
+	// Masks are what is hidden of payloads from people who may read the rest.
+	Masks masking.Config
 }
 
 // Validate implements config.Validator.
@@ -61,6 +66,8 @@ func (c Config) Validate() []error {
 type Payloads struct {
 	// Codec is for the outbox and the inbox; nil: payloads travel as they are.
 	Codec payload.Codec
+	// Masks are what is hidden from whom; nil: nothing is.
+	Masks *masking.Rules
 
 	blobs     claimcheck.BlobStore
 	retention time.Duration
@@ -80,6 +87,9 @@ func New(c Config, schemas fs.FS, log *slog.Logger) (*Payloads, error) {
 		return nil, err
 	}
 	p := &Payloads{retention: c.Blobs.Retention, log: log}
+	if p.Masks, err = c.Masks.Load(); err != nil {
+		return nil, err
+	}
 	if p.blobs, err = c.Blobs.open(); err != nil {
 		return nil, err
 	}
@@ -98,7 +108,7 @@ func New(c Config, schemas fs.FS, log *slog.Logger) (*Payloads, error) {
 // Mount adds what works in the background to a service.
 func (p *Payloads) Mount(app *service.App) {
 	if p.blobs != nil && p.retention > 0 {
-		app.Add("blob collector", p.collect)
+		app.Add("blob collector", sweep.Every(collectEvery, "blobs", p.log, p.collect))
 	}
 }
 

@@ -32,6 +32,8 @@ func Classify(err error) fault.Fault {
 	switch {
 	case errors.Is(err, payload.ErrUnavailable):
 		return fault.Fault{Kind: fault.Outage, Reason: "payload_unavailable"}
+	case errors.Is(err, ErrStandby), errors.Is(err, ErrReplaced):
+		return fault.Fault{Kind: fault.Outage, Reason: reasonReadOnly}
 	case isConnect && isPg:
 		f := fault.Fault{Kind: fault.Outage, Reason: "database_unavailable", Code: pgErr.Code}
 		if class := pgErr.Code[:2]; class == "28" || class == "3D" || class == "42" || class == "55" {
@@ -66,7 +68,7 @@ func byCode(e *pgconn.PgError) fault.Fault {
 	case "57014":
 		f.Reason = "statement_timeout"
 	case "25006":
-		f.Kind, f.Reason = fault.Outage, "database_read_only"
+		f.Kind, f.Reason = fault.Outage, reasonReadOnly
 	case "42501":
 		f.Reason = "permission"
 	case "P0001":

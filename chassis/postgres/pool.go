@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
@@ -37,8 +38,10 @@ var keepAlive = net.KeepAliveConfig{Enable: true, Idle: 2 * time.Second, Interva
 //
 // Each session has bounds for statements, locks and idle transactions, waits for its commits to be
 // on disk, finds rows by an index wherever there is one, and is thrown away once it answers that it
-// cannot do what a service needs (see retire).
-func Open(ctx context.Context, c Config, name string) (*pgxpool.Pool, error) {
+// cannot do what a service needs (see retire). Sessions are with a primary, and never with one that
+// was replaced (see [Fence]). begin is called with each new session, after that; where it fails,
+// there is no session.
+func Open(ctx context.Context, c Config, name string, begin ...func(context.Context, *pgx.Conn) error) (*pgxpool.Pool, error) {
 	config, err := pgxpool.ParseConfig(string(c.URL))
 	if err != nil {
 		// pgx's error may quote the URL, and the URL holds a password.
@@ -55,7 +58,13 @@ func Open(ctx context.Context, c Config, name string) (*pgxpool.Pool, error) {
 	}
 	var opened atomic.Pointer[pgxpool.Pool]
 	config.ConnConfig.OnPgError = retire(&opened)
-	config.BeforeConnect, config.AfterConnect, config.PrepareConn = Renewed(c.current()), prepare, adapt
+	fence := &Fence{Passed: func() {
+		if p := opened.Load(); p != nil {
+			go p.Reset() // what waits for the pool may be the session that found out
+		}
+	}}
+	config.ConnConfig.ValidateConnect = fence.After(config.ConnConfig.ValidateConnect)
+	config.BeforeConnect, config.AfterConnect, config.PrepareConn = Renewed(c.current()), prepare(begin), adapt
 	if tracing.Enabled() {
 		config.ConnConfig.Tracer = tracing.Statements()
 	}
@@ -114,8 +123,13 @@ func Check(pool *pgxpool.Pool) func(context.Context) error {
 
 // unreachable says in words that anybody may read why the database does not answer.
 func unreachable(err error) string {
-	if f := Classify(err); f.Reason == "login_refused" {
+	switch f := Classify(err); {
+	case f.Reason == "login_refused":
 		return fmt.Sprintf("the database refuses the login (%s)", f.Code)
+	case errors.Is(err, ErrReplaced):
+		return ErrReplaced.Error()
+	case f.Reason == reasonReadOnly:
+		return "the database is read-only"
 	}
 	return "the database does not answer"
 }

@@ -43,13 +43,20 @@ set default_transaction_isolation = 'read committed';
 select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') in ('off', 'local');
 `, statementTimeout.Milliseconds(), LockTimeout.Milliseconds(), idleInTransactionTimeout.Milliseconds(), userTimeout.Milliseconds())
 
-// prepare is a pool's AfterConnect.
-func prepare(ctx context.Context, conn *pgx.Conn) error {
-	if _, err := conn.Exec(ctx, sessionSQL+byIndexSQL); err != nil {
-		return fmt.Errorf("prepare a session: %w", err)
+// prepare returns a pool's AfterConnect.
+func prepare(begin []func(context.Context, *pgx.Conn) error) func(context.Context, *pgx.Conn) error {
+	return func(ctx context.Context, conn *pgx.Conn) error {
+		if _, err := conn.Exec(ctx, sessionSQL+byIndexSQL); err != nil {
+			return fmt.Errorf("prepare a session: %w", err)
+		}
+		BoundInstants(conn.TypeMap())
+		for _, with := range begin {
+			if err := with(ctx, conn); err != nil {
+				return fmt.Errorf("begin a session: %w", err)
+			}
+		}
+		return nil
 	}
-	BoundInstants(conn.TypeMap())
-	return nil
 }
 
 type failFastKey struct{}

@@ -21,6 +21,7 @@ import (
 	"waybill.example/chassis/postgres"
 	"waybill.example/devstack/certs"
 	devstack "waybill.example/devstack/postgres"
+	"waybill.example/devstack/tempdir"
 )
 
 // Who may log in, and how: nobody in the clear but the superuser of the test, orders_service by its
@@ -49,17 +50,19 @@ func startSecured(t *testing.T) *secured {
 		require.NoError(t, err)
 		files[name] = content
 	}
-	dir, err := os.MkdirTemp("", "waybill-tls-") //nolint:usetesting // open to the user that the server runs as
+	dir, remove, err := tempdir.Make("tls")
 	require.NoError(t, err)
-	require.NoError(t, os.Chmod(dir, 0o755))
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	t.Cleanup(func() { require.NoError(t, remove()) })
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	s.Server, err = devstack.Start(ctx, devstack.Config{Dir: dir, Disposable: true, Files: files, Settings: []string{
 		"hba_file=pg_hba.conf", "ssl=on", "ssl_cert_file=../server.pem", "ssl_key_file=../server.key", "ssl_ca_file=../clients.pem",
 	}})
 	require.NoError(t, err)
-	t.Cleanup(s.Kill)
+	t.Cleanup(func() {
+		s.Kill()
+		require.NoError(t, s.Remove())
+	})
 	s.exec(t, `create role orders_service login; create role relay_orders login password 'first'`)
 	return s
 }
@@ -116,7 +119,7 @@ func refused(t *testing.T, pool *pgxpool.Pool, what string) (why error) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		_, _, why = session(t, pool)
-		return why == nil || !errors.Is(why, syscall.ECONNRESET) && !errors.Is(why, syscall.EPIPE)
+		return why == nil || !errors.Is(why, syscall.ECONNRESET) && !errors.Is(why, syscall.EPIPE) && !pgconn.Timeout(why)
 	}, patience, 10*time.Millisecond, what)
 	require.Error(t, why, what)
 	return why

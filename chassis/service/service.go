@@ -29,18 +29,13 @@ import (
 	"github.com/alecthomas/kong"
 
 	"waybill.example/chassis/config"
+	"waybill.example/chassis/exitstatus"
 	"waybill.example/chassis/httpserver"
 	"waybill.example/chassis/lifecycle"
 	"waybill.example/chassis/telemetry"
 	"waybill.example/chassis/terminal"
 	"waybill.example/chassis/tracing"
 	"waybill.example/chassis/version"
-)
-
-// Exit statuses.
-const (
-	exitFailed  = 1
-	exitInvalid = 2
 )
 
 // Main is all of a service's main: it runs the verb that was chosen and exits. build wires the
@@ -109,7 +104,7 @@ func runVerb(name, description string, grammar any, options ...kong.Option) int 
 // exit ends the process after --help, --version or a command line that is wrong.
 func exit(status int) {
 	if status != 0 {
-		status = exitInvalid
+		status = exitstatus.Usage
 	}
 	os.Exit(status)
 }
@@ -121,9 +116,9 @@ func report(ctx context.Context, name string, err error) int {
 	}
 	_, _ = fmt.Fprintln(terminal.Writer(os.Stderr), name+":", err) // nothing is left to do where it fails
 	if errors.Is(err, config.ErrInvalid) {
-		return exitInvalid
+		return exitstatus.Usage
 	}
-	return exitFailed
+	return exitstatus.Failed
 }
 
 func runService[C Settings](ctx context.Context, name string, settings C, build func(context.Context, C, *slog.Logger) (*App, error)) error {

@@ -21,6 +21,7 @@ import (
 
 	"waybill.example/chassis/config"
 	"waybill.example/chassis/httpserver"
+	"waybill.example/devstack/loopback"
 )
 
 // The test binary is a service too: started with this variable it runs Main, as a process that can
@@ -171,7 +172,7 @@ func TestMain_ExitStatusTellsInvalidFromFailed(t *testing.T) {
 		status    int
 		says      []string
 	}{
-		"settings":     {nil, []string{"PARCEL_WEIGHT=heavy", "LOG_LEVEL=loud"}, 2, []string{"parcels: invalid configuration:", "Weight", "LogLevel"}},
+		"settings":     {nil, []string{"PARCEL_WEIGHT=heavy", "LOG_LEVEL=loud"}, 2, []string{"parcels: invalid configuration:", "PARCEL_WEIGHT", "LOG_LEVEL"}},
 		"command line": {[]string{"--frobnicate"}, nil, 2, []string{"unknown flag --frobnicate"}},
 		"failed":       {nil, []string{"HTTP_ADDR=" + taken.Addr().String()}, 1, []string{"parcels: listen", "address already in use"}},
 		"healthcheck":  {[]string{"healthcheck"}, []string{"HTTP_ADDR=127.0.0.1:1"}, 1, []string{"parcels: healthcheck: http://127.0.0.1:1/readyz does not answer"}},
@@ -190,13 +191,12 @@ func TestMain_ExitStatusTellsInvalidFromFailed(t *testing.T) {
 
 func TestMain_HealthcheckAsksTheRunningProcess(t *testing.T) {
 	t.Parallel()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := loopback.FreePort()
 	require.NoError(t, err)
-	addr := free.Addr().String()
-	require.NoError(t, free.Close())
+	addr := loopback.Addr(port)
 	p := start(t, nil, "HTTP_ADDR="+addr)
 	p.awaitLines(t, 3)
-	asked := start(t, []string{"healthcheck", "livez"}, "HTTP_ADDR="+addr)
+	asked := start(t, []string{"healthcheck", "livez", "--timeout=1m"}, "HTTP_ADDR="+addr)
 	require.Zero(t, asked.status(t), asked.log.String())
 	require.Equal(t, "healthcheck: http://"+addr+"/livez answered 200\n", asked.out.String())
 	response, err := http.Get("http://" + addr + "/livez") //nolint:noctx // a test

@@ -9,7 +9,6 @@ import (
 )
 
 const (
-	every = time.Minute
 	batch = 1000
 	// pause between batches: at most 20,000 rows a second.
 	pause = 50 * time.Millisecond
@@ -19,6 +18,11 @@ const (
 // every minute. remove removes at most so many and returns how many it did. Every instance of a
 // service may run one.
 func Loop(what string, log *slog.Logger, remove func(ctx context.Context, limit int) (int, error)) func(context.Context) error {
+	return Every(time.Minute, what, log, remove)
+}
+
+// Every is Loop for what is looked for at another interval.
+func Every(every time.Duration, what string, log *slog.Logger, remove func(ctx context.Context, limit int) (int, error)) func(context.Context) error {
 	return func(ctx context.Context) error {
 		timer := time.NewTimer(every)
 		defer timer.Stop()

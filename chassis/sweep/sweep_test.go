@@ -36,3 +36,18 @@ func TestLoop_RemovesAllThereIsAndGoesOnAfterAnError(t *testing.T) {
 		require.Equal(t, 4, asked, "an error, two full batches and the rest")
 	})
 }
+
+func TestEvery_RemovesAtAnIntervalOfItsOwn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithTimeout(t.Context(), 3*time.Hour+time.Minute)
+		defer stop()
+		var asked []time.Duration
+		began := time.Now()
+		require.NoError(t, sweep.Every(time.Hour, "blobs", slog.New(slog.DiscardHandler), func(context.Context, int) (int, error) {
+			asked = append(asked, time.Since(began)/time.Hour)
+			return 0, errors.New("the store is unavailable")
+		})(ctx))
+		require.Equal(t, []time.Duration{1, 2, 3}, asked)
+	})
+}

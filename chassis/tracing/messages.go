@@ -1,8 +1,8 @@
 package tracing
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
 	"slices"
 	"strconv"
 	"time"
@@ -24,7 +24,7 @@ type Row struct {
 	EventID  uuid.UUID
 	Topic    string
 	Type     string
-	Headers  []byte // the JSON object
+	Headers  []byte // the JSON object, as Postgres writes it
 	Inserted time.Time
 }
 
@@ -32,14 +32,13 @@ type Row struct {
 // if the row belongs to a trace. The message keeps the row's traceparent: a row and a message are
 // the same thing to those who wait for it. It returns the trace's id, "" if there is none.
 func Published(row Row) (traceID string) {
-	var headers struct {
-		TraceParent string `json:"traceparent"`
+	_, value, _ := bytes.Cut(row.Headers, named)
+	traceparent, _, _ := bytes.Cut(value, []byte{'"'})
+	if !sampled(traceparent) {
+		return "" // most rows, which are done with for a search of few bytes
 	}
-	if json.Unmarshal(row.Headers, &headers) != nil {
-		return ""
-	}
-	ctx, sampled := parent(headers.TraceParent)
-	if !sampled {
+	ctx, valid := parent(string(traceparent))
+	if !valid {
 		return ""
 	}
 	_, span := tracer().Start(ctx, "send "+row.Topic, trace.WithSpanKind(trace.SpanKindProducer), trace.WithTimestamp(row.Inserted),
@@ -48,45 +47,86 @@ func Published(row Row) (traceID string) {
 			semconv.MessagingDestinationName(row.Topic), semconv.MessagingMessageID(row.EventID.String()),
 			attribute.String("waybill.message.type", row.Type), attribute.String("waybill.database", row.Database),
 			attribute.Int64("waybill.outbox.id", row.ID)))
-	span.End()
+	defer span.End()
+	if !span.IsRecording() {
+		return ""
+	}
 	return span.SpanContext().TraceID().String()
 }
+
+// named is where the value of a traceparent begins in an object as Postgres writes it: within a
+// string of it the quotes would have backslashes.
+var named = []byte(`"` + tracecontext.Header + `": "`)
 
 // Process begins the spans of a batch of messages that one transaction applies: one of each message
 // that belongs to a trace, below what caused it. The statements come below it where it is the only
 // one, and otherwise below a span of the batch, which is linked to the others. The messages that
 // are returned carry the traceparents of their spans, so that what they cause comes below them. end
-// takes the transaction's error.
+// takes the transaction's error. A batch of which nothing is recorded is returned as it came.
 func Process(ctx context.Context, group string, batch []inbox.Delivery) (context.Context, []inbox.Delivery, func(error)) {
+	if first := slices.IndexFunc(batch, belongs); first >= 0 {
+		return process(ctx, group, batch, first)
+	}
+	return ctx, batch, nothing
+}
+
+func nothing(error) {}
+
+// belongs looks at a message's flag alone.
+func belongs(d inbox.Delivery) bool {
+	at := position(d.Headers)
+	return at >= 0 && sampled(d.Headers[at].Value)
+}
+
+func position(headers []inbox.Header) int {
+	return slices.IndexFunc(headers, func(h inbox.Header) bool { return h.Key == tracecontext.Header })
+}
+
+func process(ctx context.Context, group string, batch []inbox.Delivery, first int) (context.Context, []inbox.Delivery, func(error)) {
 	var spans []trace.Span
 	var links []trace.Link
 	traced := batch
-	for i, d := range batch {
-		above, sampled := parent(d.Header(tracecontext.Header))
-		if !sampled {
+	for i, d := range batch[first:] {
+		span := started(group, d)
+		if span == nil {
 			continue
 		}
-		below, span := tracer().Start(above, "process "+d.Topic, trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
-			semconv.MessagingSystemKafka, semconv.MessagingOperationTypeProcess, semconv.MessagingOperationName("process"),
-			semconv.MessagingDestinationName(d.Topic), semconv.MessagingDestinationPartitionID(strconv.Itoa(int(d.Partition))),
-			semconv.MessagingKafkaOffset(int(d.Offset)), semconv.MessagingConsumerGroupName(group),
-			semconv.MessagingKafkaMessageKey(string(d.Key)), semconv.MessagingMessageID(d.Header("ce_id")),
-			attribute.String("waybill.message.type", d.Header("ce_type"))))
 		if spans == nil {
 			traced = slices.Clone(batch)
 		}
 		spans, links = append(spans, span), append(links, trace.Link{SpanContext: span.SpanContext()})
-		traced[i].Headers = replaced(d.Headers, Traceparent(below))
+		traced[first+i].Headers = replaced(d.Headers, Traceparent(trace.ContextWithSpan(ctx, span)))
 	}
-	if len(spans) == 0 {
-		return ctx, batch, func(error) {}
-	}
-	if len(spans) == 1 {
+	switch len(spans) {
+	case 0:
+		return ctx, batch, nothing
+	case 1:
 		return trace.ContextWithSpan(ctx, spans[0]), traced, func(err error) { end(spans, err) }
 	}
 	ctx, whole := tracer().Start(ctx, "process batch", trace.WithNewRoot(), trace.WithLinks(links...), trace.WithAttributes(
 		semconv.MessagingSystemKafka, semconv.MessagingBatchMessageCount(len(batch)), semconv.MessagingConsumerGroupName(group)))
 	return ctx, traced, func(err error) { end(append(spans, whole), err) }
+}
+
+// started is the span of a message; nil if it is not recorded.
+func started(group string, d inbox.Delivery) trace.Span {
+	if !belongs(d) {
+		return nil
+	}
+	above, valid := parent(d.Header(tracecontext.Header))
+	if !valid {
+		return nil
+	}
+	_, span := tracer().Start(above, "process "+d.Topic, trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
+		semconv.MessagingSystemKafka, semconv.MessagingOperationTypeProcess, semconv.MessagingOperationName("process"),
+		semconv.MessagingDestinationName(d.Topic), semconv.MessagingDestinationPartitionID(strconv.Itoa(int(d.Partition))),
+		semconv.MessagingKafkaOffset(int(d.Offset)), semconv.MessagingConsumerGroupName(group),
+		semconv.MessagingKafkaMessageKey(string(d.Key)), semconv.MessagingMessageID(d.Header("ce_id")),
+		attribute.String("waybill.message.type", d.Header("ce_type"))))
+	if !span.IsRecording() {
+		return nil
+	}
+	return span
 }
 
 func end(spans []trace.Span, err error) {
@@ -102,11 +142,6 @@ func end(spans []trace.Span, err error) {
 // replaced is a message's headers with another traceparent.
 func replaced(headers []inbox.Header, traceparent string) []inbox.Header {
 	headers = slices.Clone(headers)
-	for i := range headers {
-		if headers[i].Key == tracecontext.Header {
-			headers[i].Value = []byte(traceparent)
-			break
-		}
-	}
+	headers[position(headers)].Value = []byte(traceparent)
 	return headers
 }

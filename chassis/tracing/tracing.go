@@ -3,7 +3,11 @@
 // last message, since each hop passes its W3C traceparent on
 // (https://www.w3.org/TR/trace-context/).
 //
-// It is off, and costs a look at a boolean, unless the standard environment variables say where
+// Whether an order is recorded is decided where its trace begins, before anything is made for it.
+// One that is not is handled as if there were no tracing: it has no span and no context of its own,
+// and its rows and messages have a traceparent only if its client sent one.
+//
+// It is off, and costs a look at a pointer, unless the standard environment variables say where
 // spans go (https://opentelemetry.io/docs/specs/otel/protocol/exporter/):
 // OTEL_EXPORTER_OTLP_ENDPOINT or OTEL_EXPORTER_OTLP_TRACES_ENDPOINT. Spans travel as OTLP over
 // HTTP. OTEL_TRACES_SAMPLER, OTEL_RESOURCE_ATTRIBUTES and the others that the SDK reads work as
@@ -41,12 +45,12 @@ const scope = "waybill.example/chassis/tracing"
 const flushTimeout = 3 * time.Second
 
 var (
-	enabled    atomic.Bool
+	current    atomic.Pointer[sampler] // nil: no spans are made
 	propagator = propagation.TraceContext{}
 )
 
 // Enabled reports whether spans are made at all. It is cheap enough for a hot path.
-func Enabled() bool { return enabled.Load() }
+func Enabled() bool { return current.Load() != nil }
 
 func tracer() trace.Tracer { return otel.Tracer(scope) }
 
@@ -70,21 +74,28 @@ func Start(ctx context.Context, service, version string, log *slog.Logger) (stop
 		return nil, fmt.Errorf("export traces: %w", err)
 	}
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.WarnContext(ctx, "spans are lost", "error", err) }))
-	log.InfoContext(ctx, "traces are exported", "endpoint", cmp.Or(os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"), os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT")))
-	return start(ctx, service, version, sdktrace.NewBatchSpanProcessor(exporter))
+	sampler, err := newSampler(os.Getenv("OTEL_TRACES_SAMPLER"), os.Getenv("OTEL_TRACES_SAMPLER_ARG"))
+	if err != nil {
+		log.WarnContext(ctx, "every trace is recorded", "error", err)
+	}
+	log.InfoContext(ctx, "traces are exported", "endpoint", cmp.Or(os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"), os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT")),
+		"sampler", sampler.Description())
+	return start(ctx, service, version, sampler, sdktrace.NewBatchSpanProcessor(exporter))
 }
 
-// start is Start with the processor that gets the spans. It is for one service in a process.
-func start(ctx context.Context, service, version string, processor sdktrace.SpanProcessor) (stop func(), err error) {
+// start is Start with what decides about traces, and the processor that gets the spans. It is for
+// one service in a process.
+func start(ctx context.Context, service, version string, s sampler, processor sdktrace.SpanProcessor) (stop func(), err error) {
 	about, err := resource.Merge(resource.NewSchemaless(semconv.ServiceName(service), semconv.ServiceVersion(version)), resource.Environment())
 	if err != nil {
 		return nil, fmt.Errorf("read OTEL_RESOURCE_ATTRIBUTES: %w", err)
 	}
-	provider := sdktrace.NewTracerProvider(sdktrace.WithResource(about), sdktrace.WithSpanProcessor(processor))
+	provider := sdktrace.NewTracerProvider(sdktrace.WithResource(about), sdktrace.WithSpanProcessor(processor),
+		sdktrace.WithSampler(s), sdktrace.WithIDGenerator(ids{}))
 	otel.SetTracerProvider(provider)
-	enabled.Store(true)
+	current.Store(&s)
 	return func() {
-		enabled.Store(false)
+		current.Store(nil)
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
 		defer cancel()
 		_ = provider.Shutdown(ctx) // spans are lost then, and nothing else
@@ -97,13 +108,18 @@ func parent(traceparent string) (context.Context, bool) {
 	if !sampled(traceparent) {
 		return nil, false
 	}
-	ctx := propagator.Extract(context.Background(), propagation.MapCarrier{"traceparent": traceparent})
+	ctx := remote(context.Background(), traceparent)
 	return ctx, trace.SpanContextFromContext(ctx).IsSampled()
+}
+
+// remote has what is begun next come below a traceparent.
+func remote(ctx context.Context, traceparent string) context.Context {
+	return propagator.Extract(ctx, propagation.MapCarrier{tracecontext.Header: traceparent})
 }
 
 // sampled looks at the flag alone, which is the last bit of the fourth field: most messages are
 // done with then.
-func sampled(traceparent string) bool {
+func sampled[T string | []byte](traceparent T) bool {
 	const flags = len("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01") - 1
 	return len(traceparent) > flags && strings.IndexByte("13579bdf", traceparent[flags]) >= 0
 }

@@ -27,8 +27,15 @@ const (
 // recording has spans kept in memory. The provider is the process's, so these tests take turns.
 func recording(t *testing.T) *tracetest.InMemoryExporter {
 	t.Helper()
+	return sampling(t, "", "")
+}
+
+func sampling(t *testing.T, name, arg string) *tracetest.InMemoryExporter {
+	t.Helper()
 	exporter := tracetest.NewInMemoryExporter()
-	stop, err := start(t.Context(), "test", "v1", sdktrace.NewSimpleSpanProcessor(exporter))
+	s, err := newSampler(name, arg)
+	require.NoError(t, err)
+	stop, err := start(t.Context(), "test", "v1", s, sdktrace.NewSimpleSpanProcessor(exporter))
 	require.NoError(t, err)
 	t.Cleanup(stop)
 	return exporter
@@ -96,20 +103,6 @@ func TestProcess_LinksABatchToItsMessages(t *testing.T) { //nolint:paralleltest 
 	require.Len(t, spans[2].Links, 2)
 	require.Equal(t, unsampled, batch[1].Header("traceparent"), "it is passed on as it came")
 	require.Equal(t, in, given[0].Header("traceparent"), "what was given is not changed")
-}
-
-// An order that its client has not sampled is handled as if there was no tracing.
-func TestProcess_ASampledOutMessageCostsNothing(t *testing.T) { //nolint:paralleltest // the provider is the process's
-	exporter := recording(t)
-	given := []inbox.Delivery{message(unsampled)}
-	ctx, batch, end := Process(t.Context(), "group", given)
-	end(nil)
-	require.Same(t, &given[0], &batch[0])
-	require.Equal(t, t.Context(), ctx)
-	require.Empty(t, Published(Row{Headers: []byte(`{"traceparent": "` + unsampled + `"}`)}))
-	require.Empty(t, RecordedIn(unsampled))
-	require.Empty(t, Recorded(ctx))
-	require.Empty(t, exporter.GetSpans())
 }
 
 func TestPublished_IsBelowWhatInsertedTheRow(t *testing.T) { //nolint:paralleltest // the provider is the process's

@@ -34,6 +34,7 @@ inventory: { autoscaling: { enabled: true } }
 orchestrator:
   autoscaling: { enabled: true }
   extraEnv: [{ name: NOTIFY_WEBHOOK_URL, valueFrom: { secretKeyRef: { name: waybill-notify, key: url } } }]
+payloads: { keyring: { secret: waybill-keyring }, masks: { configMap: waybill-masks }, env: { PAYLOAD_BLOBS: "s3://blobs/waybill" } }
 networkPolicy: { operators: [{ namespaceSelector: { matchLabels: { team: sre } } }] }
 `
 
@@ -45,6 +46,7 @@ var variants = map[string]string{
 image: { repository: registry.corp/waybill, digests: { orders: "sha256:` + strings.Repeat("a", 64) + `" }, pullSecrets: [{ name: registry }] }
 kafka: { brokers: "k:9096", securityProtocol: SSL, ca: { configMap: kafka-ca } }
 `,
+	"a shard": needed + "shard: 0\n",
 	"without what can be left out": needed + `
 migrations: { enabled: false }
 podDisruptionBudget: { enabled: false }

@@ -3,6 +3,7 @@ package helm_test
 import (
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -70,10 +71,10 @@ func settings(t *testing.T, component string) map[string]bool {
 			}
 		}
 	}
-	for name := range names {
+	for name, file := range maps.Clone(names) {
 		for _, prefix := range prefixes {
 			if _, known := names[prefix+name]; !known {
-				names[prefix+name] = false
+				names[prefix+name] = file
 			}
 		}
 	}
@@ -92,6 +93,56 @@ func find(t *testing.T, folder string, what *regexp.Regexp) (matches [][]string)
 		return err
 	}))
 	return matches
+}
+
+// Who has no keys need not be trusted with them: the relay carries payloads as they are.
+func TestPayloads_TheKeyringIsMountedWhereItIsRead(t *testing.T) {
+	t.Parallel()
+	deployments, _ := workloads(t, everything)
+	for component, d := range deployments {
+		pod := d.Spec.Template.Spec
+		variable := ""
+		for _, v := range pod.Containers[0].Env {
+			if v.Name == "PAYLOAD_KEYRING" {
+				variable = v.Value
+			}
+		}
+		mounts := map[string]string{}
+		for _, m := range pod.Containers[0].VolumeMounts {
+			mounts[m.Name] = m.MountPath
+		}
+		if component == "outbox-relay" {
+			require.Empty(t, variable)
+			require.NotContains(t, mounts, "payload-keys")
+			continue
+		}
+		require.Equal(t, mounts["payload-keys"]+"/keyring.json", variable, component)
+		found := false
+		for _, v := range pod.Volumes {
+			if v.Name == "payload-keys" {
+				found = true
+				require.Equal(t, "waybill-keyring", v.Secret.SecretName)
+				require.EqualValues(t, 0o440, *v.Secret.DefaultMode, "a keyring that others may read is refused")
+			}
+		}
+		require.True(t, found, component)
+	}
+}
+
+// A service without the rules would show what the others hide.
+func TestPayloads_TheMasksAreMountedInEveryService(t *testing.T) {
+	t.Parallel()
+	deployments, _ := workloads(t, everything)
+	require.NotEmpty(t, deployments)
+	for component, d := range deployments {
+		pod := d.Spec.Template.Spec
+		require.Contains(t, pod.Containers[0].Env, corev1.EnvVar{Name: "PAYLOAD_MASKS", Value: "/etc/waybill/masks/masks.json"}, component)
+		require.Contains(t, pod.Containers[0].VolumeMounts, corev1.VolumeMount{Name: "payload-masks", MountPath: "/etc/waybill/masks", ReadOnly: true}, component)
+		i := slices.IndexFunc(pod.Volumes, func(v corev1.Volume) bool { return v.Name == "payload-masks" })
+		require.GreaterOrEqual(t, i, 0, component)
+		require.Equal(t, "waybill-masks", pod.Volumes[i].ConfigMap.Name)
+		require.Equal(t, []corev1.KeyToPath{{Key: "masks.json", Path: "masks.json"}}, pod.Volumes[i].ConfigMap.Items)
+	}
 }
 
 // A variable that nothing reads is a setting that has no effect.
@@ -213,4 +264,28 @@ func TestMigrations_AreArgumentsThatMigrateTakes(t *testing.T) {
 		require.Regexp(t, `(?i)connect|refused`, string(out), name)
 		require.NotContains(t, string(out), "Usage:", name)
 	}
+}
+
+// All services of a release belong to one shard, and shard 0 is one: an instance to which it was
+// not said would carry out the orders of the others.
+func TestChart_AShardIsSaidToEveryService(t *testing.T) {
+	t.Parallel()
+	for values, want := range map[string]string{"": "", "shard: 0": "0", "shard: 9006": "9006"} {
+		deployments, _ := workloads(t, needed+values)
+		for name, d := range deployments {
+			got := ""
+			for _, e := range d.Spec.Template.Spec.Containers[0].Env {
+				if e.Name == "ORDER_SHARD" {
+					got = e.Value
+				}
+			}
+			if name == "outbox-relay" {
+				require.Empty(t, got, "it relays all shards")
+				continue
+			}
+			require.Equal(t, want, got, "%s with %q", name, values)
+		}
+	}
+	_, err := render(needed + "shard: 9007")
+	require.Error(t, err)
 }

@@ -139,6 +139,11 @@ var scenarios = []scenario{
 		5 * time.Minute,
 		[]string{`MessagesReadAgain{job="orders"}`},
 	},
+	{
+		"Kafka has lost what a database lacked", `waybill_consumer_expired_messages_total{job="orders"} 13x10` + leads,
+		2 * time.Minute,
+		[]string{`MessagesExpired{job="orders"}`},
+	},
 	{"tokens are tried out", `waybill_admin_refused_total{job="orders"} 0+30x20` + leads, 15 * time.Minute, []string{`TokensRefused{job="orders"}`}},
 	{"one wrong token", `waybill_admin_refused_total{job="orders"} 0x5 1x20` + leads, 15 * time.Minute, nil},
 	{"nobody takes notifications", `waybill_notifications_total{outcome="given_up"} 0x5 1x20` + leads, 15 * time.Minute, []string{"NotificationsGivenUp"}},

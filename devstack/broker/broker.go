@@ -5,11 +5,13 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -31,8 +33,10 @@ type Config struct {
 	// Dir keeps the topics, the messages and the groups' offsets, and gives
 	// them back when the broker is opened on it again; "" keeps nothing.
 	Dir string
-	// Topics exist from the first moment, with Partitions partitions each.
+	// Topics exist from the first moment.
 	Topics []string
+	// Partitions are how many each of them is created with; zero is [Partitions].
+	Partitions int32
 	// Log gets the broker's warnings and errors; nil drops them.
 	Log *slog.Logger
 }
@@ -59,7 +63,7 @@ func Open(ctx context.Context, cfg Config) (*Broker, error) {
 	opts := []kfake.Opt{
 		kfake.Ports(cfg.Port),
 		kfake.DefaultNumPartitions(Partitions),
-		kfake.SeedTopics(Partitions, cfg.Topics...), // looked at on an empty Dir only
+		kfake.SeedTopics(cmp.Or(cfg.Partitions, Partitions), cfg.Topics...), // looked at on an empty Dir only
 		kfake.ClusterID("waybill-devstack"),
 		// Brokers' own lower limit is 6 s; tests of lost consumers cannot wait.
 		kfake.GroupMinSessionTimeout(100 * time.Millisecond),
@@ -82,7 +86,7 @@ func Open(ctx context.Context, cfg Config) (*Broker, error) {
 		cluster.Close()
 		return nil, fmt.Errorf("open the embedded broker: %w", err)
 	}
-	if err := b.createMissing(ctx, cfg.Topics); err != nil {
+	if err := b.createMissing(ctx, cfg); err != nil {
 		b.Close()
 		return nil, err
 	}
@@ -97,21 +101,22 @@ func (b *Broker) Close() {
 }
 
 // createMissing makes topics that were not thought of when the Dir was new.
-func (b *Broker) createMissing(ctx context.Context, topics []string) error {
+func (b *Broker) createMissing(ctx context.Context, cfg Config) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	return CreateTopics(ctx, b.addr, Partitions, topics...)
+	return CreateTopics(ctx, b.addr, cmp.Or(cfg.Partitions, Partitions), cfg.Topics...)
 }
 
 // Addr returns host:port, as clients want it for their bootstrap servers.
 func (b *Broker) Addr() string { return b.addr }
 
-// CreateTopics makes the topics that do not exist yet, on any Kafka.
-func CreateTopics(ctx context.Context, addr string, partitions int32, topics ...string) error {
+// CreateTopics makes the topics that do not exist yet, on any Kafka. Several addresses are
+// separated by commas.
+func CreateTopics(ctx context.Context, addrs string, partitions int32, topics ...string) error {
 	if len(topics) == 0 {
 		return nil
 	}
-	client, err := kgo.NewClient(kgo.SeedBrokers(addr))
+	client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(addrs, ",")...))
 	if err != nil {
 		return fmt.Errorf("create topics: %w", err)
 	}

@@ -173,7 +173,7 @@ func TestAMemberThatDiedWhileItJoinedIsForgotten(t *testing.T) {
 	t.Cleanup(b.Close)
 
 	first := newMember(t, b)
-	require.Eventually(t, first.join, 5*time.Second, time.Millisecond, "alone in the group")
+	require.Eventually(t, first.join, time.Minute, time.Millisecond, "alone in the group")
 	// Several, because whether the broker notices is a matter of chance.
 	var joining sync.WaitGroup
 	var dying []*member
@@ -183,7 +183,7 @@ func TestAMemberThatDiedWhileItJoinedIsForgotten(t *testing.T) {
 		joining.Go(func() { m.join() })
 	}
 	for _, m := range dying {
-		require.Eventually(t, m.knocked.Load, 5*time.Second, time.Millisecond)
+		require.Eventually(t, m.knocked.Load, time.Minute, time.Millisecond)
 	}
 	<-time.After(100 * time.Millisecond) // their second requests wait for the first member now
 	for _, m := range dying {
@@ -195,7 +195,7 @@ func TestAMemberThatDiedWhileItJoinedIsForgotten(t *testing.T) {
 	// dead.
 	<-time.After(time.Second)
 	third := newMember(t, b)
-	require.Eventually(t, third.join, 10*time.Second, 10*time.Millisecond)
+	require.Eventually(t, third.join, time.Minute, 10*time.Millisecond)
 }
 
 type member struct {
@@ -305,7 +305,7 @@ func TestBroker_APartitionWithoutALeaderTakesNothing(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(b.Close)
 	client, err := kgo.NewClient(kgo.SeedBrokers(b.Addr()), kgo.RecordPartitioner(kgo.ManualPartitioner()),
-		kgo.RecordDeliveryTimeout(time.Second), kgo.MetadataMinAge(50*time.Millisecond), kgo.UnknownTopicRetries(-1))
+		kgo.RecordDeliveryTimeout(5*time.Second), kgo.MetadataMinAge(50*time.Millisecond), kgo.UnknownTopicRetries(-1))
 	require.NoError(t, err)
 	t.Cleanup(client.Close)
 	set := func(op kmsg.IncrementalAlterConfigOp, value *string) int16 {

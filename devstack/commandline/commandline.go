@@ -63,8 +63,11 @@ func (c *Checker) env() []string {
 	database := func(name string) string { return "postgres://nobody@" + nobody + "/" + name + "?connect_timeout=2" }
 	return []string{
 		"PATH=" + c.bin + ":/usr/bin:/bin", "HOME=" + os.Getenv("HOME"), stack.EnvParseOnly + "=1", "WORKSPACE=" + c.workspace,
-		"RELAY_DATABASES=orders=" + database("orders") + ",inventory=" + database("inventory") + ",orchestrator=" + database("orchestrator"),
+		"RELAY_DATABASES=orders=" + database("orders") + ",inventory=" + database("inventory") + ",orchestrator=" + database("orchestrator") +
+			",orders-1=" + database("orders") + ",inventory-1=" + database("inventory") + ",orchestrator-1=" + database("orchestrator"), // of a shard
 		"ORDERS_DB=" + database("orders"), "INVENTORY_DB=" + database("inventory"), "ORCHESTRATOR_DB=" + database("orchestrator"),
+		"ORDERS1_DB=" + database("orders"), "INVENTORY1_DB=" + database("inventory"), "ORCHESTRATOR1_DB=" + database("orchestrator"),
+		"ORDERS1_URL=http://" + nobody, "INVENTORY1_URL=http://" + nobody, "ORCHESTRATOR1_URL=http://" + nobody,
 		"DATABASE_URL=" + database("orders"), "ORDERS_URL=http://" + nobody, "INVENTORY_URL=http://" + nobody, "RELAY_URL=http://" + nobody,
 		"ORCHESTRATOR_URL=http://" + nobody, "ORCHESTRATOR_TOKEN=a-token", "database=orders",
 	}

@@ -34,7 +34,7 @@ var placeholders = strings.NewReplacer(
 )
 
 // mentions speak of a command without proposing it: it needs arguments.
-var mentions = []string{"orchestrator saga", "outbox-relay replay", "orchestrator saga force", "outbox-relay stuck", "waybill saga", "inventory stock", "waybill stock", "waybill audit-log", "waybill relay", "waybill dlq show", "outbox-relay show", "migrate up", "migrate up …", "migrate grants"}
+var mentions = []string{"orchestrator saga", "outbox-relay replay", "orchestrator saga force", "outbox-relay stuck", "outbox-relay topic create", "waybill saga", "inventory stock", "waybill stock", "waybill audit-log", "waybill relay", "waybill dlq show", "outbox-relay show", "migrate up", "migrate up …", "migrate grants"}
 
 // Docs returns the commands of README, CONTRIBUTING, docs/ and the README of waybill.
 func Docs(workspace string) ([]Line, error) {

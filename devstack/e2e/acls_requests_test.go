@@ -38,6 +38,25 @@ func createTopics(t *testing.T, client *kgo.Client, names ...string) (refused []
 	return refused
 }
 
+// lookUp returns what the node says about a topic.
+func lookUp(t *testing.T, client *kgo.Client, name string) error {
+	t.Helper()
+	topic := kmsg.NewMetadataRequestTopic()
+	topic.Topic = &name
+	request := kmsg.NewPtrMetadataRequest()
+	request.Topics = append(request.Topics, topic)
+	return kerr.ErrorForCode(ask(t, client, request).(*kmsg.MetadataResponse).Topics[0].ErrorCode)
+}
+
+func describeConfigs(t *testing.T, client *kgo.Client, name string) error {
+	t.Helper()
+	resource := kmsg.NewDescribeConfigsRequestResource()
+	resource.ResourceType, resource.ResourceName = kmsg.ConfigResourceTypeTopic, name
+	request := kmsg.NewPtrDescribeConfigsRequest()
+	request.Resources = append(request.Resources, resource)
+	return kerr.ErrorForCode(ask(t, client, request).(*kmsg.DescribeConfigsResponse).Resources[0].ErrorCode)
+}
+
 func initTransaction(t *testing.T, client *kgo.Client) error {
 	t.Helper()
 	id := "waybill"

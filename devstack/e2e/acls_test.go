@@ -15,6 +15,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kversion"
 	"github.com/twmb/franz-go/pkg/sasl/scram"
@@ -122,6 +123,7 @@ var principals = map[string]rights{
 	"inventory":    {read: []string{contracts.TopicInventoryCommands}, group: contracts.GroupInventory},
 	"orchestrator": {read: []string{contracts.TopicOrders, contracts.TopicInventory}, group: contracts.GroupOrchestrator},
 	"audit":        {read: contracts.Topics()},
+	"relay-trips":  {}, // of a service with topics of its own
 	"mallory":      {},
 }
 
@@ -146,6 +148,7 @@ func TestACLs_EachPrincipalDoesItsWorkAndNothingElse(t *testing.T) {
 		t.Run(name+" joins groups", func(t *testing.T) { k.tryGroups(t, name, principals[name]) })
 		t.Run(name+" administers nothing", func(t *testing.T) { k.tryAdministration(t, name) })
 	}
+	t.Run("relay-trips creates topics of its names", k.tryTopics)
 	t.Run("who cannot log in does nothing", k.tryStrangers)
 }
 
@@ -200,8 +203,10 @@ func (k *securedKafka) tenantForgesAnEvent(t *testing.T, s *system) {
 		return db.QueryRow(t.Context(), `select error_code from outbox_stuck where topic = 'orders.v1'`).Scan(&code) == nil
 	})
 	require.Equal(t, "TOPIC_AUTHORIZATION_FAILED", code)
-	status, _, _ := call(t, http.MethodGet, s.url(t, stack.Relay, "/readyz"), "")
-	require.Equal(t, http.StatusOK, status, "the others go on")
+	await(t, "the others to go on", func() bool {
+		status, _, _ := call(t, http.MethodGet, s.url(t, stack.Relay, "/readyz"), "")
+		return status == http.StatusOK
+	})
 	require.Equal(t, "CONFIRMED", s.outcome(t, s.place(t, `{"userId":"u1","sku":"burger","quantity":1}`)).Status)
 }
 
@@ -238,6 +243,22 @@ func (k *securedKafka) tryAdministration(t *testing.T, name string) {
 	for what, err := range administer(t, client, name) {
 		requireAllowed(t, false, err, what)
 	}
+}
+
+// tryTopics sends what `outbox-relay topic create` and the console's relay do: look a topic up,
+// read its configuration, create one like it. Then the relay writes to it.
+func (k *securedKafka) tryTopics(t *testing.T) {
+	relay, other := k.client(t, "relay-trips"), k.client(t, "relay-orders")
+	require.ErrorIs(t, lookUp(t, relay, "trips.v1"), kerr.UnknownTopicOrPartition, "its rows are stuck as UNKNOWN_TOPIC")
+	require.ErrorIs(t, lookUp(t, other, "trips.v1"), kerr.TopicAuthorizationFailed, "its rows are stuck as TOPIC_AUTHORIZATION_FAILED")
+	require.Empty(t, createTopics(t, relay, "trips.v1"))
+	await(t, "the new topic is known", func() bool { return lookUp(t, relay, "trips.v1") == nil })
+	requireAllowed(t, true, describeConfigs(t, relay, "trips.v1"), "read the configuration of trips.v1")
+	requireAllowed(t, false, describeConfigs(t, relay, contracts.TopicOrders), "read the configuration of orders.v1")
+	requireAllowed(t, false, createTopics(t, relay, "orders.v9")[0], "create orders.v9")
+	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
+	defer cancel()
+	require.NoError(t, relay.ProduceSync(ctx, &kgo.Record{Topic: "trips.v1", Value: []byte("a trip")}).FirstErr())
 }
 
 func (k *securedKafka) tryStrangers(t *testing.T) {

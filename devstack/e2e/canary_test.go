@@ -136,8 +136,9 @@ func (s *system) loginsRefused(t *testing.T, shown io.Writer) {
 		_, err := db.Exec(t.Context(), sql)
 		require.NoError(t, err)
 	}
-	exec(`alter role orders_service nologin; select pg_terminate_backend(pid) from pg_stat_activity where usename = 'orders_service'`)
+	exec(`alter role orders_service nologin`)
 	await(t, "Orders is not ready", func() bool {
+		exec(`select pg_terminate_backend(pid) from pg_stat_activity where usename = 'orders_service'`)
 		status, body, _ := call(t, http.MethodGet, s.url(t, stack.Orders, "/readyz"), "")
 		fmt.Fprintln(shown, body)
 		return status == http.StatusServiceUnavailable
@@ -191,57 +192,60 @@ var (
 // viewerCrawls follows every link of the console as a viewer, and asks each page for its JSON, too.
 func (s *system) viewerCrawls(t *testing.T, shown io.Writer, orders ...int64) {
 	t.Helper()
-	read := func(token string, from ...string) (pages map[string]string) {
-		jar, err := cookiejar.New(nil)
-		require.NoError(t, err)
-		browser := &http.Client{Jar: jar, Transport: client.Transport, Timeout: time.Minute}
-		get := func(path string) (string, string) {
-			response, err := browser.Get(s.url(t, stack.Orchestrator, path)) //nolint:noctx // bounded by the client
-			require.NoError(t, err)
-			defer response.Body.Close()
-			body, err := io.ReadAll(response.Body)
-			require.NoError(t, err)
-			return string(body), response.Header.Get("Content-Type")
-		}
-		form, _ := get("/sign-in")
-		response, err := browser.PostForm(s.url(t, stack.Orchestrator, "/sign-in"), url.Values{"token": {token}, "csrf": {formToken.FindStringSubmatch(form)[1]}}) //nolint:noctx // the same
-		require.NoError(t, err)
-		require.NoError(t, response.Body.Close())
-		require.NotEqual(t, "/sign-in", response.Request.URL.Path)
-		pages = map[string]string{}
-		for queue := from; len(queue) > 0 && len(pages) < 300; queue = queue[1:] {
-			path, _, _ := strings.Cut(queue[0], "#")
-			path = strings.ReplaceAll(path, "&amp;", "&")
-			if _, seen := pages[path]; seen || strings.HasPrefix(path, "/assets/") || strings.HasPrefix(path, "/docs") {
-				continue
-			}
-			body, kind := get(path)
-			pages[path] = body
-			if strings.HasPrefix(kind, "text/html") {
-				for _, link := range links.FindAllStringSubmatch(body, -1) {
-					queue = append(queue, link[1])
-				}
-				u, err := url.Parse(path)
-				require.NoError(t, err)
-				q := u.Query()
-				q.Set("format", "json")
-				pages[path+" as JSON"], _ = get(u.Path + "?" + q.Encode())
-			}
-		}
-		return pages
-	}
 	from := []string{"/", "/sagas", "/outbox", "/outbox/orders?show=stuck", "/dead-letters", "/dead-letters/all", "/batches", "/audit-log", "/definitions", "/overview/series"}
 	for _, id := range orders {
 		at := fmt.Sprintf("/sagas/order/%d", id)
 		from = append(from, at, at+"/explain", at+"/trail", fmt.Sprintf("/find?q=%d", id), at+"/preview?action=cancel")
 	}
-	for path, body := range read(secret+"-viewer", from...) {
+	for path, body := range s.crawl(t, secret+"-viewer", from...) {
 		require.NotContains(t, body, personal, path)
 		fmt.Fprintf(shown, "viewer %s: %s\n", path, body)
 	}
 	seen := 0
-	for _, body := range read(secret+"-reader", from...) {
+	for _, body := range s.crawl(t, secret+"-reader", from...) {
 		seen += strings.Count(body, personal)
 	}
 	require.Greater(t, seen, 10, "a reader sees it, so there was something to see")
+}
+
+// crawl signs in with a token, and reads all pages that the console links to, each as JSON too.
+func (s *system) crawl(t *testing.T, token string, from ...string) (pages map[string]string) {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	require.NoError(t, err)
+	browser := &http.Client{Jar: jar, Transport: client.Transport, Timeout: time.Minute}
+	get := func(path string) (string, string) {
+		response, err := browser.Get(s.url(t, stack.Orchestrator, path)) //nolint:noctx // bounded by the client
+		require.NoError(t, err)
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		require.NoError(t, err)
+		return string(body), response.Header.Get("Content-Type")
+	}
+	form, _ := get("/sign-in")
+	response, err := browser.PostForm(s.url(t, stack.Orchestrator, "/sign-in"), url.Values{"token": {token}, "csrf": {formToken.FindStringSubmatch(form)[1]}}) //nolint:noctx // the same
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	require.NotEqual(t, "/sign-in", response.Request.URL.Path)
+	pages = map[string]string{}
+	for queue := from; len(queue) > 0 && len(pages) < 300; queue = queue[1:] {
+		path, _, _ := strings.Cut(queue[0], "#")
+		path = strings.ReplaceAll(path, "&amp;", "&")
+		if _, seen := pages[path]; seen || strings.HasPrefix(path, "/assets/") || strings.HasPrefix(path, "/docs") {
+			continue
+		}
+		body, kind := get(path)
+		pages[path] = body
+		if strings.HasPrefix(kind, "text/html") {
+			for _, link := range links.FindAllStringSubmatch(body, -1) {
+				queue = append(queue, link[1])
+			}
+			u, err := url.Parse(path)
+			require.NoError(t, err)
+			q := u.Query()
+			q.Set("format", "json")
+			pages[path+" as JSON"], _ = get(u.Path + "?" + q.Encode())
+		}
+	}
+	return pages
 }

@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -58,8 +57,7 @@ func TestOnCall_FindsAnythingByItsIdAndSaysWhereTheTimeWent(t *testing.T) {
 		}
 	}
 	await(t, "the saga to end, and all its messages to be handled", func() bool {
-		status, answer, _ := call(t, http.MethodGet, s.url(t, stack.Orchestrator, fmt.Sprintf("/v1/sagas/%d/explain", id)), "")
-		require.Equal(t, http.StatusOK, status, answer)
+		answer := show(t, s.url(t, stack.Orchestrator, fmt.Sprintf("/v1/sagas/%d/explain", id)))
 		require.NoError(t, json.Unmarshal([]byte(answer), &r))
 		return strings.Contains(answer, `"state":"CONFIRMED"`) && strings.Contains(answer, "OrderConfirmed handled by orchestrator")
 	})

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	"waybill.example/devstack/process"
@@ -43,7 +44,7 @@ type system struct {
 // newDir makes a state directory that goes with the test.
 func newDir(t *testing.T) string {
 	t.Helper()
-	dir, remove, err := stack.TempDir()
+	dir, remove, err := stack.TempDir("e2e")
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, remove()) })
 	return dir
@@ -147,9 +148,17 @@ type order struct {
 func (o order) terminal() bool { return o.Status == "CONFIRMED" || o.Status == "CANCELLED" }
 
 // place posts an order, which must be accepted.
+// place places an order as a client should: what a busy service did not answer in time is sent
+// again under the same key.
 func (s *system) place(t *testing.T, body string) (id int64) {
 	t.Helper()
-	status, answer, _ := call(t, http.MethodPost, s.url(t, stack.Orders, "/v1/orders"), body)
+	var status int
+	var answer string
+	key := uuid.NewString()
+	await(t, "an order is taken", func() bool {
+		status, answer, _ = call(t, http.MethodPost, s.url(t, stack.Orders, "/v1/orders"), body, "Idempotency-Key", key)
+		return status != http.StatusServiceUnavailable
+	})
 	require.Equal(t, http.StatusAccepted, status, answer)
 	var placed struct {
 		ID int64 `json:"id"`
@@ -162,9 +171,7 @@ func (s *system) place(t *testing.T, body string) (id int64) {
 func (s *system) outcome(t *testing.T, id int64) (o order) {
 	t.Helper()
 	await(t, fmt.Sprintf("order %d is terminal", id), func() bool {
-		status, answer, _ := call(t, http.MethodGet, s.url(t, stack.Orders, fmt.Sprintf("/v1/orders/%d", id)), "")
-		require.Equal(t, http.StatusOK, status, answer)
-		require.NoError(t, json.Unmarshal([]byte(answer), &o))
+		require.NoError(t, json.Unmarshal([]byte(show(t, s.url(t, stack.Orders, fmt.Sprintf("/v1/orders/%d", id)))), &o))
 		return o.terminal()
 	})
 	return o
@@ -178,9 +185,7 @@ type stock struct {
 
 func (s *system) stock(t *testing.T, sku string) (level stock) {
 	t.Helper()
-	status, answer, _ := call(t, http.MethodGet, s.url(t, stack.Inventory, "/v1/stock/"+sku), "")
-	require.Equal(t, http.StatusOK, status, answer)
-	require.NoError(t, json.Unmarshal([]byte(answer), &level))
+	require.NoError(t, json.Unmarshal([]byte(show(t, s.url(t, stack.Inventory, "/v1/stock/"+sku))), &level))
 	return level
 }
 
@@ -188,17 +193,32 @@ func (s *system) stock(t *testing.T, sku string) (level stock) {
 var client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 
 // call makes a request and returns the answer's status, body and header.
-func call(t *testing.T, method, url, body string) (int, string, http.Header) {
+func call(t *testing.T, method, url, body string, headers ...string) (int, string, http.Header) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
 	require.NoError(t, err)
 	request.Header.Set("Content-Type", "application/json")
+	for i := 0; i < len(headers); i += 2 {
+		request.Header.Set(headers[i], headers[i+1])
+	}
 	response, err := client.Do(request)
 	require.NoError(t, err)
 	defer response.Body.Close()
 	answer, err := io.ReadAll(response.Body)
 	require.NoError(t, err)
 	return response.StatusCode, string(answer), response.Header
+}
+
+// show returns what is at url, from a service that may be too busy to answer in time.
+func show(t *testing.T, url string) (answer string) {
+	t.Helper()
+	var status int
+	await(t, url+" is shown", func() bool {
+		status, answer, _ = call(t, http.MethodGet, url, "")
+		return status != http.StatusServiceUnavailable
+	})
+	require.Equal(t, http.StatusOK, status, answer)
+	return answer
 }
 
 func await(t *testing.T, what string, condition func() bool) {

@@ -28,7 +28,7 @@ func threeAM(t *testing.T, workspace string) []string {
 // What each of them says when an order 4711 waits for an inventory that is frozen until the retry.
 var threeAMSays = map[string]string{
 	"waybill find":                   `(?s)saga order/4711\n.*order 4711\n  PENDING`,
-	"waybill explain":                `(?s)Saga 4711: RUNNING\nWaits for InventoryReserved.*no answer from http://\S+ within 2s: it is frozen.*Where the time went`,
+	"waybill explain":                `(?s)Saga 4711: RUNNING\nWaits for InventoryReserved.*no answer from http://\S+ within [0-9.]+s: it is frozen.*Where the time went`,
 	"waybill saga retry 4711 --prev": `(?s)Sends:   ReserveInventory.*Nothing was changed`,
 	"waybill saga retry 4711 --reas": `(?s)ReserveInventory.*Recorded as number 2 in the timeline of saga 4711, by dev: inventory is back`,
 	"waybill saga batch retry":       `retry would be done to 0 sagas\.`,

@@ -12,10 +12,12 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kgo"
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
 
+	"waybill.example/contracts"
 	"waybill.example/devstack/stack"
 )
 
@@ -85,29 +87,50 @@ func path(all []span, client string, sp span) string {
 	return strings.Join(names, " > ")
 }
 
+// others returns the names of the spans that belong to no trace of these.
+func (s *spans) others(traces ...string) (found []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, sp := range s.all {
+		if !slices.Contains(traces, hex.EncodeToString(sp.GetTraceId())) {
+			found = append(found, sp.service+": "+sp.GetName())
+		}
+	}
+	return found
+}
+
+// placed places an order with a traceparent, or none, and returns once it has ended.
+func (s *system) placed(t *testing.T, id int64, traceparent string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url(t, stack.Orders, "/v1/orders"),
+		strings.NewReader(`{"userId":"u1","sku":"burger","quantity":1}`))
+	require.NoError(t, err)
+	request.Header.Set("Content-Type", "application/json")
+	if traceparent != "" {
+		request.Header.Set("traceparent", traceparent)
+	}
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	require.NoError(t, response.Body.Close())
+	require.Equal(t, http.StatusAccepted, response.StatusCode)
+	require.Equal(t, "CONFIRMED", s.outcome(t, id).Status)
+}
+
 // An order is one trace: each hop is below the one that caused it, from the client's own span to
-// the event that says how it ended. What the client has not sampled leaves no span anywhere.
+// the event that says how it ended. What was sampled out, by the client or where its trace would
+// begin, leaves no span anywhere, and its messages carry what the client sent, and nothing else.
 func TestTraces_AnOrderIsOneTraceThroughAllHops(t *testing.T) {
 	t.Parallel()
 	exported := &spans{}
 	server := httptest.NewServer(exported)
 	t.Cleanup(server.Close)
-	s := start(t, newDir(t), "OTEL_EXPORTER_OTLP_ENDPOINT="+server.URL, "OTEL_BSP_SCHEDULE_DELAY=100")
+	s := start(t, newDir(t), "OTEL_EXPORTER_OTLP_ENDPOINT="+server.URL, "OTEL_BSP_SCHEDULE_DELAY=100", "OTEL_TRACES_SAMPLER=parentbased_always_off")
 
-	const client, sampled, unsampled = "00f067aa0ba902b7", "4bf92f3577b34da6a3ce929d0e0e4736", "5bf92f3577b34da6a3ce929d0e0e4736"
-	for _, traceparent := range []string{"00-" + unsampled + "-" + client + "-00", "00-" + sampled + "-" + client + "-01"} {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.url(t, stack.Orders, "/v1/orders"),
-			strings.NewReader(`{"userId":"u1","sku":"burger","quantity":1}`))
-		require.NoError(t, err)
-		request.Header.Set("Content-Type", "application/json")
-		request.Header.Set("traceparent", traceparent)
-		response, err := http.DefaultClient.Do(request)
-		require.NoError(t, err)
-		require.NoError(t, response.Body.Close())
-		require.Equal(t, http.StatusAccepted, response.StatusCode)
-	}
-	require.Equal(t, "CONFIRMED", s.outcome(t, 1).Status)
-	require.Equal(t, "CONFIRMED", s.outcome(t, 2).Status)
+	const client, sampled = "00f067aa0ba902b7", "4bf92f3577b34da6a3ce929d0e0e4736"
+	const notSampled = "00-5bf92f3577b34da6a3ce929d0e0e4736-" + client + "-00"
+	s.placed(t, 1, notSampled)
+	s.placed(t, 2, "")
+	s.placed(t, 3, "00-"+sampled+"-"+client+"-01")
 
 	const (
 		post      = "orders: POST /v1/orders"
@@ -136,8 +159,40 @@ func TestTraces_AnOrderIsOneTraceThroughAllHops(t *testing.T) {
 	})
 	require.ElementsMatch(t, hops, found)
 	require.True(t, slices.ContainsFunc(exported.of(sampled), isStatement), "statements are below what sent them")
-	require.Empty(t, exported.of(unsampled))
+	require.Empty(t, exported.others(sampled))
 	s.exemplars(t, sampled)
+	carried := s.traceparents(t)
+	require.Equal(t, map[string]int{notSampled: 5}, carried["1"], "as it came, in each message")
+	require.Equal(t, map[string]int{"": 5}, carried["2"])
+	require.Len(t, carried["3"], 5, "each message its own span's")
+}
+
+// traceparents are those of the messages of each order, and in how many each is.
+func (s *system) traceparents(t *testing.T) map[string]map[string]int {
+	t.Helper()
+	consumer, err := kgo.NewClient(kgo.SeedBrokers(s.process(t, stack.Broker).Addr), kgo.ConsumeTopics(contracts.Topics()...),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
+	require.NoError(t, err)
+	defer consumer.Close()
+	carried := make(map[string]map[string]int)
+	for n := 0; n < 15; {
+		fetched := consumer.PollFetches(t.Context())
+		require.NoError(t, fetched.Err())
+		fetched.EachRecord(func(r *kgo.Record) {
+			traceparent := ""
+			for _, h := range r.Headers {
+				if h.Key == "traceparent" {
+					traceparent = string(h.Value)
+				}
+			}
+			if carried[string(r.Key)] == nil {
+				carried[string(r.Key)] = make(map[string]int)
+			}
+			carried[string(r.Key)][traceparent]++
+			n++
+		})
+	}
+	return carried
 }
 
 // exemplars: what was slow leads to its trace, from the latency of each hop.

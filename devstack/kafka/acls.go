@@ -13,9 +13,9 @@ import (
 // ACLs runs kafka-acls, which comes with Kafka, as [Admin] against a node that was prepared with
 // the same configuration, has users and runs. It takes about two seconds.
 func ACLs(ctx context.Context, cfg Config, args ...string) error {
-	java, err := exec.LookPath("java")
+	java, err := find("java", "Java 17 or newer")
 	if err != nil {
-		return fmt.Errorf("find the Java that kafka-acls needs: %w", err)
+		return fmt.Errorf("run kafka-acls: %w", err)
 	}
 	classpath, err := os.ReadFile(cfg.path("classpath"))
 	if err != nil {
@@ -33,9 +33,9 @@ func ACLs(ctx context.Context, cfg Config, args ...string) error {
 	if err != nil {
 		return fmt.Errorf("run kafka-acls: %w", err)
 	}
-	n := node{cfg: cfg, java: java, classpath: string(bytes.TrimSpace(classpath))}
+	j := jvm{java, string(bytes.TrimSpace(classpath)), cfg.path("log4j2.yaml")}
 	args = append([]string{"--bootstrap-server", loopback.Addr(cfg.Port), "--command-config", login}, args...)
-	cmd := exec.CommandContext(ctx, java, n.args("org.apache.kafka.tools.AclCommand", args...)...)
+	cmd := exec.CommandContext(ctx, java, j.args("org.apache.kafka.tools.AclCommand", args...)...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("run kafka-acls: %w\n%s", err, bytes.TrimSpace(out))
 	}

@@ -19,7 +19,7 @@ import (
 )
 
 // waitTimeout bounds every wait in this package.
-const waitTimeout = 30 * time.Second
+const waitTimeout = 2 * time.Minute
 
 // Broker is one test's own broker. Stop and Start must not be called at the
 // same time; all else may.

@@ -3,7 +3,6 @@ package kafkatest_test
 import (
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -101,8 +100,7 @@ func TestCommittedShowsAGroupsOffsets(t *testing.T) {
 	require.Empty(t, broker.Committed(t, "reader", "orders.v1"))
 
 	client, err := kgo.NewClient(kgo.SeedBrokers(broker.Addr()), kgo.ConsumerGroup("reader"),
-		kgo.ConsumeTopics("orders.v1"), kgo.DisableAutoCommit(), kgo.SessionTimeout(time.Second),
-		kgo.HeartbeatInterval(100*time.Millisecond))
+		kgo.ConsumeTopics("orders.v1"), kgo.DisableAutoCommit())
 	require.NoError(t, err)
 	defer client.Close()
 	records := client.PollFetches(t.Context()).Records()

@@ -209,3 +209,29 @@ func (b *Broker) SetTopic(t testing.TB, topic, name, value string) {
 	require.NoError(t, err)
 	require.NoError(t, kerr.ErrorForCode(response.Resources[0].ErrorCode))
 }
+
+// DeleteRecords has a topic lose the messages before an offset of each partition, as retention
+// does.
+func (b *Broker) DeleteRecords(t testing.TB, topic string, before map[int32]int64) {
+	t.Helper()
+	ctx, cancel := waiting(t)
+	defer cancel()
+	client := b.client(t)
+	defer client.Close()
+	deletion := kmsg.NewDeleteRecordsRequestTopic()
+	deletion.Topic = topic
+	for partition, offset := range before {
+		p := kmsg.NewDeleteRecordsRequestTopicPartition()
+		p.Partition, p.Offset = partition, offset
+		deletion.Partitions = append(deletion.Partitions, p)
+	}
+	request := kmsg.NewPtrDeleteRecordsRequest()
+	request.Topics = append(request.Topics, deletion)
+	response, err := request.RequestWith(ctx, client)
+	require.NoError(t, err)
+	for _, topic := range response.Topics {
+		for _, p := range topic.Partitions {
+			require.NoError(t, kerr.ErrorForCode(p.ErrorCode))
+		}
+	}
+}

@@ -18,7 +18,7 @@ import (
 )
 
 // closeTime is how long a test's pool may take to get its connections back.
-const closeTime = 10 * time.Second
+const closeTime = time.Minute
 
 // host makes databases on one server.
 type host struct {
@@ -66,7 +66,7 @@ func (h *host) template(sets []migrations.Set) func() (string, error) {
 }
 
 func (h *host) makeTemplate(sets []migrations.Set) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	name := uniqueName("template")
 	if err := h.exec(ctx, "create database "+name); err != nil {

@@ -82,8 +82,8 @@ func Private(t testing.TB) *Server {
 	t.Helper()
 	server, err := startPrivate(context.Background())
 	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, discard(server)) })
-	return &Server{Server: server, host: &host{url: server.URL}}
+	t.Cleanup(func() { require.NoError(t, server.discard()) })
+	return &Server{Server: server.Server, host: &host{url: server.URL}}
 }
 
 // New is like the function New, on this server.
@@ -96,7 +96,7 @@ func (s *Server) New(t testing.TB, sets ...migrations.Set) *Database {
 type sharedHost struct {
 	once   sync.Once
 	host   *host
-	server *postgres.Server
+	server *private
 	err    error
 }
 
@@ -119,9 +119,9 @@ func (s *sharedHost) get() (*host, error) {
 func (s *sharedHost) stop() error {
 	switch {
 	case s.server != nil:
-		return discard(s.server)
+		return s.server.discard()
 	case s.host != nil:
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 		defer cancel()
 		return s.host.dropTemplates(ctx)
 	default:

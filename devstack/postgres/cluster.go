@@ -76,7 +76,7 @@ func Prepare(ctx context.Context, cfg Config) (*Cluster, error) {
 	if c.as, err = serverUser(); err != nil {
 		return nil, err
 	}
-	if c.home, err = Home(cfg.Dir); err != nil {
+	if c.home, err = claim(cfg.Dir); err != nil {
 		return nil, err
 	}
 	if c.port == 0 {
@@ -96,9 +96,8 @@ func Prepare(ctx context.Context, cfg Config) (*Cluster, error) {
 		return nil, err
 	}
 	for name, content := range cfg.Files {
-		path := filepath.Join(c.home, name)
-		if err := errors.Join(os.WriteFile(path, content, 0o600), giveTo(c.as, path)); err != nil {
-			return nil, fmt.Errorf("write the server's files: %w", err)
+		if err := c.write(filepath.Join(c.home, name), string(content)); err != nil {
+			return nil, err
 		}
 	}
 	password, err := os.ReadFile(c.passwordFile())

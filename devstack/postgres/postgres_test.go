@@ -13,6 +13,7 @@ import (
 	"waybill.example/devstack/loopback"
 	"waybill.example/devstack/postgres"
 	"waybill.example/devstack/process"
+	"waybill.example/devstack/tempdir"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -20,10 +21,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // openDir is like t.TempDir, but open to the user that a server runs as.
 func openDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "waybill-postgres-") //nolint:usetesting // t.TempDir is closed to others
+	dir, remove, err := tempdir.Make("postgres")
 	require.NoError(t, err)
-	require.NoError(t, os.Chmod(dir, 0o755))
-	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
+	t.Cleanup(func() { require.NoError(t, remove()) })
 	return dir
 }
 
@@ -141,4 +141,41 @@ func TestExternalServerIsAURL(t *testing.T) {
 		require.ErrorContains(t, err, "WAYBILL_POSTGRES is no URL of a Postgres server")
 		require.NotContains(t, err.Error(), "secret")
 	}
+}
+
+// What a standby has when it is promoted is what its primary had committed when it last received
+// something.
+func TestStandby_FollowsAndIsPromoted(t *testing.T) {
+	t.Parallel()
+	primary := start(t, postgres.Config{Dir: openDir(t), Disposable: true})
+	dir := openDir(t)
+	standby, err := primary.StartStandby(t.Context(), dir)
+	require.NoError(t, err)
+	t.Cleanup(standby.Kill)
+	conn, err := pgx.Connect(t.Context(), primary.URL("postgres"))
+	require.NoError(t, err)
+	defer conn.Close(t.Context())
+	_, err = conn.Exec(t.Context(), "create table things as select 1 as id")
+	require.NoError(t, err)
+	require.NoError(t, standby.CaughtUp(t.Context()))
+	follower, err := pgx.Connect(t.Context(), standby.URL("postgres"))
+	require.NoError(t, err)
+	defer follower.Close(t.Context())
+	require.NoError(t, postgres.StopStreaming(t.Context(), follower))
+	_, err = conn.Exec(t.Context(), "insert into things values (2)")
+	require.NoError(t, err)
+
+	primary.Kill()
+	_, err = follower.Exec(t.Context(), "insert into things values (3)")
+	require.ErrorContains(t, err, "read-only")
+	require.NoError(t, standby.Promote(t.Context()))
+	var ids []int
+	_, err = follower.Exec(t.Context(), "insert into things values (3)")
+	require.NoError(t, err)
+	require.NoError(t, follower.QueryRow(t.Context(), "select array_agg(id) from things").Scan(&ids))
+	require.Equal(t, []int{1, 3}, ids)
+
+	require.NoError(t, standby.Stop())
+	_, err = primary.StartStandby(t.Context(), dir)
+	require.ErrorContains(t, err, "was promoted")
 }

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"os"
 	"strings"
 	"time"
 
@@ -72,8 +71,11 @@ func (s *Server) Kill() { s.process.Kill() }
 // Process returns the running server, to freeze, thaw or signal it.
 func (s *Server) Process() *process.Process { return s.process }
 
+// Cluster returns what is served.
+func (s *Server) Cluster() *Cluster { return s.cluster }
+
 // URL returns the connection URL of a database, as the superuser.
 func (s *Server) URL(database string) string { return s.cluster.URL(database) }
 
 // Remove deletes the data directory. The server must have been stopped.
-func (s *Server) Remove() error { return os.RemoveAll(s.cluster.home) }
+func (s *Server) Remove() error { return remove(s.cluster.home) }

@@ -1,8 +1,6 @@
 package postgres
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"io/fs"
 	"os"
@@ -30,26 +28,6 @@ func serverUser() (*syscall.Credential, error) {
 		}
 	}
 	return nil, fmt.Errorf("the Postgres server must not run as root, and there is no user postgres or nobody to run it as: run as another user, or set %s", EnvURL)
-}
-
-// Home returns where the cluster that is asked for in dir is really kept. That
-// is dir, unless we are root and some directory above it (/root, mostly) is
-// closed to the user that the server runs as; then it is a place under /var/lib
-// of its own for each dir.
-func Home(dir string) (string, error) {
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		return "", fmt.Errorf("locate the data directory: %w", err)
-	}
-	as, err := serverUser()
-	if err != nil {
-		return "", err
-	}
-	if as == nil || reachable(dir, as) {
-		return dir, nil
-	}
-	sum := sha256.Sum256([]byte(dir))
-	return filepath.Join("/var/lib/waybill", hex.EncodeToString(sum[:6])), nil
 }
 
 // reachable reports whether a user may pass through every directory down to

@@ -9,6 +9,7 @@
 package process
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -43,6 +44,9 @@ type Command struct {
 	Output io.Writer
 	// StopSignal asks for an ordered end. Zero is SIGTERM.
 	StopSignal syscall.Signal
+	// OrphanSignal is what the kernel sends the program when we are killed, on Linux. Zero is
+	// StopSignal.
+	OrphanSignal syscall.Signal
 }
 
 // Process is a program that was started. Its methods may be called from any
@@ -60,12 +64,9 @@ type Process struct {
 func Start(c Command) (*Process, error) {
 	p := &Process{
 		name:       c.Name,
-		stopSignal: c.StopSignal,
+		stopSignal: cmp.Or(c.StopSignal, syscall.SIGTERM),
 		tail:       new(tail),
 		done:       make(chan struct{}),
-	}
-	if p.stopSignal == 0 {
-		p.stopSignal = syscall.SIGTERM
 	}
 	var output io.Writer = p.tail
 	if c.Output != nil {
@@ -78,7 +79,7 @@ func Start(c Command) (*Process, error) {
 	cmd.Stderr = output
 	cmd.WaitDelay = outputGrace
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Credential: c.User}
-	dieWithParent(cmd.SysProcAttr, p.stopSignal)
+	dieWithParent(cmd.SysProcAttr, cmp.Or(c.OrphanSignal, p.stopSignal))
 
 	started := make(chan error)
 	go p.run(cmd, started)

@@ -47,7 +47,7 @@ func shell(t *testing.T, script string, output io.Writer) *process.Process {
 
 func await(t *testing.T, what string, condition func() bool) {
 	t.Helper()
-	require.Eventually(t, condition, 10*time.Second, 5*time.Millisecond, what)
+	require.Eventually(t, condition, time.Minute, 5*time.Millisecond, what)
 }
 
 func alive(pid int) bool {

@@ -10,9 +10,9 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// PingBroker returns an error unless a broker answers.
-func PingBroker(ctx context.Context, addr string) error {
-	client, err := kgo.NewClient(kgo.SeedBrokers(addr))
+// PingBroker returns an error unless a broker answers. Several addresses are separated by commas.
+func PingBroker(ctx context.Context, addrs string) error {
+	client, err := kgo.NewClient(kgo.SeedBrokers(strings.Split(addrs, ",")...))
 	if err != nil {
 		return err
 	}

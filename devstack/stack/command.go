@@ -8,6 +8,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"waybill.example/chassis/exitstatus"
 	"waybill.example/chassis/lifecycle"
 	"waybill.example/chassis/version"
 )
@@ -21,7 +22,7 @@ func Main(name, description string, commands any) {
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, name+":", err)
-		os.Exit(1)
+		os.Exit(exitstatus.Of(err))
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // RunState says how a process of the stack is.
@@ -29,7 +31,7 @@ type Status struct {
 	State RunState `json:"state"`
 }
 
-// Action is something to do to one process of a running stack.
+// Action is something to do to a process of a running stack.
 type Action string
 
 // The actions. Each is over when what it asks for is so: the process is gone,
@@ -41,30 +43,23 @@ const (
 	Kill   Action = "kill"   // SIGKILL
 	Freeze Action = "freeze" // SIGSTOP
 	Thaw   Action = "thaw"   // SIGCONT
+	// Promote makes a primary of the standby.
+	Promote Action = "promote"
 )
 
-// Act does something to one process.
+// Act does something to one process, or to all that a name stands for at once: "broker" for
+// broker-1, broker-2 and so on.
 func (s *Stack) Act(ctx context.Context, action Action, name string) error {
-	u, err := s.unit(name)
+	units, err := s.named(name)
 	if err != nil {
 		return err
 	}
-	if u.notOurs {
-		return fmt.Errorf("%s is not run by this stack: the environment names another", name)
-	}
 	defer s.save()
-	switch action {
-	case Start, Launch:
-		return u.start(ctx, action == Start, s.save)
-	case Stop:
-		return u.stop(ctx)
-	case Kill:
-		return u.kill()
-	case Freeze, Thaw:
-		return u.freeze(action == Freeze)
-	default:
-		return fmt.Errorf("there is no action %q", action)
+	var acting errgroup.Group // which stops none for another's error
+	for _, u := range units {
+		acting.Go(func() error { return u.act(ctx, action, s.save) })
 	}
+	return acting.Wait()
 }
 
 // control lets other processes act on the stack, through a socket in its
@@ -79,11 +74,16 @@ func socketFile(dir string) string { return filepath.Join(dir, "control.sock") }
 // maxSocketPath is what fits into a socket's address on every system.
 const maxSocketPath = 100
 
+// checkDir refuses a state directory before anything is built or made for it.
+func checkDir(dir string) error {
+	if over := len(socketFile(dir)) - maxSocketPath; over > 0 {
+		return fmt.Errorf("the path of the state directory is %d bytes too long for a socket in it: %s (choose another with --dir, or with TMPDIR for a temporary one)", over, dir)
+	}
+	return nil
+}
+
 func serveControl(s *Stack) (*control, error) {
 	path := socketFile(s.cfg.Dir)
-	if len(path) > maxSocketPath {
-		return nil, fmt.Errorf("the state directory's path is too long for a socket in it: %s", s.cfg.Dir)
-	}
 	_ = os.Remove(path) // of a stack that was killed
 	listener, err := net.Listen("unix", path)
 	if err != nil {

@@ -83,7 +83,7 @@ func TestPlan_TwoStacksDoNotShareTheirDatabases(t *testing.T) {
 	require.Eventually(t, func() bool {
 		again, err := elsewhere(server, "").lockDatabases(t.Context())
 		return err == nil && again.Close() == nil
-	}, 10*time.Second, 10*time.Millisecond)
+	}, time.Minute, 10*time.Millisecond)
 }
 
 // Somebody who may not create databases is given empty ones.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 )
 
@@ -50,15 +51,20 @@ func firstToken(tokens string) string {
 // WriteEnv writes a file to be read by a shell, with what the commands of the docs
 // need to reach a stack, and returns its path.
 func WriteEnv(dir, workspace string, s State) (string, error) {
-	var sources []string
-	for _, name := range databaseNames {
-		sources = append(sources, name+"="+s.Databases[name])
-	}
 	var file strings.Builder
 	fmt.Fprintln(&file, "# What Waybill's commands need to reach the stack of this directory. Read it with: . "+quote(filepath.Join(dir, "env")))
 	set := func(name, value string) { fmt.Fprintf(&file, "export %s=%s\n", name, quote(value)) }
-	for _, name := range databaseNames {
-		set(strings.ToUpper(name)+"_DB", s.Databases[name])
+	var sources []string
+	for n := 0; s.Databases[Sharded(Orders, n)] != ""; n++ {
+		number := ""
+		if n > 0 {
+			number = strconv.Itoa(n)
+		}
+		for _, name := range databaseNames {
+			url := s.Databases[Sharded(name, n)]
+			sources = append(sources, Sharded(name, n)+"="+url)
+			set(strings.ToUpper(name)+number+"_DB", url)
+		}
 	}
 	set("RELAY_DATABASES", strings.Join(sources, ","))
 	for _, name := range []string{Orders, Inventory, Orchestrator, Relay} {
@@ -66,6 +72,11 @@ func WriteEnv(dir, workspace string, s State) (string, error) {
 			set(variables[name]+"_URL", "http://"+process.Addr)
 		}
 		set(variables[name]+"_TOKEN", s.TokenFor(name))
+	}
+	for _, p := range s.Processes {
+		if prefix := variables[unsharded(p.Name)]; prefix != "" && p.Name != unsharded(p.Name) { // of another shard
+			set(prefix+strings.TrimPrefix(p.Name, unsharded(p.Name)+"-")+"_URL", "http://"+p.Addr)
+		}
 	}
 	fmt.Fprintf(&file, "export PATH=%s:\"$PATH\"\n", quote(filepath.Join(workspace, "bin")))
 	path := filepath.Join(dir, "env")

@@ -55,8 +55,11 @@ func endLeftovers(dir string, console *Console) {
 }
 
 func stopSignal(name string) syscall.Signal {
-	if name == Postgres {
+	switch {
+	case unsharded(name) == Postgres, name == Standby:
 		return syscall.SIGINT // on SIGTERM it waits for its clients
+	case name != Broker && isOf(Broker, name):
+		return syscall.SIGKILL // on SIGTERM it waits for the others
 	}
 	return syscall.SIGTERM
 }
@@ -64,9 +67,12 @@ func stopSignal(name string) syscall.Signal {
 // isOurs reports whether a pid of an earlier run still is what it was then, and
 // not a stranger that has got the number since.
 func isOurs(p Process) bool {
-	programs := []string{p.Name}
-	if p.Name == Broker {
+	programs := []string{unsharded(p.Name)}
+	switch {
+	case isOf(Broker, p.Name):
 		programs = []string{"devstack", "java"}
+	case p.Name == Standby:
+		programs = []string{Postgres}
 	}
 	path, _, _ := strings.Cut(process.CommandLine(p.Pid), " ")
 	return slices.Contains(programs, filepath.Base(path))
@@ -75,11 +81,16 @@ func isOurs(p Process) bool {
 // wipe removes what earlier runs have left in the directory, but for the lock
 // that we hold.
 func wipe(dir string) error {
-	home, err := postgres.Home(filepath.Join(dir, Postgres))
+	clusters, err := shardServers(dir)
 	if err != nil {
 		return err
 	}
-	for _, path := range []string{home, filepath.Join(dir, Broker), filepath.Join(dir, realKafka), stateFile(dir)} {
+	for _, cluster := range append(clusters, Postgres, Standby) {
+		if err := postgres.Remove(filepath.Join(dir, cluster)); err != nil {
+			return err
+		}
+	}
+	for _, path := range []string{filepath.Join(dir, Broker), filepath.Join(dir, realKafka), stateFile(dir)} {
 		if err := os.RemoveAll(path); err != nil {
 			return fmt.Errorf("remove the data of the last run: %w", err)
 		}

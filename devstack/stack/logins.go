@@ -36,15 +36,20 @@ func (p *plan) grant(ctx context.Context) error {
 		return nil
 	}
 	for name, url := range p.databases {
-		service := []migrations.Role{migrations.Writer, migrations.Consumer, migrations.Role(name)}
-		if name == Orchestrator {
-			service = append(service, migrations.Reader) // explain reads its own outbox and inbox
-		}
-		for as, roles := range map[string][]migrations.Role{asService: service, asRelay: {migrations.Relay}} {
-			if err := migrations.Grant(ctx, url, name+as, p.password, roles...); err != nil {
+		for login, roles := range Logins(name) {
+			if err := migrations.Grant(ctx, url, login, p.password, roles...); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// Logins are the roles of those that log in to a database of a stack's own server, by their names.
+func Logins(database string) map[string][]migrations.Role {
+	service := []migrations.Role{migrations.Writer, migrations.Consumer, migrations.Role(database)}
+	if database == Orchestrator {
+		service = append(service, migrations.Reader) // explain reads its own outbox and inbox
+	}
+	return map[string][]migrations.Role{database + asService: service, database + asRelay: {migrations.Relay}}
 }

@@ -12,7 +12,6 @@ import (
 
 	"waybill.example/contracts"
 	"waybill.example/devstack/broker"
-	"waybill.example/devstack/kafka"
 	"waybill.example/devstack/loopback"
 	"waybill.example/devstack/postgres"
 	"waybill.example/devstack/process"
@@ -30,12 +29,12 @@ const EnvBrokers = "KAFKA_BROKERS"
 // for the test that has them read every command of the docs.
 const EnvParseOnly = "WAYBILL_PARSE_ONLY"
 
-// realKafka is the directory that takes the broker's place with RealKafka.
-const realKafka = "kafka"
-
 // plan is what a stack consists of.
 type plan struct {
 	servers, services []*unit
+	cluster           *postgres.Cluster // nil where Postgres is not ours
+	standby           *postgres.Standby // nil: there is none
+	standbyUnit       *unit
 	databases         map[string]string
 	databaseURL       func(name string) string
 	prefix            string // of the databases' names, on a server that is not ours
@@ -43,6 +42,7 @@ type plan struct {
 	token             string // for changes over HTTP
 	password          string // of the services' logins
 	brokers           string
+	partitions        int32 // of each topic
 	ordersAddr        string
 	inventoryAddr     string
 	grpcAddr          string // of Inventory, too
@@ -64,8 +64,11 @@ func (s *Stack) plan(ctx context.Context, bin string) (*plan, error) {
 	if !externalPostgres {
 		listening = append([]string{Postgres}, listening...)
 	}
+	if s.cfg.Standby != "" {
+		listening = append([]string{Standby}, listening...)
+	}
 	if externalBrokers == "" {
-		listening = append([]string{Broker}, listening...)
+		listening = append(brokerNames(s.cfg.KafkaNodes), listening...)
 	}
 	ports, err := choosePorts(s.cfg.EphemeralPorts, listening)
 	if err != nil {
@@ -73,7 +76,7 @@ func (s *Stack) plan(ctx context.Context, bin string) (*plan, error) {
 	}
 
 	p := &plan{databaseURL: databaseURL, external: externalPostgres, brokers: externalBrokers, ordersAddr: loopback.Addr(ports[Orders]), inventoryAddr: loopback.Addr(ports[Inventory]), grpcAddr: loopback.Addr(ports[inventoryGRPC]), relayAddr: loopback.Addr(ports[Relay])}
-	p.token, p.password = rand.Text(), rand.Text()
+	p.token, p.password, p.partitions = rand.Text(), rand.Text(), s.partitions()
 	postgresUnit := &unit{name: Postgres, notOurs: true}
 	if externalPostgres {
 		p.prefix = os.Getenv(postgres.EnvPrefix)
@@ -82,16 +85,16 @@ func (s *Stack) plan(ctx context.Context, bin string) (*plan, error) {
 			return nil, err
 		}
 	}
-	brokerUnit := &unit{name: Broker, notOurs: true, addr: externalBrokers}
+	if err := s.planStandby(p, ports[Standby]); err != nil {
+		return nil, err
+	}
+	brokers := []*unit{{name: Broker, notOurs: true, addr: externalBrokers}}
 	if externalBrokers == "" {
-		if p.brokers, err = s.front(Broker, loopback.Addr(ports[Broker])); err != nil {
-			return nil, err
-		}
-		if brokerUnit, err = s.broker(ctx, bin, ports[Broker], p.brokers); err != nil {
+		if brokers, p.brokers, err = s.brokers(ctx, bin, ports); err != nil {
 			return nil, err
 		}
 	}
-	p.servers = []*unit{postgresUnit, brokerUnit}
+	p.servers = append([]*unit{postgresUnit}, brokers...)
 	p.databases = map[string]string{}
 	for _, name := range databaseNames {
 		p.databases[name] = p.databaseURL(p.prefix + name)
@@ -134,12 +137,13 @@ func (s *Stack) postgres(ctx context.Context, port int, p *plan) (*unit, error) 
 	cluster, err := postgres.Prepare(ctx, postgres.Config{
 		Dir:      filepath.Join(s.cfg.Dir, Postgres),
 		Port:     port,
+		Settings: s.cfg.Standby.settings(),
 		Progress: s.cfg.Console,
 	})
 	if err != nil {
 		return nil, err
 	}
-	p.databaseURL = cluster.URL
+	p.cluster, p.databaseURL = cluster, cluster.URL
 	return &unit{
 		name:    Postgres,
 		addr:    loopback.Addr(port),
@@ -147,28 +151,6 @@ func (s *Stack) postgres(ctx context.Context, port int, p *plan) (*unit, error) 
 		ready:   cluster.Ping,
 		logPath: s.logPath(Postgres),
 	}, nil
-}
-
-func (s *Stack) broker(ctx context.Context, bin string, port int, advertise string) (*unit, error) {
-	addr := loopback.Addr(port)
-	u := &unit{
-		name:    Broker,
-		addr:    addr,
-		ready:   func(ctx context.Context) error { return PingBroker(ctx, addr) },
-		logPath: s.logPath(Broker),
-		command: process.Command{
-			Path: filepath.Join(bin, "devstack"),
-			Args: []string{"broker", fmt.Sprintf("--port=%d", port), "--dir=" + filepath.Join(s.cfg.Dir, Broker), "--advertise=" + advertise},
-		},
-	}
-	if !s.cfg.RealKafka {
-		return u, nil
-	}
-	var err error
-	u.command, err = kafka.Prepare(ctx, kafka.Config{
-		Dir: filepath.Join(s.cfg.Dir, realKafka), Port: port, Advertise: advertise, Progress: s.cfg.Console,
-	})
-	return u, err
 }
 
 // Environ is what a service of a stack inherits: the environment, and half of the processors,
@@ -183,11 +165,7 @@ func Environ() []string {
 func (s *Stack) service(bin, name, addr string, p *plan) *unit {
 	env := append(Environ(), "HTTP_ADDR="+addr, EnvBrokers+"="+p.brokers)
 	if name == Relay {
-		var sources []string
-		for _, database := range databaseNames {
-			sources = append(sources, database+"="+p.login(database, asRelay))
-		}
-		env = append(env, "RELAY_DATABASES="+strings.Join(sources, ","))
+		env = append(env, relayDatabases(p.sources(0)))
 	} else {
 		env = append(env, "DATABASE_URL="+p.login(name, asService))
 	}
@@ -235,5 +213,5 @@ func (p *plan) prepareServers(ctx context.Context, console *Console) error {
 		console.Say("leaving the topics to the administrators of the secured Kafka at %s", p.brokers)
 		return nil
 	}
-	return broker.CreateTopics(ctx, p.brokers, contracts.DefaultPartitions, contracts.Topics()...)
+	return broker.CreateTopics(ctx, p.brokers, p.partitions, contracts.Topics()...)
 }

@@ -10,6 +10,7 @@ import (
 // The processes of a stack, by the names that stack.json and the commands use.
 const (
 	Postgres     = "postgres"
+	Standby      = "postgres-standby" // only with [Config.Standby]
 	Broker       = "broker"
 	Orders       = "orders"
 	Inventory    = "inventory"
@@ -27,7 +28,11 @@ var services = []string{Orders, Inventory, Orchestrator, Relay}
 // port, which a server of the machine's own may have.
 var fixedPorts = map[string]int{
 	Postgres:      15432,
+	Standby:       15433,
 	Broker:        19092,
+	Broker + "-1": 19092,
+	Broker + "-2": 19093,
+	Broker + "-3": 19094,
 	Orders:        8080,
 	Inventory:     8081,
 	Orchestrator:  8082,
@@ -39,19 +44,24 @@ var fixedPorts = map[string]int{
 // first one that is taken.
 func choosePorts(ephemeral bool, names []string) (map[string]int, error) {
 	ports := make(map[string]int, len(names))
+	if ephemeral {
+		free, err := loopback.FreePorts(len(names))
+		for i := range free {
+			ports[names[i]] = free[i]
+		}
+		return ports, err
+	}
 	for _, name := range names {
 		port := fixedPorts[name]
-		if ephemeral {
-			port = 0
-		}
-		// All stay open until each has one, lest two get the same.
 		listener, err := net.Listen("tcp", loopback.Addr(port))
 		if err != nil {
 			return nil, fmt.Errorf("port %d, which %s listens on, is in use: stop what has it, or use --ephemeral-ports: %w",
 				port, name, err)
 		}
-		defer listener.Close()
-		ports[name] = listener.Addr().(*net.TCPAddr).Port
+		if err := listener.Close(); err != nil {
+			return nil, fmt.Errorf("port %d of %s: %w", port, name, err)
+		}
+		ports[name] = port
 	}
 	return ports, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,13 +27,21 @@ type Config struct {
 	EphemeralPorts bool
 	// Fresh removes the data and logs of the last run first.
 	Fresh bool
-	// RealKafka runs an Apache Kafka in place of the embedded broker. It needs
-	// Java and Maven.
-	RealKafka bool
+	// KafkaNodes are how many nodes of an Apache Kafka run in place of the
+	// embedded broker; 0 keeps that. They need Java and Maven.
+	KafkaNodes int
+	// Partitions are how many each topic is created with; 0 is the default.
+	Partitions int32
+	// Standby adds a Postgres that follows the other and can be promoted. The services' URLs have
+	// both hosts.
+	Standby Replication
+	// Shards are how many shards the services are divided into by order id; 0 for services that
+	// have all orders. See [Stack.AddShard].
+	Shards int
 	// Env adds settings to a process' environment, as NAME=value, by its name.
 	Env map[string][]string
 	// Front, if set, returns the address at which the services reach a server,
-	// Postgres or Broker, that listens on addr: a proxy's, to put faults between.
+	// Postgres or one of the brokers, that listens on addr: a proxy's, to put faults between.
 	Front func(server, addr string) (string, error)
 	// Console shows the stack's steps.
 	Console *Console
@@ -42,14 +51,22 @@ type Config struct {
 
 // Stack is a running stack. Its methods may be called from any goroutine.
 type Stack struct {
-	cfg       Config
-	lock      *os.File
-	control   *control
-	stages    [][]*unit // each needs those before it
+	cfg     Config
+	lock    *os.File
+	control *control
+	token   string    // for changes over HTTP
+	using   io.Closer // keeps other stacks off the databases
+	saving  sync.Mutex
+
+	// What a shard is added to, by one goroutine at a time.
+	bin     string
+	base    *plan    // nil: the stack has no shards
+	shards  int      // that there are
+	sources []string // of the relay
+
+	mu        sync.Mutex // guards what follows
+	stages    [][]*unit  // each needs those before it
 	databases map[string]string
-	token     string    // for changes over HTTP
-	using     io.Closer // keeps other stacks off the databases
-	saving    sync.Mutex
 }
 
 // Up starts a stack and returns when everything is ready. When something does
@@ -58,11 +75,24 @@ func Up(ctx context.Context, cfg Config) (_ *Stack, err error) {
 	if cfg.Dir, err = filepath.Abs(cfg.Dir); err != nil {
 		return nil, fmt.Errorf("locate the state directory: %w", err)
 	}
+	if err := checkDir(cfg.Dir); err != nil {
+		return nil, err
+	}
 	s := &Stack{cfg: cfg}
 	if err := s.up(ctx); err != nil {
-		return nil, errors.Join(err, s.Down(context.WithoutCancel(ctx)))
+		return nil, errors.Join(Interrupted(ctx, err), s.Down(context.WithoutCancel(ctx)))
 	}
 	return s, nil
+}
+
+// Interrupted returns, where ctx was cancelled, an error that says no more than that: what was
+// under way fails in many ways then, of which none is what happened. Any other err it returns as it
+// is.
+func Interrupted(ctx context.Context, err error) error {
+	if err == nil || !errors.Is(ctx.Err(), context.Canceled) {
+		return err
+	}
+	return fmt.Errorf("it was interrupted before it was done: %w", context.Cause(ctx))
 }
 
 func (s *Stack) up(ctx context.Context) error {
@@ -73,8 +103,7 @@ func (s *Stack) up(ctx context.Context) error {
 	if s.lock, err = lockDir(s.cfg.Dir); err != nil {
 		return err
 	}
-	bin, err := Build(ctx, s.cfg.Workspace, s.cfg.Console)
-	if err != nil {
+	if s.bin, err = Build(ctx, s.cfg.Workspace, s.cfg.Console); err != nil {
 		return err
 	}
 	endLeftovers(s.cfg.Dir, s.cfg.Console)
@@ -83,16 +112,19 @@ func (s *Stack) up(ctx context.Context) error {
 			return err
 		}
 	}
-	plan, err := s.plan(ctx, bin)
+	plan, err := s.plan(ctx, s.bin)
 	if err != nil {
 		return err
 	}
 	s.databases, s.token = plan.databases, plan.token
-	s.stages = [][]*unit{plan.servers, plan.services}
+	s.stages = [][]*unit{plan.servers, plan.standbys(), plan.services}
 	if s.control, err = serveControl(s); err != nil {
 		return err
 	}
 	if err := s.startStage(ctx, plan.servers); err != nil {
+		return err
+	}
+	if err := s.startStandby(ctx, plan); err != nil {
 		return err
 	}
 	if plan.external {
@@ -103,10 +135,21 @@ func (s *Stack) up(ctx context.Context) error {
 	if err := plan.prepareServers(ctx, s.cfg.Console); err != nil {
 		return err
 	}
+	if err := s.beginShards(ctx, plan); err != nil {
+		return err
+	}
 	if err := s.startStage(ctx, plan.services); err != nil {
 		return err
 	}
-	return seedStock(ctx, plan.inventoryAddr, s.State().TokenFor(Inventory))
+	if err := seedStock(ctx, plan.inventoryAddr, s.State().TokenFor(Inventory)); err != nil {
+		return err
+	}
+	for s.shards < s.cfg.Shards {
+		if err := s.AddShard(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // startStage starts some units at once and waits until all are ready. The first
@@ -159,34 +202,50 @@ func (s *Stack) save() {
 
 // State tells what runs.
 func (s *Stack) State() State {
-	state := State{Databases: s.databases, Token: s.token}
+	state := State{Databases: s.databaseURLs(), Token: s.token}
 	for _, status := range s.status() {
 		state.Processes = append(state.Processes, status.Process)
 	}
 	return state
 }
 
+func (s *Stack) databaseURLs() map[string]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.databases)
+}
+
+// units are the units of the stack, in the order in which they are started.
+func (s *Stack) units() []*unit {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Concat(s.stages...)
+}
+
 func (s *Stack) status() []Status {
 	var all []Status
-	for _, stage := range s.stages {
-		for _, u := range stage {
-			all = append(all, u.status())
-		}
+	for _, u := range s.units() {
+		all = append(all, u.status())
 	}
 	return all
 }
 
-func (s *Stack) unit(name string) (*unit, error) {
+// named returns the unit of a name, or the several that it stands for.
+func (s *Stack) named(name string) (found []*unit, err error) {
 	var names []string
-	for _, stage := range s.stages {
-		for _, u := range stage {
-			if u.name == name {
-				return u, nil
-			}
-			names = append(names, u.name)
+	for _, u := range s.units() {
+		if u.name == name {
+			return []*unit{u}, nil
 		}
+		if isOf(name, u.name) {
+			found = append(found, u)
+		}
+		names = append(names, u.name)
 	}
-	return nil, fmt.Errorf("the stack has no process %q: there are %q", name, names)
+	if len(found) == 0 {
+		return nil, fmt.Errorf("the stack has no process %q: there are %q", name, names)
+	}
+	return found, nil
 }
 
 // Down stops everything, the services before the servers that they use, and
@@ -200,7 +259,7 @@ func (s *Stack) Down(ctx context.Context) error {
 		var group errgroup.Group
 		for _, u := range stage {
 			group.Go(func() error {
-				err := u.stop(ctx)
+				err := u.last(ctx)
 				if errors.Is(err, errNotRunning) {
 					err = nil
 				}

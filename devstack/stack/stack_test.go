@@ -72,6 +72,16 @@ func stateDir(t *testing.T) string {
 
 func alive(pid int) bool { return syscall.Kill(pid, 0) == nil }
 
+func TestUp_RefusesALongDirectoryBeforeAnythingIsMade(t *testing.T) {
+	t.Parallel()
+	parent := stateDir(t)
+	dir := filepath.Join(parent, strings.Repeat("d", 100))
+	_, err := Up(t.Context(), Config{Dir: dir})
+	require.ErrorContains(t, err, "too long for a socket in it: "+dir)
+	require.ErrorContains(t, err, "--dir")
+	require.NoDirExists(t, dir)
+}
+
 func TestActionsAreVisibleInStackJSON(t *testing.T) {
 	t.Parallel()
 	dir := stateDir(t)
@@ -168,11 +178,11 @@ func TestProcessThatEndsByItselfIsReportedAndNotRestarted(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, syscall.Kill(before.Processes[0].Pid, syscall.SIGKILL))
 	require.Eventually(t, func() bool { return strings.Contains(shown.String(), "by itself: signal: killed") },
-		10*time.Second, 5*time.Millisecond)
+		time.Minute, 5*time.Millisecond)
 	require.Eventually(t, func() bool {
 		state, err := Read(dir)
 		return err == nil && state.Processes[0].Pid == 0
-	}, 10*time.Second, 5*time.Millisecond)
+	}, time.Minute, 5*time.Millisecond)
 	require.NoError(t, s.Act(t.Context(), Start, "broker"))
 }
 
@@ -267,4 +277,15 @@ func TestConsoleKeepsLinesWholeAndNamesTheirProcess(t *testing.T) {
 	}
 	console.Say("done in %d s", 3)
 	require.Equal(t, "orders       | hello\norders       | world\ndevstack     | done in 3 s\n", shown.String())
+}
+
+// What fails because of Ctrl-C is not what happened.
+func TestInterrupted_SaysThatAndNothingElse(t *testing.T) {
+	t.Parallel()
+	refused := errors.New("connection refused")
+	require.Equal(t, refused, Interrupted(t.Context(), refused))
+	ctx, interrupt := context.WithCancelCause(t.Context())
+	interrupt(errors.New("interrupt signal received"))
+	require.NoError(t, Interrupted(ctx, nil))
+	require.EqualError(t, Interrupted(ctx, refused), "it was interrupted before it was done: interrupt signal received")
 }

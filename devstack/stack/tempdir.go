@@ -2,21 +2,16 @@ package stack
 
 import (
 	"errors"
-	"fmt"
-	"os"
+
+	"waybill.example/devstack/tempdir"
 )
 
 // TempDir makes a state directory for a stack that is not to be kept, and
-// returns what removes it with all that the stack has put there.
-func TempDir() (dir string, remove func() error, err error) {
-	if dir, err = os.MkdirTemp("", "waybill-"); err != nil {
-		return "", nil, fmt.Errorf("make a state directory: %w", err)
+// returns what removes it with all that the stack has put there; see [tempdir.Make].
+func TempDir(kind string) (dir string, remove func() error, err error) {
+	dir, removeDir, err := tempdir.Make(kind)
+	if err != nil {
+		return "", nil, err
 	}
-	// The database server may run as another user, who must get through.
-	if err := os.Chmod(dir, 0o755); err != nil {
-		return "", nil, fmt.Errorf("make a state directory: %w", err)
-	}
-	return dir, func() error {
-		return errors.Join(wipe(dir), os.RemoveAll(dir))
-	}, nil
+	return dir, func() error { return errors.Join(wipe(dir), removeDir()) }, nil
 }

@@ -27,6 +27,10 @@ type unit struct {
 	grpcAddr string          // "": it serves no gRPC
 	command  process.Command // its Name and Output are the unit's
 	ready    func(context.Context) error
+	// inCluster marks one of several servers that do nothing without each other,
+	// not even end.
+	inCluster bool
+	promote   func(context.Context) error // of the standby only
 	// notOurs marks a server that the environment names: nothing to run.
 	notOurs bool
 	logPath string
@@ -91,6 +95,14 @@ func (u *unit) stop(ctx context.Context) error {
 	return u.end(func(p *process.Process) error { return p.Stop(ctx) })
 }
 
+// last ends the process with all others of the stack.
+func (u *unit) last(ctx context.Context) error {
+	if u.inCluster {
+		return u.kill()
+	}
+	return u.stop(ctx)
+}
+
 func (u *unit) kill() error {
 	return u.end(func(p *process.Process) error { p.Kill(); return nil })
 }
@@ -104,6 +116,30 @@ func (u *unit) end(how func(*process.Process) error) error {
 	}
 	u.forget(p) // its end is asked for, so the watcher has nothing to report
 	return how(p)
+}
+
+// act does something to the process. A change of what runs is reported to started.
+func (u *unit) act(ctx context.Context, action Action, started func()) error {
+	if u.notOurs {
+		return fmt.Errorf("%s is not run by this stack: the environment names another", u.name)
+	}
+	switch action {
+	case Start, Launch:
+		return u.start(ctx, action == Start, started)
+	case Stop:
+		return u.stop(ctx)
+	case Kill:
+		return u.kill()
+	case Freeze, Thaw:
+		return u.freeze(action == Freeze)
+	case Promote:
+		if u.promote == nil {
+			return fmt.Errorf("%s is no standby", u.name)
+		}
+		return u.promote(ctx)
+	default:
+		return fmt.Errorf("there is no action %q", action)
+	}
 }
 
 func (u *unit) freeze(frozen bool) error {

@@ -168,6 +168,45 @@ func TestNewSaysWhatIsMissing(t *testing.T) {
 	require.NotContains(t, fmt.Sprint(err), "secret")
 }
 
+// A database that was taken back lacks the rows of what it has published since, and of nothing
+// else.
+func TestAuditor_WhatWasPublishedInAPeriodThatWasTakenBackNeedsNoRow(t *testing.T) {
+	t.Parallel()
+	w := newFixture(t)
+	id := w.place(1, true)
+	record, err := contracts.Encode(contracts.ConfirmOrder{Envelope: envelope(id, uuid.Nil)})
+	require.NoError(t, err)
+	w.publish(record)
+	w.settle()
+	now := time.Now()
+	for name, c := range map[string]struct {
+		restored audit.Restored
+		found    int
+	}{
+		"in the period":       {audit.Restored{Database: "orchestrator", From: now.Add(-time.Minute), To: now.Add(time.Minute)}, 0},
+		"before it":           {audit.Restored{Database: "orchestrator", From: now.Add(time.Minute), To: now.Add(time.Hour)}, 1},
+		"after it":            {audit.Restored{Database: "orchestrator", From: now.Add(-time.Hour), To: now.Add(-time.Minute)}, 1},
+		"of another database": {audit.Restored{Database: "orders", From: now.Add(-time.Minute), To: now.Add(time.Minute)}, 1},
+	} {
+		w.cfg.Restored = []audit.Restored{c.restored}
+		require.Len(t, pass(t, w.auditor()).Findings(), c.found, name)
+	}
+}
+
+// An order that its operator knows to be in no message is missed no more; any other is.
+func TestAuditor_KnowsWhichOrdersAreGone(t *testing.T) {
+	t.Parallel()
+	w := newFixture(t)
+	w.claim(1000, 4711, 1)
+	w.claim(1001, 4712, 1)
+	w.settle()
+	w.cfg.Gone = map[int64]bool{4711: true}
+	report := pass(t, w.auditor())
+	require.Equal(t, 1, report.Gone)
+	require.Len(t, report.Findings(), 1)
+	require.Equal(t, "order 4712", report.Findings()[0].Subject)
+}
+
 // A database that was taken back has forgotten keys: a request that was sent again across that
 // moment may be two orders, and one that was sent again after it may not.
 func TestAuditor_KnowsWhenKeysWereForgotten(t *testing.T) {
@@ -179,7 +218,7 @@ func TestAuditor_KnowsWhenKeysWereForgotten(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newFixture(t)
-			w.cfg.KeysLost = time.Now().Add(c.lost)
+			w.cfg.Restored = []audit.Restored{{Database: "orders", To: time.Now().Add(c.lost)}}
 			id := w.carry(1, true)
 			other := w.carry(1, true)
 			w.sql("orders", "update orders set user_id = $1", user(id))

@@ -3,10 +3,12 @@ package audit
 import (
 	"cmp"
 	"context"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
 
+	"waybill.example/contracts"
 	"waybill.example/drills/load"
 )
 
@@ -21,6 +23,9 @@ type Config struct {
 	// Ledger is the file of the client's own record; "" leaves the check Accepted out.
 	Ledger string
 	Limits Limits
+	// Shard is whose databases they are, where the services are sharded: what other shards own, of
+	// the topics and of the ledger, is left out.
+	Shard contracts.Shard
 	// Recent is how long rows are read again: one of a transaction that commits later than this
 	// after it drew its id is seen by a first pass only. 0 stands for a minute.
 	Recent time.Duration
@@ -30,10 +35,11 @@ type Config struct {
 	// Foreign reports whether a message that comes from no outbox row is no cause for alarm: a
 	// drill has put it there. Nil expects none.
 	Foreign func(id uuid.UUID, key string) bool
-	// KeysLost is when Orders' database was taken back to an earlier moment, if it was: keys that
-	// were used in between are forgotten, and a request that was first sent before and sent again
-	// after it may be two orders.
-	KeysLost time.Time
+	// Restored are the databases that were taken back to an earlier moment.
+	Restored []Restored
+	// Gone are orders that are no longer there, though their clients were answered, and no cause
+	// for alarm: their database went back, and no message reports them.
+	Gone map[int64]bool
 	// Unordered names, by database, the outbox id up to which order is not looked at: rows that
 	// were sent again because the topics were lost stand where the replay put them.
 	Unordered map[string]int64
@@ -55,6 +61,8 @@ type Auditor struct {
 
 	lastOrder int64
 	open      map[int64]bool   // orders that are not done with
+	missing   map[int64]bool   // orders that have a saga, and are not there
+	sagasRead time.Time        // until when sagas have been looked through for those
 	scanned   map[string]int64 // outbox ids that need not be read again
 	seen      map[string][]sighting
 	observed  []message // read from the topics, and not yet compared
@@ -77,8 +85,8 @@ func New(ctx context.Context, cfg Config) (*Auditor, error) {
 	}
 	return &Auditor{
 		cfg: cfg, databases: dbs, topics: ts,
-		results: newResults(), deliveries: newDeliveries(cfg.Unordered), claims: claims{}, asked: newRequests(cfg.KeysLost),
-		open: map[int64]bool{}, scanned: map[string]int64{}, seen: map[string][]sighting{},
+		results: newResults(cfg.Shard), deliveries: newDeliveries(cfg.Unordered), claims: claims{}, asked: newRequests(cfg.keysLost()),
+		open: map[int64]bool{}, missing: map[int64]bool{}, scanned: map[string]int64{}, seen: map[string][]sighting{},
 	}, nil
 }
 
@@ -113,7 +121,7 @@ func (a *Auditor) Pass(ctx context.Context) (Report, error) {
 		return Report{}, err
 	}
 	open := len(a.open) + a.deliveries.missing(began, a.topics.since, a.cfg.Limits, a.results) + a.deliveries.unhandled(began, a.cfg.Limits, a.results)
-	return Report{At: began, Took: time.Since(began), Checks: a.results.list(), Open: open}, nil
+	return Report{At: began, Took: time.Since(began), Checks: a.results.list(), Open: open, Gone: a.results.gone}, nil
 }
 
 // Forget drops what is done with, so that an audit that goes on and on does not grow.
@@ -130,6 +138,9 @@ func (a *Auditor) readLedger() error {
 		}
 		if line++; line > a.read {
 			a.read = line
+			if e.OrderID != 0 && !a.cfg.Shard.Owns(strconv.AppendInt(nil, e.OrderID, 10)) {
+				continue
+			}
 			a.asked.add(e, a.claims, a.results)
 		}
 	}
@@ -158,6 +169,6 @@ func (a *Auditor) readTrouble(ctx context.Context) error {
 		return err
 	}
 	a.results.unhealthySagas(sagas)
-	a.results.deadLetters(a.deliveries, a.cfg.Expected)
+	a.results.deadLetters(a.deliveries, a.cfg)
 	return nil
 }

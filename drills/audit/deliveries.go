@@ -68,6 +68,7 @@ type delivery struct {
 	handled   bool
 	counted   bool      // as handled
 	at        time.Time // when it was produced first
+	repair    string    // of a dead letter that waits
 }
 
 // consumer is who handles a topic: a group, the database with its inbox, and the types it takes.

@@ -4,7 +4,10 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
+
+	"waybill.example/contracts"
 )
 
 // Check names one thing that must be so.
@@ -37,7 +40,7 @@ var promises = []struct {
 	{Announced, "every order has one OrderCreated in the outbox, written with it"},
 	{Terminal, "every order is CONFIRMED or CANCELLED, or younger than the deadlines"},
 	{Reserved, "an order is CONFIRMED exactly when its items are reserved"},
-	{Agreed, "a finished saga and its order say the same"},
+	{Agreed, "every saga has its order, and a finished one says the same"},
 	{Stock, "the movements of every sku add up to what is on hand and reserved"},
 	{Delivered, "every outbox row is on its topic at least once"},
 	{Handled, "every message on a topic was handled by its consumer"},
@@ -75,6 +78,14 @@ type Finding struct {
 	Count int `json:"count"`
 	// Repair is a command that repairs it or shows more. It is proposed, never run.
 	Repair string `json:"repair"`
+	// Looks: the command shows more and changes nothing. What is to be done is for a person to
+	// decide.
+	Looks bool `json:"looks,omitempty"`
+
+	keys      string // of the messages, or the order, that it is about, sorted and NUL between them: findings are compared
+	recovers  bool   // Repair is repairMissing
+	ofMessage bool   // Repair is about messages that wait
+	sends     bool   // and has them sent, or applied, again
 }
 
 // Result is one check of a pass.
@@ -100,10 +111,26 @@ type Report struct {
 	Checks []Result      `json:"checks"`
 	// Open counts what is too young to be judged.
 	Open int `json:"open"`
+	// Gone counts the accepted orders of Config.Gone, which are no findings.
+	Gone int `json:"gone,omitempty"`
 }
 
 // Passed reports whether every promise holds.
 func (r Report) Passed() bool { return len(r.Findings()) == 0 }
+
+// And returns a report of both: what other databases were audited for.
+func (r Report) And(other Report) Report {
+	if len(r.Checks) == 0 {
+		return other
+	}
+	both := Report{At: r.At, Took: r.Took + other.Took, Open: r.Open + other.Open, Gone: r.Gone + other.Gone}
+	for i, c := range r.Checks { // both list the same checks
+		c.Looked += other.Checks[i].Looked
+		c.Findings = slices.Concat(c.Findings, other.Checks[i].Findings)
+		both.Checks = append(both.Checks, c)
+	}
+	return both
+}
 
 // Findings returns what every check found.
 func (r Report) Findings() []Finding {
@@ -114,14 +141,19 @@ func (r Report) Findings() []Finding {
 	return all
 }
 
-// results collects what the checks look at and find. looked and lasting grow from pass to pass.
+// results collects what the checks look at and find. looked, lasting and gone grow from pass to
+// pass.
 type results struct {
 	looked   map[Check]int64
 	findings map[Check][]Finding
 	lasting  []Finding
+	gone     int
+	shard    contracts.Shard // in which commands are to be run
 }
 
-func newResults() *results { return &results{looked: map[Check]int64{}} }
+func newResults(shard contracts.Shard) *results {
+	return &results{looked: map[Check]int64{}, shard: shard}
+}
 
 // begin starts a pass.
 func (r *results) begin() {
@@ -139,8 +171,26 @@ func (r *results) find(c Check, subject, repair, problem string, args ...any) {
 
 // findMany is find for several things of one cause.
 func (r *results) findMany(c Check, n int, subject, repair, problem string, args ...any) {
-	f := Finding{Check: c, Subject: subject, Problem: fmt.Sprintf(problem, args...), Count: n, Repair: repair}
+	var keys []string
+	if order, about := strings.CutPrefix(subject, "order "); about {
+		keys = []string{order}
+	}
+	r.findFor(keys, c, n, subject, repair, problem, args...)
+}
+
+// findFor is findMany for a finding about messages of these keys.
+func (r *results) findFor(keys []string, c Check, n int, subject, repair, problem string, args ...any) {
+	f := Finding{Check: c, Subject: subject, Problem: fmt.Sprintf(problem, args...), Count: n, keys: strings.Join(slices.Sorted(slices.Values(keys)), "\x00")}
+	f.propose(repair)
+	f.Repair = inShard(r.shard, f.Repair)
 	r.findings[c] = append(r.findings[c], f)
+}
+
+// propose says what the command does that repairs it.
+func (f *Finding) propose(repair string) {
+	f.Repair, f.Looks, f.recovers = repair, looks(repair), repair == repairMissing
+	f.ofMessage = strings.HasPrefix(repair, "waybill dlq ") || strings.HasPrefix(repair, "outbox-relay ")
+	f.sends = f.ofMessage && !f.Looks && !strings.HasPrefix(repair, "waybill dlq discard ")
 }
 
 // keep reports what has gone wrong once: no later pass takes it back, or finds it again.

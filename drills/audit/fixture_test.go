@@ -12,9 +12,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
-	"github.com/twmb/franz-go/pkg/kerr"
-	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/goleak"
 
 	"waybill.example/contracts"
@@ -165,10 +162,6 @@ func (w *fixture) transition(order int64, seq int, cause uuid.UUID) {
 // forget has the topics lose the messages of a key, and all before them.
 func (w *fixture) forget(key string) {
 	w.t.Helper()
-	client, err := kgo.NewClient(kgo.SeedBrokers(w.broker.Addr()))
-	require.NoError(w.t, err)
-	defer client.Close()
-	request := kmsg.NewPtrDeleteRecordsRequest()
 	for _, topic := range contracts.Topics() {
 		upTo := map[int32]int64{}
 		for _, r := range w.broker.All(w.t, topic) {
@@ -176,21 +169,7 @@ func (w *fixture) forget(key string) {
 				upTo[r.Partition] = max(upTo[r.Partition], r.Offset+1)
 			}
 		}
-		deletion := kmsg.NewDeleteRecordsRequestTopic()
-		deletion.Topic = topic
-		for partition, offset := range upTo {
-			p := kmsg.NewDeleteRecordsRequestTopicPartition()
-			p.Partition, p.Offset = partition, offset
-			deletion.Partitions = append(deletion.Partitions, p)
-		}
-		request.Topics = append(request.Topics, deletion)
-	}
-	response, err := request.RequestWith(w.t.Context(), client)
-	require.NoError(w.t, err)
-	for _, topic := range response.Topics {
-		for _, p := range topic.Partitions {
-			require.NoError(w.t, kerr.ErrorForCode(p.ErrorCode))
-		}
+		w.broker.DeleteRecords(w.t, topic, upTo)
 	}
 }
 

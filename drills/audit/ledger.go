@@ -78,12 +78,19 @@ func (q *requests) judge(r *results) {
 	}
 }
 
-// settle compares the claims with the orders that are there and drops those that are kept.
-func (c claims) settle(orders map[int64]order, r *results) {
+// settle compares the claims with the orders that are there and drops those that are kept. What is
+// missing can be given back, and must not be placed again.
+func (c claims) settle(orders map[int64]order, missing, gone map[int64]bool, r *results) {
 	for id, e := range c {
 		subject := fmt.Sprintf("order %d", id)
 		o, there := orders[id]
 		switch {
+		case !there && missing[id]:
+			r.find(Accepted, subject, repairMissing, "request %d (userId %s) was answered 202 at %s, and its saga is all that is left of it",
+				e.N, e.UserID, e.Done.UTC().Format("15:04:05.000"))
+		case !there && gone[id]:
+			r.gone++
+			delete(c, id)
 		case !there:
 			r.find(Accepted, subject, repairLost(e), "lost: request %d (userId %s) was answered 202 at %s, and there is no such order",
 				e.N, e.UserID, e.Done.UTC().Format("15:04:05.000"))

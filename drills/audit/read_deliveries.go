@@ -34,6 +34,7 @@ func (a *Auditor) readMail(ctx context.Context, began time.Time) (created []int6
 	if err != nil {
 		return nil, err
 	}
+	messages = slices.DeleteFunc(messages, func(m message) bool { return !a.cfg.Shard.Owns([]byte(m.Key)) })
 	// Rows are kept with the messages, so that a pass that fails here loses neither.
 	a.observed = append(a.observed, messages...)
 	for _, name := range names {
@@ -153,7 +154,7 @@ func (a *Auditor) identify(ctx context.Context, messages []message) error {
 		return err
 	}
 	for _, m := range messages {
-		if known[m.EventID] || m.Time.Before(since) || a.cfg.Foreign != nil && a.cfg.Foreign(m.EventID, m.Key) {
+		if known[m.EventID] || m.Time.Before(since) || a.cfg.foreign(m) {
 			continue
 		}
 		a.results.keep(Origin, m.subject(), repairShowMessage(m), "event %s, key %q: no outbox has such a row", m.EventID, m.Key)

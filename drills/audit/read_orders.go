@@ -11,6 +11,9 @@ import (
 // readOrders reads the orders last, so that nothing which refers to one can have come before it.
 func (a *Auditor) readOrders(ctx context.Context, created []int64) error {
 	began := time.Now()
+	if err := a.readMissing(ctx, began); err != nil {
+		return err
+	}
 	ids := slices.Concat(slices.Collect(maps.Keys(a.open)), slices.Collect(maps.Keys(a.claims)), created)
 	reservations, err := a.databases.reservations(ctx, a.lastOrder, ids)
 	if err != nil {
@@ -27,7 +30,7 @@ func (a *Auditor) readOrders(ctx context.Context, created []int64) error {
 	if err != nil {
 		return err
 	}
-	a.claims.settle(orders, a.results)
+	a.claims.settle(orders, a.missing, a.cfg.Gone, a.results)
 	if a.cfg.Ledger != "" {
 		for _, o := range orders {
 			a.asked.found(o)
@@ -40,7 +43,7 @@ func (a *Auditor) readOrders(ctx context.Context, created []int64) error {
 		}
 	}
 	held := map[int64]bool{}
-	for _, id := range join(orders, reservations, sagas, a.results) {
+	for _, id := range join(orders, reservations, sagas, a.missing, a.results) {
 		a.open[id], held[id] = true, true
 	}
 	for id := range a.open { // of a key that is no order's, or an order that was removed
@@ -63,11 +66,12 @@ func (a *Auditor) readOrders(ctx context.Context, created []int64) error {
 
 // join gives each order what the other databases have of it. A live reservation without an order is
 // a finding: Inventory holds items that nobody asked for. Its id is returned, to look at it again.
-func join(orders map[int64]order, reservations []reservation, sagas []saga, r *results) (orphans []int64) {
+// That of a missing order is not: the order will be recovered.
+func join(orders map[int64]order, reservations []reservation, sagas []saga, missing map[int64]bool, r *results) (orphans []int64) {
 	for i, held := range reservations {
 		o, there := orders[held.OrderID]
 		if !there {
-			if held.State == reservedState {
+			if held.State == reservedState && !missing[held.OrderID] {
 				orphans = append(orphans, held.OrderID)
 				r.find(Reserved, fmt.Sprintf("order %d", held.OrderID), repairRelease(held.OrderID),
 					"%s are reserved for it, and there is no such order", held.items)

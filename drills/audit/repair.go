@@ -3,6 +3,7 @@ package audit
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -52,16 +53,23 @@ func repairExplain(order int64) string {
 }
 
 func repairShow(order int64) string {
-	return command("", "curl", "-s", "localhost:8080/v1/orders/"+number(order))
+	return `curl -s ` + ordersURL + `/v1/orders/` + number(order)
 }
 
-// post is a request to Orders with a JSON body.
+// ordersURL is where Orders is, as the command waybill finds it.
+const ordersURL = `"${ORDERS_URL:-http://localhost:8080}"`
+
+// post is a request to Orders with a JSON body. The path is of our own making.
 func post(instead, path string, body any) string {
 	text, err := json.Marshal(body)
 	if err != nil {
 		return instead
 	}
-	return command(instead, "curl", "-s", "-X", "POST", "localhost:8080"+path, "-H", "Content-Type: application/json", "-d", string(text))
+	quoted, err := shell.Quote(string(text))
+	if err != nil {
+		return instead
+	}
+	return `curl -s --fail-with-body -X POST ` + ordersURL + path + ` -H 'Content-Type: application/json' -d ` + quoted
 }
 
 func repairCancel(order int64) string {
@@ -76,6 +84,9 @@ func repairLost(e load.Entry) string {
 	}
 	return post(repairShow(e.OrderID), "/v1/orders", body)
 }
+
+// repairMissing gives Orders what its sagas know of orders that it has lost.
+const repairMissing = `psql "$ORCHESTRATOR_DB" -At -f docs/recover-orders.sql | psql "$ORDERS_DB" -v ON_ERROR_STOP=1 --single-transaction`
 
 // repairRelease writes the command that the saga would have sent into the orchestrator's outbox.
 // Inventory releases what an order holds, and does nothing where it holds nothing.
@@ -102,12 +113,15 @@ func repairCommand(m contracts.Message) string {
 		record.EventID, literal(record.Topic), literal(record.Key), literal(record.Type), literal(string(record.Payload))))
 }
 
+// replayReason is what the relay's audit log says of a replay that the audit has proposed.
+const replayReason = "found by the audit"
+
 func repairReplayKey(database string, order int64) string {
-	return command("", "outbox-relay", "replay", "--database="+database, "--key="+number(order), "--yes")
+	return command("", "outbox-relay", "replay", "--database="+database, "--key="+number(order), "--yes", "--reason="+replayReason)
 }
 
 func repairReplayRows(first, last row) string {
-	return command("", "outbox-relay", "replay", "--database="+first.Database, "--from-id="+number(first.ID), "--to-id="+number(last.ID), "--yes")
+	return command("", "outbox-relay", "replay", "--database="+first.Database, "--from-id="+number(first.ID), "--to-id="+number(last.ID), "--yes", "--reason="+replayReason)
 }
 
 func repairPending(w row) string {
@@ -160,20 +174,51 @@ func repairOverdue(order int64) string {
 // (saga.ErrStartConflict).
 const startConflict = "the saga was started by another message"
 
+// usedBefore is in the reason of a dead letter that has the event id of a message which was handled
+// (inbox.ConflictError).
+const usedBefore = "was used before, by another message at"
+
 // repairDeadLetter has the message applied again, now that what was wrong is repaired. An order
 // whose id another order's saga has (Orders was restored) can be ended together with that saga
-// only.
-func repairDeadLetter(w row) string {
-	if strings.Contains(w.Reason, startConflict) {
+// only. An event that a restored database has decided again, and otherwise, is one whose first
+// version has had its effect.
+func repairDeadLetter(w row, restored bool) string {
+	switch {
+	case strings.Contains(w.Reason, startConflict):
 		return command(repairLook(w), "orchestrator", "saga", "cancel", w.Key, "--reason=the order id was given out twice; please order again")
-	}
-	if w.Letter == 0 {
+	case w.Letter == 0:
 		return command("", "waybill", "dlq", "groups", "--service="+w.Database)
+	case strings.Contains(w.Reason, usedBefore) && restored:
+		return command("", "waybill", "dlq", "discard", number(w.Letter), "--service="+w.Database, "--reason=decided again after a restore; the first decision has had its effect")
+	case strings.Contains(w.Reason, usedBefore):
+		return command("", "waybill", "dlq", "show", number(w.Letter), "--service="+w.Database)
 	}
 	return command("", "waybill", "dlq", "redrive", number(w.Letter), "--service="+w.Database, "--reason=repaired")
+}
+
+// redriving begins the commands that have a dead letter applied again.
+const redriving = "waybill dlq redrive "
+
+// repairDeadLetters has all dead letters of a service applied again.
+func repairDeadLetters(database string) string {
+	return command("", "waybill", "dlq", "redrive", "--service="+database, "--all", "--reason=repaired")
 }
 
 func repairShowMessage(m message) string {
 	return command("kcat -b localhost:19092 -L", "kcat", "-b", "localhost:19092", "-C", "-t", m.Topic, "-p", number(int64(m.Partition)), "-o", number(m.Offset),
 		"-c", "1", "-f", `%h\n%s\n`)
+}
+
+// looking are the beginnings of commands that show more and change nothing.
+var looking = []string{
+	"orchestrator saga explain ", "outbox-relay pending ", "outbox-relay show ", "waybill dlq groups ", "waybill dlq show ", "kcat ", "make audit",
+	"curl -s " + ordersURL,
+}
+
+// looks reports whether a command shows more and changes nothing.
+func looks(command string) bool {
+	if command == "" || strings.HasPrefix(command, "psql ") && strings.Contains(command, " -c 'select ") {
+		return true
+	}
+	return !strings.Contains(command, " && ") && slices.ContainsFunc(looking, func(begins string) bool { return strings.HasPrefix(command, begins) })
 }

@@ -20,21 +20,22 @@ func repairs(text string) map[string]int {
 	return map[string]int{
 		repairExplain(17):                  3,
 		repairShow(17):                     2,
-		repairCancel(17):                   8,
+		repairCancel(17):                   9,
 		repairForced(17, confirmed):        3,
 		repairForced(17, "x"):              3,
 		repairRelease(17):                  3,
-		repairReplayKey("orders", 1):       4,
-		repairReplayRows(w, w):             5,
+		repairReplayKey("orders", 1):       5,
+		repairReplayRows(w, w):             6,
 		repairPending(w):                   2,
 		repairLook(w):                      3,
 		repairStuck("orders", []int64{18}): 4,
 		repairShowRow(w):                   3,
-		repairLost(load.Entry{OrderID: 17, UserID: text, SKU: text, Quantity: 2}): 8,
+		repairLost(load.Entry{OrderID: 17, UserID: text, SKU: text, Quantity: 2}): 9,
 		repairStock(stockLevel{SKU: text, Received: 4, OnHand: 3}):                3,
 		repairMovements(stockLevel{SKU: text, Received: 4, OnHand: 3}):            3,
-		repairDeadLetter(w): -1, // the groups, or a cancellation
-		repairShowMessage(message{Topic: text, Offset: 3}): -1,
+		repairDeadLetters("orders"):                                               5,
+		repairDeadLetter(w, false):                                                -1, // the groups, or a cancellation
+		repairShowMessage(message{Topic: text, Offset: 3}):                        -1,
 	}
 }
 
@@ -77,3 +78,27 @@ func FuzzRepairsRunOneCommand(f *testing.F) {
 }
 
 func fmtCall(name string, words int) string { return name + " " + number(int64(words)) + "\n" }
+
+// What the plan runs changes something, and what it does not run changes nothing.
+func TestLooks_TellsCommandsApart(t *testing.T) {
+	t.Parallel()
+	w := row{Database: "orders", ID: 18, Key: "17", Topic: "orders.v1.dlq"}
+	for _, command := range []string{
+		"", repairExplain(17), repairShow(17), repairPending(w), repairLook(w), repairShowRow(w), lookAtStock(stockLevel{}), repairDeadLetter(w, true),
+		repairShowMessage(message{Topic: "orders.v1"}),
+	} {
+		require.True(t, looks(command), command)
+	}
+	letter := w
+	letter.Letter = 3
+	again := letter
+	again.Reason = "event id 1 was used before, by another message at inventory.v1/0 offset 165"
+	require.True(t, looks(repairDeadLetter(again, false)), "a person has to say which of the two is right")
+	for _, command := range []string{
+		repairCancel(17), repairMissing, repairLost(load.Entry{UserID: "u", SKU: "burger", Quantity: 1}), repairRelease(17), repairForced(17, confirmed),
+		repairReplayKey("orders", 17), repairReplayRows(w, w), repairStuck("orders", []int64{1}), repairStock(stockLevel{SKU: "a"}),
+		repairMovements(stockLevel{SKU: "a"}), repairOverdue(17), repairDeadLetter(letter, false), repairDeadLetter(again, true),
+	} {
+		require.False(t, looks(command), command)
+	}
+}

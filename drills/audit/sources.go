@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -36,9 +37,13 @@ func openDatabases(ctx context.Context, urls map[string]string) (_ databases, er
 		}
 		cfg.MaxConns = 2
 		cfg.ConnConfig.RuntimeParams["application_name"] = "waybill-audit"
-		cfg.ConnConfig.RuntimeParams["default_transaction_read_only"] = "on"
 		// The audit may be run by a superuser: what was planted in a schema must not run as one.
 		cfg.ConnConfig.RuntimeParams["search_path"] = "pg_catalog, pg_temp"
+		// Not with the connection: a URL may ask for the one of several hosts that takes writes.
+		cfg.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+			_, err := conn.Exec(ctx, `set default_transaction_read_only = on`)
+			return err
+		}
 		if dbs[name], err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
 			return nil, fmt.Errorf("open the database %q: %w", name, err)
 		}
@@ -144,6 +149,38 @@ func (d databases) sagas(ctx context.Context, ids []int64) ([]saga, error) {
 		return nil, fmt.Errorf("read the sagas: %w", err)
 	}
 	return list, nil
+}
+
+// Order sagas that have begun since a time, and know what was ordered.
+const begunSQL = `
+select id::bigint from public.sagas
+ where definition = 'order' and started_at >= $1 and id ~ '^[1-9][0-9]{0,17}$' and data ? 'userId'
+   and phase not in ('AWAITING_START', 'NOT_STARTED')`
+
+const absentSQL = `select id from unnest($1::bigint[]) as asked (id) where not exists (select from public.orders o where o.id = asked.id)`
+
+// withoutOrder returns the orders whose sagas have begun since a time, or that are asked for, and
+// that are not there.
+func (d databases) withoutOrder(ctx context.Context, since time.Time, ids []int64) ([]int64, error) {
+	rows, err := d["orchestrator"].Query(ctx, begunSQL, since)
+	if err != nil {
+		return nil, fmt.Errorf("read the sagas: %w", err)
+	}
+	begun, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil {
+		return nil, fmt.Errorf("read the sagas: %w", err)
+	}
+	var absent []int64
+	for some := range slices.Chunk(append(begun, ids...), questionBatch) {
+		if rows, err = d["orders"].Query(ctx, absentSQL, some); err == nil {
+			some, err = pgx.CollectRows(rows, pgx.RowTo[int64])
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read the orders: %w", err)
+		}
+		absent = append(absent, some...)
+	}
+	return absent, nil
 }
 
 // position is what a relay has published of a database.

@@ -55,7 +55,7 @@ var violations = map[string]violation{
 	"an accepted order is gone": {anyOrder, func(w *fixture, _ int64) string {
 		w.claim(1000, 4711, 1)
 		return "order 4711"
-	}, audit.Accepted, "there is no such order", "curl -s -X POST localhost:8080/v1/orders"},
+	}, audit.Accepted, "there is no such order", `curl -s --fail-with-body -X POST "${ORDERS_URL:-http://localhost:8080}"/v1/orders `},
 	"an order id was given out twice": {
 		anyOrder, aboutOrder(func(w *fixture, id int64) { w.claim(1001, id, 1) }),
 		audit.Accepted, "and again to request 1001", "curl",
@@ -70,7 +70,7 @@ var violations = map[string]violation{
 	}, audit.Placed, "sent again with its key it was answered with order", "/cancel"},
 	"an accepted order is not what was asked for": {anyOrder, aboutOrder(func(w *fixture, id int64) {
 		w.sql("orders", "update orders set user_id = 'v' where id = $1", id)
-	}), audit.Accepted, "for v", "curl -s localhost:8080/v1/orders/"},
+	}), audit.Accepted, "for v", `curl -s "${ORDERS_URL:-http://localhost:8080}"/v1/orders/`},
 	"an order without its event": {anyOrder, func(w *fixture, _ int64) string {
 		var id int64
 		require.NoError(w.t, w.dbs["orders"].Pool.QueryRow(w.t.Context(),
@@ -110,6 +110,13 @@ var violations = map[string]violation{
 		w.held(0, "state = state", -7)
 		return "order 999"
 	}, audit.Reserved, "there is no such order", "ReleaseInventory"},
+	"an order that Orders has lost, which holds items": {anyOrder, func(w *fixture, _ int64) string {
+		w.sql("orchestrator", `insert into sagas (id, definition, version, phase, state, revision, steps, data, started_at, updated_at, ended_at)
+			values ('8888', 'order', 1, 'COMPLETED', 'CONFIRMED', 3, '[]', '{"userId":"u"}', now(), now(), now())`)
+		w.sql("inventory", "insert into reservations (order_id, sku, quantity, state) values (8888, 'burger', 7, 'RESERVED')")
+		w.held(0, "state = state", -7)
+		return "order 8888"
+	}, audit.Agreed, "in a saga, and not in Orders", `psql "$ORCHESTRATOR_DB" -At -f docs/recover-orders.sql | psql "$ORDERS_DB"`},
 	"a saga that thinks otherwise than its order": {confirmed, aboutOrder(func(w *fixture, id int64) {
 		w.sql("orchestrator", "update sagas set phase = 'CANCELLED', state = 'CANCELLED' where id = $1", fmt.Sprint(id))
 	}), audit.Agreed, "its saga ended CANCELLED", "orchestrator saga explain"},

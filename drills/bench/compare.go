@@ -26,6 +26,7 @@ type compareCommand struct {
 	Turns int           `default:"5" help:"Turns per rate, each of both sides."`
 	Turn  time.Duration `default:"10s" help:"How long one side has the load."`
 	Peak  time.Duration `default:"15s" help:"How long each side's highest rate is searched for in a turn; 0 leaves that out."`
+	Env   []string      `help:"A setting of the working tree's side alone, as NAME=value; with --base=HEAD, what it costs." sep:"none"`
 	Dir   string        `default:".waybill/compare" help:"Where both stacks keep their data. Relative to the source tree."`
 }
 
@@ -56,21 +57,22 @@ func (c *compareCommand) Run(ctx context.Context, out io.Writer) (err error) {
 			err = errors.Join(err, s.close(ctx))
 		}
 	}()
-	for i, tree := range []string{filepath.Join(dir, "tree"), workspace} {
-		if err := sides[i].start(ctx, tree, dir); err != nil {
-			return fmt.Errorf("%s: %w", sides[i].name, err)
-		}
+	if err := sides[0].start(ctx, filepath.Join(dir, "tree"), dir); err != nil {
+		return fmt.Errorf("base: %w", err)
+	}
+	if err := sides[1].start(ctx, workspace, dir, c.Env...); err != nil {
+		return fmt.Errorf("head: %w", err)
 	}
 	return c.measure(ctx, sides[0], sides[1], out)
 }
 
 // start brings the side's stack up. Its data and log are named after it.
-func (s *side) start(ctx context.Context, tree, dir string) error {
+func (s *side) start(ctx context.Context, tree, dir string, env ...string) error {
 	log, err := os.Create(filepath.Join(dir, s.name+".log"))
 	if err != nil {
 		return fmt.Errorf("open the log: %w", err)
 	}
-	if s.stack, err = revision.Start(ctx, tree, filepath.Join(dir, s.name), log); err != nil {
+	if s.stack, err = revision.Start(ctx, tree, filepath.Join(dir, s.name), log, env...); err != nil {
 		return err
 	}
 	state := s.stack.State

@@ -20,6 +20,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"waybill.example/chassis/config"
+	"waybill.example/chassis/exitstatus"
 	"waybill.example/chassis/lifecycle"
 	"waybill.example/chassis/telemetry"
 	"waybill.example/chassis/version"
@@ -35,6 +36,7 @@ type options struct {
 	Sustain   time.Duration `default:"60s" help:"How long the highest rate has to be sustained."`
 	Latency   time.Duration `default:"30s" help:"How long latencies are measured, at each rate."`
 	Backlog   int64         `default:"200000" help:"How many orders are taken while the broker is down."`
+	Idle      time.Duration `default:"2m" help:"How long it is watched what a system costs that nobody uses."`
 	Memory    time.Duration `default:"60s" help:"How long memory is watched."`
 	Long      time.Duration `default:"3m" help:"How long tables are watched under load. Autovacuum looks once a minute."`
 	History   int64         `default:"1000000" help:"How many finished orders growth is measured with."`
@@ -47,7 +49,7 @@ type options struct {
 
 // quick makes everything short.
 func (o *options) quick() {
-	o.Search, o.Sustain, o.Latency, o.Memory = 6*time.Second, 6*time.Second, 3*time.Second, 4*time.Second
+	o.Search, o.Sustain, o.Latency, o.Memory, o.Idle = 6*time.Second, 6*time.Second, 3*time.Second, 4*time.Second, 3*time.Second
 	o.Backlog, o.History, o.Long = 3000, 20_000, 4*time.Second
 }
 
@@ -93,7 +95,7 @@ type commands struct {
 func main() {
 	ctx, stop := lifecycle.Signals()
 	var c commands
-	parsed := kong.Parse(&c, kong.Name("bench"), kong.UsageOnError(),
+	parsed := kong.Parse(&c, kong.Name("bench"), kong.UsageOnError(), kong.Exit(exitstatus.Exit),
 		kong.Description("Measures the whole of Waybill from outside."),
 		kong.Vars{"version": "bench " + version.Get().String(), "parts": strings.Join(partNames(), ", "), "relay_parts": strings.Join(relay.Parts(), ", ")},
 		kong.BindTo(ctx, (*context.Context)(nil)),

@@ -24,7 +24,7 @@ var duplicates = Drill{
 		defer end()
 		sent := 0
 		for until := time.Now().Add(d); time.Now().Before(until); {
-			records, err := s.everything(ctx)
+			records, err := s.messages(ctx, topics...)
 			if err != nil {
 				return err
 			}
@@ -48,8 +48,8 @@ const (
 	enough  = 20_000
 )
 
-// everything reads all topics from their beginning.
-func (s *Environment) everything(ctx context.Context) ([]*kgo.Record, error) {
+// messages reads topics from their beginning.
+func (s *Environment) messages(ctx context.Context, topics ...string) ([]*kgo.Record, error) {
 	client, err := s.kafka(kgo.ConsumeTopics(topics...), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	if err != nil {
 		return nil, err

@@ -6,16 +6,18 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"waybill.example/devstack/loopback"
+	"waybill.example/devstack/postgres"
 	"waybill.example/devstack/process"
 	"waybill.example/devstack/stack"
 	"waybill.example/drills/audit"
@@ -44,6 +46,10 @@ type Environment struct {
 	extra    []*Instance
 	closers  []io.Closer
 	audit    audit.Config // what the drill's own doings make expected
+
+	// Nil until the drill makes a backup.
+	cluster *postgres.Cluster
+	backup  *postgres.Backup
 }
 
 // Fault marks the time until the returned function is called as one in which something is broken.
@@ -150,12 +156,12 @@ func (s *Environment) brokers() string {
 	if p, ok := s.proxies[stack.Broker]; ok {
 		return p.Listen
 	}
-	return s.addr(stack.Broker)
+	return s.stack.State().Brokers()
 }
 
 // kafka returns a client for the drill's own doings.
 func (s *Environment) kafka(opts ...kgo.Opt) (*kgo.Client, error) {
-	client, err := kgo.NewClient(append(opts, kgo.SeedBrokers(s.brokers()), kgo.ClientID("waybill-drill"))...)
+	client, err := kgo.NewClient(append(opts, kgo.SeedBrokers(strings.Split(s.brokers(), ",")...), kgo.ClientID("waybill-drill"))...)
 	if err != nil {
 		return nil, fmt.Errorf("open a Kafka client: %w", err)
 	}
@@ -184,12 +190,11 @@ type Instance struct {
 
 // Spawn starts one more instance of a service, and returns when it is ready.
 func (s *Environment) Spawn(ctx context.Context, name string) (*Instance, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := loopback.FreePort()
 	if err != nil {
-		return nil, fmt.Errorf("find a free port: %w", err)
+		return nil, err
 	}
-	addr := listener.Addr().String()
-	listener.Close()
+	addr := loopback.Addr(port)
 	s.mu.Lock()
 	n := len(s.extra) + 2
 	s.mu.Unlock()

@@ -16,52 +16,15 @@ var consumersKilled = Drill{
 	Within:    20 * time.Second,
 	Processes: true,
 	Prepare: func(ctx context.Context, s *Environment) error {
-		addrs := []string{s.addr(stack.Orders)}
-		for _, name := range []string{stack.Orders, stack.Inventory, stack.Orchestrator} {
-			another, err := s.Spawn(ctx, name)
-			if err != nil {
-				return err
-			}
-			if name == stack.Orders {
-				addrs = append(addrs, another.Addr)
-			}
-		}
-		b, err := newBalancer(addrs)
-		if err != nil {
-			return err
-		}
-		s.closers = append(s.closers, b)
-		s.balancer, s.urls = b, []string{b.url()}
-		return nil
+		return s.multiply(ctx, 2, consumers)
 	},
 	Break: func(ctx context.Context, s *Environment, d time.Duration) error {
-		names := []string{stack.Orders, stack.Inventory, stack.Orchestrator}
-		kills := 0
-		for until := time.Now().Add(d); time.Now().Before(until); kills++ {
-			// The two instances of a service in turns: the heir of a partition is killed before the
-			// session of the one that it inherited from is over.
-			name := names[kills/2%len(names)]
-			mark := s.Fault
-			if name == stack.Orders {
-				mark = s.Outage // requests under way are cut
-			}
-			end := mark(name + " killed")
-			err := s.replace(ctx, name, kills%2 == 0)
-			end()
-			if err != nil {
-				return err
-			}
-			if err := s.Wait(ctx, 2*time.Second); err != nil {
-				return err
-			}
-		}
-		s.Measured("%d processes were killed", kills)
-		return nil
+		return s.killInTurns(ctx, d, 2*time.Second, 1, consumers)
 	},
 }
 
-// replace kills one of two instances of a service, the stack's own or the drill's, and starts
-// another.
+// replace kills one of the instances of a service, the stack's own or the drill's newest, and
+// starts another.
 func (s *Environment) replace(ctx context.Context, name string, own bool) error {
 	old := s.addr(name)
 	if own {

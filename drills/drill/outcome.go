@@ -61,8 +61,9 @@ func (o *Outcome) Count(c audit.Check) (n int) {
 	return n
 }
 
-// Lost counts the orders that a client got a 202 for and that are not there.
-func (o *Outcome) Lost() int { return o.Count(audit.Accepted) }
+// Lost counts the orders that a client got a 202 for and that are not there, whether or not
+// the drill passes without them.
+func (o *Outcome) Lost() int { return o.Count(audit.Accepted) + o.Audit.Gone }
 
 // Doubled counts the effects that happened twice.
 func (o *Outcome) Doubled() int { return o.Count(audit.Once) + o.Count(audit.Stock) }

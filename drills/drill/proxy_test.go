@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	waitABit = 10 * time.Second
+	waitABit = time.Minute
 	tick     = time.Millisecond
 )
 

@@ -3,60 +3,77 @@ package drill
 import (
 	"context"
 	"fmt"
-	"net/url"
-	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
 	"time"
 
-	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
-
+	"waybill.example/contracts"
 	"waybill.example/devstack/stack"
 )
 
-// A database is copied while everything runs, and some time later the copy takes its place: what a
-// restore from a backup does, and a failover to a standby that had not received everything.
-
-var restoreInventory = Drill{
-	Name:    "restore-inventory",
-	Promise: "Inventory's database is taken back to an earlier moment, under connected services: the commands since then are carried out again, and every order ends",
-	For:     5 * time.Second, Within: 30 * time.Second,
-	Processes: true,
-	Break: func(ctx context.Context, s *Environment, d time.Duration) error {
-		return s.goBack(ctx, d, stack.Inventory)
-	},
+// restore is a drill that takes one database back to an earlier moment, under connected services.
+func restore(name, database, promise string) Drill {
+	return Drill{
+		Name: name, Promise: promise,
+		For: 5 * time.Second, Within: 30 * time.Second,
+		Processes: true, Repaired: true,
+		Break: func(ctx context.Context, s *Environment, d time.Duration) error {
+			return s.goBack(ctx, d, database)
+		},
+	}
 }
 
-var restoreOrchestrator = Drill{
-	Name:    "restore-orchestrator",
-	Promise: "the orchestrator's database is taken back to an earlier moment, under connected services: its sagas are begun again, and every order ends",
-	For:     5 * time.Second, Within: 30 * time.Second,
-	Processes: true,
-	Break: func(ctx context.Context, s *Environment, d time.Duration) error {
-		return s.goBack(ctx, d, stack.Orchestrator)
-	},
-}
+var (
+	restoreInventory = restore("restore-inventory", stack.Inventory,
+		"Inventory's database is recovered as it was at an earlier moment, under connected services: the commands since then are carried out again; orders whose item is no longer there are named by the audit, and cancelled by its plan")
+	restoreOrchestrator = restore("restore-orchestrator", stack.Orchestrator,
+		"the orchestrator's database is recovered as it was at an earlier moment, under connected services: its sagas are begun again, every order ends, and nothing is left to repair")
+)
 
 var failover = Drill{
 	Name:    "failover",
-	Promise: "Inventory and the orchestrator fail over to standbys that lack the last second: nothing that Kafka holds is lost, and every order ends",
+	Promise: "Inventory and the orchestrator go back to one moment, as with standbys that lack the last seconds: nothing that Kafka holds is lost, and every order ends",
 	For:     time.Second, Within: 30 * time.Second,
-	Processes: true,
+	Processes: true, Repaired: true,
 	Break: func(ctx context.Context, s *Environment, d time.Duration) error {
 		return s.goBack(ctx, d, stack.Inventory, stack.Orchestrator)
 	},
 }
 
-// The steps are those of the runbook's "A database was restored".
+// goBack takes databases back to a moment d ago. Deliveries that came in since then are forgotten,
+// and the orders that they served are not.
+func (s *Environment) goBack(ctx context.Context, d time.Duration, names ...string) error {
+	moment, err := s.backUpBeforeDelivery(ctx, d)
+	if err != nil {
+		return err
+	}
+	return s.putBack(ctx, moment, names...)
+}
+
+// backUpBeforeDelivery makes a backup, has items delivered after it, and waits for d.
+func (s *Environment) backUpBeforeDelivery(ctx context.Context, d time.Duration) (time.Time, error) {
+	moment, err := s.backUp(ctx)
+	if err != nil {
+		return moment, err
+	}
+	if err := s.deliver(ctx, "pizza", 10); err != nil {
+		return moment, err
+	}
+	return moment, s.Wait(ctx, d)
+}
+
+// deliver adds items to the stock.
+func (s *Environment) deliver(ctx context.Context, sku string, items int) error {
+	_, err := s.shell(ctx, fmt.Sprintf("inventory stock move %s --in=%d --reason=delivery", sku, items))
+	return err
+}
+
 var restoreOrders = Drill{
 	Name:    "restore-orders",
-	Promise: "Orders' database is taken back to an earlier moment: the orders since then are recovered from their sagas, no id is given out twice, and every order ends",
+	Promise: "Orders' database is recovered as it was at an earlier moment: the orders since then are recovered from their sagas by the audit's plan, no id is given out twice, and every order ends",
 	For:     5 * time.Second, Within: 30 * time.Second,
-	Processes: true,
+	Processes: true, Repaired: true,
 	Break: func(ctx context.Context, s *Environment, d time.Duration) error {
-		if err := s.backUp(ctx, stack.Orders); err != nil {
+		moment, err := s.backUp(ctx)
+		if err != nil {
 			return err
 		}
 		if err := s.Wait(ctx, d); err != nil {
@@ -64,171 +81,109 @@ var restoreOrders = Drill{
 		}
 		end := s.Outage("orders restored")
 		defer end()
-		if err := s.Act(ctx, stack.Stop, stack.Orders); err != nil {
+		if err := s.stopOrdersPublished(ctx); err != nil {
 			return err
 		}
-		// What never left the database is nowhere else.
-		if err := s.Until(ctx, time.Minute, "every order has its saga", s.everyOrderHasItsSaga); err != nil {
+		if err := s.putBack(ctx, moment, stack.Orders); err != nil {
 			return err
 		}
-		if err := s.putBack(ctx, stack.Orders); err != nil {
-			return err
-		}
-		if err := s.recoverOrders(ctx); err != nil {
-			return err
-		}
-		return s.Act(ctx, stack.Start, stack.Orders)
+		return s.recoverOrders(ctx)
 	},
 }
 
-// goBack takes databases back by d.
-func (s *Environment) goBack(ctx context.Context, d time.Duration, names ...string) error {
-	for _, name := range names {
-		if err := s.backUp(ctx, name); err != nil {
-			return err
-		}
-	}
-	if err := s.Wait(ctx, d); err != nil {
-		return err
-	}
-	for _, name := range names {
-		end := s.Fault(name + " restored")
-		err := s.putBack(ctx, name)
-		end()
+var restoreTogether = Drill{
+	Name:    "restore-together",
+	Promise: "the whole server is recovered as it was at an earlier moment: the orchestrator learns from Kafka what Orders has lost, Orders is given it back before it starts, and every order ends",
+	For:     5 * time.Second, Within: 40 * time.Second,
+	Processes: true, Repaired: true,
+	Break: func(ctx context.Context, s *Environment, d time.Duration) error {
+		moment, err := s.backUpBeforeDelivery(ctx, d)
 		if err != nil {
 			return err
 		}
-	}
-	return nil
+		end := s.Outage("everything restored")
+		defer end()
+		if err := s.stopOrdersPublished(ctx); err != nil {
+			return err
+		}
+		others := []string{stack.Relay, stack.Inventory, stack.Orchestrator}
+		for _, name := range others {
+			if err := s.Act(ctx, stack.Stop, name); err != nil {
+				return err
+			}
+		}
+		if err := s.putAllBack(ctx, moment); err != nil {
+			return err
+		}
+		for _, name := range others {
+			if err := s.Act(ctx, stack.Start, name); err != nil {
+				return err
+			}
+		}
+		return s.recoverOrders(ctx)
+	},
 }
 
-func backupOf(name string) string { return name + "_backup" }
-func lostOf(name string) string   { return name + "_lost" }
-
-// backUp copies a database. That takes an instant without sessions.
-func (s *Environment) backUp(ctx context.Context, name string) error {
-	// Consumers are refused for a moment, and requests may be, too.
-	end := s.Outage(name + " backed up")
-	defer end()
-	if err := s.alone(ctx, name, "create database "+backupOf(name)+" template "+name); err != nil {
-		return fmt.Errorf("back %s up: %w", name, err)
+// stopOrdersPublished stops Orders, and waits until everything that it wrote is on the topics: what
+// never left the database is nowhere else.
+func (s *Environment) stopOrdersPublished(ctx context.Context) error {
+	if err := s.Act(ctx, stack.Stop, stack.Orders); err != nil {
+		return err
 	}
-	return nil
+	return s.Until(ctx, time.Minute, "every order has left the database", s.allPublished)
 }
 
-// putBack puts the copy in the place of a database, and has the audit know what was lost by it.
-func (s *Environment) putBack(ctx context.Context, name string) error {
-	lost := lostOf(name)
-	if err := s.alone(ctx, name,
-		fmt.Sprintf("alter database %s rename to %s", name, lost),
-		fmt.Sprintf("alter database %s rename to %s", backupOf(name), name),
-		fmt.Sprintf("alter database %s allow_connections true", lost)); err != nil {
-		return fmt.Errorf("restore %s: %w", name, err)
-	}
-	if name == stack.Orders {
-		s.mu.Lock()
-		s.audit.KeysLost = time.Now()
-		s.mu.Unlock()
-	}
-	return s.expectLost(ctx, name)
+func (s *Environment) allPublished(ctx context.Context) (bool, error) {
+	return s.count(ctx, s.pools[stack.Orders], waitingSQL) == 0, nil
 }
 
-// alone runs statements while no session is connected to a database.
-func (s *Environment) alone(ctx context.Context, name string, statements ...string) error {
-	admin, err := s.connect(ctx, name, "postgres")
+// recoverOrders gives Orders what its sagas know of the orders that it has lost, as the audit's
+// plan says, and starts it. Everything that Orders has ever published must have reached the
+// orchestrator.
+func (s *Environment) recoverOrders(ctx context.Context) error {
+	if err := s.Until(ctx, time.Minute, "the orchestrator has read what Orders published", s.everyOrderIsRead); err != nil {
+		return err
+	}
+	before, err := s.countOrders(ctx)
 	if err != nil {
 		return err
 	}
-	defer admin.Close(context.WithoutCancel(ctx))
-	allow := "alter database %s allow_connections %t"
-	if _, err := admin.Exec(ctx, fmt.Sprintf(allow, name, false)); err != nil {
+	if _, err := s.followPlan(ctx, now); err != nil {
 		return err
 	}
-	const othersSQL = `select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = $1`
-	if err := s.Until(ctx, 20*time.Second, "nobody is connected to "+name, func(ctx context.Context) (bool, error) {
-		var others int
-		err := admin.QueryRow(ctx, othersSQL, name).Scan(&others)
-		return others == 0, err
-	}); err != nil {
+	after, err := s.countOrders(ctx)
+	if err != nil {
 		return err
 	}
-	for _, statement := range statements {
-		if _, err := admin.Exec(ctx, statement); err != nil {
-			return fmt.Errorf("%s: %w", statement, err)
+	s.Measured("%d orders were recovered from their sagas", after-before)
+	return s.Act(ctx, stack.Start, stack.Orders)
+}
+
+// countOrders waits until the database can be asked.
+func (s *Environment) countOrders(ctx context.Context) (orders int64, err error) {
+	err = s.Until(ctx, time.Minute, "the orders can be counted", func(ctx context.Context) (bool, error) {
+		orders = s.count(ctx, s.pools[stack.Orders], `select count(*) from orders`)
+		return orders != unknown, nil
+	})
+	return orders, err
+}
+
+// everyOrderIsRead compares where the orchestrator goes on reading with where the topic ends.
+func (s *Environment) everyOrderIsRead(ctx context.Context) (bool, error) {
+	client, err := s.kafka()
+	if err != nil {
+		return false, err
+	}
+	defer client.Close()
+	last, err := ends(ctx, client, contracts.TopicOrders, contracts.DefaultPartitions)
+	if err != nil {
+		return false, err
+	}
+	const readSQL = `select coalesce(min(next_offset), 0) from consumer_positions where consumer = $1 and topic = $2 and "partition" = $3`
+	for partition, end := range last {
+		if s.count(ctx, s.pools[stack.Orchestrator], readSQL, contracts.GroupOrchestrator, contracts.TopicOrders, partition) < end {
+			return false, nil
 		}
 	}
-	_, err = admin.Exec(ctx, fmt.Sprintf(allow, name, true))
-	return err
-}
-
-// connect opens a connection to another database of the server that has the named one.
-func (s *Environment) connect(ctx context.Context, name, database string) (*pgx.Conn, error) {
-	u, err := url.Parse(s.stack.State().Databases[name])
-	if err != nil {
-		return nil, fmt.Errorf("the URL of the database %s: %w", name, err)
-	}
-	u.Path = "/" + database
-	conn, err := pgx.Connect(ctx, u.String())
-	if err != nil {
-		return nil, fmt.Errorf("connect to the database %s: %w", database, err)
-	}
-	return conn, nil
-}
-
-// expectLost tells the audit of the messages whose rows were lost: they are on the topics, and in
-// no outbox.
-func (s *Environment) expectLost(ctx context.Context, name string) error {
-	conn, err := s.connect(ctx, name, lostOf(name))
-	if err != nil {
-		return err
-	}
-	defer conn.Close(context.WithoutCancel(ctx))
-	rows, err := conn.Query(ctx, "select event_id from outbox")
-	if err != nil {
-		return fmt.Errorf("read the lost outbox of %s: %w", name, err)
-	}
-	ids, err := pgx.CollectRows(rows, pgx.RowTo[uuid.UUID])
-	if err != nil {
-		return fmt.Errorf("read the lost outbox of %s: %w", name, err)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	before, lost := s.audit.Foreign, make(map[uuid.UUID]bool, len(ids))
-	for _, id := range ids {
-		lost[id] = true
-	}
-	s.audit.Foreign = func(id uuid.UUID, key string) bool {
-		return lost[id] || before != nil && before(id, key)
-	}
-	return nil
-}
-
-func (s *Environment) everyOrderHasItsSaga(ctx context.Context) (bool, error) {
-	last := s.count(ctx, s.pools[stack.Orders], `select coalesce(max(id), 0) from orders`)
-	waiting := s.count(ctx, s.pools[stack.Orders], waitingSQL)
-	begun := s.count(ctx, s.pools[stack.Orchestrator], `select count(*) from sagas where id = $1::text`, strconv.FormatInt(last, 10))
-	return last != unknown && waiting == 0 && begun == 1, nil
-}
-
-// recoverOrders gives Orders what its sagas know of the orders that it has lost, before it is
-// started.
-func (s *Environment) recoverOrders(ctx context.Context) error {
-	query, err := os.ReadFile(filepath.Join(s.workspace, "docs", "recover-orders.sql"))
-	if err != nil {
-		return fmt.Errorf("recover orders: %w", err)
-	}
-	rows, err := s.pools[stack.Orchestrator].Query(ctx, string(query))
-	if err != nil {
-		return fmt.Errorf("recover orders: %w", err)
-	}
-	statements, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return fmt.Errorf("recover orders: %w", err)
-	}
-	before := s.count(ctx, s.pools[stack.Orders], `select count(*) from orders`)
-	if _, err := s.pools[stack.Orders].Exec(ctx, strings.Join(statements, "\n")); err != nil {
-		return fmt.Errorf("recover orders: %w", err)
-	}
-	s.Measured("%d orders were recovered from their sagas", s.count(ctx, s.pools[stack.Orders], `select count(*) from orders`)-before)
-	return nil
+	return true, nil
 }

@@ -47,7 +47,8 @@ func (s *Environment) loseARedrive(ctx context.Context, d time.Duration) error {
 	if err := s.Wait(ctx, d); err != nil {
 		return err
 	}
-	if err := s.backUp(ctx, stack.Inventory); err != nil {
+	moment, err := s.backUp(ctx)
+	if err != nil {
 		return err
 	}
 	if err := s.Wait(ctx, d/2); err != nil {
@@ -65,11 +66,11 @@ func (s *Environment) loseARedrive(ctx context.Context, d time.Duration) error {
 	redriven := s.count(ctx, db, `select count(*) from dead_letters where state = 'redriven'`)
 	endRestore := s.Fault("inventory restored")
 	defer endRestore()
-	if err := s.putBack(ctx, stack.Inventory); err != nil {
+	if err := s.putBack(ctx, moment, stack.Inventory); err != nil {
 		return err
 	}
 	var dead, parked int64
-	err := s.Until(ctx, time.Minute, "the restored database answers", func(ctx context.Context) (bool, error) {
+	err = s.Until(ctx, time.Minute, "the restored database answers", func(ctx context.Context) (bool, error) {
 		dead, parked = s.count(ctx, db, deadSQL), s.count(ctx, db, behindSQL)
 		return dead != unknown && parked != unknown, nil
 	})

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -77,4 +78,38 @@ select concat_ws('|', id, user_id, sku, quantity, items, status) from orders`).S
 	var next int64
 	require.NoError(t, orders.QueryRow(t.Context(), `select nextval('orders_id_seq')`).Scan(&next))
 	require.Equal(t, int64(1018), next)
+}
+
+// The page about backups has a query for orders that were given back, and that their clients have
+// sent again: it finds the pairs of one user, of one line and of several, and nothing else.
+func TestBackups_TheQueryFindsOrdersThatWereSentAgain(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/backups.md")
+	require.NoError(t, err)
+	query := regexp.MustCompile(`psql "\$ORDERS_DB" -c "(select a\.id as given_back[^"]+)"`).FindSubmatch(page)
+	require.NotNil(t, query)
+	db := pgtest.New(t, migrations.Outbox, migrations.Orders).Pool
+	_, err = db.Exec(t.Context(), `
+insert into orders (id, user_id, sku, quantity, items, created_at, updated_at) overriding system value
+select id, user_id, sku, quantity, items, at, at
+  from (values (1, 'ann', 'burger', 2, null::jsonb, timestamptz '2026-11-26T12:10:00Z'),
+               (2, 'ann', 'burger', 2, null, '2026-11-26T12:30:00Z'),                -- sent again
+               (3, 'ann', 'burger', 3, null, '2026-11-26T12:30:00Z'),
+               (4, 'ann', 'cola', 2, null, '2026-11-26T12:30:00Z'),
+               (5, 'ann', 'burger', 2, null, '2026-11-26T14:30:00Z'),                -- hours later
+               (6, 'bob', 'burger', 2, null, '2026-11-26T12:30:00Z'),
+               (7, 'eve', null, null, '[{"sku":"a","quantity":1},{"sku":"b","quantity":2}]', '2026-11-26T12:10:00Z'),
+               (8, 'eve', null, null, '[{"quantity":1,"sku":"a"},{"sku":"b","quantity":2}]', '2026-11-26T12:30:00Z'), -- sent again
+               (9, 'eve', null, null, '[{"sku":"a","quantity":1},{"sku":"b","quantity":3}]', '2026-11-26T12:30:00Z')
+       ) as o (id, user_id, sku, quantity, items, at)`)
+	require.NoError(t, err)
+	rows, err := db.Query(t.Context(), string(query[1]))
+	require.NoError(t, err)
+	type pair struct {
+		GivenBack, SentAgain int64
+		UserID               string
+	}
+	pairs, err := pgx.CollectRows(rows, pgx.RowToStructByName[pair])
+	require.NoError(t, err)
+	require.ElementsMatch(t, []pair{{1, 2, "ann"}, {7, 8, "eve"}}, pairs)
 }

@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
 	"waybill.example/contracts"
-	"waybill.example/drills/audit"
+	"waybill.example/devstack/stack"
 	"waybill.example/drills/load"
 )
 
@@ -21,7 +20,7 @@ type Options struct {
 	Rate           float64       // orders a second
 	For            time.Duration // how long the fault lasts; 0 is the drill's own
 	Seed           uint64
-	RealKafka      bool // an Apache Kafka in place of the embedded broker
+	KafkaNodes     int  // of an Apache Kafka in place of the embedded broker; 0 keeps that
 	Compose        bool // the containers of compose.yaml in place of the devstack's processes
 	// Show is passed what happens, for a live view; it may be nil.
 	Show func(Progress)
@@ -76,7 +75,7 @@ var mix = load.Mix{
 // Run runs a drill on a stack of its own. An error means that the drill could not be run; what it
 // found is in the outcome.
 func Run(ctx context.Context, d Drill, o Options) (_ *Outcome, err error) {
-	if why := d.Unfit(o.RealKafka, o.Compose); why != "" {
+	if why := d.Unfit(o.KafkaNodes, o.Compose); why != "" {
 		return nil, fmt.Errorf("%s cannot be run so: %s", d.Name, why)
 	}
 	if o.For == 0 {
@@ -198,18 +197,8 @@ func (r *runner) breakAndRecover(ctx context.Context) error {
 // recover waits until every order that was taken before the end of the fault has ended.
 func (r *runner) recover(ctx context.Context, repaired time.Time) error {
 	s := r.environment
-	pool := s.pools["orders"]
-	const lastSQL = `select coalesce(max(id), 0) from orders where created_at <= $1`
-	last := int64(unknown)
-	err := s.Until(ctx, waitTimeout, "the orders can be read", func(ctx context.Context) (bool, error) {
-		last = s.count(ctx, pool, lastSQL, repaired)
-		return last != unknown, nil
-	})
-	if err != nil {
-		return err
-	}
-	err = s.Until(ctx, r.drill.within()+waitTimeout, "every order has ended", func(ctx context.Context) (bool, error) {
-		return s.count(ctx, pool, pendingSQL+` and id <= $1`, last) == 0, nil
+	err := s.Until(ctx, r.drill.within()+waitTimeout, "every order has ended", func(ctx context.Context) (bool, error) {
+		return s.sum(ctx, stack.Orders, pendingSQL+` and created_at <= $1`, repaired) == 0, nil
 	})
 	r.out.Recovery = time.Since(repaired)
 	if err != nil {
@@ -227,10 +216,10 @@ func (r *runner) awaitQuiescence(ctx context.Context) error {
 	s := r.environment
 	const openSQL = `select count(*) from sagas where deadline is not null and deadline < 'infinity'`
 	err := s.Until(ctx, r.drill.within()+waitTimeout, "nothing moves", func(ctx context.Context) (bool, error) {
-		if s.count(ctx, s.pools["orders"], pendingSQL) != 0 || s.count(ctx, s.pools["orchestrator"], openSQL) != 0 {
+		if s.sum(ctx, stack.Orders, pendingSQL) != 0 || s.sum(ctx, stack.Orchestrator, openSQL) != 0 {
 			return false, nil
 		}
-		for _, pool := range s.pools {
+		for _, pool := range s.databases() {
 			if s.count(ctx, pool, waitingSQL) != 0 {
 				return false, nil
 			}
@@ -243,33 +232,17 @@ func (r *runner) awaitQuiescence(ctx context.Context) error {
 	return nil
 }
 
-const (
-	auditSettle  = time.Second
-	auditOverdue = 15 * time.Second
-)
-
 // conclude audits and judges.
 func (r *runner) conclude(ctx context.Context) error {
 	s := r.environment
 	r.enter(Auditing, auditOverdue)
-	cfg := s.audit
-	cfg.Databases, cfg.Brokers, cfg.Ledger = s.stack.State().Databases, strings.Split(s.brokers(), ","), s.ledgerPath()
-	cfg.Limits = audit.Limits{Settle: auditSettle, Overdue: auditOverdue}
-	auditor, err := audit.New(ctx, cfg)
-	if err != nil {
-		return err
+	if r.drill.Repaired {
+		if err := r.repair(ctx); err != nil {
+			return fmt.Errorf("follow the audit's plan: %w", err)
+		}
 	}
-	defer auditor.Close()
-	for until := time.Now().Add(2 * auditOverdue); ; {
-		if r.out.Audit, err = auditor.Pass(ctx); err != nil {
-			return fmt.Errorf("audit: %w", err)
-		}
-		if r.out.Audit.Open == 0 || time.Now().After(until) {
-			break
-		}
-		if err := s.Wait(ctx, 500*time.Millisecond); err != nil {
-			return err
-		}
+	if err := r.audit(ctx); err != nil {
+		return err
 	}
 	for e, err := range load.ReadLedger(s.ledgerPath()) {
 		if err != nil {
@@ -288,15 +261,12 @@ func (r *runner) conclude(ctx context.Context) error {
 	return nil
 }
 
-const countsSQL = `
-select count(*) filter (where status = 'CONFIRMED'), count(*) filter (where status = 'CANCELLED'),
-       count(*) filter (where status = 'PENDING')
-  from orders`
-
 func (r *runner) countOrders(ctx context.Context) error {
-	row := r.environment.pools["orders"].QueryRow(ctx, countsSQL)
-	if err := row.Scan(&r.out.Confirmed, &r.out.Cancelled, &r.out.Pending); err != nil {
-		return fmt.Errorf("count the orders: %w", err)
+	const ofStatusSQL = `select count(*) from orders where status = $1`
+	for status, count := range map[string]*int64{"CONFIRMED": &r.out.Confirmed, "CANCELLED": &r.out.Cancelled, "PENDING": &r.out.Pending} {
+		if *count = r.environment.sum(ctx, stack.Orders, ofStatusSQL, status); *count == unknown {
+			return errors.New("the orders could not be counted")
+		}
 	}
 	return nil
 }

@@ -28,8 +28,8 @@ func (s *Environment) sample(ctx context.Context, totals func() load.Totals, eac
 	ticker := time.NewTicker(sampleEvery)
 	defer ticker.Stop()
 	for {
-		now := Sample{At: time.Now(), Totals: totals(), Pending: s.count(ctx, s.pools["orders"], pendingSQL)}
-		for _, pool := range s.pools {
+		now := Sample{At: time.Now(), Totals: totals(), Pending: s.sum(ctx, "orders", pendingSQL)}
+		for _, pool := range s.databases() {
 			n := s.count(ctx, pool, waitingSQL)
 			if n == unknown {
 				now.Outbox = unknown

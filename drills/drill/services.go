@@ -42,28 +42,11 @@ var rollingRestart = Drill{
 	For:       20 * time.Second,
 	Processes: true,
 	Prepare: func(ctx context.Context, s *Environment) error {
-		addrs := []string{s.addr(stack.Orders)}
-		for _, name := range []string{stack.Orders, stack.Inventory, stack.Orchestrator, stack.Relay} {
-			another, err := s.Spawn(ctx, name)
-			if err != nil {
-				return err
-			}
-			if name == stack.Orders {
-				addrs = append(addrs, another.Addr)
-			}
-		}
-		b, err := newBalancer(addrs)
-		if err != nil {
-			return err
-		}
-		s.closers = append(s.closers, b)
-		s.balancer, s.urls = b, []string{b.url()}
-		return nil
+		return s.multiply(ctx, 2, everyService)
 	},
 	Break: func(ctx context.Context, s *Environment, d time.Duration) error {
-		names := []string{stack.Orders, stack.Inventory, stack.Orchestrator, stack.Relay}
-		pause := d / time.Duration(2*len(names)+2)
-		for _, name := range names {
+		pause := d / time.Duration(2*len(everyService)+2)
+		for _, name := range everyService {
 			end := s.Fault(name + " restarted")
 			err := s.roll(ctx, name, pause)
 			end()

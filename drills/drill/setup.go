@@ -36,8 +36,9 @@ func (r *runner) setUp(ctx context.Context) (*Environment, error) {
 	}
 	s.closers = append(s.closers, console)
 	cfg := stack.Config{
-		Workspace: s.workspace, Dir: s.dir, EphemeralPorts: true, Fresh: true, RealKafka: r.options.RealKafka,
-		Env: r.drill.Env, Console: stack.NewConsole(console, false),
+		Workspace: s.workspace, Dir: s.dir, EphemeralPorts: true, Fresh: true,
+		KafkaNodes: max(r.options.KafkaNodes, r.drill.KafkaNodes), Partitions: r.drill.Partitions, Standby: r.drill.Standby,
+		Env: r.drill.Env, Shards: r.drill.Shards, Console: stack.NewConsole(console, false),
 	}
 	if r.drill.Notified {
 		if cfg.Env, err = s.notifying(cfg.Env); err != nil {
@@ -59,17 +60,7 @@ func (r *runner) setUp(ctx context.Context) (*Environment, error) {
 		return s, err
 	}
 	s.urls = []string{"http://" + s.addr(stack.Orders)}
-	for name, url := range s.stack.State().Databases {
-		cfg, err := pgxpool.ParseConfig(url)
-		if err != nil {
-			return s, fmt.Errorf("open the database %s: %w", name, err)
-		}
-		cfg.MaxConns = 2
-		if s.pools[name], err = pgxpool.NewWithConfig(ctx, cfg); err != nil {
-			return s, fmt.Errorf("open the database %s: %w", name, err)
-		}
-	}
-	return s, nil
+	return s, s.openPools(ctx)
 }
 
 // up starts the system that the options ask for.
@@ -96,5 +87,5 @@ func (s *Environment) tearDown(ctx context.Context) error {
 	if s.stack != nil {
 		err = errors.Join(err, s.stack.Down(ctx))
 	}
-	return err
+	return errors.Join(err, s.removeBackup())
 }

@@ -63,7 +63,7 @@ func run(t *testing.T, cfg load.Config, n int64) (load.Totals, []load.Entry) {
 	ctx, cancel := context.WithCancel(t.Context())
 	finished := make(chan load.Totals)
 	go func() { finished <- g.Run(ctx) }()
-	require.Eventually(t, func() bool { return g.Totals().Sent >= n }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return g.Totals().Sent >= n }, time.Minute, time.Millisecond)
 	cancel()
 	totals := <-finished
 	require.NoError(t, ledger.Close())

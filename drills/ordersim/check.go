@@ -124,9 +124,6 @@ func (f *flow) checkReservation(id int64, row placed) {
 	r, known := f.inventory.DB().(*inventoryDB).reservations[id]
 	live := known && r.State == stock.Reserved
 	switch {
-	case row.Status == order.Cancelled && live && f.orchestrator.Unheard(ref(id)):
-		// docs/sagas.md says so: nothing tells the saga that there is anything to release.
-		f.result.LeftOut++
 	case row.Status == order.Cancelled && live:
 		f.w.Violation("order %d is CANCELLED, and its items are still reserved", id)
 	case row.Status == order.Confirmed && !live && (!f.inventory.Restored() || known && f.plenty(r.Lines)):

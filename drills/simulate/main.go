@@ -16,6 +16,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"waybill.example/chassis/exitstatus"
 	"waybill.example/chassis/version"
 	"waybill.example/drills/ordersim"
 	"waybill.example/sdk/saga/sagasim"
@@ -54,7 +55,7 @@ func (o options) config(seed uint64) ordersim.Config {
 
 func main() {
 	var o options
-	kong.Parse(&o, kong.Name("simulate"), kong.Vars{"bugs": bugs(), "version": "simulate " + version.Get().String()},
+	kong.Parse(&o, kong.Name("simulate"), kong.Exit(exitstatus.Exit), kong.Vars{"bugs": bugs(), "version": "simulate " + version.Get().String()},
 		kong.Description("Run the order flow through loss, duplicates, reordering, delays, crashes, restores, deployments and interventions, and check that every promise holds."))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()

@@ -108,7 +108,10 @@ func TestAnInterventionIsRecordedAndReportsWhatCameOfIt(t *testing.T) {
 
 func TestDeadlinesAreListedMovedAndRevoked(t *testing.T) {
 	t.Parallel()
-	s := startSystem(t, withToken)
+	s := startSystem(t, func(c *settings) {
+		withToken(c)
+		c.Timing.ReserveWithin = time.Hour // no deadline comes meanwhile
+	})
 	s.send(created(1), created(2))
 	s.command(1, contracts.TypeReserveInventory, 1)
 	s.command(2, contracts.TypeReserveInventory, 1)
@@ -123,7 +126,7 @@ func TestDeadlinesAreListedMovedAndRevoked(t *testing.T) {
 		return list
 	}
 	require.Len(t, due().Deadlines, 2)
-	soon := time.Now().Add(5 * time.Second).UTC().Truncate(time.Second)
+	soon := time.Now().Add(30 * time.Minute).UTC().Truncate(time.Second)
 	status, body := s.do(http.MethodPut, "/v1/sagas/2/deadlines/reserve", fmt.Sprintf(`{"reason":"hurry","to":%q}`, soon.Format(time.RFC3339)), token)
 	require.Equal(t, http.StatusOK, status, body)
 	require.Equal(t, "2", due().Deadlines[0].Saga)

@@ -86,7 +86,7 @@ func New(ctx context.Context, c Config, sagas Sagas, log *slog.Logger) (_ *servi
 		}
 	}()
 	if err := chassispg.AwaitSchema(ctx, a.pool, log,
-		chassispg.Schema{Set: "outbox", Version: deadletters.SchemaVersion},
+		chassispg.Schema{Set: "outbox", Version: deadletter.SchemaVersion},
 		chassispg.Schema{Set: "orchestrator", Version: notify.SchemaVersion},
 		chassispg.Schema{Set: "orchestrator", Version: store.SchemaVersion},
 	); err != nil {
@@ -118,14 +118,14 @@ func (a *parts) run(ctx context.Context, c Config, sagas Sagas, reg *prometheus.
 	observer.Messages = telemetry.Inbox(reg, group)
 	if a.runner, err = runner.New(ctx, runner.Config{
 		DB: a.pool, OperatorDB: a.requests, Consumer: group, Definitions: sagas.Definitions,
-		Codec: sagas.Codec, Content: sagas.Content, Payloads: a.payloads.Codec, Ends: a.ends.Ask, Parking: c.DeadLetters.Parking,
+		Codec: sagas.Codec, Content: sagas.Content, Keep: func(d inbox.Delivery) bool { return sagas.Shard.Owns(d.Key) }, Payloads: a.payloads.Codec, Ends: a.ends.Ask, Parking: c.DeadLetters.Parking,
 		DeadlineRate: c.DeadlineRate, Retention: c.Retention, Audit: audit, Observer: observer, Log: a.log,
 	}); err != nil {
 		return err
 	}
 	a.holders = locks.New(a.pool)
 	a.consumer, err = kafka.NewConsumer(c.Kafka, kafka.ConsumerOptions{
-		Group: group, ClientID: telemetry.Name(group), Topics: sagas.Topics, BatchSize: c.BatchSize,
+		Group: sagas.Shard.Group(group), ClientID: telemetry.Name(group), Topics: sagas.Topics, BatchSize: c.BatchSize,
 		Classify: chassispg.Classify, FailFast: chassispg.FailFast, Blockers: a.holders.Names,
 		Positions: a.runner.Positions(),
 	}, a.runner, a.log, reg)
@@ -147,7 +147,7 @@ func (a *parts) serve(c Config, run Sagas, reg *prometheus.Registry) error {
 	}
 	a.jobs = jobs.New(a.requests, a.log)
 	a.letters = deadletters.New(deadletters.Options{
-		Jobs: a.jobs, DB: a.requests, Redriver: a.runner.Redriver(deadletters.Permanent), Config: c.DeadLetters, Tokens: tokens, Log: a.log, Metrics: reg,
+		Jobs: a.jobs, DB: a.requests, Redriver: a.runner.Redriver(deadletters.Permanent), Config: c.DeadLetters, Masks: a.payloads.Masks, Tokens: tokens, Log: a.log, Metrics: reg,
 	})
 	a.server, err = httpserver.New(c.HTTP, httpserver.Options{
 		Title: "Waybill orchestrator", Version: "1", Log: a.log, Metrics: reg,
@@ -173,7 +173,7 @@ func (a *parts) serve(c Config, run Sagas, reg *prometheus.Registry) error {
 		codec = runner.CloudEvents{}
 	}
 	explainer := &collect.Collector{
-		Sagas: sagas, Broker: a.consumer.Check, Records: read, Decode: codec.Decode, Payloads: a.payloads.Codec,
+		Sagas: sagas, Broker: a.consumer.Check, Records: read, Decode: codec.Decode, Payloads: a.payloads.Codec, Shard: run.Shard,
 		Orders: c.ordersClient(), Inventory: c.inventoryClient(), Relay: c.relayClient(),
 	}
 	api := &httpapi.API{
@@ -181,7 +181,7 @@ func (a *parts) serve(c Config, run Sagas, reg *prometheus.Registry) error {
 			Sagas: sagas, Jobs: a.jobs, Records: read, Letters: deadletter.NewStore(a.requests),
 			Orders: c.ordersClient(), Inventory: c.inventoryClient(), Relay: c.relayClient(),
 		},
-		Sagas: sagas, Runner: a.runner, Log: a.log, Tokens: tokens, Closing: closing, Batches: batches,
+		Sagas: sagas, Runner: a.runner, Log: a.log, Tokens: tokens, Masks: a.payloads.Masks, Known: tokens.And(readers), Closing: closing, Batches: batches,
 		Explainer: explainer, Series: &series.Recorder{DB: a.requests},
 	}
 	a.readers = tokens.And(readers.ReadOnly())
@@ -194,7 +194,7 @@ func (a *parts) serve(c Config, run Sagas, reg *prometheus.Registry) error {
 		return err
 	}
 	operations := httpserver.Operations{API: a.server.API, Log: a.log}
-	(&jobs.API{Jobs: a.jobs, Tokens: tokens, Readers: api.Readers}).Register(operations)
+	(&jobs.API{Jobs: a.jobs, Tokens: tokens, Readers: api.Readers, Known: api.Known, Masks: api.Masks}).Register(operations)
 	(&locks.API{Watch: a.holders, Tokens: tokens, Readers: api.Readers}).Register(operations)
 	return a.console(c)
 }
@@ -206,7 +206,7 @@ func (a *parts) console(c Config) error {
 		stack = c.DevStack
 	}
 	pages, err := console.New(console.Config{
-		API: a.server.Router, Tokens: a.readers, Provider: a.identity, Open: a.server.Local(), Key: string(c.ConsoleKey), Log: a.log, Waiting: a.server.Waiting, Stack: stack,
+		API: a.server.Router, Tokens: a.readers, Provider: a.identity, Open: a.server.Local(), Key: string(c.ConsoleKey), Log: a.log, Waiting: a.server.Waiting, Stack: stack, Masks: a.payloads.Masks,
 		Orders:    console.Service{URL: c.OrdersURL, ReadToken: string(c.OrdersToken)},
 		Inventory: console.Service{URL: c.InventoryURL, ReadToken: string(c.InventoryToken)},
 		Relay:     console.Service{URL: c.RelayURL, ReadToken: string(c.RelayToken)},

@@ -36,7 +36,7 @@ func (s *system) metric(name string) float64 {
 // long that takes.
 func TestADeadlineWaitsForTheRepliesThatHaveCome(t *testing.T) {
 	t.Parallel()
-	s := startSystem(t, func(c *settings) { c.Timing.ReserveWithin, c.Timing.ReserveAttempts = 500*time.Millisecond, 1 })
+	s := startSystem(t, func(c *settings) { c.Timing.ReserveWithin, c.Timing.ReserveAttempts = 5*time.Second, 1 })
 	s.publishes()
 	s.send(contracts.OrderCreated{Envelope: contracts.NewEnvelope(1, uuid.Nil, time.Now()), UserID: "u1", SKU: "burger", Quantity: 2})
 	reserve := s.command(1, contracts.TypeReserveInventory, 1)

@@ -3,7 +3,12 @@ package app_test
 import (
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strconv"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,7 +32,9 @@ func (s *system) waiting(n int) {
 		orders[i] = created(int64(i + 1))
 	}
 	s.send(orders...)
-	s.eventually(func() bool { return s.count("select count(*) from sagas where step = 'reserve'") == n }, "all wait")
+	require.Eventually(s.t, func() bool {
+		return s.count("select count(*) from sagas where step = 'reserve'") == n
+	}, 5*time.Minute, 10*time.Millisecond, "all wait")
 }
 
 const retried = "select count(*) from saga_transitions where kind = 'intervened'"
@@ -54,13 +61,16 @@ func TestBatch_EverySagaOnceOrWithTheReasonWhyNot(t *testing.T) {
 	}
 	require.Zero(t, s.count("select count(*) from job"))
 
-	out, err = s.runCLI(append(batch, "--rate", "40", "--yes")...)
+	out, err = s.runCLI(append(batch, "--rate", "20", "--yes")...)
 	require.NoError(t, err)
 	require.Contains(t, out, "waybill jobs show orchestrator/1")
 	s.eventually(func() bool { return s.count(retried) >= 10 }, "some are done")
 	s.stop() // the replies of the last ones come while nobody works on the job
-	_, err = s.db.Pool.Exec(t.Context(), `update sagas set state = 'COMPENSATION_STUCK' where id in ('119', '120')`)
+	moved, err := s.db.Pool.Exec(t.Context(), `
+update sagas set state = 'COMPENSATION_STUCK' where id in (
+  select id from sagas where id not in (select saga_id from saga_transitions where kind = 'intervened') limit 2)`)
 	require.NoError(t, err)
+	require.EqualValues(t, 2, moved.RowsAffected(), "the job was interrupted")
 	s.start(withToken)
 
 	var job jobs.Job
@@ -95,6 +105,29 @@ func TestBatch_IsRefusedBeforeItBegins(t *testing.T) {
 	status, _ := s.do(http.MethodPost, "/v1/saga-batches?dryRun=true", `{"filter":{"state":"RUNNING"},"intervention":{"action":"retry"},"reason":"r"}`, "")
 	require.Equal(t, http.StatusUnauthorized, status)
 	require.Zero(t, s.count("select count(*) from job"))
+}
+
+// A database that does not answer for a moment ends nobody's wait: the job goes on meanwhile.
+func TestBatch_TheWaitGoesOnWhereTheServiceIsBusy(t *testing.T) {
+	t.Parallel()
+	s := startSystem(t, withToken)
+	s.waiting(3)
+	there, err := url.Parse("http://" + s.addr)
+	require.NoError(t, err)
+	var asked atomic.Int64
+	proxy := httputil.NewSingleHostReverseProxy(there)
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/v1/jobs/") && asked.Add(1) == 1 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(front.Close)
+	s.addr = front.Listener.Addr().String()
+	out, err := s.runCLI("--token", token, "batch", "retry", "--step", "reserve", "--reason", "inventory was down", "--yes", "--wait")
+	require.NoError(t, err, out)
+	require.Equal(t, 3, s.count(retried))
 }
 
 // 10,000 stuck sagas are retried with one command.

@@ -117,7 +117,7 @@ func (c Config) Validate() []error {
 }
 
 func (c Config) readTokens() (admin.Tokens, error) {
-	return admin.Parse("ORCHESTRATOR_READ_TOKENS", c.ReadTokens)
+	return admin.ParseReaders("ORCHESTRATOR_READ_TOKENS", c.ReadTokens)
 }
 
 func (c Config) tokens() (admin.Tokens, error) {

@@ -23,7 +23,7 @@ func (a *parts) notify(c Config, explainer *collect.Collector, tokens admin.Toke
 		DB: a.requests, Explain: explainer.Explain, Letters: deadletter.NewStore(a.requests),
 		Services: map[string]func(context.Context) (string, error){}, Consumers: map[string]*apiclient.Client{},
 	}
-	sources.Relay = c.relayClient()
+	sources.Relay, sources.Shard = c.relayClient(), explainer.Shard
 	for name, consumer := range map[string]*apiclient.Client{"orders": c.ordersClient(), "inventory": c.inventoryClient()} {
 		if consumer != nil {
 			sources.Consumers[name] = consumer

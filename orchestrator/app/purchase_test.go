@@ -45,7 +45,7 @@ func purchaseSagas(t *testing.T) app.Sagas {
 	s.To(purchaseCommands)
 	s.StartOn("PurchasePlaced", saga.From(func(i item) item { return i }))
 	s.Ends("DELIVERED", "REFUNDED")
-	wait := saga.RetryPolicy{Timeout: 2 * time.Second, MaxAttempts: 2}
+	wait := saga.RetryPolicy{Timeout: 10 * time.Second, MaxAttempts: 2} // a busy machine is not silent
 	undo := saga.RetryPolicy{Timeout: time.Second, MaxAttempts: 20}
 	reason := saga.From(func(r struct{ Reason string }) string { return r.Reason })
 	s.Step("stock").Send("ReserveStock", itemBody).Success("ReserveStockDone").Failure("ReserveStockRefused", reason).

@@ -3,6 +3,7 @@ package app
 import (
 	"io/fs"
 
+	"waybill.example/contracts"
 	"waybill.example/sdk/inbox"
 	"waybill.example/sdk/saga"
 	"waybill.example/sdk/saga/runner"
@@ -16,6 +17,9 @@ type Sagas struct {
 	Topics []string
 	// Group is the consumer group, and the name in the inbox; empty is "orchestrator".
 	Group string
+	// Shard is which of the sagas run here, by their ids, where others run the others of the same
+	// topics, each in a database and a group of its own. Not set: all.
+	Shard contracts.Shard
 	// Codec translates the messages; nil is [runner.CloudEvents].
 	Codec runner.Codec
 	// Schemas, if set, has the JSON Schema of each type of message that the sagas send, in a file

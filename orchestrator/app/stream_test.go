@@ -116,5 +116,5 @@ func TestAnOpenStreamDoesNotHoldUpTheStop(t *testing.T) {
 	defer response.Body.Close()
 	began := time.Now()
 	s.stop()
-	require.Less(t, time.Since(began), 8*time.Second)
+	require.Less(t, time.Since(began), 15*time.Second, "what does not stop in time is given up after 20 s")
 }

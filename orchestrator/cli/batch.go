@@ -2,12 +2,14 @@ package cli
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
+	"waybill.example/chassis/apiclient"
 	"waybill.example/chassis/jobs"
 	"waybill.example/orchestrator/httpapi"
 )
@@ -73,7 +75,8 @@ func (c *Batch) wait(s *Saga, t Terminal, id int64) error {
 	path := "/v1/jobs/" + strconv.FormatInt(id, 10)
 	for {
 		var job jobs.Job
-		if err := s.client().Get(t.Context, path, &job); err != nil {
+		err := s.client().Get(t.Context, path, &job)
+		if err != nil && !busy(err) {
 			return err
 		}
 		if job.EndedAt == nil && job.State != jobs.Paused {
@@ -92,6 +95,12 @@ func (c *Batch) wait(s *Saga, t Terminal, id int64) error {
 		}
 		return nil
 	}
+}
+
+// busy reports whether a service says to come again: the job goes on all the same.
+func busy(err error) bool {
+	refusal, ok := errors.AsType[*apiclient.Refusal](err)
+	return ok && refusal.Status == http.StatusServiceUnavailable
 }
 
 func (c *Batch) body() (map[string]any, error) {

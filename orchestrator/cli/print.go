@@ -95,7 +95,7 @@ func (p *printer) detail(d httpapi.Detail) {
 		}
 		p.line("Waits:   for %s, %s (attempt %d)", strings.Join(w.Replies, " or "), until, w.Attempt)
 	}
-	p.line("Data:    %s", d.Data)
+	p.line("Data:    %s", d.Data.Bytes())
 	p.line("")
 	p.timeline(d.Timeline)
 }
@@ -194,7 +194,7 @@ func (p *printer) preview(v httpapi.Preview) {
 		if to == "" {
 			to = "carried out here"
 		}
-		p.line("Sends:   %s → %s, key %s: %s", c.Type, to, c.Key, c.Payload)
+		p.line("Sends:   %s → %s, key %s: %s", c.Type, to, c.Key, c.Payload.Bytes())
 	}
 	if len(v.Sends) == 0 {
 		p.line("Sends:   nothing")

@@ -1,12 +1,13 @@
 package cli
 
 import (
-	"encoding/json"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"waybill.example/chassis/admin"
+	"waybill.example/chassis/masking"
 	"waybill.example/chassis/terminal"
 	"waybill.example/orchestrator/httpapi"
 	"waybill.example/orchestrator/internal/explain"
@@ -21,7 +22,7 @@ func TestPrinter_PrintsAsManyLinesWhateverTheTextsSay(t *testing.T) {
 		var p printer
 		p.list([]httpapi.SagaLine{{Summary: inspect.Summary{ID: text, Definition: text, State: text, Step: text, Reason: text}}}, text)
 		d := httpapi.Detail{Timeline: []inspect.Line{{Kind: text, Step: text, To: text, CauseType: text, Actor: text, Note: text}}}
-		d.ID, d.Reason, d.Data = text, text, json.RawMessage(text)
+		d.ID, d.Reason, d.Data = text, text, (*masking.Rules)(nil).Saga(admin.Admin, "", []byte(text))
 		p.detail(d)
 		p.report(explain.Report{
 			ID: text, State: text, Summary: text, Obstacles: []string{text}, Next: []string{text}, Advice: []string{text},

@@ -26,6 +26,7 @@ import (
 
 	"waybill.example/chassis/admin"
 	"waybill.example/chassis/httpserver"
+	"waybill.example/chassis/masking"
 	"waybill.example/chassis/oidc"
 	"waybill.example/orchestrator/console/internal/auditlog"
 	"waybill.example/orchestrator/console/internal/batches"
@@ -70,6 +71,8 @@ type Config struct {
 	// Stack is the stack.json of a development stack, whose processes the console then offers to
 	// break; empty, as it is everywhere else: it offers no such thing.
 	Stack string
+	// Masks: the APIs hide something from some roles, and are asked as the person who looks.
+	Masks *masking.Rules
 	Log   *slog.Logger
 	// Waiting has the places for pages that are kept up to date; nil: 500 of its own.
 	Waiting *httpserver.Waiting
@@ -114,7 +117,7 @@ func New(c Config) (http.Handler, error) {
 	}
 	sessions.Provider = c.Provider
 	sources := source.New(source.Config{
-		API: c.API, Orders: source.Service(c.Orders), Inventory: source.Service(c.Inventory), Relay: source.Service(c.Relay), Audit: c.Audit,
+		API: c.API, Orders: source.Service(c.Orders), Inventory: source.Service(c.Inventory), Relay: source.Service(c.Relay), Audit: c.Audit, Masked: c.Masks != nil,
 	})
 	frame, err := page.New(page.Config{
 		Prefix: prefix, Sessions: sessions, Screens: screens(sources, c.Stack), Assets: assets, Log: c.Log, Forget: sources.Forget,

@@ -12,6 +12,7 @@
 //	definitions.go    definitions and their versions
 //	interventions.go  what operators do, and what comes of it; bodies.go: what they ask for
 //	preview.go        what would come of it
+//	masked.go         what of a saga is hidden from who asks
 //	suspensions.go    all sagas of a version, suspended and resumed
 //	events.go         events and approvals from outside
 package httpapi
@@ -28,6 +29,7 @@ import (
 
 	"waybill.example/chassis/admin"
 	"waybill.example/chassis/httpserver"
+	"waybill.example/chassis/masking"
 	"waybill.example/chassis/problem"
 	"waybill.example/orchestrator/internal/explain"
 	"waybill.example/orchestrator/internal/find"
@@ -67,6 +69,10 @@ type API struct {
 	// Readers may read what a saga carries, which is other people's data; nil: every client that
 	// reaches the API.
 	Readers *admin.Tokens
+	// Known are the tokens whose holders are recognised where there are no Readers, and Masks what
+	// is hidden of payloads and data, and from whom; nil: nothing is.
+	Known admin.Tokens
+	Masks *masking.Rules
 	// Closing ends streams when it is closed, so that the server can stop.
 	Closing <-chan struct{}
 	// AliveEvery is how often a stream without news says so; 15 seconds if it is 0.
@@ -86,10 +92,10 @@ func (a *API) Register(api huma.API) {
 	a.operations = httpserver.Operations{API: api, Log: a.Log, Answers: answers}
 	a.slow = a.operations
 	a.slow.Timeout = slowTimeout
-	httpserver.Handle(a.operations, huma.Operation{
+	httpserver.Handle(a.operations, a.open(api, huma.Operation{
 		OperationID: "list-sagas", Method: http.MethodGet, Path: "/v1/sagas",
 		Summary: "List sagas, newest first", Tags: []string{"Sagas"},
-	}, a.list)
+	}), a.list)
 	httpserver.Handle(a.operations, a.revealing(api, huma.Operation{
 		OperationID: "get-saga", Method: http.MethodGet, Path: "/v1/sagas/{id}",
 		Summary: "One saga: where it stands, what it waits for, and its timeline", Tags: []string{"Sagas"},
@@ -169,10 +175,12 @@ func (a *API) latency(ctx context.Context, in *latencyInput) (*latencyOutput, er
 
 // revealing is an operation that shows what a saga carries.
 func (a *API) revealing(api huma.API, op huma.Operation) huma.Operation {
-	if a.Readers == nil {
-		return op
-	}
-	return admin.Secure(api, *a.Readers, op)
+	return admin.Reading(api, a.Readers, a.Known, a.Masks != nil, op)
+}
+
+// open is an operation that everybody may use, and that shows more to some.
+func (a *API) open(api huma.API, op huma.Operation) huma.Operation {
+	return admin.Reading(api, nil, a.Known, a.Masks != nil, op)
 }
 
 type explainOutput struct {
@@ -187,6 +195,13 @@ func (a *API) explain(ctx context.Context, in *SagaID) (*explainOutput, error) {
 	if err != nil {
 		return nil, err
 	}
+	hidden, err := a.hidden(ctx, in.ref())
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return nil, err
+	}
+	if hidden.hides {
+		e = e.Without(hidden.text)
+	}
 	return &explainOutput{Body: e}, nil
 }
 
@@ -199,7 +214,7 @@ func (a *API) trail(ctx context.Context, in *SagaID) (*trailOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &trailOutput{Body: t}, nil
+	return &trailOutput{Body: t.Shown(a.Masks, admin.RoleOf(ctx))}, nil
 }
 
 var answers = []httpserver.Answer{

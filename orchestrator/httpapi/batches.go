@@ -15,6 +15,7 @@ import (
 	"waybill.example/chassis/auditlog"
 	"waybill.example/chassis/httpserver"
 	"waybill.example/chassis/jobs"
+	"waybill.example/chassis/masking"
 	"waybill.example/orchestrator/internal/sagabatch"
 	"waybill.example/sdk/saga"
 )
@@ -119,12 +120,17 @@ func (a *API) createBatch(ctx context.Context, in *batchInput) (*batchOutput, er
 	if err != nil {
 		return nil, err
 	}
+	if a.Masks != nil {
+		if err := errors.Join(masking.Refuse(spec.Intervention.Data), masking.Refuse(spec.Intervention.Patch)); err != nil {
+			return nil, invalid("body.intervention", err.Error(), nil)
+		}
+	}
 	if in.DryRun {
 		found, err := a.Batches.Select(ctx, spec, time.Now())
 		if err != nil {
 			return nil, refusedBatch(err)
 		}
-		return &batchOutput{Status: http.StatusOK, Body: Batch{Count: found.Count, Sample: a.lines(found.Sample, time.Now())}}, nil
+		return &batchOutput{Status: http.StatusOK, Body: Batch{Count: found.Count, Sample: a.lines(ctx, found.Sample, time.Now())}}, nil
 	}
 	by := auditlog.Entry{Actor: admin.Actor(ctx), Client: admin.Client(ctx), Reason: string(in.Body.Reason)}
 	job, err := a.Batches.Create(ctx, spec, by, cmp.Or(in.Body.Rate, defaultRate), time.Now())
@@ -134,8 +140,9 @@ func (a *API) createBatch(ctx context.Context, in *batchInput) (*batchOutput, er
 	if job == nil {
 		return &batchOutput{Status: http.StatusOK}, nil
 	}
+	made := job.Shown(a.Masks, admin.RoleOf(ctx))
 	a.Log.InfoContext(ctx, "operator created a batch", "job", job.ID, "kind", job.Kind, "sagas", job.Total, "actor", by.Actor, "reason", by.Reason)
-	return &batchOutput{Status: http.StatusAccepted, Location: fmt.Sprintf("/v1/jobs/%d", job.ID), Body: Batch{Count: job.Total, Job: job}}, nil
+	return &batchOutput{Status: http.StatusAccepted, Location: fmt.Sprintf("/v1/jobs/%d", job.ID), Body: Batch{Count: job.Total, Job: &made}}, nil
 }
 
 // refusedBatch answers what is wrong with a request.

@@ -2,11 +2,12 @@ package httpapi
 
 import (
 	"context"
-	"encoding/json"
 	"strconv"
 	"time"
 
+	"waybill.example/chassis/admin"
 	"waybill.example/chassis/httpserver"
+	"waybill.example/chassis/masking"
 	"waybill.example/orchestrator/internal/explain"
 	"waybill.example/sdk/saga"
 	"waybill.example/sdk/saga/runner/inspect"
@@ -32,23 +33,24 @@ func etag(revision int) string { return strconv.Quote(strconv.Itoa(revision)) }
 
 // Detail is everything about one saga.
 type Detail struct {
-	ID         string          `json:"id"`
-	Definition string          `json:"definition"`
-	Version    int             `json:"version"`
-	State      string          `json:"state"`
-	Says       string          `json:"says" doc:"Where it stands, in a sentence: the first line of its explanation"`
-	Reason     string          `json:"reason,omitempty" doc:"Why it is being undone, or was"`
-	Waits      []saga.Wait     `json:"waits,omitempty" doc:"What it waits for, and until when"`
-	Steps      []StepDetail    `json:"steps" nullable:"false" doc:"How far each step has come"`
-	Data       json.RawMessage `json:"data"`
-	Revision   int             `json:"revision" doc:"Transitions so far: what an intervention names to act on what was seen"`
-	Trouble    string          `json:"trouble,omitempty" doc:"Why a person should look at it"`
-	Stale      int             `json:"staleReplies,omitzero" doc:"Replies that were recorded and not applied"`
-	StartedAt  time.Time       `json:"startedAt"`
-	UpdatedAt  time.Time       `json:"updatedAt"`
-	EndedAt    *time.Time      `json:"endedAt,omitempty"`
-	TookMS     float64         `json:"tookMs,omitzero" doc:"Milliseconds from start to end"`
-	Timeline   []inspect.Line  `json:"timeline" nullable:"false"`
+	ID         string         `json:"id"`
+	Definition string         `json:"definition"`
+	Version    int            `json:"version"`
+	State      string         `json:"state"`
+	Says       string         `json:"says" doc:"Where it stands, in a sentence: the first line of its explanation"`
+	Reason     string         `json:"reason,omitempty" doc:"Why it is being undone, or was"`
+	Waits      []saga.Wait    `json:"waits,omitempty" doc:"What it waits for, and until when"`
+	Steps      []StepDetail   `json:"steps" nullable:"false" doc:"How far each step has come"`
+	Data       masking.View   `json:"data"`
+	Masked     string         `json:"masked,omitempty" doc:"What of the data is hidden from you, in words; absent: nothing is"`
+	Revision   int            `json:"revision" doc:"Transitions so far: what an intervention names to act on what was seen"`
+	Trouble    string         `json:"trouble,omitempty" doc:"Why a person should look at it"`
+	Stale      int            `json:"staleReplies,omitzero" doc:"Replies that were recorded and not applied"`
+	StartedAt  time.Time      `json:"startedAt"`
+	UpdatedAt  time.Time      `json:"updatedAt"`
+	EndedAt    *time.Time     `json:"endedAt,omitempty"`
+	TookMS     float64        `json:"tookMs,omitzero" doc:"Milliseconds from start to end"`
+	Timeline   []inspect.Line `json:"timeline" nullable:"false"`
 }
 
 // StepDetail is how far one step has come.
@@ -64,13 +66,16 @@ func (a *API) get(ctx context.Context, in *SagaID) (*sagaOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &sagaOutput{ETag: etag(state.Revision), Body: a.detail(state, lines)}, nil
+	return &sagaOutput{ETag: etag(state.Revision), Body: a.detail(ctx, state, lines)}, nil
 }
 
-func (a *API) detail(s saga.State, lines []inspect.Line) Detail {
+// detail is a saga as who asks may see it.
+func (a *API) detail(ctx context.Context, s saga.State, lines []inspect.Line) Detail {
+	hidden := a.hiddenOf(admin.RoleOf(ctx), s)
 	d := Detail{
-		ID: s.ID, Definition: s.Definition, Version: s.Version, State: a.Sagas.Registry().StateName(s), Reason: s.Reason,
-		Says: explain.FirstLine(a.Sagas.Registry(), s, time.Now()), Steps: []StepDetail{}, Data: s.Data, Revision: s.Revision, Trouble: s.Trouble(), Stale: s.Stale, StartedAt: s.StartedAt, UpdatedAt: s.UpdatedAt, Timeline: lines,
+		ID: s.ID, Definition: s.Definition, Version: s.Version, State: a.Sagas.Registry().StateName(s), Reason: hidden.text(s.Reason),
+		Says: hidden.text(explain.FirstLine(a.Sagas.Registry(), s, time.Now())), Steps: []StepDetail{}, Data: hidden.data, Masked: hidden.data.Says(),
+		Revision: s.Revision, Trouble: hidden.text(s.Trouble()), Stale: s.Stale, StartedAt: s.StartedAt, UpdatedAt: s.UpdatedAt, Timeline: hidden.lines(lines),
 	}
 	if s.Phase.Ended() {
 		d.EndedAt = &s.EndedAt

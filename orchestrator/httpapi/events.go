@@ -11,6 +11,7 @@ import (
 
 	"waybill.example/chassis/admin"
 	"waybill.example/chassis/httpserver"
+	"waybill.example/chassis/masking"
 	"waybill.example/sdk/saga"
 	"waybill.example/sdk/saga/runner"
 )
@@ -44,6 +45,11 @@ func (a *API) deliver(ctx context.Context, in *eventInput) (*eventOutput, error)
 	m := saga.Message{ID: in.EventID, Type: string(in.Body.Type), Key: string(in.ID), Data: in.Body.Data, Time: a.Runner.Now()}
 	if len(m.Data) == 0 {
 		m.Data = json.RawMessage("{}")
+	}
+	if a.Masks != nil {
+		if err := masking.Refuse(m.Data); err != nil {
+			return nil, misplaced("body.data", err)
+		}
 	}
 	applied, err := a.Runner.DeliverEvent(ctx, m)
 	switch {

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -116,13 +117,24 @@ type Outcome struct {
 // the saga, of anything else that sent something an answer.
 func (a *API) intervene(ctx context.Context, target Target, request saga.Request, reason httpserver.Reason) (*interventionOutput, error) {
 	actor := admin.Actor(ctx)
-	operator := saga.Operator{ID: uuid.Must(uuid.NewV7()), Actor: actor, Reason: string(reason), Seen: target.Revision()}
+	hidden, err := a.hidden(ctx, target.ref())
+	if err != nil {
+		return nil, err
+	}
+	request, seen, err := a.restored(hidden, request, "body")
+	if err != nil {
+		return nil, err
+	}
+	operator := saga.Operator{ID: uuid.Must(uuid.NewV7()), Actor: actor, Reason: string(reason), Seen: cmp.Or(target.Revision(), seen)}
+	if seen != 0 && operator.Seen != seen {
+		return nil, saga.ErrMoved // what was put back may not be what was shown
+	}
 	do, err := request.For(operator)
 	if err != nil {
 		return nil, badRequest("body", err)
 	}
 	began := time.Now()
-	done, err := a.decide(ctx, target, do)
+	done, err := a.decide(ctx, target, do, hidden)
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +169,7 @@ func (a *API) unchanged(ctx context.Context, target Target, done runner.Outcome)
 		return nil, err
 	}
 	return &interventionOutput{ETag: etag(state.Revision), Body: Outcome{
-		Result: done.Result, State: a.Sagas.Registry().StateName(state), Observed: done.Because, Saga: a.detail(state, lines),
+		Result: done.Result, State: a.Sagas.Registry().StateName(state), Observed: a.hiddenOf(admin.RoleOf(ctx), state).text(done.Because), Saga: a.detail(ctx, state, lines),
 	}}, nil
 }
 
@@ -171,11 +183,12 @@ func badRequest(in string, err error) error {
 
 // decide has the engine act on what the operator wants, within the time of a request. What is
 // refused is an error.
-func (a *API) decide(ctx context.Context, target Target, do saga.Intervention) (runner.Outcome, error) {
+func (a *API) decide(ctx context.Context, target Target, do saga.Intervention, hidden hidden) (runner.Outcome, error) {
 	ctx, cancel := a.operations.Within(ctx)
 	defer cancel()
 	o, err := a.Runner.Intervene(ctx, runner.Intervention{Saga: target.ref(), Do: do})
 	if err == nil && o.Result == runner.Refused {
+		o.Because = hidden.text(o.Because)
 		err = because(o)
 	}
 	return o, err
@@ -233,8 +246,9 @@ func split(lines []inspect.Line, id uuid.UUID) (recorded inspect.Line, after []i
 }
 
 func (a *API) outcome(ctx context.Context, s saga.State, lines []inspect.Line, recorded inspect.Line, after []inspect.Line, took time.Duration) (*interventionOutput, error) {
+	recorded = a.hiddenOf(admin.RoleOf(ctx), s).lines([]inspect.Line{recorded})[0]
 	out := &interventionOutput{ETag: etag(s.Revision), Body: Outcome{
-		Result: runner.Done, State: a.Sagas.Registry().StateName(s), Answered: len(after) > 0 || s.Phase.Ended(), Recorded: &recorded, Saga: a.detail(s, lines),
+		Result: runner.Done, State: a.Sagas.Registry().StateName(s), Answered: len(after) > 0 || s.Phase.Ended(), Recorded: &recorded, Saga: a.detail(ctx, s, lines),
 	}}
 	took = took.Round(time.Millisecond)
 	switch {

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"waybill.example/chassis/admin"
 	"waybill.example/chassis/httpserver"
 	"waybill.example/chassis/terminal"
 	"waybill.example/orchestrator/internal/explain"
@@ -42,10 +43,10 @@ type SagaLine struct {
 }
 
 // lines are sagas as a list shows them.
-func (a *API) lines(sagas []inspect.Summary, now time.Time) []SagaLine {
+func (a *API) lines(ctx context.Context, sagas []inspect.Summary, now time.Time) []SagaLine {
 	lines := make([]SagaLine, len(sagas))
 	for i, s := range sagas {
-		if a.Readers != nil {
+		if a.Readers != nil || a.Masks.HidesSaga(admin.RoleOf(ctx), s.Definition) {
 			s.Attributes = nil // they are part of what a saga carries
 		}
 		lines[i] = SagaLine{s, explain.FirstLine(a.Sagas.Registry(), s.Standing, now)}
@@ -82,7 +83,7 @@ func (a *API) list(ctx context.Context, in *listInput) (*listOutput, error) {
 	if page.Searched {
 		out.Body.SearchedTo = &page.Next.StartedAt
 	}
-	out.Body.Sagas = a.lines(page.Sagas, now)
+	out.Body.Sagas = a.lines(ctx, page.Sagas, now)
 	out.Paged = httpserver.Next(ctx, out.Body.Next)
 	return out, nil
 }

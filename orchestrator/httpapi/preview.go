@@ -9,7 +9,9 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
 
+	"waybill.example/chassis/admin"
 	"waybill.example/chassis/httpserver"
+	"waybill.example/chassis/masking"
 	"waybill.example/sdk/saga"
 	"waybill.example/sdk/saga/runner"
 )
@@ -65,18 +67,27 @@ type Preview struct {
 
 // Sends is a command that would be sent.
 type Sends struct {
-	Type    string          `json:"type"`
-	Topic   string          `json:"topic,omitempty" doc:"Absent where it is carried out here"`
-	Key     string          `json:"key"`
-	Payload json.RawMessage `json:"payload,omitempty"`
+	Type    string       `json:"type"`
+	Topic   string       `json:"topic,omitempty" doc:"Absent where it is carried out here"`
+	Key     string       `json:"key"`
+	Payload masking.View `json:"payload,omitzero"`
+	Masked  string       `json:"masked,omitempty" doc:"What of the payload is hidden from you, in words; absent: nothing is"`
 }
 
 func (a *API) preview(ctx context.Context, in *previewInput) (*previewOutput, error) {
-	do, err := in.request().For(saga.Operator{ID: uuid.Must(uuid.NewV7()), Actor: "you", Reason: "previewed"})
+	ref := saga.Ref{Definition: string(in.Definition), ID: string(in.ID)}
+	hidden, err := a.hidden(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	request, seen, err := a.restored(hidden, in.request(), "query")
+	if err != nil {
+		return nil, err
+	}
+	do, err := request.For(saga.Operator{ID: uuid.Must(uuid.NewV7()), Actor: "you", Reason: "previewed", Seen: seen})
 	if err != nil {
 		return nil, badRequest("query", err)
 	}
-	ref := saga.Ref{Definition: string(in.Definition), ID: string(in.ID)}
 	p, err := a.Runner.Preview(ctx, runner.Intervention{Saga: ref, Do: do}, in.Depth)
 	if err != nil {
 		return nil, err
@@ -86,14 +97,15 @@ func (a *API) preview(ctx context.Context, in *previewInput) (*previewOutput, er
 	}
 	names := a.Sagas.Registry()
 	out := Preview{
-		Result: p.Result, Because: p.Because, Revision: p.Before.Revision, From: names.StateName(p.Before), To: names.StateName(p.After),
+		Result: p.Result, Because: hidden.text(p.Because), Revision: p.Before.Revision, From: names.StateName(p.Before), To: names.StateName(p.After),
 		Sends: []Sends{}, Then: p.Then, Truncated: p.Truncated,
 	}
 	for _, t := range p.Transitions {
-		out.Note = t.Note
+		out.Note = hidden.note(in.Action, t.Note)
 	}
 	for _, m := range p.Messages {
-		out.Sends = append(out.Sends, Sends{Type: m.Type, Topic: m.Topic, Key: m.Key, Payload: m.Payload})
+		view := a.Masks.Message(admin.RoleOf(ctx), m.Topic, m.Type, m.Payload)
+		out.Sends = append(out.Sends, Sends{Type: m.Type, Topic: m.Topic, Key: m.Key, Payload: view, Masked: view.Says()})
 	}
 	for _, c := range p.Local {
 		out.Sends = append(out.Sends, Sends{Type: c.Type, Key: c.Key})

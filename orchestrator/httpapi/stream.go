@@ -14,6 +14,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humachi"
 
+	"waybill.example/chassis/admin"
 	"waybill.example/chassis/httpserver"
 	"waybill.example/sdk/saga"
 	"waybill.example/sdk/saga/runner/inspect"
@@ -90,10 +91,11 @@ func (a *API) stream(ctx context.Context, in *streamInput) (*huma.StreamResponse
 		a.streams.Add(-1)
 		return nil, httpserver.Unavailable("too many streams are open; try again")
 	}
+	role := admin.RoleOf(ctx)
 	return &huma.StreamResponse{Body: func(ctx huma.Context) { //nolint:contextcheck // a stream lives as long as its request, not as its first look
 		defer a.streams.Add(-1)
 		_, w := humachi.Unwrap(ctx)
-		(&stream{api: a, ref: in.ref(), to: w, control: http.NewResponseController(w), seen: last}).run(ctx.Context())
+		(&stream{api: a, ref: in.ref(), to: w, control: http.NewResponseController(w), seen: last, role: role}).run(ctx.Context())
 	}}, nil
 }
 
@@ -103,6 +105,7 @@ type stream struct {
 	ref     saga.Ref
 	to      http.ResponseWriter
 	control *http.ResponseController
+	role    admin.Role
 	seen    int  // the last transition that was sent
 	looked  bool // at the saga, at least once: a client may have missed the end alone
 }
@@ -166,7 +169,8 @@ func (s *stream) sendNews(ctx context.Context) (over bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	for _, l := range lines {
+	hidden := s.api.hiddenOf(s.role, state)
+	for _, l := range hidden.lines(lines) {
 		if l.Seq <= s.seen {
 			continue
 		}
@@ -178,7 +182,7 @@ func (s *stream) sendNews(ctx context.Context) (over bool, err error) {
 	if !state.Phase.Ended() {
 		return false, nil
 	}
-	_ = s.send(strconv.Itoa(state.Revision)+"-end", "end", s.api.end(state)) // the client may be gone
+	_ = s.send(strconv.Itoa(state.Revision)+"-end", "end", s.api.end(state, hidden)) // the client may be gone
 	return true, nil
 }
 
@@ -203,9 +207,9 @@ func (s *stream) write(text string) error {
 	return s.control.Flush()
 }
 
-func (a *API) end(s saga.State) End {
+func (a *API) end(s saga.State, hidden hidden) End {
 	return End{
-		State: a.Sagas.Registry().StateName(s), Reason: s.Reason,
+		State: a.Sagas.Registry().StateName(s), Reason: hidden.text(s.Reason),
 		TookMS: float64(s.EndedAt.Sub(s.StartedAt).Microseconds()) / 1000,
 	}
 }

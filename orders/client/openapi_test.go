@@ -166,7 +166,7 @@ func useEverything(t *testing.T, s service, c *client.Client) {
 	require.Equal(t, waited, got)
 	require.Equal(t, "u1 burger 2", got.UserID+" "+got.SKU+" "+string('0'+got.Quantity))
 
-	short, cancel := context.WithTimeout(ctx, 2*time.Second)
+	short, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	pending, err := c.PlaceAndWait(short, draft)
 	require.ErrorIs(t, err, context.DeadlineExceeded)

@@ -49,7 +49,7 @@ type Config struct {
 
 // New waits for the database and wires the service. It does not wait for a broker.
 func New(ctx context.Context, cfg Config, log *slog.Logger) (_ *service.App, err error) {
-	pool, err := chassispg.Open(ctx, cfg.Postgres, "orders")
+	pool, err := chassispg.Open(ctx, cfg.Postgres, "orders", postgres.BeginSession)
 	if err != nil {
 		return nil, err
 	}

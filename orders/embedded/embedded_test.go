@@ -79,7 +79,7 @@ func (s *system) becomes(id int, status string) (reason string) {
 		require.NoError(s.t, json.NewDecoder(response.Body).Decode(&order))
 		reason = order.Reason
 		return order.Status == status
-	}, 30*time.Second, 10*time.Millisecond, "order %d becomes %s", id, status)
+	}, 2*time.Minute, 10*time.Millisecond, "order %d becomes %s", id, status)
 	return reason
 }
 

@@ -45,7 +45,8 @@ func (c PendingCommand) Run(s *Session) error {
 // ShowCommand shows one row.
 type ShowCommand struct {
 	Where
-	ID int64 `arg:"" help:"The id of the outbox row."`
+	ID      int64  `arg:"" help:"The id of the outbox row."`
+	Keyring string `env:"PAYLOAD_KEYRING" help:"The file with the keys, to decrypt a payload that is encrypted."`
 }
 
 // Run implements the command.
@@ -58,8 +59,12 @@ func (c ShowCommand) Run(s *Session) error {
 	if err != nil {
 		return err
 	}
+	var unread error
+	if c.Keyring != "" {
+		row, unread = decrypt(s.Context, c.Keyring, row)
+	}
 	if c.JSON {
-		return s.json(readable(row))
+		return s.json(readable(row)) // what could not be decrypted is as it travels, and its headers say so
 	}
 	lines := [][]any{
 		{"status", row.Status},
@@ -83,7 +88,7 @@ func (c ShowCommand) Run(s *Session) error {
 	if row.Error != "" {
 		s.printf("error     %s: %s\n", row.ErrorCode, row.Error)
 	}
-	s.printf("headers   %s\npayload   %s\n", row.Headers, printable(row))
+	s.printf("headers   %s\npayload   %s\n", row.Headers, printable(row, unread))
 	return nil
 }
 
@@ -125,9 +130,12 @@ func encoding(row ops.Row) string {
 	return payload.Describe(func(name string) string { return headers[name] })
 }
 
-// printable is the payload as far as a person will read it.
-func printable(row ops.Row) string {
-	if how := encoding(row); how != "" {
+// printable is the payload as far as a person will read it. unread is why it could not be
+// decrypted.
+func printable(row ops.Row, unread error) string {
+	if how := encoding(row); unread != nil {
+		return fmt.Sprintf("%s, %d bytes, not decrypted: %s", how, row.PayloadBytes, unread)
+	} else if how != "" {
 		return fmt.Sprintf("%s, %d bytes, not shown", how, row.PayloadBytes)
 	}
 	if !utf8.Valid(whole(row.Payload)) {

@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"waybill.example/outbox-relay/internal/ops"
@@ -30,8 +31,11 @@ func (c ReplayCommand) Run(s *Session) error {
 		return err
 	}
 	topic := set(c.Topic)
-	if !c.Yes {
+	switch {
+	case !c.Yes:
 		return c.plan(s, selection, topic)
+	case strings.TrimSpace(c.Reason) == "":
+		return errors.New("say why: --reason")
 	}
 	d, err := s.that(c.Where, "published rows of that selection", func(d *ops.Database) (bool, error) {
 		plan, err := d.PlanReplay(s.Context, selection, topic, nil)
@@ -128,7 +132,7 @@ func (c ReplayCommand) print(s *Session, database string, plan ops.Plan) {
 		s.printf("  the inbox in %s could not be read\n", name)
 	}
 	if plan.Rows > 0 {
-		s.printf("  nothing is sent yet; to do it, add --yes, for this database: --database %s\n", cell(database))
+		s.printf("  nothing is sent yet; to do it, add --yes and --reason, for this database: --database %s\n", cell(database))
 	}
 }
 

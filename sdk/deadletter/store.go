@@ -11,6 +11,9 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
+// SchemaVersion is the version of the migration set "outbox" that this package needs.
+const SchemaVersion = 12
+
 // Store is the dead letters in one database, for operators. It is safe for concurrent use.
 type Store struct{ db *pgxpool.Pool }
 

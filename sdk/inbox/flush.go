@@ -9,13 +9,16 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Flush writes the positions that lag, in a transaction of its own, if there are any. An error that
-// [Rewound] recognises says that the database went back; after any other it may be tried again.
+// Flush writes the positions that lag, in a transaction of its own, if there are any. Where none
+// lags, it looks from time to time whether they are as they were written: a consumer that no
+// message comes to would not notice otherwise that the database lacks what it has done. An error
+// that [Rewound] recognises says that the database went back; after any other it may be tried
+// again.
 func (p *Positions) Flush(ctx context.Context) error {
 	c := p.flushing()
 	defer p.ended(c)
 	if len(c.written) == 0 {
-		return nil
+		return p.verify(ctx)
 	}
 	batch := &pgx.Batch{} // one transaction
 	c.check(batch, p.consumer)
@@ -26,6 +29,43 @@ func (p *Positions) Flush(ctx context.Context) error {
 	}
 	p.flushed(c)
 	return nil
+}
+
+// verifyEvery is how often [Positions.Flush] verifies the positions of an idle consumer, in
+// intervals of [Positions.Defer]: every ten seconds where that is 250 ms.
+const verifyEvery = 40
+
+const verifySQL = `
+select inbox_expect_positions(count(*), cardinality($2))
+from consumer_positions as p
+join unnest($2::text[], $3::int[], $4::bigint[]) as n (topic, "partition", written) on p.topic = n.topic and p."partition" = n."partition"
+where p.consumer = $1 and p.next_offset >= n.written`
+
+func (p *Positions) verify(ctx context.Context) error {
+	c := p.verifying(time.Now())
+	if len(c.topics) == 0 {
+		return nil
+	}
+	if _, err := p.db.Exec(ctx, verifySQL, p.consumer, c.topics, c.partitions, c.written); err != nil {
+		return fmt.Errorf("verify positions of %s: %w", p.consumer, err)
+	}
+	return nil
+}
+
+// verifying returns the positions that it is time to verify: all that are written and do not lag.
+func (p *Positions) verifying(now time.Time) (c positionColumns) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.interval == 0 || now.Sub(p.verified) < verifyEvery*p.interval {
+		return c
+	}
+	p.verified = now
+	for partition, known := range p.partitions {
+		if known.stored && !known.lagging {
+			c.add(position{Partition: partition}, known.written, known.at)
+		}
+	}
+	return c
 }
 
 func (p *Positions) flushing() (c positionChange) {

@@ -50,6 +50,7 @@ type Positions struct {
 	interval   time.Duration // for how long positions may lag; 0: not at all
 	moved      time.Time     // when they were last moved
 	moving     bool          // a transaction moves them
+	verified   time.Time     // when those of an idle consumer were last verified
 	commits    int64         // batches that were committed
 }
 

@@ -82,14 +82,19 @@ type Processor[M, S any] struct {
 	// Positions, if set, is shared with the code that assigns partitions. Positions are stored
 	// without it, too, but then a database that goes back while the consumer runs is not noticed.
 	Positions *Positions
+	// Keep, if set, reports whether a message is this consumer's at all: one that is not is skipped
+	// before its payload is decoded. It is for consumers that share topics and have a database
+	// each.
+	Keep func(Delivery) bool
 	// Payloads, if set, decodes payloads before Decode and all other functions get them, and
 	// encodes those of the messages that Apply returns. Dead letters keep what was received. A
 	// message that it cannot decode is a dead letter; where it says [payload.ErrUnavailable], the
 	// batch is not processed.
 	Payloads payload.Codec
 	// Decode parses a delivery and returns the id that identifies the message, wherever and
-	// however often it stands. An error that wraps ErrSkip leaves the message alone, any other
-	// sends it to the dead letter topic.
+	// however often it stands; the zero UUID is an id like others, so two messages that have it are
+	// one. An error that wraps ErrSkip leaves the message alone, any other sends it to the dead
+	// letter topic.
 	Decode func(Delivery) (uuid.UUID, M, error)
 	// Content, if set, returns what of a message's value must be the same whenever it comes under
 	// one id. Not set stands for all of it.
@@ -238,6 +243,9 @@ func (d *decoded[M]) came() Delivery {
 func (p *Processor[M, S]) decode(ctx context.Context, batch []Delivery) ([]decoded[M], error) {
 	all := make([]decoded[M], 0, len(batch))
 	for i, d := range batch {
+		if p.Keep != nil && !p.Keep(d) {
+			continue
+		}
 		var raw *Delivery
 		var err error
 		if p.Payloads != nil {

@@ -9,7 +9,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"waybill.example/sdk/deadletter"
@@ -18,8 +17,11 @@ import (
 )
 
 const (
-	redriveEvery   = time.Second // how often it is looked for queues to work off
-	redriveQueues  = 100         // at a time
+	// How often Run looks for queues to work off: less and less while there are none. Who redrives
+	// or discards a message calls RunQueue; Run finds what was left over.
+	redriveEvery   = time.Second
+	redriveIdle    = 5 * time.Second
+	redriveQueues  = 100 // at a time
 	redriveTimeout = 30 * time.Second
 	// postponed is how long a queue waits after an error that is not its message's fault.
 	postponed = time.Second
@@ -50,7 +52,7 @@ type step struct {
 
 // Redriver returns what works off the queues of this consumer's dead letters. permanent says
 // whether an error is the message's own fault, so that it is dead again; any other is waited out.
-// nil stands for errors of the SQLSTATE classes 22 and 23, and those that are not the database's.
+// nil stands for what counts against a message in [ProcessWithRetry].
 func (p *Processor[M, S]) Redriver(permanent func(error) bool) *Redriver {
 	r := &Redriver{consumer: p.Consumer, db: p.DB, log: p.Log, permanent: permanent, head: p.redriveHead, fail: p.failHead}
 	r.payloads = p.Payloads
@@ -63,10 +65,7 @@ func (p *Processor[M, S]) Redriver(permanent func(error) bool) *Redriver {
 		return id, plain, err
 	}
 	if r.permanent == nil {
-		r.permanent = func(err error) bool {
-			_, ofDatabase := errors.AsType[*pgconn.PgError](err)
-			return refused(err) || !ofDatabase && !pgconn.SafeToRetry(err) && !pgconn.Timeout(err) && !errors.Is(err, payload.ErrUnavailable)
-		}
+		r.permanent = ownFault
 	}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
@@ -88,25 +87,39 @@ func (r *Redriver) Payloads() payload.Codec { return r.payloads }
 
 // Run works off the queues that are due, until ctx ends.
 func (r *Redriver) Run(ctx context.Context) error {
-	timer := time.NewTimer(redriveEvery)
+	lookForQueues(ctx, func() bool {
+		found, err := r.runDue(ctx)
+		if err != nil && ctx.Err() == nil {
+			r.log.WarnContext(ctx, "parked messages not applied", "consumer", r.consumer, "error", err)
+		}
+		return found || err != nil
+	})
+	return nil
+}
+
+// lookForQueues looks until ctx ends, soon again after something was found.
+func lookForQueues(ctx context.Context, look func() (found bool)) {
+	pause := redriveEvery
+	timer := time.NewTimer(pause)
 	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-timer.C:
 		}
-		if err := r.runDue(ctx); err != nil && ctx.Err() == nil {
-			r.log.WarnContext(ctx, "parked messages not applied", "consumer", r.consumer, "error", err)
+		if pause = min(2*pause, redriveIdle); look() {
+			pause = redriveEvery
 		}
-		timer.Reset(redriveEvery)
+		timer.Reset(pause)
 	}
 }
 
-func (r *Redriver) runDue(ctx context.Context) error {
+// runDue works off the queues that are due, and says whether there were any.
+func (r *Redriver) runDue(ctx context.Context) (bool, error) {
 	queues, err := deadletter.Due(ctx, r.db, r.consumer, redriveQueues)
 	if err != nil {
-		return err
+		return false, err
 	}
 	var errs []error
 	for _, queue := range queues {
@@ -115,7 +128,7 @@ func (r *Redriver) runDue(ctx context.Context) error {
 		}
 		errs = append(errs, r.RunQueue(ctx, queue))
 	}
-	return errors.Join(errs...)
+	return len(queues) > 0, errors.Join(errs...)
 }
 
 // RunQueue applies the messages of one queue, in their order, until the queue is empty or its first

@@ -39,9 +39,14 @@ type Message struct {
 	Key string
 	// Type is what consumers dispatch on; it becomes the header ce_type.
 	Type string
-	// Payload becomes the Kafka message's value, byte for byte.
+	// Payload becomes the Kafka message's value, byte for byte. What is longer than the broker
+	// takes (message.max.bytes, 1 MB unless it was raised) is stored, and is stuck in the relay:
+	// see the package payload/claimcheck.
 	Payload []byte
-	// Headers are added to the CloudEvents headers that the relay writes. May be nil.
+	// Headers are added to the CloudEvents headers that the relay writes. May be nil. A
+	// content-type replaces application/json; ce_specversion, ce_id, ce_source, ce_type and ce_time
+	// are the relay's, and left out. Names and values are text: a byte that is not UTF-8 arrives as
+	// U+FFFD, and the database refuses a NUL. Encode bytes, in base64 for instance.
 	Headers map[string]string
 }
 

@@ -33,9 +33,6 @@ var (
 	ErrBadData = errors.New("the data does not fit the definition")
 	// ErrNoStep says that the definition has no step of that name, or that one has to be named.
 	ErrNoStep = errors.New("no such step")
-	// ErrNotBegun says that a reply must wait for the message that starts its saga, which will
-	// need what the reply says.
-	ErrNotBegun = errors.New("the saga has not begun")
 	// ErrWrongDefinition says that the state belongs to another definition.
 	ErrWrongDefinition = errors.New("the saga belongs to another definition")
 	// ErrStartConflict says that a message starts a saga that another message of
@@ -130,6 +127,9 @@ func (a *application) apply(in Input) error {
 			return a.begin(m)
 		case a.def.cancel != nil && m.Type == a.def.cancel.message:
 			return a.cancelEarly(m)
+		case a.def.maySend(m):
+			a.awaitStart(m)
+			return a.replyBeforeStart(m)
 		}
 		return ErrUnknownSaga
 	}
@@ -153,7 +153,7 @@ func (a *application) begin(m Message) error {
 	}
 	a.state.ID, a.state.Definition, a.state.Version = m.Key, a.def.name, a.def.version
 	a.state.Phase, a.state.Steps = Running, make([]StepState, len(a.def.steps))
-	a.state.StartedAt, a.state.Trace, a.state.StartID = a.now, m.Trace, m.ID
+	a.state.StartedAt, a.state.Trace, a.state.StartID, a.state.StartBy = a.now, m.Trace, m.ID, time.Time{}
 	if err := a.setData(data); err != nil {
 		return err
 	}
@@ -178,17 +178,19 @@ func (a *application) markAlreadyDone() {
 
 func (a *application) message(m Message) error {
 	switch {
-	case m.Type == a.def.start.message && a.state.Phase == AwaitingStart && !a.state.CancelAsked:
-		return a.begin(m) // it was held: its definition was suspended
-	case m.Type == a.def.start.message && (a.state.Phase == AwaitingStart || a.state.Phase == NotStarted):
+	case m.Type == a.def.start.message && a.state.notBegun() && !a.state.CancelAsked:
+		return a.begin(m)
+	case m.Type == a.def.start.message && a.state.notBegun():
 		return a.beginCancelled(m)
 	case m.Type == a.def.start.message:
 		return a.startedTwice(m)
+	case a.def.cancel != nil && m.Type == a.def.cancel.message && a.state.notBegun() && !a.state.CancelAsked:
+		return a.cancelEarly(m)
 	case a.def.cancel != nil && m.Type == a.def.cancel.message:
 		return a.cancelRequested(m)
-	case a.def.awaits(m) && a.notBegun():
+	case a.def.awaits(m) && a.state.notBegun():
 		return ErrUnknownSaga // there is nothing yet that could await it
-	case a.notBegun():
+	case a.state.notBegun():
 		return a.replyBeforeStart(m)
 	default:
 		return a.reply(m)

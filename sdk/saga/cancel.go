@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// startWithin is how long a cancellation that came first waits for the message
+// startWithin is how long a cancellation that came first, or a reply, waits for the message
 // that starts its saga, before the client that asked is notified that there is nothing
 // to cancel. The message is honoured also after that.
 const startWithin = time.Minute
@@ -19,20 +19,32 @@ func (a *application) cancelEarly(m Message) error {
 	if err != nil {
 		return err
 	}
-	a.state = State{
-		ID: m.Key, Definition: a.def.name, Version: a.def.version, Steps: make([]StepState, len(a.def.steps)),
-		Phase: AwaitingStart, StartBy: a.now.Add(startWithin), Data: json.RawMessage("null"),
-		StartedAt: a.now, Reason: reason, Trace: m.Trace, CancelAsked: true,
-	}
+	a.awaitStart(m)
+	a.state.Reason, a.state.CancelAsked = reason, true
 	a.record(CancelRequested, "", "came before the saga began: it will be undone as soon as it does")
 	return nil
+}
+
+// awaitStart has a saga wait for the message that starts it.
+func (a *application) awaitStart(m Message) {
+	if !a.state.Exists() {
+		a.state = State{
+			ID: m.Key, Definition: a.def.name, Version: a.def.version, Steps: make([]StepState, len(a.def.steps)),
+			Data: json.RawMessage("null"), StartedAt: a.now, Trace: m.Trace,
+		}
+	}
+	a.state.Phase, a.state.StartBy = AwaitingStart, a.now.Add(startWithin)
 }
 
 // notStarted gives up waiting for the start.
 func (a *application) notStarted() {
 	a.stamp = a.state.StartBy
-	a.record(TimedOut, "", "refused the cancellation: no saga began")
 	a.end(NotStarted)
+	if !a.state.CancelAsked {
+		a.record(TimedOut, "", "no saga began: it ended long ago, or its start is a dead letter")
+		return
+	}
+	a.record(TimedOut, "", "refused the cancellation: no saga began")
 	a.refuseCancel("there is nothing to cancel: it ended long ago, or never began")
 }
 
@@ -48,6 +60,7 @@ func (a *application) beginCancelled(m Message) error {
 	}
 	a.record(Started, "", "cancelled before it began")
 	a.markAlreadyDone()
+	a.markAnswered()
 	a.startCompensation(a.state.Reason)
 	return nil
 }

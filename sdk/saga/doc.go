@@ -21,7 +21,7 @@
 //	                 start                    every step is done or skipped
 //	(none) ─────────────────────▶ RUNNING ─────────────────────────────────▶ COMPLETED
 //	   │ a cancellation comes        │ a step fails or is given up, the          │ a cancellation within
-//	   │ first                       │ saga is cancelled, its time is over       │ its window
+//	   │ first, or a reply           │ saga is cancelled, its time is over       │ its window
 //	   ▼            start            ▼                                           │
 //	AWAITING_START ───────────▶ COMPENSATING ◀───────────────────────────────────┘
 //	   │ no start in a minute     ▲  │  ▲ │ all that was done is undone
@@ -29,6 +29,9 @@
 //	NOT_STARTED ── start ─────────┘  │  │ CANCELLED ── a success that comes late ──▶ COMPENSATING
 //	                                 ▼  │
 //	                       COMPENSATION_STUCK (an undo has used up its attempts; still trying)
+//
+// A saga of which only a reply has come waits for its start, too, and is RUNNING then: its database
+// was put back to an earlier moment, and the topics are not read again in one order.
 //
 // COMPLETED and CANCELLED go by the names that the definition gives them. A saga is SUSPENDED, from
 // any phase that has not ended and back to it, while no orchestrator knows its definition's

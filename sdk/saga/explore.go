@@ -129,7 +129,7 @@ func (d *Definition) Likeness(s State) string {
 func (d *Definition) Explore(s State, now time.Time, limit int) Exploration {
 	e := explorer{d: d.silent(), seen: map[string]int{}, limit: limit, now: now}
 	s.resumed(now)
-	s.Held = nil
+	s.Held, s.Early = nil, nil
 	e.visit(s, -1, "")
 	for n := 0; n < len(e.nodes); n++ {
 		e.expand(n)

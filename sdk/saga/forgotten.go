@@ -2,7 +2,6 @@ package saga
 
 import (
 	"bytes"
-	"fmt"
 	"slices"
 
 	"github.com/google/uuid"
@@ -34,56 +33,58 @@ func (a *application) forgotten(m Message) bool {
 	return false
 }
 
-// notBegun says whether only a cancellation of the saga has come.
-func (a *application) notBegun() bool {
-	return a.state.Phase == AwaitingStart || a.state.Phase == NotStarted
+// maySend says whether m answers a command, or an undo, that the saga of its key sends.
+func (d *Definition) maySend(m Message) bool {
+	if m.CausationID == uuid.Nil {
+		return false
+	}
+	a := &application{def: d, state: State{ID: m.Key, Definition: d.name, Steps: make([]StepState, len(d.steps))}}
+	for i, step := range d.steps {
+		does := slices.ContainsFunc(step.replies, func(r reply) bool { return r.message == m.Type })
+		undoes := step.undo != nil && step.undo.reply == m.Type
+		if does && a.hasSent(i, false, m.CausationID) || undoes && a.hasSent(i, true, m.CausationID) {
+			return true
+		}
+	}
+	return false
 }
 
-// replyBeforeStart applies a reply to a saga that, as far as its database knows, has not begun:
-// it was put back to an earlier moment, or the saga ended so long ago that it was removed. Nothing
-// is undone before the start comes: there is no data to do it with, and where the saga had
-// completed the start never comes and nothing may be undone. But a success is noted: the saga that
-// begins only to be cancelled takes it back then.
+// replyBeforeStart keeps a reply to a saga that, as far as its database knows, has not begun: it
+// was put back to an earlier moment, and the reply is read again before the start is, from another
+// topic. The saga that begins finds it; what it would be asked it has been asked already, under the
+// same id, and a participant does not answer that twice. Or the saga ended so long ago that it was
+// removed, and nothing begins.
 func (a *application) replyBeforeStart(m Message) error {
-	i, undo, ok := a.answered(m)
-	if !ok || undo || a.state.Steps[i].Status != Idle || a.def.steps[i].undo == nil {
-		a.stale("", "the saga has not begun")
+	if !a.def.maySend(m) {
+		a.stale("", "the saga has not begun, and would not ask this")
 		return nil
 	}
-	step := a.def.steps[i]
-	r := step.replies[slices.IndexFunc(step.replies, func(r reply) bool { return r.message == m.Type })]
-	switch {
-	case r.verdict != succeeded:
-		a.stale(step.name, "the saga has not begun")
-	case r.keep != nil:
-		return fmt.Errorf("%w: step %q keeps what %s says, for the undo", ErrNotBegun, step.name, m.Type)
-	default:
-		a.state.Steps[i].Status = Done
-		a.record(Replied, step.name, "answers a command from before the saga was forgotten; undone if the saga begins")
+	if len(a.state.Early) >= keptHeld {
+		a.stale("", "the saga has not begun, and enough replies are held for it")
+		return nil
 	}
+	a.state.Early = append(slices.Clone(a.state.Early), m)
+	a.cause = Cause{Type: m.Type} // the line that applies it names the message
+	a.record(HeldMessage, "", m.Type+" came before the saga began: it is held until it does")
 	return nil
 }
 
-// doneBefore are the steps of a saga of which only a cancellation has come, as version d has them.
-// What replies have said of the steps until then ([application.replyBeforeStart]) goes by the
-// steps' names; false if the version that they came to is not known, and so neither are these.
-func (r *Registry) doneBefore(d *Definition, s State) ([]StepState, bool) {
-	noted := slices.ContainsFunc(s.Steps, func(st StepState) bool { return st.Status == Done })
-	was, known := r.Definition(s.Definition, s.Version)
-	if noted && (!known || len(was.steps) != len(s.Steps)) {
-		return nil, false
-	}
-	steps := make([]StepState, len(d.steps))
-	for i := range steps {
-		at := -1
-		if noted {
-			at = slices.IndexFunc(was.steps, func(other *step) bool { return other.name == d.steps[i].name })
+// markAnswered marks the steps of a saga that begins only to be undone as done whose successes have
+// come before: they are undone in their order. The other replies are applied after that.
+func (a *application) markAnswered() {
+	a.state.Early = slices.DeleteFunc(slices.Clone(a.state.Early), func(m Message) bool {
+		i, undo, ok := a.answered(m)
+		if !ok || undo || a.state.Steps[i].Status != Idle {
+			return false
 		}
-		if at >= 0 {
-			steps[i] = s.Steps[at]
+		r := a.def.steps[i].replies[slices.IndexFunc(a.def.steps[i].replies, func(r reply) bool { return r.message == m.Type })]
+		if r.verdict != succeeded || r.keep != nil {
+			return false
 		}
-	}
-	return steps, true
+		a.state.Steps[i].Status = Done
+		a.note = Text(a.note + "; " + m.Type + " had come before")
+		return true
+	})
 }
 
 // hasSent says whether id is that of one of the next commands of step i, or of the next undos.

@@ -45,7 +45,32 @@ func (r *Registry) applyKnown(d *Definition, s State, in Input, now time.Time) (
 	if m, ok := in.(Message); ok && !d.handles[m.Type] {
 		return nil, r.foreign(d, m)
 	}
-	return d.applyAll(s, in, now)
+	decisions, err := d.applyAll(s, in, now)
+	if err != nil || len(decisions) == 0 || !s.notBegun() {
+		return decisions, err
+	}
+	begun := &decisions[len(decisions)-1]
+	if begun.State.notBegun() {
+		return decisions, nil
+	}
+	early := begun.State.Early
+	begun.State.Early = nil
+	return r.applyHeld(decisions, early, now), nil
+}
+
+// applyHeld applies what was held for a saga after other decisions about it. What cannot be applied
+// must not hold up what follows, nor be lost: it counts as handled since it was held.
+func (r *Registry) applyHeld(decisions []Decision, held []Message, now time.Time) []Decision {
+	for _, m := range held {
+		d, s := r.choose(decisions[len(decisions)-1].State, m)
+		more, err := r.applyKnown(d, s, m, now)
+		if err != nil {
+			last := &decisions[len(decisions)-1]
+			last.Refused = append(last.Refused, Refusal{m, err})
+		}
+		decisions = append(decisions, more...)
+	}
+	return decisions
 }
 
 // foreign is for a message that the saga's version does not know. A reply to
@@ -65,16 +90,14 @@ func (r *Registry) choose(s State, in Input) (*Definition, State) {
 	m, _ := in.(Message)
 	first, starts := r.begins[m.Type]
 	starts = starts && first.start.message == m.Type
-	early := s.Phase == AwaitingStart || s.Phase == NotStarted || s.Phase == Suspended && s.SuspendedFrom == AwaitingStart
+	early := s.notBegun() || s.Phase == Suspended && s.SuspendedFrom == AwaitingStart
 	switch {
+	case !s.Exists() && first == nil:
+		return r.sender(m), s
 	case !s.Exists():
 		return first, s
 	case early && starts && first.name == s.Definition:
-		steps, ok := r.doneBefore(first, s)
-		if !ok {
-			return nil, s // an orchestrator that knows the version takes what is held
-		}
-		s.Version, s.Steps = first.version, steps
+		s.Version, s.Steps = first.version, make([]StepState, len(first.steps))
 		return first, s
 	}
 	d, _ := r.Definition(s.Definition, s.Version)
@@ -153,21 +176,7 @@ func (r *Registry) resume(d *Definition, s State, in Input, now time.Time) ([]De
 		first.Transition.Cause, first.Transition.From = resume.cause(), string(s.Phase)
 		first.Transition.Note = Text(resume.Reason + "; " + first.Transition.Note)
 	}
-	decisions := []Decision{first}
-	apply := func(in Input) ([]Decision, error) {
-		d, s := r.choose(decisions[len(decisions)-1].State, in)
-		return r.applyKnown(d, s, in, now)
-	}
-	for _, m := range held {
-		more, err := apply(m)
-		if err != nil {
-			// It must not hold up what follows, nor be lost: it counts as handled since it was
-			// held.
-			last := &decisions[len(decisions)-1]
-			last.Refused = append(last.Refused, Refusal{m, err})
-		}
-		decisions = append(decisions, more...)
-	}
+	decisions := r.applyHeld([]Decision{first}, held, now)
 	if byOperator {
 		return decisions, nil
 	}
@@ -177,7 +186,8 @@ func (r *Registry) resume(d *Definition, s State, in Input, now time.Time) ([]De
 		}
 		in = checked{i}
 	}
-	more, err := apply(in)
+	d, s = r.choose(decisions[len(decisions)-1].State, in)
+	more, err := r.applyKnown(d, s, in, now)
 	if err != nil {
 		return nil, err
 	}

@@ -83,7 +83,7 @@ const (
 	CancelRequested Kind = "cancel_requested" // by a message
 	Intervened      Kind = "intervened"       // by an operator
 	Postponed       Kind = "postponed"        // a deadline passed before its command had left; the wait begins again
-	HeldMessage     Kind = "held"             // the definition's version is not registered here; the message waits for who knows it
+	HeldMessage     Kind = "held"             // the saga has not begun, or its version is not registered here: the message waits
 	Resumed         Kind = "resumed"          // by an operator, or by an orchestrator that knows the definition: held messages follow
 	SuspendedSaga   Kind = "suspended"        // nobody knows the definition's version, or an operator has suspended it
 )

@@ -72,7 +72,7 @@ func (a *application) answered(m Message) (i int, undo, ok bool) {
 				return n, false, true
 			case undoes && slices.Contains(st.UndoSent, m.CausationID):
 				return n, true, true
-			case does && st.Status == Idle && a.hasSent(n, false, m.CausationID):
+			case does && (st.Status == Idle || st.Status == Waiting) && a.hasSent(n, false, m.CausationID):
 				return n, false, true // and forgotten it: see [application.forgotten]
 			}
 			continue
@@ -183,7 +183,8 @@ func (a *application) failed(i int, r reply, m Message) error {
 	}
 	a.contradicted(m)
 	a.record(Replied, step.name, reason)
-	if st.Attempt <= 1 {
+	forgotten := step.action == asks && m.CausationID != uuid.Nil && !slices.Contains(st.Sent, m.CausationID)
+	if st.Attempt <= 1 && !forgotten {
 		a.endWait(i, Failed)
 	} else {
 		// A refusal speaks for the attempt that it answers. Another may yet be

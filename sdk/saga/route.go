@@ -28,7 +28,8 @@ var ErrAmbiguous = errors.New("the message could be for several sagas")
 // does that to, whether there is a saga yet or not, and an event to all sagas
 // that await it. Any other is for the saga that sent the command it answers; one
 // that names none, for the only saga whose definition knows the type.
-// [ErrUnknownSaga]: it is for none of them.
+// Where there is no saga, a reply is for the one that would have sent the command: that was
+// forgotten, and may begin again. [ErrUnknownSaga]: it is for none of them.
 //
 // A type that no definition here knows can be a reply that a newer version
 // knows, on another orchestrator: then it is for the saga whose command it
@@ -47,10 +48,26 @@ func (r *Registry) Route(exist []State, m Message) ([]Ref, error) {
 		return refs, nil
 	}
 	ref, err := r.routeReply(exist, m)
+	if d := r.sender(m); err != nil && d != nil && errors.Is(err, ErrUnknownSaga) {
+		ref, err = Ref{d.name, m.Key}, nil
+	}
 	if err != nil {
 		return nil, err
 	}
 	return []Ref{ref}, nil
+}
+
+// sender finds the definition whose saga, under the key of the reply m, sends the command that m
+// answers; nil if it is none of those that are registered here.
+func (r *Registry) sender(m Message) *Definition {
+	for name := range r.meant[m.Type] {
+		for _, d := range slices.Backward(r.byName[name]) {
+			if d.maySend(m) {
+				return d
+			}
+		}
+	}
+	return nil
 }
 
 // routeReply finds the saga that a reply is for.

@@ -19,8 +19,8 @@ const (
 	Compensating      Phase = "COMPENSATING"
 	CompensationStuck Phase = "COMPENSATION_STUCK" // an undo has used up its attempts; still trying, slowly
 	Suspended         Phase = "SUSPENDED"          // it does nothing until it is resumed; see State.SuspendedBy
-	AwaitingStart     Phase = "AWAITING_START"     // a cancellation came first; the message that starts it has not come
-	NotStarted        Phase = "NOT_STARTED"        // that message did not come in time: there was nothing to cancel
+	AwaitingStart     Phase = "AWAITING_START"     // a cancellation came first, or a reply; the message that starts it has not come
+	NotStarted        Phase = "NOT_STARTED"        // that message did not come in time
 	Completed         Phase = "COMPLETED"          // every step succeeded
 	Cancelled         Phase = "CANCELLED"          // what was done has been undone
 )
@@ -104,6 +104,7 @@ type State struct {
 	Revision      int       // transitions so far
 	Stale         int       // replies that were recorded but not applied
 	Held          []Message // what it was sent where its definition is not registered
+	Early         []Message // replies that came before the message that starts it
 	StartedAt     time.Time
 	UpdatedAt     time.Time
 	EndedAt       time.Time
@@ -111,6 +112,9 @@ type State struct {
 
 // Exists says whether the saga has begun.
 func (s State) Exists() bool { return s.Revision > 0 }
+
+// notBegun says whether only a cancellation of the saga has come, or replies.
+func (s State) notBegun() bool { return s.Phase == AwaitingStart || s.Phase == NotStarted }
 
 // Deadline is when the saga needs attention unless a message comes first;
 // false where it waits for nothing.

@@ -63,6 +63,29 @@ func processBatches(b *testing.B, messages int, lag time.Duration) {
 	}
 }
 
+// BenchmarkProcessor_Skipped is what a message costs that belongs to another shard: batches of 500
+// of which none is kept, with their positions.
+func BenchmarkProcessor_Skipped(b *testing.B) {
+	const messages = 500
+	pool := pgtest.New(b, migrations.Outbox).Pool
+	p := &inbox.Processor[string, struct{}]{
+		Consumer: "test", DB: pool, Positions: inbox.NewPositions(pool, "test"),
+		Keep: func(d inbox.Delivery) bool {
+			id, err := strconv.ParseInt(string(d.Key), 10, 64)
+			return err != nil || id/1_000_000_000_000 == 0
+		},
+	}
+	p.Positions.Defer(250 * time.Millisecond)
+	batch := make([]inbox.Delivery, messages)
+	for next := int64(0); b.Loop(); next += messages {
+		for i := range batch {
+			batch[i] = inbox.Delivery{Topic: "topic", Partition: int32(i % 3), Offset: next + int64(i), Key: []byte("1000000000017"), Value: []byte("value")}
+		}
+		require.NoError(b, p.Process(b.Context(), batch))
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/messages, "ns/message")
+}
+
 // processorTime is what a process has used of the processor.
 func processorTime(pid int) (time.Duration, bool) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/schedstat", pid))

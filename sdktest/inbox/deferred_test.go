@@ -54,6 +54,28 @@ func TestPositions_DeferredLagUntilTheyAreFlushed(t *testing.T) {
 	require.Equal(t, map[inbox.Partition]int64{part: 6}, stored(t, e.pool), "the next batch shows that the positions are still there")
 }
 
+// The database fails over to a standby that lacked the last batch, and no message comes after it.
+// What it lost has to be read again all the same.
+func TestPositions_AnIdleConsumerNoticesADatabaseThatHasGoneBack(t *testing.T) {
+	t.Parallel()
+	e, p := deferred(t)
+	p.Positions.Defer(time.Nanosecond)
+	for offset := range int64(3) {
+		require.NoError(t, p.Process(t.Context(), one(offset)))
+	}
+	for range 3 {
+		require.NoError(t, p.Positions.Flush(t.Context()))
+	}
+	_, err := e.pool.Exec(t.Context(), `update consumer_positions set next_offset = 2`)
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return inbox.Rewound(p.Positions.Flush(t.Context())) }, time.Minute, time.Millisecond)
+	_, err = p.Positions.Read(t.Context(), []inbox.Partition{part})
+	require.NoError(t, err)
+	for range 3 {
+		require.NoError(t, p.Positions.Flush(t.Context()))
+	}
+}
+
 // What lags goes along with the first batch after the interval, whichever partitions that has.
 func TestPositions_DeferredAreWrittenWithABatchAfterTheInterval(t *testing.T) {
 	t.Parallel()

@@ -201,3 +201,18 @@ func TestPayloads_WhatIsUnavailableIsNoDeadLetter(t *testing.T) {
 	require.Equal(t, deadletter.Parked, p.open(t)[0].State, "it waits for its turn")
 	require.Equal(t, 1, p.open(t)[0].Failures)
 }
+
+// A message of another's is skipped before its payload is decoded: this consumer need not have the
+// key, and nobody who could decode it has to answer. Its position moves all the same.
+func TestKeep_WhatIsNotKeptIsSkippedUndecoded(t *testing.T) {
+	t.Parallel()
+	codec, _ := encrypting(t, "k1")
+	p := newParking(t)
+	p.Payloads = unavailable{codec}
+	p.Keep = func(d inbox.Delivery) bool { return string(d.Key) == "mine" }
+	require.Equal(t, inbox.Outcome{Skipped: 2}, p.process(t, sent(t, codec, 1, "other", "a"), sent(t, codec, 2, "another", "b")))
+	p.Payloads = codec
+	require.Equal(t, inbox.Outcome{Applied: 1, Skipped: 1}, p.process(t, sent(t, codec, 3, "other", "c"), sent(t, codec, 4, "mine", "d")))
+	require.Equal(t, []string{"d"}, p.applied(t))
+	require.Empty(t, p.open(t))
+}

@@ -84,7 +84,7 @@ var lines = map[string][]string{
 	"a deadline whose command is still":          {"TestApplyDue_ACommandThatHasNotLeftTheOutboxUsesUpNothing"},
 	"a deadline that cannot be acted on":         {"TestApplyDue_ADeadlineThatCannotBeActedOnShowsAsTrouble"},
 	"deadlines that passed in an outage":         {"TestLoop_WhatPassedInAnOutageIsSpreadAndBounded", "TestADeadlineWaitsForTheRepliesThatHaveCome", "TestApplyDue_WaitsUntilThePartitionHasBeenRead"},
-	"the orchestrator's database is put back":    {"TestApply_AnUndoThatARestoreHasForgottenTurnsTheSagaBack", "TestApply_ASuccessOfACommandThatARestoreHasForgottenIsUndone"},
+	"the orchestrator's database is put back":    {"TestApply_AnUndoThatARestoreHasForgottenTurnsTheSagaBack", "TestApply_ASuccessOfACommandThatARestoreHasForgottenIsUndone", "TestApply_RepliesThatAreReadBeforeTheStartAreAppliedWithIt", "TestApply_TheReplyToAnAttemptThatARestoreHasForgottenCounts"},
 	"an unreadable message":                      {"TestWhatCannotBeReadIsADeadLetterAndWhatIsUnknownIsSkipped"},
 	"a command topic that does not exist":        {"TestApplyDue_ACommandThatHasNotLeftTheOutboxUsesUpNothing", "TestWhatStandsInTheWayIsNamed"},
 }

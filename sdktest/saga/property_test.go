@@ -188,6 +188,9 @@ func (r *run) hold(in saga.Input, d saga.Decision) {
 	if cause := d.Transition.Cause.Type; d.Transition.Kind != saga.StaleReply && (cause == "done-"+d.Transition.Step || cause == "event-"+d.Transition.Step) {
 		r.effects[d.Transition.Step] = true
 	}
+	if resolved, ok := in.(saga.Resolve); ok && resolved.As == saga.Done {
+		r.effects[resolved.Step] = true // on the way back it is undone in the same decision
+	}
 	for i, name := range r.def.StepNames() {
 		st := d.State.Steps[i]
 		r.effects[name] = r.effects[name] || st.Status == saga.Done

@@ -56,8 +56,9 @@ type Stack struct {
 }
 
 // Start builds the devstack of a source tree and brings its stack up in dir, on free ports and
-// without the data of an earlier run. What it prints goes to log.
-func Start(ctx context.Context, tree, dir string, log io.Writer) (*Stack, error) {
+// without the data of an earlier run. What it prints goes to log; env are further settings, as
+// NAME=value.
+func Start(ctx context.Context, tree, dir string, log io.Writer, env ...string) (*Stack, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	program := filepath.Join(tree, "bin", "devstack")
@@ -73,6 +74,7 @@ func Start(ctx context.Context, tree, dir string, log io.Writer) (*Stack, error)
 	p, err := process.Start(process.Command{
 		Name: "devstack", Path: program, Dir: tree, Output: log,
 		Args: []string{"up", "--dir", dir, "--ephemeral-ports", "--fresh", "--quiet"},
+		Env:  append(os.Environ(), env...),
 	})
 	if err != nil {
 		return nil, err

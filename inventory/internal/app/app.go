@@ -19,6 +19,7 @@ import (
 	"waybill.example/inventory/internal/consumer"
 	"waybill.example/inventory/internal/httpapi"
 	"waybill.example/inventory/internal/postgres"
+	"waybill.example/sdk/deadletter"
 )
 
 // New waits for the database, checks its schema, and wires the service. It does not wait for a
@@ -34,7 +35,7 @@ func wire(ctx context.Context, app *service.App, cfg Config, log *slog.Logger) e
 	}
 	app.OnStop("postgres pool", pool.Close)
 	if err := chassispg.AwaitSchema(ctx, pool, log,
-		chassispg.Schema{Set: "outbox", Version: deadletters.SchemaVersion},
+		chassispg.Schema{Set: "outbox", Version: deadletter.SchemaVersion},
 		chassispg.Schema{Set: "inventory", Version: postgres.SchemaVersion},
 	); err != nil {
 		return err
@@ -49,10 +50,10 @@ func wire(ctx context.Context, app *service.App, cfg Config, log *slog.Logger) e
 		return err
 	}
 	bodies.Mount(app)
-	handler.Parking, handler.Payloads = cfg.DeadLetters.Behind(nil), bodies.Codec
+	handler.Parking, handler.Payloads, handler.Keep = cfg.DeadLetters.Behind(nil), bodies.Codec, cfg.owns
 	holders := locks.New(pool)
 	commands, err := kafka.NewConsumer(cfg.Kafka, kafka.ConsumerOptions{
-		Group:     contracts.GroupInventory,
+		Group:     cfg.Shard.Group(contracts.GroupInventory),
 		ClientID:  telemetry.Name("inventory"),
 		Topics:    []string{contracts.TopicInventoryCommands},
 		Classify:  chassispg.Classify,
@@ -75,7 +76,7 @@ func wire(ctx context.Context, app *service.App, cfg Config, log *slog.Logger) e
 		return err
 	}
 	letters := deadletters.New(deadletters.Options{
-		DB: pool, Redriver: handler.Redriver(deadletters.Permanent), Jobs: jobs.New(pool, log), Config: cfg.DeadLetters,
+		DB: pool, Redriver: handler.Redriver(deadletters.Permanent), Jobs: jobs.New(pool, log), Config: cfg.DeadLetters, Masks: bodies.Masks,
 		Tokens: tokens, Log: log, Metrics: metrics,
 	})
 	checks := []httpserver.Check{

@@ -11,7 +11,9 @@ import (
 	"waybill.example/chassis/payloads"
 	"waybill.example/chassis/postgres"
 	"waybill.example/chassis/service"
+	"waybill.example/contracts"
 	"waybill.example/inventory/internal/grpcserver"
+	"waybill.example/sdk/inbox"
 )
 
 // Config is everything that can be set, each field by the environment variable in its tag.
@@ -22,6 +24,8 @@ type Config struct {
 	Kafka       kafka.Config
 	Idempotency httpserver.IdempotencyConfig
 	GRPC        grpcserver.Config
+	// Shard is for which orders this instance has stock, by their ids; not set: all.
+	Shard       contracts.Shard `env:"ORDER_SHARD"`
 	DeadLetters deadletters.Config
 	Payloads    payloads.Config
 	// AdminTokens are name=token pairs of those who may change the stock and dead letters; none:
@@ -46,8 +50,11 @@ func (c Config) Validate() []error {
 	return nil
 }
 
+// owns reports whether a command is for an order of this shard.
+func (c Config) owns(d inbox.Delivery) bool { return c.Shard.Owns(d.Key) }
+
 func (c Config) readers() (admin.Tokens, error) {
-	return admin.Parse("INVENTORY_READ_TOKENS", c.ReadTokens)
+	return admin.ParseReaders("INVENTORY_READ_TOKENS", c.ReadTokens)
 }
 
 func (c Config) tokens() (admin.Tokens, error) {

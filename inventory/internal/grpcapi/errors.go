@@ -71,7 +71,7 @@ func toStatus(ctx context.Context, log *slog.Logger, method string, err error) e
 		return err
 	}
 	switch {
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+	case expired(ctx):
 		return status.Error(codes.DeadlineExceeded, "the deadline has passed; a change may have been made or not, and may be asked for again")
 	case errors.Is(ctx.Err(), context.Canceled):
 		return status.Error(codes.Canceled, "the call was cancelled")
@@ -85,6 +85,13 @@ func toStatus(ctx context.Context, log *slog.Logger, method string, err error) e
 	}
 	log.ErrorContext(ctx, "call failed", "method", method, "error", err)
 	return status.Error(codes.Internal, "something went wrong here; it has been logged")
+}
+
+// expired reports whether the client's deadline has passed. The clock says so and not ctx.Err: the
+// statement has the same deadline with a timer of its own, which may fire first.
+func expired(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ok && !time.Now().Before(deadline)
 }
 
 // invalid is the answer to a request of which one field breaks a rule.

@@ -3,15 +3,18 @@ package grpcapi_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	inventoryv1 "waybill.example/contracts/proto/inventory/v1"
+	"waybill.example/inventory/internal/grpcapi"
 )
 
 const (
@@ -123,15 +126,35 @@ func TestReserve_OtherItemsOfADecidedOrderAreAConflict(t *testing.T) {
 	b.requireLevel("burger", 3, 2)
 }
 
+// lateTimer is a context whose deadline has passed and whose timer has not fired.
+type lateTimer struct{ context.Context }
+
+func (lateTimer) Deadline() (time.Time, bool) { return time.Now().Add(-time.Nanosecond), true }
+
+// The statement has a timer of its own for the client's deadline, and may learn of it first.
+func TestCalls_AStatementThatEndsWithTheDeadlineIsDeadlineExceeded(t *testing.T) {
+	t.Parallel()
+	call := grpcapi.Calls(slog.New(slog.DiscardHandler))
+	info := &grpc.UnaryServerInfo{FullMethod: "Reserve"}
+	timedOut := func(context.Context, any) (any, error) {
+		return nil, fmt.Errorf("reserve: %w", context.DeadlineExceeded)
+	}
+	_, err := call(lateTimer{t.Context()}, nil, info, timedOut)
+	require.Equal(t, codes.DeadlineExceeded, status.Code(err), "%v", err)
+	_, err = call(t.Context(), nil, info, timedOut)
+	require.Equal(t, codes.Unavailable, status.Code(err), "without a deadline of the client's: %v", err)
+}
+
 // A call that waits for a lock longer than its client does leaves nothing behind.
 func TestReserve_HonoursTheDeadline(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	_, err := b.GetStock(t.Context(), &inventoryv1.GetStockRequest{Sku: "burger"}) // connected
-	require.NoError(t, err)
 	tx, err := b.pool.Begin(t.Context())
 	require.NoError(t, err)
+	defer func() { _ = tx.Rollback(context.WithoutCancel(t.Context())) }()
 	_, err = tx.Exec(t.Context(), "select 1 from stock where sku = 'burger' for update")
+	require.NoError(t, err)
+	_, err = b.GetStock(t.Context(), &inventoryv1.GetStockRequest{Sku: "burger"}) // by another connection, which the call finds
 	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()

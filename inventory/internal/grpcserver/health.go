@@ -3,6 +3,7 @@ package grpcserver
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc/health"
@@ -23,6 +24,7 @@ type healthService struct {
 
 	ready func(context.Context) error
 
+	watchers atomic.Int64
 	mu       sync.Mutex // one check at a time; guards what follows
 	services []string
 }
@@ -47,12 +49,22 @@ func (h *healthService) Check(ctx context.Context, in *healthpb.HealthCheckReque
 	return h.Server.Check(ctx, in)
 }
 
-// run keeps the state current for those who watch it.
+// Watch implements healthpb.HealthServer.
+func (h *healthService) Watch(in *healthpb.HealthCheckRequest, to healthpb.Health_WatchServer) error {
+	h.watchers.Add(1)
+	defer h.watchers.Add(-1)
+	h.look(to.Context())
+	return h.Server.Watch(in, to)
+}
+
+// run keeps the state current for those who watch it. While nobody does, nothing is asked.
 func (h *healthService) run(ctx context.Context) {
 	ticker := time.NewTicker(readyEvery)
 	defer ticker.Stop()
 	for {
-		h.look(ctx)
+		if h.watchers.Load() > 0 {
+			h.look(ctx)
+		}
 		select {
 		case <-ctx.Done():
 			return

@@ -52,12 +52,18 @@ type running struct {
 
 func start(t *testing.T, get, ready func(context.Context) error) *running {
 	t.Helper()
+	return startWith(t, time.Minute, get, ready)
+}
+
+// startWith bounds how long the calls under way may take on a stop.
+func startWith(t *testing.T, drain time.Duration, get, ready func(context.Context) error) *running {
+	t.Helper()
 	r := &running{metrics: prometheus.NewRegistry(), stopped: make(chan error, 1)}
 	pass := func(s any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
 		return handle(s, stream)
 	}
 	server, err := grpcserver.New(grpcserver.Config{Addr: "127.0.0.1:0"}, grpcserver.Options{
-		Log: slog.New(slog.DiscardHandler), Metrics: r.metrics, Ready: ready, Stream: pass, DrainTimeout: time.Second,
+		Log: slog.New(slog.DiscardHandler), Metrics: r.metrics, Ready: ready, Stream: pass, DrainTimeout: drain,
 	})
 	require.NoError(t, err)
 	inventoryv1.RegisterInventoryServiceServer(server, service{get: get})
@@ -174,7 +180,7 @@ func TestServer_StopLetsCallsFinishAndEndsStreams(t *testing.T) {
 // bound.
 func TestServer_StopIsBounded(t *testing.T) {
 	t.Parallel()
-	r := start(t, always, always)
+	r := startWith(t, time.Second, always, always)
 	stream, err := reflectionpb.NewServerReflectionClient(r).ServerReflectionInfo(t.Context())
 	require.NoError(t, err)
 	require.NoError(t, stream.Send(&reflectionpb.ServerReflectionRequest{MessageRequest: &reflectionpb.ServerReflectionRequest_ListServices{}}))

@@ -6,6 +6,8 @@
 //	migrate status --database postgres://… outbox orders
 //	migrate down   --database postgres://… orders
 //	migrate grants --to orders_relay relay | psql postgres://…
+//
+// It exits with 0, with 1 where that failed, or with 2 where the command line is wrong.
 package main
 
 import (
@@ -22,6 +24,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"waybill.example/chassis/exitstatus"
 	"waybill.example/chassis/version"
 	"waybill.example/migrations"
 )
@@ -33,7 +36,7 @@ func main() {
 	k := kong.Parse(&commands,
 		kong.Name("migrate"),
 		kong.Description("Applies, shows and takes back the schema of a Waybill database.\nSets: outbox participant orders inventory orchestrator."),
-		kong.UsageOnError(),
+		kong.UsageOnError(), kong.Exit(exitstatus.Exit),
 		kong.Vars{"version": "migrate " + version.Get().String()},
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.BindTo(os.Stdout, (*io.Writer)(nil)),
@@ -83,12 +86,17 @@ func (c *grants) Run(_ context.Context, out io.Writer) error {
 }
 
 func (c *up) Run(ctx context.Context, out io.Writer) error {
+	grants, err := c.grants() // before anything is applied
+	if err != nil {
+		return err
+	}
 	pending, err := migrations.Plan(ctx, c.URL, c.Sets...)
 	if err != nil {
 		return err
 	}
 	if c.DryRun {
-		return c.show(out, pending)
+		show(out, pending, grants)
+		return nil
 	}
 	for _, p := range pending {
 		fmt.Fprintf(out, "to apply: %s/%s\n", p.Set, p.File)
@@ -112,8 +120,20 @@ func (c *up) Run(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
+// grants are what the logins are to be given, in the order of their names.
+func (c *up) grants() (sql string, err error) {
+	for _, login := range slices.Sorted(maps.Keys(c.Grant)) {
+		one, err := migrations.Grants(login, c.Grant[login]...)
+		if err != nil {
+			return "", err
+		}
+		sql += fmt.Sprintf("-- grants of %s\n%s", login, one)
+	}
+	return sql, nil
+}
+
 // show prints what would run.
-func (c *up) show(out io.Writer, pending []migrations.Pending) error {
+func show(out io.Writer, pending []migrations.Pending, grants string) {
 	for _, p := range pending {
 		sql := p.SQL
 		if p.InTransaction {
@@ -124,14 +144,7 @@ func (c *up) show(out io.Writer, pending []migrations.Pending) error {
 	if len(pending) == 0 {
 		fmt.Fprintln(out, "-- nothing to apply: the schema is up to date")
 	}
-	for _, login := range slices.Sorted(maps.Keys(c.Grant)) {
-		sql, err := migrations.Grants(login, c.Grant[login]...)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(out, "-- grants of %s\n%s", login, sql)
-	}
-	return nil
+	fmt.Fprint(out, grants)
 }
 
 func (c *down) Run(ctx context.Context, out io.Writer) error {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -19,6 +18,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
 
+	"waybill.example/devstack/loopback"
 	"waybill.example/devstack/stack"
 )
 
@@ -81,17 +81,19 @@ func theWorld(t *testing.T) *world {
 
 func (w *world) start() error {
 	// Detached: all tests share it, not the first one alone.
-	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
 	defer cancel()
-	dir, err := os.MkdirTemp("", "waybill-console-")
+	dir, remove, err := stack.TempDir("console")
 	if err != nil {
 		return fmt.Errorf("make a directory: %w", err)
 	}
-	w.close = append(w.close, func() { _ = os.RemoveAll(dir) })
+	w.close = append(w.close, func() { _ = remove() })
 	w.dir = dir
-	if w.audit, err = freeAddress(); err != nil {
+	port, err := loopback.FreePort()
+	if err != nil {
 		return err
 	}
+	w.audit = loopback.Addr(port)
 	workspace, err := stack.Workspace(".")
 	if err != nil {
 		return fmt.Errorf("find the source tree: %w", err)
@@ -103,7 +105,7 @@ func (w *world) start() error {
 		}
 	}
 	w.stack, err = stack.Up(ctx, stack.Config{
-		Workspace: workspace, Dir: filepath.Join(dir, "s"), EphemeralPorts: true, Console: stack.NewConsole(&w.log, false),
+		Workspace: workspace, Dir: dir, EphemeralPorts: true, Console: stack.NewConsole(&w.log, false),
 		Env: map[string][]string{stack.Orchestrator: {"AUDIT_URL=http://" + w.audit}},
 	})
 	if err != nil {
@@ -112,6 +114,7 @@ func (w *world) start() error {
 	w.close = append(w.close, func() { _ = w.stack.Down(context.Background()) })
 	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
 		chromedp.ExecPath(chromium()), chromedp.NoSandbox, chromedp.WindowSize(1440, 900),
+		chromedp.UserDataDir(filepath.Join(dir, "chromium")), chromedp.Env("TMPDIR="+dir), // it leaves files when it is killed
 		chromedp.WSURLReadTimeout(time.Minute))
 	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	w.close = append(w.close, stop)
@@ -121,14 +124,6 @@ func (w *world) start() error {
 		return fmt.Errorf("start %s: %w", chromium(), err)
 	}
 	return nil
-}
-
-func freeAddress() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
-	}
-	return listener.Addr().String(), listener.Close()
 }
 
 // url is where a process of the stack answers HTTP.

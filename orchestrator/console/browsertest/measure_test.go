@@ -75,19 +75,31 @@ func (w *world) processorTime(t *testing.T) (all float64) {
 // and of Postgres together, on a stack that has nothing else to do.
 func TestMeasure_WhatOpenPagesCost(t *testing.T) { //nolint:paralleltest // it measures the whole stack
 	if os.Getenv(measuring) == "" {
-		t.Skip("set " + measuring + "=1 to measure what open pages cost (3 minutes)")
+		t.Skip("set " + measuring + "=1 to measure what open pages cost (7 minutes)")
 	}
 	w := theWorld(t)
 	w.place(t, `{"userId":"u1","sku":"burger","quantity":1}`, true)
 	const span = 20 * time.Second
-	for range 3 {
+	more := map[int][]float64{} // than none takes, in the same turn
+	for range 7 {
+		var none float64
 		for _, pages := range []int{0, 1, 50} {
 			leave := w.keepOpen(t, pages, "/")
 			before := w.processorTime(t)
 			<-time.After(span)
-			t.Logf("%2d pages: %.2f %% of a processor", pages, (w.processorTime(t)-before)/span.Seconds()*100)
+			took := (w.processorTime(t) - before) / span.Seconds() * 100
 			leave()
+			t.Logf("%2d pages: %.2f %% of a processor", pages, took)
+			if pages == 0 {
+				none = took
+			} else {
+				more[pages] = append(more[pages], took-none)
+			}
 		}
+	}
+	for pages, all := range more {
+		slices.Sort(all)
+		t.Logf("%2d pages take %.2f %% more than none (median of %.2f)", pages, all[len(all)/2], all)
 	}
 }
 

@@ -243,7 +243,7 @@ func (w *world) watch(t *testing.T) {
 	build.Dir = workspace
 	output, err := build.CombinedOutput()
 	require.NoError(t, err, "%s", output)
-	watch := exec.Command(binary, "audit", "--dir", filepath.Join(w.dir, "s"), "--watch", "--every", "500ms", "--settle", "500ms", "--addr", w.audit)
+	watch := exec.Command(binary, "audit", "--dir", w.dir, "--watch", "--every", "500ms", "--settle", "500ms", "--addr", w.audit)
 	watch.Stdout, watch.Stderr = t.Output(), t.Output()
 	require.NoError(t, watch.Start())
 	t.Cleanup(func() { _ = watch.Process.Kill(); _ = watch.Wait() })

@@ -41,6 +41,12 @@ func TestOutbox_AStuckRowIsSeenRetriedAndGone(t *testing.T) {
 	tab.shot("outbox-row-dark")
 	tab.phone()
 	tab.shot("outbox-row-phone")
+	tab.visit("/outbox")
+	tab.awaitText("#live", topic)
+	tab.phone()
+	tab.shot("outbox-phone")
+	tab.visit(fmt.Sprintf("/outbox/orders/rows/%d", id))
+	tab.awaitText("#live", "Kafka refuses it")
 
 	// A person has to ask for it: the relay would try it again by itself after a while.
 	w.exec(t, "orders", "update outbox_stuck set next_attempt_at = now() + interval '1 hour' where topic = $1 and not parked", topic)

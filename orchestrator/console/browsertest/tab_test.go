@@ -213,11 +213,6 @@ func (b *tab) press(keys string) {
 	b.run(chromedp.KeyEvent(keys))
 }
 
-func (b *tab) text(selector string) string {
-	b.t.Helper()
-	return value(b, chromedp.Text(chromedp.CSS(selector)))
-}
-
 // eval returns the value of a JavaScript expression, which may be a promise.
 func eval[T any](b *tab, expression string) T {
 	b.t.Helper()
@@ -233,11 +228,14 @@ func (b *tab) scheme(name string) {
 	require.NoError(b.t, err)
 }
 
-// phone has the page drawn as on a phone, and not scroll sideways there.
+// phone has the page drawn as on a phone, where neither it nor a table of what can be changed
+// scrolls sideways.
 func (b *tab) phone() {
 	b.t.Helper()
 	b.run(chromedp.EmulateViewport(390, 844, chromedp.EmulateScale(2)))
 	require.False(b.t, eval[bool](b, "document.documentElement.scrollWidth > innerWidth"), "the page scrolls sideways on a phone")
+	require.Empty(b.t, eval[[]string](b, `[...document.querySelectorAll("table.stacked :is(button, summary.button)")].filter(e =>
+		e.checkVisibility() && e.getBoundingClientRect().right > innerWidth).map(e => e.textContent)`), "buttons that a phone does not show")
 }
 
 // finding is what axe has found.

@@ -91,15 +91,15 @@ func (s Evidence) Bill() *Bill {
 	b := &billing{Bill: Bill{Legs: []Leg{}, Parts: map[string]float64{}}, now: s.Now}
 	first := hops[0]
 	b.begin(first.message.CreatedAt, first.from)
-	if service, ok := s.orderService(); ok {
-		for _, fact := range service.Facts {
-			if fact.Kind == Accepted {
-				b.begin(fact.At, first.from)
-				b.leg("order accepted by "+first.from, PartTransaction, first.message.CreatedAt, first.from)
-				b.note("What an HTTP request takes before its transaction begins and after its commit is not recorded.")
-				break
-			}
-		}
+	switch service, ok := s.orderService(); {
+	case !ok:
+	case service.Name != first.from:
+		b.note(fmt.Sprintf("What led to %s could not be read: the time before it is left out.", first.message.Type))
+	default:
+		i := slices.IndexFunc(service.Facts, func(fact Fact) bool { return fact.Kind == Accepted })
+		b.begin(service.Facts[i].At, first.from)
+		b.leg("order accepted by "+first.from, PartTransaction, first.message.CreatedAt, first.from)
+		b.note("What an HTTP request takes before its transaction begins and after its commit is not recorded.")
 	}
 	for i, h := range hops {
 		if i > 0 {

@@ -185,3 +185,17 @@ func TestSummarize_IsPercentilesOfEachHop(t *testing.T) {
 	}
 	require.InDelta(t, 1.0, share, 0.001)
 }
+
+// While the relay does not answer, only the orchestrator's own messages are known. What came before
+// them is not charged to it.
+func TestBill_LeavesOutWhatCouldNotBeRead(t *testing.T) {
+	t.Parallel()
+	e := shipped(nil)
+	e.Databases = e.Databases[:1] // the orchestrator's
+	b := e.Bill()
+	require.Equal(t, e.Databases[0].Sent[1].CreatedAt.UTC(), b.From)
+	for _, leg := range b.Legs {
+		require.NotContains(t, leg.Hop, "order accepted by")
+	}
+	require.Contains(t, b.Notes, "What led to ConfirmOrder could not be read: the time before it is left out.")
+}

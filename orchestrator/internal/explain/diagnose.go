@@ -18,7 +18,7 @@ const (
 
 // Diagnose turns what was found into an answer. It is pure.
 func Diagnose(s Evidence) Report {
-	e := Report{ID: s.ID, ExplainedAt: s.Now, Timeline: s.timeline(), Sources: s.Sources(), Bill: s.Bill()}
+	e := Report{ID: s.ID, ExplainedAt: s.Now, Timeline: s.timeline(), Sources: s.Sources(), Bill: s.Bill(), shard: s.Shard}
 	switch {
 	case s.Saga == nil && s.became() != "":
 		s.notKept(&e)
@@ -80,11 +80,10 @@ func (s Evidence) notStarted(e *Report) {
 	e.State = NotStarted
 	e.Summary = "No saga has begun: the message that starts it has not been handled here."
 	for _, f := range s.Databases {
-		if f.Name == OwnDatabase || len(f.Sent) == 0 {
-			continue
+		if first, found := f.firstSent(); found {
+			e.Obstacles = append(e.Obstacles, s.whereIs(f, first, OwnDatabase, e))
+			e.Next = []string{fmt.Sprintf("The saga begins as soon as the orchestrator handles %s.", first.Type)}
 		}
-		e.Obstacles = append(e.Obstacles, s.whereIs(f, f.Sent[0], OwnDatabase, e))
-		e.Next = []string{fmt.Sprintf("The saga begins as soon as the orchestrator handles %s.", f.Sent[0].Type)}
 	}
 	if len(e.Obstacles) == 0 {
 		e.Obstacles = []string{"No service that could be asked has sent anything for it."}
@@ -146,14 +145,32 @@ func (s Evidence) running(e *Report) {
 	}
 }
 
-// awaitingStart explains a saga that was cancelled before the message that starts it came.
+// awaitingStart explains a saga that was cancelled, or answered, before the message that starts it
+// came.
 func (s Evidence) awaitingStart(e *Report) {
 	e.Next = []string{"It is undone as soon as that message comes; at " + clock(s.Saga.StartBy) + " it is considered missing, and the cancellation is refused."}
+	if !s.Saga.CancelAsked && s.became() != "" {
+		e.Next = []string{"Nothing has to be done: the order has ended. Where no message that starts the saga comes, this ends as NOT_STARTED at " + clock(s.Saga.StartBy) + "."}
+		return
+	}
+	if !s.Saga.CancelAsked {
+		e.Next = []string{"It begins as soon as that message comes, with the replies that came before; from " + clock(s.Saga.StartBy) + " on it is considered missing."}
+	}
 	for _, f := range s.Databases {
-		if f.Name != OwnDatabase && len(f.Sent) > 0 {
-			e.Obstacles = append(e.Obstacles, s.whereIs(f, f.Sent[0], OwnDatabase, e))
+		if first, found := f.firstSent(); found {
+			e.Obstacles = append(e.Obstacles, s.whereIs(f, first, OwnDatabase, e))
 		}
 	}
+}
+
+// firstSent is the first message that a service has sent for an order. The copy of a dead letter is
+// none: it starts nothing.
+func (d Database) firstSent() (Message, bool) {
+	i := slices.IndexFunc(d.Sent, func(m Message) bool { return !IsDeadLetter(m) })
+	if d.Name == OwnDatabase || i < 0 {
+		return Message{}, false
+	}
+	return d.Sent[i], true
 }
 
 // ended explains an order that is still open although its saga has ended: an operator has forced
@@ -166,9 +183,9 @@ func (s Evidence) ended(e *Report) {
 	own, _ := s.database(OwnDatabase)
 	e.Summary += " The order is still open."
 	for _, m := range slices.Backward(own.Sent) {
-		if s.addressee(m.Topic) == orders.Name && !isDeadLetter(m) {
+		if s.addressee(m.Topic) == orders.Name && !IsDeadLetter(m) {
 			e.Obstacles = append(e.Obstacles, "The saga has ended, and the order has not. "+s.whereIs(own, m, "", e))
-			e.advise("sends the order its last command again", "outbox-relay", "replay", "--database="+OwnDatabase, "--key="+s.ID, "--yes")
+			e.advise("sends the order its last command again", "outbox-relay", "replay", "--database="+OwnDatabase, "--key="+s.ID, "--yes", "--reason=the order lacks its last command")
 			return
 		}
 	}
@@ -179,6 +196,11 @@ func (s Evidence) ended(e *Report) {
 // advise proposes a command that people paste into a shell. An id or a name that cannot be shown
 // there is none for a shell either: then only what it is good for is said.
 func (e *Report) advise(when string, words ...string) {
+	for i, word := range words {
+		if database, is := strings.CutPrefix(word, "--database="); is {
+			words[i] = "--database=" + e.shard.Database(database)
+		}
+	}
 	line, err := shell.Command(words...)
 	if err != nil {
 		line = "# " + strings.Join(words[:min(3, len(words))], " ") + ": the id has characters that cannot be typed"

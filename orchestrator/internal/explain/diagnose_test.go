@@ -60,6 +60,10 @@ func TestWhatStandsInTheWayIsNamed(t *testing.T) {
 		"relay paused": {func(s *explain.Evidence, _ uuid.UUID) {
 			s.Databases[0].Sent[0].Status, s.Databases[0].Outbox.Paused = "pending", true
 		}, []string{"the relay of orchestrator is paused", "outbox-relay resume --database=orchestrator"}},
+		"relay of a shard paused": {func(s *explain.Evidence, _ uuid.UUID) {
+			s.Databases[0].Sent[0].Status, s.Databases[0].Outbox.Paused = "pending", true
+			_ = s.Shard.UnmarshalText([]byte("1"))
+		}, []string{"outbox-relay resume --database=orchestrator-1"}},
 		"no relay": {func(s *explain.Evidence, _ uuid.UUID) {
 			s.Databases[0].Sent[0].Status, s.Databases[0].Outbox.Leader = "pending", ""
 		}, []string{"no relay has taken on orchestrator"}},
@@ -109,6 +113,31 @@ func TestWhatStandsInTheWayIsNamed(t *testing.T) {
 			"ReserveInventory is outbox row 812 of orchestrator, and inventory could not use it: it is set aside in inventory.commands.v1.dlq: quantity: must be",
 			"waybill dlq redrive --service=inventory --all --event-id=",
 		}},
+		"dead letter that was redriven": {func(s *explain.Evidence, command uuid.UUID) {
+			s.Databases = append(s.Databases, inventory(explain.Database{
+				Deliveries: []explain.Delivery{{EventID: command, At: now, Consumer: "inventory-service"}},
+				Sent: []explain.Message{{
+					ID: 9, EventID: command, Type: "ReserveInventory", Topic: "inventory.commands.v1.dlq", Status: "published", Reason: "quantity",
+					Letter: &explain.Letter{ID: 3, State: "redriven", Settled: true},
+				}},
+			}))
+		}, []string{"ReserveInventory is outbox row 812 of orchestrator, handled by inventory-service at"}},
+		"dead letter that was discarded": {func(s *explain.Evidence, command uuid.UUID) {
+			s.Databases = append(s.Databases, inventory(explain.Database{
+				Sent: []explain.Message{{
+					ID: 9, EventID: command, Type: "ReserveInventory", Topic: "inventory.commands.v1.dlq", Status: "published", Reason: "quantity",
+					Letter: &explain.Letter{ID: 3, State: "discarded", Settled: true},
+				}},
+			}))
+		}, []string{"ReserveInventory is outbox row 812 of orchestrator, and inventory could not use it: quantity. An operator has discarded it."}},
+		"dead letter without an id": {func(s *explain.Evidence, command uuid.UUID) {
+			s.Databases = append(s.Databases, inventory(explain.Database{
+				Sent: []explain.Message{{
+					ID: 9, EventID: command, Type: "DeadLetter", Topic: "inventory.commands.v1.dlq", Status: "published", Reason: "decode message",
+					Letter: &explain.Letter{ID: 3, State: "dead", Nameless: true},
+				}},
+			}))
+		}, []string{"inventory could not use it: it is set aside", "waybill dlq redrive --service=inventory 3 "}},
 		"dead reply": {func(s *explain.Evidence, command uuid.UUID) {
 			s.Databases[0].Sent = append(s.Databases[0].Sent, explain.Message{ID: 813, EventID: reply, Type: "InventoryReserved", Topic: "inventory.v1.dlq", Status: "published", Reason: "decode message"})
 			s.Databases = append(s.Databases, inventory(explain.Database{
@@ -133,6 +162,13 @@ func TestWhatStandsInTheWayIsNamed(t *testing.T) {
 			s.Databases = append(s.Databases, inventory(explain.Database{}))
 			s.Services = []explain.Service{{Name: "inventory", URL: "http://127.0.0.1:8081", Error: "nothing listens at http://127.0.0.1:8081"}}
 		}, []string{"not handled by inventory yet: inventory did not answer: nothing listens at http://127.0.0.1:8081", "curl -sm2 http://127.0.0.1:8081/readyz"}},
+		"a locked table, for which the service cannot say what it knows of the order either": {func(s *explain.Evidence, _ uuid.UUID) {
+			s.Databases = append(s.Databases, inventory(explain.Database{}))
+			s.Services = []explain.Service{{
+				Name: "inventory", URL: "http://127.0.0.1:8081", Error: "the database does not answer; try again",
+				Unhealthy: "consumer: blocked for 5 s: lock (SQLSTATE 55P03), 1 messages wait, held by pid 4711 (psql)",
+			}}
+		}, []string{"inventory says consumer: blocked for 5 s", "pg_terminate_backend(4711)"}},
 		"a consumer that is up": {func(s *explain.Evidence, _ uuid.UUID) {
 			s.Databases = append(s.Databases, inventory(explain.Database{}))
 			s.Services = []explain.Service{{Name: "inventory", URL: "http://127.0.0.1:8081"}}
@@ -167,6 +203,49 @@ func TestAnOrderWhoseStartIsOnItsWayIsExplained(t *testing.T) {
 	require.Equal(t, explain.NotStarted, e.State)
 	require.Contains(t, e.Obstacles[0], "OrderCreated is outbox row 1 of orders, not published since 41s: the broker does not answer the orchestrator")
 	require.Equal(t, []string{"The saga begins as soon as the orchestrator handles OrderCreated."}, e.Next)
+}
+
+// A message that nobody has sent for an order is a dead letter of its consumer. Its copy is no
+// message that starts a saga, and the orchestrator is not behind with it.
+func TestTheCopyOfADeadLetterStartsNothing(t *testing.T) {
+	t.Parallel()
+	s, _ := waiting(t)
+	s.Saga = nil
+	s.Databases = []explain.Database{{Name: explain.OwnDatabase}, {
+		Name: "inventory", Sent: []explain.Message{{
+			ID: 1, EventID: uuid.New(), Type: "ReserveInventory", Topic: "inventory.commands.v1.dlq", Status: "published", CreatedAt: began, Reason: "decode message",
+		}},
+	}}
+	e := explain.Diagnose(s)
+	require.Equal(t, []string{
+		"No service that could be asked has sent anything for it.",
+		"inventory could not use ReserveInventory: it is set aside in inventory.commands.v1.dlq: decode message. Later messages of its key wait behind it.",
+	}, e.Obstacles)
+	require.Equal(t, []string{"Nothing, until the message that starts the saga comes."}, e.Next)
+}
+
+// A reply that is sent again after its saga has ended and was removed makes one that nothing
+// starts. That is no lost message, and nobody is behind.
+func TestAReplyToASagaThatWasRemovedIsExplained(t *testing.T) {
+	t.Parallel()
+	s, _ := waiting(t)
+	s.Saga = &saga.State{
+		ID: "4711", Definition: "order", Version: 1, Phase: saga.AwaitingStart, StartedAt: began, StartBy: began.Add(time.Minute),
+		Steps: make([]saga.StepState, 2),
+	}
+	s.Services = []explain.Service{{Name: "orders", Facts: []explain.Fact{
+		{At: began, Kind: explain.Accepted, What: "order accepted over HTTP"}, {At: began, Kind: explain.Became, What: "order became CONFIRMED"},
+	}}}
+	s.Databases = []explain.Database{{Name: explain.OwnDatabase}, {
+		Name: "orders", Sent: []explain.Message{{ID: 1, EventID: uuid.New(), Type: "OrderCreated", Topic: "orders.v1", Status: "published", CreatedAt: began}},
+	}}
+	e := explain.Diagnose(s)
+	require.Contains(t, e.Summary, "it had ended and was removed, or the database was put back to an earlier moment. The order became CONFIRMED.")
+	require.Empty(t, e.Obstacles)
+	require.Contains(t, e.Next[0], "Nothing has to be done")
+
+	s.Saga.Phase, s.Saga.EndedAt = saga.NotStarted, began.Add(time.Minute)
+	require.Contains(t, explain.Diagnose(s).Summary, "NOT_STARTED: a reply was read for which there was no saga")
 }
 
 func TestWhatHappensNextIsSaidForEachWait(t *testing.T) {
@@ -218,7 +297,7 @@ func TestDiagnose_AForcedSagaWhoseOrderHangsSaysWhereTheLastWordIs(t *testing.T)
 	require.Contains(t, e.Summary, "The order is still open.")
 	require.Len(t, e.Obstacles, 1)
 	require.Contains(t, e.Obstacles[0], "CancelOrder is outbox row 813 of orchestrator, published, not handled by orders yet")
-	require.Contains(t, e.Advice[0], "outbox-relay replay --database=orchestrator --key=42 --yes")
+	require.Contains(t, e.Advice[0], "outbox-relay replay --database=orchestrator --key=42 --yes '--reason=the order lacks its last command'")
 
 	s.Services = orders("CANCELLED")
 	require.Empty(t, explain.Diagnose(s).Obstacles, "an order that has ended is not stuck")

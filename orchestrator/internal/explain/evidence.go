@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"waybill.example/contracts"
 	"waybill.example/sdk/saga"
 	"waybill.example/sdk/saga/runner/inspect"
 	"waybill.example/sdk/saga/runner/store"
@@ -33,6 +34,9 @@ type Evidence struct {
 	// Broker says what is wrong with it as the orchestrator sees it; empty: nothing, or it could
 	// not be asked.
 	Broker string
+	// Shard is whose databases they are. They have the plain names here, and the shard's in
+	// commands.
+	Shard contracts.Shard
 	// Payloads says whether what messages carry is wanted as well.
 	Payloads bool
 	// Records are the records of deliveries in Kafka, as far as they could be read.
@@ -77,12 +81,23 @@ type Message struct {
 	NextAttempt *time.Time
 	Cause       *uuid.UUID // the message it answers
 	Reason      string     // of a dead letter
+	Letter      *Letter    // the dead letter that it announces; nil where that is not known
 	Headers     map[string]string
 	// Payload is the first 64 KiB of it, where payloads were asked for; PayloadBytes is its length.
 	Payload      []byte
 	PayloadBytes int64
+	// Masked says what of it is hidden from the orchestrator, in words; empty: nothing is.
+	Masked string
 	// Encoding says how the payload travels; "" as it is.
 	Encoding string
+}
+
+// Letter is a dead letter as the service says that set it aside.
+type Letter struct {
+	ID       int64
+	State    string
+	Settled  bool // it was redriven, discarded or edited: nothing waits for it
+	Nameless bool // its message has no id that could be read
 }
 
 // Delivery is a message that a consumer has handled.

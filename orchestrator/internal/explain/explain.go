@@ -7,10 +7,13 @@
 package explain
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
 
+	"waybill.example/contracts"
 	"waybill.example/sdk/saga"
 )
 
@@ -28,6 +31,31 @@ type Report struct {
 	Sources     []SourceState `json:"sources" nullable:"false" doc:"What was asked"`
 	Bill        *Bill         `json:"bill,omitempty" doc:"Where its time went; absent where no message of it is known"`
 	ExplainedAt time.Time     `json:"explainedAt"`
+
+	shard contracts.Shard // of the databases that Advice names
+}
+
+// Without is a report whose texts are those that text makes of them, which hides what they quote.
+// What happened is described without what was ordered, and what an operator or a message said.
+func (r Report) Without(text func(string) string) Report {
+	all := func(texts []string) []string {
+		texts = slices.Clone(texts)
+		for i := range texts {
+			texts[i] = text(texts[i])
+		}
+		return texts
+	}
+	r.Summary, r.Obstacles, r.Next, r.Timeline = text(r.Summary), all(r.Obstacles), all(r.Next), slices.Clone(r.Timeline)
+	for i, e := range r.Timeline {
+		switch e.Kind {
+		case "accepted", "became": // what was ordered and for whom, and why it was refused
+			e.What, _, _ = strings.Cut(e.What, ": ")
+		case "decided":
+			e.What, _, _ = strings.Cut(e.What, " (")
+		}
+		r.Timeline[i].What = text(e.What)
+	}
+	return r
 }
 
 // Event is one thing that happened somewhere.

@@ -23,10 +23,17 @@ func (s Evidence) firstLine() string {
 		return s.suspendedSince()
 	case !known:
 		return fmt.Sprintf("It is %s; definition %s version %d is not registered here, so no more can be said.", state, st.Definition, st.Version)
+	case st.Phase == saga.NotStarted && !st.CancelAsked && s.became() != "":
+		return fmt.Sprintf("NOT_STARTED: a reply was read for which there was no saga, which had ended and was removed. The %s; nothing has to be done.", s.became())
 	case st.Phase.Ended() && st.Reason != "":
 		return fmt.Sprintf("%s, %s after it began: %s.", state, round(st.EndedAt.Sub(st.StartedAt)), st.Reason)
 	case st.Phase.Ended():
 		return fmt.Sprintf("%s, %s after it began.", state, round(st.EndedAt.Sub(st.StartedAt)))
+	case st.Phase == saga.AwaitingStart && !st.CancelAsked && s.became() != "":
+		return fmt.Sprintf("A reply was read %s ago for which there is no saga: it had ended and was removed, or the database was put back to an earlier moment. The %s.",
+			ago(s.Now, st.StartedAt), s.became())
+	case st.Phase == saga.AwaitingStart && !st.CancelAsked:
+		return fmt.Sprintf("A reply was read before the message that starts the saga, %s ago: the database was put back to an earlier moment.", ago(s.Now, st.StartedAt))
 	case st.Phase == saga.AwaitingStart:
 		return fmt.Sprintf("A cancellation came before the message that starts the saga, %s ago.", ago(s.Now, st.StartedAt))
 	}

@@ -2,12 +2,16 @@ package explain
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
+	"maps"
 	"slices"
 	"time"
 
 	"github.com/google/uuid"
 
+	"waybill.example/chassis/admin"
+	"waybill.example/chassis/masking"
 	"waybill.example/sdk/inbox"
 	"waybill.example/sdk/saga"
 )
@@ -18,6 +22,25 @@ type Trail struct {
 	Messages []SentMessage `json:"messages" nullable:"false" doc:"Of all outboxes that could be asked, oldest first"`
 	Data     []DataLine    `json:"data" nullable:"false" doc:"For each transition the saga's data after it"`
 	Sources  []SourceState `json:"sources" nullable:"false" doc:"What was asked"`
+
+	definition string
+}
+
+// Shown is a trail with the payloads and the data as a role may see them. Before it has none.
+func (t Trail) Shown(masks *masking.Rules, role admin.Role) Trail {
+	for i := range t.Messages {
+		m := &t.Messages[i]
+		m.Payload = masks.Message(role, m.Topic, m.Type, m.raw)
+		m.Masked = cmp.Or(m.Payload.Says(), m.Masked)
+		if _, has := m.Headers[inbox.HeaderDeadLetterReason]; has && masks.HidesMessage(role, m.Topic, m.Type) {
+			m.Headers = maps.Clone(m.Headers)
+			m.Headers[inbox.HeaderDeadLetterReason] = masking.Placeholder // it may quote any of it
+		}
+	}
+	for i := range t.Data {
+		t.Data[i].Data = masks.Saga(role, t.definition, t.Data[i].raw)
+	}
+	return t
 }
 
 // SentMessage is a row of an outbox, and who handled it.
@@ -33,11 +56,14 @@ type SentMessage struct {
 	Error        string            `json:"error,omitempty"`
 	Cause        *uuid.UUID        `json:"cause,omitempty" doc:"The message that it answers"`
 	Headers      map[string]string `json:"headers,omitempty"`
-	Payload      json.RawMessage   `json:"payload,omitempty" doc:"As it is in the outbox; a string where it is no JSON"`
+	Payload      masking.View      `json:"payload,omitzero" doc:"As it is in the outbox; a string where it is no JSON"`
+	Masked       string            `json:"masked,omitempty" doc:"What of the payload is hidden from you, in words; absent: nothing is"`
 	Encoding     string            `json:"encoding,omitempty" doc:"How the payload travels, such as encrypted with which key; absent: as it is. It is shown decoded where this process can"`
 	PayloadBytes int64             `json:"payloadBytes" doc:"How long it is; of more than 64 KiB the beginning is shown"`
 	PublishedAt  *time.Time        `json:"publishedAt,omitempty" doc:"The time of its record in Kafka, where that could be read"`
 	Handled      []Handling        `json:"handled,omitempty" doc:"Who has handled it"`
+
+	raw []byte // what Shown makes Payload of
 }
 
 // Handling is where and when a consumer handled a message.
@@ -52,9 +78,11 @@ type Handling struct {
 
 // DataLine is a saga's data after one transition.
 type DataLine struct {
-	Seq  int             `json:"seq" doc:"Of the transition"`
-	Data json.RawMessage `json:"data,omitempty" doc:"Absent where it is not known"`
-	Why  string          `json:"why,omitempty" doc:"Why it is not known"`
+	Seq  int          `json:"seq" doc:"Of the transition"`
+	Data masking.View `json:"data,omitzero" doc:"Absent where it is not known"`
+	Why  string       `json:"why,omitempty" doc:"Why it is not known"`
+
+	raw json.RawMessage // what Shown makes Data of
 }
 
 // Trail makes the trail of a saga. Data is not stored with each transition: what it was is worked
@@ -66,7 +94,7 @@ func (s Evidence) Trail(decode func(inbox.Delivery) (saga.Message, error), edits
 	for _, d := range s.Databases {
 		for _, m := range d.Sent {
 			t.Messages = append(t.Messages, s.sentMessage(d.Name, m))
-			if int64(len(m.Payload)) < m.PayloadBytes {
+			if int64(len(m.Payload)) < m.PayloadBytes || m.Masked != "" {
 				continue
 			}
 			if message, err := decode(m.delivery(s.ID)); err == nil {
@@ -76,7 +104,7 @@ func (s Evidence) Trail(decode func(inbox.Delivery) (saga.Message, error), edits
 	}
 	slices.SortStableFunc(t.Messages, func(a, b SentMessage) int { return a.CreatedAt.Compare(b.CreatedAt) })
 	if s.Saga != nil {
-		t.Data = s.data(read, edits)
+		t.definition, t.Data = s.Saga.Definition, s.data(read, edits)
 	}
 	return t
 }
@@ -92,14 +120,14 @@ func (m Message) delivery(key string) inbox.Delivery {
 func (s Evidence) sentMessage(database string, m Message) SentMessage {
 	sent := SentMessage{
 		Database: database, ID: m.ID, EventID: m.EventID, Topic: m.Topic, Key: s.ID, Type: m.Type, CreatedAt: m.CreatedAt.UTC(),
-		Status: m.Status, Error: m.Error, Cause: m.Cause, Headers: m.Headers, PayloadBytes: m.PayloadBytes, Encoding: m.Encoding,
+		Status: m.Status, Error: m.Error, Cause: m.Cause, Headers: m.Headers, PayloadBytes: m.PayloadBytes, Encoding: m.Encoding, Masked: m.Masked,
 	}
-	if sent.Payload = m.Payload; len(m.Payload) > 0 && !json.Valid(m.Payload) {
+	if sent.raw = m.Payload; len(m.Payload) > 0 && !json.Valid(m.Payload) {
 		text := string(m.Payload)
 		if m.Encoding != "" {
 			text = m.Encoding
 		}
-		sent.Payload, _ = json.Marshal(text) // text can always be encoded
+		sent.raw, _ = json.Marshal(text) // text can always be encoded
 	}
 	for _, d := range s.Databases {
 		for _, h := range d.Deliveries {
@@ -149,7 +177,7 @@ func (s Evidence) data(read map[uuid.UUID]saga.Message, edits map[int]json.RawMe
 				why = ""
 			}
 		}
-		lines[i] = DataLine{Seq: l.Seq, Data: data, Why: why}
+		lines[i] = DataLine{Seq: l.Seq, raw: data, Why: why}
 	}
 	return s.checked(lines)
 }
@@ -160,12 +188,12 @@ func (s Evidence) checked(lines []DataLine) []DataLine {
 		return lines
 	}
 	last := &lines[len(lines)-1]
-	if last.Why == "" && !sameJSON(last.Data, s.Saga.Data) {
+	if last.Why == "" && !sameJSON(last.raw, s.Saga.Data) {
 		for i := range lines {
 			lines[i] = DataLine{Seq: lines[i].Seq, Why: "what the messages say does not lead to what is stored"}
 		}
 	}
-	last.Data, last.Why = s.Saga.Data, ""
+	last.raw, last.Why = s.Saga.Data, ""
 	return lines
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"waybill.example/chassis/admin"
 	"waybill.example/orchestrator/internal/explain"
 	"waybill.example/sdk/inbox"
 	"waybill.example/sdk/saga"
@@ -81,8 +82,8 @@ func decode(d inbox.Delivery) (saga.Message, error) {
 
 func after(t explain.Trail) []string {
 	var lines []string
-	for _, l := range t.Data {
-		lines = append(lines, string(l.Data)+l.Why)
+	for _, l := range t.Shown(nil, admin.Reader).Data {
+		lines = append(lines, string(l.Data.Bytes())+l.Why)
 	}
 	return lines
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"waybill.example/sdk/deadletter"
 	"waybill.example/sdk/saga"
 )
 
@@ -48,7 +49,9 @@ func (s Evidence) whereIs(d Database, m Message, consumer string, e *Report) str
 	case "pending":
 		return fmt.Sprintf("%s, not published since %s: %s", what, ago(s.Now, m.CreatedAt), s.unpublished(d, e))
 	}
-	if letter, in, found := s.deadLetter(m); found {
+	if letter, in, found := s.deadLetter(m); found && !isOpen(letter) {
+		return fmt.Sprintf("%s, and %s could not use it: %s. An operator has discarded it.", what, in.Name, letter.Reason)
+	} else if found {
 		return fmt.Sprintf("%s, and %s could not use it: it is set aside in %s: %s.", what, in.Name, letter.Topic, letter.Reason) + s.afterDeadLetter(letter, in, e)
 	}
 	delivery, by, handled := s.deliveryOf(m.EventID, d.Name)
@@ -175,10 +178,11 @@ func (s Evidence) unhealthy(name string, e *Report) string {
 	switch {
 	case !asked:
 		return ""
+	case service.Unhealthy != "": // which says more than that it could not answer about the order
 	case service.Error != "":
 		e.advise("", "curl", "-sm2", service.URL+"/readyz")
 		return fmt.Sprintf(" %s did not answer: %s.", name, service.Error)
-	case service.Unhealthy == "":
+	default:
 		return ""
 	}
 	if holder := heldBy.FindStringSubmatch(service.Unhealthy); holder != nil {
@@ -189,11 +193,11 @@ func (s Evidence) unhealthy(name string, e *Report) string {
 	return fmt.Sprintf(" %s says %s.", name, service.Unhealthy)
 }
 
-// deadLetter finds the dead letter that a message has become.
+// deadLetter finds the dead letter that a message has become, and still is, or was discarded as.
 func (s Evidence) deadLetter(m Message) (Message, Database, bool) {
 	for _, d := range s.Databases {
 		for _, letter := range d.Sent {
-			if isDeadLetter(letter) && letter.EventID == m.EventID && letter.Topic == m.Topic+".dlq" {
+			if (isOpen(letter) || isDiscarded(letter)) && letter.EventID == m.EventID && letter.Topic == m.Topic+".dlq" {
 				return letter, d, true
 			}
 		}
@@ -204,12 +208,24 @@ func (s Evidence) deadLetter(m Message) (Message, Database, bool) {
 // afterDeadLetter says what to do about a message that was set aside: a reply comes again when its
 // command does, and a command can be given back once its consumer is repaired.
 func (s Evidence) afterDeadLetter(letter Message, in Database, e *Report) string {
-	e.advise("applies it, once "+in.Name+" can use it, and then what waits behind it", "waybill", "dlq", "redrive", "--service="+in.Name, "--all",
-		"--event-id="+letter.EventID.String(), "--reason=what was wrong is repaired")
+	what := []string{"--all", "--event-id=" + letter.EventID.String()}
+	if letter.Letter != nil && letter.Letter.Nameless {
+		what = []string{strconv.FormatInt(letter.Letter.ID, 10)}
+	}
+	e.advise("applies it, once "+in.Name+" can use it, and then what waits behind it", slices.Concat(
+		[]string{"waybill", "dlq", "redrive", "--service=" + in.Name}, what, []string{"--reason=what was wrong is repaired"})...)
 	return " Later messages of its key wait behind it."
 }
 
-func isDeadLetter(m Message) bool { return strings.HasSuffix(m.Topic, ".dlq") }
+// IsDeadLetter says whether a message announces that another was set aside.
+func IsDeadLetter(m Message) bool { return strings.HasSuffix(m.Topic, ".dlq") }
+
+// isOpen says whether a message announces a dead letter that waits, as far as is known.
+func isOpen(m Message) bool { return IsDeadLetter(m) && (m.Letter == nil || !m.Letter.Settled) }
+
+func isDiscarded(m Message) bool {
+	return IsDeadLetter(m) && m.Letter != nil && m.Letter.State == string(deadletter.Discarded)
+}
 
 // deliveryOf finds the inbox row of a message outside of the database it came from, and whose inbox
 // that is.
@@ -248,7 +264,7 @@ func (s Evidence) deadLetters(e *Report) {
 	for _, d := range s.Databases {
 		for _, m := range d.Sent {
 			said := slices.ContainsFunc(e.Obstacles, func(line string) bool { return strings.Contains(line, "set aside in "+m.Topic) })
-			if isDeadLetter(m) && !said {
+			if isOpen(m) && !said {
 				e.Obstacles = append(e.Obstacles, fmt.Sprintf("%s could not use %s: it is set aside in %s: %s.", d.Name, m.Type, m.Topic, m.Reason)+s.afterDeadLetter(m, d, e))
 			}
 		}

@@ -15,6 +15,7 @@ import (
 
 	"waybill.example/chassis/apiclient"
 	"waybill.example/chassis/shell"
+	"waybill.example/contracts"
 	"waybill.example/orchestrator/internal/explain"
 	"waybill.example/sdk/deadletter"
 )
@@ -26,6 +27,8 @@ type Sources struct {
 	Explain func(ctx context.Context, id string, now time.Time) (explain.Report, error)
 	// Relay is asked for stuck rows and for databases that are not relayed; nil: it is not.
 	Relay *apiclient.Client
+	// Shard is whose databases of the relay's are reported.
+	Shard contracts.Shard
 	// Services are asked whether anything is wrong with them, each by a function that returns it,
 	// and an error if it did not answer.
 	Services map[string]func(context.Context) (problem string, err error)
@@ -149,7 +152,7 @@ func (s *Sources) outboxes(ctx context.Context) ([]Condition, error) {
 	}
 	var found []Condition
 	for _, d := range answer.Databases {
-		if d.Stuck == 0 {
+		if _, ours := s.Shard.Plain(d.Database); d.Stuck == 0 || !ours {
 			continue
 		}
 		c := Condition{
@@ -200,7 +203,7 @@ func (s *Sources) relayed(ctx context.Context) ([]Condition, error) {
 		if problem == "" {
 			problem = d.BrokerProblem
 		}
-		if problem == "" {
+		if _, ours := s.Shard.Plain(d.Database); problem == "" || !ours {
 			continue
 		}
 		c := Condition{Key: "source/" + d.Database, Subject: "the outbox of " + d.Database + " is not relayed", Count: 1}

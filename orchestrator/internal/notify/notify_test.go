@@ -254,9 +254,17 @@ func TestSources_DoNotWaitLongForWhatIsFrozen(t *testing.T) {
 			return "", ctx.Err()
 		}},
 	}
-	began := time.Now()
-	found, asked := s.Find(t.Context())
-	require.Less(t, time.Since(began), 8*time.Second)
+	var found []notify.Condition
+	var asked []string
+	var took time.Duration
+	for range 3 { // a machine with much else to do may be slow once
+		began := time.Now()
+		found, asked = s.Find(t.Context())
+		if took = time.Since(began); took < 8*time.Second {
+			break
+		}
+	}
+	require.Less(t, took, 8*time.Second)
 	require.Contains(t, asked, "sagas")
 	require.Len(t, found, 2, "the relay and inventory do not answer")
 }
@@ -313,6 +321,12 @@ values ('late', 'order', 1, 'RUNNING', 'RUNNING', 'confirm', 1, '[]', '{}', now(
 	require.Contains(t, byKey["outbox/orders"].Detail.Commands, "outbox-relay stuck retry --database=orders 812")
 	require.Contains(t, byKey["source/inventory"].Detail.Summary, "it does not answer")
 	require.Contains(t, byKey["service/orders"].Detail.Summary, "blocked by pid 7")
+	require.NoError(t, s.Shard.UnmarshalText([]byte("1"))) // another orchestrator reports those of shard 0
+	ofShard, _ := s.Find(t.Context())
+	require.Len(t, ofShard, len(found)-2)
+	for _, c := range ofShard {
+		require.NotContains(t, []string{"outbox/orders", "source/inventory"}, c.Key)
+	}
 	checker := commandline.New(t)
 	for _, c := range byKey {
 		checker.Require(t, c.Detail.Commands...)

@@ -22,6 +22,7 @@ import (
 	"waybill.example/orders/internal/postgres"
 	"waybill.example/orders/internal/shed"
 	"waybill.example/orders/internal/watch"
+	"waybill.example/sdk/deadletter"
 )
 
 // New waits for the database, checks its schema, and wires the service. It does not wait for a
@@ -31,13 +32,13 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*service.App, error
 }
 
 func wire(ctx context.Context, app *service.App, cfg Config, log *slog.Logger) error {
-	pool, err := chassispg.Open(ctx, cfg.Postgres, "orders")
+	pool, err := chassispg.Open(ctx, cfg.Postgres, "orders", postgres.BeginSession)
 	if err != nil {
 		return err
 	}
 	app.OnStop("postgres pool", pool.Close)
 	if err := chassispg.AwaitSchema(ctx, pool, log,
-		chassispg.Schema{Set: "outbox", Version: deadletters.SchemaVersion},
+		chassispg.Schema{Set: "outbox", Version: deadletter.SchemaVersion},
 		chassispg.Schema{Set: "orders", Version: postgres.SchemaVersion},
 	); err != nil {
 		return err
@@ -50,6 +51,9 @@ func wire(ctx context.Context, app *service.App, cfg Config, log *slog.Logger) e
 	telemetry.Pool(metrics, "orders", pool)
 	telemetry.Tables(metrics, pool)
 	store := postgres.NewStore(pool)
+	if err := store.CheckIDs(ctx, cfg.Shard); err != nil {
+		return err
+	}
 	bodies, err := payloads.New(cfg.Payloads, schemas.FS, log)
 	if err != nil {
 		return err
@@ -59,10 +63,10 @@ func wire(ctx context.Context, app *service.App, cfg Config, log *slog.Logger) e
 	hub := watch.New(store, log)
 	backlog := shed.New(cfg.Limits.MaxBacklog, store.Backlog, log)
 	handler := consumer.New(pool, store, hub.Changed, log, metrics)
-	handler.Parking, handler.Payloads = cfg.DeadLetters.Behind(nil), bodies.Codec
+	handler.Parking, handler.Payloads, handler.Keep = cfg.DeadLetters.Behind(nil), bodies.Codec, cfg.owns
 	holders := locks.New(pool)
 	commands, err := kafka.NewConsumer(cfg.Kafka, kafka.ConsumerOptions{
-		Group:     contracts.GroupOrders,
+		Group:     cfg.Shard.Group(contracts.GroupOrders),
 		ClientID:  telemetry.Name("orders"),
 		Topics:    []string{contracts.TopicOrderCommands},
 		Classify:  chassispg.Classify,
@@ -78,7 +82,7 @@ func wire(ctx context.Context, app *service.App, cfg Config, log *slog.Logger) e
 		return err
 	}
 	letters := deadletters.New(deadletters.Options{
-		DB: pool, Redriver: handler.Redriver(deadletters.Permanent), Jobs: jobs.New(pool, log), Config: cfg.DeadLetters,
+		DB: pool, Redriver: handler.Redriver(deadletters.Permanent), Jobs: jobs.New(pool, log), Config: cfg.DeadLetters, Masks: bodies.Masks,
 		Tokens: operators, Log: log, Metrics: metrics,
 	})
 	server, err := httpserver.New(cfg.HTTP, httpserver.Options{

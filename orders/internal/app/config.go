@@ -11,6 +11,8 @@ import (
 	"waybill.example/chassis/payloads"
 	"waybill.example/chassis/postgres"
 	"waybill.example/chassis/service"
+	"waybill.example/contracts"
+	"waybill.example/sdk/inbox"
 )
 
 // Config is everything that can be set, each field by the environment variable in its tag.
@@ -21,6 +23,8 @@ type Config struct {
 	Kafka       kafka.Config
 	Idempotency httpserver.IdempotencyConfig
 	Limits      Limits
+	// Shard is which orders this instance has, by their ids; not set: all.
+	Shard       contracts.Shard `env:"ORDER_SHARD"`
 	DeadLetters deadletters.Config
 	Payloads    payloads.Config
 	// AdminTokens are name=token pairs of those who may change dead letters; none: that is off.
@@ -29,6 +33,9 @@ type Config struct {
 	// machine can reach the API.
 	ReadTokens config.Secrets `env:"ORDERS_READ_TOKENS"`
 }
+
+// owns reports whether a command is for an order of this shard.
+func (c Config) owns(d inbox.Delivery) bool { return c.Shard.Owns(d.Key) }
 
 // Limits are how much the service takes on. All are off unless they are set.
 type Limits struct {

@@ -7,6 +7,8 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -29,6 +31,11 @@ func startForOperators(t *testing.T, db *pgtest.Database, brokers string) servic
 	t.Helper()
 	cfg := settings(db, brokers)
 	cfg.AdminTokens = config.Secrets{"ada=" + operatorToken}
+	return startWith(t, cfg)
+}
+
+func startWith(t *testing.T, cfg app.Config) service {
+	t.Helper()
 	a, err := app.New(t.Context(), cfg, slog.New(slog.DiscardHandler))
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
@@ -96,8 +103,10 @@ func TestOrders_ADeadLetterIsRedrivenOverHTTPAndWhatWaitsFollows(t *testing.T) {
 	eventually(t, "the second waits", func() bool { return s.letters(t, "key=1")["CancelOrder"] == "parked" })
 	require.Empty(t, s.letters(t, "key=2"))
 
-	_, ready := s.get(t, "/readyz")
-	require.Contains(t, ready, "1 dead letters of orders.commands.v1")
+	eventually(t, "it is said", func() bool {
+		_, ready := s.get(t, "/readyz")
+		return strings.Contains(ready, "1 dead letters of orders.commands.v1")
+	})
 	_, metrics := s.get(t, "/metrics")
 	require.Contains(t, metrics, `waybill_dead_letters_parked{consumer="orders-service",topic="orders.commands.v1"} 1`)
 	_, groups := s.do(t, http.MethodGet, "/v1/dead-letters/groups", "", "")
@@ -199,4 +208,54 @@ func TestOrders_ADeadLetterIsEditedOverHTTP(t *testing.T) {
 	require.Equal(t, http.StatusOK, status)
 	require.Equal(t, 2, strings.Count(lines, "\n"))
 	require.Contains(t, lines, `"supersededBy":2`)
+}
+
+// An operator sees nothing that is masked of a dead letter, wherever it is shown, and loses nothing
+// of it in an edit.
+func TestOrders_ADeadLetterIsMaskedAndItsEditKeepsWhatIsHidden(t *testing.T) {
+	t.Parallel()
+	const canary = "canary@example.com"
+	masks := filepath.Join(t.TempDir(), "masks.json")
+	require.NoError(t, os.WriteFile(masks, []byte(`{"rules":[{"topic":"*","type":"ConfirmOrder","paths":["$..contact","$.correlationId"]}]}`), 0o600))
+	db, broker := pgtest.New(t, migrations.Outbox, migrations.Orders), kafkatest.Start(t, contracts.Topics()...)
+	cfg := settings(db, broker.Addr())
+	cfg.AdminTokens = config.Secrets{"ada:admin=an-admins-token-it-is", "opa:operator=" + operatorToken}
+	cfg.Payloads.Masks.File = masks
+	s := startWith(t, cfg)
+	good, err := contracts.Encode(contracts.ConfirmOrder{Envelope: contracts.NewEnvelope(1, uuid.New(), time.Now())})
+	require.NoError(t, err)
+	bad := strings.Replace(string(good.Payload), `"orderId":1`, `"orderId":"`+canary+`","more":{"contact":"`+canary+`"}`, 1)
+	broker.Produce(t, kafkatest.Record{Topic: contracts.TopicOrderCommands, Key: []byte("1"), Value: []byte(bad), Headers: map[string]string{"ce_type": "ConfirmOrder"}})
+	eventually(t, "it is dead", func() bool { return s.letters(t, "")["ConfirmOrder"] == "dead" })
+
+	for _, path := range []string{"/v1/dead-letters/1", "/v1/dead-letters/export"} {
+		status, body := s.do(t, http.MethodGet, path, "", "")
+		require.Equal(t, http.StatusOK, status, body)
+		require.Contains(t, body, `"contact":"***masked***"`)
+		require.NotContains(t, strings.ReplaceAll(body, `"orderId":"`, ""), `"contact":"`+canary)
+		_, body = s.do(t, http.MethodGet, path, "", "Authorization: Bearer an-admins-token-it-is")
+		require.Contains(t, body, `"contact":"`+canary)
+		_, body = s.do(t, http.MethodGet, path, "", "Waybill-Show-To: admin")
+		require.NotContains(t, body, `"contact":"`+canary, "nobody sees more than their role may")
+	}
+	status, body := s.do(t, http.MethodGet, "/v1/dead-letters?reason="+canary, "", "")
+	require.Equal(t, http.StatusUnprocessableEntity, status, body)
+
+	shown := strings.Replace(string(good.Payload), `"orderId":1`, `"orderId":1,"more":{"contact":"***masked***"}`, 1)
+	edit := func(payload, kind string) (int, string) {
+		return s.do(t, http.MethodPost, "/v1/dead-letters/1/edit", fmt.Sprintf(`{"reason":"typo","payload":%s,"type":%q}`, payload, kind), `If-Match: "1"`)
+	}
+	status, body = edit(strings.Replace(shown, `"more"`, `"other"`, 1), "")
+	require.Equal(t, http.StatusUnprocessableEntity, status, body)
+	require.Contains(t, body, `/other/contact`, "a placeholder that stands for nothing")
+	status, body = edit(shown, "CancelOrder")
+	require.Equal(t, http.StatusUnprocessableEntity, status, body)
+	require.Contains(t, body, "would not be hidden in a message of the type CancelOrder")
+	status, body = edit(shown, "")
+	require.Equal(t, http.StatusOK, status, body)
+	require.NotContains(t, body, canary)
+	var kept string
+	require.NoError(t, db.Pool.QueryRow(t.Context(), `select convert_from(payload, 'UTF8') from dead_letters where id = 2`).Scan(&kept))
+	require.Contains(t, kept, `"more":{"contact":"`+canary+`"}`)
+	require.NotContains(t, kept, "masked")
 }

@@ -18,6 +18,6 @@ func (c Config) Validate() []error {
 // tokens are those of operators and of readers.
 func (c Config) tokens() (operators, readers admin.Tokens, err error) {
 	operators, bad := admin.Parse("ORDERS_ADMIN_TOKENS", c.AdminTokens)
-	readers, worse := admin.Parse("ORDERS_READ_TOKENS", c.ReadTokens)
+	readers, worse := admin.ParseReaders("ORDERS_READ_TOKENS", c.ReadTokens)
 	return operators, readers, errors.Join(bad, worse)
 }

@@ -24,7 +24,7 @@ type Place func(ctx context.Context, r order.Request) (order.Placed, error)
 // Store has the orders. An order that does not exist is [order.ErrNotFound].
 type Store interface {
 	Get(ctx context.Context, id int64) (order.Order, error)
-	List(ctx context.Context, f order.Filter, p order.Page) ([]order.Order, error)
+	List(ctx context.Context, f order.Filter, p order.Page) (page []order.Order, next int64, err error)
 	// RequestCancel returns the order as it is when the request is taken.
 	RequestCancel(ctx context.Context, c order.Cancellation) (order.Order, error)
 }

@@ -39,7 +39,7 @@ type stream struct {
 
 func (f fixture) stream(t *testing.T, path, lastEventID string) stream {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	t.Cleanup(cancel)
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+f.server.Addr()+path, nil)
 	require.NoError(t, err)

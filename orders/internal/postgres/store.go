@@ -16,7 +16,7 @@ import (
 )
 
 // SchemaVersion is the version of the migration set "orders" that this package needs.
-const SchemaVersion = 3
+const SchemaVersion = 5
 
 // Store loads and saves orders in one database. It is safe for concurrent use.
 type Store struct {

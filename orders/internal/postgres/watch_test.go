@@ -41,7 +41,7 @@ func next(t *testing.T, heard <-chan []int64) []int64 {
 	select {
 	case ids := <-heard:
 		return ids
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		require.Fail(t, "nothing is heard")
 		return nil
 	}

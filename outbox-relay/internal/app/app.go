@@ -40,6 +40,10 @@ func New(_ context.Context, c Config, log *slog.Logger) (*service.App, error) {
 	if err != nil {
 		return nil, err
 	}
+	masks, err := c.Masks.Load()
+	if err != nil {
+		return nil, err
+	}
 	registry := telemetry.Metrics()
 	for _, db := range opened {
 		db.Observe(registry)
@@ -80,11 +84,11 @@ func New(_ context.Context, c Config, log *slog.Logger) (*service.App, error) {
 		return nil, err
 	}
 	api := &httpapi.API{
-		Databases: opened, Sources: sources.list, Tokens: tokens, Log: log,
+		Databases: opened, Sources: sources.list, Tokens: tokens, Masks: masks, Log: log,
 		Broker: func(database string) ops.Broker { return asWhom[database] },
 	}
-	if !server.Local() {
-		readers = tokens.And(readers)
+	readers = tokens.And(readers)
+	if api.Known = readers; !server.Local() {
 		api.Readers = &readers
 	}
 	api.Register(server.API)

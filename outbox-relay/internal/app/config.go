@@ -8,6 +8,7 @@ import (
 	"waybill.example/chassis/admin"
 	"waybill.example/chassis/config"
 	"waybill.example/chassis/kafka"
+	"waybill.example/chassis/masking"
 	"waybill.example/chassis/service"
 	"waybill.example/outbox-relay/internal/databases"
 )
@@ -43,6 +44,8 @@ type Config struct {
 	// name=token.
 	ReadTokens config.Secrets `env:"RELAY_READ_TOKENS"`
 	Kafka      kafka.Config
+	// Masks are what is hidden of payloads from people who may read the rest.
+	Masks masking.Config
 }
 
 // DefaultConfig returns the settings that do not depend on the environment.
@@ -108,7 +111,7 @@ func (c Config) inboxFault() error {
 }
 
 func (c Config) readTokens() (admin.Tokens, error) {
-	return admin.Parse("RELAY_READ_TOKENS", c.ReadTokens)
+	return admin.ParseReaders("RELAY_READ_TOKENS", c.ReadTokens)
 }
 
 func (c Config) tokens() (admin.Tokens, error) {

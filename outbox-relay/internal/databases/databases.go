@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 
 	"waybill.example/chassis/config"
 	"waybill.example/outbox-relay/internal/ops"
@@ -63,25 +64,37 @@ func (c Setting) Entries() (all []Entry, faults []error) {
 }
 
 // Current returns the URL of a database as it is now: RELAY_DATABASES_FILE may be replaced while
-// the process runs, for instance with another password.
+// the process runs, for instance with another password. While the file cannot be used, or lacks the
+// database, the URL is the one that it had last.
 func (c Setting) Current(db Entry) func() string {
 	file := config.FileOf("RELAY_DATABASES")
-	return func() string {
-		if file == nil {
-			return db.URL
-		}
-		text, err := file.Text()
-		if err != nil {
-			return db.URL
-		}
-		now, faults := Setting{config.Secret(text)}.Entries()
-		for _, e := range now {
-			if e.Name == db.Name && len(faults) == 0 {
-				return e.URL
-			}
-		}
-		return db.URL
+	if file == nil {
+		return func() string { return db.URL }
 	}
+	var mu sync.Mutex
+	last := db.URL
+	return func() string {
+		mu.Lock()
+		defer mu.Unlock()
+		if url, ok := lookUp(file, db.Name); ok {
+			last = url
+		}
+		return last
+	}
+}
+
+func lookUp(file *config.File, name string) (url string, ok bool) {
+	text, err := file.Text()
+	if err != nil {
+		return "", false
+	}
+	now, faults := Setting{config.Secret(text)}.Entries()
+	for _, e := range now {
+		if e.Name == name && len(faults) == 0 {
+			return e.URL, true
+		}
+	}
+	return "", false
 }
 
 // Open returns the databases for operators to look at. It connects to none yet.

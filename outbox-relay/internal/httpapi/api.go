@@ -14,6 +14,7 @@ import (
 
 	"waybill.example/chassis/admin"
 	"waybill.example/chassis/httpserver"
+	"waybill.example/chassis/masking"
 	"waybill.example/chassis/problem"
 	"waybill.example/outbox-relay/internal/ops"
 )
@@ -29,7 +30,11 @@ type API struct {
 	Tokens admin.Tokens
 	// Readers may read payloads, which are other people's data; nil: everybody who reaches the API.
 	Readers *admin.Tokens
-	Log     *slog.Logger
+	// Known are the tokens whose holders are recognised where there are no Readers, since they may
+	// see what Masks hide from others.
+	Known admin.Tokens
+	Masks *masking.Rules
+	Log   *slog.Logger
 
 	operations httpserver.Operations
 }
@@ -131,10 +136,7 @@ var answers = []httpserver.Answer{
 
 // revealing is an operation that shows a payload.
 func (a *API) revealing(op huma.Operation) huma.Operation {
-	if a.Readers == nil {
-		return op
-	}
-	return admin.Secure(a.operations.API, *a.Readers, op)
+	return admin.Reading(a.operations.API, a.Readers, a.Known, a.Masks != nil, op)
 }
 
 // changing is an operation that needs a token.

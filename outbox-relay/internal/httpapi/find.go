@@ -8,6 +8,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"waybill.example/chassis/admin"
 	"waybill.example/chassis/httpserver"
 	"waybill.example/outbox-relay/internal/ops"
 )
@@ -69,7 +70,9 @@ func (a *API) registerFinding() {
 		OperationID: "find-messages", Method: http.MethodGet, Path: "/v1/messages", Summary: "The messages of a key in every outbox, and what became of them",
 	}), func(ctx context.Context, r *messagesRequest) (*answer[found[ops.KeyMessages]], error) {
 		return answered(everyDatabase(ctx, a, func(ctx context.Context, d *ops.Database) (ops.KeyMessages, error) {
-			return d.Messages(ctx, r.Key, r.Limit, r.Payload)
+			messages, err := d.Messages(ctx, r.Key, r.Limit, r.Payload)
+			a.show(ctx, messages.Messages)
+			return messages, err
 		}), nil)
 	})
 	httpserver.Handle(a.operations, a.revealing(huma.Operation{
@@ -82,7 +85,9 @@ func (a *API) registerFinding() {
 			})
 		}
 		return answered(everyDatabase(ctx, a, func(ctx context.Context, d *ops.Database) (ops.RecentMessages, error) {
-			return d.Recent(ctx, r.EventID, r.TraceID)
+			messages, err := d.Recent(ctx, r.EventID, r.TraceID)
+			a.show(ctx, messages.Messages)
+			return messages, err
 		}), nil)
 	})
 	httpserver.Handle(a.operations, a.revealing(huma.Operation{
@@ -93,6 +98,13 @@ func (a *API) registerFinding() {
 			return databaseDeliveries{d.Name, deliveries}, err
 		}), nil)
 	})
+}
+
+// show makes what who asks may see of messages.
+func (a *API) show(ctx context.Context, messages []ops.Message) {
+	for i := range messages {
+		messages[i].Show(a.Masks, admin.RoleOf(ctx))
+	}
 }
 
 // everyDatabase asks all databases in parallel.

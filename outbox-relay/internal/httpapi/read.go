@@ -2,11 +2,13 @@ package httpapi
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"waybill.example/chassis/admin"
 	"waybill.example/chassis/auditlog"
 	"waybill.example/chassis/httpserver"
 	"waybill.example/outbox-relay/internal/ops"
@@ -129,6 +131,7 @@ func (a *API) registerReading() {
 			return nil, err
 		}
 		found, err := d.Row(ctx, r.ID)
+		found.Show(a.Masks, admin.RoleOf(ctx))
 		return &row{httpserver.ETag(found.Version()), found}, err
 	})
 	httpserver.Handle(a.operations, a.revealing(huma.Operation{
@@ -150,5 +153,17 @@ func (a *API) auditLog(ctx context.Context, r *auditLogRequest) (*page[auditlog.
 	if err != nil {
 		return nil, err
 	}
+	for i := range records {
+		records[i] = a.masked(ctx, records[i])
+	}
 	return paged(ctx, r.Page, records, func(record auditlog.Record) int64 { return record.Seq }), nil
+}
+
+// masked is an entry of an audit log as who asks may see it.
+func (a *API) masked(ctx context.Context, record auditlog.Record) auditlog.Record {
+	for _, document := range []*json.RawMessage{&record.Before, &record.After} {
+		view := a.Masks.Audited(admin.RoleOf(ctx), record.Action, record.Object, *document)
+		*document, record.Masked = view.Bytes(), record.Masked || view.Hides()
+	}
+	return record
 }

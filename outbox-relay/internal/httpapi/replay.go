@@ -19,7 +19,7 @@ type replayRequest struct {
 		Topic  *string         `json:"topic,omitzero" minLength:"1" maxLength:"249" doc:"Where to send; by default where each row went."`
 		Rate   int             `json:"rate,omitzero" minimum:"1" maximum:"1000000" default:"5000" doc:"Rows a second at most."`
 		Yes    bool            `json:"yes,omitzero" doc:"Do it. Without, the answer only says what it would do."`
-		Reason httpserver.Text `json:"reason,omitzero" maxLength:"1000" doc:"Why, for the audit."`
+		Reason httpserver.Text `json:"reason,omitzero" maxLength:"1000" doc:"Why, for the audit. Required with yes."`
 	}
 }
 

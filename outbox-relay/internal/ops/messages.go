@@ -1,6 +1,7 @@
 package ops
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -8,6 +9,10 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"waybill.example/chassis/admin"
+	"waybill.example/chassis/masking"
+	"waybill.example/sdk/inbox"
 )
 
 // KeyMessages is what one database knows of the messages of one key.
@@ -34,8 +39,52 @@ type Message struct {
 	StuckAt       *time.Time      `json:"stuckAt,omitzero"`
 	NextAttemptAt *time.Time      `json:"nextAttemptAt,omitzero"`
 	// Payload is the first 64 KiB of it, where it was asked for; PayloadBytes is how long it is.
-	Payload      []byte `json:"payload,omitempty"`
+	Payload      []byte `json:"-"` // what an API may show of it is Shown
 	PayloadBytes int64  `json:"payloadBytes"`
+	Shown
+}
+
+// Shown is what an API shows of a payload to who asks.
+type Shown struct {
+	View masking.Bytes `json:"payload,omitzero" db:"-"`
+	// Masked says what of it is hidden, in words.
+	Masked string `json:"masked,omitempty" db:"-" doc:"What of the payload is hidden from you, in words; absent: nothing is."`
+}
+
+// Show makes what a role may see of the payload and the headers.
+func (m *Message) Show(masks *masking.Rules, role admin.Role) {
+	m.Shown, m.Headers = show(masks, role, m.RowSummary, m.Payload, m.Headers)
+}
+
+// Show makes what a role may see of the payload and the headers.
+func (r *Row) Show(masks *masking.Rules, role admin.Role) {
+	r.Shown, r.Headers = show(masks, role, r.RowSummary, r.Payload, r.Headers)
+}
+
+func show(masks *masking.Rules, role admin.Role, of RowSummary, payload []byte, headers json.RawMessage) (Shown, json.RawMessage) {
+	view := masks.Message(role, of.Topic, of.Type, payload)
+	if masks.HidesMessage(role, of.Topic, of.Type) {
+		headers = withoutReason(headers)
+	}
+	return Shown{masking.Bytes{View: view}, view.Says()}, headers
+}
+
+// withoutReason are headers without why a message was set aside, which may quote it.
+func withoutReason(headers json.RawMessage) json.RawMessage {
+	if !bytes.Contains(headers, []byte(inbox.HeaderDeadLetterReason)) {
+		return headers
+	}
+	var all map[string]json.RawMessage
+	if json.Unmarshal(headers, &all) != nil {
+		all = nil // it is longer than what is shown
+	}
+	hidden, _ := json.Marshal(masking.Placeholder) // a string
+	if all == nil {
+		return hidden
+	}
+	all[inbox.HeaderDeadLetterReason] = hidden
+	changed, _ := json.Marshal(all) // it was decoded a moment ago
+	return changed
 }
 
 const (

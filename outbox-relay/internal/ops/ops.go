@@ -18,6 +18,7 @@ import (
 	chassispg "waybill.example/chassis/postgres"
 	"waybill.example/chassis/telemetry"
 	"waybill.example/chassis/terminal"
+	"waybill.example/outbox-relay/internal/source"
 )
 
 // Errors that a caller can tell apart.
@@ -124,7 +125,7 @@ func collect[T any](ctx context.Context, d *Database, what, sql string, args ...
 }
 
 // notify wakes the leading relay, so that it looks at what changed at once.
-const notifySQL = `select pg_notify('outbox', '')`
+const notifySQL = `select pg_notify('outbox', '` + source.OperatorAsks + `')`
 
 func notify(ctx context.Context, tx pgx.Tx) error {
 	if _, err := tx.Exec(ctx, notifySQL); err != nil {

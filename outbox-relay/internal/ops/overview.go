@@ -14,7 +14,8 @@ import (
 
 // Overview is a database's outbox at a glance.
 type Overview struct {
-	Database string     `json:"database"`
+	Database string `json:"database"`
+	// Leader is empty, and LedSince null, while no relay leads.
 	Leader   string     `json:"leader"`
 	LedSince *time.Time `json:"ledSince"`
 	Paused   bool       `json:"paused"`
@@ -31,11 +32,12 @@ type Overview struct {
 
 const overviewSQL = `
 with ` + source.WaitingSQL + `
-select p.leader, p.led_since, p.paused, p.last - 1,
+select case when led then p.leader else '' end, case when led then p.led_since end, p.paused, p.last - 1,
        m.gaps,` + source.CountsSQL + `,
        s.stuck, s.parked, s.oldest
   from progress p
  cross join missing m
+ cross join (select ` + source.LedSQL + ` as led) l
  cross join (select count(*) filter (where not parked) as stuck, count(*) filter (where parked) as parked,
                     min(stuck_at) as oldest
                from public.outbox_stuck
@@ -44,7 +46,7 @@ select p.leader, p.led_since, p.paused, p.last - 1,
 // Overview returns the outbox at a glance.
 func (d *Database) Overview(ctx context.Context) (Overview, error) {
 	o := Overview{Database: d.Name}
-	err := d.pool.QueryRow(ctx, overviewSQL).Scan(&o.Leader, &o.LedSince, &o.Paused, &o.PublishedUpTo, &o.Gaps,
+	err := d.pool.QueryRow(ctx, overviewSQL, int64(source.LeaderLock)).Scan(&o.Leader, &o.LedSince, &o.Paused, &o.PublishedUpTo, &o.Gaps,
 		&o.Pending, &o.OldestPending, &o.Stuck, &o.Parked, &o.OldestStuck)
 	if err != nil {
 		return o, fmt.Errorf("look at the outbox of database %s: %w", d.Name, err)
@@ -89,8 +91,9 @@ type Row struct {
 	Headers json.RawMessage `json:"headers"`
 	// Payload is the first 64 KiB of what may be much more; PayloadBytes says how much. Headers
 	// that are longer than that are a string with the beginning of them.
-	Payload       []byte     `json:"payload"`
-	PayloadBytes  int64      `json:"payloadBytes"`
+	Payload      []byte `json:"-"` // what an API may show of it is Shown
+	PayloadBytes int64  `json:"payloadBytes"`
+	Shown
 	ErrorCode     string     `json:"errorCode,omitzero"`
 	Error         string     `json:"error,omitzero"`
 	Attempts      int32      `json:"attempts,omitzero"`

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -131,10 +132,13 @@ returning ` + jobColumns
 const DefaultRate = 5000
 
 // StartReplay has the leading relay send the selected rows again, in order, to topic or where they
-// went. Rows that are published from now on are not among them.
+// went. Rows that are published from now on are not among them. A reason is required.
 func (d *Database) StartReplay(ctx context.Context, by By, s source.Selection, topic *string, rate int) (Job, error) {
-	if rate <= 0 {
+	switch {
+	case rate <= 0:
 		return Job{}, fmt.Errorf("%w: the rate must be at least 1 row a second", ErrInvalid)
+	case strings.TrimSpace(by.Reason) == "":
+		return Job{}, fmt.Errorf("%w: a replay needs a reason", ErrInvalid)
 	}
 	// Bounded before it is counted, or rows that are published meanwhile would be sent and not
 	// counted.

@@ -31,6 +31,7 @@ func (l *loop) brokerSays(err error) {
 		l.broker.Set(0)
 	} else {
 		l.broker.Set(1)
+		l.back = time.Now()
 	}
 	switch {
 	case !l.status.broker(err):
@@ -113,15 +114,17 @@ func (l *loop) ages(now time.Time) map[string]time.Duration {
 }
 
 // parkStalled parks the topics that are in the way. Their rows have to leave the producer, which
-// takes another.
+// takes another. An outage counts against no topic: when a broker answers again, every row in
+// flight is as old as that was long, and the producer needs some tenths of a second to reconnect.
 func (l *loop) parkStalled(ages map[string]time.Duration, now time.Time) {
+	able := min(now.Sub(l.life.began), now.Sub(l.back)) // for how long rows could have been taken
 	var all []standing
 	for topic, f := range l.flows.byTopic {
 		switch {
 		case f.rows > 0 && f.sent == 0 && f.exists && f.isolator == nil:
 			all = append(all, standing{topic: topic, moves: true}) // it is not the broker that it waits for
 		case f.rows > 0 && f.isolator == nil:
-			all = append(all, standing{topic, min(ages[topic], now.Sub(l.life.began)), now.Sub(f.progress) < time.Second})
+			all = append(all, standing{topic, min(ages[topic], able), now.Sub(f.progress) < time.Second})
 		case f.rows == 0 && f.exists && now.Sub(f.progress) < parkAnyway:
 			all = append(all, standing{topic: topic, moves: true}) // it would, if there were room to read its rows
 		}

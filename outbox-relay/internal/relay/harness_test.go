@@ -26,8 +26,11 @@ func TestMain(m *testing.M) { pgtest.Main(m) }
 
 const (
 	topic    = "orders.v1"
-	patience = 2 * time.Minute        // what a test may wait that fails; a machine with much else to do is slow
+	patience = 4 * time.Minute        // what a test may wait that fails; a machine with much else to do is slow
 	grace    = 300 * time.Millisecond // the least age of a gap that is given up
+	// frozenAfter is when a leader is considered frozen that must not be. On a machine with much
+	// else to do a whole process does nothing for a second, again and again.
+	frozenAfter = 5 * time.Second
 )
 
 // stage is a database, a broker, and the relays that a test starts between them.

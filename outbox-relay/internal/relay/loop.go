@@ -67,6 +67,7 @@ type loop struct {
 	// What is known of the brokers: see broker.go.
 	answering  bool      // one has answered since the client last complained
 	down       bool      // the client complains
+	back       time.Time // when one answered after none had
 	stalled    bool      // rows have been in flight for more than a second
 	watched    time.Time // when that was last looked at
 	lastProbed time.Time // when it was last asked whether a broker answers
@@ -181,7 +182,7 @@ func (l *loop) round(ctx context.Context) error {
 // nothing about replays and the table, so a busy source is checked as often as a quiet one.
 func (l *loop) check(ctx context.Context) error {
 	now := time.Now()
-	if now.Sub(l.checked) < l.options.Fallback {
+	if !l.session.Asked() && now.Sub(l.checked) < l.checkEvery(now) {
 		return nil
 	}
 	paused, replays, err := l.session.CheckTerm(ctx)
@@ -201,6 +202,15 @@ func (l *loop) check(ctx context.Context) error {
 }
 
 const verifyEvery = 5 * time.Second
+
+// checkEvery is how often the lead is checked. A relay that sleeps is notified of what operators
+// ask for, and shows by its looks for rows that it is not frozen.
+func (l *loop) checkEvery(now time.Time) time.Duration {
+	if l.wakeup.quiet(now) && !l.paused {
+		return 4 * l.options.Fallback
+	}
+	return l.options.Fallback
+}
 
 func (l *loop) confirmed(paused bool) {
 	if l.paused == paused {

@@ -15,11 +15,12 @@ import (
 // it makes rows wait. It writes nothing once its term is over, since it shares the term's epoch.
 type maintenance struct {
 	*Source
-	session *source.Session
-	from    int64 // retention has looked at everything below
-	looked  time.Time
-	expired time.Time
-	began   time.Time // of the term, or of the session that replaced its first
+	session   *source.Session
+	from      int64 // retention has looked at everything below
+	looked    time.Time
+	retention pacing
+	removed   bool      // the last look for old rows has found some
+	began     time.Time // of the term, or of the session that replaced its first
 	// restarted is when retention last began from the first id.
 	restarted time.Time
 	block     int64 // where retention goes on in the inbox
@@ -61,7 +62,7 @@ func (s *Source) job(ctx context.Context, epoch int64, do func(*maintenance) err
 
 func (s *Source) runJob(ctx context.Context, epoch int64, do func(*maintenance) error) (err error) {
 	defer safely(s.log, &err)
-	session, err := source.Connect(ctx, s.name, s.url())
+	session, err := source.ConnectBehind(ctx, s.fence, s.name, s.url())
 	if err != nil {
 		return err
 	}
@@ -69,7 +70,7 @@ func (s *Source) runJob(ctx context.Context, epoch int64, do func(*maintenance) 
 	session.Join(epoch)
 	// Anywhere: a relay that is started again and again would never come to the end of a large
 	// inbox.
-	return do(&maintenance{Source: s, session: session, block: rand.Int64(), began: time.Now()})
+	return do(&maintenance{Source: s, session: session, block: rand.Int64(), began: time.Now(), retention: newPacing(s.options.Expire)})
 }
 
 // every does something again and again until ctx ends, or it fails.
@@ -103,11 +104,11 @@ func (m *maintenance) runMaintenance(ctx context.Context) error {
 		m.vacuumed = time.Now()
 		errs = append(errs, m.lookAtVacuum(ctx))
 	}
-	elapsed := min(time.Since(m.expired), 2*m.options.Expire)
-	if elapsed < m.options.Expire {
+	elapsed, due := m.retention.due()
+	if !due {
 		return errors.Join(errs...)
 	}
-	m.expired = time.Now()
+	m.removed = false
 	clock, err := m.clock(ctx, elapsed)
 	if err != nil {
 		return errors.Join(append(errs, err)...)
@@ -116,8 +117,9 @@ func (m *maintenance) runMaintenance(ctx context.Context) error {
 		errs = append(errs, m.expire(ctx, clock.Add(-m.options.Retention)))
 	}
 	if m.options.InboxRetention > 0 {
-		errs = append(errs, m.expireInbox(ctx, clock.Add(-m.options.InboxRetention)))
+		errs = append(errs, m.expireInbox(ctx, clock.Add(-m.options.InboxRetention), elapsed))
 	}
+	m.retention.looked(m.removed)
 	return errors.Join(errs...)
 }
 
@@ -172,6 +174,7 @@ func (m *maintenance) expire(ctx context.Context, before time.Time) error {
 		if step.Kept > 0 {
 			lowest = min(lowest, step.Kept)
 		}
+		m.removed = m.removed || step.Rows > 0
 		m.metrics.expired.WithLabelValues(m.name).Add(float64(step.Rows))
 		if !step.More {
 			break
@@ -212,12 +215,12 @@ const (
 // expireInbox goes on with looking at every block of the inbox inboxSweeps times within its
 // retention, so that a row outlives its time by a thirtieth at most. What a round reads is bounded,
 // and writers keep no index for it.
-func (m *maintenance) expireInbox(ctx context.Context, before time.Time) error {
+func (m *maintenance) expireInbox(ctx context.Context, before time.Time, elapsed time.Duration) error {
 	blocks, err := m.session.InboxBlocks(ctx)
 	if err != nil || blocks == 0 {
 		return err
 	}
-	share := float64(m.options.Expire) * inboxSweeps / float64(m.options.InboxRetention)
+	share := float64(elapsed) * inboxSweeps / float64(m.options.InboxRetention)
 	left := min(blocks, max(inboxStep, int64(math.Ceil(share*float64(blocks)))))
 	for left > 0 && ctx.Err() == nil {
 		from := m.block % blocks

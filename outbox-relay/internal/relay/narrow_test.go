@@ -40,7 +40,7 @@ func TestATopicThatTakesLessThanTheClientSends(t *testing.T) {
 	s.exec(t, `insert into outbox (topic, key, type, payload)
 		select 'narrow.v1', 'k' || k, 'Counted', convert_to(i || repeat(' ', case when i = $2 and k = 1 then 200000 else 300 end), 'utf8')
 		  from generate_series(1, $1::int) i, generate_series(1, 3) k order by i, k`, n, bad)
-	options := relay.Options{UnresponsiveAfter: time.Second, Fallback: 50 * time.Millisecond}
+	options := relay.Options{UnresponsiveAfter: frozenAfter, Fallback: 50 * time.Millisecond}
 	s.relay(t, options)
 	await(t, func() bool { return one[int64](t, s, `select epoch from outbox_cursor`) == 1 }, "a leader")
 	s.relay(t, options)

@@ -75,7 +75,7 @@ func TestABadRowInALargeRequestCostsNobodyTheLead(t *testing.T) {
 	s.exec(t, `insert into outbox (topic, key, type, payload)
 		select 'single.v1', 'k' || k, 'Counted', convert_to(i || case when i = 700 and k = 1 then 'poison' else '' end, 'utf8')
 		  from generate_series(1, $2::int) i, generate_series(1, $1::int) k order by i, k`, keys, n)
-	options := relay.Options{UnresponsiveAfter: time.Second, Fallback: 50 * time.Millisecond}
+	options := relay.Options{UnresponsiveAfter: frozenAfter, Fallback: 50 * time.Millisecond}
 	s.relay(t, options)
 	await(t, func() bool { return one[int64](t, s, `select epoch from outbox_cursor`) == 1 }, "a leader")
 	s.relay(t, options)

@@ -42,8 +42,8 @@ type Options struct {
 	// InboxRetention is how long messages are remembered as handled; KeepForever forever. Default
 	// 30 days.
 	InboxRetention time.Duration
-	// Expire is how often old rows are looked for, and Backlog how often the backlog is measured.
-	// Default 10 s and 5 s.
+	// Expire is how often old rows are looked for, six times less often where there are none, and
+	// Backlog how often the backlog is measured. Default 10 s and 5 s.
 	Expire, Backlog time.Duration
 	// Drain is how long rows in flight are waited for at shutdown. Default 5 s.
 	Drain time.Duration

@@ -6,6 +6,9 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"waybill.example/devstack/pgtest"
 	"waybill.example/migrations"
@@ -30,6 +33,31 @@ func TestRowsWaitForABrokerThatIsDown(t *testing.T) {
 	s.drained(t)
 	await(t, func() bool { return r.Status().BrokerErr == nil }, "the relay to say that the broker is back")
 	require.Zero(t, one[int64](t, s, `select count(*) from outbox_stuck`))
+}
+
+// When a broker is back, the rows in flight are as old as its outage was long. That is no reason to
+// park their topic as one that is in the way: the whole backlog would go through the stuck rows.
+func TestAnOutageInABacklogParksNoTopic(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	r := s.relay(t, relay.Options{BatchRows: 50, InFlightRows: 200})
+	s.insertMany(t, 3, 10)
+	s.drained(t)
+	refuse := kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Topic: topic, Err: kerr.NotEnoughReplicas, Count: -1}
+	s.broker.Fault(refuse)
+	s.exec(t, `insert into outbox (topic, key, type, payload)
+		select $1, 'k' || k, 'Counted', convert_to(i::text, 'utf8') from generate_series(11, 300) i, generate_series(1, 3) k order by i, k`, topic)
+	await(t, func() bool { return r.gauge(t, "in_flight_rows") == 200 }, "as many rows in flight as there may be")
+	s.broker.Stop()
+	await(t, func() bool { return r.gauge(t, "oldest_in_flight_seconds") > 10.5 }, "an outage that is longer than a topic may be in the way")
+	s.broker.Start(t)
+	fault := s.broker.Fault(refuse) // as one that answers, and has no leaders yet
+	await(t, func() bool { return r.Status().BrokerErr == nil }, "the relay to say that the broker is back")
+	outlast(t)
+	fault.Remove()
+	requireCounted(t, s.values(t, 900), 3, 300)
+	s.drained(t)
+	require.Zero(t, r.gauge(t, "set_aside_total"))
 }
 
 func TestTheRelayStartsWithoutABroker(t *testing.T) {

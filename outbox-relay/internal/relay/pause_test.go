@@ -33,3 +33,19 @@ func TestPause_HoldsBackEverything(t *testing.T) {
 	await(t, func() bool { return s.stuck(t) == 0 }, "no row to be stuck")
 	s.distinct(t, 1)
 }
+
+// A relay that sleeps looks seldom whether an operator wants something. It need not: it is
+// notified.
+func TestPause_IsFollowedAtOnceHoweverSeldomTheRelayLooks(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	r := s.relay(t, relay.Options{Fallback: time.Hour})
+	s.insert(t, "k", "1")
+	s.distinct(t, 1)
+	_, err := s.ops(t).Pause(t.Context(), operator)
+	require.NoError(t, err)
+	await(t, func() bool { return r.Status().State == relay.Paused }, "the relay to pause")
+	_, err = s.ops(t).Resume(t.Context(), operator)
+	require.NoError(t, err)
+	await(t, func() bool { return r.Status().State == relay.Leading }, "the relay to go on")
+}

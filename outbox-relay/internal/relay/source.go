@@ -10,6 +10,7 @@ import (
 	"time"
 
 	chassis "waybill.example/chassis/kafka"
+	"waybill.example/chassis/postgres"
 	"waybill.example/outbox-relay/internal/publish"
 	"waybill.example/outbox-relay/internal/source"
 )
@@ -25,6 +26,7 @@ type Source struct {
 	debug   bool // whether the log takes lines about each row
 	metrics *Metrics
 	status  status
+	fence   *postgres.Fence
 
 	maxMessage int // bytes; longer rows are refused without being read
 }
@@ -38,6 +40,7 @@ func NewSource(name, dsn, leader string, kafka chassis.Config, options Options, 
 	s := &Source{
 		name: name, dsn: dsn, leader: leader, kafka: kafka,
 		options: options.withDefaults(), metrics: metrics, log: log.With("database", name),
+		fence:      &postgres.Fence{},
 		debug:      log.Enabled(context.Background(), slog.LevelDebug),
 		maxMessage: publish.MaxMessage(kafka),
 	}
@@ -104,7 +107,7 @@ func safely(log *slog.Logger, err *error) {
 
 // attempt connects, waits for the lead, and leads for as long as nothing fails.
 func (s *Source) attempt(ctx context.Context) error {
-	session, err := source.Connect(ctx, s.name, s.url())
+	session, err := source.ConnectBehind(ctx, s.fence, s.name, s.url())
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@ package relay_test
 import (
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -32,12 +31,12 @@ func TestStandby_LeavesALeaderWhoseBrokerIsSlowAlone(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)
 	fault := s.broker.FailProduce(topic, kerr.NotEnoughReplicas)
-	options := relay.Options{UnresponsiveAfter: time.Second}
+	options := relay.Options{UnresponsiveAfter: frozenAfter}
 	leader := s.relay(t, options)
 	await(t, func() bool { return one[int64](t, s, `select epoch from outbox_cursor`) == 1 }, "a leader")
 	s.relay(t, options)
 	s.insertMany(t, 3, 100)
-	await(t, func() bool { return len(leader.Status().Waits) > 0 }, "rows to have waited for seconds")
+	await(t, func() bool { return leader.gauge(t, "oldest_in_flight_seconds") > frozenAfter.Seconds()+2 }, "rows to have waited for longer")
 	fault.Remove()
 	requireCounted(t, s.values(t, 300), 3, 100)
 	require.EqualValues(t, 1, one[int64](t, s, `select epoch from outbox_cursor`))

@@ -25,10 +25,8 @@ func TestARelayThatSleepsGoesOnSleepingThroughSingleRows(t *testing.T) {
 	s := newStage(t)
 	s.relay(t, relay.Options{Fallback: time.Hour})
 	await(t, func() bool { return one[bool](t, s, sleepsSQL) }, "the relay to sleep")
-	apart := time.NewTicker(20 * time.Millisecond) // closer together they may be worth staying awake for
-	defer apart.Stop()
 	for i := 1; i <= 20; i++ {
-		<-apart.C
+		<-time.After(20 * time.Millisecond) // closer together they may be worth staying awake for
 		s.insert(t, "k1", fmt.Sprint(i))
 		s.broker.Consume(t, topic, i)
 		require.True(t, one[bool](t, s, sleepsSQL), "the relay was woken up for a single row")

@@ -41,21 +41,28 @@ func (s *Session) Trouble(h Holder) error {
 	return &HolderError{Database: s.database, Role: h.Role, PID: h.PID}
 }
 
-// A leader runs a statement every half second, if only to check that it still leads. The activity
-// of sessions of other roles is only shown to members of pg_read_all_stats; it is null here then.
-const holderSQL = `
-select a.pid, coalesce(a.state_change::text, ''), coalesce(a.wait_event_type = 'Client', false), coalesce(a.usename::text, ''),
-       coalesce(a.application_name = 'outbox-relay' and has_table_privilege(a.usesysid, 'public.outbox_cursor', 'update'), false)
+// leadingSQL is the session that has the lock of the leader. Its parameter is LeaderLock.
+const leadingSQL = `
   from pg_locks l
   join pg_stat_activity a on a.pid = l.pid
  where l.locktype = 'advisory' and l.granted and l.objsubid = 1
    and l.database = (select oid from pg_database where datname = current_database())
    and l.classid::bigint << 32 | l.objid::bigint = $1`
 
+// A leader runs a statement every half second, if only to check that it still leads. The activity
+// of sessions of other roles is only shown to members of pg_read_all_stats; it is null here then.
+const holderSQL = `
+select a.pid, coalesce(a.state_change::text, ''), coalesce(a.wait_event_type = 'Client', false), coalesce(a.usename::text, ''),
+       coalesce(a.application_name = 'outbox-relay' and has_table_privilege(a.usesysid, 'public.outbox_cursor', 'update'), false)` + leadingSQL
+
+// LedSQL says whether a relay leads the database, by the lock that its session holds; its parameter
+// is LeaderLock. The name in the cursor is that of who led last.
+const LedSQL = `exists (select` + leadingSQL + ` and a.application_name = 'outbox-relay')`
+
 // Holder looks at the session that leads. It returns false if there is none.
 func (s *Session) Holder(ctx context.Context) (Holder, bool, error) {
 	var h Holder
-	err := s.conn.QueryRow(ctx, holderSQL, int64(leaderLock)).Scan(&h.PID, &h.Activity, &h.AwaitsClient, &h.Role, &h.Relay)
+	err := s.conn.QueryRow(ctx, holderSQL, int64(LeaderLock)).Scan(&h.PID, &h.Activity, &h.AwaitsClient, &h.Role, &h.Relay)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return h, false, nil
 	}

@@ -26,7 +26,7 @@ func (s *Session) ownsSession(ctx context.Context, dsn string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, poolerTimeout)
 	defer cancel()
-	other, err := connect(ctx, s.database, dsn)
+	other, err := connect(ctx, s.fence, s.database, dsn)
 	if err != nil {
 		return fmt.Errorf("find out how the pooler in front of database %s works: %w", s.database, err)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"waybill.example/chassis/postgres"
 	"waybill.example/outbox-relay/internal/cursor"
 )
 
@@ -24,17 +25,19 @@ var ErrFenced = errors.New("another relay has taken over this database")
 type Session struct {
 	conn         *pgx.Conn
 	database     string
+	fence        *postgres.Fence
 	epoch        int64
 	names        interned
 	allocatedSQL string // reads the highest id that was handed out
 	notified     bool   // a notification has come that nothing has acted on yet
+	asked        bool   // so has one of an operator
 	writersTell  bool   // writers notify a relay that sleeps
 	pid          uint32 // of the server's process
 }
 
-// The advisory lock whose holder leads. Locks belong to a database, so one number does for all:
-// "outbox" in ASCII.
-const leaderLock = 0x6f7574626f78
+// LeaderLock is the advisory lock whose holder leads. Locks belong to a database, so one number
+// does for all: "outbox" in ASCII.
+const LeaderLock = 0x6f7574626f78
 
 // Every statement of the relay goes by id, so a plan that scans the table is always a mistake, made
 // from statistics of a time when the table was small. Not waiting for the disk when the cursor
@@ -65,7 +68,13 @@ set tcp_keepalives_count = 3`
 // command to run, where the outbox's tables are missing, and ErrTransactionPooler where it does not
 // have the session for itself.
 func Connect(ctx context.Context, name, dsn string) (*Session, error) {
-	s, err := connect(ctx, name, dsn)
+	return ConnectBehind(ctx, new(postgres.Fence), name, dsn)
+}
+
+// ConnectBehind is Connect for a process that has connected before: the fence keeps it from a
+// primary that was replaced since.
+func ConnectBehind(ctx context.Context, fence *postgres.Fence, name, dsn string) (*Session, error) {
+	s, err := connect(ctx, fence, name, dsn)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +89,7 @@ func Connect(ctx context.Context, name, dsn string) (*Session, error) {
 	return s, nil
 }
 
-func connect(ctx context.Context, name, dsn string) (*Session, error) {
+func connect(ctx context.Context, fence *postgres.Fence, name, dsn string) (*Session, error) {
 	config, err := pgx.ParseConfig(dsn)
 	if err != nil {
 		return nil, fmt.Errorf("the URL of database %s is not valid", name) // the error would show the password
@@ -91,10 +100,14 @@ func connect(ctx context.Context, name, dsn string) (*Session, error) {
 		// Of several hosts the one that can be written to, whatever the URL says.
 		config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	}
-	s := &Session{database: name}
+	config.ValidateConnect = fence.After(config.ValidateConnect)
+	s := &Session{database: name, fence: fence}
 	// One read finds every row there is, so a thousand notifications are worth one: pgx would keep
 	// each of them.
-	config.OnNotification = func(*pgconn.PgConn, *pgconn.Notification) { s.notified = true }
+	config.OnNotification = func(_ *pgconn.PgConn, n *pgconn.Notification) {
+		s.notified = true
+		s.asked = s.asked || n.Payload == OperatorAsks
+	}
 	if s.conn, err = pgx.ConnectConfig(ctx, config); err != nil {
 		return nil, fmt.Errorf("connect to database %s: %w", name, err)
 	}
@@ -146,7 +159,7 @@ const tryLeadSQL = `select pg_try_advisory_lock($1)`
 // database: a waiting statement would hold back vacuum.
 func (s *Session) TryLead(ctx context.Context) (bool, error) {
 	var leads bool
-	if err := s.conn.QueryRow(ctx, tryLeadSQL, int64(leaderLock)).Scan(&leads); err != nil {
+	if err := s.conn.QueryRow(ctx, tryLeadSQL, int64(LeaderLock)).Scan(&leads); err != nil {
 		return false, fmt.Errorf("ask for the lead of database %s: %w", s.database, err)
 	}
 	return leads, nil

@@ -8,7 +8,7 @@ import (
 
 // The advisory lock that the relay holds while it sleeps: "outboy" in ASCII, as in the trigger
 // outbox_wake.
-const sleepLock = leaderLock + 1
+const sleepLock = LeaderLock + 1
 
 const (
 	sleepSQL     = `select pg_try_advisory_lock($1)`
@@ -85,6 +85,17 @@ func (s *Session) Notified() bool {
 	notified := s.notified
 	s.notified = false
 	return notified
+}
+
+// OperatorAsks is what a notification says that comes from an operator: there may be a pause or a
+// replay. Those of writers say nothing.
+const OperatorAsks = "operator"
+
+// Asked says whether an operator has notified since the last time it was asked.
+func (s *Session) Asked() bool {
+	asked := s.asked
+	s.asked = false
+	return asked
 }
 
 // WaitForRow waits until a writer notifies, or for as long as timeout, and says which. What came

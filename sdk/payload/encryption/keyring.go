@@ -78,8 +78,9 @@ func (k *Keyring) refresh() error {
 }
 
 func readKeys(path string, mode fs.FileMode) (keys, error) {
-	if runtime.GOOS != "windows" && mode.Perm()&0o077 != 0 {
-		return keys{}, fmt.Errorf("others than its owner may read it (mode %04o): chmod 600", mode.Perm())
+	// A group may read it: Kubernetes mounts a Secret so, for a process that is not root.
+	if runtime.GOOS != "windows" && mode.Perm()&0o037 != 0 {
+		return keys{}, fmt.Errorf("others than its owner and group may read it (mode %04o): chmod 600", mode.Perm())
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {

@@ -208,6 +208,7 @@ func (a *application) finish(ctx context.Context, tx *inbox.Tx, now time.Time) (
 // report notifies the observer of what was decided, once it is committed. A message for a saga that
 // does not exist may be for one that has expired, or of another system that shares the topics.
 func (a *application) report() {
+	a.deadlines.disturb()
 	for _, m := range a.unknown {
 		if !a.registry.Handles(m.Type) {
 			continue // another version's, and of no saga here

@@ -29,8 +29,9 @@ const (
 
 // actOnDeadlines acts on those that have passed by the database's clock, of at most limit sagas.
 func (r *Runner) actOnDeadlines(ctx context.Context, limit int) (int, error) {
-	due, err := r.store.AnyDue(ctx)
-	if err != nil || !due {
+	next, err := r.store.UntilDue(ctx)
+	r.deadlines.due = next
+	if err != nil || next > 0 {
 		r.lag(0)
 		return 0, err
 	}

@@ -34,8 +34,8 @@ func TripSaga() (*saga.Definition, error) {
 	return s.Build()
 }
 
-// A service of its own runs the sagas. poll stands for any Kafka client: it returns messages in
-// their order, and commits the offsets of a batch once it was processed.
+// A service of its own runs the sagas. poll and commit stand for any Kafka client: what is polled
+// next comes behind the batch, so a batch is processed until it is durable, and then committed.
 func Example_runIt() {
 	run := func(ctx context.Context, db *pgxpool.Pool, poll func(context.Context) []inbox.Delivery, commit func([]inbox.Delivery)) error {
 		trip, err := TripSaga()
@@ -50,8 +50,8 @@ func Example_runIt() {
 		go func() { deadlines <- sagas.Run(ctx) }()
 		for ctx.Err() == nil {
 			batch := poll(ctx)
-			if err := sagas.Process(ctx, batch); err != nil {
-				continue // nothing of it has happened: the database may be unavailable
+			if err := inbox.ProcessWithRetry(ctx, sagas, batch, slog.Default()); err != nil {
+				return err // ctx has ended, or the database went back: begin again from sagas.Positions
 			}
 			commit(batch)
 		}

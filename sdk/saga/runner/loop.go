@@ -14,8 +14,10 @@ type loop struct {
 	name string // for the log
 	// act does at most limit pieces of work and returns how many it found.
 	act func(ctx context.Context, limit int) (int, error)
-	// every is how often an idle loop looks.
+	// every is how often an idle loop looks, if it does not rest.
 	every time.Duration
+	// rest, if set, has the loop look less often while nothing is to be expected.
+	rest *rest
 	// batch and rate bound how much is done at once, and per second.
 	batch, rate int
 	log         *slog.Logger
@@ -26,20 +28,31 @@ const retryAfter = time.Second
 
 // run works until ctx ends.
 func (l *loop) run(ctx context.Context) {
-	timer := time.NewTimer(l.every)
+	for pause := l.every; l.wait(ctx, pause); pause = l.round(ctx) {
+	}
+}
+
+// wait returns false when ctx ends.
+func (l *loop) wait(ctx context.Context, pause time.Duration) bool {
+	timer := time.NewTimer(pause)
 	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-timer.C:
-		}
-		timer.Reset(l.round(ctx))
+	var disturbed <-chan struct{}
+	if l.rest != nil && pause > l.every {
+		disturbed = l.rest.disturbed
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	case <-disturbed:
+		return l.wait(ctx, l.every)
 	}
 }
 
 // round does one batch and returns how long to wait for the next.
 func (l *loop) round(ctx context.Context) time.Duration {
+	l.rest.begin()
 	n, err := l.act(ctx, l.batch)
 	switch {
 	case ctx.Err() != nil:
@@ -48,7 +61,7 @@ func (l *loop) round(ctx context.Context) time.Duration {
 		l.log.WarnContext(ctx, "round failed", "work", l.name, "error", err)
 		return max(retryAfter, l.every)
 	case n == 0:
-		return l.every
+		return l.rest.after(l.every)
 	}
 	l.log.DebugContext(ctx, "round done", "work", l.name, "count", n)
 	spread := time.Duration(n) * time.Second / time.Duration(l.rate)

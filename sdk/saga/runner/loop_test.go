@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -58,6 +59,34 @@ func TestLoop_ADatabaseThatFailsIsLeftAloneForASecond(t *testing.T) {
 		runFor(t, loop{act: act, every: 10 * time.Millisecond, batch: 1, rate: 1}, 10*time.Second)
 		if calls < 9 || calls > 11 {
 			t.Errorf("%d calls in ten seconds", calls)
+		}
+	})
+}
+
+// An idle loop looks when its next work is due, and once per second at least. What may have brought
+// that forward has it look as soon as it did before there were rests.
+func TestLoop_AnIdleLoopRestsUntilItsNextWorkIsDue(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		began, r := time.Now(), newRest()
+		var looks []time.Duration
+		act := func(context.Context, int) (int, error) {
+			looks = append(looks, time.Since(began))
+			r.due = time.Hour
+			if time.Since(began) > 3*time.Second {
+				r.due = 300 * time.Millisecond
+			}
+			return 0, nil
+		}
+		time.AfterFunc(1300*time.Millisecond, r.disturb) // 100 ms into a rest
+		time.AfterFunc(1310*time.Millisecond, r.disturb)
+		runFor(t, loop{act: act, every: 200 * time.Millisecond, batch: 1, rate: 1, rest: r}, 4*time.Second)
+		want := []time.Duration{200, 1200, 1500, 2500, 3500, 3800}
+		for i := range want {
+			want[i] *= time.Millisecond
+		}
+		if !slices.Equal(looks, want) {
+			t.Errorf("it looked at %v, want %v", looks, want)
 		}
 	})
 }

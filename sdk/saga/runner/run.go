@@ -10,13 +10,13 @@ import (
 
 // How often and how fast the background work is done.
 const (
-	deadlinesEvery = 200 * time.Millisecond // the precision of a deadline
+	deadlinesEvery = 200 * time.Millisecond // the precision of a deadline; see also longestRest
 	deadlinesBatch = 200
 	expireEvery    = time.Minute
 	expireBatch    = 1000
 	expireRate     = 5000 // sagas per second
 	wakeEvery      = 10 * time.Second
-	followEvery    = time.Second
+	followEvery    = 2 * time.Second
 	gaugeEvery     = 10 * time.Second
 )
 
@@ -36,7 +36,7 @@ func (r *Runner) Run(ctx context.Context) error {
 
 func (r *Runner) loops() []*loop {
 	loops := []*loop{
-		{name: "deadlines", every: deadlinesEvery, batch: min(r.rate, deadlinesBatch), rate: r.rate, act: r.actOnDeadlines},
+		{name: "deadlines", every: deadlinesEvery, rest: r.deadlines, batch: min(r.rate, deadlinesBatch), rate: r.rate, act: r.actOnDeadlines},
 		{name: "suspended sagas", every: wakeEvery, batch: 1, rate: 1000, act: func(ctx context.Context, _ int) (int, error) {
 			return r.store.WakeSuspended(ctx)
 		}},

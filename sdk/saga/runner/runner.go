@@ -36,6 +36,9 @@ type Config struct {
 	// Content, if set, returns what of a message's value must be the same whenever it comes under
 	// one id; see [inbox.Processor].
 	Content func(inbox.Delivery) []byte
+	// Keep, if set, reports whether a message is for the sagas of this database; see
+	// [inbox.Processor].
+	Keep func(inbox.Delivery) bool
 	// Payloads, if set, decodes the payloads of messages before Codec reads them, and encodes those
 	// of what the sagas send, after Codec has written them. What a saga keeps, in its data and of
 	// messages that wait for it, is in the database as it is.
@@ -97,6 +100,7 @@ type Runner struct {
 	audit     func(context.Context, pgx.Tx, Act) error
 	observer  Observer
 	watermark *watermark // nil: deadlines do not wait
+	deadlines *rest      // until the next deadline
 	rate      int
 	retention time.Duration
 	log       *slog.Logger
@@ -115,12 +119,12 @@ func New(ctx context.Context, c Config) (*Runner, error) {
 	c = c.withDefaults()
 	r := &Runner{
 		store: store.New(c.DB, registry), registry: registry, codec: c.Codec, local: c.Local, operators: c.OperatorDB,
-		audit: c.Audit, observer: c.Observer, rate: c.DeadlineRate, retention: c.Retention, log: c.Log,
+		audit: c.Audit, observer: c.Observer, rate: c.DeadlineRate, deadlines: newRest(), retention: c.Retention, log: c.Log,
 	}
 	r.store.Clock = c.Now
 	r.inbox = inbox.Processor[saga.Message, store.Loaded]{
 		Consumer: c.Consumer, DB: c.DB, Positions: inbox.NewPositions(c.DB, c.Consumer), Health: &inbox.Health{},
-		Payloads: c.Payloads, Decode: r.decode, Content: c.Content, Load: r.load, Apply: r.applyMessages, Observe: c.Observer.Messages, Log: c.Log,
+		Keep: c.Keep, Payloads: c.Payloads, Decode: r.decode, Content: c.Content, Load: r.load, Apply: r.applyMessages, Observe: c.Observer.Messages, Log: c.Log,
 	}
 	if c.Parking {
 		r.inbox.Parking = &inbox.Parking{Behind: r.isReply}

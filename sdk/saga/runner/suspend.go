@@ -14,7 +14,7 @@ import (
 // SuspendDefinition has all sagas of a version of a definition do nothing until
 // [Runner.ResumeDefinition], those that begin meanwhile included: messages for them are held, and
 // their deadlines do not pass. It is written to the database; this process follows at once, and
-// every other that runs within two seconds: what such a one decides until then is done.
+// every other that runs within three seconds: what such a one decides until then is done.
 //
 // The outcome's Err is [store.ErrNotFound] for a version that was never run.
 func (r *Runner) SuspendDefinition(ctx context.Context, name string, version int, by saga.Operator) (Outcome, error) {

@@ -41,6 +41,9 @@ const (
 	EarlyCancelEnds Bug = "early-cancel-ends"
 	// EarlyCancelIsLost ignores a cancellation that finds no saga.
 	EarlyCancelIsLost Bug = "early-cancel-is-lost"
+	// EarlyReplyIsLost ignores a reply that, after a restore, is read again before the start of its
+	// saga is.
+	EarlyReplyIsLost Bug = "early-reply-is-lost"
 	// OldStartIsLost starts sagas of the newest version only.
 	OldStartIsLost Bug = "old-start-is-lost"
 	// ConflictIsStale ignores a start of a saga that another message has started.
@@ -68,7 +71,7 @@ const (
 func Bugs() []Bug {
 	return []Bug{
 		OffsetFirst, OffsetsInKafkaOnly, PositionGoesBack, RejectedIsHandled, NoRevisions, DeadlineBeforeReads, DeadlineBeforeSent,
-		LateSuccessIsForgotten, HeldIsDropped, EarlyCancelEnds, EarlyCancelIsLost, OldStartIsLost, ConflictIsStale,
+		LateSuccessIsForgotten, HeldIsDropped, EarlyCancelEnds, EarlyCancelIsLost, EarlyReplyIsLost, OldStartIsLost, ConflictIsStale,
 		AlreadyDoneIsNotUndone, EndedIsForced, StuckIsInvisible, StuckHolds, EndedIsSuspended, NullIsNotBegun,
 		EarlyEventIsStale, UnknownEventIsSkipped,
 	}
@@ -77,6 +80,9 @@ func Bugs() []Bug {
 // route is [saga.Registry.Route], with the planted bug.
 func (o *Orchestrator) route(r *saga.Registry, exist []saga.State, m saga.Message) ([]saga.Ref, error) {
 	if o.w.config.Bug == EarlyCancelIsLost && len(exist) == 0 && o.cancels(m.Type) {
+		return nil, saga.ErrUnknownSaga
+	}
+	if o.w.config.Bug == EarlyReplyIsLost && len(exist) == 0 && m.CausationID != uuid.Nil {
 		return nil, saga.ErrUnknownSaga
 	}
 	return r.Route(exist, m)

@@ -25,7 +25,6 @@ type ledger struct {
 	forgotten     map[saga.Ref]bool
 	circles       map[saga.Ref]bool
 	held          map[uuid.UUID]Message // what may be held for a saga
-	unheard       map[string]bool       // keys whose replies were read after a restore and before their start
 }
 
 // command is what an id of a command stands for.
@@ -47,7 +46,7 @@ func newLedger() ledger {
 	return ledger{
 		sent: map[uuid.UUID]command{}, ids: map[command]uuid.UUID{}, interventions: map[saga.Ref]intervention{},
 		acted: map[saga.Ref]time.Duration{}, lost: map[saga.Ref]bool{},
-		forgotten: map[saga.Ref]bool{}, circles: map[saga.Ref]bool{}, held: map[uuid.UUID]Message{}, unheard: map[string]bool{},
+		forgotten: map[saga.Ref]bool{}, circles: map[saga.Ref]bool{}, held: map[uuid.UUID]Message{},
 	}
 }
 

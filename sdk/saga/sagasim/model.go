@@ -265,10 +265,7 @@ func (m *model) check(o *Orchestrator, participants *Service) {
 					m.w.Violation("saga %s: completed, and %s is %q", ref, step.Name, status)
 				case s.Phase == saga.Cancelled && step.Undo != nil && step.AlreadyDone != "" && status != saga.Undone:
 					m.w.Violation("saga %s: cancelled, and %s was not undone", ref, step.Name)
-				case s.Phase == saga.Cancelled && step.Undo != nil && status == saga.Done && !o.ledger.unheard[ref.ID]:
-					// Where it is unheard, the saga may have forgotten that it sent the command,
-					// and the reply came before the start was read again: then nothing says that
-					// there is anything to undo.
+				case s.Phase == saga.Cancelled && step.Undo != nil && status == saga.Done:
 					m.w.Violation("saga %s: cancelled, and %s is still done", ref, step.Name)
 				}
 			}

@@ -112,10 +112,6 @@ func (o *Orchestrator) Forced(ref saga.Ref) string { return o.ledger.interventio
 // wrong: the services may disagree with it, and that has been declared.
 func (o *Orchestrator) Resolved(ref saga.Ref) bool { return o.ledger.interventions[ref].resolved }
 
-// Unheard says whether, after a restore, a reply to the saga was read again before the start of the
-// saga was: it is lost, and with it what the participant has done.
-func (o *Orchestrator) Unheard(ref saga.Ref) bool { return o.ledger.unheard[ref.ID] }
-
 // registry is what an instance knows, and what of that is suspended as far as it knows.
 func (o *Orchestrator) registry(i *instance) *saga.Registry {
 	r := o.registries[i.release]
@@ -197,7 +193,6 @@ func (t *transaction) message(n int, d delivery) {
 	}
 	if errors.Is(err, saga.ErrUnknownSaga) && (!t.registry.Awaits(d.Type) || t.o.w.config.Bug == UnknownEventIsSkipped) {
 		t.o.w.Tracef("orchestrator knows no saga for %s", d.Message)
-		t.o.ledger.unheard[d.Key] = t.o.ledger.unheard[d.Key] || t.o.Restored()
 		return
 	}
 	if err != nil {

@@ -144,9 +144,10 @@ func (s *Saga) apply(in saga.Input) (Outcome, error) {
 	return o, nil
 }
 
-// decide asks the engine; what happens while a saga is suspended is the registry's business.
+// decide asks the engine; what is kept for a saga, while it is suspended or has not begun, is the
+// registry's business.
 func (s *Saga) decide(in saga.Input) ([]saga.Decision, error) {
-	if s.state.Phase != saga.Suspended {
+	if s.state.Phase != saga.Suspended && len(s.state.Early) == 0 {
 		d, err := s.def.Apply(s.state, in, s.now)
 		return []saga.Decision{d}, err
 	}

@@ -302,7 +302,7 @@ func TestOpenKeyring_RefusesWhatIsNoneAndNamesNoKey(t *testing.T) {
 		require.NotContains(t, err.Error(), "secret")
 	}
 	keyring(t, path, "k1")
-	require.NoError(t, os.Chmod(path, 0o640))
+	require.NoError(t, os.Chmod(path, 0o644))
 	_, err := encryption.OpenKeyring(path)
 	require.ErrorContains(t, err, "chmod 600")
 	_, err = encryption.OpenKeyring(path + "?")

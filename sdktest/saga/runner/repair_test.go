@@ -173,7 +173,7 @@ func TestSuspendDefinition_HoldsNewSagasAndOldInEveryProcess(t *testing.T) {
 	running, stop := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { defer close(done); _ = other.Run(running) }()
-	require.Eventually(t, func() bool { return len(other.Runner.Registry().Suspensions()) == 1 }, 20*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return len(other.Runner.Registry().Suspensions()) == 1 }, time.Minute, 20*time.Millisecond)
 	stop()
 	<-done
 	require.Empty(t, apply(t, other, start, created(t, 2)))

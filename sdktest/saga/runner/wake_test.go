@@ -1,6 +1,7 @@
 package runner_test
 
 import (
+	"strconv"
 	"testing"
 	"time"
 
@@ -8,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"waybill.example/sdk/saga"
 	"waybill.example/sdk/saga/runner/store"
 )
 
@@ -43,6 +45,41 @@ func TestSave_AStepOnTheWayIsAHeapOnlyUpdate(t *testing.T) {
 	require.Nil(t, s.wake(t, "1"))
 }
 
+// Pages of sagas have room for the next version of each row in them, also where all move on
+// together.
+func TestSave_StepsOfABatchAreHeapOnlyUpdates(t *testing.T) {
+	t.Parallel()
+	s := newSagas(t, newDB(t), refund(t, 1, "tell"))
+	const n = 100 // several pages
+	var asked, paid []saga.Message
+	for i := range n {
+		asked = append(asked, happened("RefundAsked", strconv.Itoa(i), uuid.Nil).Message)
+	}
+	s.moveTo(start)
+	var all, heapOnly int
+	deliver := func(messages []saga.Message) {
+		require.NoError(t, pgx.BeginFunc(t.Context(), s.Pool, func(tx pgx.Tx) error {
+			require.NoError(t, s.Deliver(t.Context(), tx, messages...))
+			all, heapOnly = updates(t, tx)
+			return nil
+		}))
+	}
+	deliver(asked)
+	rows, err := s.Pool.Query(t.Context(), "select key, event_id from outbox") //nolint:rowserrcheck // ForEachRow returns its error
+	require.NoError(t, err)
+	var key string
+	var command uuid.UUID
+	_, err = pgx.ForEachRow(rows, []any{&key, &command}, func() error {
+		paid = append(paid, happened("Done-pay", key, command).Message)
+		return nil
+	})
+	require.NoError(t, err)
+	s.moveTo(start.Add(time.Millisecond))
+	deliver(paid)
+	require.Equal(t, n, all)
+	require.Equal(t, n, heapOnly)
+}
+
 // updates are how many updates of sagas Postgres has counted in the session, and how many of them
 // were heap-only.
 func updates(t *testing.T, tx pgx.Tx) (all, heapOnly int) {
@@ -73,17 +110,17 @@ func TestApplyDue_ASagaThatIsLookedAtTooEarlyIsActedOnInTime(t *testing.T) {
 	require.Equal(t, first, *s.wake(t, "1"))
 
 	s.moveTo(first.Add(time.Millisecond))
-	due, err := s.Store.AnyDue(t.Context())
+	due, err := s.Store.UntilDue(t.Context())
 	require.NoError(t, err)
-	require.True(t, due, "it is looked at")
+	require.Zero(t, due, "it is looked at")
 	n, err := s.ApplyDue(t.Context(), store.ReadAll(), 10)
 	require.NoError(t, err)
 	require.Zero(t, n, "and not taken")
 	require.NoError(t, s.Store.MoveWakes(t.Context(), 10))
 	require.Equal(t, second, *s.wake(t, "1"))
-	due, err = s.Store.AnyDue(t.Context())
+	due, err = s.Store.UntilDue(t.Context())
 	require.NoError(t, err)
-	require.False(t, due)
+	require.Equal(t, second.Sub(first.Add(time.Millisecond)), due, "the next look is when its deadline comes")
 
 	n, err = s.due(t.Context(), second.Add(time.Millisecond), store.ReadAll(), 10)
 	require.NoError(t, err)

@@ -33,6 +33,21 @@
 {{- range (include "waybill.secretKeys" . | fromYaml).keys }}
 - { name: {{ . }}_FILE, value: /etc/waybill/secrets/{{ . }} }
 {{- end }}
+{{- if .root.Values.payloads.masks.configMap }}
+- { name: PAYLOAD_MASKS, value: /etc/waybill/masks/masks.json }
+{{- end }}
+{{- if ne .component "outbox-relay" }}
+{{- if .root.Values.payloads.keyring.secret }}
+- { name: PAYLOAD_KEYRING, value: /etc/waybill/payloads/keyring.json }
+{{- end }}
+{{- $shard := get .root.Values "shard" }}
+{{- if not (or (kindIs "invalid" $shard) (kindIs "string" $shard)) }}
+- { name: ORDER_SHARD, value: {{ $shard | int | quote }} }
+{{- end }}
+{{- range $key, $value := .root.Values.payloads.env }}
+- { name: {{ $key }}, value: {{ $value | toString | quote }} }
+{{- end }}
+{{- end }}
 {{- range $key, $value := .values.env }}
 - { name: {{ $key }}, value: {{ $value | toString | quote }} }
 {{- end }}

@@ -39,7 +39,7 @@ const (
 )
 
 func (i *inventory) reserve(ctx context.Context, value []byte) error {
-	message, err := contracts.Decode(contracts.TopicInventoryCommands, value, noHeaders)
+	message, err := contracts.Decode(contracts.TopicOrders, value, noHeaders)
 	if err != nil {
 		return err
 	}

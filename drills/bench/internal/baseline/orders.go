@@ -117,7 +117,7 @@ func (o *orders) get(ctx context.Context, in *getInput) (*getOutput, error) {
 const confirmSQL = `update orders set status = 'CONFIRMED' where id = $1 and status = 'PENDING'`
 
 func (o *orders) confirm(ctx context.Context, value []byte) error {
-	message, err := contracts.Decode(contracts.TopicOrderCommands, value, noHeaders)
+	message, err := contracts.Decode(contracts.TopicInventory, value, noHeaders)
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -17,6 +16,7 @@ import (
 	"waybill.example/devstack/loopback"
 	"waybill.example/devstack/postgres"
 	"waybill.example/devstack/process"
+	"waybill.example/devstack/tempdir"
 	"waybill.example/drills/report"
 	"waybill.example/migrations"
 )
@@ -26,22 +26,23 @@ const topic = "bench.v1"
 // bench is the machinery: a Postgres with fsync on, a broker, and databases made for each part.
 type bench struct {
 	Options
-	section  *report.Part
-	dir      string
-	postgres *postgres.Server
-	broker   *process.Process
-	port     int
-	made     int
+	section   *report.Part
+	dir       string
+	removeDir func() error
+	postgres  *postgres.Server
+	broker    *process.Process
+	port      int
+	made      int
 }
 
 func open(ctx context.Context, o Options) (*bench, error) {
-	b := &bench{Options: o, dir: filepath.Join(os.TempDir(), "waybill-bench-"+strconv.Itoa(os.Getpid()))}
-	if err := os.Mkdir(b.dir, 0o755); err != nil { // open to the user that Postgres runs as
+	b := &bench{Options: o}
+	var err error
+	if b.dir, b.removeDir, err = tempdir.Make("bench"); err != nil {
 		return nil, err
 	}
-	var err error
 	if b.postgres, err = postgres.Start(ctx, postgres.Config{Dir: filepath.Join(b.dir, "postgres"), MaxConnections: 1000, Progress: os.Stderr}); err != nil {
-		return nil, errors.Join(err, os.RemoveAll(b.dir))
+		return nil, errors.Join(err, b.removeDir())
 	}
 	if b.port, err = loopback.FreePort(); err == nil {
 		err = b.startBroker(ctx)
@@ -58,7 +59,8 @@ func (b *bench) close() {
 		b.broker.Kill()
 	}
 	b.postgres.Kill()
-	_ = os.RemoveAll(b.dir)
+	_ = b.postgres.Remove()
+	_ = b.removeDir()
 }
 
 func (b *bench) startBroker(ctx context.Context) (err error) {

@@ -22,6 +22,7 @@ import (
 	"waybill.example/devstack/broker"
 	"waybill.example/devstack/postgres"
 	"waybill.example/devstack/process"
+	"waybill.example/devstack/tempdir"
 	"waybill.example/migrations"
 )
 
@@ -48,6 +49,7 @@ func services() []service {
 // system is everything that runs.
 type system struct {
 	dir       string
+	removeDir func() error
 	postgres  *postgres.Server
 	broker    *broker.Broker
 	databases map[string]string // URLs by service
@@ -59,7 +61,7 @@ type system struct {
 func start(ctx context.Context) (*system, error) {
 	s := &system{databases: map[string]string{}, ended: make(chan string, 10)}
 	var err error
-	if s.dir, err = os.MkdirTemp("", "trip-"); err != nil {
+	if s.dir, s.removeDir, err = tempdir.Make("trip"); err != nil {
 		return s, err
 	}
 	say("building the services and the relay")
@@ -175,5 +177,8 @@ func (s *system) stop(ctx context.Context, failure error) error {
 	if s.postgres != nil {
 		failure = errors.Join(failure, s.postgres.Stop(), s.postgres.Remove()) //nolint:contextcheck // it stops within a time of its own
 	}
-	return errors.Join(failure, os.RemoveAll(s.dir))
+	if s.removeDir != nil {
+		failure = errors.Join(failure, s.removeDir())
+	}
+	return failure
 }

@@ -3,6 +3,8 @@ package breakit
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"testing"
@@ -38,8 +40,11 @@ func TestNews_IsWhatIsDifferent(t *testing.T) {
 	require.Empty(t, news(sight{}, well, true))
 	require.Equal(t, []string{"outbox-relay is stopped"}, news(sight{}, down, true))
 	require.Empty(t, news(down, down, false))
-	require.Equal(t, []string{"outbox-relay is ready", "7 rows wait in the outboxes"}, news(down, waits, false))
+	require.Equal(t, []string{"outbox-relay is ready", "pending in the outboxes: 7"}, news(down, waits, false))
 	require.Equal(t, []string{"another relay leads orders: a", "nothing waits in the outboxes any more"}, news(waits, well, false))
+	unled := sight{leaders: map[string]string{"orders": ""}}
+	require.Equal(t, []string{"no relay leads orders"}, news(sight{leaders: well.leaders}, unled, false))
+	require.Equal(t, []string{"a relay leads orders again: a"}, news(unled, sight{leaders: well.leaders}, false))
 	require.True(t, well.well())
 	require.False(t, down.well())
 	require.False(t, waits.well())
@@ -81,4 +86,30 @@ func TestUnready_SaysWhatIsTheMatter(t *testing.T) {
 	t.Parallel()
 	require.Equal(t, "broker: no route; postgres: refused", unready([]byte(`{"checks":{"postgres":"refused","broker":"no route","x":"ok"}}`)))
 	require.Equal(t, "is not ready", unready([]byte("<html>")))
+}
+
+func TestIsServer_AlsoOneOfSeveral(t *testing.T) {
+	t.Parallel()
+	for name, is := range map[string]bool{"broker": true, "broker-1": true, "postgres": true, "outbox-relay": false, "orders": false} {
+		require.Equal(t, is, isServer(name), name)
+	}
+}
+
+// After a crash of Postgres the relay counts ids that were skipped, until later ones are published.
+// Nothing waits then, and a watch that waited for them to go would not end.
+func TestWaiting_CountsNoIdsWithoutRows(t *testing.T) {
+	t.Parallel()
+	var found outboxes
+	require.NoError(t, json.Unmarshal([]byte(`{"databases":[{"database":"orders","pending":30,"oldestPending":null},{"database":"inventory","pending":2,"oldestPending":"2026-01-02T10:03:00Z"}]}`), &found))
+	require.Equal(t, int64(2), found.waiting())
+}
+
+// A frozen process is not asked, so that a page with one is there as soon as any.
+func TestReadiness_AFrozenProcessIsSilentAndNotAsked(t *testing.T) {
+	t.Parallel()
+	asked := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("it was asked") }))
+	t.Cleanup(asked.Close)
+	s := newStack(t.TempDir())
+	require.Equal(t, "does not answer", s.readiness(t.Context(), process{Name: "orders", State: "frozen", Addr: asked.Listener.Addr().String()}))
+	require.Empty(t, s.readiness(t.Context(), process{Name: "orders", State: "stopped", Addr: asked.Listener.Addr().String()}))
 }

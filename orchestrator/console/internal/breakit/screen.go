@@ -117,7 +117,7 @@ func buttons(p process) []button {
 
 // done says what an action did.
 var done = map[string]string{
-	"kill": "killed (SIGKILL)", "freeze": "frozen (SIGSTOP)", "thaw": "thawed (SIGCONT)", "stop": "stopped (SIGTERM)", "start": "started",
+	"kill": "killed (SIGKILL)", "freeze": "frozen (SIGSTOP)", "thaw": "thawed (SIGCONT)", "stop": "stopped in order", "start": "started",
 }
 
 func (s screen) do(ctx context.Context, r *page.Request) (any, error) {

@@ -33,8 +33,9 @@ type stack struct {
 	ready   *http.Client
 }
 
-// readyWithin is what a process has to say whether it is ready.
-const readyWithin = 800 * time.Millisecond
+// readyWithin is what a process has to say whether it is ready. A service that waits for a frozen
+// broker or database says so after a second, and must not be said to be silent.
+const readyWithin = 2 * time.Second
 
 func newStack(dir string) *stack {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -95,13 +96,21 @@ func (s *stack) ask(ctx context.Context, method, path string) ([]byte, error) {
 	return body, nil
 }
 
-// servers have no readiness page: they run, or not.
-var servers = map[string]bool{"postgres": true, "broker": true}
+// isServer says whether a process has no readiness page: servers run, or not.
+func isServer(name string) bool {
+	base, _, _ := strings.Cut(name, "-") // broker-1 is one of several
+	return base == "postgres" || base == "broker"
+}
+
+const silent = "does not answer"
 
 // readiness is why a process that should be ready is not; empty: it is.
 func (s *stack) readiness(ctx context.Context, p process) string {
-	if servers[p.Name] || p.State == "stopped" || p.State == "not ours" {
+	switch {
+	case isServer(p.Name), p.State == "stopped", p.State == "not ours":
 		return ""
+	case p.State == "frozen":
+		return silent // which nobody need wait for
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.Addr+"/readyz", nil)
 	if err != nil {
@@ -109,7 +118,7 @@ func (s *stack) readiness(ctx context.Context, p process) string {
 	}
 	response, err := s.ready.Do(request)
 	if err != nil {
-		return "does not answer"
+		return silent
 	}
 	defer response.Body.Close()
 	body, _ := io.ReadAll(io.LimitReader(response.Body, 64<<10)) // what there is of it is enough

@@ -197,7 +197,14 @@ func news(before, now sight, first bool) []string {
 		}
 	}
 	for _, database := range sorted(now.leaders) {
-		if was, is := before.leaders[database], now.leaders[database]; was != is && was != "" && !first {
+		was, known := before.leaders[database]
+		switch is := now.leaders[database]; {
+		case first || !known || was == is:
+		case is == "":
+			all = append(all, "no relay leads "+database)
+		case was == "":
+			all = append(all, fmt.Sprintf("a relay leads %s again: %s", database, is))
+		default:
 			all = append(all, fmt.Sprintf("another relay leads %s: %s", database, is))
 		}
 	}
@@ -206,9 +213,29 @@ func news(before, now sight, first bool) []string {
 	case before.pending > 0 && now.pending == 0:
 		all = append(all, "nothing waits in the outboxes any more")
 	case before.pending <= 0 && now.pending > 0:
-		all = append(all, fmt.Sprintf("%d rows wait in the outboxes", now.pending))
+		all = append(all, fmt.Sprintf("pending in the outboxes: %d", now.pending))
 	}
 	return all
+}
+
+// outboxes is what the relay says of each database.
+type outboxes struct {
+	Databases []struct {
+		Database, Leader string
+		Pending          int64
+		OldestPending    *time.Time
+	}
+}
+
+// waiting is how many rows wait. Ids that are pending where no row is the oldest have no rows:
+// Postgres skips some in a crash, and they are given up once later ones are published.
+func (o outboxes) waiting() (rows int64) {
+	for _, d := range o.Databases {
+		if d.OldestPending != nil {
+			rows += d.Pending
+		}
+	}
+	return rows
 }
 
 // look looks at everything at once.
@@ -229,18 +256,12 @@ func (s screen) look(ctx context.Context) sight {
 		})
 	}
 	asking.Go(func() {
-		found, err := source.Get[struct {
-			Databases []struct {
-				Database, Leader string
-				Pending          int64
-			}
-		}](ctx, s.sources.Relay, "/v1/outbox")
+		found, err := source.Get[outboxes](ctx, s.sources.Relay, "/v1/outbox")
 		if err != nil {
 			return
 		}
-		now.pending = 0
+		now.pending = found.waiting()
 		for _, d := range found.Databases {
-			now.pending += d.Pending
 			now.leaders[d.Database] = d.Leader
 		}
 	})

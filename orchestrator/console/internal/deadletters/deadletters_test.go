@@ -10,6 +10,7 @@ import (
 
 	"waybill.example/chassis/admin"
 	api "waybill.example/chassis/deadletters"
+	"waybill.example/chassis/masking"
 	"waybill.example/orchestrator/console/internal/page"
 	"waybill.example/orchestrator/console/internal/session"
 )
@@ -89,7 +90,7 @@ func TestLetter_HeadersAreMaskedForViewers(t *testing.T) {
 	headers := func() []api.DeadLetterHeader {
 		return []api.DeadLetterHeader{{Key: "ce_type", Value: "T"}, {Key: "ce_subject", Value: "s"}, {Key: "note", Value: "n"}}
 	}
-	p := newLetter(as(admin.Viewer), "orders", api.DeadLetterDetail{Headers: headers(), Payload: []byte(`{"a":1}`)})
+	p := newLetter(as(admin.Viewer), "orders", api.DeadLetterDetail{Headers: headers(), Payload: (*masking.Rules)(nil).Saga(admin.Admin, "", []byte(`{"a":1}`))})
 	require.Equal(t, []string{"T", page.Masked, page.Masked}, []string{p.Headers[0].Value, p.Headers[1].Value, p.Headers[2].Value})
 	require.True(t, p.Payload.Masked())
 	p = newLetter(as(admin.Reader), "orders", api.DeadLetterDetail{Headers: headers()})

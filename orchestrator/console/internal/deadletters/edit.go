@@ -31,7 +31,7 @@ func (s screen) editForm(ctx context.Context, r *page.Request) (any, error) {
 	}
 	p := editPage{letterPage: newLetter(r, r.PathValue("service"), found)}
 	if r.Can(admin.Reader) {
-		p.Text = indented(found.Payload)
+		p.Text = indented(found.Payload.Bytes())
 	}
 	return p, nil
 }
@@ -80,7 +80,7 @@ func (s screen) check(ctx context.Context, r *page.Request) (any, error) {
 	kind := r.PostFormValue("type")
 	c := checked{
 		Service: r.PathValue("service"), ID: before.ID, Revision: before.Revision, Payload: string(payload), Type: kind,
-		Lines: diff(indented(before.Payload), indented(payload)), Same: sameJSON(before.Payload, payload) && (kind == "" || kind == before.Type),
+		Lines: diff(indented(before.Payload.Bytes()), indented(payload)), Same: sameJSON(before.Payload.Bytes(), payload) && (kind == "" || kind == before.Type),
 	}
 	request := apiclient.Request{
 		Path: letterPath(r, "/edit"), IfMatch: r.PostFormValue("revision"),

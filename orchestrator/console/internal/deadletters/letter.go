@@ -2,6 +2,7 @@ package deadletters
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"strings"
 
@@ -15,7 +16,8 @@ type letterPage struct {
 	letter
 	Payload      page.Payload           `json:"payload"`
 	PayloadBytes int64                  `json:"payloadBytes"`
-	Binary       bool                   `json:"binary,omitzero"` // the payload is shown in base64
+	Binary       bool                   `json:"binary,omitzero"`  // the payload is shown in base64
+	Masked       string                 `json:"masked,omitempty"` // what of it is hidden
 	Headers      []api.DeadLetterHeader `json:"headers"`
 	Waiting      []api.ParkedMessage    `json:"waiting"`
 	HandledBy    []api.HandledMessage   `json:"handledBy"`
@@ -73,10 +75,10 @@ func (s screen) letter(ctx context.Context, r *page.Request) (any, error) {
 func newLetter(r *page.Request, service string, found api.DeadLetterDetail) letterPage {
 	p := letterPage{
 		letter: letter{service, masked(r, found.DeadLetter)}, PayloadBytes: found.PayloadBytes, Headers: found.Headers,
-		Waiting: found.Waiting, HandledBy: found.HandledBy, Payload: r.Payload(found.Payload),
+		Waiting: found.Waiting, HandledBy: found.HandledBy, Payload: r.Payload(found.Payload.Bytes()), Masked: found.Masked,
 	}
-	if found.PayloadBase64 != "" {
-		p.Binary, p.Payload = true, r.Payload([]byte(found.PayloadBase64))
+	if !found.PayloadBase64.IsZero() {
+		p.Binary, p.Payload = true, r.Payload([]byte(base64.StdEncoding.EncodeToString(found.PayloadBase64.Bytes())))
 	}
 	for i, h := range p.Headers {
 		if !strings.HasPrefix(h.Key, "ce_") || h.Key == "ce_subject" { // what CloudEvents says of a message is nobody's data, but for its subject

@@ -35,8 +35,11 @@ func (p *picture) failures(s placed, above int) {
 	right, middle := forwardX+forwardWidth, (forwardX+forwardWidth+backX)/2
 	if len(s.Failure) > 0 {
 		y, join := s.y+18, s.y-12
+		m := p.o.Edges["fail:"+s.Name]
+		p.text(middle-7, y+14, "note", "middle", m.Note) // between the boxes both do not fit on one line
+		m.Note = ""
 		p.edge("back", fmt.Sprintf("M%d %dH%dV%dH%dV%d", right, y, backX-14, join, rail, above+1), middle-7, y-6, "middle",
-			strings.Join(s.Failure, " or "), p.o.Edges["fail:"+s.Name])
+			strings.Join(s.Failure, " or "), m)
 	}
 	if s.GiveUp != "" {
 		y, path := s.y+44, fmt.Sprintf("M%d %dH%d", right, s.y+44, backX-1)

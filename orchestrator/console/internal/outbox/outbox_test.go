@@ -33,7 +33,7 @@ func TestJudge_SaysTheWorstFirst(t *testing.T) {
 		{led(overview{Stuck: 1, Pending: 2, OldestPending: &old}), relaySource{}, "bad", "1 row stuck; others go on"},
 		{led(overview{Stuck: 1, Parked: 3}), relaySource{}, "bad", "waiting behind: 3 rows"},
 		{overview{}, relaySource{}, "bad", "No relay"},
-		{led(overview{Paused: true, Pending: 1}), relaySource{}, "warn", "1 row wait"},
+		{led(overview{Paused: true, Pending: 1}), relaySource{}, "warn", "1 row waits"},
 		{led(overview{Pending: 1}), relaySource{BrokerProblem: "no route"}, "bad", "wait for the broker: no route"},
 		{led(overview{Stuck: 1}), relaySource{Problem: "the login was refused"}, "bad", "the login was refused"},
 	} {
@@ -41,6 +41,17 @@ func TestJudge_SaysTheWorstFirst(t *testing.T) {
 		require.Equal(t, c.level, v.Level, v.Text)
 		require.Contains(t, v.Text, c.text)
 	}
+}
+
+func TestGroupedWithin_TakesAHundredthOfAProcessorAtMost(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, time.Second, groupedWithin(overview{}))
+	require.Equal(t, time.Second, groupedWithin(overview{Stuck: 1}))
+	for _, rows := range []int64{1_000, 10_000, 40_000} {
+		takes := time.Duration(rows) * 13 * time.Microsecond
+		require.LessOrEqual(t, takes*100, groupedWithin(overview{Stuck: rows / 4, Parked: rows * 3 / 4}), rows)
+	}
+	require.Equal(t, time.Minute, groupedWithin(overview{Parked: 100_000_000}))
 }
 
 func TestChoose_ReadsWhatPeopleType(t *testing.T) {

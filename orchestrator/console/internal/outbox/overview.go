@@ -39,11 +39,11 @@ func judge(o overview, s relaySource, now time.Time) Verdict {
 	case s.BrokerProblem != "" && o.Pending > 0:
 		return Verdict{"bad", "Rows wait for the broker: " + s.BrokerProblem}
 	case o.Paused && o.Pending > 0:
-		return Verdict{"warn", fmt.Sprintf("Paused by an operator; %s wait until it is resumed", rows(o.Pending))}
+		return Verdict{"warn", fmt.Sprintf("Paused by an operator; until it is resumed %s", waiting(o.Pending))}
 	case o.Paused:
 		return Verdict{"warn", "Paused by an operator: nothing is published until it is resumed"}
 	case o.Leader == "":
-		return Verdict{"bad", "No relay has led this database yet"}
+		return Verdict{"bad", "No relay leads this database"}
 	case o.Stuck > 0 && o.Parked > 0:
 		return Verdict{"bad", fmt.Sprintf("%s stuck; waiting behind: %s", rows(o.Stuck), rows(o.Parked))}
 	case o.Stuck > 0:
@@ -54,6 +54,13 @@ func judge(o overview, s relaySource, now time.Time) Verdict {
 		return Verdict{"good", rows(o.Pending) + " on their way"}
 	}
 	return Verdict{"good", "Everything is published"}
+}
+
+func waiting(n int64) string {
+	if n == 1 {
+		return "1 row waits"
+	}
+	return rows(n) + " wait"
 }
 
 func rows(n int64) string {
@@ -134,14 +141,18 @@ func (s screen) look(ctx context.Context) (all []database, unreachable []string,
 	return look(found, sources.Sources, time.Now()), found.Unreachable, nil
 }
 
-// groups are the stuck rows of a database by cause. Grouping takes the database 13 µs for each row
-// that is stuck or parked, so many are grouped less often: an open page costs it less than a
-// hundredth of a processor. After a change from the console they are grouped again at once.
+// groups are the stuck rows of a database by cause.
 func (s screen) groups(ctx context.Context, o overview) ([]stuckGroup, error) {
-	age := min(time.Minute, max(time.Second, time.Duration(o.Stuck+o.Parked)*groupingAge))
-	found, err := source.GetWithin[struct{ Groups []stuckGroup }](ctx, s.relay, of(o.Database, "/stuck/groups"), age)
+	found, err := source.GetWithin[struct{ Groups []stuckGroup }](ctx, s.relay, of(o.Database, "/stuck/groups"), groupedWithin(o))
 	for i := range found.Groups {
 		found.Groups[i].Database = o.Database
 	}
 	return found.Groups, err
+}
+
+// groupedWithin is how old the groups of an outbox may be. Grouping takes the database 13 µs for
+// each row that is stuck or parked, so many are grouped less often: an open page costs it less than
+// a hundredth of a processor. After a change from the console they are grouped again at once.
+func groupedWithin(o overview) time.Duration {
+	return min(time.Minute, max(time.Second, time.Duration(o.Stuck+o.Parked)*groupingAge))
 }

@@ -165,7 +165,7 @@ func (x *screen) preview(ctx context.Context, r *page.Request) (any, error) {
 	}
 	out := previewed{Preview: p}
 	for _, s := range p.Sends {
-		out.Sends = append(out.Sends, sends{s.Type, s.Topic, s.Key, r.Payload(s.Payload)})
+		out.Sends = append(out.Sends, sends{s.Type, s.Topic, s.Key, r.Payload(s.Payload.Bytes())})
 	}
 	out.Preview.Sends, out.Preview.Note = nil, r.Text(p.Note)
 	return out, err

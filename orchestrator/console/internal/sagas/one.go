@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"waybill.example/chassis/apiclient"
+	"waybill.example/chassis/masking"
 	"waybill.example/orchestrator/console/internal/diagram"
 	"waybill.example/orchestrator/console/internal/page"
 	"waybill.example/orchestrator/console/internal/source"
@@ -68,8 +69,8 @@ func (x *screen) one(ctx context.Context, r *page.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := one{Saga: detail, Carries: r.Payload(detail.Data)}
-	o.Saga.Data = nil
+	o := one{Saga: detail, Carries: r.Payload(detail.Data.Bytes())}
+	o.Saga.Data = masking.View{}
 	o.Saga.Says, o.Saga.Reason = withoutReason(r, o.Saga.Says, o.Saga.Reason), r.Text(o.Saga.Reason)
 	for i, l := range o.Saga.Timeline {
 		o.Saga.Timeline[i].Note = r.Text(l.Note) // it quotes what messages say, and what operators wrote

@@ -13,6 +13,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"waybill.example/chassis/admin"
+	"waybill.example/chassis/masking"
 	"waybill.example/devstack/pgtest"
 	"waybill.example/migrations"
 	"waybill.example/orchestrator/console/internal/page"
@@ -71,7 +73,7 @@ func TestRequest_SaysWhatIsWrongWithAForm(t *testing.T) {
 func nasty(messageType, payload string, cause *uuid.UUID) explain.SentMessage {
 	return explain.SentMessage{
 		Database: "orders", ID: 7, EventID: uuid.New(), Topic: "orders.v1", Key: `1'; drop table outbox; --`, Type: messageType,
-		Payload: json.RawMessage(payload), PayloadBytes: int64(len(payload)), Cause: cause, Headers: map[string]string{"note": `it's \ "quoted"`},
+		Payload: (*masking.Rules)(nil).Saga(admin.Reader, "", []byte(payload)), PayloadBytes: int64(len(payload)), Cause: cause, Headers: map[string]string{"note": `it's \ "quoted"`},
 	}
 }
 

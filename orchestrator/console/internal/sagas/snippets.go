@@ -25,7 +25,7 @@ func curlOf(m explain.SentMessage) string {
 func sqlOf(m explain.SentMessage) string {
 	headers, _ := json.Marshal(m.Headers) // text
 	return fmt.Sprintf("insert into outbox (event_id, topic, key, type, payload, headers)\nvalues (%s, %s, %s, %s, %s, %s);",
-		quoted(m.EventID.String()), quoted(m.Topic), quoted(m.Key), quoted(m.Type), bytea(m.Payload), quoted(string(headers)))
+		quoted(m.EventID.String()), quoted(m.Topic), quoted(m.Key), quoted(m.Type), bytea(m.Payload.Bytes()), quoted(string(headers)))
 }
 
 func quoted(s string) string {
@@ -57,11 +57,11 @@ func goOf(m explain.SentMessage, all []explain.SentMessage, description saga.Des
 	if m.Cause != nil {
 		for _, command := range all {
 			if command.EventID == *m.Cause && command.Type != description.StartOn {
-				return fmt.Sprintf("s.Reply(%q, %q, %s)", command.Type, m.Type, goString(string(m.Payload)))
+				return fmt.Sprintf("s.Reply(%q, %q, %s)", command.Type, m.Type, goString(string(m.Payload.Bytes())))
 			}
 		}
 	}
-	return fmt.Sprintf("s.Event(%q, %s)", m.Type, goString(string(m.Payload)))
+	return fmt.Sprintf("s.Event(%q, %s)", m.Type, goString(string(m.Payload.Bytes())))
 }
 
 // testOf is a Go test that has a saga go the same way again. Definition is for who pastes it to

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"waybill.example/chassis/admin"
+	"waybill.example/chassis/masking"
 	"waybill.example/orchestrator/console/internal/page"
 	"waybill.example/orchestrator/console/internal/source"
 	"waybill.example/orchestrator/httpapi"
@@ -158,16 +159,16 @@ func public(r *page.Request, e explain.Event) string {
 func (t *trail) messages(r *page.Request, all []explain.SentMessage, description saga.Description) {
 	places := map[string]string{}
 	for _, m := range all {
-		shown := message{SentMessage: m, Carries: r.Payload(m.Payload), Anchor: anchorOf(m.Database, m.ID), Curl: curlOf(m)}
+		shown := message{SentMessage: m, Carries: r.Payload(m.Payload.Bytes()), Anchor: anchorOf(m.Database, m.ID), Curl: curlOf(m)}
 		places[m.EventID.String()] = shown.Anchor
-		if !shown.Carries.Masked() && int64(len(m.Payload)) >= m.PayloadBytes {
+		if !shown.Carries.Masked() && whole(m) {
 			shown.SQL, shown.Go = sqlOf(m), goOf(m, all, description)
 		}
 		shown.Error = r.Text(shown.Error)
 		for name, value := range shown.Headers {
 			shown.Headers[name] = r.Text(value)
 		}
-		shown.Payload = nil
+		shown.Payload = masking.View{}
 		t.Messages = append(t.Messages, shown)
 	}
 	for i, e := range t.Events {
@@ -177,12 +178,19 @@ func (t *trail) messages(r *page.Request, all []explain.SentMessage, description
 	}
 }
 
+// whole reports whether the payload of a message is here: all of its bytes, or all but what a rule
+// masks.
+func whole(m explain.SentMessage) bool {
+	payload := m.Payload.Bytes()
+	return payload != nil && (m.Masked != "" || int64(len(payload)) >= m.PayloadBytes)
+}
+
 func (t *trail) data(r *page.Request, lines []explain.DataLine) {
 	var before explain.DataLine
 	for _, l := range lines {
 		d := dataAfter{Seq: l.Seq, Why: l.Why}
 		if before.Why == "" {
-			d.Changes = changes(before.Data, l.Data)
+			d.Changes = changes(before.Data.Bytes(), l.Data.Bytes())
 		}
 		if l.Why != "" {
 			d.Changes = nil

@@ -45,6 +45,9 @@ type Config struct {
 	Orders, Inventory, Relay Service
 	// Audit is the URL of the watch; empty: there is none.
 	Audit string
+	// Masked: the services hide fields of payloads from some roles, so that what is read for one
+	// person is not what another may see.
+	Masked bool
 }
 
 // Service is where a service answers HTTP; an empty URL: it is not asked. ReadToken is what it is
@@ -54,24 +57,24 @@ type Service struct{ URL, ReadToken string }
 // New returns the sources.
 func New(c Config) *Sources {
 	own := apiclient.Flags{URL: "http://orchestrator.internal"}.Client("orchestrator", "ORCHESTRATOR").Via(inProcess{c.API})
-	audit := remote(Service{URL: c.Audit}, "audit", "AUDIT")
+	audit := remote(Service{URL: c.Audit}, "audit", "AUDIT", false)
 	if audit != nil {
 		audit.open = true // it needs none, and is no service of ours to trust with one
 	}
 	return &Sources{
-		Orchestrator: &Client{name: "orchestrator", inside: true, with: func(string) apiclient.Client { return own }},
-		Orders:       remote(c.Orders, "orders", "ORDERS"),
-		Inventory:    remote(c.Inventory, "inventory", "INVENTORY"),
-		Relay:        remote(c.Relay, "relay", "RELAY"),
+		Orchestrator: &Client{name: "orchestrator", inside: true, masked: c.Masked, with: func(string) apiclient.Client { return own }},
+		Orders:       remote(c.Orders, "orders", "ORDERS", c.Masked),
+		Inventory:    remote(c.Inventory, "inventory", "INVENTORY", c.Masked),
+		Relay:        remote(c.Relay, "relay", "RELAY", c.Masked),
 		Audit:        audit,
 	}
 }
 
-func remote(s Service, name, prefix string) *Client {
+func remote(s Service, name, prefix string, masked bool) *Client {
 	if s.URL == "" {
 		return nil
 	}
-	return &Client{name: name, readToken: s.ReadToken, with: func(token string) apiclient.Client {
+	return &Client{name: name, readToken: s.ReadToken, masked: masked, with: func(token string) apiclient.Client {
 		return apiclient.Flags{URL: s.URL, Token: token, Insecure: true}.Client(name, prefix)
 	}}
 }
@@ -94,6 +97,7 @@ type Client struct {
 	readToken string
 	inside    bool // in this process
 	open      bool // it is shown no token
+	masked    bool // it answers roles differently
 	with      func(token string) apiclient.Client
 	cache     cache
 }
@@ -186,7 +190,7 @@ func (c *Client) ask(ctx context.Context, path string, fresh time.Duration) answ
 
 // asking is how a path is asked for, and the key by which its answer is remembered.
 func (c *Client) asking(ctx context.Context, path string) (key string, ask func(context.Context) ([]byte, error)) {
-	return path + "\x00" + c.token(ctx), func(ctx context.Context) ([]byte, error) {
+	return path + "\x00" + c.token(ctx) + "\x00" + c.role(ctx).String(), func(ctx context.Context) ([]byte, error) {
 		ctx, cancel := context.WithTimeout(ctx, readTimeout)
 		defer cancel()
 		body, err := c.fetch(ctx, path)
@@ -207,12 +211,25 @@ func (c *Client) token(ctx context.Context) string {
 	return c.readToken
 }
 
+// role is as whom the service is asked what there is to see: at least a reader, from whom the page
+// hides what is not for viewers.
+func (c *Client) role(ctx context.Context) admin.Role {
+	if !c.masked {
+		return admin.Reader
+	}
+	return max(admin.Reader, session.From(ctx).Role)
+}
+
 func (c *Client) fetch(ctx context.Context, path string) ([]byte, error) {
 	token := c.token(ctx)
 	if c.inside { // the page decides who sees what
-		ctx = admin.As(ctx, admin.Holder{Name: "console", Role: admin.Reader}, session.From(ctx).Client)
+		ctx = admin.As(ctx, admin.Holder{Name: "console", Role: c.role(ctx)}, session.From(ctx).Client)
 	}
-	return c.with(token).Do(ctx, apiclient.Request{Path: path})
+	request := apiclient.Request{Path: path}
+	if c.masked && !c.inside {
+		request.ShowTo = c.role(ctx).String()
+	}
+	return c.with(token).Do(ctx, request)
 }
 
 // Do changes something as the operator of ctx.

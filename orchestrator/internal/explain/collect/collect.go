@@ -8,6 +8,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -38,6 +39,8 @@ type Collector struct {
 	Payloads payload.Codec
 	// Broker says whether the broker answers the orchestrator; nil: nobody asks.
 	Broker func(context.Context) error
+	// Shard is whose databases of the relay's are looked at.
+	Shard contracts.Shard
 	// Records reads records in Kafka, as far as they are there and this login may; nil: nobody
 	// does.
 	Records func(context.Context, []explain.Place) (map[explain.Place]explain.Record, error)
@@ -47,7 +50,7 @@ type Collector struct {
 // is known of it, or that the orchestrator's own saga could not be read. A service that does not
 // answer is a fact of the report.
 func (c *Collector) Explain(ctx context.Context, id string, now time.Time) (explain.Report, error) {
-	evidence := explain.Evidence{ID: id, Now: now.UTC(), Registry: c.Sagas.Registry()}
+	evidence := explain.Evidence{ID: id, Now: now.UTC(), Registry: c.Sagas.Registry(), Shard: c.Shard}
 	state, history, err := c.Sagas.Get(ctx, saga.Ref{ID: id})
 	switch {
 	case err == nil:
@@ -77,9 +80,16 @@ func (c *Collector) collect(ctx context.Context, e *explain.Evidence) {
 	c.sent(sentCtx, e)
 	asking.Wait()
 	for i, d := range e.Databases {
-		e.Databases[i].Outbox.Problem = states[d.Name]
+		e.Databases[i].Outbox.Problem = states[c.Shard.Database(d.Name)]
 	}
+	var letters [][]letter
+	found := slices.Clone(e.Databases) // handled writes to them
+	asking.Go(func() { letters = c.letters(ctx, e.ID, found) })
 	c.handled(ctx, e)
+	asking.Wait()
+	for i, d := range e.Databases {
+		note(d.Sent, letters[i])
+	}
 }
 
 // sent finds what was sent, in all outboxes.
@@ -100,9 +110,11 @@ func (c *Collector) sent(ctx context.Context, e *explain.Evidence) {
 	}
 	e.Databases = []explain.Database{own}
 	for _, d := range others {
-		if d.Name == explain.OwnDatabase { // it has been read, and the relay's part in it is known better there
+		name, ours := c.Shard.Plain(d.Name)
+		if !ours || name == explain.OwnDatabase { // it has been read, and the relay's part in it is known better there
 			continue
 		}
+		d.Name = name
 		e.Databases = append(e.Databases, d)
 	}
 }
@@ -137,7 +149,7 @@ func (c *Collector) handled(ctx context.Context, e *explain.Evidence) {
 			d.Error = cmp.Or(d.Error, "the relay did not say who has handled its messages: "+err.Error())
 		default:
 			var answered bool
-			if d.Deliveries, answered = byDatabase[d.Name]; !answered {
+			if d.Deliveries, answered = byDatabase[c.Shard.Database(d.Name)]; !answered {
 				d.Error = cmp.Or(d.Error, "it did not answer the relay")
 			}
 		}

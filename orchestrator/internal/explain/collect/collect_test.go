@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"testing"
 	"time"
 
@@ -51,6 +52,9 @@ func frozen(t *testing.T) string {
 	return "http://" + listener.Addr().String()
 }
 
+// while is how long was waited, which a machine with much else to do makes longer.
+var while = regexp.MustCompile(`within [0-9.]+m?s:`)
+
 // Stopped, frozen, unhealthy and healthy are four things, and a person does something else about
 // each. None of them is an error of explain, and each is known within its time.
 func TestServices_SaysWhatIsWrongWithEach(t *testing.T) {
@@ -63,17 +67,20 @@ func TestServices_SaysWhatIsWrongWithEach(t *testing.T) {
 		"unhealthy":   {serve(t, 503, map[string]string{"/readyz": `{"checks":{"consumer":"blocked for 5 s","kafka":"down"}}`}), "", "consumer: blocked for 5 s; kafka: down"},
 		"another":     {other, "the answer of " + other + " is not as expected", ""},
 		"stopped":     {"http://127.0.0.1:1/", "nothing listens at http://127.0.0.1:1", ""},
-		"frozen":      {hangs, "no answer from " + hangs + " within 2s: it is frozen, overloaded or cut off", ""},
+		"frozen":      {hangs, "no answer from " + hangs + " within a while: it is frozen, overloaded or cut off", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			ctx, cancel := context.WithTimeout(t.Context(), timeout)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			if tt.url == hangs {
+				ctx, cancel = context.WithTimeout(t.Context(), timeout)
+			}
 			defer cancel()
 			c := Collector{Inventory: peer(tt.url)}
 			services := c.services(ctx, "17")
 			require.Len(t, services, 1)
 			require.Equal(t, "inventory", services[0].Name)
-			require.Equal(t, tt.failed, services[0].Error)
+			require.Equal(t, tt.failed, while.ReplaceAllString(services[0].Error, "within a while:"))
 			require.Equal(t, tt.unhealthy, services[0].Unhealthy)
 		})
 	}

@@ -10,6 +10,8 @@ import (
 	chassispg "waybill.example/chassis/postgres"
 	"waybill.example/devstack/pgtest"
 	"waybill.example/migrations"
+	"waybill.example/orchestrator/internal/explain"
+	"waybill.example/sdk/saga/runner/inspect"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -40,4 +42,31 @@ insert into outbox (topic, key, type, payload) select 't', (n / 2)::text, 'T', '
 	require.Equal(t, []byte("{}"), sent.Sent[0].Payload)
 	plan := pgtest.Explain(t, pool, ownSentSQL, "700", 200, true)
 	require.LessOrEqual(t, plan.Read("outbox"), 4.0, "%+v", plan)
+}
+
+// The orchestrator of a shard sees its own databases under their plain names, and those of other
+// shards not at all: one relay serves them all.
+func TestSent_IsOfTheShardsDatabases(t *testing.T) {
+	t.Parallel()
+	pool := servicePool(t, pgtest.New(t, migrations.Outbox))
+	relay := serve(t, 200, map[string]string{"/v1/messages": `{"databases":[
+		{"database":"orders"},{"database":"orders-1","messages":[{"id":7,"type":"OrderCreated"}]},
+		{"database":"orchestrator"},{"database":"orchestrator-1"}],"unreachable":["inventory","inventory-1"]}`})
+	for shard, want := range map[string][]string{
+		"": {"orchestrator", "orders", "orders-1", "orchestrator-1", "inventory", "inventory-1"}, "0": {"orchestrator", "orders", "inventory"},
+		"1": {"orchestrator", "orders", "inventory"}, "2": {"orchestrator"},
+	} {
+		c := Collector{Sagas: inspect.New(pool, nil), Relay: peer(relay)}
+		require.NoError(t, c.Shard.UnmarshalText([]byte(shard)))
+		e := explain.Evidence{ID: "1000000000007"}
+		c.sent(t.Context(), &e)
+		names := make([]string, len(e.Databases))
+		for i, d := range e.Databases {
+			names[i] = d.Name
+		}
+		require.Equal(t, want, names, "shard %q", shard)
+		if shard == "1" {
+			require.Equal(t, int64(7), e.Databases[1].Sent[0].ID)
+		}
+	}
 }

@@ -43,13 +43,14 @@ type relayMessage struct {
 	Headers       json.RawMessage
 	Payload       []byte
 	PayloadBytes  int64
+	Masked        string
 }
 
 func (m relayMessage) message() explain.Message {
 	message := explain.Message{
 		ID: m.ID, EventID: m.EventID, Topic: m.Topic, Type: m.Type, CreatedAt: m.CreatedAt, Status: m.Status,
 		Error: m.Error, Attempts: m.Attempts, StuckAt: m.StuckAt, NextAttempt: m.NextAttemptAt,
-		Payload: m.Payload, PayloadBytes: m.PayloadBytes,
+		Payload: m.Payload, PayloadBytes: m.PayloadBytes, Masked: m.Masked,
 	}
 	var headers map[string]string
 	if json.Unmarshal(m.Headers, &headers) == nil { // others' headers need not be text

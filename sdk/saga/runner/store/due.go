@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -79,19 +80,24 @@ func (r Read) of(partition *int32) time.Time {
 	return r.All
 }
 
-const anyDueSQL = `
-select clock_timestamp(), exists (select from sagas where wake_at <= coalesce($1, now()))`
+const untilDueSQL = `
+select clock_timestamp(), coalesce($1, now()), (select wake_at from sagas where wake_at < 'infinity' order by wake_at limit 1)`
 
-// AnyDue says whether a saga is to be looked at by the database's clock: its deadline has passed,
-// or it had an earlier one.
-func (s *Store) AnyDue(ctx context.Context) (due bool, err error) {
-	var now time.Time
+// UntilDue says in how long a saga is to be looked at by the database's clock: its deadline passes
+// then, or it had an earlier one. Zero is now; where no saga waits for anything it is the longest
+// time that there is.
+func (s *Store) UntilDue(ctx context.Context) (time.Duration, error) {
+	var clock, now time.Time
+	var next *time.Time
 	asked := time.Now()
-	if err := s.DB.QueryRow(ctx, anyDueSQL, s.fixed()).Scan(&now, &due); err != nil {
-		return false, fmt.Errorf("look for deadlines: %w", err)
+	if err := s.DB.QueryRow(ctx, untilDueSQL, s.fixed()).Scan(&clock, &now, &next); err != nil {
+		return 0, fmt.Errorf("look for deadlines: %w", err)
 	}
-	s.clock.set(now, asked, time.Now())
-	return due, nil
+	s.clock.set(clock, asked, time.Now())
+	if next == nil {
+		return math.MaxInt64, nil
+	}
+	return max(0, next.Sub(now)), nil
 }
 
 // Of the first sagas to be looked at, those that have a later deadline by now, or none.

@@ -115,7 +115,7 @@ func (r row) state() (saga.State, error) {
 			return s, fmt.Errorf("extra of saga %s: %w", r.ID, err)
 		}
 		s.StartBy, s.CompleteBy, s.CancelAsked, s.CancelRefused = extra.StartBy, extra.CompleteBy, extra.CancelAsked, extra.CancelRefused
-		s.SuspendedBy, s.SuspendedAt = extra.SuspendedBy, extra.SuspendedAt
+		s.SuspendedBy, s.SuspendedAt, s.Early = extra.SuspendedBy, extra.SuspendedAt, extra.Early
 	}
 	if err := json.Unmarshal(r.Steps, &s.Steps); err != nil {
 		return s, fmt.Errorf("steps of saga %s: %w", r.ID, err)

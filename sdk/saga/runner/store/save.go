@@ -199,6 +199,12 @@ func waiting(r *saga.Registry, s saga.State) (steps string, attempt int) {
 
 // rare is what only a few sagas have to remember.
 type rare struct {
+	marks
+
+	Early []saga.Message `json:"early,omitempty"`
+}
+
+type marks struct {
 	StartBy       time.Time `json:"startBy,omitzero"`
 	CompleteBy    time.Time `json:"completeBy,omitzero"`
 	CancelAsked   bool      `json:"cancelAsked,omitzero"`
@@ -208,12 +214,12 @@ type rare struct {
 }
 
 func rareOf(s saga.State) rare {
-	return rare{s.StartBy, s.CompleteBy, s.CancelAsked, s.CancelRefused, s.SuspendedBy, s.SuspendedAt}
+	return rare{marks{s.StartBy, s.CompleteBy, s.CancelAsked, s.CancelRefused, s.SuspendedBy, s.SuspendedAt}, s.Early}
 }
 
 // encode is nil where there is nothing to remember.
 func (r rare) encode() ([]byte, error) {
-	if r == (rare{}) {
+	if r.marks == (marks{}) && len(r.Early) == 0 {
 		return nil, nil
 	}
 	return json.Marshal(r)

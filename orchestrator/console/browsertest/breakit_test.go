@@ -52,8 +52,7 @@ func TestBreakIt_AServiceIsStoppedAndStarted(t *testing.T) { //nolint:parallelte
 	order := tab.world.place(t, `{"userId":"u1","sku":"burger","quantity":1}`, false)
 	tab.click(`button[aria-label="start inventory"]`)
 	tab.awaitText("#process-inventory", "running")
-	tab.visit("/sagas/order/" + order)
-	tab.awaitText("#live", "CONFIRMED")
+	tab.becomes(order, "CONFIRMED")
 }
 
 // What is paused stays so until it is resumed, and every page says it.
@@ -77,8 +76,7 @@ func TestOutbox_IsPausedAndResumed(t *testing.T) { //nolint:paralleltest // it p
 	tab.visit("/audit-log?object=outbox&database=orders")
 	tab.awaitText("#live", "outbox.resume")
 	tab.awaitText("#live", "true") // paused, before
-	tab.visit("/sagas/order/" + order)
-	tab.awaitText("#live", "CONFIRMED")
+	tab.becomes(order, "CONFIRMED")
 }
 
 func TestAuditLog_IsVerifiedAndTakenAway(t *testing.T) {

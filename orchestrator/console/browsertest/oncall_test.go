@@ -62,16 +62,23 @@ func (b *tab) does(form, reason, outcome string) {
 	b.await(fmt.Sprintf(`!document.querySelector(%q).querySelector("input[name=reason]").checkVisibility()`, form)) // the outcome took its place
 }
 
+// Whoever asks for the order meanwhile learns why it has no saga, and sees it as soon as it has.
 func TestOnCall_TheRelayIsPaused(t *testing.T) { //nolint:paralleltest // it pauses what all tests need
 	tab := open(t, operatorToken)
 	tab.world.call(t, http.MethodPost, stack.Relay, "/v1/outbox/orders/pause", `{"reason":"and forgot it"}`)
 	order := tab.world.place(t, `{"userId":"u1","sku":"burger","quantity":1}`, false)
+	waiting := open(t, viewerToken)
+	waiting.becomes(order, "There is no such saga")
+	waiting.awaitText("#explain", "No saga has begun")
+	waiting.awaitText("#explain", "paused")
+	waiting.accessible()
+	waiting.shot("saga-not-begun")
 	tab.notices("the outbox of orders is paused")
 	tab.awaitText("#live", "Paused by an operator")
 	tab.does(`details[id="action:/outbox/orders/resume"]`, "forgotten", "Resumed")
 	tab.isWell("paused")
-	tab.visit("/sagas/order/" + order)
-	tab.awaitText("#live", "CONFIRMED")
+	waiting.awaitText("#live", "CONFIRMED")
+	waiting.awaitGone("#explain", "No saga has begun")
 }
 
 // The topic of Orders' dead letters is gone, and one more is to go there.
@@ -148,8 +155,7 @@ func TestOnCall_AServiceIsFrozen(t *testing.T) { //nolint:paralleltest // it fre
 	tab.click(`button[aria-label="thaw inventory"]`)
 	tab.awaitText("#process-inventory", "running")
 	tab.isWell("inventory")
-	tab.visit("/sagas/order/" + order)
-	tab.awaitText("#live", "CONFIRMED")
+	tab.becomes(order, "CONFIRMED")
 }
 
 // A session has changed a row with the service's login and has not committed.
@@ -179,8 +185,7 @@ func TestOnCall_ARowIsLocked(t *testing.T) { //nolint:paralleltest // it holds u
 	tab.shot("locks-phone")
 	tab.does(row+" details", "its owner went home", "was ended")
 	tab.isWell("inventory")
-	tab.visit("/sagas/order/" + order)
-	tab.awaitText("#live", "CONFIRMED")
+	tab.becomes(order, "CONFIRMED")
 	viewer := open(t, viewerToken)
 	require.NotContains(t, eval[string](viewer, `fetch("/locks").then(r => r.text())`), "update stock")
 }
@@ -276,6 +281,5 @@ func TestOnCall_AReplyIsDeadLettered(t *testing.T) { //nolint:paralleltest // a 
 	tab.click("#difference button.primary")
 	tab.awaitText("#difference output", "has its place")
 	tab.isWell("dead letter")
-	tab.visit("/sagas/order/" + order)
-	tab.awaitText("#live", "CONFIRMED")
+	tab.becomes(order, "CONFIRMED")
 }

@@ -134,6 +134,16 @@ func (b *tab) visit(path string) {
 	b.await(`window.htmx && document.readyState === "complete"`)
 }
 
+// becomes opens the page of an order's saga, which may not have begun, and waits until it shows a
+// text.
+func (b *tab) becomes(order, text string) {
+	b.t.Helper()
+	path := "/sagas/order/" + order
+	b.tolerate("404 (Not Found) (" + b.world.url(stack.Orchestrator) + path + ")")
+	b.visit(path)
+	b.awaitText("#live", text)
+}
+
 func (b *tab) signIn(token string) {
 	b.t.Helper()
 	b.visit("/sign-in")

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"waybill.example/chassis/admin"
@@ -93,12 +92,11 @@ func (f *Frame) fail(w http.ResponseWriter, r *Request, err error) {
 	if failed.Title == "" {
 		failed.Title = http.StatusText(failed.Status)
 	}
-	html := strings.Contains(r.Header.Get("Accept"), "text/html")
 	view := View{Request: r, frame: f, Title: failed.Title, Data: failed, At: time.Now()}
 	switch {
 	case r.Header.Get("HX-Request") != "":
 		err = f.html(w, failed.Status, f.renderer.failure, "fragment", view)
-	case wantsJSON(r.Request) || !html:
+	case !forPeople(r.Request):
 		httpserver.WriteProblem(w, r.Request, problem.OfStatus(failed.Status), failed.Detail)
 		return
 	case errors.Is(err, errSignIn) && f.Sessions.Configured():

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"waybill.example/chassis/admin"
+	"waybill.example/chassis/apiclient"
 	"waybill.example/chassis/httpserver"
 	"waybill.example/chassis/oidc"
 	"waybill.example/orchestrator/console/internal/page"
@@ -45,6 +46,14 @@ type shown struct {
 	Value   int64        `json:"value"`
 	Payload page.Payload `json:"payload"`
 	Key     string       `json:"key"`
+}
+
+// Missing says that the thing "later" is there once its value is.
+func (s shown) Missing() error {
+	if s.Name == "later" && s.Value == 0 {
+		return &apiclient.Refusal{Status: http.StatusNotFound, Detail: "there is no such thing"}
+	}
+	return nil
 }
 
 const template = `
@@ -315,6 +324,27 @@ func (c *console) stream(t *testing.T, path string) <-chan string {
 		}
 	}()
 	return events
+}
+
+// Of what may yet come people are shown its page, which goes on by itself, and programs the error.
+func TestFrame_WhatIsMissingMayCome(t *testing.T) {
+	t.Parallel()
+	c := every(t, operatorToken)
+	answer, html := c.get(t, "/c/things/later")
+	require.Equal(t, http.StatusNotFound, answer.StatusCode)
+	require.Contains(t, html, `<p id="value">0</p>`)
+	require.Contains(t, html, `data-stream="/c/things/later"`)
+	for _, accept := range []string{"application/json", "*/*"} {
+		answer, body := c.ask(t, http.MethodGet, "/c/things/later", nil, map[string]string{"Accept": accept})
+		require.Equal(t, http.StatusNotFound, answer.StatusCode)
+		require.Equal(t, "application/problem+json", answer.Header.Get("Content-Type"))
+		require.Contains(t, body, "there is no such thing")
+	}
+	events := c.stream(t, "/c/things/later")
+	c.value.Store(4711)
+	require.Eventually(t, func() bool { return strings.Contains(<-events, "4711") }, 30*time.Second, time.Millisecond)
+	answer, _ = c.get(t, "/c/things/later")
+	require.Equal(t, http.StatusOK, answer.StatusCode)
 }
 
 // All who have a page open see a change, and the page is loaded once for them all, and not at all

@@ -38,7 +38,8 @@ type Page struct {
 	// looks not at all.
 	Every time.Duration
 	// Load returns what the template shows as .Data. An error becomes a page of its own: what a
-	// service refused, with its status.
+	// service refused, with its status. Data with a Missing() error that is not nil is of something
+	// that may yet come: people are shown its page, with the error's status, and programs the error.
 	Load func(ctx context.Context, r *Request) (any, error)
 }
 

@@ -60,6 +60,13 @@ func (p *servedPage) serve(w http.ResponseWriter, r *Request) error {
 	if err != nil {
 		return err
 	}
+	status := http.StatusOK
+	if told, ok := view.Data.(interface{ Missing() error }); ok && told.Missing() != nil {
+		if !forPeople(r.Request) {
+			return told.Missing()
+		}
+		status = p.frame.failure(r, told.Missing()).Status
+	}
 	w.Header().Add("Vary", "Accept")
 	if wantsJSON(r.Request) {
 		return writeJSON(w, http.StatusOK, struct {
@@ -69,7 +76,7 @@ func (p *servedPage) serve(w http.ResponseWriter, r *Request) error {
 			Data    any           `json:"data"`
 		}{view.Title, view.At.UTC(), view.Sources, view.Data})
 	}
-	return p.frame.html(w, http.StatusOK, p.template, "layout", view)
+	return p.frame.html(w, status, p.template, "layout", view)
 }
 
 type servedFragment struct {
@@ -136,6 +143,11 @@ func wantsJSON(r *http.Request) bool {
 	}
 	accept := r.Header.Get("Accept")
 	return strings.Contains(accept, "application/json") && !strings.Contains(accept, "text/html")
+}
+
+// forPeople reports whether an answer that says what went wrong is for a person.
+func forPeople(r *http.Request) bool {
+	return !wantsJSON(r) && strings.Contains(r.Header.Get("Accept"), "text/html")
 }
 
 func writeJSON(w http.ResponseWriter, status int, data any) error {

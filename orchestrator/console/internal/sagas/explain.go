@@ -31,7 +31,13 @@ func (e explained) Silent() []explain.SourceState {
 func (x *screen) explain(ctx context.Context, r *page.Request) (any, error) {
 	e, err := x.report(ctx, r)
 	e.Report.Timeline, e.Report.Bill = nil, nil // the trail has them
-	e.Report.Summary = ""                       // the page has it
+	switch e.Report.State {
+	case explain.NotStarted:
+	case explain.NotKept:
+		e.Report.Summary = r.Text(e.Report.Summary) // it quotes why the order was cancelled
+	default:
+		e.Report.Summary = "" // the page has it
+	}
 	for i, line := range e.Report.Obstacles {
 		if strings.Contains(line, "set aside in") {
 			e.Report.Obstacles[i] = r.Text(line) // it quotes why, and so what the message says

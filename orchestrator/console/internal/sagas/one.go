@@ -26,7 +26,10 @@ const oneEvery = time.Second
 type one struct {
 	Saga httpapi.Detail `json:"saga"`
 	// Carries is the saga's data, which not everybody may see; Saga has none.
-	Carries page.Payload  `json:"data"`
+	Carries page.Payload `json:"data"`
+	// Absent is why there is no such saga: it has not begun, or is not kept any more. Saga has its
+	// name alone.
+	Absent  error         `json:"-"`
 	Known   bool          `json:"-"` // its definition is known here
 	Diagram template.HTML `json:"-"`
 	Buttons []button      `json:"-"`
@@ -36,6 +39,9 @@ type one struct {
 
 // Title implements the title of a page.
 func (o one) Title() string { return o.Saga.Definition + "/" + o.Saga.ID }
+
+// Missing is why there is no such saga.
+func (o one) Missing() error { return o.Absent }
 
 // Ended reports whether nothing more is expected to happen.
 func (o one) Ended() bool { return o.Saga.EndedAt != nil }
@@ -66,6 +72,9 @@ func api(ref saga.Ref, rest string, query url.Values) string {
 func (x *screen) one(ctx context.Context, r *page.Request) (any, error) {
 	ref := target(r)
 	detail, err := source.Get[httpapi.Detail](ctx, x.sources.Orchestrator, api(ref, "", nil))
+	if apiclient.NotFound(err) {
+		return one{Saga: httpapi.Detail{Definition: ref.Definition, ID: ref.ID}, Absent: err}, nil
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -68,6 +68,12 @@ func TestTheCommandLineMendsAStuckRow(t *testing.T) {
 	require.Len(t, audit["orders"], 4)
 	require.Regexp(t, `^[^ ]+ for ada$`, audit["orders"][3].Actor, "who it was, and who that says they are")
 	require.Equal(t, "sent by mistake", audit["orders"][3].Reason)
+	for _, which := range []string{"4", "--all"} {
+		await(t, func() bool {
+			out, err := outboxRelay(t, databases, "stuck", "retry", which)
+			return err != nil && strings.Contains(out, "refused again") // without an error where that took longer than it looks
+		}, "stuck retry %s to say that its row was refused", which)
+	}
 }
 
 func TestTheCommandLineSaysWhatIsWrong(t *testing.T) {

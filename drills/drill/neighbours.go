@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -52,7 +53,8 @@ var topicRefused = Drill{
 			return err
 		}
 		began := time.Now()
-		if _, err := s.relayCommand(ctx, "stuck", "retry", "--all"); err != nil {
+		// Refused once more where the broker does not know its new topic everywhere: it is tried again by itself.
+		if _, err := s.relayCommand(ctx, "stuck", "retry", "--all"); err != nil && !strings.Contains(err.Error(), "refused again") {
 			return err
 		}
 		err := s.Until(ctx, 30*time.Second, "all rows of the topic are published", func(ctx context.Context) (bool, error) {

@@ -68,6 +68,9 @@ func (c StuckRetryCommand) all(s *Session) error {
 			continue
 		}
 		outcomes[d.Name] = r
+		if r.Refused > 0 {
+			errs = append(errs, fmt.Errorf("%s: %d of %d rows were refused again", d.Name, r.Refused, r.Rows))
+		}
 		if !c.JSON {
 			s.printf("%s: of %d stuck rows %d are published, %d were refused again, %d wait\n", cell(d.Name), r.Rows, r.Published, r.Refused, r.Waiting)
 		}
@@ -107,6 +110,7 @@ func (c StuckDiscardCommand) Run(s *Session) error {
 func (c Change) outcomes(s *Session, ids []int64, verb func(int64) (ops.Outcome, error)) error {
 	all := []ops.Outcome{}
 	var errs []error
+	refused := 0
 	for _, id := range ids {
 		outcome, err := verb(id)
 		if err != nil {
@@ -114,13 +118,16 @@ func (c Change) outcomes(s *Session, ids []int64, verb func(int64) (ops.Outcome,
 			continue
 		}
 		all = append(all, outcome)
+		if outcome.Result == ops.RefusedAgain {
+			refused++
+		}
 		if c.JSON {
 			continue
 		}
 		switch outcome.Result {
 		case "waiting":
 			s.printf("row %d: asked for; nothing seen of it yet (does a relay lead this database, and does the broker answer?)\n", id)
-		case "refused again":
+		case ops.RefusedAgain:
 			s.printf("row %d: refused again: %s\n", id, outcome.Error)
 		default:
 			s.printf("row %d: %s\n", id, outcome.Result)
@@ -131,6 +138,9 @@ func (c Change) outcomes(s *Session, ids []int64, verb func(int64) (ops.Outcome,
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("%d of %d rows: %w", len(ids)-len(all), len(ids), err)
+	}
+	if refused > 0 {
+		return fmt.Errorf("%d of %d rows were refused again", refused, len(ids))
 	}
 	return nil
 }

@@ -48,6 +48,9 @@ func (r Row) Version() string { return version(r.Status, r.Attempts) }
 
 func version(status string, attempts int32) string { return fmt.Sprintf("%s-%d", status, attempts) }
 
+// RefusedAgain is the Result of an [Outcome] whose row is as stuck as before.
+const RefusedAgain = "refused again"
+
 // Outcome is what was seen to become of a row.
 type Outcome struct {
 	ID int64 `json:"id"`
@@ -205,7 +208,7 @@ func (d *Database) outcome(ctx context.Context, id int64, settled func(Row) bool
 	case !seen:
 		return Outcome{ID: id, Result: "waiting", Error: row.Error}, nil
 	case row.Status == statusStuck:
-		return Outcome{ID: id, Result: "refused again", Error: row.Error}, nil
+		return Outcome{ID: id, Result: RefusedAgain, Error: row.Error}, nil
 	default:
 		return Outcome{ID: id, Result: row.Status}, nil
 	}

@@ -145,9 +145,13 @@ func (o Outcome) Outcomes() iter.Seq2[string, int] {
 // Process applies one batch. When it returns nil the batch is durable, and its offsets may be
 // committed; after an error its offsets may not: nothing of it has happened, or the beginning of
 // it, or all of it (the connection broke during the commit). In each case it may be tried again.
+// Without Consumer, DB, Decode or Apply it does nothing and returns an error.
 func (p *Processor[M, S]) Process(ctx context.Context, batch []Delivery) error {
 	if len(batch) == 0 {
 		return nil
+	}
+	if err := p.complete(); err != nil {
+		return err
 	}
 	err := p.process(ctx, batch)
 	followed, ok := errors.AsType[*followedError](err)
@@ -159,6 +163,21 @@ func (p *Processor[M, S]) Process(ctx context.Context, batch []Delivery) error {
 		return err
 	}
 	return p.Process(ctx, rest)
+}
+
+// complete returns an error that names a field which must be set and is not.
+func (p *Processor[M, S]) complete() error {
+	switch {
+	case p.Consumer == "":
+		return errors.New("inbox.Processor without Consumer: name the consumer group")
+	case p.DB == nil:
+		return fmt.Errorf("inbox.Processor %s without DB", p.Consumer)
+	case p.Decode == nil:
+		return fmt.Errorf("inbox.Processor %s without Decode", p.Consumer)
+	case p.Apply == nil:
+		return fmt.Errorf("inbox.Processor %s without Apply", p.Consumer)
+	}
+	return nil
 }
 
 // maxCareful bounds how often a batch begins again because another process has set a message aside

@@ -21,6 +21,9 @@ import (
 // refuses that, too, the message is recorded as dropped: it is counted, logged, and goes without a
 // letter, so that it does not hold up the others.
 func (p *Processor[M, S]) Reject(ctx context.Context, d Delivery, reason error) error {
+	if err := p.complete(); err != nil {
+		return err
+	}
 	var refusals []error
 	for _, letter := range letterForms {
 		a, err := run(ctx, func() (*attempt[M, S], error) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -100,9 +99,7 @@ func (b *bench) embeddedSide(ctx context.Context) (_ *side, stop func() error, e
 	}()
 	dir := within(b.workspace, b.Dir) + "-embedded"
 	b.say("starting a second stack in %s", dir)
-	s, err := stack.Up(ctx, stack.Config{
-		Workspace: b.workspace, Dir: dir, EphemeralPorts: true, Fresh: true, Console: stack.NewConsole(io.Discard, false),
-	})
+	s, err := stack.Up(ctx, b.stackConfig(dir))
 	if err != nil {
 		return nil, nil, err
 	}

@@ -44,6 +44,7 @@ type options struct {
 	Dir       string        `default:".waybill/bench" help:"Where the stack keeps its data. Relative to the source tree."`
 	HTML      string        `name:"html" default:".waybill/bench.html" help:"Where the report goes. Relative to the source tree."`
 	Markdown  string        `default:".waybill/bench.md" help:"Where the same goes as tables in Markdown. Relative to the source tree."`
+	Broker    string        `enum:"embedded,kafka" default:"embedded" env:"BROKER" help:"The embedded broker, or a real Apache Kafka of one node, which needs Java 17 and Maven."`
 	KeepGoing bool          `help:"Go on with the next part where one fails."`
 }
 

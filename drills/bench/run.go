@@ -112,9 +112,8 @@ func (b *bench) say(format string, args ...any) {
 
 // up starts a stack of the bench's own, on free ports.
 func (b *bench) up(ctx context.Context, dir string) (err error) {
-	console := stack.NewConsole(io.Discard, false)
 	b.say("starting a stack in %s", dir)
-	b.stack, err = stack.Up(ctx, stack.Config{Workspace: b.workspace, Dir: dir, EphemeralPorts: true, Fresh: true, Console: console})
+	b.stack, err = stack.Up(ctx, b.stackConfig(dir))
 	if err != nil {
 		return err
 	}
@@ -129,6 +128,14 @@ func (b *bench) up(ctx context.Context, dir string) (err error) {
 		return err
 	}
 	return restock(ctx, addr(state, stack.Inventory))
+}
+
+// stackConfig is that of all stacks of a run.
+func (b *bench) stackConfig(dir string) stack.Config {
+	return stack.Config{
+		Workspace: b.workspace, Dir: dir, EphemeralPorts: true, Fresh: true, Console: stack.NewConsole(io.Discard, false),
+		KafkaNodes: stack.BrokerFlag{Broker: b.Broker}.KafkaNodes(),
+	}
 }
 
 func (b *bench) processes() []environment.Process { return processes(b.stack.State()) }
@@ -169,7 +176,7 @@ func (b *bench) writeAs(path string, render func(w io.Writer, machine string) er
 	if err != nil {
 		return fmt.Errorf("write the report: %w", err)
 	}
-	machine := fmt.Sprintf("%s/%s, %d cores, %s", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version())
+	machine := fmt.Sprintf("%s/%s, %d cores, %s, %s broker", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(), b.Broker)
 	if err := errors.Join(render(file, machine), file.Close()); err != nil {
 		return err
 	}

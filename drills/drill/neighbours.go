@@ -53,7 +53,8 @@ var topicRefused = Drill{
 			return err
 		}
 		began := time.Now()
-		// Refused once more where the broker does not know its new topic everywhere: it is tried again by itself.
+		// Refused once more where the broker does not know its new topic everywhere: it is tried
+		// again by itself.
 		if _, err := s.relayCommand(ctx, "stuck", "retry", "--all"); err != nil && !strings.Contains(err.Error(), "refused again") {
 			return err
 		}

@@ -62,7 +62,7 @@ func (b *tab) does(form, reason, outcome string) {
 	b.await(fmt.Sprintf(`!document.querySelector(%q).querySelector("input[name=reason]").checkVisibility()`, form)) // the outcome took its place
 }
 
-// Whoever asks for the order meanwhile learns why it has no saga, and sees it as soon as it has.
+// Anyone who asks for the order meanwhile learns why it has no saga, and sees it as soon as it has.
 func TestOnCall_TheRelayIsPaused(t *testing.T) { //nolint:paralleltest // it pauses what all tests need
 	tab := open(t, operatorToken)
 	tab.world.call(t, http.MethodPost, stack.Relay, "/v1/outbox/orders/pause", `{"reason":"and forgot it"}`)

@@ -39,7 +39,7 @@ type Page struct {
 	Every time.Duration
 	// Load returns what the template shows as .Data. An error becomes a page of its own: what a
 	// service refused, with its status. Data with a Missing() error that is not nil is of something
-	// that may yet come: people are shown its page, with the error's status, and programs the error.
+	// that may yet come: people are shown its page, with the error's status, programs the error.
 	Load func(ctx context.Context, r *Request) (any, error)
 }
 

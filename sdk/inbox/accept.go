@@ -9,6 +9,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"waybill.example/sdk/internal/setup"
 )
 
 // Entry is a message to be recorded under the id that identifies it.
@@ -41,7 +43,7 @@ func Accept(ctx context.Context, tx pgx.Tx, consumer string, entries []Entry) ([
 	accepting, batch := accept(consumer, entries), &pgx.Batch{}
 	accepting.queue(batch, uuid.Nil)
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
-		return nil, fmt.Errorf("record %d messages in the inbox: %w", len(entries), err)
+		return nil, fmt.Errorf("record %d messages in the inbox: %w", len(entries), setup.Explain(err))
 	}
 	return accepting.fresh(), nil
 }

@@ -7,6 +7,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+
+	"waybill.example/sdk/internal/setup"
 )
 
 // Flush writes the positions that lag, in a transaction of its own, if there are any. Where none
@@ -25,7 +27,7 @@ func (p *Positions) Flush(ctx context.Context) error {
 	c.move(batch, p.consumer)
 	c.place(batch, p.consumer)
 	if err := p.db.SendBatch(ctx, batch).Close(); err != nil {
-		return fmt.Errorf("write positions of %s: %w", p.consumer, err)
+		return fmt.Errorf("write positions of %s: %w", p.consumer, setup.Explain(err))
 	}
 	p.flushed(c)
 	return nil
@@ -47,7 +49,7 @@ func (p *Positions) verify(ctx context.Context) error {
 		return nil
 	}
 	if _, err := p.db.Exec(ctx, verifySQL, p.consumer, c.topics, c.partitions, c.written); err != nil {
-		return fmt.Errorf("verify positions of %s: %w", p.consumer, err)
+		return fmt.Errorf("verify positions of %s: %w", p.consumer, setup.Explain(err))
 	}
 	return nil
 }

@@ -14,6 +14,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"waybill.example/sdk/internal/setup"
 )
 
 // Partition names a partition of a topic.
@@ -105,11 +107,11 @@ func (p *Positions) Read(ctx context.Context, partitions []Partition) (map[Parti
 	}
 	rows, err := p.db.Query(ctx, readPositionsSQL, p.consumer, topics, numbers)
 	if err != nil {
-		return nil, fmt.Errorf("read positions of %s: %w", p.consumer, err)
+		return nil, fmt.Errorf("read positions of %s: %w", p.consumer, setup.Explain(err))
 	}
 	list, err := pgx.CollectRows(rows, pgx.RowToStructByPos[storedPosition])
 	if err != nil {
-		return nil, fmt.Errorf("read positions of %s: %w", p.consumer, err)
+		return nil, fmt.Errorf("read positions of %s: %w", p.consumer, setup.Explain(err))
 	}
 	found := make(map[Partition]int64, len(list))
 	p.mu.Lock()

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"waybill.example/sdk/internal/setup"
 	"waybill.example/sdk/outbox"
 	"waybill.example/sdk/payload"
 )
@@ -195,7 +196,7 @@ func (p *Processor[M, S]) process(ctx context.Context, batch []Delivery) error {
 		return a, err
 	})
 	if err != nil {
-		return fmt.Errorf("process %d messages as %s: %w", len(batch), p.Consumer, err)
+		return fmt.Errorf("process %d messages as %s: %w", len(batch), p.Consumer, setup.Explain(err))
 	}
 	a.report(ctx)
 	return nil

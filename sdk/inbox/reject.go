@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"waybill.example/sdk/deadletter"
+	"waybill.example/sdk/internal/setup"
 )
 
 // Reject sets one message aside for the given reason, in a transaction of its own. It is for a
@@ -36,7 +37,7 @@ func (p *Processor[M, S]) Reject(ctx context.Context, d Delivery, reason error) 
 			p.rejected(ctx, a, append(refusals, reason))
 			return nil
 		}
-		refusals = append(refusals, err)
+		refusals = append(refusals, setup.Explain(err))
 		if !refused(err) {
 			break
 		}

@@ -11,6 +11,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
+
+	"waybill.example/sdk/internal/setup"
 )
 
 // SchemaVersion is the version of the migration set "outbox" that this package needs.
@@ -84,7 +86,7 @@ func Append(ctx context.Context, tx pgx.Tx, messages ...Message) error {
 		return fmt.Errorf("append to outbox: %w", err)
 	}
 	if _, err := tx.Exec(ctx, appendSQL, args...); err != nil {
-		return fmt.Errorf("append to outbox: %w", err)
+		return fmt.Errorf("append to outbox: %w", setup.Explain(err))
 	}
 	return nil
 }

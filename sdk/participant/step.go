@@ -64,6 +64,9 @@ type call func(ctx context.Context, tx pgx.Tx, c Command[struct{}]) (any, error)
 // f returns [Refuse] for what cannot be done for business reasons. Any other error means that it
 // could not be found out now: nothing is answered, and the command is delivered again.
 func Handle[C, R any](command string, f func(ctx context.Context, tx pgx.Tx, c Command[C]) (R, error)) Handler {
+	if f == nil {
+		return Handler{command: command} // New says so
+	}
 	return Handler{command, func(body json.RawMessage) (call, error) {
 		decoded, err := decode[C](command, body)
 		return func(ctx context.Context, tx pgx.Tx, c Command[struct{}]) (any, error) {
@@ -76,6 +79,9 @@ func Handle[C, R any](command string, f func(ctx context.Context, tx pgx.Tx, c C
 // is [Handle] without a reply. An undo cannot be refused: one that returns [Refuse] becomes a dead
 // letter, and the saga shows as one whose compensation is stuck.
 func HandleUndo[C any](command string, f func(ctx context.Context, tx pgx.Tx, c Command[C]) error) Handler {
+	if f == nil {
+		return Handler{command: command} // New says so
+	}
 	return Handle(command, func(ctx context.Context, tx pgx.Tx, c Command[C]) (struct{}, error) {
 		return struct{}{}, f(ctx, tx, c)
 	})
@@ -129,7 +135,9 @@ func check(c Config, steps []Step) error {
 		name := s.Do.command
 		switch {
 		case s.Do.bind == nil || name == "":
-			problem(name, "Do must be made by Handle, with the type of the command")
+			problem(name, "Do must be made by Handle, with the type of the command and a function")
+		case s.Undo.bind == nil && s.Undo.command != "":
+			problem(name, "Undo must be made by HandleUndo, with a function")
 		case s.Done == "":
 			problem(name, "Done is empty: a command that was carried out has to be answered")
 		case c.Topic == "" && s.Topic == "":

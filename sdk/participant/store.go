@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"waybill.example/sdk/inbox"
+	"waybill.example/sdk/internal/setup"
 )
 
 // key identifies a row.
@@ -134,7 +135,7 @@ delete from participant_steps where ctid = any (array(
 func Forget(ctx context.Context, db *pgxpool.Pool, before time.Time, limit int) (int, error) {
 	tag, err := db.Exec(ctx, forgetSQL, before, limit)
 	if err != nil {
-		return 0, fmt.Errorf("forget steps of participants: %w", err)
+		return 0, fmt.Errorf("forget steps of participants: %w", setup.Explain(err))
 	}
 	return int(tag.RowsAffected()), nil
 }

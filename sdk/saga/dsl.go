@@ -27,9 +27,9 @@ func Define[D any](name string, version int) *Builder[D] {
 // StartOn names the message that begins a saga and how it becomes the saga's
 // data; [From] turns a function of a typed message into one.
 func (b *Builder[D]) StartOn(message string, data func(Message) (D, error)) {
-	b.def.start.message = message
+	b.def.start = start{message: message}
 	if data == nil {
-		return
+		return // Build says so
 	}
 	b.def.start.data = func(m Message) (json.RawMessage, error) {
 		d, err := data(m)

@@ -117,6 +117,10 @@ func (t *Step[D]) Success(message string) *Step[D] {
 // SuccessKeeping is a reply that says the step is done and brings something
 // later steps need, which keep writes into the saga's data.
 func (t *Step[D]) SuccessKeeping(message string, keep func(*D, Message) error) *Step[D] {
+	if keep == nil {
+		t.fault(fmt.Sprintf("reply %q needs a function that keeps what it brings: or call Success or Await", message))
+		return t.Success(message)
+	}
 	r := reply{message: message, verdict: succeeded}
 	r.keep = func(raw json.RawMessage, m Message) (json.RawMessage, error) {
 		var d D
@@ -220,8 +224,11 @@ func erase[D any](build func(Call[D]) (any, error)) func(call) (any, error) {
 }
 
 // From makes a function of a typed message, such as one that picks the reason
-// out of a rejection, into one of a [Message] by decoding its JSON.
+// out of a rejection, into one of a [Message] by decoding its JSON. Of nil it makes nil.
 func From[M, R any](f func(M) R) func(Message) (R, error) {
+	if f == nil {
+		return nil
+	}
 	return func(m Message) (R, error) {
 		var body M
 		if err := json.Unmarshal(m.Data, &body); err != nil {

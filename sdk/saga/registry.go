@@ -36,15 +36,18 @@ func NewRegistry(defs ...*Definition) (*Registry, error) {
 // Register adds a definition. Two definitions cannot start, or be
 // cancelled, by the same message, and a version can be registered once.
 func (r *Registry) Register(d *Definition) error {
+	if d == nil {
+		return errors.New("a saga definition is nil: look at the error of its Build")
+	}
 	for _, m := range d.beginnings() {
 		if other, taken := r.begins[m]; taken && other.name != d.name {
-			return fmt.Errorf("saga definition %q: %s starts or cancels %q already", d.name, m, other.name)
+			return fmt.Errorf("saga definition %q: %s starts or cancels %q already: give it a message of its own", d.name, m, other.name)
 		}
 	}
 	versions := r.byName[d.name]
 	at, taken := slices.BinarySearchFunc(versions, d.version, func(d *Definition, v int) int { return d.version - v })
 	if taken {
-		return fmt.Errorf("saga definition %q: version %d is registered already", d.name, d.version)
+		return fmt.Errorf("saga definition %q: version %d is registered already: give this one another version, or a name of its own", d.name, d.version)
 	}
 	r.byName[d.name] = slices.Insert(versions, at, d)
 	for _, m := range d.beginnings() {

@@ -9,6 +9,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/stretchr/testify/require"
 
+	"waybill.example/devstack/pgtest"
+	"waybill.example/migrations"
 	"waybill.example/sdk/inbox"
 	"waybill.example/sdk/outbox"
 )
@@ -35,4 +37,30 @@ func TestProcessor_NamesTheFieldThatIsNotSet(t *testing.T) {
 		require.ErrorContains(t, p.Process(t.Context(), []inbox.Delivery{{Topic: "t"}}), "without "+field)
 		require.ErrorContains(t, p.Reject(t.Context(), inbox.Delivery{Topic: "t"}, errors.New("why")), "without "+field)
 	}
+}
+
+// A database without the tables says what to run. A table of the consumer's own is its own affair.
+func TestProcessor_SaysWhatToRunWhereTheDatabaseWasNotSetUp(t *testing.T) {
+	t.Parallel()
+	const run = "run: migrate up --database URL outbox"
+	consumer := func(db *pgtest.Database) *inbox.Processor[string, struct{}] {
+		return &inbox.Processor[string, struct{}]{
+			Consumer: "parcels", DB: db.Pool,
+			Decode: func(inbox.Delivery) (uuid.UUID, string, error) { return uuid.New(), "", nil },
+			Apply: func(ctx context.Context, tx *inbox.Tx, _ *struct{}, _ []inbox.Received[string]) ([]outbox.Message, error) {
+				_, err := tx.Exec(ctx, "insert into parcels_of_my_outbox values (1)")
+				return nil, err
+			},
+		}
+	}
+	d := inbox.Delivery{Topic: "t"}
+	empty := pgtest.New(t)
+	require.ErrorContains(t, consumer(empty).Process(t.Context(), []inbox.Delivery{d}), run)
+	require.ErrorContains(t, consumer(empty).Reject(t.Context(), d, errors.New("why")), run)
+	_, err := inbox.NewPositions(empty.Pool, "parcels").Read(t.Context(), []inbox.Partition{{Topic: "t"}})
+	require.ErrorContains(t, err, run)
+
+	err = consumer(pgtest.New(t, migrations.Outbox)).Process(t.Context(), []inbox.Delivery{d})
+	require.ErrorContains(t, err, "parcels_of_my_outbox")
+	require.NotContains(t, err.Error(), "migrate")
 }

@@ -96,6 +96,16 @@ func TestADefinitionThatCouldHangOrLeakIsRefusedNamingTheStep(t *testing.T) {
 			s.Within(time.Hour, "")
 			s.Step("rest").After(time.Second)
 		}, "Within needs the reason"},
+		"a reply that is kept by nothing": {func(s *saga.Builder[purchase]) {
+			s.Step("pay").Send("Pay", body).SuccessKeeping("Paid", nil).Wait(thrice, "silent").NoUndo("x")
+		}, `step "pay": reply "Paid" needs a function that keeps what it brings`},
+		"an event that is kept by nothing": {func(s *saga.Builder[purchase]) {
+			s.Step("pay").AwaitKeeping("Paid", nil).Within(time.Hour, "late").NoUndo("x")
+		}, `step "pay": reply "Paid" needs a function that keeps what it brings`},
+		"a start without a function": {func(s *saga.Builder[purchase]) {
+			s.StartOn("Start", saga.From[purchase, purchase](nil))
+			s.Step("rest").After(time.Hour)
+		}, "no message starts it: call StartOn"},
 		"an attribute twice": {func(s *saga.Builder[purchase]) {
 			saga.Attribute(s, "item", func(p purchase) string { return p.Item })
 			saga.Attribute(s, "item", func(p purchase) bool { return p.Item != "" })
@@ -157,7 +167,9 @@ func TestARunningSagaStaysOnItsVersion(t *testing.T) {
 	require.Equal(t, saga.Running, apply(both, young, "Wrapped").Phase)
 
 	_, err = saga.NewRegistry(version(1), version(1))
-	require.ErrorContains(t, err, "version 1 is registered already")
+	require.ErrorContains(t, err, "version 1 is registered already: give this one another version, or a name of its own")
+	_, err = saga.NewRegistry(nil)
+	require.ErrorContains(t, err, "a saga definition is nil: look at the error of its Build")
 }
 
 // Golden files keep the diagrams readable: look at the difference, and write

@@ -50,6 +50,9 @@ func (a *application) state(ref saga.Ref) saga.State {
 // message applies a message to the sagas that it is for: all of them take it, or none. The
 // partition is where it came from, or nil.
 func (a *application) message(m saga.Message, partition *int32, now time.Time) error {
+	if m.Key == "" && a.registry.Handles(m.Type) {
+		return fmt.Errorf("%s has no key, which is the saga's id", m.Type)
+	}
 	refs, err := a.registry.Route(a.loaded[m.Key], m)
 	if err != nil && !errors.Is(err, saga.ErrUnknownSaga) {
 		return err

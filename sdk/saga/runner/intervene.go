@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"waybill.example/sdk/inbox"
+	"waybill.example/sdk/internal/setup"
 	"waybill.example/sdk/saga"
 	"waybill.example/sdk/saga/runner/store"
 )
@@ -89,7 +90,7 @@ func (r *Runner) intervene(ctx context.Context, in Intervention, now time.Time) 
 		return err
 	})
 	if err != nil {
-		return Outcome{}, fmt.Errorf("intervene: %w", err)
+		return Outcome{}, fmt.Errorf("intervene: %w", setup.Explain(err))
 	}
 	committed()
 	return outcome, nil
@@ -102,7 +103,7 @@ func (r *Runner) intervene(ctx context.Context, in Intervention, now time.Time) 
 func (r *Runner) InterveneIn(ctx context.Context, tx pgx.Tx, in Intervention) (o Outcome, committed func(), err error) {
 	o, committed, err = r.interveneIn(ctx, tx, in, r.store.Now())
 	if err != nil {
-		return Outcome{}, nil, fmt.Errorf("intervene: %w", err)
+		return Outcome{}, nil, fmt.Errorf("intervene: %w", setup.Explain(err))
 	}
 	return o, committed, nil
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"log/slog"
 	"time"
+
+	"waybill.example/sdk/internal/setup"
 )
 
 // loop looks for work again and again: deadlines that have passed, sagas that have expired,
@@ -58,7 +60,7 @@ func (l *loop) round(ctx context.Context) time.Duration {
 	case ctx.Err() != nil:
 		return l.every
 	case err != nil:
-		l.log.WarnContext(ctx, "round failed", "work", l.name, "error", err)
+		l.log.WarnContext(ctx, "round failed", "work", l.name, "error", setup.Explain(err))
 		return max(retryAfter, l.every)
 	case n == 0:
 		return l.rest.after(l.every)

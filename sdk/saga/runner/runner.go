@@ -14,6 +14,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"waybill.example/sdk/inbox"
+	"waybill.example/sdk/internal/setup"
+	"waybill.example/sdk/outbox"
 	"waybill.example/sdk/payload"
 	"waybill.example/sdk/saga"
 	"waybill.example/sdk/saga/runner/store"
@@ -133,10 +135,10 @@ func New(ctx context.Context, c Config) (*Runner, error) {
 		r.watermark = &watermark{ends: c.Ends, positions: r.positions, now: r.store.Now, log: c.Log}
 	}
 	if err := r.store.CheckDefinitions(ctx); err != nil {
-		return nil, fmt.Errorf("saga runner: %w", err)
+		return nil, fmt.Errorf("saga runner: %w", setup.Explain(err))
 	}
 	if err := r.followSuspensions(ctx); err != nil {
-		return nil, fmt.Errorf("saga runner: %w", err)
+		return nil, fmt.Errorf("saga runner: %w", setup.Explain(err))
 	}
 	return r, nil
 }
@@ -176,15 +178,43 @@ func (c Config) check() error {
 	if c.DeadlineRate < 0 {
 		problem("a DeadlineRate of %d: it must be positive", c.DeadlineRate)
 	}
+	problems = append(problems, c.checkCommands()...)
+	return errors.Join(problems...)
+}
+
+// checkCommands returns what is wrong with where commands go.
+func (c Config) checkCommands() (problems []error) {
+	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	sent := map[string]bool{}
 	for _, d := range c.Definitions {
+		if d == nil {
+			problem("a definition is nil: look at the error of its Build")
+			continue
+		}
 		topics := d.Topics()
 		for _, command := range slices.Sorted(maps.Keys(topics)) {
-			if c.Local[command] == nil && topics[command] == "" {
+			sent[command] = true
+			switch {
+			case c.Local[command] != nil:
+			case topics[command] == "":
 				problem("saga definition %q version %d: no topic for %s: name one with To, or carry it out with Local", d.Name(), d.Version(), command)
+			default:
+				// What the outbox refuses of every command is better known now.
+				if err := outbox.Queue(&pgx.Batch{}, outbox.Message{Topic: topics[command], Type: command}); err != nil {
+					problem("saga definition %q version %d: %s could never be sent: %w", d.Name(), d.Version(), command, err)
+				}
 			}
 		}
 	}
-	return errors.Join(problems...)
+	for _, command := range slices.Sorted(maps.Keys(c.Local)) {
+		switch {
+		case !sent[command]:
+			problem("Local carries out %s, which no definition sends", command)
+		case c.Local[command] == nil:
+			problem("Local has no function for %s", command)
+		}
+	}
+	return problems
 }
 
 // Registry holds the definitions that are run.

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"waybill.example/sdk/inbox"
+	"waybill.example/sdk/internal/setup"
 	"waybill.example/sdk/outbox"
 	"waybill.example/sdk/saga"
 	"waybill.example/sdk/saga/runner/store"
@@ -60,7 +61,7 @@ func (r *Runner) Deliver(ctx context.Context, tx pgx.Tx, messages ...saga.Messag
 		err = a.write(ctx, &inbox.Tx{Tx: tx})
 	}
 	if err != nil {
-		return fmt.Errorf("deliver %d messages to their sagas: %w", len(messages), err)
+		return fmt.Errorf("deliver %d messages to their sagas: %w", len(messages), setup.Explain(err))
 	}
 	a.report() //nolint:contextcheck // it only asks whether debug lines are wanted
 	return nil

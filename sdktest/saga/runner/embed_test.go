@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"waybill.example/devstack/pgtest"
+	"waybill.example/migrations"
 	"waybill.example/sdk/inbox"
 	"waybill.example/sdk/saga"
 	"waybill.example/sdk/saga/runner"
@@ -288,6 +289,44 @@ func TestNew_ReportsEveryProblemAtOnce(t *testing.T) {
 	}
 }
 
+// What could never work is said when the process starts, and not by each saga.
+func TestNew_NamesCommandsThatCannotGoAnywhere(t *testing.T) {
+	t.Parallel()
+	s := saga.Define[struct{}]("trip", 3)
+	s.StartOn("TripBooked", saga.From(func(struct{}) struct{} { return struct{}{} }))
+	s.To("hotel commands")
+	body := func(saga.Call[struct{}]) (any, error) { return nil, nil }
+	policy := saga.RetryPolicy{Timeout: time.Second, MaxAttempts: 1}
+	s.Step("room").Send("ReserveRoom", body).Success("RoomReserved").Wait(policy, "silent").Undo("ReleaseRoom", body, "RoomReleased", policy)
+	def, err := s.Build()
+	require.NoError(t, err)
+	_, err = runner.New(t.Context(), runner.Config{
+		Definitions: []*saga.Definition{def, nil},
+		Local: map[string]runner.Local{
+			"ReleaseRoom":  nil,
+			"ReserveRooms": func(context.Context, *inbox.Tx, []saga.Command) ([]saga.Message, error) { return nil, nil },
+		},
+	})
+	for _, problem := range []string{
+		`"trip" version 3: ReserveRoom could never be sent: append to outbox: message 0: the topic is not made of`,
+		"a definition is nil: look at the error of its Build",
+		"Local carries out ReserveRooms, which no definition sends", "Local has no function for ReleaseRoom",
+	} {
+		require.ErrorContains(t, err, problem)
+	}
+}
+
+func TestNew_SaysWhatToRunWhereTheDatabaseWasNotSetUp(t *testing.T) {
+	t.Parallel()
+	s := saga.Define[struct{}]("trip", 1)
+	s.StartOn("TripBooked", saga.From(func(struct{}) struct{} { return struct{}{} }))
+	s.Step("rest").After(time.Second)
+	def, err := s.Build()
+	require.NoError(t, err)
+	_, err = runner.New(t.Context(), runner.Config{DB: pgtest.New(t, migrations.Outbox).Pool, Consumer: "trips", Definitions: []*saga.Definition{def}})
+	require.ErrorContains(t, err, "run: migrate up --database URL orchestrator")
+}
+
 // Messages of others on the topics are left alone, whatever they look like.
 func TestProcess_LeavesMessagesOfOthersAlone(t *testing.T) {
 	t.Parallel()
@@ -302,4 +341,17 @@ func TestProcess_LeavesMessagesOfOthersAlone(t *testing.T) {
 	var letters []string
 	require.NoError(t, s.Pool.QueryRow(t.Context(), "select array_agg(type) from outbox where topic = 'hotel.v1.dlq'").Scan(&letters))
 	require.Equal(t, []string{"RoomReserved"}, letters, "what a saga knows and cannot be read is a dead letter")
+}
+
+// All messages without a key would be of one saga, and its commands in no order.
+func TestRunner_AMessageWithoutAKeyIsOfNoSaga(t *testing.T) {
+	t.Parallel()
+	s := newTrips(t, newDB(t))
+	require.ErrorContains(t, s.book(t.Context(), booked("")), "TripBooked has no key, which is the saga's id")
+	require.NoError(t, s.Process(t.Context(), []inbox.Delivery{{Topic: "trips.v1", Offset: offset.Add(1), Value: []byte("{}"), Headers: []inbox.Header{
+		{Key: "ce_id", Value: []byte(uuid.NewString())}, {Key: "ce_type", Value: []byte("TripBooked")},
+	}}}))
+	var sagas, letters int
+	require.NoError(t, s.Pool.QueryRow(t.Context(), "select (select count(*) from sagas), (select count(*) from outbox where topic = 'trips.v1.dlq')").Scan(&sagas, &letters))
+	require.Equal(t, []int{0, 1}, []int{sagas, letters})
 }

@@ -9,7 +9,9 @@ import (
 	"net"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/puddle/v2"
 	"github.com/stretchr/testify/require"
 
@@ -37,6 +39,22 @@ func TestAnOlderSchemaIsRefusedWithTheCommandThatMendsIt(t *testing.T) {
 	var old *postgres.SchemaError
 	require.ErrorAs(t, err, &old)
 	require.Positive(t, old.Found)
+}
+
+func TestASchemaThatMayNotBeReadIsRefusedWithTheCommandThatGrantsIt(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t, migrations.Outbox)
+	config := db.Pool.Config()
+	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, "set role pg_read_all_stats") // no grant on a table comes with it
+		return err
+	}
+	pool, err := pgxpool.NewWithConfig(t.Context(), config)
+	require.NoError(t, err)
+	defer pool.Close()
+	err = postgres.AwaitSchema(t.Context(), pool, quiet, postgres.Schema{Set: "outbox", Version: 1})
+	require.ErrorContains(t, err, "permission denied for table goose_outbox")
+	require.ErrorContains(t, err, "run: migrate grants --to LOGIN ROLE… | psql URL")
 }
 
 func TestASchemaThatWasTakenBackCountsAsNotInstalled(t *testing.T) {

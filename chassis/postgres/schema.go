@@ -71,6 +71,9 @@ func worthWaiting(err error) bool {
 func requireSchema(ctx context.Context, pool *pgxpool.Pool, needed []Schema) error {
 	for _, schema := range needed {
 		found, err := version(ctx, pool, schema.Set)
+		if err != nil && Classify(err).Code == insufficientPrivilege {
+			return fmt.Errorf("read the version of schema %q: %w; run: migrate grants --to LOGIN ROLE… | psql URL", schema.Set, err)
+		}
 		if err != nil {
 			return fmt.Errorf("read the version of schema %q: %w", schema.Set, err)
 		}
@@ -81,7 +84,10 @@ func requireSchema(ctx context.Context, pool *pgxpool.Pool, needed []Schema) err
 	return nil
 }
 
-const undefinedTable = "42P01"
+const (
+	undefinedTable        = "42P01"
+	insufficientPrivilege = "42501"
+)
 
 // version reads goose's table of a set. A row says that a version was applied or, later, taken
 // back.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -23,8 +24,9 @@ func consume(ctx context.Context, h inbox.Handler, positions *inbox.Positions, l
 	client, err := kgo.NewClient(append(opts,
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
 		kgo.AdjustFetchOffsetsFn(earlier(positions)),
-		kgo.DisableAutoCommit(),    // an offset is committed once its message is durable
-		kgo.BlockRebalanceOnPoll(), // no partition is given up in the middle of a batch
+		kgo.DisableAutoCommit(),           // an offset is committed once its message is durable
+		kgo.BlockRebalanceOnPoll(),        // no partition is given up in the middle of a batch
+		kgo.SessionTimeout(6*time.Second), // the partitions of a killed process go to another
 	)...)
 	if err != nil {
 		return err

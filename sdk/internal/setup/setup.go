@@ -1,5 +1,5 @@
-// Package setup says what to do about a database that lacks what the sdk needs of it. Postgres names
-// the table that is missing, and not where it would come from.
+// Package setup says what to do about a database that lacks what the sdk needs of it. Postgres
+// names the table that is missing, and not where it would come from.
 package setup
 
 import (
@@ -32,9 +32,9 @@ var sets = []struct {
 	},
 }
 
-// Explain adds to an error of Postgres which command puts right that a table, a column or a function
-// of a migration set is missing, or that the login lacks a grant. Any other error it returns as it
-// is.
+// Explain adds to an error of Postgres which command puts right that a table, a column or a
+// function of a migration set is missing, or that the login lacks a grant. Any other error it
+// returns as it is.
 func Explain(err error) error {
 	pgErr, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok {

@@ -30,17 +30,17 @@ bin/grpcurl: tools/go.mod tools/go.sum
 # Not of tools/: it does not compile with the version of its YAML parser that the linters need.
 ACTIONLINT := v1.7.12
 bin/actionlint: Makefile
-	GOWORK=off GOBIN=$(CURDIR)/bin go install github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT)
+	GOWORK=off GOBIN="$(CURDIR)/bin" go install github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT)
 
 # Nor this one: it brings git and a classifier of licences along.
 CYCLONEDX := v1.10.0
 bin/cyclonedx-gomod: Makefile
-	GOWORK=off GOBIN=$(CURDIR)/bin go install github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@$(CYCLONEDX)
+	GOWORK=off GOBIN="$(CURDIR)/bin" go install github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@$(CYCLONEDX)
 
 # Nor this one: it brings the clients of every registry and packager along.
 GORELEASER := v2.15.1
 bin/goreleaser: Makefile
-	GOWORK=off GOBIN=$(CURDIR)/bin go install github.com/goreleaser/goreleaser/v2@$(GORELEASER)
+	GOWORK=off GOBIN="$(CURDIR)/bin" go install github.com/goreleaser/goreleaser/v2@$(GORELEASER)
 
 .PHONY: help
 help: ## List the targets
@@ -143,12 +143,12 @@ setup: ## Install what a bare Debian or Ubuntu lacks beside Go, for every test t
 setup-examples: ## Fetch what the Python and Java examples need (PyPI, Maven Central)
 	python3 -m venv bin/examples/python
 	bin/examples/python/bin/pip install --quiet --disable-pip-version-check -r examples/python-participant/requirements.txt
-	mvn --quiet --batch-mode -f examples/java-participant/pom.xml dependency:build-classpath -Dmdep.outputFile=$(CURDIR)/bin/examples/java-classpath
+	mvn --quiet --batch-mode -f examples/java-participant/pom.xml dependency:build-classpath -Dmdep.outputFile="$(CURDIR)/bin/examples/java-classpath"
 
 # What the console looks like, in a real browser on a stack of its own; look at them before you commit.
 .PHONY: screenshots
 screenshots: ## Take the screenshots of docs/images
-	WAYBILL_SCREENSHOTS=$(CURDIR)/docs/images go test -count=1 -timeout 10m ./orchestrator/console/browsertest
+	WAYBILL_SCREENSHOTS="$(CURDIR)/docs/images" go test -count=1 -timeout 10m ./orchestrator/console/browsertest
 
 TEST_FORMAT ?= standard-quiet
 TESTFLAGS   ?=
@@ -276,7 +276,7 @@ sbom: bin/cyclonedx-gomod ## Write a bill of materials of each command (CycloneD
 .PHONY: check-release
 check-release: bin/goreleaser ## Check the configuration of releases (GoReleaser)
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && cp .goreleaser.yaml "$$folder" && cd "$$folder" && \
-	  git init --quiet && git remote add origin https://github.com/you/waybill.git && $(CURDIR)/bin/goreleaser check --quiet
+	  git init --quiet && git remote add origin https://github.com/you/waybill.git && "$(CURDIR)/bin/goreleaser" check --quiet
 
 # The second copy lies elsewhere and has a cache of its own, so that everything is compiled again.
 check-reproducible: ## Compile the commands of HEAD twice, in two folders, and compare them (minutes)

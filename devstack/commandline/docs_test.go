@@ -58,6 +58,17 @@ func TestWorkflow_RunsNothingButTargetsOfTheMakefile(t *testing.T) {
 	}
 }
 
+// A checkout may lie in a folder with a space in its name.
+func TestMakefile_QuotesTheFolderOfTheCheckout(t *testing.T) {
+	t.Parallel()
+	workspace, err := stack.Workspace(".")
+	require.NoError(t, err)
+	makefile, err := os.ReadFile(filepath.Join(workspace, "Makefile"))
+	require.NoError(t, err)
+	require.Contains(t, string(makefile), `"$(CURDIR)/`)
+	require.NotRegexp(t, `[^"]\$\(CURDIR\)`, string(makefile))
+}
+
 func TestIn_FindsCommandsInTextAndCode(t *testing.T) {
 	t.Parallel()
 	page := "Run `outbox-relay stuck list`, or `outbox-relay`.\n\n" +

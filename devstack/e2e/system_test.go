@@ -231,4 +231,4 @@ func await(t *testing.T, what string, condition func() bool) {
 
 // gone reports whether a process has ended. One that nobody has waited for yet
 // has no command line any more, though its id is still taken.
-func gone(pid int) bool { return process.CommandLine(pid) == "" }
+func gone(pid int) bool { return process.Program(pid) == "" }

@@ -50,12 +50,13 @@ func parentOf(stat []byte) int {
 	return parent
 }
 
-// CommandLine returns what a process of this machine was started as, its
-// arguments set apart by spaces, or "" when there is none of that id.
-func CommandLine(pid int) string {
+// Program returns the path of the program that a process of this machine was
+// started as, or "" when there is none of that id.
+func Program(pid int) string {
 	raw, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/cmdline")
 	if err != nil {
 		return ""
 	}
-	return string(bytes.TrimSpace(bytes.ReplaceAll(raw, []byte{0}, []byte{' '})))
+	path, _, _ := bytes.Cut(raw, []byte{0}) // the path may have spaces in it
+	return string(path)
 }

@@ -28,10 +28,10 @@ func children(pid int) []int {
 	return pids
 }
 
-// CommandLine returns what a process of this machine was started as, its
-// arguments set apart by spaces, or "" when there is none of that id.
-func CommandLine(pid int) string {
-	out, err := exec.Command("ps", "-o", "command=", "-p", strconv.Itoa(pid)).Output()
+// Program returns the path of the program that a process of this machine was
+// started as, or "" when there is none of that id.
+func Program(pid int) string {
+	out, err := exec.Command("ps", "-o", "comm=", "-p", strconv.Itoa(pid)).Output()
 	if err != nil {
 		return ""
 	}

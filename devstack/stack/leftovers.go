@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
@@ -74,8 +73,7 @@ func isOurs(p Process) bool {
 	case p.Name == Standby:
 		programs = []string{Postgres}
 	}
-	path, _, _ := strings.Cut(process.CommandLine(p.Pid), " ")
-	return slices.Contains(programs, filepath.Base(path))
+	return slices.Contains(programs, filepath.Base(process.Program(p.Pid)))
 }
 
 // wipe removes what earlier runs have left in the directory, but for the lock

@@ -230,7 +230,8 @@ func TestLeftoversAreEndedAndStrangersAreNot(t *testing.T) {
 	dir := stateDir(t)
 	sleep, err := exec.LookPath("sleep")
 	require.NoError(t, err)
-	program := filepath.Join(dir, "orders")
+	program := filepath.Join(dir, "a path with spaces", "orders")
+	require.NoError(t, os.Mkdir(filepath.Dir(program), 0o755))
 	require.NoError(t, os.Symlink(sleep, program))
 	run := func(path string) *process.Process {
 		p, err := process.Start(process.Command{Name: "x", Path: path, Args: []string{"600"}})

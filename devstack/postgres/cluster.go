@@ -216,11 +216,34 @@ func (c *Cluster) URL(database string) string {
 	return u.String()
 }
 
-// Ping reports whether the server answers.
+// Ping reports whether the server answers. A server that is not ready logs a FATAL line for each
+// connection that it refuses, so the file is asked first in which it says how far it is.
 func (c *Cluster) Ping(ctx context.Context) error {
+	if err := c.takesConnections(); err != nil {
+		return err
+	}
 	conn, err := pgx.Connect(ctx, c.URL("postgres"))
 	if err != nil {
 		return err
 	}
 	return conn.Close(ctx)
+}
+
+// takesConnections reads the eighth line of postmaster.pid, which is written last.
+func (c *Cluster) takesConnections() error {
+	const status = 7
+	written, err := os.ReadFile(filepath.Join(c.data(), "postmaster.pid"))
+	if err != nil {
+		return err
+	}
+	lines := strings.Split(string(written), "\n")
+	if len(lines) <= status {
+		return errors.New("the server has only begun to start")
+	}
+	switch state := strings.TrimSpace(lines[status]); state {
+	case "ready", "standby":
+		return nil
+	default:
+		return fmt.Errorf("the server is %s", state)
+	}
 }

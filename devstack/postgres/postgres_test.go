@@ -74,6 +74,20 @@ func TestPreparingAgainKeepsTheData(t *testing.T) {
 	require.Equal(t, "off", show(t, second.URL("kept"), "fsync"))
 }
 
+// A person who watches the log of a server that starts finds no line in it for each time that it
+// was asked whether it is ready.
+func TestStart_LeavesNoErrorsInTheServersLog(t *testing.T) {
+	t.Parallel()
+	log := new(process.Buffer)
+	server := start(t, postgres.Config{Dir: openDir(t), Disposable: true, Output: log})
+	conn := connected(t, server.URL("postgres"))
+	execute(t, conn, "create table written as select g as id, repeat('x', 500) as text from generate_series(1, 200000) g") // to be recovered
+	server.Kill()
+	require.NoError(t, server.Start(t.Context()))
+	require.Contains(t, log.String(), "redo done")
+	require.NotContains(t, log.String(), "FATAL")
+}
+
 func TestInterruptedInitdbIsDoneAnew(t *testing.T) {
 	t.Parallel()
 	dir := openDir(t)

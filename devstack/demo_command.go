@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"waybill.example/chassis/terminal"
 	"waybill.example/devstack/demo"
 	"waybill.example/devstack/stack"
 )
@@ -29,7 +30,7 @@ func (c *demoCommand) Run(ctx context.Context, stdout io.Writer) (err error) {
 		}
 		err = errors.Join(err, remove())
 	}()
-	console := stack.NewConsole(stdout, isTerminal(stdout))
+	console := stack.NewConsole(stdout, terminal.Coloured(stdout))
 	s, err := stack.Up(ctx, stack.Config{
 		Workspace:      workspace,
 		Dir:            dir,

@@ -6,10 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"text/tabwriter"
 
+	"waybill.example/chassis/shell"
+	"waybill.example/chassis/terminal"
 	"waybill.example/devstack/stack"
 )
 
@@ -32,7 +33,7 @@ func (c *upCommand) Run(ctx context.Context, stdout io.Writer) error {
 	if !filepath.IsAbs(c.Dir) {
 		c.Dir = filepath.Join(workspace, c.Dir)
 	}
-	console := stack.NewConsole(stdout, isTerminal(stdout))
+	console := stack.NewConsole(stdout, terminal.Coloured(stdout))
 	s, err := stack.Up(ctx, stack.Config{
 		Workspace:      workspace,
 		Dir:            c.Dir,
@@ -60,7 +61,7 @@ func (c *upCommand) Run(ctx context.Context, stdout io.Writer) error {
 		return errors.Join(err, s.Down(context.WithoutCancel(ctx)))
 	}
 	console.Say("what it needs to be operated (databases, tokens, PATH) is in a file; in another terminal:")
-	console.Say("  . %s", env)
+	console.Say("  . %s", quoted(env))
 	console.Say("  waybill explain 1")
 	if p, ok := s.State().Process(stack.Orchestrator); ok {
 		console.Say("the console, to look and to repair: http://%s/ (sign in with the ORCHESTRATOR_TOKEN of that file)", p.Addr)
@@ -74,18 +75,17 @@ func (c *upCommand) Run(ctx context.Context, stdout io.Writer) error {
 	return nil
 }
 
+// quoted is a path as a shell takes it.
+func quoted(path string) string {
+	word, err := shell.Quote(path)
+	if err != nil {
+		return path
+	}
+	return word
+}
+
 // replications are the choices of --standby.
 var replications = map[string]stack.Replication{"async": stack.Asynchronous, "sync": stack.Synchronous}
-
-// isTerminal reports whether a writer is a screen that may be coloured.
-func isTerminal(w io.Writer) bool {
-	file, ok := w.(*os.File)
-	if !ok || os.Getenv("NO_COLOR") != "" {
-		return false
-	}
-	info, err := file.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
-}
 
 // running names the directory of a stack that is up.
 type running struct {

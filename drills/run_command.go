@@ -10,6 +10,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"waybill.example/chassis/terminal"
 	"waybill.example/devstack/kafka"
 	"waybill.example/devstack/stack"
 	"waybill.example/drills/drill"
@@ -95,7 +96,7 @@ func (c *runCommand) Run(ctx context.Context, stdout io.Writer) error {
 
 func (c *runCommand) run(ctx context.Context, d drill.Drill, workspace string, stdout io.Writer) (*drill.Outcome, error) {
 	fmt.Fprintf(stdout, "\n%s\n", d.Name)
-	live := report.NewLive(stdout, isTerminal(stdout))
+	live := report.NewLive(stdout, terminal.Screen(stdout))
 	defer live.Clear()
 	length := c.For
 	if length == 0 && c.Short {
@@ -145,14 +146,4 @@ func within(workspace, path string) string {
 		return path
 	}
 	return filepath.Join(workspace, path)
-}
-
-// isTerminal reports whether a writer is a screen.
-func isTerminal(w io.Writer) bool {
-	file, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := file.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }

@@ -41,7 +41,7 @@ func Logger(c Config, service string, w io.Writer) *slog.Logger {
 	return slog.New(logs.Handler(tint.NewTextHandler(w, &tint.Options{
 		Level:      c.LogLevel,
 		TimeFormat: "15:04:05.000",
-		NoColor:    !isTerminal(w),
+		NoColor:    !terminal.Coloured(w),
 		// Tint passes escape sequences on where it colours, and elsewhere cuts what it takes for
 		// one.
 		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
@@ -64,15 +64,6 @@ func plain(a slog.Attr, text string) slog.Attr {
 		a.Value = slog.StringValue(clean)
 	}
 	return a
-}
-
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 // Metrics returns a registry that already has the metrics of Go, of the process and of the build.

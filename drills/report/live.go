@@ -27,6 +27,10 @@ type Live struct {
 // NewLive makes a view of one drill.
 func NewLive(to io.Writer, terminal bool) *Live { return &Live{to: to, terminal: terminal} }
 
+// Between these a terminal cuts lines at its edge. On one of 80 columns they would take two rows
+// each, of which the next drawing would clear one.
+const noWrap, wrap = "\x1b[?7l", "\x1b[?7h"
+
 // plainEvery is how often a view that is no terminal writes a line.
 const plainEvery = 5 * time.Second
 
@@ -46,7 +50,7 @@ func (l *Live) Show(p drill.Progress) {
 	}
 	l.clear()
 	lines := l.lines(p)
-	fmt.Fprint(l.to, strings.Join(lines, "\n"), "\n")
+	fmt.Fprint(l.to, noWrap, strings.Join(lines, "\n"), "\n", wrap)
 	l.drawn = len(lines)
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -12,8 +11,8 @@ import (
 	"time"
 
 	"github.com/schollz/progressbar/v3"
-	"golang.org/x/term"
 
+	"waybill.example/chassis/terminal"
 	"waybill.example/drills/ordersim"
 	"waybill.example/sdk/saga/sagasim"
 )
@@ -34,7 +33,7 @@ func all(ctx context.Context, o options, progress io.Writer) (total summary, fai
 		next atomic.Uint64
 		wg   sync.WaitGroup
 	)
-	bar := progressbar.NewOptions64(int64(o.Seeds), progressbar.OptionSetWriter(progress), progressbar.OptionSetVisibility(terminal(progress)),
+	bar := progressbar.NewOptions64(int64(o.Seeds), progressbar.OptionSetWriter(progress), progressbar.OptionSetVisibility(terminal.Screen(progress)),
 		progressbar.OptionSetDescription("seeds"), progressbar.OptionShowCount(), progressbar.OptionShowIts(),
 		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())
 	began := time.Now()
@@ -64,12 +63,6 @@ func all(ctx context.Context, o options, progress io.Writer) (total summary, fai
 	_ = bar.Finish()
 	total.took = time.Since(began)
 	return total, failed, broken
-}
-
-// terminal keeps a bar that draws over itself out of a log file.
-func terminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 func (s *summary) add(r ordersim.Result) {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/caarlos0/env/v11"
@@ -101,10 +102,23 @@ func validate(v reflect.Value) []error {
 // but are not safe everywhere. It returns what an operator should know.
 type Cautioner interface{ Cautions() []string }
 
-// Announce logs that a process starts with these settings, masked, and warns of those that are not
-// safe.
+// Announce logs that a process starts, with the settings that its environment has, masked, and at
+// debug with those that it leaves as they are: dozens, among which nobody would find the others. It
+// warns of settings that are not safe.
 func Announce(log *slog.Logger, cfg any) {
-	log.Info("starting", Masked(cfg)...)
+	var given, defaults []any
+	for setting := range slices.Chunk(Masked(cfg), 2) {
+		name := strings.ToUpper(setting[0].(string))
+		_, is := os.LookupEnv(name)
+		_, inFile := os.LookupEnv(name + "_FILE")
+		if is || inFile {
+			given = append(given, setting...)
+		} else {
+			defaults = append(defaults, setting...)
+		}
+	}
+	log.Info("starting", given...)
+	log.Debug("settings by default", defaults...)
 	for _, caution := range cautions(reflect.Indirect(reflect.ValueOf(cfg))) {
 		log.Warn("a setting is not safe", "caution", caution)
 	}

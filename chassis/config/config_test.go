@@ -75,6 +75,24 @@ func TestMasked_HidesSecrets(t *testing.T) {
 		config.Masked(settings{Server: server{Addr: "a"}, URL: "postgres://u:p@h/d", Size: 1, state: "hidden"}))
 }
 
+// What an operator has set is found at a glance, and what holds besides where it is asked for.
+func TestAnnounce_SaysWhatIsSetAndTheDefaultsAtDebug(t *testing.T) {
+	t.Setenv("TEST_ADDR", "a:1")
+	t.Setenv("TEST_URL_FILE", filepath.Join(t.TempDir(), "url"))
+	for level, defaults := range map[slog.Level]string{slog.LevelInfo: "", slog.LevelDebug: "level=DEBUG msg=\"settings by default\" test_size=7\n"} {
+		var log bytes.Buffer
+		timeless := func(_ []string, a slog.Attr) slog.Attr {
+			if a.Key == slog.TimeKey {
+				return slog.Attr{}
+			}
+			return a
+		}
+		config.Announce(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: level, ReplaceAttr: timeless})),
+			settings{Server: server{Addr: "a:1"}, URL: "postgres://u:p@h/d", Size: 7})
+		require.Equal(t, "level=INFO msg=starting test_addr=a:1 test_url=***\n"+defaults, log.String())
+	}
+}
+
 // A secret stays one however a struct that holds it is printed, so that no log line has to take
 // care.
 func TestSecret_IsNotShownHoweverItIsPrinted(t *testing.T) {

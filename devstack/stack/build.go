@@ -42,10 +42,23 @@ func Build(ctx context.Context, workspace string, progress io.Writer) (string, e
 	cmd.Dir = workspace
 	out, err := cmd.CombinedOutput()
 	if _, failed := errors.AsType[*exec.ExitError](err); failed {
+		if !hasCompiler(ctx, workspace) { // what fails then are names that the Kafka client lacks
+			return "", errNoCompiler
+		}
 		return "", fmt.Errorf("go build: %w\n%s", err, strings.TrimSpace(string(out)))
 	}
 	if err != nil {
 		return "", fmt.Errorf("go build: %w", err)
 	}
 	return bin, nil
+}
+
+var errNoCompiler = errors.New("there is no C compiler, or CGO_ENABLED is 0, and the services' Kafka client is C: install gcc or clang (`make setup` does on Debian and Ubuntu)")
+
+// hasCompiler asks Go whether it would compile C.
+func hasCompiler(ctx context.Context, workspace string) bool {
+	cmd := exec.CommandContext(ctx, "go", "env", "CGO_ENABLED")
+	cmd.Dir = workspace
+	out, err := cmd.Output()
+	return err != nil || strings.TrimSpace(string(out)) == "1"
 }

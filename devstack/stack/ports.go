@@ -55,7 +55,7 @@ func choosePorts(ephemeral bool, names []string) (map[string]int, error) {
 		port := fixedPorts[name]
 		listener, err := net.Listen("tcp", loopback.Addr(port))
 		if err != nil {
-			return nil, fmt.Errorf("port %d, which %s listens on, is in use: stop what has it, or use --ephemeral-ports: %w",
+			return nil, fmt.Errorf("port %d, which %s listens on, is in use: stop what has it, or use --ephemeral-ports (make up UPFLAGS=--ephemeral-ports): %w",
 				port, name, err)
 		}
 		if err := listener.Close(); err != nil {

@@ -27,7 +27,7 @@ func Make(kind string) (dir string, remove func() error, err error) {
 	for {
 		dir, err := os.MkdirTemp("", prefix)
 		if err != nil {
-			return "", nil, fmt.Errorf("make a temporary directory: %w", err)
+			return "", nil, fmt.Errorf("make a temporary directory (TMPDIR says where): %w", err)
 		}
 		lock, err := use(dir)
 		if errors.Is(err, errTaken) {

@@ -202,10 +202,10 @@ func (c *dlqEdit) payload() ([]byte, error) {
 	return payload, nil
 }
 
-// lines is JSON, one member per line.
+// lines is JSON, one member per line; that its file ends with a new line is no difference.
 func lines(value []byte) []string {
 	var out bytes.Buffer
-	if err := json.Indent(&out, value, "", "  "); err != nil {
+	if err := json.Indent(&out, bytes.TrimSpace(value), "", "  "); err != nil {
 		return []string{string(value)}
 	}
 	return strings.Split(out.String(), "\n")

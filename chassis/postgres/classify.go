@@ -20,6 +20,9 @@ import (
 // sooner; what is left is a row that is not as the message's handler supposes, each time.
 const conflictAttempts = 8
 
+// reasonResources is that the server has no connection, memory or disk left.
+const reasonResources = "database_resources"
+
 // Classify says whose fault an error is. Only SQLSTATE classes 22 (data exception) and 23
 // (integrity constraint violation), and errors that are not the database's at all, count against
 // the message that was being worked on. Everything else is the infrastructure's, with any code: a
@@ -36,8 +39,11 @@ func Classify(err error) fault.Fault {
 		return fault.Fault{Kind: fault.Outage, Reason: reasonReadOnly}
 	case isConnect && isPg:
 		f := fault.Fault{Kind: fault.Outage, Reason: "database_unavailable", Code: pgErr.Code}
-		if class := pgErr.Code[:2]; class == "28" || class == "3D" || class == "42" || class == "55" {
+		switch pgErr.Code[:min(2, len(pgErr.Code))] {
+		case "28", "3D", "42", "55":
 			f.Reason = "login_refused"
+		case "53":
+			f.Reason = reasonResources
 		}
 		return f
 	case isPg:
@@ -90,7 +96,7 @@ func byClass(f *fault.Fault, e *pgconn.PgError) {
 	case "08", "57":
 		f.Kind, f.Reason = fault.Outage, "database_unavailable"
 	case "53":
-		f.Kind, f.Reason = fault.Outage, "database_resources"
+		f.Kind, f.Reason = fault.Outage, reasonResources
 	case "58", "XX":
 		f.Reason = "database_system_error"
 	case "42", "0A", "26":

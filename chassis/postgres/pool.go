@@ -126,6 +126,8 @@ func unreachable(err error) string {
 	switch f := Classify(err); {
 	case f.Reason == "login_refused":
 		return fmt.Sprintf("the database refuses the login (%s)", f.Code)
+	case f.Reason == reasonResources:
+		return fmt.Sprintf("the database is out of connections, memory or disk (%s)", f.Code)
 	case errors.Is(err, ErrReplaced):
 		return ErrReplaced.Error()
 	case f.Reason == reasonReadOnly:

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/url"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -15,6 +16,7 @@ import (
 	"github.com/jackc/puddle/v2"
 	"github.com/stretchr/testify/require"
 
+	"waybill.example/chassis/config"
 	"waybill.example/chassis/fault"
 	"waybill.example/chassis/postgres"
 	"waybill.example/devstack/pgtest"
@@ -83,6 +85,27 @@ func TestADatabaseThatIsAwayIsUnavailableNotBroken(t *testing.T) {
 	require.True(t, postgres.Unavailable(err))
 	require.Equal(t, fault.Outage, postgres.Classify(err).Kind)
 	require.EqualError(t, postgres.Check(pool)(t.Context()), "the database does not answer")
+}
+
+// A server that refuses another connection is up, and something else is to be done about it than
+// where nobody answers.
+func TestCheck_ALoginWithoutAConnectionLeftIsNamed(t *testing.T) {
+	t.Parallel()
+	db := pgtest.New(t)
+	parsed := db.Pool.Config().ConnConfig
+	role := pgx.Identifier{parsed.Database}.Sanitize() // one of its own, named as the database
+	_, err := db.Pool.Exec(t.Context(), "create role "+role+" login password 'secret' connection limit 0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _, _ = db.Pool.Exec(context.WithoutCancel(t.Context()), "drop role "+role) })
+	address, err := url.Parse(db.URL)
+	require.NoError(t, err)
+	address.User = url.UserPassword(parsed.Database, "secret")
+	pool, err := postgres.Open(t.Context(), postgres.Config{URL: config.Secret(address.String())}, "test")
+	require.NoError(t, err)
+	defer pool.Close()
+	f := postgres.Classify(pool.Ping(t.Context()))
+	require.Equal(t, fault.Fault{Kind: fault.Outage, Reason: "database_resources", Code: "53300"}, f)
+	require.EqualError(t, postgres.Check(pool)(t.Context()), "the database is out of connections, memory or disk (53300)")
 }
 
 func TestOpen_DoesNotEchoABadURL(t *testing.T) {

@@ -141,13 +141,13 @@ func (c *Show) Run(s *Saga, t Terminal) error {
 
 // Explain is `saga explain`.
 type Explain struct {
-	ID string `arg:"" help:"The order id."`
+	which `embed:""`
 }
 
 // Run prints why a saga is where it is.
 func (c *Explain) Run(s *Saga, t Terminal) error {
 	var e explain.Report
-	return s.show(t, http.MethodGet, "/v1/sagas/"+url.PathEscape(c.ID)+"/explain", nil, &e, func(p *printer) { p.report(e) })
+	return s.show(t, http.MethodGet, c.path("/explain", nil), nil, &e, func(p *printer) { p.report(e) })
 }
 
 // Event is `saga event`.

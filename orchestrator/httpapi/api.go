@@ -50,7 +50,7 @@ type API struct {
 	// Explainer answers why a saga is where it is; an [explain.UnknownError] is a 404. Nil: there
 	// is no such operation.
 	Explainer interface {
-		Explain(ctx context.Context, id string, now time.Time) (explain.Report, error)
+		Explain(ctx context.Context, ref saga.Ref, now time.Time) (explain.Report, error)
 		Trail(ctx context.Context, ref saga.Ref, now time.Time) (explain.Trail, error)
 		Latency(ctx context.Context, since, now time.Time, sample int) (explain.Latency, error)
 	}
@@ -188,18 +188,19 @@ type explainOutput struct {
 }
 
 func (a *API) explain(ctx context.Context, in *SagaID) (*explainOutput, error) {
-	e, err := a.Explainer.Explain(ctx, string(in.ID), time.Now())
+	e, err := a.Explainer.Explain(ctx, in.ref(), time.Now())
 	if unknown, ok := errors.AsType[*explain.UnknownError](err); ok {
 		return nil, huma.Error404NotFound(unknown.Error())
 	}
 	if err != nil {
 		return nil, err
 	}
-	hidden, err := a.hidden(ctx, in.ref())
-	if err != nil && !errors.Is(err, store.ErrNotFound) {
+	switch hidden, err := a.hidden(ctx, in.ref()); {
+	case errors.Is(err, store.ErrNotFound): // what it will carry is not known, so nothing is quoted
+		e = e.Without(func(text string) string { return explain.Unquoted(text, masking.Placeholder) })
+	case err != nil:
 		return nil, err
-	}
-	if hidden.hides {
+	case hidden.hides:
 		e = e.Without(hidden.text)
 	}
 	return &explainOutput{Body: e}, nil
@@ -219,7 +220,7 @@ func (a *API) trail(ctx context.Context, in *SagaID) (*trailOutput, error) {
 
 var answers = []httpserver.Answer{
 	{Err: store.ErrNotFound, Type: problem.NotFound, Detail: "there is no such saga"},
-	{Err: store.ErrSeveral, Type: problem.AmbiguousSaga, Detail: "several definitions have a saga with this id; name one with ?definition="},
+	{Err: store.ErrSeveral, Type: problem.AmbiguousSaga, Detail: "several definitions have a saga with this id; name one with ?definition= or --definition"},
 	{Err: saga.ErrEnded, Type: problem.SagaEnded, Detail: "the saga has ended; cancel still undoes a completed one"},
 	{Err: saga.ErrMoved, Type: problem.Changed, Detail: "the saga has changed since; GET it and look again"},
 	{Err: saga.ErrBadDeadline, Type: problem.ValidationFailed, Location: "body.to", Detail: "must be between a day ago and ten years from now"},

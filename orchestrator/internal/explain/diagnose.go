@@ -88,7 +88,10 @@ func (s Evidence) notStarted(e *Report) {
 	if len(e.Obstacles) == 0 {
 		e.Obstacles = []string{"No service that could be asked has sent anything for it."}
 		if s.Relay.Error != "" {
-			e.Obstacles = []string{"Whether that message has been sent is not known: " + RelayName + " did not answer: " + s.Relay.Error + "."}
+			e.Obstacles = []string{"Whether that message has been sent is not known: " + s.silentRelay(e) + "."}
+		} else if i := slices.IndexFunc(s.Databases, func(d Database) bool { return d.Error != "" }); i >= 0 {
+			e.Obstacles = []string{fmt.Sprintf("Whether that message has been sent is not known: of database %s, %s.", s.Databases[i].Name, s.Databases[i].Error)}
+			e.advise("", "curl", "-sm2", s.Relay.URL+"/readyz")
 		}
 		e.Next = []string{"Nothing, until the message that starts the saga comes."}
 	}
@@ -104,11 +107,15 @@ func (s Evidence) suspended(e *Report) {
 		e.advise("lets it go on", "orchestrator", "saga", "resume", "--reason=it can go on", "--", s.ID)
 	case !st.SuspendedAt.IsZero():
 		e.Next = []string{"Nothing, until the version is resumed: then first what is held, in order."}
-		e.advise("lets all of them go on", "orchestrator", "saga", "resume", "--all", "--reason=they can go on", "--", fmt.Sprintf("%s@%d", st.Definition, st.Version))
+		s.adviseResumeAll(e)
 	default:
 		e.Next = []string{"It goes on with what is held as soon as an orchestrator that knows the version runs."}
 		e.Advice = []string{fmt.Sprintf("Run a release that registers %s version %d, or end the saga by hand once it does.", st.Definition, st.Version)}
 	}
+}
+
+func (s Evidence) adviseResumeAll(e *Report) {
+	e.advise("lets all of them go on", "orchestrator", "saga", "resume", "--all", "--reason=they can go on", "--", fmt.Sprintf("%s@%d", s.Saga.Definition, s.Saga.Version))
 }
 
 func (s Evidence) running(e *Report) {
@@ -133,6 +140,10 @@ func (s Evidence) running(e *Report) {
 			e.Obstacles = append(e.Obstacles, s.obstacle(w, e))
 		}
 		e.Next = append(e.Next, next(s.Now, w, st.Phase, def))
+	}
+	if _, suspended := s.versionSuspended(); suspended {
+		e.Next = []string{"Nothing, until the version is resumed: no deadline is acted on, and messages for it are held."}
+		s.adviseResumeAll(e)
 	}
 	if st.Phase == saga.CompensationStuck {
 		e.advise("once the participant works again", "orchestrator", "saga", "retry", "--reason=the participant works again", "--", s.ID)

@@ -77,12 +77,15 @@ func TestWhatStandsInTheWayIsNamed(t *testing.T) {
 		"parked behind a stuck row": {func(s *explain.Evidence, _ uuid.UUID) { s.Databases[0].Sent[0].Status = "parked" }, []string{"parked behind an earlier message"}},
 		"no relay to ask":           {func(s *explain.Evidence, _ uuid.UUID) { s.Relay.Asked = false }, []string{"published", "set RELAY_URL"}},
 		"a relay that does not answer": {func(s *explain.Evidence, _ uuid.UUID) {
-			s.Relay.Error = "nothing listens at http://127.0.0.1:8083"
+			s.Relay.URL, s.Relay.Error = "http://127.0.0.1:8083", "nothing listens at http://127.0.0.1:8083"
 			s.Services = []explain.Service{{Name: "inventory"}}
-		}, []string{"whether inventory has handled it is not known: outbox-relay did not answer: nothing listens at http://127.0.0.1:8083"}},
+		}, []string{
+			"whether inventory has handled it is not known: outbox-relay did not answer: nothing listens at http://127.0.0.1:8083",
+			"curl -sm2 http://127.0.0.1:8083/readyz\noutbox-relay status   # ",
+		}},
 		"pending, and a relay that does not answer": {func(s *explain.Evidence, _ uuid.UUID) {
 			s.Databases[0].Sent[0].Status, s.Relay.Error = "pending", "nothing listens at http://127.0.0.1:8083"
-		}, []string{"not published since 41s: outbox-relay did not answer: nothing listens"}},
+		}, []string{"not published since 41s: outbox-relay did not answer: nothing listens", "outbox-relay status   # "}},
 		"database unreachable": {func(s *explain.Evidence, _ uuid.UUID) {
 			s.Databases = append(s.Databases, inventory(explain.Database{Error: "it did not answer the relay"}))
 		}, []string{"whether inventory has handled it is not known: its database did not answer: it did not answer the relay"}},
@@ -265,6 +268,21 @@ func TestWhatHappensNextIsSaidForEachWait(t *testing.T) {
 	require.Contains(t, e.Next[0], "CancelOrder is sent again (attempt 2 of 8)")
 }
 
+func TestUnquoted_LeavesOutWhyAMessageWasSetAside(t *testing.T) {
+	t.Parallel()
+	for _, state := range []string{"dead", "discarded"} {
+		s, command := waiting(t)
+		s.Databases = append(s.Databases, inventory(explain.Database{Sent: []explain.Message{{
+			ID: 9, EventID: command, Type: "ReserveInventory", Topic: "inventory.commands.v1.dlq", Status: "published", Reason: "a secret",
+			Letter: &explain.Letter{ID: 3, State: state, Settled: state != "dead"},
+		}}}))
+		e := explain.Diagnose(s)
+		require.Contains(t, e.Obstacles[0], "a secret")
+		require.Equal(t, "ReserveInventory is outbox row 812 of orchestrator, and inventory could not use •••", explain.Unquoted(e.Obstacles[0], "•••"))
+	}
+	require.Equal(t, "it is behind", explain.Unquoted("it is behind", "•••"))
+}
+
 func TestAnEndedSagaSaysHowItEnded(t *testing.T) {
 	t.Parallel()
 	s, _ := waiting(t)
@@ -343,6 +361,30 @@ func TestDiagnose_AttemptsBeyondTheirNumberAreNotCountedAgainstIt(t *testing.T) 
 	for _, next := range e.Next {
 		require.Contains(t, next, "a person should look")
 	}
+}
+
+// A saga whose version is suspended shows as RUNNING until a message comes, and no deadline passes.
+func TestDiagnose_ASagaOfASuspendedVersionHasNoNextAttempt(t *testing.T) {
+	t.Parallel()
+	s, _ := waiting(t)
+	s.Registry.Suspend(saga.Suspension{Definition: "order", Version: 1, At: began, By: "ann", Reason: "being repaired"})
+	e := explain.Diagnose(s)
+	require.Contains(t, e.Summary, "All of order version 1 is suspended by ann since 41s. Waits for InventoryReserved")
+	require.Equal(t, []string{"Nothing, until the version is resumed: no deadline is acted on, and messages for it are held."}, e.Next)
+	require.Contains(t, e.Advice[len(e.Advice)-1], "saga resume --all '--reason=they can go on' -- order@1")
+	s.Saga.Phase, s.Saga.EndedAt = saga.Completed, began.Add(time.Second)
+	require.Equal(t, "CONFIRMED, 1s after it began.", explain.Diagnose(s).Summary)
+}
+
+// That nobody who could be asked has sent a message says nothing of a database that could not.
+func TestDiagnose_ADatabaseThatDoesNotAnswerTheRelayMayHaveTheStart(t *testing.T) {
+	t.Parallel()
+	s, _ := waiting(t)
+	s.Saga, s.Relay.URL = nil, "http://127.0.0.1:8083"
+	s.Databases = []explain.Database{{Name: explain.OwnDatabase}, {Name: "orders", Error: "it did not answer the relay"}}
+	e := explain.Diagnose(s)
+	require.Equal(t, []string{"Whether that message has been sent is not known: of database orders, it did not answer the relay."}, e.Obstacles)
+	require.Equal(t, []string{"curl -sm2 http://127.0.0.1:8083/readyz"}, e.Advice)
 }
 
 // Who suspended it, and how it goes on.

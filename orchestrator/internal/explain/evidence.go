@@ -46,6 +46,7 @@ type Evidence struct {
 // Relay is whether the relay could be asked.
 type Relay struct {
 	Asked bool   // it is known where it is
+	URL   string // where that is
 	Error string // why it did not answer; empty: it did
 }
 

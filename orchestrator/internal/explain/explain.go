@@ -45,6 +45,10 @@ func (r Report) Without(text func(string) string) Report {
 		}
 		return texts
 	}
+	if r.State == NotKept { // what became of it is in the timeline, without why
+		before, _, _ := strings.Cut(r.Summary, ": ")
+		r.Summary = before + "."
+	}
 	r.Summary, r.Obstacles, r.Next, r.Timeline = text(r.Summary), all(r.Obstacles), all(r.Next), slices.Clone(r.Timeline)
 	for i, e := range r.Timeline {
 		switch e.Kind {
@@ -56,6 +60,19 @@ func (r Report) Without(text func(string) string) Report {
 		r.Timeline[i].What = text(e.What)
 	}
 	return r
+}
+
+// couldNotUse begins why a consumer set a message aside.
+const couldNotUse = " could not use "
+
+// Unquoted is a line of a report with something instead of why a message was set aside, which may
+// quote the message.
+func Unquoted(line, instead string) string {
+	before, _, quotes := strings.Cut(line, couldNotUse)
+	if !quotes {
+		return line
+	}
+	return before + couldNotUse + instead
 }
 
 // Event is one thing that happened somewhere.

@@ -38,6 +38,9 @@ func (s Evidence) firstLine() string {
 		return fmt.Sprintf("A cancellation came before the message that starts the saga, %s ago.", ago(s.Now, st.StartedAt))
 	}
 	var parts []string
+	if all, suspended := s.versionSuspended(); suspended {
+		parts = append(parts, fmt.Sprintf("All of %s version %d is suspended by %s since %s.", all.Definition, all.Version, all.By, ago(s.Now, all.At)))
+	}
 	if st.Phase != saga.Running {
 		parts = append(parts, fmt.Sprintf("Is being undone (%s).", st.Reason))
 	}
@@ -45,6 +48,17 @@ func (s Evidence) firstLine() string {
 		parts = append(parts, s.waiting(w))
 	}
 	return strings.Join(parts, " ")
+}
+
+// versionSuspended is the suspension of all sagas of its version. A saga shows it as its state only
+// once a message comes for it.
+func (s Evidence) versionSuspended() (saga.Suspension, bool) {
+	for _, all := range s.Registry.Suspensions() {
+		if all.Definition == s.Saga.Definition && all.Version == s.Saga.Version {
+			return all, true
+		}
+	}
+	return saga.Suspension{}, false
 }
 
 // suspendedSince says since when a saga does nothing, and who had it so.

@@ -50,9 +50,9 @@ func (s Evidence) whereIs(d Database, m Message, consumer string, e *Report) str
 		return fmt.Sprintf("%s, not published since %s: %s", what, ago(s.Now, m.CreatedAt), s.unpublished(d, e))
 	}
 	if letter, in, found := s.deadLetter(m); found && !isOpen(letter) {
-		return fmt.Sprintf("%s, and %s could not use it: %s. An operator has discarded it.", what, in.Name, letter.Reason)
+		return fmt.Sprintf("%s, and %s"+couldNotUse+"it: %s. An operator has discarded it.", what, in.Name, letter.Reason)
 	} else if found {
-		return fmt.Sprintf("%s, and %s could not use it: it is set aside in %s: %s.", what, in.Name, letter.Topic, letter.Reason) + s.afterDeadLetter(letter, in, e)
+		return fmt.Sprintf("%s, and %s"+couldNotUse+"it: it is set aside in %s: %s.", what, in.Name, letter.Topic, letter.Reason) + s.afterDeadLetter(letter, in, e)
 	}
 	delivery, by, handled := s.deliveryOf(m.EventID, d.Name)
 	if !handled {
@@ -79,7 +79,7 @@ func (s Evidence) unpublished(d Database, e *Report) string {
 	case d.Outbox.Problem != "":
 		return d.Outbox.Problem + "."
 	case s.Relay.Error != "":
-		return RelayName + " did not answer: " + s.Relay.Error + "."
+		return s.silentRelay(e) + "."
 	case s.Broker != "":
 		return s.Broker + "."
 	case d.Outbox.Leader == "":
@@ -99,21 +99,29 @@ func (s Evidence) unhandled(m Message, consumer string, e *Report) string {
 	if d, ok := s.database(consumer); ok {
 		return "not handled by " + consumer + " yet: " + s.why(d, e)
 	}
-	reason := s.unknown(consumer)
+	reason := s.unknown(consumer, e)
 	if consumer == "" {
 		return "and it is not known who should handle it: " + reason + "."
 	}
 	return "and whether " + consumer + " has handled it is not known: " + reason + "." + s.unhealthy(consumer, e)
 }
 
+// silentRelay says that the relay does not answer. Who leads, and what waits, the databases know
+// without it.
+func (s Evidence) silentRelay(e *Report) string {
+	e.advise("", "curl", "-sm2", s.Relay.URL+"/readyz")
+	e.advise("asks the databases themselves who leads, and what waits", "outbox-relay", "status")
+	return RelayName + " did not answer: " + s.Relay.Error
+}
+
 // unknown says why nothing is known of the inbox of a service.
-func (s Evidence) unknown(consumer string) string {
+func (s Evidence) unknown(consumer string, e *Report) string {
 	d, _ := s.database(consumer)
 	switch {
 	case !s.Relay.Asked:
 		return "no relay is known here; set RELAY_URL"
 	case s.Relay.Error != "":
-		return RelayName + " did not answer: " + s.Relay.Error
+		return s.silentRelay(e)
 	case d.Error != "":
 		return "its database did not answer: " + d.Error
 	default:
@@ -265,7 +273,7 @@ func (s Evidence) deadLetters(e *Report) {
 		for _, m := range d.Sent {
 			said := slices.ContainsFunc(e.Obstacles, func(line string) bool { return strings.Contains(line, "set aside in "+m.Topic) })
 			if isOpen(m) && !said {
-				e.Obstacles = append(e.Obstacles, fmt.Sprintf("%s could not use %s: it is set aside in %s: %s.", d.Name, m.Type, m.Topic, m.Reason)+s.afterDeadLetter(m, d, e))
+				e.Obstacles = append(e.Obstacles, fmt.Sprintf("%s"+couldNotUse+"%s: it is set aside in %s: %s.", d.Name, m.Type, m.Topic, m.Reason)+s.afterDeadLetter(m, d, e))
 			}
 		}
 	}

@@ -18,13 +18,14 @@ import (
 	"waybill.example/contracts"
 	"waybill.example/orchestrator/internal/explain"
 	"waybill.example/sdk/deadletter"
+	"waybill.example/sdk/saga"
 )
 
 // Sources are who is asked what needs a person.
 type Sources struct {
 	DB *pgxpool.Pool
 	// Explain says where one saga stands, in the words and with the commands that operators know.
-	Explain func(ctx context.Context, id string, now time.Time) (explain.Report, error)
+	Explain func(ctx context.Context, ref saga.Ref, now time.Time) (explain.Report, error)
 	// Relay is asked for stuck rows and for databases that are not relayed; nil: it is not.
 	Relay *apiclient.Client
 	// Shard is whose databases of the relay's are reported.
@@ -120,21 +121,22 @@ func (s *Sources) sagas(ctx context.Context) ([]Condition, error) {
 		if g.Kind == "overdue" {
 			c.Subject += ", overdue"
 		}
-		c.Detail = s.example(ctx, c.Subject, g.Example)
+		name, _, _ := strings.Cut(g.Definition, "@") // and its version
+		c.Detail = s.example(ctx, c.Subject, saga.Ref{Definition: name, ID: g.Example})
 		found = append(found, c)
 	}
 	return found, nil
 }
 
 // example explains the saga that has waited longest.
-func (s *Sources) example(ctx context.Context, subject, id string) Detail {
-	d := Detail{Summary: subject + ".", Example: id}
-	d.advise("waybill", "explain", "--", id)
-	report, err := s.Explain(ctx, id, time.Now())
+func (s *Sources) example(ctx context.Context, subject string, ref saga.Ref) Detail {
+	d := Detail{Summary: subject + ".", Example: ref.ID}
+	d.advise("waybill", "explain", "--", ref.ID)
+	report, err := s.Explain(ctx, ref, time.Now())
 	if err != nil {
 		return d
 	}
-	d.Summary = fmt.Sprintf("%s. The one that has waited longest is %s: %s", subject, id, report.Summary)
+	d.Summary = fmt.Sprintf("%s. The one that has waited longest is %s: %s", subject, ref.ID, report.Summary)
 	d.Obstacles = report.Obstacles
 	d.Commands = append(d.Commands, report.Advice...)
 	return d

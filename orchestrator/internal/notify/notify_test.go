@@ -25,6 +25,7 @@ import (
 	"waybill.example/orchestrator/internal/explain"
 	"waybill.example/orchestrator/internal/notify"
 	"waybill.example/sdk/deadletter"
+	"waybill.example/sdk/saga"
 )
 
 func TestMain(m *testing.M) { pgtest.Main(m) }
@@ -292,8 +293,8 @@ values ('late', 'order', 1, 'RUNNING', 'RUNNING', 'confirm', 1, '[]', '{}', now(
 	client := apiclient.Flags{URL: relay.URL}.Client("relay", "RELAY")
 	s := notify.Sources{
 		DB: db.Pool, Relay: &client, Letters: deadletter.NewStore(db.Pool), Consumers: map[string]*apiclient.Client{"inventory": &client},
-		Explain: func(_ context.Context, id string, _ time.Time) (explain.Report, error) {
-			return explain.Report{Summary: "saga " + id + " waits", Advice: []string{"orchestrator saga retry --reason=again -- " + id}}, nil
+		Explain: func(_ context.Context, ref saga.Ref, _ time.Time) (explain.Report, error) {
+			return explain.Report{Summary: "saga " + ref.String() + " waits", Advice: []string{"orchestrator saga retry --reason=again -- " + ref.ID}}, nil
 		},
 		Services: map[string]func(context.Context) (string, error){
 			"orders": func(context.Context) (string, error) { return "consumer: blocked by pid 7", nil },
@@ -314,7 +315,7 @@ values ('late', 'order', 1, 'RUNNING', 'RUNNING', 'confirm', 1, '[]', '{}', now(
 	stuck := byKey["sagas/in trouble/order@1/COMPENSATION_STUCK/reserve"]
 	require.Equal(t, int64(3), stuck.Count)
 	require.True(t, stuck.Urgent)
-	require.Equal(t, "3 sagas of order@1 in COMPENSATION_STUCK at reserve. The one that has waited longest is s1: saga s1 waits", stuck.Detail.Summary)
+	require.Equal(t, "3 sagas of order@1 in COMPENSATION_STUCK at reserve. The one that has waited longest is s1: saga order/s1 waits", stuck.Detail.Summary)
 	require.Contains(t, stuck.Detail.Commands, "orchestrator saga retry --reason=again -- s1")
 	require.Equal(t, "late", byKey["sagas/overdue/order@1/RUNNING/confirm"].Detail.Example)
 	require.Contains(t, byKey["outbox/orders"].Detail.Summary, "2 outbox rows of orders stuck, and 7 wait behind. The first is row 812 for topic orders.v1: the message is too large")

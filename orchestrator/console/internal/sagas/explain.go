@@ -3,8 +3,8 @@ package sagas
 import (
 	"context"
 	"net/url"
-	"strings"
 
+	"waybill.example/chassis/admin"
 	"waybill.example/orchestrator/console/internal/page"
 	"waybill.example/orchestrator/console/internal/source"
 	"waybill.example/orchestrator/internal/explain"
@@ -38,9 +38,9 @@ func (x *screen) explain(ctx context.Context, r *page.Request) (any, error) {
 	default:
 		e.Report.Summary = "" // the page has it
 	}
-	for i, line := range e.Report.Obstacles {
-		if strings.Contains(line, "set aside in") {
-			e.Report.Obstacles[i] = r.Text(line) // it quotes why, and so what the message says
+	if !r.Can(admin.Reader) {
+		for i, line := range e.Report.Obstacles {
+			e.Report.Obstacles[i] = explain.Unquoted(line, page.Masked)
 		}
 	}
 	return e, err

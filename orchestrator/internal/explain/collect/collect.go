@@ -46,16 +46,16 @@ type Collector struct {
 	Records func(context.Context, []explain.Place) (map[explain.Place]explain.Record, error)
 }
 
-// Explain finds out all that it can about an order. The error is [store.ErrNotFound] where nothing
-// is known of it, or that the orchestrator's own saga could not be read. A service that does not
-// answer is a fact of the report.
-func (c *Collector) Explain(ctx context.Context, id string, now time.Time) (explain.Report, error) {
-	evidence := explain.Evidence{ID: id, Now: now.UTC(), Registry: c.Sagas.Registry(), Shard: c.Shard}
-	state, history, err := c.Sagas.Get(ctx, saga.Ref{ID: id})
+// Explain finds out all that it can about an order, or about the saga of a definition that is
+// named. The error is [store.ErrNotFound] where nothing is known of it, or that the orchestrator's
+// own saga could not be read. A service that does not answer is a fact of the report.
+func (c *Collector) Explain(ctx context.Context, ref saga.Ref, now time.Time) (explain.Report, error) {
+	evidence := explain.Evidence{ID: ref.ID, Now: now.UTC(), Registry: c.Sagas.Registry(), Shard: c.Shard}
+	state, history, err := c.Sagas.Get(ctx, ref)
 	switch {
 	case err == nil:
 		evidence.Saga, evidence.History = &state, history
-	case !errors.Is(err, store.ErrNotFound):
+	case !errors.Is(err, store.ErrNotFound) || !c.mayBegin(ref.Definition):
 		return explain.Report{}, err
 	}
 	c.collect(ctx, &evidence)
@@ -64,6 +64,13 @@ func (c *Collector) Explain(ctx context.Context, id string, now time.Time) (expl
 	}
 	c.records(ctx, &evidence)
 	return explain.Diagnose(evidence), nil
+}
+
+// mayBegin says whether a saga of a definition can begin here; of no definition in particular, one
+// can.
+func (c *Collector) mayBegin(definition string) bool {
+	_, registered := c.Sagas.Registry().Definition(definition, 0)
+	return definition == "" || registered
 }
 
 // collect asks everybody at once, first for what was sent, and then who handled it.
@@ -102,6 +109,7 @@ func (c *Collector) sent(ctx context.Context, e *explain.Evidence) {
 	)
 	asking.Go(func() { own = ownSent(ctx, c.Sagas.DB(), e.ID, e.Payloads) })
 	if e.Relay.Asked = c.Relay != nil; e.Relay.Asked {
+		e.Relay.URL = c.Relay.URL()
 		asking.Go(func() { others, err = relayClient{c.Relay}.messages(ctx, e.ID, e.Payloads) })
 	}
 	asking.Wait()

@@ -102,6 +102,23 @@ func TestServices_SayWhatTheyKnowOfAnOrder(t *testing.T) {
 	}, {Name: "inventory", URL: c.Inventory.URL()}}, c.services(t.Context(), "17"))
 }
 
+// 007 is the saga of nobody's order 7, and Orders is asked for no order that there cannot be.
+func TestServices_AreAskedForOrdersThatThereCanBe(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/readyz" {
+			w.WriteHeader(http.StatusUnprocessableEntity)
+		}
+		fmt.Fprint(w, `{"status":"PENDING","checks":{}}`)
+	}))
+	t.Cleanup(server.Close)
+	c := Collector{Orders: peer(server.URL)}
+	for _, id := range []string{"007", "+7", "0", "-7", "9223372036854775808", "7.0", "trip-7"} {
+		require.Equal(t, []explain.Service{{Name: "orders", URL: server.URL}}, c.services(t.Context(), id), id)
+	}
+	require.NotEmpty(t, c.services(t.Context(), "7")[0].Error)
+}
+
 // The relay wants a token outside of loopback; one that it refuses is named, and not shown.
 func TestRelay_IsShownTheTokenAndNoOtherAddressIs(t *testing.T) {
 	t.Parallel()

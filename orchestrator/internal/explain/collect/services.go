@@ -55,10 +55,10 @@ func (s askedService) ask(ctx context.Context, id string) explain.Service {
 	return service
 }
 
-// isOrder says whether a saga's id can be the id of an order.
+// isOrder says whether a saga's id can be the id of an order, as that is written: 007 is not 7.
 func isOrder(id string) bool {
-	_, err := strconv.ParseInt(id, 10, 64)
-	return err == nil
+	n, err := strconv.ParseInt(id, 10, 64)
+	return err == nil && n > 0 && strconv.FormatInt(n, 10) == id
 }
 
 // orderFacts reads GET /v1/orders/{id} of Orders.

@@ -12,7 +12,7 @@ import (
 	"waybill.example/sdk/outbox"
 )
 
-// Postgres names the table; somebody who meets it for the first time needs the command.
+// Postgres names the table that is missing; the error names the command that makes it.
 func TestAppend_SaysWhatToRunWhereTheDatabaseWasNotSetUp(t *testing.T) {
 	t.Parallel()
 	empty, ready := pgtest.New(t), pgtest.New(t, migrations.Outbox)

@@ -119,18 +119,12 @@ func TestWhatStandsInTheWayIsNamed(t *testing.T) {
 		"dead letter that was redriven": {func(s *explain.Evidence, command uuid.UUID) {
 			s.Databases = append(s.Databases, inventory(explain.Database{
 				Deliveries: []explain.Delivery{{EventID: command, At: now, Consumer: "inventory-service"}},
-				Sent: []explain.Message{{
-					ID: 9, EventID: command, Type: "ReserveInventory", Topic: "inventory.commands.v1.dlq", Status: "published", Reason: "quantity",
-					Letter: &explain.Letter{ID: 3, State: "redriven", Settled: true},
-				}},
+				Sent:       []explain.Message{settledLetter(command, "redriven")},
 			}))
 		}, []string{"ReserveInventory is outbox row 812 of orchestrator, handled by inventory-service at"}},
 		"dead letter that was discarded": {func(s *explain.Evidence, command uuid.UUID) {
 			s.Databases = append(s.Databases, inventory(explain.Database{
-				Sent: []explain.Message{{
-					ID: 9, EventID: command, Type: "ReserveInventory", Topic: "inventory.commands.v1.dlq", Status: "published", Reason: "quantity",
-					Letter: &explain.Letter{ID: 3, State: "discarded", Settled: true},
-				}},
+				Sent: []explain.Message{settledLetter(command, "discarded")},
 			}))
 		}, []string{"ReserveInventory is outbox row 812 of orchestrator, and inventory could not use it: quantity. An operator has discarded it."}},
 		"dead letter without an id": {func(s *explain.Evidence, command uuid.UUID) {
@@ -268,21 +262,6 @@ func TestWhatHappensNextIsSaidForEachWait(t *testing.T) {
 	require.Contains(t, e.Next[0], "CancelOrder is sent again (attempt 2 of 8)")
 }
 
-func TestUnquoted_LeavesOutWhyAMessageWasSetAside(t *testing.T) {
-	t.Parallel()
-	for _, state := range []string{"dead", "discarded"} {
-		s, command := waiting(t)
-		s.Databases = append(s.Databases, inventory(explain.Database{Sent: []explain.Message{{
-			ID: 9, EventID: command, Type: "ReserveInventory", Topic: "inventory.commands.v1.dlq", Status: "published", Reason: "a secret",
-			Letter: &explain.Letter{ID: 3, State: state, Settled: state != "dead"},
-		}}}))
-		e := explain.Diagnose(s)
-		require.Contains(t, e.Obstacles[0], "a secret")
-		require.Equal(t, "ReserveInventory is outbox row 812 of orchestrator, and inventory could not use •••", explain.Unquoted(e.Obstacles[0], "•••"))
-	}
-	require.Equal(t, "it is behind", explain.Unquoted("it is behind", "•••"))
-}
-
 func TestAnEndedSagaSaysHowItEnded(t *testing.T) {
 	t.Parallel()
 	s, _ := waiting(t)
@@ -399,5 +378,13 @@ func TestDiagnose_ASuspendedSagaSaysByWhomAndHowItGoesOn(t *testing.T) {
 		require.Contains(t, e.Summary, "41s")
 		require.Contains(t, e.Advice[0], want)
 		programs.Require(t, e.Advice...)
+	}
+}
+
+// settledLetter is the dead letter of a command that an operator has settled.
+func settledLetter(command uuid.UUID, state string) explain.Message {
+	return explain.Message{
+		ID: 9, EventID: command, Type: "ReserveInventory", Topic: "inventory.commands.v1.dlq", Status: "published", Reason: "quantity",
+		Letter: &explain.Letter{ID: 3, State: state, Settled: true},
 	}
 }
